@@ -1,0 +1,67 @@
+# Each target sets up what it needs in .venv, once, and again when a requirements file changes.
+# Needed beforehand: make and Python 3.11 or later, nothing else. For another Python: make drill PYTHON=python3.12
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+# --no-compile: byte code is made for what is imported, when it is imported; compiling all of it doubles the wait.
+INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+
+# CDKTF's command line reports its use to HashiCorp unless told otherwise.
+export CHECKPOINT_DISABLE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help drill test lint synth clean
+
+help:
+	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
+	@echo '             ARGS="--speed 10 --outage hang" passes options on; ARGS=--help lists them'
+	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
+	@echo 'make lint    check style (ruff) and types (mypy)'
+	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
+	@echo 'make clean   remove everything that the other targets made'
+
+drill: $(VENV)/.drill
+	@$(RUN) -m drills $(ARGS)
+
+test: $(VENV)/.test
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(VENV)/.lint
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+synth: $(VENV)/.test
+	$(RUN) app.py
+
+clean:
+	rm -rf $(VENV) build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each file below is empty and says by its date what .venv holds: .venv itself, then what a drill needs, then what
+# the tests need as well, then what the linters need as well.
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo 'There is no "$(PYTHON)" here. Install Python 3.11 or later, or name one: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.drill: $(VENV)/.created drills/requirements.txt constraints.txt
+	@echo 'Installing what a drill needs into $(VENV) (once, about half a minute)'
+	@$(INSTALL) --requirement drills/requirements.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.drill requirements.txt
+	@echo 'Installing what synthesis and tests need into $(VENV) (once, about half a minute)'
+	@$(INSTALL) --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.test requirements-dev.txt
+	@echo 'Installing the linters into $(VENV) (once)'
+	@$(INSTALL) --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,553 @@
+"""The result of one drill: what happened, what was measured, whether it passed; and its folder on disk.
+
+Every time here is in virtual seconds since the outage (since the start of the drill when it had no outage),
+rounded to milliseconds. What happened before the outage has a negative time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, FiniteFloat, computed_field, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# The targets of the design's section 1. A drill over a target is shown as such; only invariants can fail it.
+RTO_TARGET_SECONDS = 60.0
+PROMOTION_TARGET_SECONDS = 60.0
+RPO_TARGET_SECONDS = 1.0
+
+# Milliseconds: finer than any model of the lab, and short enough to read.
+TIME_DECIMALS = 3
+
+# The fields of result.json that people look for, in the order they look.
+RESULT_HEAD = (
+    "status",
+    "verdict",
+    "mode",
+    "outage",
+    "seed",
+    "speed",
+    "execution_status",
+    "rto_seconds",
+    "rpo_seconds",
+    "acknowledged",
+    "lost",
+    "duplicated",
+    "writer_before",
+    "writer_after",
+    "phases",
+    "invariants",
+)
+
+RESULT_FILE = "result.json"
+REPORT_FILE = "report.html"
+LATEST = "latest"
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, TIME_DECIMALS)
+
+
+Seconds = Annotated[FiniteFloat, AfterValidator(_rounded)]
+
+
+class _Record(BaseModel):
+    """Immutable and checked: a wrong field name or a value that is not a finite number is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class End(StrEnum):
+    """How a drill can end, as an operator would put it."""
+
+    FAILED_OVER = "failed over"
+    REHEARSED = "rehearsed"
+    NOTHING_MOVED = "nothing moved"
+    REFUSED = "refused"
+    ABORTED = "aborted"
+    NEEDS_PERSON = "needs a person"
+    TIMED_OUT = "timed out"
+    INTERRUPTED = "interrupted"
+
+
+# What each outage does to the writer region, as the subject of a sentence.
+OUTAGE_SENTENCES = {
+    "kill": "{writer} died",
+    "hang": "{writer} accepted everything and answered nothing",
+    "database": "the database of {writer} failed",
+}
+
+
+def demanded_end(mode: str, outage: str | None) -> End:
+    """Return the end that section 9 of the design demands for a mode and an outage.
+
+    Raises
+    ------
+    ValueError
+        When the design demands nothing for them.
+    """
+    if mode == "rehearsal":
+        return End.REHEARSED
+    if mode == "failover" and outage in OUTAGE_SENTENCES:
+        return End.FAILED_OVER
+    raise ValueError(
+        f"mode {mode!r} with outage {outage!r} has no demanded end: use mode rehearsal, "
+        f"or mode failover with one of the outages {', '.join(OUTAGE_SENTENCES)}"
+    )
+
+
+class Kind(StrEnum):
+    """What part of the system an event belongs to."""
+
+    LAB = "lab"
+    OUTAGE = "outage"
+    ALARM = "alarm"
+    WORKFLOW = "workflow"
+    DATABASE = "database"
+    DNS = "dns"
+    CLIENT = "client"
+    NOTIFICATION = "notification"
+
+
+class Event(_Record):
+    """One line of the timeline.
+
+    ``at`` is a time of the drill's clock (virtual seconds since 1970) while the drill runs, and seconds since
+    the outage in a result.
+    """
+
+    at: Seconds
+    kind: Kind
+    text: str
+    detail: str = ""
+
+
+class Marks(_Record):
+    """The moments that bound the phases of a drill, in seconds since the outage; None never came."""
+
+    first_failed_write: Seconds | None = None
+    alarm: Seconds | None = None
+    """The composite alarm went to ALARM."""
+    execution_started: Seconds | None = None
+    detach_called: Seconds | None = None
+    writes_possible: Seconds | None = None
+    """The new writer region's cluster takes writes."""
+    dns_switch_started: Seconds | None = None
+    """The writer switch began to answer "engaged"."""
+    dns_switched: Seconds | None = None
+    """The writer name's answer is the new region."""
+    first_acknowledged_write: Seconds | None = None
+    """The first write acknowledged after the outage, through the writer name."""
+    execution_ended: Seconds | None = None
+
+    @property
+    def promotion_seconds(self) -> float | None:
+        """Seconds from the alarm until the new writer takes writes; None when either never came."""
+        if self.alarm is None or self.writes_possible is None:
+            return None
+        return _rounded(self.writes_possible - self.alarm)
+
+
+MarkName = Literal[
+    "first_failed_write",
+    "alarm",
+    "execution_started",
+    "detach_called",
+    "writes_possible",
+    "dns_switch_started",
+    "dns_switched",
+    "first_acknowledged_write",
+    "execution_ended",
+]
+
+
+class Phase(_Record):
+    """A stretch of the drill, with what it measures from and to."""
+
+    name: str
+    started_s: Seconds
+    seconds: Seconds
+    modelled: bool
+    meaning: str
+
+    @property
+    def ended_s(self) -> float:
+        """The end of the phase, in seconds since the outage."""
+        return _rounded(self.started_s + self.seconds)
+
+
+AURORA_DELAY = "Aurora's delay"
+
+
+def phases_of(marks: Marks, aurora_promotion_seconds: float, origin: str = "outage") -> list[Phase]:
+    """Cut the way from the outage to the first acknowledged write into phases that follow one another.
+
+    Their seconds add up to the RTO. What ran beside them does not lengthen the outage and is in
+    `parallel_work_of`: a DNS switch that was finished before the promotion takes 0 s here. A moment that
+    never came joins its phase to the next one; after the last moment there are no phases.
+
+    Parameters
+    ----------
+    marks : Marks
+        The moments of the drill.
+    aurora_promotion_seconds : float
+        The delay that stands in for Aurora's own promotion. It starts with the detach and is the one modelled
+        part of the promotion; the rest of the promotion is measured.
+    origin : str
+        What happened at 0 s.
+    """
+    delay_ended = None
+    if marks.detach_called is not None and marks.writes_possible is not None and aurora_promotion_seconds > 0:
+        delay_ended = min(marks.detach_called + aurora_promotion_seconds, marks.writes_possible)
+    decision = (marks.detach_called, "detach called")
+    if marks.detach_called is None:
+        decision = (marks.execution_ended, "workflow ended")
+    boundaries: list[tuple[str, float | None, str]] = [
+        ("Detection", marks.alarm, "composite alarm"),
+        ("Trigger", marks.execution_started, "workflow started"),
+        ("Decision", *decision),
+        (AURORA_DELAY, delay_ended, "stated delay over"),
+        ("Promotion", marks.writes_possible, "new writer takes writes"),
+        ("DNS switch", marks.dns_switched, "DNS answers with the new writer"),
+        ("Reconnect", marks.first_acknowledged_write, "first acknowledged write"),
+    ]
+    phases = []
+    reached, last = 0.0, math.inf
+    if marks.first_acknowledged_write is not None:
+        last = marks.first_acknowledged_write
+    for name, mark, moment in boundaries:
+        if mark is None:
+            continue
+        until = max(reached, min(mark, last))
+        meaning = f"{origin} → {moment}"
+        if mark < reached:
+            meaning = f"{moment} already, before: {origin}"
+        phases.append(
+            Phase(
+                name=name,
+                started_s=reached,
+                seconds=until - reached,
+                modelled=name == AURORA_DELAY,
+                meaning=meaning,
+            )
+        )
+        reached, origin = until, moment if mark >= reached else origin
+    return phases
+
+
+def parallel_work_of(marks: Marks) -> list[Phase]:
+    """Return what ran beside the phases, from its real start to its real end."""
+    if marks.dns_switch_started is None or marks.dns_switched is None:
+        return []
+    return [
+        Phase(
+            name="DNS switch, whole",
+            started_s=marks.dns_switch_started,
+            seconds=marks.dns_switched - marks.dns_switch_started,
+            modelled=False,
+            meaning="writer switch engaged → DNS answers with the new writer",
+        )
+    ]
+
+
+class Throughput(_Record):
+    """Commits by answering region and failed writes, per virtual second, in buckets of equal width."""
+
+    started_s: Seconds
+    bucket_s: Seconds
+    commits_per_second: dict[str, list[FiniteFloat]]
+    failures_per_second: list[FiniteFloat]
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if self.bucket_s <= 0:
+            raise ValueError(f"bucket_s is {self.bucket_s}: give a width above 0 seconds")
+        for region, rates in self.commits_per_second.items():
+            if len(rates) != len(self.failures_per_second):
+                raise ValueError(
+                    f"commits_per_second[{region!r}] has {len(rates)} buckets and failures_per_second has "
+                    f"{len(self.failures_per_second)}: count both over the same time"
+                )
+        return self
+
+    @property
+    def ended_s(self) -> float:
+        """The end of the last bucket, in seconds since the outage."""
+        return _rounded(self.started_s + self.bucket_s * len(self.failures_per_second))
+
+    @classmethod
+    def count(
+        cls,
+        commits: Mapping[str, Iterable[float]],
+        failures: Iterable[float],
+        started_s: float,
+        ended_s: float,
+        bucket_s: float = 1.0,
+    ) -> Self:
+        """Count single writes into buckets.
+
+        Parameters
+        ----------
+        commits : Mapping[str, Iterable[float]]
+            By answering region, the time of each acknowledgement (seconds since the outage).
+        failures : Iterable[float]
+            The time of each failed write.
+        started_s, ended_s : float
+            The time to cover; writes outside of it are left out. A last bucket that the time does not fill is
+            left out too, because its rate would look like a fall.
+        bucket_s : float
+            The width of a bucket in virtual seconds.
+        """
+        # Half a millisecond keeps 29.999999 buckets, which rounding of floats makes of 30, from losing one.
+        buckets = math.floor((ended_s - started_s) / bucket_s + 0.0005)
+
+        def rates(moments: Iterable[float]) -> list[float]:
+            counts = [0] * buckets
+            for moment in moments:
+                bucket = math.floor((moment - started_s) / bucket_s)
+                if 0 <= bucket < buckets:
+                    counts[bucket] += 1
+            return [round(count / bucket_s, 1) for count in counts]
+
+        return cls(
+            started_s=started_s,
+            bucket_s=bucket_s,
+            commits_per_second={region: rates(moments) for region, moments in commits.items()},
+            failures_per_second=rates(failures),
+        )
+
+
+class Notes(_Record):
+    """What the figures rest on, one sentence each."""
+
+    measured: list[str]
+    modelled: list[str]
+    limits: list[str]
+
+
+class DrillResult(_Record):
+    """Everything known about one finished drill.
+
+    ``arguments`` are the command line's, complete enough to run the same drill again. ``invariants`` says of
+    each invariant whether it held, ``invariant_meanings`` what it promises. ``settings`` are the product
+    settings that bear on the figures, ``tolerated_errors`` the errors that were seen and expected.
+    """
+
+    mode: str
+    outage: str | None
+    seed: int
+    speed: FiniteFloat
+    aurora_promotion_seconds: Seconds
+    arguments: list[str]
+    started_at: datetime
+    demanded: End
+    reached: End
+    execution_name: str | None
+    execution_arn: str | None
+    execution_status: str | None
+    writer_before: str
+    writer_after: str | None
+    rpo_seconds: Seconds | None
+    acknowledged: int
+    lost: int
+    duplicated: int
+    invariants: dict[str, bool]
+    invariant_meanings: dict[str, str]
+    marks: Marks
+    throughput: Throughput
+    events: list[Event]
+    settings: dict[str, str | int | float | bool]
+    postgresql_version: str
+    notes: Notes
+    tolerated_errors: list[str]
+
+    @model_validator(mode="after")
+    def _invariants_explained(self) -> Self:
+        silent = sorted(self.invariants.keys() - self.invariant_meanings.keys())
+        if silent:
+            raise ValueError(f"invariant_meanings lacks {', '.join(silent)}: say what each of them promises")
+        return self
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy has no decorators above property
+    @property
+    def status(self) -> Literal["passed", "failed"]:
+        """Whether the demanded end was reached and every invariant held (and there was one to hold)."""
+        proven = bool(self.invariants) and all(self.invariants.values())
+        return "passed" if self.reached == self.demanded and proven else "failed"
+
+    @property
+    def exit_code(self) -> int:
+        """0 exactly when the drill passed, otherwise 1."""
+        return 0 if self.status == "passed" else 1
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def rto_seconds(self) -> float | None:
+        """Seconds from the outage to the first acknowledged write; None without an outage or a recovery."""
+        return None if self.outage is None else self.marks.first_acknowledged_write
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def phases(self) -> list[Phase]:
+        """The phases of the RTO, which add up to it."""
+        origin = "start" if self.outage is None else "outage"
+        return phases_of(self.marks, self.aurora_promotion_seconds, origin)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def parallel_work(self) -> list[Phase]:
+        """What ran beside the phases."""
+        return parallel_work_of(self.marks)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> str:
+        """One sentence or two for the person who is woken by it."""
+        if self.status == "failed":
+            return f"FAILED: {_failure(self)}"
+        if self.demanded == End.FAILED_OVER:
+            return f"PASSED: {_recovery(self)}"
+        return f"PASSED: {self.demanded}, and {self.writer_before} is the writer as before. {_loss(self)}"
+
+    @property
+    def command(self) -> str:
+        """The command that runs the same drill again."""
+        # Make expands "$" before the shell sees it.
+        return f"make drill ARGS={shlex.quote(shlex.join(self.arguments).replace('$', '$$'))}"
+
+    def to_json(self) -> str:
+        """Return the JSON text of result.json, the figures first."""
+        fields = self.model_dump(mode="json")
+        ordered = {name: fields[name] for name in RESULT_HEAD} | fields
+        return json.dumps(ordered, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote; what follows from the other fields is worked out again."""
+        fields = json.loads(text)
+        return cls.model_validate({name: fields[name] for name in cls.model_fields})
+
+
+def plain_name(invariant: str) -> str:
+    """Return an invariant's name in words: ``one_writer`` is "one writer"."""
+    return invariant.replace("_", " ")
+
+
+def _what_happened(result: DrillResult) -> str:
+    if result.outage is None:
+        return "no outage was made"
+    sentence = OUTAGE_SENTENCES.get(result.outage, f"outage {result.outage} of {{writer}}")
+    return sentence.format(writer=result.writer_before)
+
+
+def _loss(result: DrillResult) -> str:
+    lost = "No acknowledged write is lost"
+    if result.lost:
+        span = "" if result.rpo_seconds is None else f" (the last {result.rpo_seconds:.3f} s of them)"
+        lost = f"{result.lost:,} of {result.acknowledged:,} acknowledged writes are lost{span}"
+    return f"{lost}; {f'{result.duplicated:,} are' if result.duplicated else 'none is'} duplicated."
+
+
+def _recovery(result: DrillResult) -> str:
+    rto = result.rto_seconds
+    after = "" if rto is None else f" {rto:.1f} s later"
+    return f"{_what_happened(result)}; clients wrote to {result.writer_after}{after}. {_loss(result)}"
+
+
+def _failure(result: DrillResult) -> str:
+    reasons = []
+    if result.reached != result.demanded:
+        reasons.append(f"it had to end as “{result.demanded}” and ended as “{result.reached}”")
+    broken = [plain_name(name) for name, held in result.invariants.items() if not held]
+    if broken:
+        reasons.append(f"broken: {', '.join(broken)}")
+    if not result.invariants:
+        reasons.append("no invariant was checked")
+    writer = "No region takes writes now"
+    if result.writer_after:
+        writer = f"The writer is now {result.writer_after}"
+    return f"{_what_happened(result)}; {'; '.join(reasons)}. {writer}. {_loss(result)}"
+
+
+def discard_latest(root: Path) -> None:
+    """Remove ``root/latest``, so that a drill that crashes does not leave an older one's result there."""
+    latest = root / LATEST
+    if latest.is_dir() and not latest.is_symlink():
+        shutil.rmtree(latest)
+    else:
+        latest.unlink(missing_ok=True)
+
+
+def save(result: DrillResult, report: str, root: Path) -> Path:
+    """Write a drill's result and report into a folder of its own and make it the latest.
+
+    ``root/<start of the drill>/`` gets both files; then ``root/latest`` becomes a link to it (a copy where
+    the file system has no links). Whoever looks at ``latest`` finds both files, whole, or nothing.
+
+    Parameters
+    ----------
+    result : DrillResult
+    report : str
+        The text of report.html.
+    root : Path
+        The folder of all drills, ``build/drill``.
+
+    Returns
+    -------
+    Path
+        ``root/latest``.
+    """
+    folder = _new_folder(root, result.started_at)
+    _write(folder / RESULT_FILE, result.to_json())
+    _write(folder / REPORT_FILE, report)
+    latest = root / LATEST
+    link = folder / LATEST
+    try:
+        link.symlink_to(folder.name, target_is_directory=True)
+    except OSError:  # no links on this file system, or not allowed
+        discard_latest(root)
+        shutil.copytree(folder, latest)
+        return latest
+    if latest.is_dir() and not latest.is_symlink():  # a copy made before
+        shutil.rmtree(latest)
+    link.replace(latest)
+    return latest
+
+
+def _new_folder(root: Path, started_at: datetime) -> Path:
+    stamp = started_at.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    for number in range(1, 1000):  # drills started within one second of each other
+        folder = root / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise FileExistsError(f"{root}/{stamp}-999 exists: remove the old drills in {root}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        # mkstemp makes files for their owner only; a report is for everyone.
+        os.fchmod(descriptor, 0o644)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

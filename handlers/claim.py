@@ -1,0 +1,54 @@
+"""Claim: reads and validates the request and takes the one lock on the control record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.control import Claim, decide_claim, lock_for
+from handlers.core.environment import Environment
+from handlers.core.errors import InvalidRequest, TransientFailure
+from handlers.core.reading import Fields
+from handlers.core.request import Request
+from handlers.gateways.control_table import ControlTable
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+
+# Each loss means that another run changed the record in between; after it has the lock, the next look says so.
+ATTEMPTS = 3
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry: ``run`` (execution name) and ``input`` (the execution's input)."""
+    fields = Fields(event, "the step's event", InvalidRequest)
+    run = fields.text("run")
+    logger.append_keys(run=run)
+    request = Request.read(event.get("input"), run, ENVIRONMENT.aws_region)
+    return asdict(claim(CONTROL, request, run))
+
+
+def claim(control: ControlTable, request: Request, run: str) -> Claim:
+    """Decides on the request and takes the lock where the decision needs it.
+
+    Raises
+    ------
+    TransientFailure
+        the record changed under every attempt.
+    """
+    for _ in range(ATTEMPTS):
+        now = time.time()
+        record = control.read()
+        decided = decide_claim(record, request, run, now)
+        if decided.decision == "refused" or decided.mode == "rehearsal":
+            logger.info("decided on the claim", decision=decided.decision, reason=decided.reason)
+            return decided
+        if control.take(lock_for(decided, record, now), record):
+            logger.info("took the lock", reason=decided.reason, epoch=decided.epoch)
+            return decided
+    raise TransientFailure(f"the control record changed {ATTEMPTS} times while run {run} tried to take the lock")

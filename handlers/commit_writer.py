@@ -1,0 +1,40 @@
+"""CommitWriter: records the new writer region and the next epoch, and gives the lock back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.commands import Step
+from handlers.core.environment import Environment
+from handlers.gateways.control_table import ControlTable
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The writer region and epoch that hold from now on."""
+
+    writer_region: str
+    epoch: int
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    step = Step.read(event)
+    logger.append_keys(run=step.run)
+    return asdict(commit_writer(CONTROL, step))
+
+
+def commit_writer(control: ControlTable, step: Step) -> Commit:
+    """Makes the claim's target region the writer of the next epoch; repeated, it changes nothing."""
+    epoch = control.commit(step.claim, time.time())
+    logger.info("committed the new writer", writer_region=step.claim.target_region, epoch=epoch)
+    return Commit(step.claim.target_region, epoch)

@@ -1,0 +1,96 @@
+"""Reads untrusted mappings (events, inputs, items) field by field, with errors that name field, value and remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from handlers.core.errors import FailoverError
+
+LONGEST_VALUE_SHOWN = 80  # characters of a bad value in a message: enough to recognise it, too short to flood a log
+
+
+class Fields:
+    """A mapping that came from outside.
+
+    Parameters
+    ----------
+    data
+        what was received.
+    name
+        what to call it in a message ("the execution's input").
+    error
+        the class of error to raise; each bad field raises it at once.
+    """
+
+    def __init__(self, data: object, name: str, error: type[FailoverError]) -> None:
+        self.name = name
+        self.error = error
+        if not isinstance(data, Mapping):
+            raise error(f"{name} is {_shown(data)}; it must be a JSON object")
+        self.data: Mapping[str, Any] = data
+
+    def only(self, known: Sequence[str]) -> None:
+        """Refuses fields that nobody reads: a misspelt override must not pass as absent."""
+        for field in self.data:
+            if field not in known:
+                raise self.error(
+                    f"{self.name}: unknown field {field!r}; remove it, known are {', '.join(sorted(known))}"
+                )
+
+    def text(
+        self,
+        field: str,
+        *,
+        choices: Sequence[str] = (),
+        pattern: str = ".{1,256}",
+        default: str | None = None,
+    ) -> str:
+        """A string, one of ``choices`` or matching ``pattern`` whole; ``default`` when the field is absent."""
+        value = self.data.get(field)
+        if value is None and default is not None:
+            return default
+        if value is None:
+            wanted = f"one of {', '.join(choices)}" if choices else "a text"
+            raise self.error(f"{self.name}: field {field!r} is missing; give {wanted}")
+        if choices and value not in choices:
+            raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give one of {', '.join(choices)}")
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give a text that matches {pattern}")
+        return value
+
+    def optional_text(self, field: str, *, pattern: str = ".{1,256}") -> str | None:
+        """A string that matches ``pattern``, or None when the field is absent."""
+        return None if self.data.get(field) is None else self.text(field, pattern=pattern)
+
+    def flag(self, field: str, default: bool) -> bool:
+        """A boolean; ``default`` when the field is absent."""
+        value = self.data.get(field, default)
+        if not isinstance(value, bool):
+            raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give true or false")
+        return value
+
+    def number(self, field: str, *, at_least: float, at_most: float, default: float | None = None) -> float:
+        """A number inside the bounds; ``default`` when the field is absent. Decimal (DynamoDB) is welcome."""
+        value = self.data.get(field, default)
+        try:
+            number = float("not a number" if isinstance(value, bool) else value)
+        except (TypeError, ValueError):
+            raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give a number") from None
+        if not at_least <= number <= at_most:
+            raise self.error(
+                f"{self.name}: field {field!r} is {_shown(value)}; give a number from {at_least:g} to {at_most:g}"
+            )
+        return number
+
+    def section(self, field: str) -> Fields:
+        """A nested mapping."""
+        if field not in self.data:
+            raise self.error(f"{self.name}: field {field!r} is missing; give a JSON object")
+        return Fields(self.data[field], f"{self.name}, {field}", self.error)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE_SHOWN else text[:LONGEST_VALUE_SHOWN] + "…"

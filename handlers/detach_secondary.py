@@ -1,0 +1,47 @@
+"""DetachSecondary: takes this region's cluster out of the global database, which promotes it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.idempotency import idempotent
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.commands import Step
+from handlers.core.environment import Environment
+from handlers.gateways.control_table import ControlTable
+from handlers.gateways.global_database import GlobalDatabase
+from handlers.idempotency import by, tokens
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+DATABASE = GlobalDatabase.of(ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Detachment:
+    """What was done; ``requested`` is False when the cluster was detached already."""
+
+    cluster: str
+    requested: bool
+
+
+@instrumented
+@idempotent(config=by("run"), persistence_store=tokens(ENVIRONMENT))
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    step = Step.read(event)
+    logger.append_keys(run=step.run)
+    return asdict(detach_secondary(CONTROL, DATABASE, step, ENVIRONMENT.cluster))
+
+
+def detach_secondary(control: ControlTable, database: GlobalDatabase, step: Step, cluster: str) -> Detachment:
+    """Detaches the cluster unless it is detached already; only the run that holds the lock gets that far."""
+    control.assert_held(step.run)
+    if database.is_detached():
+        return Detachment(cluster, requested=False)
+    database.detach()
+    logger.info("asked RDS to detach the cluster", cluster=cluster)
+    return Detachment(cluster, requested=True)

@@ -1,0 +1,82 @@
+"""AWS clients with time limits that fit a failover, and one translation of their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handlers.core.errors import Misconfigured, TransientFailure
+
+# An answer of a healthy regional endpoint takes well under a second; a hanging one must not eat the run's time
+# budget. Two attempts inside the SDK, then the workflow's own retry, which the console shows.
+CONNECT_TIMEOUT_S = 1
+READ_TIMEOUT_S = 3
+ATTEMPTS = 2
+
+# Codes of requests that may succeed when sent again (Smithy retry specification, "transient and throttling errors"),
+# and the conflict of two regions that wrote one item of a strongly consistent table at the same moment.
+RETRYABLE_CODES = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+    }
+)
+FIRST_SERVER_ERROR = 500  # HTTP status
+
+
+def client(service: Any, region: str, *, read_timeout_s: float = READ_TIMEOUT_S, attempts: int = ATTEMPTS) -> Any:
+    """A client of ``service`` in ``region`` with short time limits, in seconds. ``attempts`` counts the first one."""
+    return boto3.client(
+        service,
+        region_name=region,
+        config=Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=read_timeout_s,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+        ),
+    )
+
+
+def code_of(error: ClientError) -> str:
+    """The error code that AWS gave, or an empty text."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def named_errors(doing: str) -> Iterator[None]:
+    """Turns AWS errors into the workflow's: `TransientFailure` when a retry may help, else `Misconfigured`.
+
+    ``doing`` says what was tried, for the message. Errors with a meaning of their own are caught inside the block.
+    """
+    try:
+        yield
+    except ClientError as error:
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code_of(error) in RETRYABLE_CODES or status >= FIRST_SERVER_ERROR:
+            raise TransientFailure(f"{doing}: {error}") from error
+        raise Misconfigured(
+            f"{doing}: {error}; AWS will answer the same again: check the function's permissions and that the "
+            "resource it names is deployed"
+        ) from error
+    except BotoCoreError as error:  # no connection, time-out, unreadable answer
+        raise TransientFailure(f"{doing}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,77 @@
+"""CloudWatch: publishing what the monitor sees, reading alarms and the replication lag."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from handlers.core.health import Heartbeat
+from handlers.core.lag import Measurement
+from handlers.gateways.aws import named_errors
+
+if TYPE_CHECKING:
+    from types_boto3_cloudwatch import CloudWatchClient
+
+LAG_METRIC = "AuroraGlobalDBReplicationLag"
+LAG_PERIOD_S = 60  # Aurora publishes it once a minute
+LAG_LOOK_BACK_S = 600  # far enough to tell "stale" from "never published"
+HIGH_RESOLUTION_S = 1
+
+
+def publish(
+    client: CloudWatchClient, namespace: str, name: str, value: float, dimensions: dict[str, str], at: float
+) -> None:
+    """Publishes one high-resolution value, taken at ``at`` (seconds since the epoch)."""
+    with named_errors(f"publishing {name}"):
+        client.put_metric_data(
+            Namespace=namespace,
+            MetricData=[
+                {
+                    "MetricName": name,
+                    "Value": value,
+                    "Timestamp": datetime.fromtimestamp(at, UTC),
+                    "StorageResolution": HIGH_RESOLUTION_S,
+                    "Dimensions": [{"Name": key, "Value": text} for key, text in dimensions.items()],
+                }
+            ],
+        )
+
+
+def heartbeat(client: CloudWatchClient, missing_alarm: str, unhealthy_alarm: str) -> Heartbeat:
+    """What the other region last said of itself, as this region's two heartbeat alarms hold it."""
+    with named_errors("reading the heartbeat alarms"):
+        answer = client.describe_alarms(AlarmNames=[missing_alarm, unhealthy_alarm], AlarmTypes=["MetricAlarm"])
+    ringing = {alarm.get("AlarmName") for alarm in answer["MetricAlarms"] if alarm.get("StateValue") == "ALARM"}
+    if missing_alarm in ringing:
+        return "missing"
+    return "unhealthy" if unhealthy_alarm in ringing else "healthy"
+
+
+def replication_lag(client: CloudWatchClient, cluster: str, now: float) -> Measurement | None:
+    """The newest replication lag that Aurora published for ``cluster``; None when there is none at all."""
+    with named_errors(f"reading {LAG_METRIC} of {cluster}"):
+        answer = client.get_metric_data(
+            MetricDataQueries=[
+                {
+                    "Id": "lag",
+                    "MetricStat": {
+                        "Metric": {
+                            "Namespace": "AWS/RDS",
+                            "MetricName": LAG_METRIC,
+                            "Dimensions": [{"Name": "DBClusterIdentifier", "Value": cluster}],
+                        },
+                        "Period": LAG_PERIOD_S,
+                        "Stat": "Maximum",
+                    },
+                }
+            ],
+            StartTime=datetime.fromtimestamp(now - LAG_LOOK_BACK_S, UTC),
+            EndTime=datetime.fromtimestamp(now + LAG_PERIOD_S, UTC),
+            ScanBy="TimestampDescending",
+        )
+    result = answer["MetricDataResults"][0]
+    newest = max(zip(result["Timestamps"], result["Values"], strict=True), default=None)
+    if newest is None:
+        return None
+    at, value = newest
+    return Measurement(lag_ms=value, age_s=max(0.0, now - at.timestamp()))

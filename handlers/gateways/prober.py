@@ -1,0 +1,70 @@
+"""Asks the region's prober, the one function inside the VPC, to connect to a database."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from handlers.core.environment import Environment
+from handlers.core.errors import FailoverError
+from handlers.core.health import Probe
+from handlers.core.reading import Fields
+from handlers.gateways.aws import client, named_errors
+
+if TYPE_CHECKING:
+    from types_boto3_lambda import LambdaClient
+
+# `writer`: the public name. `own`, `own_reader`, `peer`: the endpoints of this region's and the other region's cluster.
+Target = Literal["writer", "own", "own_reader", "peer"]
+
+# Longer than the prober's own limit on the database (see handlers/prober.py) plus a cold start in a VPC.
+INVOCATION_TIMEOUT_S = 6
+SLOWEST_PROBE_MS = 3_600_000
+
+
+class ProbeFailed(FailoverError):
+    """The prober itself failed: nothing is known of the database, least of all that it is down."""
+
+
+class Prober:
+    """The function ``function`` as its callers see it."""
+
+    def __init__(self, client: LambdaClient, function: str) -> None:
+        self._client = client
+        self._function = function
+
+    @classmethod
+    def of(cls, environment: Environment) -> Prober:
+        """The prober as a function's environment names it. One attempt: its callers look again by themselves."""
+        return cls(
+            client("lambda", environment.aws_region, read_timeout_s=INVOCATION_TIMEOUT_S, attempts=1),
+            environment.prober_function,
+        )
+
+    def probe(self, target: Target, timeout_s: float, proof: dict[str, Any] | None = None) -> Probe:
+        """Connects to ``target`` and says what was reached, within ``timeout_s`` seconds for the database.
+
+        With ``proof`` (``run``, ``epoch``) the prober also commits a row there.
+
+        Raises
+        ------
+        ProbeFailed
+            the prober could not do its work.
+        TransientFailure
+            Lambda did not answer.
+        """
+        event = {"target": target, "timeout_s": timeout_s, **({"proof": proof} if proof else {})}
+        with named_errors(f"invoking {self._function}"):
+            answer = self._client.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
+        payload = answer["Payload"].read().decode()
+        if answer.get("FunctionError"):
+            raise ProbeFailed(f"{self._function} failed: {payload[:500]}")
+        fields = Fields(json.loads(payload), "the prober's answer", ProbeFailed)
+        role = fields.optional_text("role", pattern="writer|reader")
+        return Probe(
+            target=fields.text("target"),
+            role="writer" if role == "writer" else "reader" if role else None,
+            region=fields.optional_text("region"),
+            error=fields.optional_text("error", pattern="(?s).{1,1000}"),
+            elapsed_ms=fields.number("elapsed_ms", at_least=0, at_most=SLOWEST_PROBE_MS),
+        )

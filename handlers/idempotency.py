@@ -1,0 +1,27 @@
+"""Idempotency tokens in this region's DynamoDB table (Powertools): a step repeated within a run acts once."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig
+
+from handlers.core.environment import Environment
+from handlers.gateways.aws import client
+
+# Longer than any execution may take (15 min), and long enough to be looked at after an incident.
+TOKEN_LIFETIME_S = 7 * 24 * 3600
+
+
+def tokens(environment: Environment) -> DynamoDBPersistenceLayer:
+    """The table that holds the tokens."""
+    return DynamoDBPersistenceLayer(
+        table_name=environment.idempotency_table, boto3_client=client("dynamodb", environment.aws_region)
+    )
+
+
+def by(*fields: str) -> IdempotencyConfig:
+    """One token for each distinct set of values of these fields of the event."""
+    return IdempotencyConfig(
+        event_key_jmespath=f"[{', '.join(fields)}]",
+        raise_on_no_idempotency_key=True,
+        expires_after_seconds=TOKEN_LIFETIME_S,
+    )

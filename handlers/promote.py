@@ -1,0 +1,74 @@
+"""Promote: waits until the detached cluster takes writes, proved by a session on it and not by its status."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.commands import Step
+from handlers.core.environment import Environment
+from handlers.core.errors import PromotionFailed, PromotionPending
+from handlers.gateways.global_database import GlobalDatabase
+from handlers.gateways.prober import Prober
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+PROBER = Prober.of(ENVIRONMENT)
+DATABASE = GlobalDatabase.of(ENVIRONMENT)
+
+# One invocation looks this long and then hands back to the workflow, whose retry goes on: a promotion may take
+# minutes, and a step that is killed loses nothing.
+LOOK_FOR_S = 10.0
+# Each look is a session inside the region (some ms); how often to look is part of every RTO.
+LOOK_EVERY_S = 0.5
+PROBE_TIMEOUT_S = 2.0
+
+# From these a cluster does not come back by itself (RDS guide, "Viewing DB cluster status").
+FAILED_STATUSES = frozenset(
+    {"inaccessible-encryption-credentials", "failed", "migration-failed", "deleting", "stopped"}
+)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """The new writer's region, and what the last look at it took."""
+
+    region: str
+    probe_ms: float
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    step = Step.read(event)
+    logger.append_keys(run=step.run)
+    return asdict(promote(PROBER, DATABASE, step))
+
+
+def promote(prober: Prober, database: GlobalDatabase, step: Step) -> Promotion:
+    """Returns once this region's cluster endpoint reaches a writer.
+
+    Raises
+    ------
+    PromotionPending
+        it does not after ``LOOK_FOR_S`` seconds; to be called again.
+    PromotionFailed
+        RDS reports a status from which the cluster does not recover by itself.
+    """
+    deadline = time.monotonic() + LOOK_FOR_S
+    while True:
+        probe = prober.probe("own", PROBE_TIMEOUT_S)
+        if probe.role == "writer":
+            logger.info("the cluster takes writes", region=probe.region)
+            return Promotion(probe.region or step.claim.target_region, probe.elapsed_ms)
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(LOOK_EVERY_S)
+    status = database.status()
+    seen = f"its status is {status}, and a session on it {probe.error or 'reached a reader'}"
+    if status in FAILED_STATUSES:
+        raise PromotionFailed(f"the detached cluster will not become a writer by itself: {seen}")
+    raise PromotionPending(f"the detached cluster is not a writer yet: {seen}")

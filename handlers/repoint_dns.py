@@ -1,0 +1,42 @@
+"""RepointDns: engages the writer switch. No record is edited: Route 53's control plane may be gone with its region."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.idempotency import idempotent
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.commands import Step
+from handlers.core.environment import Environment
+from handlers.gateways.control_table import ControlTable
+from handlers.idempotency import by, tokens
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Repointing:
+    """The name that is switched, and to which region."""
+
+    name: str
+    region: str
+
+
+@instrumented
+@idempotent(config=by("run"), persistence_store=tokens(ENVIRONMENT))
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    step = Step.read(event)
+    logger.append_keys(run=step.run)
+    return asdict(repoint_dns(CONTROL, step, ENVIRONMENT.writer_name))
+
+
+def repoint_dns(control: ControlTable, step: Step, writer_name: str) -> Repointing:
+    """Lets the writer switch answer "engaged" for the claim's target region from now on."""
+    control.engage_dns(step.run)
+    logger.info("engaged the writer switch", name=writer_name, region=step.claim.target_region)
+    return Repointing(writer_name, step.claim.target_region)

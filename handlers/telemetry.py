@@ -1,0 +1,44 @@
+"""The structured log and the metrics that all functions share (Powertools)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger()
+metrics = Metrics()
+
+Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+
+def instrumented(handler: Handler) -> Handler:
+    """Logs with the request's context and counts every invocation by step, duration and how it ended.
+
+    One metric, ``StepDuration`` in ms, with the dimensions ``Step`` (the handler's module) and ``Result``
+    (``Succeeded``, or the class name of the error that Step Functions sees).
+    """
+    step = handler.__module__.rpartition(".")[2]
+
+    @wraps(handler)
+    def measured(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        started = time.monotonic()
+        result = "Succeeded"
+        try:
+            return handler(event, context)
+        except Exception as error:
+            result = type(error).__name__
+            logger.exception("the step failed")
+            raise
+        finally:
+            metrics.add_dimension("Step", step)
+            metrics.add_dimension("Result", result)
+            metrics.add_metric("StepDuration", MetricUnit.Milliseconds, (time.monotonic() - started) * 1000)
+
+    logged: Handler = logger.inject_lambda_context(metrics.log_metrics(measured))
+    return logged

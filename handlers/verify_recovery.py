@@ -1,0 +1,52 @@
+"""VerifyRecovery: success is a real write through the public name that arrives in the new writer region."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.commands import Step
+from handlers.core.environment import Environment
+from handlers.core.errors import NotRecoveredYet
+from handlers.gateways.prober import Prober
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+PROBER = Prober.of(ENVIRONMENT)
+PROBE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """The proof: which region took the write, and when (seconds since the epoch)."""
+
+    region: str
+    proved_at: float
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    step = Step.read(event)
+    logger.append_keys(run=step.run)
+    return asdict(verify_recovery(PROBER, step))
+
+
+def verify_recovery(prober: Prober, step: Step) -> Recovery:
+    """Writes through the public name and checks where the write arrived.
+
+    Raises
+    ------
+    NotRecoveredYet
+        no write yet, or it reached another region: DNS has not switched everywhere. To be tried again.
+    """
+    probe = prober.probe("writer", PROBE_TIMEOUT_S, proof={"run": step.run, "epoch": step.claim.epoch + 1})
+    if probe.role != "writer":
+        raise NotRecoveredYet(f"no write through the public name yet: {probe.error or 'it leads to a reader'}")
+    if probe.region != step.claim.target_region:
+        raise NotRecoveredYet(f"the public name still leads to {probe.region}, not to {step.claim.target_region}")
+    logger.info("a write through the public name arrived", region=probe.region)
+    return Recovery(probe.region, time.time())

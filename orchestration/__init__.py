@@ -1,0 +1,1 @@
+"""What is deployed: settings, the specification, the Lambda packages, and the CDKTF constructs and stacks."""

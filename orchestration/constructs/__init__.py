@@ -1,0 +1,1 @@
+"""CDKTF constructs, one module for each concern. They deploy what `orchestration.specification` describes."""

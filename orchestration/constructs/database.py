@@ -1,0 +1,222 @@
+"""The Aurora global database: the global cluster, and one region's cluster with its instances.
+
+After a failover or a switchover the clusters exchange places without Terraform. What Terraform would then "repair"
+by detaching, promoting or replacing a database is under ``ignore_changes`` (terraform-provider-aws#40921, #42919).
+"""
+
+from __future__ import annotations
+
+from cdktf import Fn, ITerraformDependable, TerraformResourceLifecycle, TerraformStack
+from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
+from cdktf_cdktf_provider_aws.rds_cluster import RdsCluster, RdsClusterServerlessv2ScalingConfiguration
+from cdktf_cdktf_provider_aws.rds_cluster_instance import RdsClusterInstance
+from cdktf_cdktf_provider_aws.rds_cluster_parameter_group import (
+    RdsClusterParameterGroup,
+    RdsClusterParameterGroupParameter,
+)
+from cdktf_cdktf_provider_aws.rds_global_cluster import RdsGlobalCluster
+from cdktf_cdktf_provider_aws.secretsmanager_secret import SecretsmanagerSecret, SecretsmanagerSecretReplica
+from cdktf_cdktf_provider_aws.secretsmanager_secret_version import SecretsmanagerSecretVersion
+from constructs import Construct
+
+from orchestration.constructs.keys import RegionKey
+from orchestration.constructs.network import Network
+from orchestration.specification import Specification
+from orchestration.specification.model import Region
+
+ENGINE = "aurora-postgresql"
+INSTANCES = 2  # in different zones, so that the loss of a zone is Aurora's affair and not a failover's
+# Instances of tier 0 and 1 keep the capacity of the writer, so either takes over at once (Aurora guide,
+# "Choosing the promotion tier for an Aurora Serverless v2 reader").
+PROMOTION_TIER = 1
+CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
+
+# What a detach, a switchover, an upgrade or a rebuilt standby changes outside Terraform.
+CHANGED_OUTSIDE_TERRAFORM = ["global_cluster_identifier", "replication_source_identifier", "engine_version"]
+
+PASSWORD_LENGTH = 32
+PASSWORD_VERSION = 1  # raise it to have a new password made and set
+
+
+class GlobalCluster(Construct):
+    """The global database, made before its first cluster so that it need not adopt one (which can force replacement)."""
+
+    def __init__(self, scope: Construct, specification: Specification) -> None:
+        super().__init__(scope, "global-database")
+        settings = specification.settings
+        self.cluster = RdsGlobalCluster(
+            self,
+            "global-cluster",
+            global_cluster_identifier=specification.global_identifier,
+            engine=ENGINE,
+            engine_version=settings.database.engine_version,
+            storage_encrypted=True,
+            deletion_protection=settings.protected,
+            lifecycle=TerraformResourceLifecycle(
+                # Upgrades are made on purpose, in both regions; a rebuilt one takes its version from its first member.
+                ignore_changes=["engine_version"],
+                prevent_destroy=settings.protected,
+            ),
+        )
+
+
+class MasterPassword(Construct):
+    """A generated password that is in Secrets Manager of both regions and never in Terraform's state.
+
+    Two ephemeral values, because one would differ from run to run: the first makes a password and stores it, the
+    second reads what is stored. So an interrupted deployment, run again, sets the password that the secret holds.
+    """
+
+    def __init__(self, scope: Construct, specification: Specification, region: Region, key: RegionKey) -> None:
+        super().__init__(scope, "master-password")
+        settings = specification.settings
+        self.version = PASSWORD_VERSION
+        stack = TerraformStack.of(self)
+        # Ephemeral resources are newer than CDKTF, so they are written into the stack as they are.
+        stack.add_override(
+            "ephemeral.aws_secretsmanager_random_password.master",
+            {"password_length": PASSWORD_LENGTH, "exclude_punctuation": True},
+        )
+        secret = SecretsmanagerSecret(
+            self,
+            "secret",
+            name=specification.names.unique(f"{settings.application}-master"),
+            description=f"Master user of the database {specification.global_identifier}",
+            kms_key_id=key.arn,
+            # Outside production the name is free again at once, for the next deployment of the same suffix.
+            recovery_window_in_days=30 if settings.protected else 0,
+            replica=[SecretsmanagerSecretReplica(region=region.peer)],
+        )
+        stored = SecretsmanagerSecretVersion(
+            self,
+            "stored",
+            secret_id=secret.id,
+            secret_string_wo=Fn.jsonencode(
+                {
+                    "username": settings.database.master_username,
+                    "password": "${ephemeral.aws_secretsmanager_random_password.master.random_password}",
+                }
+            ),
+            secret_string_wo_version=self.version,
+        )
+        stack.add_override(
+            "ephemeral.aws_secretsmanager_secret_version.master",
+            {"secret_id": secret.id, "version_id": stored.version_id},
+        )
+
+    @property
+    def value(self) -> str:
+        """The stored password, as an ephemeral expression."""
+        return '${jsondecode(ephemeral.aws_secretsmanager_secret_version.master.secret_string)["password"]}'
+
+
+class RegionCluster(Construct):
+    """The region's cluster of the global database and its two Serverless v2 instances.
+
+    With ``global_cluster`` and ``password`` it is the first cluster, which holds the writer; without them it is the
+    secondary, which takes its users and data from the first.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        specification: Specification,
+        region: Region,
+        network: Network,
+        key: RegionKey,
+        global_cluster: GlobalCluster | None = None,
+        password: MasterPassword | None = None,
+    ) -> None:
+        super().__init__(scope, "database")
+        self._specification = specification
+        self._region = region
+        settings = specification.settings
+        self._subnets = DbSubnetGroup(
+            self,
+            "subnets",
+            name=region.cluster.identifier,
+            description="Private subnets in three zones",
+            subnet_ids=network.database_subnet_ids,
+        )
+        is_first = password is not None
+        self.cluster = RdsCluster(
+            self,
+            "cluster",
+            cluster_identifier=region.cluster.identifier,
+            global_cluster_identifier=(
+                global_cluster.cluster.id if global_cluster else specification.global_identifier
+            ),
+            engine=ENGINE,
+            engine_mode="provisioned",  # what Serverless v2 is called here
+            engine_version=settings.database.engine_version,
+            port=settings.database.port,
+            database_name=settings.database.name if is_first else None,
+            master_username=settings.database.master_username if is_first else None,
+            master_password_wo=password.value if password else None,
+            master_password_wo_version=password.version if password else None,
+            source_region=None if is_first else region.peer,
+            serverlessv2_scaling_configuration=RdsClusterServerlessv2ScalingConfiguration(
+                min_capacity=settings.min_capacity(region.name), max_capacity=settings.database.max_capacity
+            ),
+            db_subnet_group_name=self._subnets.name,
+            vpc_security_group_ids=[network.database_group_id],
+            db_cluster_parameter_group_name=self._parameters().name,
+            storage_encrypted=True,
+            kms_key_id=key.arn,
+            iam_database_authentication_enabled=True,
+            enabled_cloudwatch_logs_exports=["postgresql"],
+            backup_retention_period=settings.database.backup_retention_days,
+            copy_tags_to_snapshot=True,
+            deletion_protection=settings.protected,
+            skip_final_snapshot=settings.environment != "production",
+            final_snapshot_identifier=f"{region.cluster.identifier}-final",
+            # Lifting the protection has to take effect at once, or a destroy after it fails.
+            apply_immediately=not settings.protected,
+            lifecycle=TerraformResourceLifecycle(
+                ignore_changes=CHANGED_OUTSIDE_TERRAFORM, prevent_destroy=settings.protected
+            ),
+            depends_on=[self._log_group(key)],
+        )
+        self.instances = [self._instance(index, network) for index in range(INSTANCES)]
+
+    def _parameters(self) -> RdsClusterParameterGroup:
+        major = self._specification.settings.database.engine_version.split(".")[0]
+        return RdsClusterParameterGroup(
+            self,
+            "parameters",
+            # The family is in the name, so that a new one can be made beside the old one for a major upgrade.
+            name=f"{self._region.cluster.identifier}-pg{major}",
+            family=f"{ENGINE}{major}",
+            description="Every connection over TLS",
+            parameter=[RdsClusterParameterGroupParameter(name="rds.force_ssl", value="1")],
+        )
+
+    def _log_group(self, key: RegionKey) -> ITerraformDependable:
+        """The log that the cluster would otherwise make itself, without a key and kept for ever."""
+        return CloudwatchLogGroup(
+            self,
+            "log",
+            name=f"/aws/rds/cluster/{self._region.cluster.identifier}/postgresql",
+            retention_in_days=self._specification.settings.log_retention_days,
+            kms_key_id=key.arn,
+        )
+
+    def _instance(self, index: int, network: Network) -> RdsClusterInstance:
+        settings = self._specification.settings
+        return RdsClusterInstance(
+            self,
+            f"instance-{index}",
+            identifier=self._specification.names.regional(f"{settings.application}-{index}", self._region.name),
+            cluster_identifier=self.cluster.id,
+            instance_class="db.serverless",
+            engine=ENGINE,
+            availability_zone=network.zone(index),
+            promotion_tier=PROMOTION_TIER,
+            publicly_accessible=False,
+            ca_cert_identifier=CERTIFICATE_AUTHORITY,
+            db_subnet_group_name=self._subnets.name,
+            copy_tags_to_snapshot=True,
+            apply_immediately=not settings.protected,
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["availability_zone", "engine_version"]),
+        )

@@ -1,0 +1,125 @@
+"""The roles of one region: one for each function, one for the workflow, one for the rule that starts it.
+
+A role has the name of what uses it, so that the region's stack knows its ARN without asking IAM.
+"""
+
+from __future__ import annotations
+
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
+from constructs import Construct
+
+from orchestration.constructs import policy
+from orchestration.specification import Specification
+from orchestration.specification.model import Function, Permission, Region, Rule
+from orchestration.specification.names import Names
+
+
+class RegionRoles(Construct):
+    """Everything that runs in ``region`` gets a role of its own with exactly what the specification grants it."""
+
+    def __init__(self, scope: Construct, specification: Specification, region: Region) -> None:
+        super().__init__(scope, region.name)
+        self._names = specification.names
+        self._region = region
+        for function in region.functions.values():
+            self._function_role(function)
+        self._workflow_role()
+        for rule in region.rules:
+            self._rule_role(rule)
+
+    def _function_role(self, function: Function) -> None:
+        permissions = (*function.permissions, *running(self._names, self._region, function))
+        self._role(function.step, function.name, function.description, policy.trust("lambda.amazonaws.com"), permissions)
+
+    def _workflow_role(self) -> None:
+        machine = self._region.state_machine
+        trust = policy.trust("states.amazonaws.com", self._only_from(self._names.state_machine_arn(self._region.name)))
+        permissions = (*machine.permissions, *LOG_DELIVERY)
+        self._role("workflow", machine.name, "Runs the failover workflow", trust, permissions)
+
+    def _rule_role(self, rule: Rule) -> None:
+        region = self._region.name
+        trust = policy.trust(
+            "events.amazonaws.com", self._only_from(self._names.arn("events", region, f"rule/{rule.name}"))
+        )
+        start = Permission(
+            ("states:StartExecution",), (self._names.state_machine_arn(region),), "starts the failover workflow"
+        )
+        self._role("trigger", rule.name, rule.description, trust, (start,))
+
+    def _only_from(self, source_arn: str) -> dict[str, dict[str, str]]:
+        """The condition that a service may take the role on for this one resource of this account only."""
+        return {
+            "StringEquals": {"aws:SourceAccount": self._names.account},
+            "ArnLike": {"aws:SourceArn": source_arn},
+        }
+
+    def _role(self, id_: str, name: str, description: str, trust: str, permissions: tuple[Permission, ...]) -> None:
+        role = IamRole(self, id_, name=name, description=description, assume_role_policy=trust)
+        IamRolePolicy(
+            self,
+            f"{id_}-permissions",
+            name=name,
+            role=role.name,
+            policy=policy.document(policy.allow(permission) for permission in permissions),
+        )
+
+
+def running(names: Names, region: Region, function: Function) -> tuple[Permission, ...]:
+    """What any function needs in order to run at all: its log, the region's key and, in the VPC, a network card."""
+    log_group = names.arn("logs", region.name, f"log-group:{names.log_group(function.name)}:*")
+    permissions = [
+        Permission(("logs:CreateLogStream", "logs:PutLogEvents"), (log_group,), "writes its own log"),
+        use_of_key(names, region.name),
+    ]
+    if any("sns:Publish" in permission.actions for permission in function.permissions):
+        permissions.append(use_of_key(names, region.peer))
+    if function.in_vpc:
+        permissions.append(
+            Permission(
+                (
+                    "ec2:AssignPrivateIpAddresses",
+                    "ec2:CreateNetworkInterface",
+                    "ec2:DeleteNetworkInterface",
+                    "ec2:DescribeNetworkInterfaces",
+                    "ec2:DescribeSubnets",
+                    "ec2:UnassignPrivateIpAddresses",
+                ),
+                ("*",),
+                "Lambda attaches it to the VPC; it demands these on every resource when the function is created "
+                "(Lambda guide, \"Giving Lambda functions access to resources in an Amazon VPC\")",
+                {"StringEquals": {"aws:RequestedRegion": region.name}},
+            )
+        )
+    return tuple(permissions)
+
+
+def use_of_key(names: Names, region: str) -> Permission:
+    """Permission to use the region's key, named by its alias because its id is not known before it is made."""
+    return Permission(
+        ("kms:Decrypt", "kms:GenerateDataKey"),
+        (names.arn("kms", region, "key/*"),),
+        "its environment, tables and topics are encrypted with the region's key; the alias limits it to that key",
+        {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias(region)}},
+    )
+
+
+# Step Functions sets up its own log delivery with the workflow's role; none of these actions knows resources
+# (Step Functions guide, "Using CloudWatch Logs to log execution history").
+LOG_DELIVERY = (
+    Permission(
+        (
+            "logs:CreateLogDelivery",
+            "logs:DeleteLogDelivery",
+            "logs:DescribeLogGroups",
+            "logs:DescribeResourcePolicies",
+            "logs:GetLogDelivery",
+            "logs:ListLogDeliveries",
+            "logs:PutResourcePolicy",
+            "logs:UpdateLogDelivery",
+        ),
+        ("*",),
+        "delivers the execution history to CloudWatch Logs",
+    ),
+)

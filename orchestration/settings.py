@@ -1,0 +1,278 @@
+"""The settings of one deployment: typed, validated before anything is synthesized or started.
+
+Sources, the first that names a setting wins: arguments, environment variables (``FAILOVER_…``, nested ones joined
+by ``__``), then the TOML file named by ``FAILOVER_SETTINGS`` (default ``settings.toml`` in the project's folder).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+SETTINGS_FILE_VARIABLE = "FAILOVER_SETTINGS"
+
+# DynamoDB offers multi-region strong consistency inside these sets of three regions only (DynamoDB guide,
+# "Multi-Region strong consistency"); the control record needs it, so the three regions must be one of them.
+STRONG_CONSISTENCY_REGION_SETS = (
+    frozenset({"us-east-1", "us-east-2", "us-west-2"}),
+    frozenset({"eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1"}),
+    frozenset({"ap-northeast-1", "ap-northeast-2", "ap-northeast-3"}),
+)
+
+# 16 characters leave room for the longest name under the tightest limit (64: Lambda functions and IAM roles).
+EnvironmentSuffix = Annotated[str, StringConstraints(pattern=r"^[a-z](-?[a-z0-9]){0,15}$", max_length=16)]
+RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}-[a-z]+-\d$")]
+DnsName = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=180)
+]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+SqlName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names each field, its value and the remedy."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(_Section):
+    """The Aurora PostgreSQL global database."""
+
+    name: SqlName = Field("payments", description="Name of the first database.")
+    master_username: SqlName = Field("postgres_admin", description="Master user; its password is generated.")
+    engine_version: str = Field("17.5", pattern=r"^\d{2}\.\d{1,2}$", description="Aurora PostgreSQL version.")
+    port: int = Field(5432, ge=1150, le=65535, description="TCP port of both clusters (RDS allows 1150 to 65535).")
+    min_capacity: float = Field(0.5, ge=0.5, le=256, description="Lower bound of the writer region, in ACU.")
+    standby_min_capacity: float = Field(
+        0.5,
+        ge=0.5,
+        le=256,
+        description="Lower bound of the standby, in ACU: size it for the load it must take over at once, because "
+        "Serverless v2 grows slowly from a low minimum.",
+    )
+    max_capacity: float = Field(16.0, ge=1, le=256, description="Upper bound of both regions, in ACU.")
+    backup_retention_days: int = Field(7, ge=7, le=35, description="Point-in-time recovery window, in days.")
+
+    @field_validator("min_capacity", "standby_min_capacity", "max_capacity")
+    @classmethod
+    def _half_steps(cls, value: float) -> float:
+        if value * 2 != int(value * 2):
+            raise ValueError("Serverless v2 capacity comes in steps of 0.5 ACU; round it to one")
+        return value
+
+    @model_validator(mode="after")
+    def _minimum_below_maximum(self) -> Self:
+        for field in ("min_capacity", "standby_min_capacity"):
+            if getattr(self, field) > self.max_capacity:
+                raise ValueError(f"{field} {getattr(self, field)} is above max_capacity {self.max_capacity}; lower it")
+        return self
+
+
+class Thresholds(_Section):
+    """What counts as down and as lagging."""
+
+    rpo_budget_ms: int = Field(
+        1000,
+        ge=1,
+        le=60_000,
+        description="Writes that a failover may lose without asking a person, in ms of lag.",
+    )
+    replication_lag_alarm_ms: int = Field(
+        500,
+        ge=1,
+        le=60_000,
+        description="Lag above this notifies people, in ms; it never triggers a failover.",
+    )
+    unhealthy_heartbeat_s: int = Field(
+        30,
+        ge=10,
+        le=300,
+        multiple_of=10,
+        description="How long a living region may say that its database is unhealthy before that counts, in s: "
+        "Aurora's own failover inside the region is often done in 30 s and loses nothing.",
+    )
+
+    @model_validator(mode="after")
+    def _warn_before_the_gate_closes(self) -> Self:
+        if self.replication_lag_alarm_ms > self.rpo_budget_ms:
+            raise ValueError(
+                f"replication_lag_alarm_ms {self.replication_lag_alarm_ms} is above rpo_budget_ms "
+                f"{self.rpo_budget_ms}; lower it, so that people hear of lag before it blocks a failover"
+            )
+        return self
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two deployments of the product."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FAILOVER_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+    )
+
+    environment_suffix: EnvironmentSuffix = Field(
+        description="Ends every resource's name: 1 to 16 lower-case letters, digits and single hyphens, a letter first."
+    )
+    environment: Literal["development", "staging", "production"] = Field(
+        description="Production turns on deletion protection and final snapshots."
+    )
+    protection_override: bool = Field(
+        False,
+        description="Turns production's protection off, on purpose: only to destroy a production deployment.",
+    )
+    application: Annotated[str, StringConstraints(pattern=r"^[a-z](-?[a-z0-9]){0,11}$")] = Field(
+        "payments", description="What the database is for; names the clusters (1 to 12 characters)."
+    )
+    writer_region: RegionName = Field("us-east-1", description="Where the writer is at deployment.")
+    standby_region: RegionName = Field("us-west-2", description="Where the standby is at deployment.")
+    witness_region: RegionName = Field("us-east-2", description="Third vote of the strongly consistent control table.")
+    writer_cidr: str = Field("10.40.0.0/16", description="Address range of the writer region's VPC.")
+    standby_cidr: str = Field("10.41.0.0/16", description="Address range of the standby region's VPC.")
+    dns_zone: DnsName = Field("payments.internal", description="Private zone; the suffix is put before it.")
+    trigger_mode: Literal["failover", "rehearsal"] = Field(
+        "failover",
+        description="What the alarm starts: a failover, or a rehearsal that checks, reports and changes nothing.",
+    )
+    alert_emails: tuple[Email, ...] = Field((), description="Who is told, besides those who subscribe to the topics.")
+    log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365] = Field(90, description="How long logs are kept.")
+    database: Database = Database()
+    thresholds: Thresholds = Thresholds()
+
+    @property
+    def regions(self) -> tuple[str, str]:
+        """The two database regions, the writer's at deployment first."""
+        return (self.writer_region, self.standby_region)
+
+    @property
+    def protected(self) -> bool:
+        """Whether databases, tables, keys and backups are held against destruction."""
+        return self.environment == "production" and not self.protection_override
+
+    def min_capacity(self, region: str) -> float:
+        """Lower bound of the cluster in ``region``, in ACU."""
+        return self.database.min_capacity if region == self.writer_region else self.database.standby_min_capacity
+
+    def cidr(self, region: str) -> ipaddress.IPv4Network:
+        """Address range of the VPC in ``region``."""
+        return ipaddress.IPv4Network(self.writer_cidr if region == self.writer_region else self.standby_cidr)
+
+    @field_validator("writer_cidr", "standby_cidr")
+    @classmethod
+    def _private_range(cls, value: str) -> str:
+        try:
+            network = ipaddress.IPv4Network(value)
+        except ValueError as error:
+            raise ValueError(f"{error}; give a network such as 10.40.0.0/16") from None
+        if not network.is_private or not 16 <= network.prefixlen <= 24:
+            raise ValueError("a VPC here is a private range of /16 to /24; give one such as 10.40.0.0/16")
+        return value
+
+    @model_validator(mode="after")
+    def _regions_fit(self) -> Self:
+        chosen = {self.writer_region, self.standby_region, self.witness_region}
+        if len(chosen) < 3:
+            raise ValueError("writer_region, standby_region and witness_region must be three different regions")
+        if not any(chosen <= allowed for allowed in STRONG_CONSISTENCY_REGION_SETS):
+            sets = "; ".join(", ".join(sorted(s)) for s in STRONG_CONSISTENCY_REGION_SETS)
+            raise ValueError(
+                f"{', '.join(sorted(chosen))} are not of one set of regions in which DynamoDB offers multi-region "
+                f"strong consistency; choose writer, standby and witness from one of: {sets}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ranges_apart(self) -> Self:
+        if self.cidr(self.writer_region).overlaps(self.cidr(self.standby_region)):
+            raise ValueError(
+                f"writer_cidr {self.writer_cidr} and standby_cidr {self.standby_cidr} overlap, so the two VPCs cannot "
+                "be peered; choose ranges that do not"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _override_only_in_production(self) -> Self:
+        if self.protection_override and self.environment != "production":
+            raise ValueError("protection_override has no meaning outside production; remove it")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the signature is pydantic-settings'
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments before environment variables before the TOML file; nothing else is read."""
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, toml_file=_settings_file()),
+        )
+
+
+def _settings_file() -> Path:
+    return Path(os.environ.get(SETTINGS_FILE_VARIABLE, PROJECT_ROOT / "settings.toml"))
+
+
+def load(**overrides: Any) -> Settings:
+    """Reads and validates the settings.
+
+    Parameters
+    ----------
+    overrides
+        settings given by the caller; they win over the environment and the file.
+
+    Raises
+    ------
+    SettingsError
+        when the file is missing or unreadable, or a setting is missing, unknown or not allowed; one line a fault.
+    """
+    source = _settings_file()
+    if not source.is_file():
+        raise SettingsError(f"{SETTINGS_FILE_VARIABLE}: no settings file at {source}; create it, or name another")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [_fault(dict(fault)) for fault in error.errors()]
+        raise SettingsError(f"{len(lines)} setting(s) cannot be used ({source}):\n" + "\n".join(lines)) from None
+    except ValueError as error:  # the TOML file itself, or an environment variable that is not JSON where it must be
+        raise SettingsError(f"the settings cannot be read ({source}): {error}; correct the file's syntax") from None
+
+
+def _fault(fault: dict[str, Any]) -> str:
+    """One fault of the validation in one line: the field, its value, what is wrong and what to do."""
+    field = ".".join(str(part) for part in fault["loc"]) or "settings"
+    described = Settings.model_fields.get(str(fault["loc"][0])) if fault["loc"] else None
+    hint = f" ({described.description})" if described is not None and described.description else ""
+    variable = "FAILOVER_" + "__".join(str(part) for part in fault["loc"]).upper()
+    message = re.sub(r"^Value error, ", "", fault["msg"])
+    if fault["type"] == "missing":
+        return f"  {field}: missing; set it in the settings file or as {variable}{hint}"
+    if fault["type"] == "extra_forbidden":
+        return f"  {field}: there is no such setting; remove it or correct its name"
+    if not fault["loc"]:
+        return f"  {message}"
+    return f"  {field} = {fault['input']!r}: {message}{hint}"

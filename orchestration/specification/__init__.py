@@ -1,0 +1,89 @@
+"""One description of a deployment, from which both the CDKTF stacks and the lab are built, so neither can drift."""
+
+from __future__ import annotations
+
+import re
+
+from orchestration.settings import Settings
+from orchestration.specification import dns, functions, monitoring
+from orchestration.specification.model import (
+    Cluster,
+    Permission,
+    Region,
+    Schedule,
+    Specification,
+    StateMachine,
+    Table,
+)
+from orchestration.specification.names import Names
+
+__all__ = ["Names", "Specification", "describe"]
+
+CONTROL_KEY = "database"  # hash key of the control table: one item per global database
+IDEMPOTENCY_KEY = "id"  # Powertools' default names
+IDEMPOTENCY_TTL = "expiration"
+MONITOR_SCHEDULE = "rate(1 minute)"  # EventBridge's finest; the monitor's own loop does the rest
+
+
+def describe(settings: Settings, account: str) -> Specification:
+    """The whole deployment as data.
+
+    Parameters
+    ----------
+    settings
+        validated settings.
+    account
+        AWS account id (12 digits), or a Terraform token that becomes one.
+    """
+    names = Names(settings, account)
+    writer, standby = settings.regions
+    regions = {
+        region: _region(settings, names, region, peer) for region, peer in ((writer, standby), (standby, writer))
+    }
+    return Specification(
+        settings=settings,
+        account=account,
+        global_identifier=names.global_cluster,
+        control_table=Table(
+            name=names.control_table,
+            hash_key=CONTROL_KEY,
+            replica_regions=settings.regions,
+            witness_region=settings.witness_region,
+        ),
+        zone=dns.zone(settings, names, regions[standby].functions["writer_switch"]),
+        regions=regions,
+    )
+
+
+def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
+    all_functions = functions.functions(settings, names, region, peer)
+    return Region(
+        name=region,
+        peer=peer,
+        cluster=Cluster(region, names.cluster(region), names.global_cluster),
+        functions=all_functions,
+        schedules=(
+            Schedule(
+                names.regional("failover-monitor-schedule", region),
+                MONITOR_SCHEDULE,
+                all_functions["monitor"],
+            ),
+        ),
+        alarms=monitoring.alarms(settings, names, region, peer),
+        composites=monitoring.composites(names, region, peer),
+        rules=monitoring.rules(settings, names, region),
+        state_machine=_state_machine(names, region),
+        idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),
+        topic=names.topic(region),
+    )
+
+
+def _state_machine(names: Names, region: str) -> StateMachine:
+    """The workflow with ``${step}`` replaced by the name of that step's function in ``region``."""
+    text = functions.FAILOVER_ASL.read_text()
+    invoked = tuple(names.function_arn(step, region) for step in functions.STEPS)
+    return StateMachine(
+        name=names.state_machine(region),
+        definition=re.sub(r"\$\{(\w+)\}", lambda match: names.function(match[1], region), text),
+        permissions=(Permission(("lambda:InvokeFunction",), invoked, "runs the steps, and nothing else"),),
+    )

@@ -1,0 +1,247 @@
+"""The Lambda functions of a region: what each is for, how long it may take, what it is told and what it may do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from orchestration.settings import PROJECT_ROOT, Settings
+from orchestration.specification.model import Function, Permission
+from orchestration.specification.names import Names
+
+FAILOVER_ASL = PROJECT_ROOT / "statemachines" / "failover.asl.json"
+
+METRIC_NAMESPACE = "FailoverOrchestrator"
+MONITORING_USER = "monitor"  # the database role of handlers/sql/monitoring.sql
+
+# A function gets CPU in proportion to its memory. Steps on the critical path are short and mostly cold, so they get
+# over half a processor to import in a fraction of a second; the two that run all day get the least that keeps up.
+STEP_MEMORY_MB = 1024
+ALWAYS_ON_MEMORY_MB = 256
+
+# One probe: connect, ask, answer. The prober gives up on the database after 2 s; the rest is its own cold start.
+PROBER_TIMEOUT_SECONDS = 8
+# EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
+# have to wait for a whole probe.
+MONITOR_TIMEOUT_SECONDS = 80
+# Route 53 gives an HTTPS check 4 s to connect and 2 s to answer (Route 53 guide, "How health checks work").
+WRITER_SWITCH_TIMEOUT_SECONDS = 5
+
+# Every step of the workflow: description, and whether it keeps idempotency tokens.
+STEPS = {
+    "claim": "Reads and validates a request and takes the lock on the control record",
+    "check_health": "Asks two independent observers whether the writer is down",
+    "verify_lag": "Compares the last known replication lag with the RPO budget",
+    "detach_secondary": "Takes this region's cluster out of the global database",
+    "promote": "Waits until this region's cluster takes writes",
+    "repoint_dns": "Engages the writer switch, so that Route 53 answers with this region",
+    "commit_writer": "Records the new writer region and the next epoch",
+    "verify_recovery": "Writes through the public name and checks where the write arrived",
+    "release_claim": "Gives the lock back when the writer has not moved",
+    "notify": "Tells people in both regions how the run ended",
+}
+
+
+def definition() -> dict[str, Any]:
+    """The failover workflow as it stands in ``statemachines/failover.asl.json``."""
+    parsed: dict[str, Any] = json.loads(FAILOVER_ASL.read_text())
+    return parsed
+
+
+def tasks(machine: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every task of a state machine, branches included: state name, step (the function's key) and the state."""
+    for name, state in machine["States"].items():
+        if state["Type"] == "Task":
+            yield name, state["Parameters"]["FunctionName"].strip("${}"), state
+        for branch in state.get("Branches", ()):
+            yield from tasks(branch)
+
+
+def step_timeouts() -> dict[str, int]:
+    """How long each step's function may run, in s: the longest that any state of the workflow waits for it.
+
+    The number stands in the ASL file only, where the console shows it.
+    """
+    timeouts: dict[str, int] = {}
+    for _, step, state in tasks(definition()):
+        timeouts[step] = max(timeouts.get(step, 0), int(state["TimeoutSeconds"]))
+    return timeouts
+
+
+def functions(settings: Settings, names: Names, region: str, peer: str) -> dict[str, Function]:
+    """All functions of ``region``, by step."""
+    environment = _environment(settings, names, region, peer)
+    permissions = _permissions(names, region, peer)
+    timeouts = step_timeouts()
+    built = {
+        step: Function(
+            step=step,
+            name=names.function(step, region),
+            description=description,
+            package="workflow",
+            timeout_seconds=timeouts[step],
+            memory_mb=STEP_MEMORY_MB,
+            environment=environment,
+            permissions=permissions[step],
+        )
+        for step, description in STEPS.items()
+    }
+    built["prober"] = Function(
+        step="prober",
+        name=names.function("prober", region),
+        description="Connects to a database over verified TLS and says what it reached",
+        package="database",
+        timeout_seconds=PROBER_TIMEOUT_SECONDS,
+        memory_mb=ALWAYS_ON_MEMORY_MB,
+        environment=environment,
+        permissions=permissions["prober"],
+        in_vpc=True,
+    )
+    built["monitor"] = Function(
+        step="monitor",
+        name=names.function("monitor", region),
+        description="Has the writer probed every 2 s and publishes what it sees, here and to the other region",
+        package="workflow",
+        timeout_seconds=MONITOR_TIMEOUT_SECONDS,
+        memory_mb=ALWAYS_ON_MEMORY_MB,
+        environment=environment,
+        permissions=permissions["monitor"],
+    )
+    built["writer_switch"] = Function(
+        step="writer_switch",
+        name=names.function("writer_switch", region),
+        description="Tells Route 53's health checkers whether the writer role has moved to this region",
+        package="workflow",
+        timeout_seconds=WRITER_SWITCH_TIMEOUT_SECONDS,
+        memory_mb=ALWAYS_ON_MEMORY_MB,
+        environment=environment,
+        permissions=permissions["writer_switch"],
+        public_url=True,
+    )
+    return built
+
+
+def _environment(settings: Settings, names: Names, region: str, peer: str) -> dict[str, str]:
+    """What every handler of ``region`` is told; ``handlers/core/environment.py`` reads it."""
+    return {
+        "PEER_REGION": peer,
+        "GLOBAL_CLUSTER": names.global_cluster,
+        "CLUSTER": names.cluster(region),
+        "CLUSTER_ARN": names.cluster_arn(region),
+        "PEER_CLUSTER": names.cluster(peer),
+        "WRITER_NAME": names.writer,
+        "CLUSTER_NAME": names.cluster_dns(region),
+        "READER_NAME": names.reader_dns(region),
+        "PEER_CLUSTER_NAME": names.cluster_dns(peer),
+        "DATABASE_NAME": settings.database.name,
+        "DATABASE_PORT": str(settings.database.port),
+        "DATABASE_USER": MONITORING_USER,
+        "CONTROL_TABLE": names.control_table,
+        "IDEMPOTENCY_TABLE": names.idempotency_table(region),
+        "TOPIC_ARN": names.topic_arn(region),
+        "PEER_TOPIC_ARN": names.topic_arn(peer),
+        "PROBER_FUNCTION": names.function("prober", region),
+        "STATE_MACHINE_ARN": names.state_machine_arn(region),
+        "HEARTBEAT_MISSING_ALARM": names.alarm("heartbeat-missing", region),
+        "HEARTBEAT_UNHEALTHY_ALARM": names.alarm("heartbeat-unhealthy", region),
+        "RPO_BUDGET_MS": str(settings.thresholds.rpo_budget_ms),
+        "POWERTOOLS_SERVICE_NAME": "failover",
+        "POWERTOOLS_METRICS_NAMESPACE": METRIC_NAMESPACE,
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+    }
+
+
+def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permission, ...]]:
+    """What each function may do, beyond writing its own logs."""
+    control = names.arn("dynamodb", region, f"table/{names.control_table}")
+    read_control = Permission(("dynamodb:GetItem",), (control,), "reads the control record")
+    change_control = Permission(
+        ("dynamodb:GetItem", "dynamodb:UpdateItem"),
+        (control,),
+        "reads and conditionally changes the control record",
+    )
+    tokens = Permission(
+        ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+        (names.arn("dynamodb", region, f"table/{names.idempotency_table(region)}"),),
+        "keeps its idempotency tokens",
+    )
+    probe = Permission(
+        ("lambda:InvokeFunction",),
+        (names.function_arn("prober", region),),
+        "has the region's prober connect to a database",
+    )
+    membership = Permission(
+        ("rds:DescribeGlobalClusters",),
+        (names.global_cluster_arn,),
+        "sees whether this cluster is still a member",
+    )
+    return {
+        "claim": (change_control,),
+        "check_health": (
+            probe,
+            membership,
+            Permission(
+                ("cloudwatch:DescribeAlarms",),
+                (
+                    names.alarm_arn("heartbeat-missing", region),
+                    names.alarm_arn("heartbeat-unhealthy", region),
+                ),
+                "reads the second observer's verdict",
+            ),
+        ),
+        "verify_lag": (
+            membership,
+            Permission(
+                ("cloudwatch:GetMetricData",),
+                ("*",),
+                "reads AuroraGlobalDBReplicationLag; CloudWatch has no resource-level permission for reading metrics",
+            ),
+        ),
+        "detach_secondary": (
+            change_control,
+            tokens,
+            membership,
+            Permission(
+                ("rds:RemoveFromGlobalCluster",),
+                (names.global_cluster_arn, names.cluster_arn(region)),
+                "detaches this region's cluster, and no other",
+            ),
+        ),
+        "promote": (
+            probe,
+            membership,
+            Permission(("rds:DescribeDBClusters",), (names.cluster_arn(region),), "reads the cluster's status"),
+        ),
+        "repoint_dns": (change_control, tokens),
+        "commit_writer": (change_control,),
+        "verify_recovery": (probe,),
+        "release_claim": (change_control,),
+        "notify": (
+            tokens,
+            Permission(
+                ("sns:Publish",),
+                (names.topic_arn(region), names.topic_arn(peer)),
+                "tells people, in both regions",
+            ),
+        ),
+        "prober": (
+            Permission(
+                ("rds-db:connect",),
+                tuple(names.arn("rds-db", where, f"dbuser:cluster-*/{MONITORING_USER}") for where in (region, peer)),
+                "logs in as the monitoring user; the cluster's resource id is not fixed here because re-protection "
+                "replaces the cluster, and the user name is what limits it",
+            ),
+        ),
+        "monitor": (
+            probe,
+            read_control,
+            Permission(
+                ("cloudwatch:PutMetricData",),
+                ("*",),
+                "publishes what it sees; CloudWatch has no resource-level permission for it, the namespace limits it",
+                {"StringEquals": {"cloudwatch:namespace": METRIC_NAMESPACE}},
+            ),
+        ),
+        "writer_switch": (read_control,),
+    }

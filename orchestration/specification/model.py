@@ -1,0 +1,216 @@
+"""The parts of a deployment as plain data: what the CDKTF constructs deploy and what the lab runs.
+
+Nothing here knows Terraform, AWS clients or the lab. Durations are in seconds unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orchestration.settings import Settings
+from orchestration.specification.names import Names
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One statement of a role: ``actions`` on ``resources``, under ``conditions``, and why it is needed."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    why: str
+    conditions: dict[str, dict[str, str]] | None = None
+
+
+@dataclass(frozen=True)
+class Function:
+    """One Lambda function; ``step`` is its module in ``handlers/``."""
+
+    step: str
+    name: str
+    description: str
+    package: Literal["workflow", "database"]
+    timeout_seconds: int
+    memory_mb: int
+    environment: dict[str, str]
+    permissions: tuple[Permission, ...]
+    in_vpc: bool = False
+    public_url: bool = False
+
+    @property
+    def handler(self) -> str:
+        """The handler as Lambda wants it: module path and function."""
+        return f"handlers.{self.step}.handler"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An EventBridge schedule that invokes one function."""
+
+    name: str
+    expression: str
+    function: Function
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A CloudWatch metric as an alarm reads it."""
+
+    namespace: str
+    name: str
+    statistic: Literal["Average", "Maximum", "Minimum", "SampleCount", "Sum"]
+    period_seconds: int
+    dimensions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class MetricAlarm:
+    """An alarm on one metric.
+
+    With ``fill`` the alarm watches the metric-math expression ``FILL(metric, fill)``: it sees a missing period at
+    once, where "treat missing data as breaching" first lets the whole evaluation range pass (CloudWatch guide,
+    "Configuring how CloudWatch alarms treat missing data").
+    """
+
+    key: str
+    name: str
+    description: str
+    metric: Metric
+    comparison: Literal["GreaterThanThreshold", "GreaterThanOrEqualToThreshold", "LessThanThreshold"]
+    threshold: float
+    evaluation_periods: int
+    missing_data: Literal["breaching", "notBreaching", "ignore", "missing"]
+    notifies: bool
+    fill: float | None = None
+
+
+@dataclass(frozen=True)
+class CompositeAlarm:
+    """An alarm over other alarms; ``rule`` is CloudWatch's own expression."""
+
+    key: str
+    name: str
+    description: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An EventBridge rule on the default bus that starts the region's state machine."""
+
+    name: str
+    description: str
+    event_pattern: dict[str, Any]
+    input_paths: dict[str, str]
+    input_template: str
+    state_machine: str
+
+
+@dataclass(frozen=True)
+class StateMachine:
+    """A Step Functions standard workflow; ``definition`` is ASL JSON with function names filled in."""
+
+    name: str
+    definition: str
+    permissions: tuple[Permission, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A DynamoDB table on demand, with point-in-time recovery."""
+
+    name: str
+    hash_key: str
+    ttl_attribute: str | None = None
+    replica_regions: tuple[str, ...] = ()
+    witness_region: str | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One region's Aurora cluster: a member of the global database ``global_identifier``."""
+
+    region: str
+    identifier: str
+    global_identifier: str
+
+
+@dataclass(frozen=True)
+class Region:
+    """Everything one region runs."""
+
+    name: str
+    peer: str
+    cluster: Cluster
+    functions: dict[str, Function]
+    schedules: tuple[Schedule, ...]
+    alarms: tuple[MetricAlarm, ...]
+    composites: tuple[CompositeAlarm, ...]
+    rules: tuple[Rule, ...]
+    state_machine: StateMachine
+    idempotency_table: Table
+    topic: str
+
+    def alarm(self, key: str) -> MetricAlarm:
+        """The metric alarm of that key."""
+        return next(alarm for alarm in self.alarms if alarm.key == key)
+
+    def composite(self, key: str) -> CompositeAlarm:
+        """The composite alarm of that key."""
+        return next(alarm for alarm in self.composites if alarm.key == key)
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """A Route 53 HTTPS check of a function's public URL."""
+
+    key: str
+    name: str
+    function: Function
+    function_region: str
+    path: str
+    interval_seconds: Literal[10, 30]
+    failure_threshold: int
+    inverted: bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """A CNAME in the private zone whose value is an endpoint of the cluster in ``cluster_region``.
+
+    A standby's writer endpoint takes no connections before the promotion; its reader endpoint always does.
+    """
+
+    name: str
+    cluster_region: str
+    endpoint: Literal["writer", "reader"]
+    ttl_seconds: int
+    failover: Literal["PRIMARY", "SECONDARY"] | None = None
+    health_check: str | None = None
+
+
+@dataclass(frozen=True)
+class Zone:
+    """The private hosted zone and what is in it."""
+
+    name: str
+    writer_name: str
+    records: tuple[Record, ...]
+    health_checks: tuple[HealthCheck, ...]
+
+
+@dataclass(frozen=True)
+class Specification:
+    """One deployment, whole: the single source of the CDKTF stacks and of the lab."""
+
+    settings: Settings
+    account: str
+    global_identifier: str
+    control_table: Table
+    zone: Zone
+    regions: dict[str, Region]
+
+    @property
+    def names(self) -> Names:
+        """Names and ARNs of everything in this deployment."""
+        return Names(self.settings, self.account)

@@ -1,0 +1,122 @@
+"""Names of everything: ``<thing>-<region short>-<environmentSuffix>``, or without the region where there is one only.
+
+Names are deterministic so that stacks refer to each other by name instead of through each other's state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestration.settings import Settings
+
+PARTITION = "aws"
+
+
+def region_short(region: str) -> str:
+    """``us-east-1`` → ``use1``, ``ap-southeast-2`` → ``apse2``: unique among AWS regions, 4 to 5 characters."""
+    area, direction, number = region.split("-")
+    compass = {"north": "n", "south": "s", "east": "e", "west": "w", "central": "c"}
+    short = direction
+    for word, letter in compass.items():
+        short = short.replace(word, letter)
+    return f"{area}{short}{number}"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Makes the names and ARNs of one deployment; ``account`` is the AWS account id, or a token that becomes it."""
+
+    settings: Settings
+    account: str
+
+    def regional(self, thing: str, region: str) -> str:
+        """Name of a thing that exists once a region."""
+        return f"{thing}-{region_short(region)}-{self.settings.environment_suffix}"
+
+    def unique(self, thing: str) -> str:
+        """Name of a thing that exists once a deployment."""
+        return f"{thing}-{self.settings.environment_suffix}"
+
+    def arn(self, service: str, region: str, resource: str) -> str:
+        """ARN of ``resource`` in this account; ``region`` is empty for services without regions."""
+        return f"arn:{PARTITION}:{service}:{region}:{self.account}:{resource}"
+
+    # --- the database
+    @property
+    def global_cluster(self) -> str:
+        """Identifier of the Aurora global database."""
+        return self.unique(f"{self.settings.application}-global")
+
+    def cluster(self, region: str) -> str:
+        """Identifier of the region's Aurora cluster."""
+        return self.regional(self.settings.application, region)
+
+    def cluster_arn(self, region: str) -> str:
+        """ARN of the region's Aurora cluster."""
+        return self.arn("rds", region, f"cluster:{self.cluster(region)}")
+
+    @property
+    def global_cluster_arn(self) -> str:
+        """ARN of the global database; global clusters have no region in it."""
+        return self.arn("rds", "", f"global-cluster:{self.global_cluster}")
+
+    # --- DNS
+    @property
+    def zone(self) -> str:
+        """Name of the private zone."""
+        return f"{self.settings.environment_suffix}.{self.settings.dns_zone}"
+
+    @property
+    def writer(self) -> str:
+        """The name clients write to."""
+        return f"writer.{self.zone}"
+
+    def cluster_dns(self, region: str) -> str:
+        """The name that always means the writer endpoint of that region's cluster."""
+        return f"{region_short(region)}.{self.zone}"
+
+    def reader_dns(self, region: str) -> str:
+        """The name that always means the reader endpoint of that region's cluster."""
+        return f"{region_short(region)}-ro.{self.zone}"
+
+    # --- the orchestrator
+    @property
+    def control_table(self) -> str:
+        """Table of the control record: the same name in every replica's region, as DynamoDB demands."""
+        return self.unique("failover-control")
+
+    def idempotency_table(self, region: str) -> str:
+        """Table of Powertools' idempotency tokens in a region."""
+        return self.regional("failover-idempotency", region)
+
+    def function(self, step: str, region: str) -> str:
+        """Name of a step's Lambda function."""
+        return self.regional(f"failover-{step.replace('_', '-')}", region)
+
+    def function_arn(self, step: str, region: str) -> str:
+        """ARN of a step's Lambda function."""
+        return self.arn("lambda", region, f"function:{self.function(step, region)}")
+
+    def state_machine(self, region: str) -> str:
+        """Name of the failover workflow in a region."""
+        return self.regional("failover", region)
+
+    def state_machine_arn(self, region: str) -> str:
+        """ARN of the failover workflow in a region."""
+        return self.arn("states", region, f"stateMachine:{self.state_machine(region)}")
+
+    def topic(self, region: str) -> str:
+        """Name of the SNS topic that people subscribe to."""
+        return self.regional("failover-notifications", region)
+
+    def topic_arn(self, region: str) -> str:
+        """ARN of the SNS topic of a region."""
+        return self.arn("sns", region, self.topic(region))
+
+    def alarm(self, key: str, region: str) -> str:
+        """Name of an alarm."""
+        return self.regional(key, region)
+
+    def alarm_arn(self, key: str, region: str) -> str:
+        """ARN of an alarm."""
+        return self.arn("cloudwatch", region, f"alarm:{self.alarm(key, region)}")
