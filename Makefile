@@ -9,6 +9,9 @@ RUN := $(VENV)/bin/python
 # --no-compile: byte code is made for what is imported, when it is imported; compiling all of it doubles the wait.
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
+# ... and is kept: without it every synthesis and every handler of a drill compiles all its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # CDKTF's command line reports its use to HashiCorp unless told otherwise.
 export CHECKPOINT_DISABLE := 1
 
@@ -51,9 +54,10 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.drill: $(VENV)/.created drills/requirements.txt constraints.txt
+$(VENV)/.drill: $(VENV)/.created drills/requirements.txt constraints.txt $(wildcard handlers/requirements-*.txt)
 	@echo 'Installing what a drill needs into $(VENV) (once, about half a minute)'
 	@$(INSTALL) --requirement drills/requirements.txt
+	@$(RUN) -m orchestration.packaging >/dev/null  # fetches the Lambda packages' distributions; no network after this
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.drill requirements.txt

@@ -33,9 +33,7 @@ class Clock:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.speed) and self.speed > 0):
-            raise ValueError(
-                f"speed is {self.speed}: give a number above 0; 1 is real time, 10 is ten times faster"
-            )
+            raise ValueError(f"speed is {self.speed}: give a number above 0; 1 is real time, 10 is ten times faster")
 
     @classmethod
     def started_now(cls, speed: float) -> Clock:

@@ -108,18 +108,18 @@ def invoke(handler: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Run the handler once; return its result, or its error in Lambda's shape."""
     request_id = request["request_id"]
     started = time.monotonic()
-    print(f"START RequestId: {request_id} Version: $LATEST", flush=True)  # noqa: T201 - Lambda's own log lines
+    print(f"START RequestId: {request_id} Version: $LATEST", flush=True)
     context = Context(request_id, request["function_arn"], request["timeout_seconds"])
     try:
-        answer = {"result": marshal(handler(request["event"], context)), "error": None}
+        answer: dict[str, Any] = {"result": marshal(handler(request["event"], context)), "error": None}
     except Exception as error:  # noqa: BLE001 - whatever a handler raises
         report = failure(type(error).__name__, str(error), error) | {"requestId": request_id}
-        print(f"[ERROR] {report['errorType']}: {report['errorMessage']}", flush=True)  # noqa: T201
-        print("".join(report["stackTrace"]), flush=True)  # noqa: T201
+        print(f"[ERROR] {report['errorType']}: {report['errorMessage']}", flush=True)
+        print("".join(report["stackTrace"]), flush=True)
         answer = {"result": None, "error": report}
     elapsed_ms = (time.monotonic() - started) * 1000
-    print(f"END RequestId: {request_id}", flush=True)  # noqa: T201
-    print(f"REPORT RequestId: {request_id}\tDuration: {elapsed_ms:.2f} ms", flush=True)  # noqa: T201
+    print(f"END RequestId: {request_id}", flush=True)
+    print(f"REPORT RequestId: {request_id}\tDuration: {elapsed_ms:.2f} ms", flush=True)
     return answer
 
 
@@ -188,7 +188,7 @@ def follow_clock(speed: float, epoch: float) -> None:
     time.time, time.time_ns = now, lambda: int(now() * 1e9)
     time.monotonic = time.perf_counter = monotonic
     time.monotonic_ns = time.perf_counter_ns = lambda: int(monotonic() * 1e9)
-    time.sleep = lambda seconds: real_sleep(seconds / speed)
+    time.sleep = lambda seconds: real_sleep(float(seconds) / speed)
     threading._time = monotonic  # type: ignore[attr-defined]  # what Condition.wait_for reckons with
     _scale_waits(speed)
     _scale_sockets(speed)
@@ -220,8 +220,8 @@ def _scale_sockets(speed: float) -> None:
         value = get_real(self)
         return None if value is None else value * speed
 
-    socket.socket.settimeout = settimeout  # type: ignore[method-assign]
-    socket.socket.gettimeout = gettimeout  # type: ignore[method-assign]
+    socket.socket.settimeout = settimeout  # type: ignore[method-assign, assignment]
+    socket.socket.gettimeout = gettimeout  # type: ignore[method-assign, assignment]
 
 
 def _move_datetime(now: Any) -> None:
@@ -281,7 +281,9 @@ def query(name: str, server: tuple[str, int]) -> tuple[str, str]:
     """
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     number = secrets.randbelow(1 << 16)
-    question = DNS_HEADER.pack(number, DNS_RECURSION_DESIRED, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, TYPE_A, CLASS_IN)
+    question = (
+        DNS_HEADER.pack(number, DNS_RECURSION_DESIRED, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, TYPE_A, CLASS_IN)
+    )
     answer = _ask(question, server)
     if answer is None:
         raise socket.gaierror(socket.EAI_AGAIN, f"no DNS server answers for {name}")

@@ -16,7 +16,6 @@ payload's size is not checked; the language is this machine's Python, not the fu
 
 from __future__ import annotations
 
-import compileall
 import importlib.util
 import json
 import shutil
@@ -112,7 +111,7 @@ class LambdaService:
         packages
             The zip of each `Function.package`.
         folder
-            Where to unpack and to write the logs (``logs/<function>.log``); all processes work inside it.
+            Where to unpack (``functions``) and to write logs (``logs/<function>.log``); all processes work inside it.
         clock
             The lab's clock: time-outs are virtual, and the functions live in its time.
         endpoint
@@ -143,9 +142,19 @@ class LambdaService:
         self._living: dict[_Environment, str] = {}
         self._down: set[str] = set()
         self._closing = threading.Event()
-        (folder / "logs").mkdir(parents=True)
-        self._runtime = _offer_runtime(folder / "runtime")
-        self._packages = {name: _unpack(zip_, folder / "packages" / name, authority) for name, zip_ in packages.items()}
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        self._runtime = _offer_runtime(folder / "functions" / "runtime")
+        self._packages = {
+            name: _unpack(package, folder / "functions" / name, authority) for name, package in packages.items()
+        }
+        # So that every cold start costs the same. On the machine's other core, while the lab does other things.
+        self._compilation = subprocess.Popen(
+            [sys.executable, "-m", "compileall", "-q", *map(str, self._packages.values())],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        register(self._compilation.pid)
 
     def function(self, region: str, name: str) -> Function:
         """Return the function of that name or ARN in a region.
@@ -179,8 +188,8 @@ class LambdaService:
             outcome = environment.invoke(event, request_id)
         except _EnvironmentLostError as lost:
             self._refuse_when_down(region)
-            outcome = _failure(request_id, lost.kind, f"RequestId: {request_id} Error: {lost}")
-            self._write_log(function, f"{request_id} {lost}")
+            outcome = lost.outcome(request_id)
+            self._write_log(function, f"{request_id} {lost.kind}: {lost}")
             if environment:
                 self._discard(environment)
         else:
@@ -188,7 +197,9 @@ class LambdaService:
             with self._lock:
                 self._idle[region, function.name].append(environment)
         if outcome.failed:
-            self._observe(Happening(Kind.FUNCTION_FAILED, region, function.name, {"step": function.step, **outcome.value}))
+            self._observe(
+                Happening(Kind.FUNCTION_FAILED, region, function.name, {"step": function.step, **outcome.value})
+            )
         return outcome
 
     def invoke_async(self, region: str, name: str, event: Any) -> None:
@@ -220,6 +231,8 @@ class LambdaService:
             everywhere = list(self._living)
         for environment in everywhere:
             environment.end()
+        self._compilation.kill()
+        self._compilation.wait()
 
     def _retry(self, region: str, name: str, event: Any) -> None:
         with suppress(RegionDownError):
@@ -254,6 +267,7 @@ class LambdaService:
         return environment
 
     def _start(self, region: str, function: Function) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        self._compilation.wait()
         here, there = socket.socketpair()
         with there, self._log(function).open("ab") as log:
             process = subprocess.Popen(
@@ -323,9 +337,16 @@ class LambdaService:
 class _EnvironmentLostError(Exception):
     """An environment did not start, ended by itself, or had to be killed; ``kind`` is Lambda's name for it."""
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, *, started: bool = True) -> None:
         super().__init__(message)
         self.kind = kind
+        self._started = started
+
+    def outcome(self, request_id: str) -> Outcome:
+        """Return what Lambda answers; it names the request when the environment had started."""
+        message = f"RequestId: {request_id} Error: {self}" if self._started else str(self)
+        payload = {"errorType": self.kind, "errorMessage": message}
+        return Outcome(json.dumps(payload), failed=True, request_id=request_id)
 
 
 class _Environment:
@@ -344,7 +365,8 @@ class _Environment:
         self._function_arn = settings["function_arn"]
         answer = self._exchange(settings, START_LIMIT_SECONDS)
         if answer["error"]:
-            raise _EnvironmentLostError(answer["error"]["errorType"], answer["error"]["errorMessage"])
+            error = answer["error"]
+            raise _EnvironmentLostError(error["errorType"], error["errorMessage"], started=False)
 
     def invoke(self, event: Any, request_id: str) -> Outcome:
         """Run the handler."""
@@ -403,10 +425,6 @@ def access_key(function: Function) -> str:
     return f"LAB-{function.name}"
 
 
-def _failure(request_id: str, kind: str, message: str) -> Outcome:
-    return Outcome(json.dumps({"errorType": kind, "errorMessage": message}), failed=True, request_id=request_id)
-
-
 def _offer_runtime(folder: Path) -> Path:
     """Make a folder that holds what Lambda's runtime offers, as links to this environment's packages."""
     folder.mkdir(parents=True)
@@ -421,10 +439,9 @@ def _offer_runtime(folder: Path) -> Path:
 
 
 def _unpack(package: Path, folder: Path, authority: Path | None) -> Path:
-    """Unpack a zip and compile it, so that every cold start costs the same."""
+    """Unpack a zip."""
     with zipfile.ZipFile(package) as opened:
-        opened.extractall(folder)  # noqa: S202 - built by this repository
+        opened.extractall(folder)
     if authority is not None and (folder / AUTHORITIES).exists():
         shutil.copyfile(authority, folder / AUTHORITIES)
-    compileall.compile_dir(folder, quiet=2)
     return folder

@@ -189,9 +189,7 @@ def find_divergence(before: Server, after: Server) -> Divergence:
     try:
         old_timeline = int(before.query(CURRENT_TIMELINE)[0][0], 16)
         if old_timeline != timeline:
-            raise PostgresError(
-                f"{after.name} left timeline {timeline}, but {before.name} is on {old_timeline}"
-            )
+            raise PostgresError(f"{after.name} left timeline {timeline}, but {before.name} is on {old_timeline}")
         rows = before.query("SELECT id::text, xmin::text FROM transfers")
     finally:
         before.stop()
@@ -249,11 +247,12 @@ def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) 
     events : sequence of Event
         All clients' events, in order of time (`read_events`).
     before, after : Server
-        The writer before and after the run; the same server when the writer did not move. ``after`` must
-        be running. ``before``, if it is another, is killed, read and left stopped.
+        The writer before and after the run; the same server when the writer did not move. ``after`` is
+        revived if it is frozen or dead. ``before``, if it is another, is killed, read and left stopped.
     clock : Clock
         Turns measured seconds into virtual ones.
     """
+    after.revive()
     acknowledged = {event.id: event for event in events if event.event == "ack"}
     present = {row[0] for row in after.query("SELECT id::text FROM transfers")}
     lost = acknowledged.keys() - present
@@ -276,9 +275,7 @@ def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) 
             len(unexplained),
             f"transfers were lost though replicated, or kept though not: {sorted(unexplained)[:3]}",
         ),
-        "one_writer": _problem(
-            late, f"transfers were acknowledged by {before.name} after {after.name} had taken over"
-        ),
+        "one_writer": _problem(late, f"transfers were acknowledged by {before.name} after {after.name} had taken over"),
     }
     return Judgement(
         acknowledged=len(acknowledged),

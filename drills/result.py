@@ -137,6 +137,7 @@ class Marks(_Record):
     """The moments that bound the phases of a drill, in seconds since the outage; None never came."""
 
     first_failed_write: Seconds | None = None
+    """When it began, which may be just before the outage that failed it."""
     alarm: Seconds | None = None
     """The composite alarm went to ALARM."""
     execution_started: Seconds | None = None
@@ -191,11 +192,12 @@ AURORA_DELAY = "Aurora's delay"
 
 
 def phases_of(marks: Marks, aurora_promotion_seconds: float, origin: str = "outage") -> list[Phase]:
-    """Cut the way from the outage to the first acknowledged write into phases that follow one another.
+    """Cut the way to the first acknowledged write into phases that follow one another.
 
-    Their seconds add up to the RTO. What ran beside them does not lengthen the outage and is in
-    `parallel_work_of`: a DNS switch that was finished before the promotion takes 0 s here. A moment that
-    never came joins its phase to the next one; after the last moment there are no phases.
+    The first phase starts with the first failed write (with the outage when none is known), so the seconds of
+    all phases add up to the RTO as section 1 of the design defines it. What ran beside them does not lengthen
+    the outage and is in `parallel_work_of`: a DNS switch that was finished before the promotion takes 0 s
+    here. A moment that never came joins its phase to the next one; after the last moment there are no phases.
 
     Parameters
     ----------
@@ -207,6 +209,11 @@ def phases_of(marks: Marks, aurora_promotion_seconds: float, origin: str = "outa
     origin : str
         What happened at 0 s.
     """
+    reached, last = 0.0, math.inf
+    if marks.first_failed_write is not None:
+        reached, origin = marks.first_failed_write, "first failed write"
+    if marks.first_acknowledged_write is not None:
+        last = marks.first_acknowledged_write
     delay_ended = None
     if marks.detach_called is not None and marks.writes_possible is not None and aurora_promotion_seconds > 0:
         delay_ended = min(marks.detach_called + aurora_promotion_seconds, marks.writes_possible)
@@ -223,16 +230,13 @@ def phases_of(marks: Marks, aurora_promotion_seconds: float, origin: str = "outa
         ("Reconnect", marks.first_acknowledged_write, "first acknowledged write"),
     ]
     phases = []
-    reached, last = 0.0, math.inf
-    if marks.first_acknowledged_write is not None:
-        last = marks.first_acknowledged_write
     for name, mark, moment in boundaries:
         if mark is None:
             continue
         until = max(reached, min(mark, last))
         meaning = f"{origin} → {moment}"
         if mark < reached:
-            meaning = f"{moment} already, before: {origin}"
+            meaning = "finished earlier, beside the phases above"
         phases.append(
             Phase(
                 name=name,
@@ -252,7 +256,7 @@ def parallel_work_of(marks: Marks) -> list[Phase]:
         return []
     return [
         Phase(
-            name="DNS switch, whole",
+            name="DNS in parallel",
             started_s=marks.dns_switch_started,
             seconds=marks.dns_switched - marks.dns_switch_started,
             modelled=False,
@@ -341,7 +345,8 @@ class DrillResult(_Record):
 
     ``arguments`` are the command line's, complete enough to run the same drill again. ``invariants`` says of
     each invariant whether it held, ``invariant_meanings`` what it promises. ``settings`` are the product
-    settings that bear on the figures, ``tolerated_errors`` the errors that were seen and expected.
+    settings that bear on the figures, ``problems`` says what broke, a sentence each, and ``tolerated_errors``
+    are the errors that were seen and expected.
     """
 
     mode: str
@@ -370,6 +375,7 @@ class DrillResult(_Record):
     settings: dict[str, str | int | float | bool]
     postgresql_version: str
     notes: Notes
+    problems: list[str]
     tolerated_errors: list[str]
 
     @model_validator(mode="after")
@@ -394,8 +400,10 @@ class DrillResult(_Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def rto_seconds(self) -> float | None:
-        """Seconds from the outage to the first acknowledged write; None without an outage or a recovery."""
-        return None if self.outage is None else self.marks.first_acknowledged_write
+        """Seconds from the first failed write to the first acknowledged one; None when there was none."""
+        if self.outage is None or self.marks.first_acknowledged_write is None:
+            return None
+        return _rounded(self.marks.first_acknowledged_write - (self.marks.first_failed_write or 0.0))
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -413,12 +421,28 @@ class DrillResult(_Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def verdict(self) -> str:
-        """One sentence or two for the person who is woken by it."""
+        """Two sentences for the person who is woken by it."""
+        return f"{self.status.upper()}: {self.headline} {self.loss}"
+
+    @property
+    def headline(self) -> str:
+        """What happened, and what is wrong if anything is, in a sentence."""
         if self.status == "failed":
-            return f"FAILED: {_failure(self)}"
+            return _failure(self)
         if self.demanded == End.FAILED_OVER:
-            return f"PASSED: {_recovery(self)}"
-        return f"PASSED: {self.demanded}, and {self.writer_before} is the writer as before. {_loss(self)}"
+            when = "" if self.rto_seconds is None else f"{self.rto_seconds:.1f} s later "
+            return f"{_what_happened(self)}; {when}clients wrote to {self.writer_after}."
+        done = "the rehearsal changed nothing" if self.demanded == End.REHEARSED else "nothing moved"
+        return f"{_what_happened(self)}; {done}, and {self.writer_before} is still the writer."
+
+    @property
+    def loss(self) -> str:
+        """What became of the acknowledged writes, in a sentence."""
+        lost = "none"
+        if self.lost:
+            span = "" if self.rpo_seconds is None else f" (the last {self.rpo_seconds:.3f} s)"
+            lost = f"{self.lost:,} of {self.acknowledged:,} acknowledged writes{span}"
+        return f"Lost: {lost}; duplicated: {f'{self.duplicated:,}' if self.duplicated else 'none'}."
 
     @property
     def command(self) -> str:
@@ -446,23 +470,9 @@ def plain_name(invariant: str) -> str:
 
 def _what_happened(result: DrillResult) -> str:
     if result.outage is None:
-        return "no outage was made"
+        return "No outage was made"
     sentence = OUTAGE_SENTENCES.get(result.outage, f"outage {result.outage} of {{writer}}")
     return sentence.format(writer=result.writer_before)
-
-
-def _loss(result: DrillResult) -> str:
-    lost = "No acknowledged write is lost"
-    if result.lost:
-        span = "" if result.rpo_seconds is None else f" (the last {result.rpo_seconds:.3f} s of them)"
-        lost = f"{result.lost:,} of {result.acknowledged:,} acknowledged writes are lost{span}"
-    return f"{lost}; {f'{result.duplicated:,} are' if result.duplicated else 'none is'} duplicated."
-
-
-def _recovery(result: DrillResult) -> str:
-    rto = result.rto_seconds
-    after = "" if rto is None else f" {rto:.1f} s later"
-    return f"{_what_happened(result)}; clients wrote to {result.writer_after}{after}. {_loss(result)}"
 
 
 def _failure(result: DrillResult) -> str:
@@ -477,7 +487,7 @@ def _failure(result: DrillResult) -> str:
     writer = "No region takes writes now"
     if result.writer_after:
         writer = f"The writer is now {result.writer_after}"
-    return f"{_what_happened(result)}; {'; '.join(reasons)}. {writer}. {_loss(result)}"
+    return f"{_what_happened(result)}; {'; '.join(reasons)}. {writer}."
 
 
 def discard_latest(root: Path) -> None:

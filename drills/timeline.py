@@ -91,9 +91,7 @@ def console_for(file: TextIO) -> Console:
         file.reconfigure(errors="replace")
     if file.isatty() and os.environ.get("TERM") != "dumb":
         return Console(file=file, highlight=False)
-    return Console(
-        file=file, highlight=False, force_terminal=False, color_system=None, width=LOG_WIDTH_COLUMNS
-    )
+    return Console(file=file, highlight=False, force_terminal=False, color_system=None, width=LOG_WIDTH_COLUMNS)
 
 
 class Timeline:
@@ -249,14 +247,15 @@ class Timeline:
         # A log's lines are as long as they need to be, and without the blanks that fill a table's cells.
         with self.console.capture() as captured:
             self.console.print(line, soft_wrap=isinstance(line, Text))
-        self.console.file.writelines(f"{row.rstrip()}\n" for row in captured.get().splitlines())
-        self.console.file.flush()
+        with self._lock:
+            self.console.file.writelines(f"{row.rstrip()}\n" for row in captured.get().splitlines())
+            self.console.file.flush()
 
     def _line(self, event: Event) -> Text | Table:
         elapsed = f"{event.at - self._started:.1f} s"
         zero = self._marks.get("zero")
-        since = "" if zero is None else f"{event.at - zero:+.1f} s"
-        return _row(self.console.is_terminal, elapsed, since, event.kind, event.text, KIND_STYLES[event.kind])
+        since_zero = "" if zero is None else since(event.at - zero)
+        return _row(self.console.is_terminal, elapsed, since_zero, event.kind, event.text, KIND_STYLES[event.kind])
 
     def _refresh(self) -> None:
         """Keep the waits' lines up to date until the end (the refresh thread)."""
@@ -266,43 +265,48 @@ class Timeline:
                 waits = list(self._waits)
             # The load is asked for with no lock held: see __init__.
             load = self._load() if waits and self._load else None
-            lines = [self._progress(wait, load) for wait in waits]
+            lines = [self._progress(wait) for wait in waits]
             if self._live:
-                self._live.update(Group(*(self._with_spinner(line) for line in lines)), refresh=True)
+                lines = [self._with_spinner(line) for line in lines]
+                if load:
+                    lines.append(Text("    ").append_text(_describe(load)))
+                for line in lines:  # a line that wraps would make the picture jump
+                    line.no_wrap, line.overflow = True, "ellipsis"
+                self._live.update(Group(*lines), refresh=True)
             else:
                 for line in lines:
-                    self._show(Text("  ... ").append_text(line))
+                    rates = Text.assemble("  ", _describe(load)) if load else Text()
+                    self._show(Text.assemble("  ... ", line, rates))
 
-    def _progress(self, wait: _Wait, load: Load | None) -> Text:
+    def _progress(self, wait: _Wait) -> Text:
         elapsed = f"{self._clock.now() - wait.since:.0f} s"
         if wait.at_most is not None:
             elapsed += f" of at most {wait.at_most:.0f} s"
-        line = Text.assemble("waiting for ", (wait.what, "bold"), f"  {elapsed}")
-        if load:
-            rates = ", ".join(f"{region} {rate:.0f}" for region, rate in load.commits_per_second.items())
-            failing = f"{load.failing_clients} of {load.clients} clients failing"
-            line.append(f"  commits/s {rates}  ", "dim")
-            line.append(failing, "red" if load.failing_clients else "dim")
-        return line
+        return Text.assemble("waiting for ", (wait.what, "bold"), f"  {elapsed}")
 
     def _with_spinner(self, line: Text) -> Text:
         frame = self._spinner.render(time.monotonic())
         spinner = frame if isinstance(frame, Text) else Text()
-        text = Text("  ", no_wrap=True, overflow="ellipsis")
-        return text.append_text(spinner).append(" ").append_text(line)
+        return Text.assemble("  ", spinner, " ", line)
 
 
-def _row(in_terminal: bool, elapsed: str, since: str, kind: str, text: str, style: str) -> Text | Table:
+def _describe(load: Load) -> Text:
+    rates = ", ".join(f"{region} {rate:.0f}" for region, rate in load.commits_per_second.items())
+    failing = f"{load.failing_clients} of {load.clients} clients failing"
+    return Text.assemble((f"commits/s {rates}  ", "dim"), (failing, "red" if load.failing_clients else "dim"))
+
+
+def _row(in_terminal: bool, elapsed: str, since_zero: str, kind: str, text: str, style: str) -> Text | Table:
     """Return one line of the timeline: in a terminal long texts wrap inside their column."""
     if not in_terminal:
-        times = f"{elapsed:>{ELAPSED_COLUMNS}}  {since:>{SINCE_ZERO_COLUMNS}}"
+        times = f"{elapsed:>{ELAPSED_COLUMNS}}  {since_zero:>{SINCE_ZERO_COLUMNS}}"
         return Text(f"{times}  {kind:<{KIND_COLUMNS}}  {text}".rstrip())
     row = Table.grid(padding=(0, 2, 0, 0))
     row.add_column(justify="right", min_width=ELAPSED_COLUMNS, style="dim")
     row.add_column(justify="right", min_width=SINCE_ZERO_COLUMNS)
     row.add_column(min_width=KIND_COLUMNS, style=style)
     row.add_column(style="bold red" if kind == Kind.OUTAGE else "")
-    row.add_row(elapsed, since, kind, Text(text))
+    row.add_row(elapsed, since_zero, kind, Text(text))
     return row
 
 
@@ -321,6 +325,7 @@ def summary_of(result: DrillResult, folder: Path) -> list[Text | Table]:
         _figure_table(result),
         Text(),
         _invariant_table(result),
+        *(Text(f"   {problem}", "red") for problem in result.problems),
         Text(),
         Text.assemble(("Report   ", "bold"), str(report)),
         Text.assemble(("Again    ", "bold"), result.command),
@@ -330,19 +335,23 @@ def summary_of(result: DrillResult, folder: Path) -> list[Text | Table]:
 
 
 def _phase_table(result: DrillResult) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, show_footer=True)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=True)
     rto = result.rto_seconds
-    total = "none: no write was acknowledged" if rto is None and result.outage else seconds(rto)
     modelled = sum(phase.seconds for phase in result.phases if phase.modelled)
-    target = f"target: under {RTO_TARGET_SECONDS:.0f} s" if rto is not None else ""
+    origin, remark = "", ""
+    if rto is not None:
+        origin = f"{modelled:.1f} s modelled" if modelled else "measured"
+        remark = f"target: under {RTO_TARGET_SECONDS:.0f} s"
+    elif result.outage:
+        remark = "no write was acknowledged after the outage"
     table.add_column("Phase", footer="RTO")
-    table.add_column("Seconds", justify="right", footer=total)
-    table.add_column("", footer=f"{modelled:.1f} s modelled" if modelled else "measured" if rto else "")
-    table.add_column("From → to", footer=target)
+    table.add_column("Seconds", justify="right", footer=seconds(rto))
+    table.add_column("", footer=origin)
+    table.add_column("From → to", footer=remark)
     for phase in result.phases:
         table.add_row(phase.name, seconds(phase.seconds), measured_or_modelled(phase), phase.meaning)
     for phase in result.parallel_work:
-        started = f"{seconds(phase.seconds)} from {phase.started_s:+.1f} s"
+        started = f"{seconds(phase.seconds)} from {since(phase.started_s)}"
         table.add_row(phase.name, "", "in parallel", f"{started}: {phase.meaning}", style="dim")
     return table
 
@@ -380,3 +389,8 @@ def measured_or_modelled(phase: Phase) -> str:
 def seconds(value: float | None, decimals: int = 1) -> str:
     """Return a duration for people, a dash when there is none."""
     return "-" if value is None else f"{value:.{decimals}f} s"
+
+
+def since(at: float) -> str:
+    """Return a time since the outage for people: ``+12.4 s``."""
+    return f"{round(at, 1) + 0.0:+.1f} s"  # adding 0 turns -0.0 into 0.0

@@ -55,6 +55,8 @@ TCP_USER_TIMEOUT_SECONDS = 3.0
 # Pause after a failure, doubled up to the limit and spread at random, so that clients do not come in step.
 RETRY_PAUSE_SECONDS = 0.05
 RETRY_PAUSE_LIMIT_SECONDS = 0.5
+# No timeout is shorter than this in real time, however fast the clock: the machine does not work faster.
+SHORTEST_TIMEOUT_REAL_SECONDS = 0.25
 LARGEST_TRANSFER_CENTS = 5_000
 # Real seconds between two progress lines: several in every frame that a live display draws.
 PROGRESS_INTERVAL_SECONDS = 0.25
@@ -106,9 +108,7 @@ class Workload:
     ) -> None:
         """Start the clients. ``on_progress`` is called from a thread, several times a second."""
         self.settings = settings
-        self._process = reaper.start_module(
-            "drills.workload", folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self._process = reaper.start_module("drills.workload", folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(asdict(settings)) + "\n")
@@ -121,18 +121,30 @@ class Workload:
         """The file of this region's events (`drills.ledger.read_events`)."""
         return Path(self.settings.events)
 
+    def is_running(self) -> bool:
+        """Return whether the clients' process exists (frozen clients count)."""
+        return self._process.poll() is None
+
     def stop(self) -> None:
-        """Let every client finish its attempt, then end; killed when that takes too long."""
+        """Let every client finish its attempt, then end; killed when that takes too long.
+
+        Raises
+        ------
+        RuntimeError
+            When the clients had ended by themselves, which is a defect of the workload.
+        """
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_TIMEOUT_SECONDS)
+        if self._process.poll():
+            raise RuntimeError(f"the clients of {self.settings.region} ended by themselves: see their message above")
         self.kill()
 
     def kill(self) -> None:
         """End the clients at once, as the loss of their region does."""
-        if self._process.poll() is None:
+        if self.is_running():
             self._process.kill()
             self._process.wait()
         self._reader.join()
@@ -177,9 +189,7 @@ class _Journal:
 class _Client:
     """One client: transfers one after the other, each repeated until it is answered."""
 
-    def __init__(
-        self, number: int, settings: WorkloadSettings, journal: _Journal, stopping: asyncio.Event
-    ) -> None:
+    def __init__(self, number: int, settings: WorkloadSettings, journal: _Journal, stopping: asyncio.Event) -> None:
         self._number = number
         self._settings = settings
         self._journal = journal
@@ -195,8 +205,9 @@ class _Client:
         due = time.monotonic()
         while not self._stopping.is_set():
             await self._answered(self._next_transfer())
-            # A client that fell behind does not catch up: real users do not queue their requests.
-            due = max(due + 1 / self._settings.transfers_per_second, time.monotonic())
+            # Pauses as between independent customers, so that clients do not come in step. A client that
+            # fell behind does not catch up: customers do not queue their requests.
+            due = max(due + self._pauses.expovariate(self._settings.transfers_per_second), time.monotonic())
             await self._wait(due - time.monotonic())
         await self._disconnect()
 
@@ -229,11 +240,11 @@ class _Client:
     async def _attempt(self, transfer: tuple[uuid.UUID, int, int, int]) -> str:
         """Do one transfer and return the name of the cluster that answered."""
         if self._connection is None:
-            async with asyncio.timeout(self._settings.clock.to_real(CONNECT_TIMEOUT_SECONDS)):
+            async with asyncio.timeout(self._real_timeout(CONNECT_TIMEOUT_SECONDS)):
                 answer = await asyncio.to_thread(self._resolver.resolve, self._settings.writer_name)
                 self._connection = await self._connect(answer)
         watchdog = asyncio.get_running_loop().call_later(
-            self._settings.clock.to_real(ATTEMPT_TIMEOUT_SECONDS), _shut_down, self._connection.fileno()
+            self._real_timeout(ATTEMPT_TIMEOUT_SECONDS), _shut_down, self._connection.fileno()
         )
         try:
             row = await (await self._connection.execute(TRANSFER, transfer)).fetchone()
@@ -243,7 +254,6 @@ class _Client:
         return str(row[1])
 
     async def _connect(self, answer: Answer) -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        real = self._settings.clock.to_real
         return await psycopg.AsyncConnection.connect(
             host=answer.canonical_name,
             hostaddr=answer.address,
@@ -255,12 +265,15 @@ class _Client:
             sslrootcert=self._settings.authority,
             gssencmode="disable",
             target_session_attrs="read-write",
-            tcp_user_timeout=max(1, round(real(TCP_USER_TIMEOUT_SECONDS) * 1000)),
+            tcp_user_timeout=round(self._real_timeout(TCP_USER_TIMEOUT_SECONDS) * 1000),
             keepalives_idle=1,
             keepalives_interval=1,
             keepalives_count=2,
-            options=f"-c statement_timeout={max(1, round(real(STATEMENT_TIMEOUT_SECONDS) * 1000))}",
+            options=f"-c statement_timeout={round(self._real_timeout(STATEMENT_TIMEOUT_SECONDS) * 1000)}",
         )
+
+    def _real_timeout(self, virtual_seconds: float) -> float:
+        return max(self._settings.clock.to_real(virtual_seconds), SHORTEST_TIMEOUT_REAL_SECONDS)
 
     async def _disconnect(self) -> None:
         if self._connection:
@@ -297,9 +310,7 @@ async def _run(settings: WorkloadSettings) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     # The drill closes our stdin to stop us; if it dies, the same happens.
-    threading.Thread(
-        target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(stopping.set)), daemon=True
-    ).start()
+    threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(stopping.set)), daemon=True).start()
     with Path(settings.events).open("a") as file:
         journal = _Journal(settings.region, file)
         numbers = range(settings.first_client, settings.first_client + settings.clients)

@@ -38,5 +38,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def repoint_dns(control: ControlTable, step: Step, writer_name: str) -> Repointing:
     """Lets the writer switch answer "engaged" for the claim's target region from now on."""
     control.engage_dns(step.run)
-    logger.info("engaged the writer switch", name=writer_name, region=step.claim.target_region)
+    logger.info("engaged the writer switch", writer_name=writer_name, region=step.claim.target_region)
     return Repointing(writer_name, step.claim.target_region)

@@ -30,6 +30,7 @@ def enable() -> bool:
     Calling it again changes nothing. Where the bindings cannot be lazy it says why in one line on standard error.
     """
     _provide_node()
+    _add_node_option("--no-deprecation")  # jsii's own code calls a deprecated function, and nobody here can mend it
     if os.environ.get(PLAIN_BINDINGS_VARIABLE) == "1":
         return False
     obstacle = _obstacle()
@@ -70,9 +71,12 @@ def _load_python_modules_when_used() -> None:
 
 
 def _load_javascript_modules_when_used() -> None:
-    """Have every Node.js started from here load the other half first; jsii's is started at the first import."""
+    """Have jsii's Node.js, which is started at the first import, load the other half before anything else."""
     quoted = str(JAVASCRIPT_HALF).replace("\\", "\\\\").replace('"', '\\"')
-    option = f'--require "{quoted}"'
+    _add_node_option(f'--require "{quoted}"')
+
+
+def _add_node_option(option: str) -> None:
     options = os.environ.get("NODE_OPTIONS", "")
     if option not in options:
         os.environ["NODE_OPTIONS"] = f"{options} {option}".strip()

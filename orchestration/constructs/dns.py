@@ -39,20 +39,18 @@ class Dns(Construct):
             comment=f"Where the writer of {specification.global_identifier} is",
             vpc=[Route53ZoneVpc(vpc_id=vpc.id, vpc_region=region) for region, vpc in vpcs.items()],
         )
-        self._endpoints = {region: self._endpoint(region) for region in specification.regions}
+        self._clusters = {region: self._cluster(region) for region in specification.regions}
         self._checks = {check.key: self._health_check(check) for check in zone.health_checks}
         for record in zone.records:
             self._record(record)
 
-    def _endpoint(self, region: str) -> str:
-        """The cluster's writer endpoint; it is the same again when re-protection rebuilds the cluster."""
-        cluster = DataAwsRdsCluster(
+    def _cluster(self, region: str) -> DataAwsRdsCluster:
+        return DataAwsRdsCluster(
             self,
             f"cluster-{region}",
             provider=self._providers[region],
             cluster_identifier=self._specification.regions[region].cluster.identifier,
         )
-        return cluster.endpoint
 
     def _health_check(self, check: HealthCheck) -> Route53HealthCheck:
         url = DataAwsLambdaFunctionUrl(
@@ -76,16 +74,18 @@ class Dns(Construct):
         )
 
     def _record(self, record: Record) -> None:
-        short = region_short(record.cluster_region)
+        """A record of one endpoint, which is the same again when re-protection rebuilds the cluster."""
+        cluster = self._clusters[record.cluster_region]
         routing = record.failover
+        kind = routing.lower() if routing else record.endpoint
         Route53Record(
             self,
-            f"writer-{short}" if routing else f"cluster-{short}",
+            f"{kind}-{region_short(record.cluster_region)}",
             zone_id=self._zone.zone_id,
             name=record.name,
             type="CNAME",
             ttl=record.ttl_seconds,
-            records=[self._endpoints[record.cluster_region]],
+            records=[cluster.endpoint if record.endpoint == "writer" else cluster.reader_endpoint],
             set_identifier=record.cluster_region if routing else None,
             failover_routing_policy=Route53RecordFailoverRoutingPolicy(type=routing) if routing else None,
             health_check_id=self._checks[record.health_check].id if record.health_check else None,

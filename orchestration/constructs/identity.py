@@ -30,7 +30,9 @@ class RegionRoles(Construct):
 
     def _function_role(self, function: Function) -> None:
         permissions = (*function.permissions, *running(self._names, self._region, function))
-        self._role(function.step, function.name, function.description, policy.trust("lambda.amazonaws.com"), permissions)
+        self._role(
+            function.step, function.name, function.description, policy.trust("lambda.amazonaws.com"), permissions
+        )
 
     def _workflow_role(self) -> None:
         machine = self._region.state_machine
@@ -88,7 +90,7 @@ def running(names: Names, region: Region, function: Function) -> tuple[Permissio
                 ),
                 ("*",),
                 "Lambda attaches it to the VPC; it demands these on every resource when the function is created "
-                "(Lambda guide, \"Giving Lambda functions access to resources in an Amazon VPC\")",
+                '(Lambda guide, "Giving Lambda functions access to resources in an Amazon VPC")',
                 {"StringEquals": {"aws:RequestedRegion": region.name}},
             )
         )

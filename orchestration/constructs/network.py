@@ -94,8 +94,11 @@ class Network(Construct):
                 cidr_block=str(blocks[index]),
                 availability_zone=self.zone(index),
                 map_public_ip_on_launch=False,
-                tags={"Name": self._names.regional(f"{self._specification.settings.application}-{tier}-{index}",
-                                                   self._region.name)},
+                tags={
+                    "Name": self._names.regional(
+                        f"{self._specification.settings.application}-{tier}-{index}", self._region.name
+                    )
+                },
                 # A zone that joins or leaves the account's list must not move a subnet that is in use.
                 lifecycle=TerraformResourceLifecycle(ignore_changes=["availability_zone"]),
             )
@@ -124,9 +127,7 @@ class Network(Construct):
             self, purpose, name=name, description=description, vpc_id=self._vpc.id, tags={"Name": name}
         )
 
-    def _rule_in(
-        self, id_: str, description: str, group: SecurityGroup | None = None, cidr: str | None = None
-    ) -> None:
+    def _rule_in(self, id_: str, description: str, group: SecurityGroup | None = None, cidr: str | None = None) -> None:
         port = self._specification.settings.database.port
         VpcSecurityGroupIngressRule(
             self,

@@ -17,9 +17,7 @@ from orchestration.specification import Specification
 class Peering(Construct):
     """Peering of the two VPCs, with routes from clients to the other region's databases and back."""
 
-    def __init__(
-        self, scope: Construct, specification: Specification, providers: dict[str, TerraformProvider]
-    ) -> None:
+    def __init__(self, scope: Construct, specification: Specification, providers: dict[str, TerraformProvider]) -> None:
         super().__init__(scope, "peering")
         self._specification = specification
         self._providers = providers

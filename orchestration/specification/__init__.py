@@ -50,6 +50,12 @@ def describe(settings: Settings, account: str) -> Specification:
             replica_regions=settings.regions,
             witness_region=settings.witness_region,
         ),
+        first_control_record={
+            CONTROL_KEY: {"S": names.global_cluster},
+            "writer_region": {"S": writer},
+            "epoch": {"N": "1"},
+            "automatic_failover": {"BOOL": True},
+        },
         zone=dns.zone(settings, names, regions[standby].functions["writer_switch"]),
         regions=regions,
     )

@@ -207,6 +207,7 @@ class Specification:
     account: str
     global_identifier: str
     control_table: Table
+    first_control_record: dict[str, dict[str, Any]]  # in DynamoDB's typed JSON
     zone: Zone
     regions: dict[str, Region]
 

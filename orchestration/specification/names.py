@@ -79,6 +79,28 @@ class Names:
         """The name that always means the reader endpoint of that region's cluster."""
         return f"{region_short(region)}-ro.{self.zone}"
 
+    # --- what stacks look up by name
+    def vpc(self, region: str) -> str:
+        """Name of a region's VPC."""
+        return self.regional(f"{self.settings.application}-vpc", region)
+
+    def route_table(self, tier: str, region: str) -> str:
+        """Name of the route table of one tier of subnets, ``client`` or ``database``."""
+        return self.regional(f"{self.settings.application}-{tier}", region)
+
+    def key_alias(self, region: str) -> str:
+        """Alias of a region's encryption key; roles are granted the use of the key by this alias."""
+        return f"alias/{self.regional('failover', region)}"
+
+    def log_group(self, function: str) -> str:
+        """Log group of the function named ``function``."""
+        return f"/aws/lambda/{function}"
+
+    # --- identity: a role has the name of what uses it
+    def role_arn(self, user: str) -> str:
+        """ARN of the role of the function, workflow or rule named ``user``."""
+        return self.arn("iam", "", f"role/{user}")
+
     # --- the orchestrator
     @property
     def control_table(self) -> str:

@@ -24,9 +24,7 @@ class RegionStack(DeploymentStack):
     deployed before the standby and destroyed after it.
     """
 
-    def __init__(
-        self, scope: Construct, settings: Settings, region_name: str, packages: Mapping[str, Package]
-    ) -> None:
+    def __init__(self, scope: Construct, settings: Settings, region_name: str, packages: Mapping[str, Package]) -> None:
         super().__init__(scope, region_name, settings, region=region_name)
         region = self.specification.regions[region_name]
         key = RegionKey(self, self.specification, region_name)

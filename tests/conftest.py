@@ -1,0 +1,33 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+Found = TypeVar("Found")
+
+# .ci/run sets this to 1: there, a tool that a check needs is installed, and its absence is a failure.
+REQUIRE_OPTIONAL_CHECKS_VARIABLE = "REQUIRE_OPTIONAL_CHECKS"
+
+
+@pytest.fixture(scope="session")
+def optional_tool() -> Callable[[str, Found | None, str], Found]:
+    """Skip a check whose tool is missing, or fail it where every check has to run.
+
+    Call it as ``terraform = optional_tool("terraform", shutil.which("terraform"), "validates the stacks")``: the
+    tool's name, what was found of it (None when nothing was) and what it is for. It returns what was found.
+    """
+
+    def require(name: str, found: Found | None, reason: str) -> Found:
+        if found:
+            return found
+        message = f"{name} was not found; it {reason}"
+        if os.environ.get(REQUIRE_OPTIONAL_CHECKS_VARIABLE) == "1":
+            pytest.fail(f"{message}. {REQUIRE_OPTIONAL_CHECKS_VARIABLE}=1 forbids to skip this check.")
+        pytest.skip(message)
+
+    return require

@@ -1,0 +1,657 @@
+"""A whole deployment inside the test's process: what the specification describes, on moto, with the real handlers.
+
+Real here: the handlers, the specification, the state machines, and moto's AWS with the models of `drills/models`.
+Stand-ins: the prober function and the two databases behind it (`Databases`), because they need servers and a network;
+`tests/drills` runs the real prober against real servers.
+
+Time is skipped, not waited for: the retries of the workflow and the pauses of the handlers move one common clock.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import boto3
+import botocore.endpoint
+from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.utilities.idempotency.persistence import base as idempotency_base
+from aws_lambda_powertools.utilities.idempotency.persistence import dynamodb as idempotency_dynamodb
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import EndpointConnectionError
+from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+from moto.sns.models import sns_backends
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+
+from drills.lambda_runtime import Outcome
+from drills.models import atomic, replicated_table
+from drills.models.global_database import GlobalDatabase
+from drills.models.happenings import Happening, Kind
+from drills.models.step_functions import StepFunctions
+from handlers.core.health import Probe
+from handlers.gateways.metrics import LAG_METRIC
+from orchestration.settings import load
+from orchestration.specification import CONTROL_KEY, Specification, describe
+from orchestration.specification.model import Region
+
+ACCOUNT = "123456789012"
+WRITER, STANDBY = "us-east-1", "us-west-2"  # the regions' roles at deployment
+
+# Only ends a test that would otherwise wait for ever; nothing is measured by it (real seconds).
+PATIENCE_S = 60.0
+
+
+class Killed(BaseException):
+    """The process of a function is gone: no handler of errors runs, as with SIGKILL. Hence no `Exception`."""
+
+
+class SkippingClock:
+    """The time of everything here: the machine's, plus what was skipped by whoever would have slept."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+        self.limits_are_divided_by = 1.0
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time() + self.skipped
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic() + self.skipped
+
+    def sleep(self, seconds: float) -> None:
+        """Skip that time; other threads get a chance to run."""
+        with self._lock:
+            self.skipped += seconds
+        time.sleep(0.0005)
+
+    def to_real(self, seconds: float) -> float:
+        """How long the time limit of a state or of a machine is here."""
+        return seconds / self.limits_are_divided_by
+
+
+CLOCK = SkippingClock()
+HANDLERS_TIME = SimpleNamespace(time=CLOCK.now, monotonic=CLOCK.monotonic, sleep=CLOCK.sleep)
+
+
+class _Datetime(datetime.datetime):
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+        return cls.fromtimestamp(CLOCK.now(), tz)
+
+
+POWERTOOLS_TIME = SimpleNamespace(datetime=_Datetime, timedelta=datetime.timedelta)
+
+
+# --- functions
+
+
+class Context:
+    """The second argument of a handler, for as long as Powertools looks at it."""
+
+    def __init__(self, name: str, timeout_s: float) -> None:
+        self.function_name = name
+        self.function_version = "$LATEST"
+        self.memory_limit_in_mb = 1024
+        self.invoked_function_arn = f"arn:aws:lambda:{STANDBY}:{ACCOUNT}:function:{name}"
+        self.aws_request_id = str(uuid.uuid4())
+        self._end = CLOCK.now() + timeout_s
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self._end - CLOCK.now()) * 1000))
+
+
+_importing = threading.Lock()
+
+
+def load_step(step: str, variables: dict[str, str]) -> ModuleType:
+    """Import a handler's module as a new execution environment of Lambda does: with its own globals and telemetry."""
+    with _importing, mock.patch.dict(os.environ, variables):
+        names = (f"handlers.{step}", "handlers.telemetry")
+        before = {name: sys.modules.pop(name, None) for name in names}
+        try:
+            # Powertools keeps metrics in the class, so that one process has one set of them.
+            with mock.patch.multiple(Metrics, _metrics={}, _dimensions={}, _metadata={}, _default_dimensions={}):
+                module = importlib.import_module(names[0])
+        finally:
+            for name in names:
+                sys.modules.pop(name, None)
+            sys.modules.update({name: found for name, found in before.items() if found})
+    if getattr(module, "time", None) is time:
+        module.time = HANDLERS_TIME  # type: ignore[attr-defined]
+    return module
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next ``times`` invocations of a step: an error, before the handler runs or after."""
+
+    error: str
+    times: int
+    after: bool = False
+    only_in: Callable[[Any], bool] = lambda event: True
+
+
+class Lambdas:
+    """Lambda: environments that serve one invocation at a time and are used again unless they were killed."""
+
+    # Environments outlive a deployment: importing is slow, and every deployment's variables are the same.
+    _idle: dict[tuple[str, str], list[ModuleType]] = defaultdict(list)
+
+    def __init__(self, specification: Specification, prober: Callable[[str, Any], dict[str, Any]]) -> None:
+        self._prober = prober
+        self._functions = {
+            (region.name, function.name): function
+            for region in specification.regions.values()
+            for function in region.functions.values()
+        }
+        self.faults: dict[str, list[Fault]] = defaultdict(list)
+        self.calls: list[str] = []  # the steps in the order of their invocations
+        self.before: Callable[[str, Any], None] = lambda step, event: None
+        self.inside = threading.local()  # which step the present thread runs
+        self.death = "Sandbox.Timedout"  # what Step Functions sees of a function that was killed
+
+    @contextmanager
+    def environment(self, region: str, step: str) -> Iterator[ModuleType]:
+        """The module of a step, for one invocation."""
+        name, function = next(
+            (name, found) for (where, name), found in self._functions.items() if where == region and found.step == step
+        )
+        idle = self._idle[region, name]
+        try:
+            module = idle.pop()
+        except IndexError:
+            module = load_step(step, variables(function.environment, region))
+        killed = False
+        try:
+            yield module
+        except Killed:
+            killed = True
+            raise
+        finally:
+            if not killed:
+                idle.append(module)
+
+    def call(self, region: str, step: str, event: Any) -> Any:
+        """Run a handler; its result, or its own error."""
+        function = next(
+            found for (where, _), found in self._functions.items() if where == region and found.step == step
+        )
+        self.calls.append(step)
+        self.before(step, event)
+        self.inside.step = step
+        try:
+            with self.environment(region, step) as module:
+                return json.loads(json.dumps(module.handler(event, Context(function.name, function.timeout_seconds))))
+        finally:
+            self.inside.step = None
+
+    def invoke(self, region: str, name: str, event: Any) -> Outcome:
+        """As `drills.lambda_runtime.LambdaService.invoke`, for the model of Step Functions and for boto3."""
+        function = self._functions[region, name.rsplit(":", 1)[-1]]
+        if function.step == "prober":
+            return self._answer(lambda: self._prober(region, event))
+        fault = next((one for one in self.faults[function.step] if one.times > 0 and one.only_in(event)), None)
+        if fault is None:
+            return self._answer(lambda: self.call(region, function.step, event))
+        fault.times -= 1
+        if fault.after:
+            self._answer(lambda: self.call(region, function.step, event))
+        else:
+            self.calls.append(function.step)
+        return _failure(fault.error, "made by the test")
+
+    def _answer(self, run: Callable[[], Any]) -> Outcome:
+        try:
+            return Outcome(json.dumps(run()), failed=False, request_id="")
+        except Killed:
+            return _failure(self.death, "the function is gone")
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises
+            return _failure(type(error).__name__, str(error), traceback.format_exc())
+
+
+def _failure(kind: str, message: str, trace: str = "") -> Outcome:
+    report = {"errorType": kind, "errorMessage": message, "stackTrace": trace.splitlines()}
+    return Outcome(json.dumps(report), failed=True, request_id="")
+
+
+def variables(environment: dict[str, str], region: str) -> dict[str, str]:
+    """A function's environment variables: the specification's, and those that Lambda sets."""
+    return {
+        **environment,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+    }
+
+
+# --- the databases and their prober
+
+
+class Databases:
+    """Two clusters and the writer's name, as the prober functions of both regions see them."""
+
+    def __init__(self, is_switched: Callable[[], bool]) -> None:
+        self._is_switched = is_switched
+        self.up = {WRITER: True, STANDBY: True}
+        self.writes = {WRITER: True, STANDBY: False}
+        self.proofs: list[tuple[str, str, int]] = []  # region, run, epoch
+        self.script: Callable[[str, dict[str, Any]], dict[str, Any] | None] = lambda region, event: None
+
+    def promote(self, region: str) -> None:
+        """What Aurora does after a detach."""
+        self.writes[region] = True
+
+    def writer_region_by_name(self) -> str:
+        """Where the public name leads: to the SECONDARY record once the writer switch is engaged."""
+        return STANDBY if self._is_switched() else WRITER
+
+    def probe(self, region: str, event: dict[str, Any]) -> dict[str, Any]:
+        """Answer as handlers/prober.py does."""
+        assert set(event) <= {"target", "timeout_s", "proof"}, event
+        scripted = self.script(region, event)
+        if scripted is not None:
+            return scripted
+        peer = STANDBY if region == WRITER else WRITER
+        target = event["target"]
+        leads_to = {"own": region, "own_reader": region, "peer": peer}.get(target) or self.writer_region_by_name()
+        if not self.up[leads_to] or (target != "own_reader" and not self.writes[leads_to]):
+            # A standby's cluster endpoint takes no connections before the promotion.
+            return asdict(Probe(target, None, leads_to, "TimeoutError: timed out", 900.0))
+        if not self.writes[leads_to]:
+            return asdict(Probe(target, "reader", leads_to, None, 20.0))
+        if "proof" in event and not any(run == event["proof"]["run"] for _, run, _ in self.proofs):
+            self.proofs.append((leads_to, event["proof"]["run"], event["proof"]["epoch"]))
+        return asdict(Probe(target, "writer", leads_to, None, 20.0))
+
+
+# --- AWS, and what may be wrong with it
+
+
+# moto reads a definition when a state machine is created and at each of its starts, for 0.5 s. Once will do.
+_validate = cache(StepFunctionsParserBackend._validate_definition)
+_tree = cache(lambda definition, parse=AmazonStateLanguageParser.parse: parse(definition)[1])
+
+
+def parse_once(definition: str) -> Any:
+    """A new program from the tree of a definition, and the tree."""
+    return Preprocessor().visit(_tree(definition)), _tree(definition)
+
+
+@dataclass
+class Trouble:
+    """What goes wrong with the next ``times`` requests to AWS that fit: an answer, a lost connection, or a death.
+
+    ``kind`` is an error code (answered with ``status``), ``refused``, ``killed`` or ``lost``: the request has its
+    effect, and its answer never arrives.
+    """
+
+    operation: str  # such as dynamodb.UpdateItem, or * for all
+    kind: str
+    status: int = 400
+    times: int = 1
+    region: str = ""
+    after: bool = False
+    step: str = ""
+
+
+class Gate:
+    """Every request that boto3 sends passes here on its way to moto."""
+
+    def __init__(self, lambdas: Lambdas) -> None:
+        self._lambdas = lambdas
+        self._lock = threading.Lock()
+        self.troubles: list[Trouble] = []
+        self.seen: list[tuple[str, str, str]] = []  # step, region, operation
+        self._open = threading.local()
+
+    def install(self, stack: ExitStack) -> None:
+        """Stand between boto3 and moto until ``stack`` is closed."""
+        gate, answer = self, BotocoreStubber.__call__
+
+        def pass_through(stubber: BotocoreStubber, event_name: str, request: Any, **named: Any) -> Any:
+            if getattr(gate._open, "wide", False):
+                return answer(stubber, event_name, request, **named)
+            operation = event_name.removeprefix("before-send.")
+            region = _region_of(request.url)
+            trouble = gate._take(operation, region)
+            if trouble and not trouble.after and trouble.kind != "lost":
+                return gate._cause(trouble, request)
+            if operation == "lambda.Invoke":
+                result = gate._invoke(region, request)
+            else:
+                result = answer(stubber, event_name, request, **named)
+            return gate._cause(trouble, request) if trouble else result
+
+        stack.enter_context(mock.patch.object(BotocoreStubber, "__call__", pass_through))
+
+    @contextmanager
+    def wide_open(self) -> Iterator[None]:
+        """Requests of this thread meet no trouble and are not noted."""
+        before, self._open.wide = getattr(self._open, "wide", False), True
+        try:
+            yield
+        finally:
+            self._open.wide = before
+
+    def _take(self, operation: str, region: str) -> Trouble | None:
+        step = getattr(self._lambdas.inside, "step", None) or ""
+        with self._lock:
+            self.seen.append((step, region, operation))
+            for trouble in self.troubles:
+                if (
+                    trouble.times > 0
+                    and trouble.operation in (operation, "*")
+                    and trouble.region in (region, "")
+                    and trouble.step in (step, "")
+                ):
+                    trouble.times -= 1
+                    return trouble
+        return None
+
+    @staticmethod
+    def _cause(trouble: Trouble, request: Any) -> AWSResponse:
+        if trouble.kind == "killed":
+            raise Killed
+        if trouble.kind in ("refused", "lost"):
+            raise EndpointConnectionError(endpoint_url=request.url)
+        text = {"__type": trouble.kind, "message": "made by the test"}
+        if request.headers.get("Content-Type", b"").startswith((b"application/x-www-form", "application/x-www-form")):
+            body = (
+                f"<ErrorResponse><Error><Type>Sender</Type><Code>{trouble.kind}</Code>"
+                "<Message>made by the test</Message></Error><RequestId>0</RequestId></ErrorResponse>"
+            )
+        else:
+            body = json.dumps(text)
+        headers = HTTPHeaders()
+        headers["x-amzn-ErrorType"] = trouble.kind
+        return AWSResponse(request.url, trouble.status, headers, MockRawResponse(body))
+
+    def _invoke(self, region: str, request: Any) -> AWSResponse:
+        name = request.url.split("/functions/")[1].split("/")[0]
+        outcome = self._lambdas.invoke(region, name, json.loads(request.body))
+        headers = HTTPHeaders()
+        if outcome.failed:
+            headers["x-amz-function-error"] = "Unhandled"
+        return AWSResponse(request.url, 200, headers, MockRawResponse(outcome.payload))
+
+
+def _region_of(url: str) -> str:
+    return next((region for region in (WRITER, STANDBY) if f".{region}." in url), "")
+
+
+def _plain(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
+
+
+# --- runs
+
+
+@dataclass(frozen=True)
+class Run:
+    """An execution that has ended."""
+
+    name: str
+    status: str
+    output: Any
+    error: str | None
+    cause: str | None
+    events: list[dict[str, Any]]
+
+    @property
+    def visited(self) -> list[str]:
+        """The states in the order of their entrance, those of branches included."""
+        return [event["stateEnteredEventDetails"]["name"] for event in self.events if "stateEnteredEventDetails" in event]
+
+    @property
+    def end(self) -> str:
+        """The last state."""
+        return self.visited[-1]
+
+
+class Deployment:
+    """Both regions. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        self.specification = describe(load(environment_suffix="test", environment="development"), ACCOUNT)
+        self.databases = Databases(lambda: self.is_switched(STANDBY))
+        self.lambdas = Lambdas(self.specification, self.databases.probe)
+        self.gate = Gate(self.lambdas)
+        self._stack = ExitStack()
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
+
+    def __enter__(self) -> Deployment:
+        """Create everything."""
+        stack = self._stack
+        stack.enter_context(mock_aws(config={"core": {"reset_boto3_session": False}}))
+        stack.enter_context(mock.patch.object(botocore.endpoint, "time", HANDLERS_TIME))
+        stack.enter_context(mock.patch.object(idempotency_base, "dt", POWERTOOLS_TIME))
+        stack.enter_context(mock.patch.object(idempotency_dynamodb, "dt", POWERTOOLS_TIME))
+        atomic.install(stack)
+        StepFunctions(ACCOUNT, CLOCK, self.lambdas, self._observe).install(stack)  # type: ignore[arg-type]
+        stack.enter_context(mock.patch.object(retrier_decl, "time", HANDLERS_TIME))
+        stack.enter_context(mock.patch.object(AmazonStateLanguageParser, "parse", staticmethod(parse_once)))
+        stack.enter_context(
+            mock.patch.object(StepFunctionsParserBackend, "_validate_definition", staticmethod(_validate))
+        )
+        database = GlobalDatabase(
+            self.specification,
+            CLOCK,  # type: ignore[arg-type]
+            promote=self.databases.promote,
+            promotion_seconds=0,
+            observe=self._observe,
+        )
+        database.install(stack)
+        database.create(self.client)
+        self._create_tables()
+        for region in self.specification.regions.values():
+            self._create_region(region)
+        self.gate.install(stack)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Undo everything."""
+        CLOCK.limits_are_divided_by = 1.0
+        self._stack.close()
+
+    def _observe(self, happening: Happening) -> None:
+        if happening.kind is Kind.EXECUTION_ENDED:
+            self._ended[happening.subject].set()
+
+    def client(self, service: str, region: str) -> Any:
+        """A boto3 client of the test's own."""
+        key = (service, region)
+        if key not in self._clients:
+            self._clients[key] = boto3.client(service, region_name=region)
+        return self._clients[key]
+
+    def _create_tables(self) -> None:
+        table = self.specification.control_table
+        replicated_table.create(self.client("dynamodb", WRITER), ACCOUNT, WRITER, table)
+        self.client("dynamodb", WRITER).put_item(TableName=table.name, Item=self.specification.first_control_record)
+
+    def _create_region(self, region: Region) -> None:
+        replicated_table.create(
+            self.client("dynamodb", region.name), ACCOUNT, region.name, region.idempotency_table
+        )
+        self.client("sns", region.name).create_topic(Name=region.topic)
+        for key in ("heartbeat-missing", "heartbeat-unhealthy"):
+            alarm = region.alarm(key)
+            self.client("cloudwatch", region.name).put_metric_alarm(
+                AlarmName=alarm.name,
+                Namespace=alarm.metric.namespace,
+                MetricName=alarm.metric.name,
+                Statistic=alarm.metric.statistic,
+                Period=alarm.metric.period_seconds,
+                EvaluationPeriods=alarm.evaluation_periods,
+                Threshold=alarm.threshold,
+                ComparisonOperator=alarm.comparison,
+            )
+            self.ring(key, region.name, "OK")
+        self.client("stepfunctions", region.name).create_state_machine(
+            name=region.state_machine.name,
+            definition=region.state_machine.definition,
+            roleArn=f"arn:aws:iam::{ACCOUNT}:role/{region.state_machine.name}",
+        )
+
+    # --- the world before a run
+
+    def writer_dies(self) -> None:
+        """The writer region is gone, and both observers have seen it; the standby was 40 ms behind."""
+        self.databases.up[WRITER] = False
+        self.ring("heartbeat-missing", STANDBY)
+        self.publish_lag(40.0)
+
+    def ring(self, key: str, region: str, state: str = "ALARM") -> None:
+        """Put an alarm into a state."""
+        name = self.specification.regions[region].alarm(key).name
+        self.client("cloudwatch", region).set_alarm_state(AlarmName=name, StateValue=state, StateReason="the test")
+
+    def publish_lag(self, lag_ms: float, age_s: float = 30.0, region: str = STANDBY) -> None:
+        """Publish a replication lag as Aurora does."""
+        self.client("cloudwatch", region).put_metric_data(
+            Namespace="AWS/RDS",
+            MetricData=[
+                {
+                    "MetricName": LAG_METRIC,
+                    "Value": lag_ms,
+                    "Timestamp": datetime.datetime.fromtimestamp(CLOCK.now() - age_s, datetime.UTC),
+                    "Dimensions": [
+                        {
+                            "Name": "DBClusterIdentifier",
+                            "Value": self.specification.regions[region].cluster.identifier,
+                        }
+                    ],
+                }
+            ],
+        )
+
+    def change_record(self, **attributes: Any) -> None:
+        """Change the control record as a person would."""
+        with self.gate.wide_open():
+            self.client("dynamodb", WRITER).update_item(
+                TableName=self.specification.control_table.name,
+                Key=self._key(),
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in attributes),
+                ExpressionAttributeNames={f"#{name}": name for name in attributes},
+                ExpressionAttributeValues={
+                    f":{name}": TypeSerializer().serialize(value) for name, value in attributes.items()
+                },
+            )
+
+    def _key(self) -> dict[str, Any]:
+        return {CONTROL_KEY: {"S": self.specification.global_identifier}}
+
+    def fail(self, step: str, error: str, times: int = 1, *, after: bool = False) -> None:
+        """Have the next invocations of a step end in an error instead of running it, or after running it."""
+        self.lambdas.faults[step].append(Fault(error, times, after))
+
+    def trouble(self, operation: str, kind: str, **how: Any) -> Trouble:
+        """Have the next requests of that kind go wrong; see `Trouble`."""
+        trouble = Trouble(operation, kind, **how)
+        self.gate.troubles.append(trouble)
+        return trouble
+
+    def lose_region(self, region: str) -> None:
+        """Every endpoint of a region refuses connections."""
+        self.trouble("*", "refused", region=region, times=10**9)
+
+    # --- the world after it
+
+    def record(self) -> dict[str, Any]:
+        """The control record's item, as DynamoDB holds it."""
+        with self.gate.wide_open():
+            found = self.client("dynamodb", WRITER).get_item(
+                TableName=self.specification.control_table.name, Key=self._key(), ConsistentRead=True
+            )
+        return _plain(found["Item"])
+
+    def lock(self) -> dict[str, Any] | None:
+        """The lock in the control record."""
+        return self.record().get("transition")
+
+    def members(self) -> set[str]:
+        """The regions whose clusters are members of the global database."""
+        with self.gate.wide_open():
+            answer = self.client("rds", STANDBY).describe_global_clusters(
+                GlobalClusterIdentifier=self.specification.global_identifier
+            )
+        arns = [member["DBClusterArn"] for member in answer["GlobalClusters"][0]["GlobalClusterMembers"]]
+        return {arn.split(":")[3] for arn in arns}
+
+    def is_switched(self, region: str) -> bool:
+        """Whether the real writer switch of a region says "engaged"."""
+        with self.gate.wide_open():
+            return self.lambdas.call(region, "writer_switch", {})["statusCode"] == 200  # type: ignore[no-any-return]
+
+    def messages(self, region: str) -> list[tuple[str, str]]:
+        """Subject and text of what was published to a region's topic."""
+        topic = self.specification.regions[region].topic
+        found = sns_backends[ACCOUNT][region].topics[f"arn:aws:sns:{region}:{ACCOUNT}:{topic}"]
+        return [(subject, text) for _, text, subject, *_ in found.sent_notifications]
+
+    def tokens(self, region: str = STANDBY) -> list[dict[str, Any]]:
+        """The idempotency tokens of a region."""
+        with self.gate.wide_open():
+            found = self.client("dynamodb", region).scan(
+                TableName=self.specification.regions[region].idempotency_table.name
+            )
+        return [_plain(item) for item in found["Items"]]
+
+
+    # --- runs
+
+    def call(self, step: str, event: Any, region: str = STANDBY) -> Any:
+        """Run one handler outside the workflow; its result, or its own error."""
+        return self.lambdas.call(region, step, event)
+
+    def start(self, data: Any, name: str, region: str = STANDBY) -> str:
+        """Start an execution; its ARN. ``data`` may be anything that is JSON."""
+        return self.client("stepfunctions", region).start_execution(  # type: ignore[no-any-return]
+            stateMachineArn=self.state_machine_arn(region), name=name, input=json.dumps(data)
+        )["executionArn"]
+
+    def wait(self, arn: str) -> Run:
+        """Wait for an execution's end."""
+        machines = self.client("stepfunctions", arn.split(":")[3])
+        assert self._ended[arn.rsplit(":", 1)[1]].wait(PATIENCE_S), f"{arn} does not end"
+        found = machines.describe_execution(executionArn=arn)
+        events = machines.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+        output = json.loads(found["output"]) if "output" in found else None
+        return Run(found["name"], found["status"], output, found.get("error"), found.get("cause"), events)
+
+    def run(self, data: Any, name: str = "run-1", region: str = STANDBY) -> Run:
+        """Start an execution and wait for its end."""
+        return self.wait(self.start(data, name, region))
+
+    def stop(self, arn: str) -> Run:
+        """Stop an execution, as a person in the console does."""
+        self.client("stepfunctions", arn.split(":")[3]).stop_execution(executionArn=arn)
+        return self.wait(arn)
+
+    def state_machine_arn(self, region: str) -> str:
+        """ARN of the workflow of a region."""
+        return f"arn:aws:states:{region}:{ACCOUNT}:stateMachine:{self.specification.regions[region].state_machine.name}"

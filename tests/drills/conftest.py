@@ -1,0 +1,59 @@
+"""Real servers for the tests of the lab: one PostgreSQL installation, one folder and one reaper per module."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from drills.network import Address, free_port
+from drills.postgres import Binaries, Server, find_binaries
+from drills.reaper import Reaper
+
+# Only ends a test that would otherwise wait for ever; nothing is measured by it.
+PATIENCE_SECONDS = 30.0
+
+LOOPBACK = "127.0.0.1"
+
+
+@pytest.fixture(scope="module")
+def reaper() -> Iterator[Reaper]:
+    reaper = Reaper()
+    yield reaper
+    reaper.close()
+
+
+@pytest.fixture(scope="module")
+def folder(reaper: Reaper) -> Path:
+    """A short folder that other accounts may enter: pytest's own is neither."""
+    made = Path(tempfile.mkdtemp(prefix="drill-"))
+    reaper.folder(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def binaries(folder: Path) -> Binaries:
+    return find_binaries(folder)
+
+
+@pytest.fixture(scope="module")
+def make_server(folder: Path, binaries: Binaries, reaper: Reaper) -> Callable[[str], Server]:
+    def make(name: str) -> Server:
+        address = Address(LOOPBACK, free_port([LOOPBACK]))
+        return Server(name, "payments", binaries, folder, address, reaper)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    def wait(holds: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not holds():
+            assert time.monotonic() < deadline, "it never came true"
+            time.sleep(0.02)
+
+    return wait

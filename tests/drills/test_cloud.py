@@ -1,0 +1,419 @@
+"""The AWS plane as a whole: what its users see through the APIs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+from moto.core.config import default_user_config
+from moto.dynamodb.responses import DynamoHandler
+from moto.stepfunctions.parser.backend.execution import Execution
+
+from drills.clock import Clock
+from drills.cloud import ACCOUNT, Cloud
+from drills.faults import Fault
+from drills.models.global_database import writer_endpoint
+from drills.models.happenings import Happening, Kind
+from orchestration.settings import load
+from orchestration.specification import Specification, describe
+from tests.drills.small_functions import write_package
+
+WRITER, STANDBY = "us-east-1", "us-west-2"
+WaitUntil = Callable[[Callable[[], object]], None]
+
+ECHO = {
+    "StartAt": "Wait",
+    "TimeoutSeconds": 900,
+    "States": {
+        "Wait": {"Type": "Wait", "Seconds": 60, "Next": "Ask"},
+        "Ask": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": "", "Payload": {"do.$": "$.do", "seconds": 1000, "list": [{"name": "x"}]}},
+            "ResultSelector": {"name.$": "$.Payload.list[0].name"},
+            "TimeoutSeconds": 30,
+            "Retry": [{"ErrorEquals": ["NoSuchAccount"], "IntervalSeconds": 60, "MaxAttempts": 2, "BackoffRate": 1.0}],
+            "Catch": [{"ErrorEquals": ["NoSuchAccount", "States.Timeout"], "Next": "Caught"}],
+            "End": True,
+        },
+        "Caught": {"Type": "Pass", "End": True},
+    },
+}
+
+
+def specification() -> Specification:
+    """The project's own, with the workflow `ECHO` in place of the failover."""
+    described = describe(load(environment_suffix="test"), ACCOUNT)
+    for name, region in described.regions.items():
+        ECHO["States"]["Ask"]["Parameters"]["FunctionName"] = region.functions["notify"].name  # type: ignore[index]
+        machine = replace(region.state_machine, definition=json.dumps(ECHO))
+        described.regions[name] = replace(region, state_machine=machine)
+    return described
+
+
+class World:
+    """A cloud, what it told, and which databases it promoted."""
+
+    def __init__(self, folder: Path, *, speed: float = 200, deliveries: int = 1) -> None:
+        self.clock = Clock.started_now(speed)
+        self.told: list[Happening] = []
+        self.promoted: list[str] = []
+        self.pids: list[int] = []
+        self.promotion_allowed = threading.Event()
+        self.specification = specification()
+        package = write_package(folder / "package.zip", self.specification)
+        self.cloud = Cloud(
+            self.specification,
+            {"workflow": package, "database": package},
+            folder,
+            self.clock,
+            register=self.pids.append,
+            dns_servers={WRITER: ("127.0.0.1", 1), STANDBY: ("127.0.0.1", 1)},
+            promote=self._promote,
+            promotion_seconds=5,
+            observe=self.told.append,
+            deliveries=deliveries,
+        )
+
+    def _promote(self, region: str) -> None:
+        self.promotion_allowed.wait()
+        self.promoted.append(region)
+
+    def of(self, kind: Kind) -> list[Happening]:
+        return [happening for happening in list(self.told) if happening.kind is kind]
+
+    def client(self, service: str, region: str = STANDBY) -> Any:
+        return self.cloud.client(service, region)
+
+    def name(self, step: str, region: str = STANDBY) -> str:
+        return self.specification.regions[region].functions[step].name
+
+    def run(self, text: str, region: str = STANDBY) -> dict[str, Any]:
+        """Run the workflow to its end and describe it."""
+        arn = self.cloud.start_execution(region, text)
+        describe_execution = self.client("stepfunctions", region).describe_execution
+        while (found := describe_execution(executionArn=arn))["status"] == "RUNNING":
+            threading.Event().wait(0.02)
+        return dict(found)
+
+    def put(self, region: str, key: str, value: float, age: float) -> None:
+        """Publish a value of the metric that an alarm watches, ``age`` virtual seconds ago."""
+        metric = self.specification.regions[region].alarm(key).metric
+        dimensions = [{"Name": name, "Value": text} for name, text in metric.dimensions.items()]
+        moment = datetime.fromtimestamp(self.clock.now() - age, UTC)
+        datum = {"MetricName": metric.name, "Value": value, "Timestamp": moment, "Dimensions": dimensions}
+        self.client("cloudwatch", region).put_metric_data(Namespace=metric.namespace, MetricData=[datum])
+
+    def evaluate(self, region: str, *keys: str) -> None:
+        """Evaluate alarms as their own moment would."""
+        for key in keys:
+            alarm = self.specification.regions[region].alarm(key)
+            self.cloud.alarms.evaluate(region, alarm, self.clock.now())
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One world for the tests that leave it as it was."""
+    world = World(tmp_path_factory.mktemp("cloud"))
+    with world.cloud:
+        yield world
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A world of one's own, in real time."""
+    made = World(tmp_path, speed=1)
+    with made.cloud:
+        yield made
+        made.promotion_allowed.set()
+
+
+def test_the_control_record_is_one_in_both_regions(shared: World) -> None:
+    table = shared.specification.control_table
+    key = {table.hash_key: {"S": "one"}}
+    shared.client("dynamodb", WRITER).put_item(TableName=table.name, Item=key | {"epoch": {"N": "1"}})
+    update = {
+        "TableName": table.name,
+        "Key": key,
+        "UpdateExpression": "SET epoch = :next",
+        "ConditionExpression": "epoch = :now",
+        "ExpressionAttributeValues": {":now": {"N": "1"}, ":next": {"N": "2"}},
+    }
+    shared.client("dynamodb", STANDBY).update_item(**update)
+    found = shared.client("dynamodb", WRITER).get_item(TableName=table.name, Key=key, ConsistentRead=True)
+    assert found["Item"]["epoch"] == {"N": "2"}
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        shared.client("dynamodb", WRITER).update_item(**update)
+
+
+def test_a_conditional_write_has_one_winner(shared: World) -> None:
+    table = shared.specification.control_table
+    clients = [shared.client("dynamodb", region) for region in (WRITER, STANDBY)] * 8
+
+    def claim(number: int, client: Any) -> bool:
+        try:
+            client.put_item(
+                TableName=table.name,
+                Item={table.hash_key: {"S": f"race {number}"}},
+                ConditionExpression=f"attribute_not_exists(#{table.hash_key})",
+                ExpressionAttributeNames={f"#{table.hash_key}": table.hash_key},
+            )
+        except ClientError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(clients)) as threads:
+        for race in range(10):
+            assert sum(threads.map(lambda client, race=race: claim(race, client), clients)) == 1
+
+
+def test_functions_are_invoked_through_the_api(shared: World) -> None:
+    client = shared.client("lambda")
+    good = client.invoke(FunctionName=shared.name("prober"), Payload=b'{"do": "echo"}')
+    assert json.load(good["Payload"]) == {"do": "echo"}
+    assert "FunctionError" not in good
+    bad = client.invoke(FunctionName=shared.name("prober"), Payload=b'{"do": "fail"}')
+    assert bad["FunctionError"] == "Unhandled"
+    assert json.load(bad["Payload"])["errorType"] == "NoSuchAccount"
+    arn = f"arn:aws:lambda:{STANDBY}:{ACCOUNT}:function:{shared.name('prober')}"
+    assert client.invoke(FunctionName=arn, Payload=b'{"do": "echo"}')["StatusCode"] == 200
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.invoke(FunctionName=shared.name("prober", WRITER))
+
+
+def test_an_event_invocation_returns_at_once(shared: World, tmp_path: Path, wait_until: WaitUntil) -> None:
+    payload = json.dumps({"do": "meet", "count": 1, "folder": str(tmp_path)}).encode()
+    answer = shared.client("lambda").invoke(
+        FunctionName=shared.name("verify_lag"), InvocationType="Event", Payload=payload
+    )
+    assert answer["StatusCode"] == 202
+    wait_until(lambda: list(tmp_path.iterdir()))
+
+
+def test_a_workflow_runs_in_virtual_time_and_the_timeline_sees_it(shared: World) -> None:
+    before = shared.clock.now()
+    found = shared.run('{"do": "echo"}')
+    after = shared.clock.now()
+    assert (found["status"], json.loads(found["output"])) == ("SUCCEEDED", {"name": "x"})
+    assert before <= found["startDate"].timestamp() <= found["stopDate"].timestamp() <= after
+    assert (found["stopDate"] - found["startDate"]).total_seconds() >= 60
+    mine = [one for one in list(shared.told) if found["name"] in (one.subject, one.detail.get("execution"))]
+    assert [(one.kind, one.subject) for one in mine] == [
+        (Kind.EXECUTION_STARTED, found["name"]),
+        (Kind.STATE_ENTERED, "Wait"),
+        (Kind.STATE_EXITED, "Wait"),
+        (Kind.STATE_ENTERED, "Ask"),
+        (Kind.STATE_EXITED, "Ask"),
+        (Kind.EXECUTION_ENDED, found["name"]),
+    ]
+    assert mine[-1].detail["status"] == "SUCCEEDED"
+
+
+def test_retries_and_timeouts_of_a_workflow_are_virtual(shared: World) -> None:
+    started = shared.clock.now()
+    failed = shared.run('{"do": "fail"}')
+    assert json.loads(failed["output"])["Error"] == "NoSuchAccount"
+    tried = [one for one in shared.of(Kind.TASK_FAILED) if one.detail["execution"] == failed["name"]]
+    assert [one.subject for one in tried] == ["NoSuchAccount"] * 3
+    assert shared.clock.now() - started >= 60 + 2 * 60
+    # The function's own limit is 15 s, the state's 30 s; only the function's can be the cause here.
+    late = shared.run('{"do": "sleep"}')
+    assert (late["status"], late["error"]) == ("FAILED", "Sandbox.Timedout")
+
+
+def test_executions_without_a_name_get_one_each(shared: World) -> None:
+    arns = {shared.cloud.start_execution(STANDBY, '{"do": "echo"}') for _ in range(2)}
+    assert len(arns) == 2
+    assert not [arn for arn in arns if arn.endswith("None")]
+
+
+def test_the_global_database_is_seen_from_both_regions(shared: World) -> None:
+    for region in (WRITER, STANDBY):
+        answer = shared.client("rds", region).describe_global_clusters(
+            GlobalClusterIdentifier=shared.specification.global_identifier
+        )
+        members = answer["GlobalClusters"][0]["GlobalClusterMembers"]
+        assert [member["IsWriter"] for member in members] == [True, False]
+        cluster = shared.specification.regions[region].cluster
+        found = shared.client("rds", region).describe_db_clusters(DBClusterIdentifier=cluster.identifier)
+        assert found["DBClusters"][0]["Endpoint"] == writer_endpoint(cluster)
+        assert found["DBClusters"][0]["Status"] == "available"
+    client = shared.client("rds")
+    with pytest.raises(client.exceptions.GlobalClusterNotFoundFault):
+        client.describe_global_clusters(GlobalClusterIdentifier="another")
+
+
+def test_a_detach_is_checked_as_rds_does(shared: World) -> None:
+    client = shared.client("rds", WRITER)
+    identifier = shared.specification.global_identifier
+    arns = {
+        region: f"arn:aws:rds:{region}:{ACCOUNT}:cluster:{shared.specification.regions[region].cluster.identifier}"
+        for region in (WRITER, STANDBY)
+    }
+    with pytest.raises(client.exceptions.InvalidGlobalClusterStateFault):
+        client.remove_from_global_cluster(GlobalClusterIdentifier=identifier, DbClusterIdentifier=arns[WRITER])
+    with pytest.raises(client.exceptions.DBClusterNotFoundFault):
+        client.remove_from_global_cluster(GlobalClusterIdentifier=identifier, DbClusterIdentifier=arns[STANDBY])
+    with pytest.raises(client.exceptions.GlobalClusterNotFoundFault):
+        client.remove_from_global_cluster(GlobalClusterIdentifier="another", DbClusterIdentifier=arns[WRITER])
+
+
+def test_a_detached_cluster_is_promoted(tmp_path: Path, wait_until: WaitUntil) -> None:
+    world = World(tmp_path)
+    with world.cloud:
+        cluster = world.specification.regions[STANDBY].cluster
+        arn = f"arn:aws:rds:{STANDBY}:{ACCOUNT}:cluster:{cluster.identifier}"
+        request = {"GlobalClusterIdentifier": world.specification.global_identifier, "DbClusterIdentifier": arn}
+        rds = world.client("rds")
+        answer = rds.remove_from_global_cluster(**request)
+        members = [member["DBClusterArn"] for member in answer["GlobalCluster"]["GlobalClusterMembers"]]
+        assert len(members) == 1
+        assert arn not in members
+        assert world.cloud.database.status(STANDBY) == "promoting"
+        with pytest.raises(rds.exceptions.DBClusterNotFoundFault):
+            rds.remove_from_global_cluster(**request)
+        world.promotion_allowed.set()
+        wait_until(lambda: world.of(Kind.PROMOTED))
+        assert world.promoted == [STANDBY]
+        found = rds.describe_db_clusters(DBClusterIdentifier=cluster.identifier)
+        assert found["DBClusters"][0]["Status"] == "available"
+        assert [one.subject for one in world.of(Kind.DETACHED)] == [cluster.identifier]
+
+
+def test_both_observers_together_start_the_workflow_once(world: World, wait_until: WaitUntil) -> None:
+    region = world.specification.regions[STANDBY]
+    assert world.cloud.alarm_state(STANDBY, "writer-down") == "INSUFFICIENT_DATA"
+    world.put(STANDBY, "heartbeat-missing", 1, age=5)
+    world.put(STANDBY, "writer-unreachable", 1, age=5)
+    world.evaluate(STANDBY, "heartbeat-missing", "writer-unreachable")
+    assert world.cloud.alarm_state(STANDBY, "writer-unreachable") == "ALARM"
+    assert world.cloud.alarm_state(STANDBY, "writer-down") == "OK"
+    assert world.of(Kind.RULE_DELIVERED) == []
+    # The heartbeat falls silent: its last value leaves the period.
+    alarm = region.alarm("heartbeat-missing")
+    world.cloud.alarms.evaluate(STANDBY, alarm, world.clock.now() + alarm.metric.period_seconds)
+    assert world.cloud.alarm_state(STANDBY, "writer-down") == "ALARM"
+    world.evaluate(STANDBY, "writer-unreachable")
+    delivered = world.of(Kind.RULE_DELIVERED)
+    assert [one.subject for one in delivered] == [region.rules[0].name]
+    wait_until(lambda: world.of(Kind.EXECUTION_STARTED))
+    text = json.loads(world.of(Kind.EXECUTION_STARTED)[0].detail["input"])
+    down = world.client("cloudwatch").describe_alarms(AlarmNames=[region.composite("writer-down").name])
+    changed = down["CompositeAlarms"][0]["StateUpdatedTimestamp"]
+    assert text["incident"].startswith(f"{region.composite('writer-down').name} {changed:%Y-%m-%dT%H:%M:%S}")
+    assert text["target_region"] == STANDBY
+    assert world.of(Kind.EXECUTION_STARTED)[0].subject == delivered[0].detail["execution"]
+    assert world.cloud.alarm_state(WRITER, "writer-down") == "INSUFFICIENT_DATA"
+
+
+def test_an_alarm_that_notifies_sends_a_message(world: World) -> None:
+    world.evaluate(STANDBY, "heartbeat-missing", "writer-unreachable")
+    messages = world.of(Kind.MESSAGE_PUBLISHED)
+    assert [(one.region, one.subject) for one in messages] == [(STANDBY, world.specification.regions[STANDBY].topic)]
+    assert world.specification.regions[STANDBY].alarm("heartbeat-missing").name in messages[0].detail["subject"]
+
+
+def test_an_unhealthy_heartbeat_rings_after_all_its_periods(world: World) -> None:
+    alarm = world.specification.regions[STANDBY].alarm("heartbeat-unhealthy")
+    period = alarm.metric.period_seconds
+    for number in range(alarm.evaluation_periods):
+        assert world.cloud.alarm_state(STANDBY, alarm.key) != "ALARM"
+        world.put(STANDBY, alarm.key, 0, age=number * period + 1)
+        world.evaluate(STANDBY, alarm.key)
+    assert world.cloud.alarm_state(STANDBY, alarm.key) == "ALARM"
+
+
+def test_the_event_of_an_alarm_has_the_documented_shape(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[dict[str, Any]] = []
+    monkeypatch.setattr(world.cloud.alarms._bus, "put", events.append)
+    world.put(STANDBY, "writer-unreachable", 1, age=5)
+    world.evaluate(STANDBY, "writer-unreachable")
+    metric, composite = events
+    alarm = world.specification.regions[STANDBY].alarm("writer-unreachable")
+    assert set(metric) == {
+        "version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail",
+    }  # fmt: skip
+    assert metric["detail-type"] == "CloudWatch Alarm State Change"
+    assert metric["resources"] == [f"arn:aws:cloudwatch:{STANDBY}:{ACCOUNT}:alarm:{alarm.name}"]
+    assert set(metric["detail"]) == {"alarmName", "state", "previousState", "configuration"}
+    assert set(metric["detail"]["state"]) == {"value", "reason", "reasonData", "timestamp"}
+    assert metric["detail"]["previousState"]["value"] == "INSUFFICIENT_DATA"
+    datetime.strptime(metric["detail"]["state"]["timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z")
+    assert json.loads(metric["detail"]["state"]["reasonData"])["recentDatapoints"] == [1.0]
+    assert composite["detail"]["configuration"]["alarmRule"]
+    assert (
+        json.loads(composite["detail"]["state"]["reasonData"])["triggeringAlarms"][0]["arn"] == metric["resources"][0]
+    )
+
+
+def test_a_duplicate_delivery_starts_a_second_execution(tmp_path: Path) -> None:
+    world = World(tmp_path, speed=1, deliveries=2)
+    with world.cloud:
+        world.put(STANDBY, "writer-unreachable", 1, age=5)
+        world.evaluate(STANDBY, "writer-unreachable", "heartbeat-missing")
+        started = world.of(Kind.EXECUTION_STARTED)
+        assert len({one.subject for one in started}) == 2
+        assert started[0].detail["input"] == started[1].detail["input"]
+
+
+def test_schedules_and_health_checks_run_from_the_start(tmp_path: Path, wait_until: WaitUntil) -> None:
+    world = World(tmp_path, speed=100)
+    with world.cloud:
+        world.cloud.start()
+        # The event of a schedule is not one that the small functions know, so each run fails: seen is that it ran.
+        monitors = {world.name("monitor", region) for region in (WRITER, STANDBY)}
+        wait_until(lambda: monitors <= {one.subject for one in world.of(Kind.FUNCTION_FAILED)})
+        # The writer switch fails too: unhealthy, and inverted healthy.
+        key = world.specification.zone.health_checks[0].key
+        wait_until(lambda: world.cloud.is_healthy(key))
+        wait_until(lambda: world.cloud.alarm_state(STANDBY, "heartbeat-missing") == "ALARM")
+        runs = [one for one in world.of(Kind.FUNCTION_FAILED) if one.subject in monitors]
+        wait_until(lambda: len([one for one in world.of(Kind.FUNCTION_FAILED) if one.subject in monitors]) > len(runs))
+
+
+@pytest.mark.parametrize("fault", [Fault.REFUSE, Fault.HANG])
+def test_a_region_that_is_down_does_nothing_and_the_other_goes_on(world: World, fault: Fault) -> None:
+    lost = {"service": world.client("stepfunctions", STANDBY), "alarms": world.client("cloudwatch", STANDBY)}
+    execution = world.cloud.start_execution(STANDBY, '{"do": "echo"}')
+    world.cloud.lambdas.invoke(STANDBY, world.name("notify"), {"do": "echo"})
+    world.cloud.take_down(STANDBY, fault)
+    told = len(world.told)
+    world.evaluate(STANDBY, "heartbeat-missing", "writer-unreachable")
+    assert world.cloud.alarm_state(STANDBY, "heartbeat-missing") == "INSUFFICIENT_DATA"
+    assert world.told[told:] == []
+    if fault is Fault.REFUSE:
+        with pytest.raises(ConnectionClosedError):
+            lost["service"].describe_execution(executionArn=execution)
+        assert not [pid for pid in world.pids if psutil.pid_exists(pid)]
+    assert world.cloud.lambdas.invoke(WRITER, world.name("notify", WRITER), {"do": "echo"}).value == {"do": "echo"}
+    world.cloud.bring_back(STANDBY)
+    assert lost["service"].describe_execution(executionArn=execution)["status"] == "ABORTED"
+    assert world.cloud.lambdas.invoke(STANDBY, world.name("notify"), {"do": "echo"}).value == {"do": "echo"}
+
+
+def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(tmp_path: Path, wait_until: WaitUntil) -> None:
+    before = {
+        "threads": set(threading.enumerate()),
+        "patched": (DynamoHandler.call_action, Execution.start, dict(default_user_config)),
+    }
+    world = World(tmp_path, speed=1)
+    with world.cloud, ThreadPoolExecutor() as threads:
+        world.cloud.start()
+        world.cloud.start_execution(STANDBY, '{"do": "sleep"}')
+        world.cloud.take_down(WRITER, Fault.HANG)
+        hanging = threads.submit(world.client("sns", WRITER).list_topics)
+        wait_until(lambda: world.pids)
+        world.cloud.close()
+        assert isinstance(hanging.exception(), ConnectionClosedError)
+    assert (DynamoHandler.call_action, Execution.start, dict(default_user_config)) == before["patched"]
+    assert not [pid for pid in world.pids if psutil.pid_exists(pid)]
+    wait_until(lambda: set(threading.enumerate()) <= before["threads"])

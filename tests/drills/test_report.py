@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import random
+import re
+from html import unescape
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from drills.report import LETTER_WIDTH, TEMPLATES, WIDTH, Label, picture_of, render, ticks
+from drills.result import End, Event, Kind, Marks, Notes, Throughput
+from tests.drills.sample_result import INVARIANTS, MARKS, sample_result
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = "<script>alert('&')</script>"
+# Web Content Accessibility Guidelines 2.2, success criterion 1.4.3: text against its background.
+LEAST_CONTRAST = 4.5
+
+
+def svg_of(html: str) -> ET.Element:
+    """Return the picture, which is the one drawing with a role."""
+    text = re.search(r'<svg viewBox.*?role="img".*?</svg>', html, re.DOTALL)
+    assert text
+    return ET.fromstring(text[0].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+
+
+def span(label: Label) -> tuple[float, float]:
+    width = (len(label.text) + len(label.time) + 1) * LETTER_WIDTH
+    return (label.x - width, label.x) if label.leftwards else (label.x, label.x + width)
+
+
+def test_the_report_needs_nothing_from_outside() -> None:
+    html = render(sample_result())
+    assert not re.search(r"https?:|//|src=|<link|<script|@import|<iframe|<object", html)
+    assert set(re.findall(r"url\([^)]*\)", html)) == {"url(#hatch)"}
+    assert "default-src 'none'" in html
+
+
+def test_whatever_a_text_holds_is_shown_as_text() -> None:
+    html = render(
+        sample_result(
+            outage=HOSTILE,
+            mode=HOSTILE,
+            arguments=[HOSTILE],
+            writer_before=HOSTILE,
+            writer_after=HOSTILE,
+            execution_name=HOSTILE,
+            execution_arn=HOSTILE,
+            execution_status=HOSTILE,
+            invariants={HOSTILE: False},
+            invariant_meanings={HOSTILE: HOSTILE},
+            throughput=Throughput(
+                started_s=-1, bucket_s=1, commits_per_second={HOSTILE: [1, 2]}, failures_per_second=[0, 3]
+            ),
+            events=[Event(at=0, kind=Kind.LAB, text=HOSTILE, detail=HOSTILE)],
+            settings={HOSTILE: HOSTILE},
+            postgresql_version=HOSTILE,
+            notes=Notes(measured=[HOSTILE], modelled=[HOSTILE], limits=[HOSTILE]),
+            problems=[HOSTILE],
+            tolerated_errors=[HOSTILE],
+        )
+    )
+    assert "<script" not in html.lower()
+    assert html.count("&lt;script&gt;") > 20
+    svg_of(html)  # is well-formed
+
+
+def test_the_report_tells_everything() -> None:
+    result = sample_result()
+    text = unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", render(result))))
+    notes = result.notes.measured + result.notes.modelled + result.notes.limits
+    texts = [result.headline, result.loss, *INVARIANTS.values(), *notes, *result.tolerated_errors]
+    texts += [event.text for event in result.events] + ["of it modelled: 20.0 s", "within the target of 60 s"]
+    texts += ["make drill ARGS='--outage kill --mode failover --seed 7 --aurora-promotion 20'"]
+    assert [words for words in texts if words not in text] == []
+
+
+def test_a_target_that_was_missed_is_said() -> None:
+    html = render(sample_result(marks=MARKS.model_copy(update={"first_acknowledged_write": 75.0})))
+    assert html.count("✘ over the target of 60 s") == 1
+
+
+def test_a_failed_drill_says_so_and_names_what_broke() -> None:
+    broken = dict.fromkeys(INVARIANTS, True) | {"one_writer": False}
+    html = render(sample_result(invariants=broken, reached=End.ABORTED, problems=["two writers for 3 s"]))
+    assert '<body class="failed">' in html
+    assert re.search(r'<li class="broken">.*?one writer.*?broken', html)
+    assert "two writers for 3 s" in html
+
+
+def test_the_picture_is_described_for_those_who_do_not_see_it() -> None:
+    svg = svg_of(render(sample_result()))
+    names = (svg.get("aria-labelledby") or "").split()
+    described = {
+        element.get("id"): element.text for element in svg.iter() if element.tag in (f"{SVG}title", f"{SVG}desc")
+    }
+    assert all(described[name] for name in names)
+    assert "Detection 12.4 s" in (described["picture-description"] or "")
+
+
+def test_modelled_phases_are_hatched_and_no_others() -> None:
+    svg = svg_of(render(sample_result()))
+    bars = list(svg.iter(f"{SVG}g"))
+    hatched = [group for group in bars if any(r.get("fill") == "url(#hatch)" for r in group.iter(f"{SVG}rect"))]
+    assert len(bars) == 8
+    assert ["Aurora" in (group.findtext(f"{SVG}title") or "") for group in hatched] == [True]
+
+
+def test_everything_is_on_one_time_axis() -> None:
+    picture = picture_of(sample_result())
+    labels = {label.text: label.x for label in picture.labels}
+    bars = {bar.name: bar for bar in picture.bars}
+    assert bars["Detection"].x + bars["Detection"].width == pytest.approx(labels["composite alarm"])
+    assert bars["Reconnect"].x + bars["Reconnect"].width == pytest.approx(labels["first acknowledged write"])
+    assert picture.gap
+    assert picture.gap.x + picture.gap.width == pytest.approx(labels["first acknowledged write"])
+    zero = next(tick.at for tick in picture.time_ticks if tick.text == "0")
+    assert zero == pytest.approx(labels["outage: kill"])
+
+
+def test_commits_are_stacked_to_scale() -> None:
+    throughput = Throughput(
+        started_s=0, bucket_s=1, commits_per_second={"b": [0, 300], "us-east-1": [100, 100]}, failures_per_second=[0, 0]
+    )
+    picture = picture_of(sample_result(throughput=throughput, marks=Marks()))
+    first, second = picture.areas
+    assert (first.region, second.region) == ("us-east-1", "b")
+
+    def heights(path: str) -> list[float]:
+        return [picture.chart_bottom - float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", path)]
+
+    # The corners of the upper line from left to right, then those of the lower line from right to left.
+    assert heights(first.path) == pytest.approx([44, 44, 0, 0], abs=0.1)
+    assert heights(second.path) == pytest.approx([44, 44, 176, 176, 44, 44], abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_labels_never_cover_each_other(seed: int) -> None:
+    chance = random.Random(seed)
+    latest = chance.choice([3, 20, 45])  # crowded, or up to the right edge
+    marks = Marks(**{name: chance.uniform(0, latest) for name in Marks.model_fields})
+    picture = picture_of(sample_result(marks=marks))
+    assert len(picture.labels) == 9
+    for label, other in combinations(picture.labels, 2):
+        (left, right), (other_left, other_right) = span(label), span(other)
+        assert label.y != other.y or right < other_left or other_right < left
+    for upper in picture.labels:
+        for lower in picture.labels:
+            if upper.y < lower.y and not lower.leftwards:
+                left, right = span(lower)
+                assert not left < upper.x < right, f"the leader of {upper.text} crosses {lower.text}"
+    assert all(left >= 0 and right <= WIDTH + LETTER_WIDTH for left, right in map(span, picture.labels))
+
+
+def test_the_time_without_writes_lasts_to_the_end_when_no_region_takes_over() -> None:
+    stopped = Marks(first_failed_write=0.01, alarm=12.4)
+    picture = picture_of(sample_result(marks=stopped, writer_after=None))
+    assert picture.gap
+    assert picture.gap.text == "no region takes writes"
+    assert picture.gap.x + picture.gap.width == pytest.approx(picture.right)
+
+
+def test_a_rehearsal_has_no_time_without_writes() -> None:
+    marks = Marks(execution_started=0.4, execution_ended=4.9)
+    result = sample_result(mode="rehearsal", outage=None, marks=marks, writer_after="us-east-1")
+    assert picture_of(result).gap is None
+    assert "seconds since the start" in render(result)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"throughput": Throughput(started_s=0, bucket_s=1, commits_per_second={}, failures_per_second=[])},
+        {"events": [], "invariants": {}, "settings": {}, "tolerated_errors": []},
+        {"execution_name": None, "execution_arn": None, "execution_status": None, "marks": Marks()},
+    ],
+)
+def test_a_drill_that_ended_early_has_a_report(changes: dict[str, Any]) -> None:
+    svg_of(render(sample_result(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "marks"),
+    [
+        (-10, 48, [-10, 0, 10, 20, 30, 40]),
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (0, 850, [0, 200, 400, 600, 800]),
+    ],
+)
+def test_axes_have_round_numbers(start: float, end: float, marks: list[float]) -> None:
+    assert ticks(start, end) == marks
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of ``#rrggbb`` as the guidelines define it."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("text", ["ink", "soft", "good", "bad"])
+def test_texts_have_enough_contrast(scheme: int, text: str) -> None:
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    blocks = re.findall(r":root \{([^}]*--paper[^}]*)\}", css)
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", blocks[scheme]))
+    for background in ("paper", "card"):
+        lighter, darker = sorted((luminance(colours[text]), luminance(colours[background])), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= LEAST_CONTRAST, background
+
+
+def test_templates_are_beside_the_module() -> None:
+    assert {path.name for path in Path(TEMPLATES).iterdir()} == {"report.html", "report.css", "picture.svg"}
