@@ -41,7 +41,7 @@ def drill(
     output: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("build/drill"),
 ) -> None:
     """Fail a region over on this machine: real databases, real clients, the real workflow, no AWS account."""
-    options = Options(mode.value, outage.value, speed, seed, aurora_promotion, postgres, output)
+    options = Options(mode.value, outage.value, speed, seed, aurora_promotion, postgres and postgres.resolve(), output)
     try:
         code = run(options)
     except KeyboardInterrupt:

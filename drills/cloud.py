@@ -32,6 +32,7 @@ from drills.models.events import EventBus, create_rule, rate_seconds
 from drills.models.global_database import GlobalDatabase
 from drills.models.happenings import Happening, Kind
 from drills.models.health_checks import HealthChecker
+from drills.models.permissions import Permissions
 from drills.models.step_functions import StepFunctions
 from drills.models.timetable import Timetable
 
@@ -240,8 +241,9 @@ class Cloud:
     # --- what moto serves
 
     def _serve(self, stack: ExitStack) -> tuple[Faults, str]:
-        """Serve moto behind the fault layer on a free port, in threads of this process."""
-        faults = Faults(DomainDispatcherApplication(create_backend_app))
+        """Serve moto, behind permissions and faults, on a free port, in threads of this process."""
+        moto = DomainDispatcherApplication(create_backend_app)
+        faults = Faults(Permissions(moto, self._specification, self._tell))
         server = make_server("127.0.0.1", 0, faults, threaded=True, request_handler=_QuietHandler)
         server.daemon_threads = True  # type: ignore[attr-defined]
         # Half a second of polling would be the wait for the end.

@@ -18,8 +18,8 @@ import socketserver
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from dnslib import CNAME, QTYPE, RCODE, RR, A, DNSError, DNSRecord  # type: ignore[import-untyped]
-from dnslib.server import BaseResolver, DNSHandler, DNSLogger, DNSServer  # type: ignore[import-untyped]
+from dnslib import CNAME, QTYPE, RCODE, RR, A, DNSError, DNSRecord
+from dnslib.server import BaseResolver, DNSHandler, DNSLogger, DNSServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -51,6 +51,7 @@ MEANINGS = {
     "name_leads_to_writer": "the writer name leads to the region that the control record names",
     "one_run": "one run did the work, and no other changed anything",
     "recovery_proved": "the workflow's own write through the writer name is on the new writer",
+    "clients_recovered": "every client that outlived the outage writes again, through the writer name",
     "standby_untouched": "the standby is still a standby and a member of the global database",
     "least_privilege": "no function asked for anything that its permissions do not allow",
 }
@@ -244,6 +245,10 @@ class Drill:
             "members": lab.global_members(),
         }
 
+    def _since_zero(self, real_time: float | None) -> float | None:
+        """Virtual seconds since the outage of a real time (seconds since 1970)."""
+        return None if real_time is None else self._clock.virtual_time(real_time) - self._timeline.zero
+
     def _invariants(self, lab: Lab, judgement: Judgement, facts: dict[str, object]) -> dict[str, bool]:
         failover = self._options.mode == "failover"
         runs = self._narrator.seen.executions.values()
@@ -257,6 +262,8 @@ class Drill:
         }
         if failover:
             held["recovery_proved"] = facts["proofs"] == 1
+            survivors = CLIENTS_PER_REGION * len(lab.workloads) - self._clients_lost(lab)
+            held["clients_recovered"] = facts["clients_recovered"] == survivors
         else:
             held["standby_untouched"] = not facts["standby_writes"] and facts["members"] == set(lab.settings.regions)
         return held
@@ -273,18 +280,18 @@ class Drill:
         after = lab.servers[str(facts["writer"])].name
         acknowledged = [event for event in events if event.event == "ack"]
         failures = [since_zero(event) for event in events if event.event == "fail"]
-        recovered = [since_zero(event) for event in acknowledged if event.cluster == after and since_zero(event) > 0]
+        recovered = {event.client for event in acknowledged if event.cluster == after and since_zero(event) > 0}
         moved = facts["writer"] != lab.writer
         marks = self._timeline.marks(
-            first_acknowledged_write=min(recovered, default=None) if moved else None,
-            first_failed_write=min((at for at in failures if at >= 0), default=None),
+            first_acknowledged_write=self._since_zero(judgement.outage_ended),
+            first_failed_write=self._since_zero(judgement.outage_started),
         )
         moments = [since_zero(event) for event in events]
         names = Names(lab.settings, lab.specification.account)
         arn = names.arn(
             "states", lab.standby, f"execution:{names.state_machine(lab.standby)}:{acting.name if acting else ''}"
         )
-        invariants = self._invariants(lab, judgement, facts)
+        invariants = self._invariants(lab, judgement, facts | {"clients_recovered": len(recovered)})
         return DrillResult(
             mode=self._options.mode,
             outage=self._options.outage,

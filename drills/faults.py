@@ -64,25 +64,28 @@ class Faults:
         """Answer a request as WSGI wants it."""
         signed = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         fault = self._faults.get(signed["region"]) if signed else None
-        if fault is None:
-            return self._application(environ, start_response)
-        if fault is Fault.UNAVAILABLE:
-            start_response("503 Service Unavailable", [("Content-Type", "application/x-amz-json-1.0")])
-            return [UNAVAILABLE]
-        if fault is Fault.HANG:
-            assert signed is not None
-            self._wait_for_change(signed["region"])
-        _reset_on_close(environ)
-        # The server takes this for a client that has gone, and closes the connection.
-        raise ConnectionResetError
+        try:
+            if fault is None:
+                return self._application(environ, start_response)
+            if fault is Fault.UNAVAILABLE:
+                start_response("503 Service Unavailable", [("Content-Type", "application/x-amz-json-1.0")])
+                return [UNAVAILABLE]
+            if signed and fault is Fault.HANG:
+                self._wait_for_change(signed["region"])
+            # The server takes this for a client that has gone. The application may raise it too.
+            raise ConnectionResetError
+        except ConnectionResetError:
+            _drop(environ)
+            raise
 
     def _wait_for_change(self, region: str) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._faults.get(region) is not Fault.HANG)
 
 
-def _reset_on_close(environ: dict[str, Any]) -> None:
-    connection = environ.get("werkzeug.socket")
-    if connection is not None:
-        with suppress(OSError):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+def _drop(environ: dict[str, Any]) -> None:
+    """Have the server reset the connection, instead of waiting for another request on it."""
+    connection = environ["werkzeug.socket"]
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        connection.shutdown(socket.SHUT_RD)

@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
     from drills.clock import Clock
     from drills.models.happenings import Observe
-    from drills.postgres import Binaries
+    from drills.postgres import Binaries, ReplicationLag
     from drills.reaper import Reaper
     from drills.workload import Progress
     from orchestration.settings import Settings
     from orchestration.specification import Specification
+    from orchestration.specification.model import Region
 
 # What has an address in each region (`drills.network.address_in`): the two clusters as seen from there, then these.
 SERVER, DNS, REPLICATION = 2, 3, 4
@@ -98,9 +99,7 @@ class Lab:
             )
             for region in regions
         }
-        self._dns_addresses = {
-            region: Address(address_in(regions, region, DNS), self.port) for region in regions
-        }
+        self._dns_addresses = {region: Address(address_in(regions, region, DNS), self.port) for region in regions}
         self.workloads: dict[str, Workload] = {}
         self._pulse = Pulse(clock)
 
@@ -153,7 +152,7 @@ class Lab:
             dns_servers=self._dns_addresses,
             observe=self._observe,
             authority=self._certificates.authority,
-            promote=lambda region: self.servers[region].promote(),
+            promote=self._promote,
             promotion_seconds=self._wishes.aurora_promotion_seconds,
             seed=self._wishes.seed,
         )
@@ -257,7 +256,7 @@ class Lab:
             else:
                 workload.kill()
 
-    def _regions(self) -> list[Any]:
+    def _regions(self) -> list[Region]:
         return list(self.specification.regions.values())
 
     def _seen_from(self, origin: str, destination: str) -> Address:
@@ -285,7 +284,10 @@ class Lab:
         ]
         return ours + theirs
 
-    def _replication_lag(self) -> Any:
+    def _promote(self, region: str) -> None:
+        self.servers[region].promote()
+
+    def _replication_lag(self) -> ReplicationLag | None:
         """The lag as the writer sees it; None once the writer is gone (a frozen server would never answer)."""
         return self.servers[self.writer].standby_lag() if self.cloud.is_up(self.writer) else None
 

@@ -214,7 +214,10 @@ class LambdaService:
             self._down.add(region)
             there = [environment for environment, where in self._living.items() if where == region]
         for environment in there:
-            environment.signal(SIGKILL if how == "kill" else SIGSTOP)
+            if how == "kill":
+                environment.end()
+            else:
+                environment.signal(SIGSTOP)
 
     def bring_back(self, region: str) -> None:
         """Let a region's functions run again; frozen ones go on where they were."""

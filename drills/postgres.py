@@ -360,18 +360,20 @@ class Server:
         """Kill every process of the server at once, as the loss of a machine would; also when it hangs."""
         if self._process is None or self._process.poll() is not None:
             return
-        # The postmaster is frozen first: it can then neither start nor tidy up anything.
-        self._signal_all(signal.SIGSTOP, signal.SIGKILL)
-        self._process.kill()
+        # Frozen first: none can then outlive another, start something or tidy up.
+        family = self._signal_all(signal.SIGSTOP)
+        self._signal_all(signal.SIGKILL)
         self._process.wait()
+        # The last one to go releases the shared memory, without which the server cannot start again.
+        psutil.wait_procs(family, STOP_TIMEOUT_SECONDS)
 
     def hang(self) -> None:
         """Freeze every process: connections are accepted by the kernel, and nothing ever answers."""
-        self._signal_all(signal.SIGSTOP, signal.SIGSTOP)
+        self._signal_all(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a frozen server run on."""
-        self._signal_all(signal.SIGCONT, signal.SIGCONT)
+        self._signal_all(signal.SIGCONT)
 
     def revive(self) -> None:
         """Make a frozen or dead server answer again; a dead one starts privately, so that no client returns."""
@@ -491,15 +493,17 @@ class Server:
             (self.folder / name).write_text(text)
             _give(self.folder / name)
 
-    def _signal_all(self, postmaster_signal: signal.Signals, children_signal: signal.Signals) -> None:
+    def _signal_all(self, number: signal.Signals) -> list[psutil.Process]:
+        """Send a signal to every process of the server, the main one first, and return them."""
         if self._process is None or self._process.poll() is not None:
-            return
+            return []
+        family: list[psutil.Process] = []
         with suppress(psutil.NoSuchProcess):
             postmaster = psutil.Process(self._process.pid)
-            postmaster.send_signal(postmaster_signal)
-            for child in postmaster.children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    child.send_signal(children_signal)
+            # Listed again after the main process has the signal: a frozen one starts no more children.
+            for process in (postmaster, *postmaster.children(recursive=True)):
+                family.append(process)
+        return family
 
     def _log_tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])

@@ -20,6 +20,7 @@ import traceback
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -38,10 +39,12 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+from moto.rds.models import rds_backends
 from moto.sns.models import sns_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
+from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from drills.lambda_runtime import Outcome
@@ -145,16 +148,6 @@ def load_step(step: str, variables: dict[str, str]) -> ModuleType:
     return module
 
 
-@dataclass
-class Fault:
-    """What goes wrong with the next ``times`` invocations of a step: an error, before the handler runs or after."""
-
-    error: str
-    times: int
-    after: bool = False
-    only_in: Callable[[Any], bool] = lambda event: True
-
-
 class Lambdas:
     """Lambda: environments that serve one invocation at a time and are used again unless they were killed."""
 
@@ -168,9 +161,10 @@ class Lambdas:
             for region in specification.regions.values()
             for function in region.functions.values()
         }
-        self.faults: dict[str, list[Fault]] = defaultdict(list)
+        self.errors: dict[str, list[str]] = defaultdict(list)  # of each step, what its next invocations end in
         self.calls: list[str] = []  # the steps in the order of their invocations
-        self.before: Callable[[str, Any], None] = lambda step, event: None
+        self.before: Callable[[str], None] = lambda step: None
+        self.after: Callable[[str], None] = lambda step: None
         self.inside = threading.local()  # which step the present thread runs
         self.death = "Sandbox.Timedout"  # what Step Functions sees of a function that was killed
 
@@ -201,28 +195,49 @@ class Lambdas:
             found for (where, _), found in self._functions.items() if where == region and found.step == step
         )
         self.calls.append(step)
-        self.before(step, event)
-        self.inside.step = step
+        self.before(step)
+        with self.environment(region, step) as module, self.doing(step):
+            result = json.loads(json.dumps(module.handler(event, Context(function.name, function.timeout_seconds))))
+        self.after(step)
+        return result
+
+    @contextmanager
+    def doing(self, step: str) -> Iterator[None]:
+        """What this thread does is done by that step."""
+        before, self.inside.step = self.doer(), step
         try:
-            with self.environment(region, step) as module:
-                return json.loads(json.dumps(module.handler(event, Context(function.name, function.timeout_seconds))))
+            yield
         finally:
-            self.inside.step = None
+            self.inside.step = before
+
+    def doer(self) -> str:
+        """The step that this thread runs."""
+        return getattr(self.inside, "step", "")
+
+    def install(self, stack: ExitStack) -> None:
+        """Have the threads that a step starts belong to it, until ``stack`` is closed."""
+        submit = ThreadPoolExecutor.submit
+
+        def submit_for_step(pool: ThreadPoolExecutor, work: Callable[..., Any], *args: Any, **named: Any) -> Any:
+            step = self.doer()
+
+            def run() -> Any:
+                with self.doing(step):
+                    return work(*args, **named)
+
+            return submit(pool, run)
+
+        stack.enter_context(mock.patch.object(ThreadPoolExecutor, "submit", submit_for_step))
 
     def invoke(self, region: str, name: str, event: Any) -> Outcome:
         """As `drills.lambda_runtime.LambdaService.invoke`, for the model of Step Functions and for boto3."""
         function = self._functions[region, name.rsplit(":", 1)[-1]]
         if function.step == "prober":
             return self._answer(lambda: self._prober(region, event))
-        fault = next((one for one in self.faults[function.step] if one.times > 0 and one.only_in(event)), None)
-        if fault is None:
-            return self._answer(lambda: self.call(region, function.step, event))
-        fault.times -= 1
-        if fault.after:
-            self._answer(lambda: self.call(region, function.step, event))
-        else:
+        if self.errors[function.step]:
             self.calls.append(function.step)
-        return _failure(fault.error, "made by the test")
+            return _failure(self.errors[function.step].pop(0), "made by the test")
+        return self._answer(lambda: self.call(region, function.step, event))
 
     def _answer(self, run: Callable[[], Any]) -> Outcome:
         try:
@@ -258,10 +273,13 @@ class Databases:
         self.up = {WRITER: True, STANDBY: True}
         self.writes = {WRITER: True, STANDBY: False}
         self.proofs: list[tuple[str, str, int]] = []  # region, run, epoch
-        self.script: Callable[[str, dict[str, Any]], dict[str, Any] | None] = lambda region, event: None
+        self.before_promotion: Callable[[str], None] = lambda region: None
+        # Looked at before everything else: another answer of the prober, or None.
+        self.script: Callable[[str], dict[str, Any] | None] = lambda target: None
 
     def promote(self, region: str) -> None:
         """What Aurora does after a detach."""
+        self.before_promotion(region)
         self.writes[region] = True
 
     def writer_region_by_name(self) -> str:
@@ -271,7 +289,7 @@ class Databases:
     def probe(self, region: str, event: dict[str, Any]) -> dict[str, Any]:
         """Answer as handlers/prober.py does."""
         assert set(event) <= {"target", "timeout_s", "proof"}, event
-        scripted = self.script(region, event)
+        scripted = self.script(event["target"])
         if scripted is not None:
             return scripted
         peer = STANDBY if region == WRITER else WRITER
@@ -290,8 +308,10 @@ class Databases:
 # --- AWS, and what may be wrong with it
 
 
-# moto reads a definition when a state machine is created and at each of its starts, for 0.5 s. Once will do.
+# moto reads a definition when a state machine is created and at each of its starts (0.5 s), and each path at each use.
+# Once will do.
 _validate = cache(StepFunctionsParserBackend._validate_definition)
+_parse_path = cache(json_path.parse)
 _tree = cache(lambda definition, parse=AmazonStateLanguageParser.parse: parse(definition)[1])
 
 
@@ -304,8 +324,8 @@ def parse_once(definition: str) -> Any:
 class Trouble:
     """What goes wrong with the next ``times`` requests to AWS that fit: an answer, a lost connection, or a death.
 
-    ``kind`` is an error code (answered with ``status``), ``refused``, ``killed`` or ``lost``: the request has its
-    effect, and its answer never arrives.
+    ``kind`` is an error code (answered with ``status``), ``refused`` (no connection) or ``killed`` (the function
+    dies). With ``after`` the request first has its effect. ``skip`` such requests are left alone before.
     """
 
     operation: str  # such as dynamodb.UpdateItem, or * for all
@@ -313,8 +333,9 @@ class Trouble:
     status: int = 400
     times: int = 1
     region: str = ""
-    after: bool = False
     step: str = ""
+    after: bool = False
+    skip: int = 0
 
 
 class Gate:
@@ -337,7 +358,7 @@ class Gate:
             operation = event_name.removeprefix("before-send.")
             region = _region_of(request.url)
             trouble = gate._take(operation, region)
-            if trouble and not trouble.after and trouble.kind != "lost":
+            if trouble and not trouble.after:
                 return gate._cause(trouble, request)
             if operation == "lambda.Invoke":
                 result = gate._invoke(region, request)
@@ -357,7 +378,7 @@ class Gate:
             self._open.wide = before
 
     def _take(self, operation: str, region: str) -> Trouble | None:
-        step = getattr(self._lambdas.inside, "step", None) or ""
+        step = self._lambdas.doer()
         with self._lock:
             self.seen.append((step, region, operation))
             for trouble in self.troubles:
@@ -367,15 +388,17 @@ class Gate:
                     and trouble.region in (region, "")
                     and trouble.step in (step, "")
                 ):
-                    trouble.times -= 1
-                    return trouble
+                    trouble.skip -= 1
+                    if trouble.skip < 0:
+                        trouble.times -= 1
+                        return trouble
         return None
 
     @staticmethod
     def _cause(trouble: Trouble, request: Any) -> AWSResponse:
         if trouble.kind == "killed":
             raise Killed
-        if trouble.kind in ("refused", "lost"):
+        if trouble.kind == "refused":
             raise EndpointConnectionError(endpoint_url=request.url)
         text = {"__type": trouble.kind, "message": "made by the test"}
         if request.headers.get("Content-Type", b"").startswith((b"application/x-www-form", "application/x-www-form")):
@@ -423,7 +446,9 @@ class Run:
     @property
     def visited(self) -> list[str]:
         """The states in the order of their entrance, those of branches included."""
-        return [event["stateEnteredEventDetails"]["name"] for event in self.events if "stateEnteredEventDetails" in event]
+        return [
+            event["stateEnteredEventDetails"]["name"] for event in self.events if "stateEnteredEventDetails" in event
+        ]
 
     @property
     def end(self) -> str:
@@ -454,6 +479,7 @@ class Deployment:
         StepFunctions(ACCOUNT, CLOCK, self.lambdas, self._observe).install(stack)  # type: ignore[arg-type]
         stack.enter_context(mock.patch.object(retrier_decl, "time", HANDLERS_TIME))
         stack.enter_context(mock.patch.object(AmazonStateLanguageParser, "parse", staticmethod(parse_once)))
+        stack.enter_context(mock.patch.object(json_path, "parse", _parse_path))
         stack.enter_context(
             mock.patch.object(StepFunctionsParserBackend, "_validate_definition", staticmethod(_validate))
         )
@@ -470,6 +496,7 @@ class Deployment:
         for region in self.specification.regions.values():
             self._create_region(region)
         self.gate.install(stack)
+        self.lambdas.install(stack)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -494,9 +521,7 @@ class Deployment:
         self.client("dynamodb", WRITER).put_item(TableName=table.name, Item=self.specification.first_control_record)
 
     def _create_region(self, region: Region) -> None:
-        replicated_table.create(
-            self.client("dynamodb", region.name), ACCOUNT, region.name, region.idempotency_table
-        )
+        replicated_table.create(self.client("dynamodb", region.name), ACCOUNT, region.name, region.idempotency_table)
         self.client("sns", region.name).create_topic(Name=region.topic)
         for key in ("heartbeat-missing", "heartbeat-unhealthy"):
             alarm = region.alarm(key)
@@ -565,9 +590,9 @@ class Deployment:
     def _key(self) -> dict[str, Any]:
         return {CONTROL_KEY: {"S": self.specification.global_identifier}}
 
-    def fail(self, step: str, error: str, times: int = 1, *, after: bool = False) -> None:
-        """Have the next invocations of a step end in an error instead of running it, or after running it."""
-        self.lambdas.faults[step].append(Fault(error, times, after))
+    def fail(self, step: str, *errors: str) -> None:
+        """Have the next invocations of a step end in these errors instead of running it."""
+        self.lambdas.errors[step] += errors
 
     def trouble(self, operation: str, kind: str, **how: Any) -> Trouble:
         """Have the next requests of that kind go wrong; see `Trouble`."""
@@ -578,6 +603,10 @@ class Deployment:
     def lose_region(self, region: str) -> None:
         """Every endpoint of a region refuses connections."""
         self.trouble("*", "refused", region=region, times=10**9)
+
+    def set_cluster_status(self, status: str, region: str = STANDBY) -> None:
+        """Have RDS report another status of a region's cluster."""
+        rds_backends[ACCOUNT][region].clusters[self.specification.regions[region].cluster.identifier].status = status
 
     # --- the world after it
 
@@ -620,7 +649,6 @@ class Deployment:
                 TableName=self.specification.regions[region].idempotency_table.name
             )
         return [_plain(item) for item in found["Items"]]
-
 
     # --- runs
 

@@ -101,8 +101,8 @@ class StepFunctions:
             def sleep(seconds: float) -> None:
                 model._closing.wait(model._clock.to_real(seconds))
 
-        def wait_interval(_self: WaitFunction, env: Any, seconds: float) -> None:
-            end = model._clock.now() + seconds
+        def wait_interval(_self: WaitFunction, env: Any, wait_seconds: float) -> None:
+            end = model._clock.now() + wait_seconds
             while env.is_running() and (left := end - model._clock.now()) > 0:
                 env.program_state_event.wait(model._clock.to_real(left))
 

@@ -40,7 +40,7 @@ PASSWORD_VERSION = 1  # raise it to have a new password made and set
 
 
 class GlobalCluster(Construct):
-    """The global database, made before its first cluster so that it need not adopt one (which can force replacement)."""
+    """The global database, made before its first cluster: adopting one later can force its replacement."""
 
     def __init__(self, scope: Construct, specification: Specification) -> None:
         super().__init__(scope, "global-database")

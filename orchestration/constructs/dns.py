@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cdktf import Fn, TerraformProvider
 from cdktf_cdktf_provider_aws.data_aws_lambda_function_url import DataAwsLambdaFunctionUrl
 from cdktf_cdktf_provider_aws.data_aws_rds_cluster import DataAwsRdsCluster
@@ -25,8 +27,8 @@ class Dns(Construct):
         self,
         scope: Construct,
         specification: Specification,
-        providers: dict[str, TerraformProvider],
-        vpcs: dict[str, DataAwsVpc],
+        providers: Mapping[str, TerraformProvider],
+        vpcs: Mapping[str, DataAwsVpc],
     ) -> None:
         super().__init__(scope, "dns")
         self._specification = specification

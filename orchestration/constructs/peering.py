@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cdktf import TerraformProvider
 from cdktf_cdktf_provider_aws.data_aws_route_table import DataAwsRouteTable
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
@@ -17,7 +19,9 @@ from orchestration.specification import Specification
 class Peering(Construct):
     """Peering of the two VPCs, with routes from clients to the other region's databases and back."""
 
-    def __init__(self, scope: Construct, specification: Specification, providers: dict[str, TerraformProvider]) -> None:
+    def __init__(
+        self, scope: Construct, specification: Specification, providers: Mapping[str, TerraformProvider]
+    ) -> None:
         super().__init__(scope, "peering")
         self._specification = specification
         self._providers = providers

@@ -400,6 +400,54 @@ def test_a_region_that_is_down_does_nothing_and_the_other_goes_on(world: World, 
     assert world.cloud.lambdas.invoke(STANDBY, world.name("notify"), {"do": "echo"}).value == {"do": "echo"}
 
 
+METRIC = {"Namespace": "Test", "MetricData": [{"MetricName": "M", "Value": 1.0}]}
+
+
+@pytest.mark.parametrize(
+    ("step", "service", "operation", "parameters", "outcome"),
+    [
+        ("monitor", "cloudwatch", "put_metric_data", METRIC, "done"),
+        ("notify", "cloudwatch", "put_metric_data", METRIC, "AccessDeniedException"),
+        ("release_claim", "dynamodb", "describe_table", {"TableName": "{control}"}, "AccessDeniedException"),
+        ("writer_switch", "dynamodb", "get_item", {"TableName": "{control}", "Key": {"database": {"S": "x"}}}, "done"),
+        (
+            "writer_switch",
+            "dynamodb",
+            "get_item",
+            {"TableName": "{tokens}", "Key": {"id": {"S": "x"}}},
+            "AccessDeniedException",
+        ),
+        ("notify", "sns", "publish", {"TopicArn": "{topic}", "Message": "x"}, "done"),
+        ("notify", "sns", "publish", {"TopicArn": "{topic}-other", "Message": "x"}, "AccessDenied"),
+        ("release_claim", "sns", "publish", {"TopicArn": "{topic}", "Message": "x"}, "AccessDenied"),
+        ("promote", "lambda", "invoke", {"FunctionName": "{prober}", "Payload": '{"do": "echo"}'}, "done"),
+        ("promote", "lambda", "invoke", {"FunctionName": "{notify}", "Payload": "{}"}, "AccessDeniedException"),
+        ("promote", "lambda", "list_functions", {}, "AccessDeniedException"),
+        ("promote", "rds", "describe_db_clusters", {"DBClusterIdentifier": "{cluster}"}, "done"),
+        ("promote", "rds", "describe_db_clusters", {"DBClusterIdentifier": "another"}, "AccessDenied"),
+    ],
+)
+def test_a_function_may_do_what_its_permissions_say(
+    shared: World, step: str, service: str, operation: str, parameters: dict[str, Any], outcome: str
+) -> None:
+    region = shared.specification.regions[STANDBY]
+    names = {
+        "control": shared.specification.control_table.name,
+        "tokens": region.idempotency_table.name,
+        "topic": f"arn:aws:sns:{STANDBY}:{ACCOUNT}:{region.topic}",
+        "prober": shared.name("prober"),
+        "notify": shared.name("notify"),
+        "cluster": region.cluster.identifier,
+    }
+    text = json.dumps(parameters)
+    for name, value in names.items():
+        text = text.replace(f"{{{name}}}", value)
+    event = {"do": "call", "service": service, "operation": operation, "parameters": json.loads(text)}
+    denied = len(shared.of(Kind.ACCESS_DENIED))
+    assert shared.cloud.lambdas.invoke(STANDBY, shared.name(step), event).value == outcome
+    assert len(shared.of(Kind.ACCESS_DENIED)) - denied == (0 if outcome == "done" else 1)
+
+
 def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(tmp_path: Path, wait_until: WaitUntil) -> None:
     before = {
         "threads": set(threading.enumerate()),

@@ -34,7 +34,7 @@ def points(text: str) -> list[bool | None]:
     return [{"X": True, "0": False, "-": None}[mark] for mark in reversed(text.split())]
 
 
-# CloudWatch user guide, "Configuring how CloudWatch alarms treat missing data": three of three periods, a range of five.
+# CloudWatch guide, "Configuring how CloudWatch alarms treat missing data": three of three periods, a range of five.
 @pytest.mark.parametrize(
     ("data", "missing", "ignore", "breaching", "not_breaching"),
     [

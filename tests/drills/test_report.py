@@ -80,7 +80,7 @@ def test_the_report_tells_everything() -> None:
 
 def test_a_target_that_was_missed_is_said() -> None:
     html = render(sample_result(marks=MARKS.model_copy(update={"first_acknowledged_write": 75.0})))
-    assert html.count("✘ over the target of 60 s") == 1
+    assert html.count("✘ over the target of 60 s") == html.count('class="missed"') == 1
 
 
 def test_a_failed_drill_says_so_and_names_what_broke() -> None:

@@ -35,15 +35,19 @@ class Log(io.StringIO):
     def __init__(self, awaited: str = "", terminal: bool = False) -> None:
         super().__init__()
         self.terminal = terminal
-        self.awaited = awaited
         self.seen = threading.Event()
+        self.wait_for(awaited)
+
+    def wait_for(self, awaited: str, times: int = 1) -> None:
+        self.awaited, self.times = awaited, times
+        self.seen.clear()
 
     def isatty(self) -> bool:
         return self.terminal
 
     def write(self, text: str) -> int:
         written = super().write(text)
-        if self.awaited and self.awaited in self.getvalue():
+        if self.awaited and self.getvalue().count(self.awaited) >= self.times:
             self.seen.set()
         return written
 
@@ -91,9 +95,10 @@ def test_in_a_terminal_kinds_have_colours() -> None:
 
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    terminal = Log(terminal=True)
-    with timeline_into(terminal) as timeline, timeline.waiting("nothing"):
+    terminal = Log(awaited="... waiting for the alarm", terminal=True)
+    with timeline_into(terminal) as timeline, timeline.waiting("the alarm"):
         timeline.event(Kind.OUTAGE, "gone")
+        assert terminal.seen.wait(PATIENCE_SECONDS)
     assert ESCAPE not in terminal.getvalue()
 
 
@@ -165,22 +170,23 @@ def test_a_log_tells_what_is_waited_for_and_what_the_clients_do() -> None:
     )
 
 
-def test_nothing_is_told_when_nothing_is_waited_for() -> None:
-    log = Log()
-    asked = threading.Semaphore(0)
+def test_a_wait_goes_on_when_another_one_inside_it_ends() -> None:
+    log = Log(awaited="waiting for the clients")
+    with timeline_into(log) as timeline, timeline.waiting("the clients"):
+        with timeline.waiting("the alarm"):
+            pass
+        assert log.seen.wait(PATIENCE_SECONDS)
 
-    def load() -> Load:
-        asked.release()
-        return LOAD
 
+def test_a_wait_that_ended_is_told_no_more() -> None:
+    log = Log(awaited="the alarm")
     with timeline_into(log) as timeline:
-        timeline.watch(load)
-        with timeline.waiting("a moment"):
-            assert asked.acquire(timeout=PATIENCE_SECONDS)
-    told = log.getvalue()
-    with timeline_into(log) as timeline:
-        timeline.event(Kind.LAB, "done")
-    assert "waiting" not in log.getvalue().removeprefix(told)
+        with timeline.waiting("the alarm"):
+            assert log.seen.wait(PATIENCE_SECONDS)
+        log.wait_for("the clients", times=2)
+        with timeline.waiting("the clients"):
+            assert log.seen.wait(PATIENCE_SECONDS)
+    assert "the alarm" not in log.getvalue().partition("the clients")[2]
 
 
 def test_a_client_may_report_under_the_lock_that_the_load_needs() -> None:

@@ -153,7 +153,7 @@ def test_vendored_versions_are_those_the_tests_run_with(requirements):
 # What is refused --------------------------------------------------------------------------------------------------
 
 
-def wheel_requirement(folder, *, file, hash_of=None):
+def wheel_requirement(folder, *, file):
     """Write a wheel that holds `file`, and a requirements file that pins it; return the latter."""
     wheel = folder / "native-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -161,7 +161,7 @@ def wheel_requirement(folder, *, file, hash_of=None):
         archive.writestr("native-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: native\nVersion: 1\n")
         archive.writestr("native-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr("native-1.dist-info/RECORD", "")
-    digest = hashlib.sha256(hash_of or wheel.read_bytes()).hexdigest()
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     requirements = folder / "requirements-native.txt"
     requirements.write_text(f"native @ {wheel.as_uri()} --hash=sha256:{digest}\n")
     return requirements
@@ -174,8 +174,10 @@ def test_compiled_code_is_refused_by_name_and_not_kept(tmp_path):
     assert list((tmp_path / "build" / "vendor").iterdir()) == []
 
 
-def test_a_distribution_with_another_hash_is_refused_and_not_kept(tmp_path):
-    requirements = wheel_requirement(tmp_path, file="native/a.py", hash_of=b"something else")
+@pytest.mark.parametrize("pin", [f" --hash=sha256:{'0' * 64}", ""], ids=["another hash", "no hash"])
+def test_a_distribution_that_is_not_pinned_by_its_hash_is_refused_and_not_kept(tmp_path, pin):
+    requirements = wheel_requirement(tmp_path, file="native/a.py")
+    requirements.write_text(requirements.read_text().split(" --hash")[0] + pin + "\n")
     with pytest.raises(PackagingError, match=r"pip could not install .*requirements-native\.txt"):
         vendor(tmp_path, requirements)
     assert list((tmp_path / "build" / "vendor").iterdir()) == []

@@ -1,0 +1,148 @@
+"""Whole drills, through the command that people run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# Fast enough for a test, slow enough that two busy cores keep up with the clock.
+SPEED = 4
+# Only end a test that would otherwise wait for ever.
+PATIENCE_SECONDS = 300
+
+
+def start(output: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    scratch = output / "tmp"
+    scratch.mkdir(parents=True, exist_ok=True)
+    scratch.chmod(0o755)
+    for folder in (output, *output.parents):  # PostgreSQL runs as another user when we are root
+        if folder.stat().st_uid == os.getuid():
+            folder.chmod(folder.stat().st_mode | 0o011)
+    command = [sys.executable, "-m", "drills", "--speed", str(SPEED), "--output", str(output / "results"), *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, "TMPDIR": str(scratch), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def left_behind(output: Path) -> list[str]:
+    """Processes that work in the drill's scratch folder, and what is still in it."""
+    scratch = output / "tmp"
+    return [str(path) for path in scratch.iterdir()] + [
+        f"process {process.info['pid']}: {process.info['cmdline']}"
+        for process in psutil.process_iter(["pid", "cwd", "cmdline"])
+        if str(process.info["cwd"] or "").startswith(str(scratch))
+    ]
+
+
+@pytest.fixture
+def output() -> Iterator[Path]:
+    """A short path: the servers' Unix sockets lie below it."""
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def finished() -> tuple[int, dict[str, object], str, str, list[str]]:
+    """One drill, run once for all tests that look at what it leaves."""
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        output = Path(folder)
+        drill = start(output, "--outage", "kill", "--seed", "11", "--aurora-promotion", "2")
+        printed, errors = drill.communicate(timeout=PATIENCE_SECONDS)
+        latest = output / "results" / "latest"
+        result = json.loads((latest / "result.json").read_text()) if latest.exists() else {}
+        report = (latest / "report.html").read_text() if latest.exists() else ""
+        return drill.returncode, result, report, printed + errors, left_behind(output)
+
+
+def test_p7_when_a_region_dies_the_writer_moves_and_every_invariant_holds(finished):
+    code, result, _, printed, _ = finished
+    assert code == 0, printed
+    assert result["status"] == "passed"
+    assert (result["writer_before"], result["writer_after"]) == ("us-east-1", "us-west-2")
+    assert result["execution_status"] == "SUCCEEDED"
+    assert result["invariants"]
+    assert all(result["invariants"].values())
+    assert result["acknowledged"] > 0
+    assert result["duplicated"] == 0
+
+
+def test_the_phases_of_a_drill_add_up_to_its_rto(finished):
+    _, result, _, printed, _ = finished
+    assert result["rto_seconds"] > 0, printed
+    assert sum(phase["seconds"] for phase in result["phases"]) == pytest.approx(result["rto_seconds"], abs=0.01)
+    assert [phase["name"] for phase in result["phases"] if phase["modelled"]] == ["Aurora's delay"]
+
+
+def test_a_drill_shows_its_timeline_and_leaves_a_report(finished):
+    _, _, report, printed, _ = finished
+    for moment in (
+        "KILL of us-east-1",
+        "writer-down-usw2-dev: OK → ALARM",
+        "→ DetachSecondary",
+        "takes writes",
+        "PASSED",
+    ):
+        assert moment in printed
+    assert "<svg" in report
+    assert not re.findall(r"""(?:src|href)=["']?https?:""", report)
+
+
+def test_a_finished_drill_leaves_no_process_and_no_folder(finished):
+    assert finished[-1] == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "crashed"])
+def test_a_drill_that_is_ended_leaves_no_process_and_no_folder(output, how):
+    drill = start(output)
+    for line in drill.stdout:
+        if "clients in each region write" in line:
+            break
+    assert left_behind(output), "nothing was running, so nothing is shown"
+    drill.send_signal(how)
+    drill.communicate(timeout=PATIENCE_SECONDS)
+    deadline = time.monotonic() + PATIENCE_SECONDS / 5
+    while left_behind(output) and time.monotonic() < deadline:
+        time.sleep(0.1)  # after SIGKILL the reaper is all that is left, and it works on its own
+    assert left_behind(output) == []
+    if how is signal.SIGINT:
+        assert drill.returncode == 130
+    assert not (output / "results" / "latest").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["--mode", "panic"], {}, ["panic", "failover", "rehearsal"]),
+        (["--outage", "flood"], {}, ["flood", "kill", "hang", "database"]),
+        (["--speed", "0"], {}, ["0", "speed"]),
+        (["--postgres", "/nowhere"], {}, ["/nowhere", "Install one"]),
+        ([], {"FAILOVER_ENVIRONMENT_SUFFIX": "Not_Legal"}, ["environment_suffix", "Not_Legal", "lower-case"]),
+        ([], {"FAILOVER_SETTINGS": "/nowhere.toml"}, ["/nowhere.toml", "FAILOVER_SETTINGS"]),
+    ],
+    ids=["mode", "outage", "speed", "no PostgreSQL", "invalid setting", "no settings"],
+)
+def test_bad_input_gives_one_clear_error_and_leaves_nothing(output, arguments, environment, words):
+    drill = start(output, *arguments, **environment)
+    _, errors = drill.communicate(timeout=PATIENCE_SECONDS)
+    assert drill.returncode == 2
+    assert "Traceback" not in errors
+    for word in words:
+        assert word in errors
+    assert left_behind(output) == []

@@ -1,0 +1,120 @@
+"""The Aurora global database as it is deployed, and what keeps Terraform from undoing a failover."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.infrastructure.synthesized import Deployment, synthesized
+
+NEVER_UNDONE = {"global_cluster_identifier", "replication_source_identifier", "engine_version"}
+
+
+def test_terraform_leaves_alone_what_a_failover_changes(development: Deployment, production: Deployment) -> None:
+    for deployment in (development, production):
+        for stack in deployment.both:
+            assert set(stack.only("aws_rds_cluster")["lifecycle"]["ignore_changes"]) >= NEVER_UNDONE
+
+
+def test_first_cluster_is_made_inside_the_global_database(development: Deployment) -> None:
+    (logical_id,) = development.writer.json["resource"]["aws_rds_global_cluster"]
+    assert "source_db_cluster_identifier" not in development.writer.only("aws_rds_global_cluster")
+    cluster = development.writer.only("aws_rds_cluster")
+    assert cluster["global_cluster_identifier"] == f"${{aws_rds_global_cluster.{logical_id}.id}}"
+
+
+def test_secondary_joins_by_name_and_brings_no_user_of_its_own(development: Deployment) -> None:
+    secondary = development.standby.only("aws_rds_cluster")
+    assert not development.standby.all("aws_rds_global_cluster")
+    assert (
+        secondary["global_cluster_identifier"]
+        == development.writer.only("aws_rds_global_cluster")["global_cluster_identifier"]
+    )
+    assert not {"master_username", "master_password_wo", "database_name"} & set(secondary)
+    assert secondary["source_region"] == development.settings.writer_region
+
+
+def test_standby_is_deployed_after_the_writer_and_the_record_that_arms_it_last(development: Deployment) -> None:
+    assert list(development.stacks) == ["identity", "us-east-1", "us-west-2", "global"]
+
+
+def test_two_serverless_instances_in_different_zones(development: Deployment) -> None:
+    for stack in development.both:
+        instances = stack.all("aws_rds_cluster_instance")
+        assert {instance["instance_class"] for instance in instances} == {"db.serverless"}
+        assert len({instance["availability_zone"] for instance in instances}) == len(instances) == 2
+        assert not any(instance["publicly_accessible"] for instance in instances)
+
+
+def test_capacity_starts_at_half_a_unit(development: Deployment) -> None:
+    for stack in development.both:
+        assert stack.only("aws_rds_cluster")["serverlessv2_scaling_configuration"]["min_capacity"] == 0.5
+
+
+def test_standby_has_a_minimum_of_its_own(tmp_path) -> None:
+    deployment = synthesized(tmp_path, database={"standby_min_capacity": 4})
+    minimum = {
+        s.name: s.only("aws_rds_cluster")["serverlessv2_scaling_configuration"]["min_capacity"] for s in deployment.both
+    }
+    assert minimum == {"us-east-1": 0.5, "us-west-2": 4}
+
+
+def test_every_connection_uses_tls(development: Deployment) -> None:
+    for stack in development.both:
+        parameters = {p["name"]: p["value"] for p in stack.only("aws_rds_cluster_parameter_group")["parameter"]}
+        assert parameters["rds.force_ssl"] == "1"
+        assert {i["ca_cert_identifier"] for i in stack.all("aws_rds_cluster_instance")} == {"rds-ca-rsa2048-g1"}
+
+
+def test_each_region_encrypts_with_its_own_key(development: Deployment) -> None:
+    for stack in development.both:
+        cluster = stack.only("aws_rds_cluster")
+        assert cluster["storage_encrypted"] is True
+        assert re.fullmatch(r"\$\{aws_kms_key\.\w+\.arn\}", cluster["kms_key_id"])
+        assert stack.only("aws_kms_key")["enable_key_rotation"] is True
+
+
+def test_people_and_functions_log_in_by_iam(development: Deployment) -> None:
+    for stack in development.both:
+        assert stack.only("aws_rds_cluster")["iam_database_authentication_enabled"] is True
+
+
+def test_backups_are_kept_for_seven_days(development: Deployment) -> None:
+    for stack in development.both:
+        assert stack.only("aws_rds_cluster")["backup_retention_period"] == 7
+
+
+def test_master_password_never_reaches_the_state(development: Deployment) -> None:
+    cluster = development.writer.only("aws_rds_cluster")
+    version = development.writer.only("aws_secretsmanager_secret_version")
+    assert "master_password" not in cluster
+    assert "manage_master_user_password" not in cluster
+    assert "secret_string" not in version
+    assert "ephemeral.aws_secretsmanager_random_password.master" in version["secret_string_wo"]
+    # Read back from the secret, so that a deployment that was interrupted in between sets what the secret holds.
+    assert "ephemeral.aws_secretsmanager_secret_version.master" in cluster["master_password_wo"]
+    assert development.writer.only("aws_secretsmanager_secret")["replica"] == [{"region": "us-west-2"}]
+
+
+@pytest.mark.parametrize(("deployment", "protected"), [("development", False), ("production", True)])
+def test_production_is_protected(deployment: str, protected: bool, request: pytest.FixtureRequest) -> None:
+    synthesized_deployment: Deployment = request.getfixturevalue(deployment)
+    for stack in synthesized_deployment.both:
+        cluster = stack.only("aws_rds_cluster")
+        assert cluster["deletion_protection"] is protected
+        assert cluster["skip_final_snapshot"] is not protected
+        assert cluster["final_snapshot_identifier"] == f"{cluster['cluster_identifier']}-final"
+        assert cluster["lifecycle"]["prevent_destroy"] is protected
+        assert cluster["apply_immediately"] is not protected
+    assert synthesized_deployment.writer.only("aws_rds_global_cluster")["deletion_protection"] is protected
+
+
+def test_override_lifts_the_protection_of_production_but_keeps_the_final_snapshot(tmp_path) -> None:
+    deployment = synthesized(tmp_path, environment="production", protection_override=True)
+    for stack in deployment.both:
+        cluster = stack.only("aws_rds_cluster")
+        assert cluster["deletion_protection"] is False
+        assert cluster["apply_immediately"] is True
+        assert cluster["lifecycle"]["prevent_destroy"] is False
+        assert cluster["skip_final_snapshot"] is False

@@ -1,0 +1,95 @@
+"""What spans both regions: names, the check that moves the writer's name, and the control record."""
+
+from __future__ import annotations
+
+import json
+
+from orchestration.specification import describe
+from tests.infrastructure.synthesized import ACCOUNT, Deployment, Stack
+
+
+def stack(deployment: Deployment) -> Stack:
+    return deployment.stacks["global"]
+
+
+def test_zone_is_private_and_in_both_networks(development: Deployment) -> None:
+    zone = stack(development).only("aws_route53_zone")
+    assert zone["name"] == "test.payments.internal"
+    assert {vpc["vpc_region"] for vpc in zone["vpc"]} == {"us-east-1", "us-west-2"}
+
+
+def test_records_are_deployed_as_specified(development: Deployment) -> None:
+    records = stack(development).all("aws_route53_record")
+    specified = describe(development.settings, ACCOUNT).zone.records
+    assert len(records) == len(specified)
+    for record in specified:
+        (deployed,) = [
+            r
+            for r in records
+            if r["name"] == record.name and r.get("failover_routing_policy", {}).get("type") == record.failover
+        ]
+        assert (deployed["type"], deployed["ttl"]) == ("CNAME", record.ttl_seconds)
+        assert deployed.get("set_identifier") == (record.cluster_region if record.failover else None)
+        attribute = "endpoint" if record.endpoint == "writer" else "reader_endpoint"
+        assert deployed["records"] == [
+            f"${{data.aws_rds_cluster.{cluster_data(development, record.cluster_region)}.{attribute}}}"
+        ]
+
+
+def test_the_writer_has_one_name_with_a_record_for_each_region(development: Deployment) -> None:
+    records = {
+        r["failover_routing_policy"]["type"]: r
+        for r in stack(development).all("aws_route53_record")
+        if "failover_routing_policy" in r
+    }
+    assert set(records) == {"PRIMARY", "SECONDARY"}
+    assert {r["name"] for r in records.values()} == {"writer.test.payments.internal"}
+    assert {r["ttl"] for r in records.values()} == {5}
+    assert "health_check_id" in records["PRIMARY"]
+    assert "health_check_id" not in records["SECONDARY"]
+
+
+def test_only_an_engaged_switch_in_the_standby_region_moves_the_name(development: Deployment) -> None:
+    check = stack(development).only("aws_route53_health_check")
+    assert check["invert_healthcheck"] is True
+    assert (check["type"], check["port"], check["request_interval"], check["failure_threshold"]) == (
+        "HTTPS",
+        443,
+        10,
+        1,
+    )
+    ((logical_id, url),) = stack(development).json["data"]["aws_lambda_function_url"].items()
+    assert url["function_name"] == "failover-writer-switch-usw2-test"
+    assert logical_id in check["fqdn"]
+
+
+def test_control_table_is_strongly_consistent_with_a_witness(development: Deployment) -> None:
+    table = stack(development).only("aws_dynamodb_table")
+    (replica,) = table["replica"]
+    assert (replica["region_name"], replica["consistency_mode"]) == ("us-east-1", "STRONG")
+    assert table["global_table_witness"] == {"region_name": "us-east-2"}
+    assert table["point_in_time_recovery"]["enabled"] is True
+    assert replica["point_in_time_recovery"] is True
+    assert "ttl" not in table  # strongly consistent tables have none
+
+
+def test_first_record_names_the_writer_and_then_belongs_to_the_orchestrators(development: Deployment) -> None:
+    record = stack(development).only("aws_dynamodb_table_item")
+    assert json.loads(record["item"]) == {
+        "database": {"S": "payments-global-test"},
+        "writer_region": {"S": "us-east-1"},
+        "epoch": {"N": "1"},
+        "automatic_failover": {"BOOL": True},
+    }
+    assert record["lifecycle"]["ignore_changes"] == ["item"]
+
+
+def cluster_data(deployment: Deployment, region: str) -> str:
+    """Logical id of the data source of a region's cluster."""
+    identifier = describe(deployment.settings, ACCOUNT).regions[region].cluster.identifier
+    (logical_id,) = [
+        logical_id
+        for logical_id, data in stack(deployment).json["data"]["aws_rds_cluster"].items()
+        if data["cluster_identifier"] == identifier
+    ]
+    return logical_id

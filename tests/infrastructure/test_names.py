@@ -1,0 +1,107 @@
+"""Names: each carries the environment's suffix and fits AWS's limits, whatever the settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.infrastructure.synthesized import Deployment, Stack, synthesized
+
+LONGEST_SUFFIX = "abcdefgh-1234567"
+
+# Where each kind of resource has its name, and what AWS allows there (service quotas and API references).
+LIMITS = {
+    "aws_cloudwatch_composite_alarm": ("alarm_name", r".{1,255}"),
+    "aws_cloudwatch_event_rule": ("name", r"[.\-_A-Za-z0-9]{1,64}"),
+    "aws_cloudwatch_event_target": ("target_id", r"[.\-_A-Za-z0-9]{1,64}"),
+    "aws_cloudwatch_log_group": ("name", r"[.\-_/#A-Za-z0-9]{1,512}"),
+    "aws_cloudwatch_metric_alarm": ("alarm_name", r".{1,255}"),
+    "aws_db_subnet_group": ("name", r"[a-z0-9 ._-]{1,255}"),
+    "aws_dynamodb_table": ("name", r"[a-zA-Z0-9_.-]{3,255}"),
+    "aws_iam_role": ("name", r"[\w+=,.@-]{1,64}"),
+    "aws_iam_role_policy": ("name", r"[\w+=,.@-]{1,128}"),
+    "aws_kms_alias": ("name", r"alias/[a-zA-Z0-9/_-]{1,250}"),
+    "aws_lambda_function": ("function_name", r"[a-zA-Z0-9-_]{1,64}"),
+    "aws_rds_cluster": ("cluster_identifier", r"[a-z](-?[a-z0-9]){0,62}"),
+    "aws_rds_cluster_instance": ("identifier", r"[a-z](-?[a-z0-9]){0,62}"),
+    "aws_rds_cluster_parameter_group": ("name", r"[a-z](-?[a-z0-9]){0,254}"),
+    "aws_rds_global_cluster": ("global_cluster_identifier", r"[a-z](-?[a-z0-9]){0,62}"),
+    "aws_route53_health_check": ("tags.Name", r".{1,256}"),
+    "aws_route53_record": ("name", r"([a-z0-9-]{1,63}\.)+[a-z]{2,63}"),
+    "aws_route53_zone": ("name", r"([a-z0-9-]{1,63}\.)+[a-z]{2,63}"),
+    "aws_route_table": ("tags.Name", r".{1,256}"),
+    "aws_secretsmanager_secret": ("name", r"[\w/+=.@-]{1,512}"),
+    "aws_security_group": ("name", r"(?!sg-)[\w .:/()#,@\[\]+=&;{}!$*-]{1,255}"),
+    "aws_sfn_state_machine": ("name", r"[\w-]{1,80}"),
+    "aws_sns_topic": ("name", r"[\w-]{1,256}"),
+    "aws_subnet": ("tags.Name", r".{1,256}"),
+    "aws_vpc": ("tags.Name", r".{1,256}"),
+    "aws_vpc_peering_connection": ("tags.Name", r".{1,256}"),
+    "aws_vpc_peering_connection_accepter": ("tags.Name", r".{1,256}"),
+}
+# These have no name of their own: they belong to one that has.
+NAMELESS = {
+    "aws_dynamodb_table_item",
+    "aws_lambda_function_event_invoke_config",
+    "aws_lambda_function_url",
+    "aws_lambda_permission",
+    "aws_route",
+    "aws_route_table_association",
+    "aws_secretsmanager_secret_version",
+    "aws_vpc_security_group_egress_rule",
+    "aws_vpc_security_group_ingress_rule",
+    "aws_kms_key",  # its alias is its name
+    "aws_sns_topic_subscription",
+}
+# An EventBridge target is named inside its rule, so it may be called what it is.
+WITHOUT_SUFFIX = {"aws_cloudwatch_event_target"}
+
+
+def names(stack: Stack):
+    for kind, _, resource in stack.resources():
+        if kind in NAMELESS:
+            continue
+        attribute, pattern = LIMITS[kind]
+        value = resource
+        for part in attribute.split("."):
+            value = value[part]
+        yield kind, value, pattern
+
+
+@pytest.fixture(scope="module", params=["development", "longest"])
+def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    if request.param == "development":
+        return request.getfixturevalue("development")
+    folder: Path = tmp_path_factory.mktemp("longest")
+    return synthesized(folder, environment_suffix=LONGEST_SUFFIX, application="abcdefghijkl")
+
+
+def test_every_name_carries_the_suffix(deployment: Deployment) -> None:
+    suffix = deployment.settings.environment_suffix
+    for stack in deployment.stacks.values():
+        for kind, name, _ in names(stack):
+            carries = re.search(rf"(^|[-/.]){suffix}([-/.]|$)", name)
+            assert carries or kind in WITHOUT_SUFFIX, f"{kind} {name}"
+
+
+def test_every_name_fits_its_service(deployment: Deployment) -> None:
+    for stack in deployment.stacks.values():
+        for kind, name, pattern in names(stack):
+            assert re.fullmatch(pattern, name), f"{kind} {name!r} is not {pattern}"
+
+
+def test_names_are_unique_among_their_kind(deployment: Deployment) -> None:
+    for stack in deployment.stacks.values():
+        for kind in LIMITS:
+            found = [name for k, name, _ in names(stack) if k == kind]
+            if kind not in {"aws_route53_record", "aws_cloudwatch_event_target"}:
+                assert len(set(found)) == len(found), kind
+
+
+def test_every_resource_is_tagged_with_its_deployment(deployment: Deployment) -> None:
+    for stack in deployment.stacks.values():
+        for provider in stack.json["provider"]["aws"]:
+            (tags,) = provider["default_tags"]
+            assert tags["tags"]["EnvironmentSuffix"] == deployment.settings.environment_suffix

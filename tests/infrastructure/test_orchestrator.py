@@ -1,0 +1,109 @@
+"""Functions, workflow, tables and topics: what is deployed is what the specification describes."""
+
+from __future__ import annotations
+
+import json
+
+from orchestration.specification import describe
+from tests.infrastructure.synthesized import ACCOUNT, Deployment
+
+
+def test_functions_are_deployed_as_specified(development: Deployment, region: str) -> None:
+    specified = describe(development.settings, ACCOUNT).regions[region].functions
+    stack = development.stacks[region]
+    assert len(stack.all("aws_lambda_function")) == len(specified)
+    for function in specified.values():
+        deployed = stack.find("aws_lambda_function", function_name=function.name)
+        assert deployed["handler"] == f"handlers.{function.step}.handler"
+        assert deployed["timeout"] == function.timeout_seconds
+        assert deployed["memory_size"] == function.memory_mb
+        assert deployed["environment"]["variables"] == function.environment
+        assert ("vpc_config" in deployed) is function.in_vpc
+        assert (deployed["runtime"], deployed["architectures"]) == ("python3.12", ["arm64"])
+
+
+def test_functions_are_deployed_again_when_their_package_changes(development: Deployment, region: str) -> None:
+    specified = describe(development.settings, ACCOUNT).regions[region].functions
+    stack = development.stacks[region]
+    for function in specified.values():
+        deployed = stack.find("aws_lambda_function", function_name=function.name)
+        package = development.packages[function.package]
+        assert deployed["source_code_hash"] == package.sha256_base64
+        assert (stack.folder / deployed["filename"]).read_bytes() == package.path.read_bytes()
+
+
+def test_stale_events_are_not_run_late(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    configured = stack.all("aws_lambda_function_event_invoke_config")
+    assert len(configured) == len(stack.all("aws_lambda_function"))
+    assert {(c["maximum_retry_attempts"], c["maximum_event_age_in_seconds"]) for c in configured} == {(0, 60)}
+
+
+def test_workflow_is_the_file_with_this_regions_functions(development: Deployment, region: str) -> None:
+    machine = development.stacks[region].only("aws_sfn_state_machine")
+    specified = describe(development.settings, ACCOUNT).regions[region].state_machine
+    assert json.loads(machine["definition"]) == json.loads(specified.definition)
+    assert "${" not in machine["definition"]
+    assert machine["type"] == "STANDARD"
+    assert machine["logging_configuration"]["level"] == "ALL"
+
+
+def test_idempotency_tokens_expire_and_are_recoverable(development: Deployment, region: str) -> None:
+    table = development.stacks[region].only("aws_dynamodb_table")
+    assert table["ttl"] == {"attribute_name": "expiration", "enabled": True}
+    assert table["point_in_time_recovery"] == {"enabled": True}
+    assert table["server_side_encryption"]["enabled"] is True
+    assert table["hash_key"] == "id"
+
+
+def test_topic_and_functions_are_encrypted_with_the_regions_key(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    (key,) = stack.json["resource"]["aws_kms_key"]
+    arn = f"${{aws_kms_key.{key}.arn}}"
+    assert stack.only("aws_sns_topic")["kms_master_key_id"] == arn
+    assert {f["kms_key_arn"] for f in stack.all("aws_lambda_function")} == {arn}
+    assert {log["kms_key_id"] for log in stack.all("aws_cloudwatch_log_group")} == {arn}
+
+
+def test_alarms_may_use_the_key_of_the_topic(development: Deployment, region: str) -> None:
+    statements = json.loads(development.stacks[region].only("aws_kms_key")["policy"])["Statement"]
+    (alarms,) = [s for s in statements if s["Principal"].get("Service") == "cloudwatch.amazonaws.com"]
+    assert {"kms:Decrypt", "kms:GenerateDataKey*"} <= set(alarms["Action"])
+    assert alarms["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def test_writer_switch_answers_health_checkers_through_both_grants(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    assert stack.only("aws_lambda_function_url")["authorization_type"] == "NONE"
+    public = [p for p in stack.all("aws_lambda_permission") if p["principal"] == "*"]
+    assert {p["action"] for p in public} == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+    assert len({p["function_name"] for p in public}) == 1
+    assert "writer_switch" in public[0]["function_name"]
+
+
+def test_nothing_but_the_writer_switch_is_public(development: Deployment, region: str) -> None:
+    functions = {
+        permission["function_name"]
+        for permission in development.stacks[region].all("aws_lambda_permission")
+        if permission["principal"] == "*"
+    }
+    assert len(functions) == 1
+
+
+def test_people_are_subscribed(tmp_path) -> None:
+    from tests.infrastructure.synthesized import synthesized
+
+    deployment = synthesized(tmp_path, alert_emails=("one@example.org", "two@example.org"))
+    for stack in deployment.both:
+        assert {s["endpoint"] for s in stack.all("aws_sns_topic_subscription")} == {
+            "one@example.org",
+            "two@example.org",
+        }
+
+
+def test_both_regions_run_the_same(development: Deployment) -> None:
+    writer, standby = (
+        {kind: len(resources) for kind, resources in stack.json["resource"].items()} for stack in development.both
+    )
+    once = {"aws_rds_global_cluster", "aws_secretsmanager_secret", "aws_secretsmanager_secret_version"}
+    assert {kind: count for kind, count in writer.items() if kind not in once} == standby

@@ -1,0 +1,83 @@
+"""A state machine as a graph, and which of its states and transitions a run took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tests.deployment import Run
+
+# State, what led on ("Next", "Default", "Choice 0", "Catch States.ALL"), next state.
+Transition = tuple[str, str, str]
+
+
+def scopes(machine: dict[str, Any]) -> Iterator[dict[str, dict[str, Any]]]:
+    """The states of a machine, and of each of its branches."""
+    yield machine["States"]
+    for state in machine["States"].values():
+        for branch in state.get("Branches", ()):
+            yield from scopes(branch)
+
+
+def states(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every state by its name."""
+    return {name: state for scope in scopes(machine) for name, state in scope.items()}
+
+
+def transitions(machine: dict[str, Any]) -> set[Transition]:
+    """Every transition that the definition allows."""
+    return {transition for name, state in states(machine).items() for transition in _from(name, state)}
+
+
+def _from(name: str, state: dict[str, Any]) -> Iterator[Transition]:
+    for word in ("Next", "Default"):
+        if word in state:
+            yield name, word, state[word]
+    for number, rule in enumerate(state.get("Choices", ())):
+        yield name, f"Choice {number}", rule["Next"]
+    for catcher in state.get("Catch", ()):
+        yield name, f"Catch {', '.join(catcher['ErrorEquals'])}", catcher["Next"]
+
+
+def taken(machine: dict[str, Any], run: Run) -> set[Transition]:
+    """The transitions of a run, each checked against the state that was entered next."""
+    found = set()
+    for scope in scopes(machine):
+        entered = [event["stateEnteredEventDetails"] for event in run.events if _name(event, "Entered") in scope]
+        outputs = {
+            event["stateExitedEventDetails"]["name"]: json.loads(event["stateExitedEventDetails"].get("output", "null"))
+            for event in run.events
+            if _name(event, "Exited") in scope
+        }
+        for here, there in zip(entered, entered[1:], strict=False):
+            name = here["name"]
+            transition = _which(name, scope[name], json.loads(here["input"]), outputs[name])
+            assert transition[2] == there["name"], f"{transition} was expected, {there['name']} was entered"
+            found.add(transition)
+    return found
+
+
+def _name(event: dict[str, Any], kind: str) -> str | None:
+    return event.get(f"state{kind}EventDetails", {}).get("name")  # type: ignore[no-any-return]
+
+
+def _which(name: str, state: dict[str, Any], given: Any, output: Any) -> Transition:
+    for number, rule in enumerate(state.get("Choices", ())):
+        if _holds(rule, given):
+            return name, f"Choice {number}", rule["Next"]
+    for catcher in state.get("Catch", ()):
+        caught = output if catcher["ResultPath"] == "$" else output.get(catcher["ResultPath"].removeprefix("$."))
+        if isinstance(caught, dict) and set(caught) == {"Error", "Cause"}:
+            names = catcher["ErrorEquals"]
+            if caught["Error"] in names or "States.ALL" in names:
+                return name, f"Catch {', '.join(names)}", catcher["Next"]
+    word = "Default" if state["Type"] == "Choice" else "Next"
+    return name, word, state[word]
+
+
+def _holds(rule: dict[str, Any], given: Any) -> bool:
+    value = given
+    for part in rule["Variable"].removeprefix("$.").split("."):
+        value = value[part]
+    return value == rule.get("StringEquals", rule.get("BooleanEquals"))  # type: ignore[no-any-return]
