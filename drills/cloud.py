@@ -231,7 +231,7 @@ class Cloud:
         return region in self._down
 
     def _tell(self, happening: Happening) -> None:
-        """Pass on what happens, except inside a region that is down: nothing of that reaches anyone."""
+        """Pass on what happens, except inside a region that is down; health checkers stand outside of it."""
         if happening.region not in self._down or happening.kind is Kind.HEALTH_CHANGED:
             self._observe(happening)
 

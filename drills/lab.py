@@ -168,6 +168,7 @@ class Lab:
         self.cloud.start()
         ReplicationLagMetric(
             self.specification.regions[self.standby].cluster,
+            self.writer,
             self._replication_lag,
             self.cloud.client("cloudwatch", self.standby),
             self._clock,

@@ -362,7 +362,9 @@ class Server:
             return
         # Frozen first: none can then outlive another, start something or tidy up.
         family = self._signal_all(signal.SIGSTOP)
-        self._signal_all(signal.SIGKILL)
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._process.wait()
         # The last one to go releases the shared memory, without which the server cannot start again.
         psutil.wait_procs(family, STOP_TIMEOUT_SECONDS)
@@ -494,16 +496,17 @@ class Server:
             _give(self.folder / name)
 
     def _signal_all(self, number: signal.Signals) -> list[psutil.Process]:
-        """Send a signal to every process of the server, the main one first, and return them."""
+        """Send a signal to every process of the server and return them."""
         if self._process is None or self._process.poll() is not None:
             return []
-        family: list[psutil.Process] = []
-        with suppress(psutil.NoSuchProcess):
-            postmaster = psutil.Process(self._process.pid)
-            # Listed again after the main process has the signal: a frozen one starts no more children.
-            for process in (postmaster, *postmaster.children(recursive=True)):
-                family.append(process)
-        return family
+        postmaster = psutil.Process(self._process.pid)
+        postmaster.send_signal(number)
+        # Listed after the main process has the signal: a frozen one starts no more children.
+        children = postmaster.children(recursive=True)
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.send_signal(number)
+        return [postmaster, *children]
 
     def _log_tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])

@@ -75,12 +75,11 @@ class Reaper:
         self.process(process.pid)
         return process
 
-    def start_module(
-        self, module: str, folder: Path, environment: Mapping[str, str] | None = None, **options: Any
-    ) -> subprocess.Popen[str]:
-        """Start ``python -m module`` of this repository like `start`, with this process's environment."""
-        full = {**os.environ, **(environment or {}), "PYTHONPATH": str(REPOSITORY)}
-        return self.start([sys.executable, "-m", module], folder, env=full, **options)
+    def start_module(self, module: str, folder: Path, **options: Any) -> subprocess.Popen[str]:
+        """Start ``python -m module`` of this repository like `start`."""
+        search = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": search}
+        return self.start([sys.executable, "-m", module], folder, env=environment, **options)
 
     def close(self) -> None:
         """End everything that was named, and return when nothing of it is left.

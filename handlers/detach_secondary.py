@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
+from handlers.core.errors import DetachRejected
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
 from handlers.idempotency import by, tokens
@@ -42,6 +43,11 @@ def detach_secondary(control: ControlTable, database: GlobalDatabase, step: Step
     control.assert_held(step.run)
     if database.is_detached():
         return Detachment(cluster, requested=False)
-    database.detach()
+    try:
+        database.detach()
+    except DetachRejected:
+        # The SDK repeats a request whose answer was lost, and RDS refuses to detach twice.
+        if not database.is_detached():
+            raise
     logger.info("asked RDS to detach the cluster", cluster=cluster)
     return Detachment(cluster, requested=True)

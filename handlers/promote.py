@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
-from handlers.core.errors import PromotionFailed, PromotionPending
+from handlers.core.errors import PromotionFailed, PromotionPending, TransientFailure
 from handlers.gateways.global_database import GlobalDatabase
 from handlers.gateways.prober import Prober
 from handlers.telemetry import instrumented, logger
@@ -60,15 +60,20 @@ def promote(prober: Prober, database: GlobalDatabase, step: Step) -> Promotion:
     """
     deadline = time.monotonic() + LOOK_FOR_S
     while True:
-        probe = prober.probe("own", PROBE_TIMEOUT_S)
-        if probe.role == "writer":
-            logger.info("the cluster takes writes", region=probe.region)
-            return Promotion(probe.region or step.claim.target_region, probe.elapsed_ms)
+        try:
+            probe = prober.probe("own", PROBE_TIMEOUT_S)
+        except TransientFailure as error:  # a prober that fails now and then is no reason to give up on a promotion
+            answer = f"was not tried: {error}"
+        else:
+            if probe.role == "writer":
+                logger.info("the cluster takes writes", region=probe.region)
+                return Promotion(probe.region or step.claim.target_region, probe.elapsed_ms)
+            answer = f"failed: {probe.error}" if probe.error else "reached a reader"
         if time.monotonic() >= deadline:
             break
         time.sleep(LOOK_EVERY_S)
     status = database.status()
-    seen = f"its status is {status}, and a session on it {probe.error or 'reached a reader'}"
+    seen = f"its status is {status}, and a session on it {answer}"
     if status in FAILED_STATUSES:
         raise PromotionFailed(f"the detached cluster will not become a writer by itself: {seen}")
     raise PromotionPending(f"the detached cluster is not a writer yet: {seen}")

@@ -40,5 +40,6 @@ def instrumented(handler: Handler) -> Handler:
             metrics.add_dimension("Result", result)
             metrics.add_metric("StepDuration", MetricUnit.Milliseconds, (time.monotonic() - started) * 1000)
 
-    logged: Handler = logger.inject_lambda_context(metrics.log_metrics(measured))
+    # The state is cleared so that no line carries the run of the invocation before.
+    logged: Handler = logger.inject_lambda_context(metrics.log_metrics(measured), clear_state=True)
     return logged

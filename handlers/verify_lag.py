@@ -33,5 +33,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def verify_lag(cloudwatch_client: Any, database: GlobalDatabase, environment: Environment) -> Lag:
     """Reads the last known lag of this region's cluster and compares it with the budget."""
-    measured = cloudwatch.replication_lag(cloudwatch_client, environment.cluster, time.time())
+    measured = cloudwatch.replication_lag(cloudwatch_client, environment.cluster, environment.peer_region, time.time())
     return judge(measured, environment.rpo_budget_ms, cloudwatch.LAG_METRIC, database.is_detached())

@@ -25,7 +25,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import boto3
@@ -53,7 +53,6 @@ from drills.models.global_database import GlobalDatabase
 from drills.models.happenings import Happening, Kind
 from drills.models.step_functions import StepFunctions
 from handlers.core.health import Probe
-from handlers.gateways.metrics import LAG_METRIC
 from orchestration.settings import load
 from orchestration.specification import CONTROL_KEY, Specification, describe
 from orchestration.specification.model import Region
@@ -152,7 +151,7 @@ class Lambdas:
     """Lambda: environments that serve one invocation at a time and are used again unless they were killed."""
 
     # Environments outlive a deployment: importing is slow, and every deployment's variables are the same.
-    _idle: dict[tuple[str, str], list[ModuleType]] = defaultdict(list)
+    _idle: ClassVar[dict[tuple[str, str], list[ModuleType]]] = defaultdict(list)
 
     def __init__(self, specification: Specification, prober: Callable[[str, Any], dict[str, Any]]) -> None:
         self._prober = prober
@@ -166,6 +165,8 @@ class Lambdas:
         self.before: Callable[[str], None] = lambda step: None
         self.after: Callable[[str], None] = lambda step: None
         self.inside = threading.local()  # which step the present thread runs
+        self._running = 0
+        self._changed = threading.Condition()
         self.death = "Sandbox.Timedout"  # what Step Functions sees of a function that was killed
 
     @contextmanager
@@ -194,12 +195,29 @@ class Lambdas:
         function = next(
             found for (where, _), found in self._functions.items() if where == region and found.step == step
         )
-        self.calls.append(step)
-        self.before(step)
-        with self.environment(region, step) as module, self.doing(step):
-            result = json.loads(json.dumps(module.handler(event, Context(function.name, function.timeout_seconds))))
-        self.after(step)
-        return result
+        with self._counted():
+            self.calls.append(step)
+            self.before(step)
+            with self.environment(region, step) as module, self.doing(step):
+                result = json.loads(json.dumps(module.handler(event, Context(function.name, function.timeout_seconds))))
+            self.after(step)
+            return result
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._changed:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Wait for the functions whose execution was stopped or has given them up."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._running == 0, PATIENCE_S), "a function does not end"
 
     @contextmanager
     def doing(self, step: str) -> Iterator[None]:
@@ -297,7 +315,8 @@ class Databases:
         leads_to = {"own": region, "own_reader": region, "peer": peer}.get(target) or self.writer_region_by_name()
         if not self.up[leads_to] or (target != "own_reader" and not self.writes[leads_to]):
             # A standby's cluster endpoint takes no connections before the promotion.
-            return asdict(Probe(target, None, leads_to, "TimeoutError: timed out", 900.0))
+            CLOCK.sleep(event["timeout_s"])
+            return asdict(Probe(target, None, leads_to, "TimeoutError: timed out", event["timeout_s"] * 1000))
         if not self.writes[leads_to]:
             return asdict(Probe(target, "reader", leads_to, None, 20.0))
         if "proof" in event and not any(run == event["proof"]["run"] for _, run, _ in self.proofs):
@@ -467,6 +486,7 @@ class Deployment:
         self._stack = ExitStack()
         self._clients: dict[tuple[str, str], Any] = {}
         self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
+        self._closing = threading.Event()
 
     def __enter__(self) -> Deployment:
         """Create everything."""
@@ -502,6 +522,8 @@ class Deployment:
     def __exit__(self, *_: object) -> None:
         """Undo everything."""
         CLOCK.limits_are_divided_by = 1.0
+        self._closing.set()
+        self.lambdas.wait_until_idle()
         self._stack.close()
 
     def _observe(self, happening: Happening) -> None:
@@ -557,19 +579,15 @@ class Deployment:
 
     def publish_lag(self, lag_ms: float, age_s: float = 30.0, region: str = STANDBY) -> None:
         """Publish a replication lag as Aurora does."""
+        metric = self.specification.regions[region].alarm("replication-lag").metric
         self.client("cloudwatch", region).put_metric_data(
-            Namespace="AWS/RDS",
+            Namespace=metric.namespace,
             MetricData=[
                 {
-                    "MetricName": LAG_METRIC,
+                    "MetricName": metric.name,
                     "Value": lag_ms,
                     "Timestamp": datetime.datetime.fromtimestamp(CLOCK.now() - age_s, datetime.UTC),
-                    "Dimensions": [
-                        {
-                            "Name": "DBClusterIdentifier",
-                            "Value": self.specification.regions[region].cluster.identifier,
-                        }
-                    ],
+                    "Dimensions": [{"Name": name, "Value": value} for name, value in metric.dimensions.items()],
                 }
             ],
         )
@@ -599,6 +617,11 @@ class Deployment:
         trouble = Trouble(operation, kind, **how)
         self.gate.troubles.append(trouble)
         return trouble
+
+    def hang(self) -> None:
+        """Never return, as a function that waits for something that never comes; the test's end kills it."""
+        self._closing.wait()
+        raise Killed
 
     def lose_region(self, region: str) -> None:
         """Every endpoint of a region refuses connections."""
@@ -675,10 +698,39 @@ class Deployment:
         """Start an execution and wait for its end."""
         return self.wait(self.start(data, name, region))
 
-    def stop(self, arn: str) -> Run:
-        """Stop an execution, as a person in the console does."""
-        self.client("stepfunctions", arn.split(":")[3]).stop_execution(executionArn=arn)
-        return self.wait(arn)
+    def run_until(self, step: str, data: Any, name: str, region: str = STANDBY) -> Run:
+        """Start an execution and stop it, as a person in the console does, when a step has just done its work."""
+        stopped = threading.Event()
+
+        def stop(done: str) -> None:
+            if done == step and not stopped.is_set():
+                stopped.set()
+                self.client("stepfunctions", region).stop_execution(
+                    executionArn=f"{self.state_machine_arn(region).replace(':stateMachine:', ':execution:')}:{name}"
+                )
+
+        self.lambdas.after = stop
+        try:
+            return self.run(data, name, region)
+        finally:
+            self.lambdas.after = lambda step: None
+
+    def reprotect(self) -> None:
+        """The old writer's cluster comes back as a secondary of a new global database around the present writer."""
+        record = self.record()
+        writer, standby = record["writer_region"], ({WRITER, STANDBY} - {record["writer_region"]}).pop()
+        rds = rds_backends[ACCOUNT]
+        global_cluster = rds[WRITER].global_clusters[self.specification.global_identifier]
+        clusters = {
+            region: rds[region].clusters[self.specification.regions[region].cluster.identifier]
+            for region in (writer, standby)
+        }
+        global_cluster.members[:] = clusters.values()
+        clusters[writer].is_writer, clusters[standby].is_writer = True, False
+        self.databases.up[standby] = True
+        self.databases.writes[standby] = False
+        for region in (writer, standby):
+            self.ring("heartbeat-missing", region, "OK")
 
     def state_machine_arn(self, region: str) -> str:
         """ARN of the workflow of a region."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 import datetime
 import functools
 import json
+import logging
 import re
 import threading
 import uuid
@@ -72,6 +73,10 @@ class StepFunctions:
     def install(self, stack: ExitStack) -> None:
         """Change moto's interpreter until ``stack`` is closed; then abort what still runs."""
         stack.enter_context(mock.patch.dict(default_user_config, {"stepfunctions": {"execute_state_machine": True}}))
+        # moto prints each failure of a state with half of its interpreter; the timeline is told of them.
+        logger = logging.getLogger("moto.stepfunctions")
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL)
         self._scale_time(stack)
         self._repair(stack)
         self._join_lambda(stack)
@@ -82,7 +87,8 @@ class StepFunctions:
         """Abort every execution that runs in a region."""
         for machine in machines.stepfunctions_parser_backends[self._account][region].state_machines:
             for execution in machine.executions:
-                if execution.status == "RUNNING":
+                # One that was started this moment may have no environment yet; its first task then finds nobody.
+                if execution.status == "RUNNING" and execution.exec_worker and execution.exec_worker.env:
                     execution.stop(self._now(), None, None)
 
     def _close(self) -> None:

@@ -12,9 +12,10 @@ from handlers.core.errors import Misconfigured
 from handlers.core.reading import Fields
 from handlers.core.request import Mode, Request
 
-# A run that holds the lock is over by then: the workflow's own TimeoutSeconds (15 min) ends it. Only after that may
-# another run take the lock without a person naming the run that it takes over.
-LOCK_SECONDS = 900
+# A run that holds the lock is over by then: the workflow's own TimeoutSeconds (15 min) has ended it, the function that
+# it started last has ended too (20 s), and 10 s are left for clocks that differ. Only after that may another run take
+# the lock without a person naming the run that it takes over.
+LOCK_SECONDS = 930
 
 LARGEST_EPOCH = 2**53  # the largest whole number that JSON carries exactly
 END_OF_TIME_S = 4_102_444_800  # 2100-01-01: a timestamp beyond it is milliseconds taken for seconds
@@ -140,7 +141,8 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float) 
         (
             record.writer_region == request.target_region,
             "refused",
-            f"{request.target_region} is the writer already (epoch {record.epoch}, moved by run {record.last_run})",
+            f"{request.target_region} is the writer already (epoch {record.epoch}, "
+            + (f"moved by run {record.last_run})" if record.last_run else "as deployed)"),
         ),
         (
             request.incident == record.last_incident,
@@ -153,12 +155,7 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float) 
             f"takes over from run {request.resumes}, as {request.started_by} asked",
         ),
         (
-            held is not None and held.deadline < now,
-            "proceed",
-            f"takes over from run {held.run if held else ''}, which ended without giving the lock back",
-        ),
-        (
-            held is not None,
+            held is not None and held.deadline >= now,
             "refused",
             f"run {held.run if held else ''} is doing the work; to take over from it once it has stopped, "
             f'start this workflow with "resumes": "{held.run if held else ""}"',
@@ -167,6 +164,11 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float) 
             not record.automatic_failover and request.automatic,
             "refused",
             "automatic failover is paused in the control record",
+        ),
+        (
+            held is not None,
+            "proceed",
+            f"takes over from run {held.run if held else ''}, which ended without giving the lock back",
         ),
         (
             True,

@@ -66,7 +66,8 @@ def judge(writer: Probe, heartbeat: Heartbeat, standby: Probe, detached: bool) -
         (
             True,
             True,
-            f"the writer does not answer this region ({writer.error}) and its heartbeat is {heartbeat}",
+            f"the writer does not answer this region ({writer.error or 'its endpoint leads to a reader'}) and its "
+            f"heartbeat is {heartbeat}",
         ),
     )
     proceed, reason = next((proceed, reason) for fits, proceed, reason in rows if fits)

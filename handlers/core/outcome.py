@@ -34,7 +34,7 @@ class End:
     """The end of a run.
 
     ``progress`` is the workflow's data at that point: ``claim``, ``assessment``, ``moved``, ``commit``, ``recovery``
-    and, after a failure, ``error``; each is there only if the run got so far.
+    and, after a failure, ``error`` or ``release_error``; each is there only if the run got so far.
     """
 
     run: str
@@ -92,9 +92,10 @@ def _reasons(end: End) -> list[str]:
         if part in assessment:
             verdict = "go" if assessment[part].get("proceed") else "no go"
             lines.append(f"{title}: {verdict}: {assessment[part].get('reason')}")
-    error = end.progress.get("error", end.progress)
-    if "Error" in error:
-        lines.append(f"Error: {error['Error']}: {_cause(str(error.get('Cause', '')))}")
+    # A claim that failed left its error as the whole of the data; giving the lock back may fail after anything else.
+    for error in (end.progress, end.progress.get("error", {}), end.progress.get("release_error", {})):
+        if "Error" in error:
+            lines.append(f"Error: {error['Error']}: {_cause(str(error.get('Cause', '')))}")
     return lines
 
 

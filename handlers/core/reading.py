@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from handlers.core.errors import FailoverError
@@ -72,17 +73,15 @@ class Fields:
         return value
 
     def number(self, field: str, *, at_least: float, at_most: float, default: float | None = None) -> float:
-        """A number inside the bounds; ``default`` when the field is absent. Decimal (DynamoDB) is welcome."""
+        """A number inside the bounds; ``default`` when the field is absent. Decimal is what DynamoDB gives."""
         value = self.data.get(field, default)
-        try:
-            number = float("not a number" if isinstance(value, bool) else value)
-        except (TypeError, ValueError):
-            raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give a number") from None
-        if not at_least <= number <= at_most:
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+            raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give a number")
+        if not at_least <= value <= at_most:
             raise self.error(
                 f"{self.name}: field {field!r} is {_shown(value)}; give a number from {at_least:g} to {at_most:g}"
             )
-        return number
+        return float(value)
 
     def section(self, field: str) -> Fields:
         """A nested mapping."""

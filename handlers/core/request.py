@@ -63,6 +63,6 @@ class Request:
             started_by=fields.text("started_by"),
             incident=fields.text("incident", default=f"run {run}"),
             target_region=target,
-            resumes=fields.optional_text("resumes", pattern="[A-Za-z0-9_-]{1,80}"),
+            resumes=fields.optional_text("resumes", pattern=".{1,80}"),  # as long as Step Functions' names may be
             automatic=fields.flag("automatic", False),
         )

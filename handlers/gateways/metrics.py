@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from handlers.core.errors import Misconfigured
 from handlers.core.health import Heartbeat
 from handlers.core.lag import Measurement
 from handlers.gateways.aws import named_errors
@@ -38,17 +39,30 @@ def publish(
 
 
 def heartbeat(client: CloudWatchClient, missing_alarm: str, unhealthy_alarm: str) -> Heartbeat:
-    """What the other region last said of itself, as this region's two heartbeat alarms hold it."""
+    """What the other region last said of itself, as this region's two heartbeat alarms hold it.
+
+    Raises
+    ------
+    Misconfigured
+        one of the alarms does not exist: its silence says nothing.
+    """
     with named_errors("reading the heartbeat alarms"):
         answer = client.describe_alarms(AlarmNames=[missing_alarm, unhealthy_alarm], AlarmTypes=["MetricAlarm"])
-    ringing = {alarm.get("AlarmName") for alarm in answer["MetricAlarms"] if alarm.get("StateValue") == "ALARM"}
-    if missing_alarm in ringing:
+    states = {alarm.get("AlarmName"): alarm.get("StateValue") for alarm in answer["MetricAlarms"]}
+    absent = {missing_alarm, unhealthy_alarm} - states.keys()
+    if absent:
+        raise Misconfigured(f"there is no alarm {', '.join(sorted(absent))}; deploy this region's stack again")
+    if states[missing_alarm] == "ALARM":
         return "missing"
-    return "unhealthy" if unhealthy_alarm in ringing else "healthy"
+    return "unhealthy" if states[unhealthy_alarm] == "ALARM" else "healthy"
 
 
-def replication_lag(client: CloudWatchClient, cluster: str, now: float) -> Measurement | None:
-    """The newest replication lag that Aurora published for ``cluster``; None when there is none at all."""
+def replication_lag(client: CloudWatchClient, cluster: str, source_region: str, now: float) -> Measurement | None:
+    """The newest lag that Aurora published for ``cluster`` behind ``source_region``; None when there is none at all.
+
+    The two dimensions are those of the AWS Database Blog, "Monitor Amazon Aurora Global Database replication at scale
+    using Amazon CloudWatch Metrics Insights"; the user guide names none.
+    """
     with named_errors(f"reading {LAG_METRIC} of {cluster}"):
         answer = client.get_metric_data(
             MetricDataQueries=[
@@ -58,7 +72,10 @@ def replication_lag(client: CloudWatchClient, cluster: str, now: float) -> Measu
                         "Metric": {
                             "Namespace": "AWS/RDS",
                             "MetricName": LAG_METRIC,
-                            "Dimensions": [{"Name": "DBClusterIdentifier", "Value": cluster}],
+                            "Dimensions": [
+                                {"Name": "DBClusterIdentifier", "Value": cluster},
+                                {"Name": "SourceRegion", "Value": source_region},
+                            ],
                         },
                         "Period": LAG_PERIOD_S,
                         "Stat": "Maximum",

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from handlers.core.environment import Environment
-from handlers.core.errors import FailoverError
+from handlers.core.errors import FailoverError, TransientFailure
 from handlers.core.health import Probe
 from handlers.core.reading import Fields
 from handlers.gateways.aws import client, named_errors
@@ -20,10 +20,11 @@ Target = Literal["writer", "own", "own_reader", "peer"]
 # Longer than the prober's own limit on the database (see handlers/prober.py) plus a cold start in a VPC.
 INVOCATION_TIMEOUT_S = 6
 SLOWEST_PROBE_MS = 3_600_000
+LONGEST_REPORT = 500  # characters of a crash's report that are worth passing on
 
 
 class ProbeFailed(FailoverError):
-    """The prober itself failed: nothing is known of the database, least of all that it is down."""
+    """The prober gave no answer that can be read: nothing is known of the database, least of all that it is down."""
 
 
 class Prober:
@@ -48,17 +49,17 @@ class Prober:
 
         Raises
         ------
-        ProbeFailed
-            the prober could not do its work.
         TransientFailure
-            Lambda did not answer.
+            Lambda did not answer, or the prober crashed or ran out of time: nothing is known of the database.
+        ProbeFailed
+            the answer cannot be read.
         """
         event = {"target": target, "timeout_s": timeout_s, **({"proof": proof} if proof else {})}
         with named_errors(f"invoking {self._function}"):
             answer = self._client.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
         payload = answer["Payload"].read().decode()
         if answer.get("FunctionError"):
-            raise ProbeFailed(f"{self._function} failed: {payload[:500]}")
+            raise TransientFailure(f"{self._function} failed: {payload[:LONGEST_REPORT]}")
         fields = Fields(json.loads(payload), "the prober's answer", ProbeFailed)
         role = fields.optional_text("role", pattern="writer|reader")
         return Probe(

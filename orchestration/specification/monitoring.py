@@ -75,7 +75,7 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
                 "AuroraGlobalDBReplicationLag",
                 "Maximum",
                 AURORA_PERIOD_SECONDS,
-                {"DBClusterIdentifier": names.cluster(region)},
+                {"DBClusterIdentifier": names.cluster(region), "SourceRegion": peer},
             ),
             comparison="GreaterThanThreshold",
             threshold=settings.thresholds.replication_lag_alarm_ms,

@@ -11,7 +11,12 @@ HANDLER = '''
 import datetime, importlib, os, pathlib, socket, sys, time
 
 def handler(event, context):
-    return globals()[event["do"]](event, context)
+    return globals()[event.get("do", "unasked")](event, context)
+
+def unasked(event, context):
+    """A schedule or a health check."""
+    print("unasked", event.get("detail-type") or event["rawPath"], flush=True)
+    return {"statusCode": 404}
 
 def echo(event, context):
     return event

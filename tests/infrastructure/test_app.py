@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -40,6 +41,16 @@ def test_state_is_kept_apart_for_each_stack_and_deployment(development: Deployme
     ]
     assert len(set(states)) == len(states) == 8
     assert {state.parent.parent for state in states} == {ROOT / "state"}
+
+
+def test_stacks_are_deployed_in_an_order_that_ends_with_what_arms_the_orchestrators(development: Deployment) -> None:
+    manifest = json.loads((development.writer.folder.parents[1] / "manifest.json").read_text())
+    assert {name: stack["dependencies"] for name, stack in manifest["stacks"].items()} == {
+        "identity": [],
+        "us-east-1": ["identity"],
+        "us-west-2": ["us-east-1"],
+        "global": ["us-west-2"],
+    }
 
 
 def test_terraform_is_new_enough_for_write_only_passwords(development: Deployment) -> None:

@@ -35,10 +35,6 @@ def test_secondary_joins_by_name_and_brings_no_user_of_its_own(development: Depl
     assert secondary["source_region"] == development.settings.writer_region
 
 
-def test_standby_is_deployed_after_the_writer_and_the_record_that_arms_it_last(development: Deployment) -> None:
-    assert list(development.stacks) == ["identity", "us-east-1", "us-west-2", "global"]
-
-
 def test_two_serverless_instances_in_different_zones(development: Deployment) -> None:
     for stack in development.both:
         instances = stack.all("aws_rds_cluster_instance")

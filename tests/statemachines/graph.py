@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -50,7 +51,7 @@ def taken(machine: dict[str, Any], run: Run) -> set[Transition]:
             for event in run.events
             if _name(event, "Exited") in scope
         }
-        for here, there in zip(entered, entered[1:], strict=False):
+        for here, there in itertools.pairwise(entered):
             name = here["name"]
             transition = _which(name, scope[name], json.loads(here["input"]), outputs[name])
             assert transition[2] == there["name"], f"{transition} was expected, {there['name']} was entered"

@@ -186,6 +186,22 @@ def prober_answers(target: str, first: int, answer: dict[str, Any]) -> Callable[
     return make
 
 
+def prober_crashes(target: str, first: int) -> Callable[[Deployment], None]:
+    """The ``first`` probes of a target kill the prober."""
+
+    def make(deployment: Deployment) -> None:
+        left = [None] * first
+
+        def crash(asked: str) -> None:
+            if asked == target and left:
+                left.pop()
+                raise MemoryError("made by the test")
+
+        deployment.databases.script = crash
+
+    return make
+
+
 def probe(target: str, role: str | None, region: str | None, error: str | None = None) -> dict[str, Any]:
     return {"target": target, "role": role, "region": region, "error": error, "elapsed_ms": 12.5}
 
@@ -214,7 +230,10 @@ def promotion_breaks(deployment: Deployment) -> None:
 
 
 def promotion_never_ends(deployment: Deployment) -> None:
-    deployment.databases.script = lambda asked: NOT_YET if asked == "own" else None
+    def hold(region: str) -> None:
+        raise RuntimeError("made by the test")
+
+    deployment.databases.before_promotion = hold
 
 
 def person_takes_over_before(step: str) -> Callable[[Deployment], None]:
@@ -292,7 +311,7 @@ RECOVERIES = (
     ),
     Scenario(
         "the prober dies while the promotion is awaited and the run goes on",
-        dead_and(prober_answers("own", 1, {"what": "no probe"})),
+        dead_and(prober_crashes("own", 3)),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),

@@ -1,0 +1,80 @@
+"""Errors that a retry may cure do not change how a run ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestration.specification.functions import definition, tasks
+from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
+from tests.statemachines.scenarios import BY_NAME, Scenario, play
+
+MACHINE = definition()
+TASKS = {name: (step, state) for name, step, state in tasks(MACHINE)}
+
+# One scenario for each way to end; between them they pass through every task.
+ENDINGS = [
+    BY_NAME[name]
+    for name in (
+        "the writer region dies and the standby becomes the writer",
+        "a rehearsal while all is well says no go",
+        "p5: the writer answers and nothing moves",
+        "rds refuses the detach and the lock and the switch are given back",
+        "the promotion breaks and a person is called",
+    )
+]
+
+# The first retrier of every task: its names, and how often it may be used. `States.Timeout` is no error that a
+# function can report; a test of its own below has a function hang.
+NAMES = [name for name in TASKS["Claim"][1]["Retry"][0]["ErrorEquals"] if name != "States.Timeout"]
+ATTEMPTS = TASKS["Claim"][1]["Retry"][0]["MaxAttempts"]
+
+
+def test_every_task_has_the_same_first_retrier() -> None:
+    assert all(state["Retry"][0] == TASKS["Claim"][1]["Retry"][0] for _, state in TASKS.values())
+
+
+def test_the_endings_pass_through_every_task() -> None:
+    visited = {state for scenario in ENDINGS for state in play(scenario).run.visited}
+    assert set(TASKS) <= visited
+
+
+@pytest.mark.parametrize("first", range(0, len(NAMES), ATTEMPTS))
+@pytest.mark.parametrize("scenario", ENDINGS, ids=lambda scenario: scenario.end)
+def test_every_step_fails_as_often_as_it_may_and_the_end_is_the_same(
+    scenario: Scenario, first: int, deployment: Deployment
+) -> None:
+    errors = NAMES[first : first + ATTEMPTS]
+    scenario.given(deployment)
+    for step, _ in TASKS.values():
+        deployment.lambdas.errors[step] = list(errors)
+    run = deployment.run(scenario.asked or {"mode": "failover", "started_by": "ada"})
+    assert run.end == scenario.end
+    assert run.visited == sorted(run.visited, key=run.visited.index)  # nothing was entered twice
+    assert set(run.visited) == set(play(scenario).run.visited)
+    assert [subject for subject, _ in deployment.messages(STANDBY)] == [
+        subject for subject, _ in play(scenario).messages[STANDBY]
+    ]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_busy_and_the_waiting_errors_are_retried_where_they_are_named(task: str) -> None:
+    own = {name for retrier in TASKS[task][1]["Retry"][1:] for name in retrier["ErrorEquals"]}
+    assert own <= {"IdempotencyAlreadyInProgressError", "PromotionPending", "NotRecoveredYet"}
+
+
+def test_p3_a_function_that_hangs_is_given_up_and_called_again(deployment: Deployment) -> None:
+    deployment.writer_dies()
+    hung = ["verify_lag", "commit_writer"]
+
+    def hang(step: str) -> None:
+        if step in hung:
+            hung.remove(step)
+            deployment.hang()
+
+    deployment.lambdas.before = hang
+    CLOCK.limits_are_divided_by = 20.0  # the time limits of 10 s are 0.5 s then
+    run = deployment.run({"mode": "failover", "started_by": "ada"})
+    assert run.end == "Recovered"
+    assert [event["type"] for event in run.events].count("TaskTimedOut") == 2
+    assert deployment.record()["writer_region"] == STANDBY
+    assert deployment.members() == {WRITER}
