@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
-from handlers.core.errors import DetachRejected
+from handlers.core.errors import DetachRejected, DetachUncertain
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
 from handlers.idempotency import by, tokens
@@ -39,15 +39,25 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def detach_secondary(control: ControlTable, database: GlobalDatabase, step: Step, cluster: str) -> Detachment:
-    """Detaches the cluster unless it is detached already; only the run that holds the lock gets that far."""
-    control.assert_held(step.run)
+    """Detaches the cluster unless it is detached already; only the run that holds the lock gets that far.
+
+    Raises
+    ------
+    DetachRejected
+        RDS refuses, and nothing has changed.
+    DetachUncertain
+        RDS refuses, but it may do so because an earlier request, whose answer was lost, is under way.
+    """
+    asked_before = control.begin_detach(step.run)
     if database.is_detached():
         return Detachment(cluster, requested=False)
     try:
         database.detach()
-    except DetachRejected:
-        # The SDK repeats a request whose answer was lost, and RDS refuses to detach twice.
-        if not database.is_detached():
-            raise
+    except DetachRejected as error:
+        if database.is_detached():
+            return Detachment(cluster, requested=False)
+        if asked_before:
+            raise DetachUncertain(f"{error} (this run had asked before and got no answer)") from error
+        raise
     logger.info("asked RDS to detach the cluster", cluster=cluster)
     return Detachment(cluster, requested=True)

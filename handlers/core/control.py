@@ -31,6 +31,7 @@ class Transition:
     started_at: float
     deadline: float
     dns_engaged: bool = False
+    detach_requested: bool = False
 
     @classmethod
     def read(cls, fields: Fields) -> Transition:
@@ -42,6 +43,7 @@ class Transition:
             started_at=fields.number("started_at", at_least=0, at_most=END_OF_TIME_S),
             deadline=fields.number("deadline", at_least=0, at_most=END_OF_TIME_S),
             dns_engaged=fields.flag("dns_engaged", False),
+            detach_requested=fields.flag("detach_requested", False),
         )
 
 
@@ -192,14 +194,16 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float) 
 
 
 def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
-    """The lock that a claim takes; a run that takes over keeps the writer switch as it finds it."""
+    """The lock that a claim takes; a run that takes over keeps what the other one may have begun."""
+    before = record.transition
     return Transition(
         run=claim.run,
         incident=claim.incident,
         target_region=claim.target_region,
         started_at=now,
         deadline=now + LOCK_SECONDS,
-        dns_engaged=record.transition.dns_engaged if record.transition else False,
+        dns_engaged=before.dns_engaged if before else False,
+        detach_requested=before.detach_requested if before else False,
     )
 
 

@@ -30,6 +30,14 @@ class DetachRejected(FailoverError):
     """RDS refused to detach the cluster; nothing was changed."""
 
 
+class DetachUncertain(FailoverError):
+    """RDS refuses to detach, but an earlier request of this run got no answer: it may be under way."""
+
+
+class AlreadyDetached(FailoverError):
+    """The lock cannot be given back: the cluster has left the global database, and the only way is forward."""
+
+
 class PromotionPending(FailoverError):
     """The detached cluster does not take writes yet; ask again."""
 

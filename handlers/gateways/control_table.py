@@ -64,10 +64,19 @@ class ControlTable:
             },
         )
 
-    def assert_held(self, run: str) -> None:
-        """Raises `LockLost` unless ``run`` holds the lock at this moment."""
-        if not self._update("SET transition.#run = :run", "transition.#run = :run", {":run": run}):
+    def begin_detach(self, run: str) -> bool:
+        """Notes that ``run`` is about to ask for the detach; returns whether that had been noted before.
+
+        Raises
+        ------
+        LockLost
+            ``run`` does not hold the lock at this moment and must not detach anything.
+        """
+        before = self.read().transition
+        change, condition = "SET transition.detach_requested = :yes", "transition.#run = :run"
+        if not self._update(change, condition, {":run": run, ":yes": True}):
             raise self._lock_lost(run)
+        return before is not None and before.detach_requested
 
     def engage_dns(self, run: str) -> None:
         """Lets the writer switch say that clients belong in the lock's target region."""

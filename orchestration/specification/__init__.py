@@ -22,6 +22,8 @@ __all__ = ["Names", "Specification", "describe"]
 CONTROL_KEY = "database"  # hash key of the control table: one item per global database
 IDEMPOTENCY_KEY = "id"  # Powertools' default names
 IDEMPOTENCY_TTL = "expiration"
+SESSION_KEY = "session_id"
+SESSION_TTL = "expires_at"
 MONITOR_SCHEDULE = "rate(1 minute)"  # EventBridge's finest; the monitor's own loop does the rest
 
 
@@ -50,13 +52,19 @@ def describe(settings: Settings, account: str) -> Specification:
             replica_regions=settings.regions,
             witness_region=settings.witness_region,
         ),
+        session_table=Table(
+            name=names.session_table,
+            hash_key=SESSION_KEY,
+            ttl_attribute=SESSION_TTL,
+            replica_regions=settings.regions,
+        ),
         first_control_record={
             CONTROL_KEY: {"S": names.global_cluster},
             "writer_region": {"S": writer},
             "epoch": {"N": "1"},
             "automatic_failover": {"BOOL": True},
         },
-        zone=dns.zone(settings, names, regions[standby].functions["writer_switch"]),
+        zone=dns.zone(settings, names, regions),
         regions=regions,
     )
 
@@ -76,11 +84,13 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
             ),
         ),
         alarms=monitoring.alarms(settings, names, region, peer),
+        upkeep_alarms=monitoring.upkeep_alarms(names, region, all_functions.values()),
         composites=monitoring.composites(names, region, peer),
         rules=monitoring.rules(settings, names, region),
         state_machine=_state_machine(names, region),
         idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),
         topic=names.topic(region),
+        role_for_peer=functions.role_for_peer(names, region, peer),
     )
 
 

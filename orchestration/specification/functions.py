@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestration.settings import PROJECT_ROOT, Settings
-from orchestration.specification.model import Function, Permission
+from orchestration.specification.model import Function, Permission, Role
 from orchestration.specification.names import Names
 
 FAILOVER_ASL = PROJECT_ROOT / "statemachines" / "failover.asl.json"
@@ -28,6 +28,9 @@ MONITOR_TIMEOUT_SECONDS = 80
 # Route 53 gives an HTTPS check 4 s to connect and 2 s to answer (Route 53 guide, "How health checks work").
 WRITER_SWITCH_TIMEOUT_SECONDS = 5
 
+# Some ten statements over the Data API; a person waits for it.
+BOOTSTRAP_TIMEOUT_SECONDS = 60
+
 # Every step of the workflow: description, and whether it keeps idempotency tokens.
 STEPS = {
     "claim": "Reads and validates a request and takes the lock on the control record",
@@ -41,6 +44,9 @@ STEPS = {
     "release_claim": "Gives the lock back when the writer has not moved",
     "notify": "Tells people in both regions how the run ended",
 }
+
+# Steps that act on the other region, each in the role that the other region has for it.
+STEPS_ON_THE_PEER = ("fence_old_writer", "notify")
 
 
 def definition() -> dict[str, Any]:
@@ -119,6 +125,16 @@ def functions(settings: Settings, names: Names, region: str, peer: str) -> dict[
         permissions=permissions["writer_switch"],
         public_url=True,
     )
+    built["bootstrap_database"] = Function(
+        step="bootstrap_database",
+        name=names.function("bootstrap_database", region),
+        description="Run by a person once after the deployment: makes the monitoring user and its tables",
+        package="workflow",
+        timeout_seconds=BOOTSTRAP_TIMEOUT_SECONDS,
+        memory_mb=ALWAYS_ON_MEMORY_MB,
+        environment=environment | {"MASTER_SECRET": names.master_secret},
+        permissions=permissions["bootstrap_database"],
+    )
     return built
 
 
@@ -171,10 +187,12 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         (names.function_arn("prober", region),),
         "has the region's prober connect to a database",
     )
+    here = {"StringEquals": {"aws:RequestedRegion": region}}  # the ARN of a global cluster names no region
     membership = Permission(
         ("rds:DescribeGlobalClusters",),
         (names.global_cluster_arn,),
         "sees whether this cluster is still a member",
+        here,
     )
     return {
         "claim": (change_control,),
@@ -196,6 +214,7 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
                 ("cloudwatch:GetMetricData",),
                 ("*",),
                 "reads AuroraGlobalDBReplicationLag; CloudWatch has no resource-level permission for reading metrics",
+                here,
             ),
         ),
         "detach_secondary": (
@@ -206,6 +225,7 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
                 ("rds:RemoveFromGlobalCluster",),
                 (names.global_cluster_arn, names.cluster_arn(region)),
                 "detaches this region's cluster, and no other",
+                here,
             ),
         ),
         "promote": (
@@ -216,7 +236,7 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         "repoint_dns": (change_control, tokens),
         "commit_writer": (change_control,),
         "verify_recovery": (probe,),
-        "release_claim": (change_control,),
+        "release_claim": (change_control, membership),
         "notify": (
             tokens,
             Permission(
@@ -244,4 +264,51 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
             ),
         ),
         "writer_switch": (read_control,),
+        "bootstrap_database": (
+            Permission(
+                ("rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:RollbackTransaction")
+                + ("rds-data:ExecuteStatement",),
+                (names.cluster_arn(region),),
+                "runs SQL in this region's cluster without a network path to it",
+            ),
+            Permission(
+                ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"),
+                (names.secret_arn(names.master_secret, region),),
+                "logs in as the master user; Secrets Manager ends the name with six characters of its own",
+            ),
+        ),
     }
+
+
+def role_for_peer(names: Names, region: str, peer: str) -> Role:
+    """The role in which the orchestrator of ``peer`` acts on ``region``, and all that it may do there.
+
+    It is taken on through the regional STS endpoint of ``peer``, so it works while ``region`` is dark.
+    """
+    here = {"StringEquals": {"aws:RequestedRegion": region}}
+    database_group = {
+        "StringEquals": {
+            "aws:RequestedRegion": region,
+            "aws:ResourceTag/Name": names.security_group("database", region),
+        }
+    }
+    return Role(
+        name=names.role_for_peer(region),
+        description=f"The orchestrator of {peer} fences the old writer in {region} and notifies there",
+        trusted=tuple(names.role_arn(names.function(step, peer)) for step in STEPS_ON_THE_PEER),
+        permissions=(
+            Permission(
+                ("ec2:DescribeSecurityGroupRules",),
+                ("*",),
+                "finds the rules that let clients in; EC2 has no resource-level permission for describing",
+                here,
+            ),
+            Permission(
+                ("ec2:RevokeSecurityGroupIngress",),
+                (names.arn("ec2", region, "security-group/*"),),
+                "fences: takes the clients' way to the databases; limited to their security group by its name",
+                database_group,
+            ),
+            Permission(("sns:Publish",), (names.topic_arn(region),), "tells people in the other region"),
+        ),
+    )

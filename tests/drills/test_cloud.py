@@ -339,9 +339,11 @@ def test_only_an_alarm_that_notifies_sends_a_message(world: World) -> None:
     world.put(STANDBY, "writer-unreachable", 1, age=5)
     world.evaluate(STANDBY, "heartbeat-missing", "writer-unreachable")
     assert world.cloud.alarm_state(STANDBY, "writer-unreachable") == "ALARM"
+    region = world.specification.regions[STANDBY]
     messages = world.of(Kind.MESSAGE_PUBLISHED)
-    assert [(one.region, one.subject) for one in messages] == [(STANDBY, world.specification.regions[STANDBY].topic)]
-    assert world.specification.regions[STANDBY].alarm("heartbeat-missing").name in messages[0].detail["subject"]
+    assert {(one.region, one.subject) for one in messages} == {(STANDBY, region.topic)}
+    ringing = (region.alarm("heartbeat-missing"), region.composite("writer-down"))
+    assert [one.detail["subject"] for one in messages] == [f'ALARM: "{alarm.name}" in {STANDBY}' for alarm in ringing]
 
 
 def test_an_unhealthy_heartbeat_rings_after_all_its_periods(world: World) -> None:
@@ -449,6 +451,14 @@ METRIC = {"Namespace": "Test", "MetricData": [{"MetricName": "M", "Value": 1.0}]
         ("promote", "lambda", "list_functions", {}, "AccessDeniedException"),
         ("promote", "rds", "describe_db_clusters", {"DBClusterIdentifier": "{cluster}"}, "done"),
         ("promote", "rds", "describe_db_clusters", {"DBClusterIdentifier": "another"}, "AccessDenied"),
+        ("promote", "rds", "describe_global_clusters", {"GlobalClusterIdentifier": "{global}"}, "done"),
+        (
+            "promote",
+            "rds in us-east-1",
+            "describe_global_clusters",
+            {"GlobalClusterIdentifier": "{global}"},
+            "AccessDenied",
+        ),
     ],
 )
 def test_a_function_may_do_what_its_permissions_say(
@@ -462,11 +472,14 @@ def test_a_function_may_do_what_its_permissions_say(
         "prober": calm.name("prober"),
         "notify": calm.name("notify"),
         "cluster": region.cluster.identifier,
+        "global": calm.specification.global_identifier,
     }
     text = json.dumps(parameters)
     for name, value in names.items():
         text = text.replace(f"{{{name}}}", value)
+    service, _, where = service.partition(" in ")
     event = {"do": "call", "service": service, "operation": operation, "parameters": json.loads(text)}
+    event |= {"where": {"region_name": where}} if where else {}
     denied = len(calm.of(Kind.ACCESS_DENIED))
     assert calm.cloud.lambdas.invoke(STANDBY, calm.name(step), event).value == outcome
     assert len(calm.of(Kind.ACCESS_DENIED)) - denied == (0 if outcome == "done" else 1)

@@ -30,7 +30,18 @@ def start(output: Path, *arguments: str, **environment: str) -> subprocess.Popen
     for folder in (output, *output.parents):  # PostgreSQL runs as another user when we are root
         if folder.stat().st_uid == os.getuid():
             folder.chmod(folder.stat().st_mode | 0o011)
-    command = [sys.executable, "-X", "faulthandler", "-m", "drills", "--speed", str(SPEED), "--output", str(output / "results"), *arguments]
+    command = [
+        sys.executable,
+        "-X",
+        "faulthandler",
+        "-m",
+        "drills",
+        "--speed",
+        str(SPEED),
+        "--output",
+        str(output / "results"),
+        *arguments,
+    ]
     return subprocess.Popen(
         command,
         cwd=REPOSITORY,
