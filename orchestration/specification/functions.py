@@ -266,8 +266,12 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         "writer_switch": (read_control,),
         "bootstrap_database": (
             Permission(
-                ("rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:RollbackTransaction")
-                + ("rds-data:ExecuteStatement",),
+                (
+                    "rds-data:BeginTransaction",
+                    "rds-data:CommitTransaction",
+                    "rds-data:RollbackTransaction",
+                    "rds-data:ExecuteStatement",
+                ),
                 (names.cluster_arn(region),),
                 "runs SQL in this region's cluster without a network path to it",
             ),
