@@ -5,6 +5,9 @@ PYTHON ?= python3
 ARGS ?=
 
 VENV := .venv
+# Both pin versions that nothing else here can use.
+CHECKOV := .venv-checkov
+EMULATOR := .venv-emulator
 RUN := $(VENV)/bin/python
 # --no-compile: byte code is made for what is imported, when it is imported; compiling all of it doubles the wait.
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
@@ -16,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill test lint synth clean
+.PHONY: help drill test lint synth checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
@@ -24,6 +27,8 @@ help:
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
 	@echo 'make lint    check style (ruff) and types (mypy)'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
+	@echo 'make checkov          check production against security rules (checkov)'
+	@echo 'make terraform-check  deploy every stack to an emulator of AWS and destroy it again (about 10 minutes)'
 	@echo 'make clean   remove everything that the other targets made'
 
 drill: $(VENV)/.drill
@@ -40,8 +45,14 @@ lint: $(VENV)/.lint
 synth: $(VENV)/.test
 	$(RUN) app.py
 
+checkov: $(VENV)/.test $(CHECKOV)/.done
+	@$(RUN) -m tests.terraform.checkov --checkov $(CHECKOV)/bin/checkov
+
+terraform-check: $(VENV)/.test $(EMULATOR)/.done
+	@$(RUN) -m tests.terraform.check --emulator $(EMULATOR)/bin/python
+
 clean:
-	rm -rf $(VENV) build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) $(EMULATOR) build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each file below is empty and says by its date what .venv holds: .venv itself, then what a drill needs, then what
@@ -68,4 +79,10 @@ $(VENV)/.test: $(VENV)/.drill requirements.txt
 $(VENV)/.lint: $(VENV)/.test requirements-dev.txt
 	@echo 'Installing the linters into $(VENV) (once)'
 	@$(INSTALL) --requirement requirements-dev.txt
+	@touch $@
+
+$(CHECKOV)/.done $(EMULATOR)/.done: .venv-%/.done: tests/terraform/requirements-%.txt $(VENV)/.created
+	@echo 'Installing $* into .venv-$* (once)'
+	@$(PYTHON) -m venv --clear .venv-$*
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement $<
 	@touch $@

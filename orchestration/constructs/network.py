@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from cdktf import Fn, TerraformResourceLifecycle
+from cdktf import Fn, Precondition, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.data_aws_availability_zones import (
     DataAwsAvailabilityZones,
@@ -71,6 +71,16 @@ class Network(Construct):
             enable_dns_support=True,  # both are needed for the private zone
             enable_dns_hostnames=True,
             tags={"Name": self._names.vpc(region.name)},
+            lifecycle=TerraformResourceLifecycle(
+                precondition=[
+                    Precondition(
+                        # With fewer, `zone` would begin anew and put two subnets of a tier into one zone.
+                        condition=f"${{length({self._zones.fqn}.names) >= {ZONES}}}",
+                        error_message=f"The account sees fewer than {ZONES} usable zones in {region.name}; "
+                        "choose other regions in the settings.",
+                    )
+                ]
+            ),
         )
         # Made with every VPC and open inside it; without rules, nothing that forgets its group is reachable.
         DefaultSecurityGroup(self, "default-group", vpc_id=self._vpc.id, tags={"Name": f"{self._name('default')}"})

@@ -33,6 +33,17 @@ def test_unusable_settings_give_one_clear_error_and_nothing_is_written(tmp_path:
     assert not (tmp_path / "out").exists()
 
 
+def test_lifting_the_protection_of_production_is_visible(tmp_path: Path) -> None:
+    finished = run(
+        tmp_path / "out",
+        FAILOVER_ENVIRONMENT="production",
+        FAILOVER_PROTECTION_OVERRIDE="true",
+        FAILOVER_ENVIRONMENT_SUFFIX="live",
+    )
+    assert finished.returncode == 0
+    assert "warning: protection_override is on: the databases of live can be destroyed" in finished.stderr
+
+
 def test_state_is_kept_apart_for_each_stack_and_deployment(development: Deployment, production: Deployment) -> None:
     states = [
         (stack.folder / stack.json["terraform"]["backend"]["local"]["path"]).resolve()

@@ -20,6 +20,12 @@ def test_subnets_of_each_tier_are_in_three_zones(development: Deployment) -> Non
             assert len({subnet["availability_zone"] for subnet in subnets(stack, tier)}) == 3
 
 
+def test_too_few_zones_stop_the_plan(development: Deployment) -> None:
+    for stack in development.both:
+        (precondition,) = stack.only("aws_vpc")["lifecycle"]["precondition"]
+        assert precondition["condition"].endswith(".names) >= 3}")
+
+
 def test_a_new_zone_does_not_move_a_subnet(development: Deployment) -> None:
     for stack in development.both:
         for subnet in stack.all("aws_subnet"):

@@ -1,0 +1,268 @@
+/* Who may write: the writer protocol, for the Spin model checker. README.md says how to run and read it.
+ *
+ * EAST is the writer region, WEST the standby region. The story: a previous run commits EAST as the writer (epoch 1);
+ * two guardians keep EAST's lease; two runs in WEST, started whenever they like, move the writer to WEST (epoch 2).
+ * Everything may happen at any moment between two steps: a call without an answer, a write whose answer is lost, a
+ * guardian or a run that sleeps (and goes on), dies (and never goes on) or starts anew. One step is one row.
+ */
+
+/* Rules of the protocol that -DMUTATION=<name> takes away; 0 takes nothing away. */
+#define NO_MARGIN                  1  /* a run trusts that its clock is the guardian's */
+#define NO_EXPIRY_CHECK            2  /* a run does not wait for the lease to end */
+#define COMMIT_WITHOUT_LEASE_CHECK 3  /* a run moves on though the lease was renewed after it looked */
+#define RENEW_WHILE_MOVING         4  /* a guardian renews though a run has moved on */
+#define NO_EPOCH_CONDITION         5  /* a write counts though the record's epoch is not the one that was read */
+#define FENCE_LATE                 6  /* a guardian begins to fence a second too late */
+#define DEAD_GUARDIAN              7  /* not a mutation but the limit: no guardian runs while the database does */
+#define LEASE_MAY_SHRINK           8  /* a late renewal replaces a longer lease */
+#define LIFT_ANY_FENCE             9  /* a lift does not name the fence that it lifts */
+#define LIFT_ANY_TIME             10  /* a lift that comes late still lifts */
+#define FENCE_SQL_ONLY            11  /* a database that does not answer is not fenced from outside */
+#define START_TRUSTS_LEASE        12  /* a starting guardian that can read nothing takes a whole lease for granted */
+#define FIRST_LEASE_BY_RUN        13  /* the commit writes the first lease of the epoch */
+#define CLOCK_BEFORE_READ         14  /* a renewal counts from before its guardian read the record */
+#define TAKEOVER_STARTS_OVER      15  /* a run that takes the lock over begins again, whatever has been done */
+#define RELEASE_WHILE_MOVING      16  /* a run gives the lock back after it has moved on */
+#define FENCE_BEFORE_STOPPING     17  /* a switchover fences before the record forbids to renew */
+#define STOP_WITHOUT_FENCE        18  /* a switchover moves on before the old writer is fenced */
+#define LOCK_FOR_EVER             19  /* nobody may take the lock over */
+#ifndef MUTATION
+#define MUTATION 0
+#endif
+#define without(rule) (MUTATION == rule)
+
+/* Seconds. Production's are 10, 2, 1, 3, 1, 1: only the lease is shorter here (README.md). */
+#ifndef LEASE
+#define LEASE 6
+#endif
+#define TICK 2                              /* the longest between two looks of a guardian at its clock */
+#define FENCE_TIME 1                        /* the longest that a fence takes, sessions ended */
+#define FENCE_BEFORE (without(FENCE_LATE) -> 2 : TICK + FENCE_TIME)
+#define CLOCK_ERROR 1                       /* the largest difference of any two clocks */
+#define CLOCK_MARGIN (without(NO_MARGIN) -> 0 : CLOCK_ERROR)
+#define LONG_AGO (-2)                       /* a lease that ended so long ago that it does not matter when */
+#define NO_LEASE (TICK + FENCE_TIME - 1)    /* what a guardian knows when it knows no lease: it has to fence */
+
+mtype:region = { east, west };
+mtype:phase = { unlocked, checking, stopping, moving };
+mtype:guarding = { awake, renewing, lifting, fencing };
+mtype:running = { idle, waiting, to_move, to_fence, to_move_fenced, to_detach, to_commit, ended, dead };
+
+/* The control record: changed by conditional writes only, so a row reads it, decides and writes it at once. */
+mtype:region writer = west;
+byte epoch;
+mtype:phase phase = moving;
+byte holder = 9;                            /* the run that holds the lock: 9 is the previous run, 0 nobody */
+bool leased;                                /* is there a lease? There is none from a commit to the first renewal */
+short lease = LONG_AGO;                     /* seconds until it ends, by the true time; not leased: LEASE - since the commit */
+
+/* EAST's database takes writes unless it is fenced: whether it is up is not told, for it may come back at any moment. */
+bool fenced;
+bool promoted;                              /* WEST's database takes writes */
+byte name_moved;                            /* 0: the name leads clients to EAST, 1: some there, some to WEST, 2: to WEST */
+
+mtype:guarding guardian[2] = awake;
+short known[2] = NO_LEASE;                  /* seconds until the lease ends that this guardian knows of */
+bool other_fence[2];                        /* has EAST been fenced by SQL since this guardian read the fence's number? */
+bool slept_through_epochs;                  /* guardian 1 slept since an older epoch in which EAST was the writer, too */
+byte unguarded;                             /* seconds since a guardian last looked at the clock, and fenced if it had to */
+
+mtype:running at[2] = idle;
+byte run_name[2];
+
+/* The promises: each is true for ever, or an assertion of its name fails. */
+bool P1_one_writer = true, P1_one_writer_by_name = true, P2_one_move = true, P2_one_run = true;
+bool P3_lock_given_back = true, I3_live_lease_vetoes = true;
+
+inline check_writers() {
+#ifndef BY_NAME_ONLY
+  P1_one_writer = !(promoted && !fenced); assert(P1_one_writer);
+#endif
+  P1_one_writer_by_name = !(promoted && !fenced && name_moved == 1); assert(P1_one_writer_by_name)
+}
+
+/* ---- time: passes only while EAST is guarded ---- */
+inline pass(t, floor) { t = (t > floor -> t - 1 : floor) }
+
+proctype Clock() {
+  do
+  :: d_step { (unguarded < TICK + FENCE_TIME || without(DEAD_GUARDIAN)) &&
+       (lease > LONG_AGO || known[0] > NO_LEASE || known[1] > NO_LEASE || unguarded < TICK + FENCE_TIME) ->
+       pass(lease, LONG_AGO); pass(known[0], NO_LEASE); pass(known[1], NO_LEASE);
+       unguarded = (unguarded < TICK + FENCE_TIME -> unguarded + 1 : unguarded);
+       printf("                         a second passes (%d s of the lease are left)\n", lease) }
+  od
+}
+
+/* ---- the previous run's last step ---- */
+#define MOVES_TO_EAST (epoch == 0)
+
+proctype PreviousRun() {
+  d_step { writer = east; epoch = 1; phase = unlocked; holder = 0; lease = LEASE;
+    if :: without(FIRST_LEASE_BY_RUN) -> leased = true; lease = 0 :: else fi;
+    printf("previous run             commits: EAST is the writer of epoch 1\n") }
+}
+
+/* ---- a guardian of EAST ---- */
+#define MAY_RENEW (writer == east && (phase == unlocked || phase == checking || without(RENEW_WHILE_MOVING)))
+#define IN_OLDER_EPOCH (g == 1 && slept_through_epochs && !without(NO_EPOCH_CONDITION))
+#define MAY_LIFT (fenced && (!other_fence[g] || without(LIFT_ANY_FENCE)) && \
+                  (known[g] > FENCE_BEFORE + CLOCK_MARGIN || without(LIFT_ANY_TIME)))
+
+inline next_tick() {
+  guardian[g] = awake; other_fence[g] = false;
+  slept_through_epochs = (g == 1 -> false : slept_through_epochs)
+}
+
+inline know(end) { known[g] = (end > NO_LEASE -> end : NO_LEASE) }
+
+inline fence_by_sql() {                     /* every fence has a new number, even when one stands already */
+  fenced = true;
+  other_fence[0] = (guardian[0] == renewing || guardian[0] == lifting);
+  other_fence[1] = (guardian[1] == renewing || guardian[1] == lifting)
+}
+
+inline wait_again(r) {                      /* the lease is not the one that this run has seen end */
+  if :: at[r] == to_move && !without(COMMIT_WITHOUT_LEASE_CHECK) -> at[r] = waiting :: else fi
+}
+
+inline renew() {                            /* to LEASE after any moment since this guardian read the record */
+  end = (leased -> lease + 1 : lease);
+  if :: (g == 1 && slept_through_epochs) || (!leased && without(CLOCK_BEFORE_READ)) -> end = LONG_AGO
+     :: leased && without(LEASE_MAY_SHRINK) -> end = lease - 1 :: else fi;
+  do :: end < LEASE + CLOCK_ERROR -> end++ :: break od;
+  lease = end; leased = true; end = 0;
+  wait_again(0); wait_again(1)
+}
+
+proctype Guardian(byte g) {
+  short end;
+  do
+  /* First the clock, before any call that could hang; when clocks differ both may be true. */
+  :: d_step { guardian[g] == awake && known[g] >= FENCE_BEFORE -> unguarded = 0;
+       printf("guardian %d               looks at its clock: its lease lives\n", g) }
+  :: d_step { guardian[g] == awake && known[g] - CLOCK_ERROR < FENCE_BEFORE -> guardian[g] = fencing;
+       printf("guardian %d               looks at its clock: its lease is about to end, begins to fence\n", g) }
+  /* Then the record, or the lease that the other guardian has noted in the heartbeat row of the database. */
+  :: d_step { guardian[g] == awake && MOVES_TO_EAST -> known[g] = LEASE;
+       printf("guardian %d               reads that the writer moves here: as good as a lease\n", g) }
+  :: d_step { guardian[g] == awake && !MOVES_TO_EAST && (writer == west || phase == stopping || phase == moving) ->
+       guardian[g] = fencing;
+       printf("guardian %d               reads that EAST must not write: begins to fence\n", g) }
+  :: d_step { guardian[g] == awake && writer == east && leased && lease > known[g] -> known[g] = lease;
+       printf("guardian %d               learns of the lease\n", g) }
+  :: d_step { guardian[g] == awake && MAY_RENEW -> guardian[g] = renewing;
+       printf("guardian %d               reads the record and the fence's number; the database is healthy\n", g) }
+  /* The conditional write; a longer lease, or one of a younger epoch, is never replaced. */
+  :: atomic { guardian[g] == renewing && MAY_RENEW && !IN_OLDER_EPOCH &&
+       (!leased || lease < LEASE + CLOCK_ERROR) ->
+       renew();
+       if
+       :: know(lease); guardian[g] = lifting; printf("guardian %d               renews: %d s\n", g, lease)
+       :: next_tick(); printf("guardian %d               renews: %d s, but the answer is lost\n", g, lease)
+       fi }
+  :: d_step { guardian[g] == renewing -> next_tick();
+       printf("guardian %d               does not renew: no answer, or the condition fails\n", g) }
+  /* Only a renewal earns a lift; the database itself judges number and time, in the statement that lifts. */
+  :: d_step { guardian[g] == lifting && MAY_LIFT -> fenced = false; check_writers(); next_tick();
+       printf("guardian %d               lifts the fence\n", g) }
+  :: d_step { guardian[g] == lifting -> next_tick();
+       printf("guardian %d               has nothing to lift, or may not\n", g) }
+  /* A fence is put up by SQL and from outside, beside each other; the database may not answer to SQL. */
+  :: d_step { guardian[g] == fencing -> fence_by_sql(); unguarded = 0; next_tick();
+       printf("guardian %d               has fenced\n", g) }
+  :: d_step { guardian[g] == fencing -> fenced = (without(FENCE_SQL_ONLY) -> fenced : true); unguarded = 0; next_tick();
+       printf("guardian %d               could not fence by SQL: the database is down\n", g) }
+  :: d_step { guardian[g] != awake || known[g] != NO_LEASE ->
+       next_tick(); known[g] = (without(START_TRUSTS_LEASE) -> LEASE : NO_LEASE);
+       printf("guardian %d               dies; a new one starts\n", g) }
+  od
+}
+
+/* ---- the name: follows the record, some time later, and not for all clients at once ---- */
+proctype Name() {
+  do
+  :: d_step { name_moved < 2 && !MOVES_TO_EAST && (phase == moving || writer == west) ->
+       name_moved++; check_writers();
+       printf("name                     leads %d of 2 clients to WEST\n", name_moved) }
+  od
+}
+
+/* ---- a run in WEST ---- */
+#define MINE (holder == run_name[r])
+#define SAME_EPOCH (epoch == 1 || (epoch == 2 && without(NO_EPOCH_CONDITION)))
+#define LEASE_OVER (lease < CLOCK_ERROR - CLOCK_MARGIN || without(NO_EXPIRY_CHECK))
+#define MAY_MOVE (MINE && SAME_EPOCH && phase != moving)
+#define MAY_MOVE_FENCED (MAY_MOVE && (phase == stopping || without(FENCE_BEFORE_STOPPING)))
+
+inline finish() {
+  P3_lock_given_back = !(holder && MINE); assert(P3_lock_given_back);
+  at[r] = ended; run_name[r] = 0
+}
+
+inline leave() {                            /* give the lock back, unless the way leads only forward */
+  if
+  :: MINE && phase == moving && !without(RELEASE_WHILE_MOVING) -> at[r] = to_detach
+  :: MINE && (phase != moving || without(RELEASE_WHILE_MOVING)) -> phase = unlocked; holder = 0; finish()
+  :: else -> finish()
+  fi
+}
+
+proctype Run(byte r) {
+  do
+  /* Claim: a free lock, or one whose run is taken over: by a person who names it, or when its deadline is over. */
+  :: d_step { at[r] == idle && SAME_EPOCH && (holder == 0 || !without(LOCK_FOR_EVER)) ->
+       run_name[r] = r + 1; holder = r + 1;
+       phase = (phase == unlocked || without(TAKEOVER_STARTS_OVER) -> checking : phase);
+       at[r] = (phase == moving -> to_detach : waiting);
+       printf("run %d                    claims the lock\n", r) }
+  :: d_step { at[r] == idle && writer == west && !MOVES_TO_EAST -> finish() }
+#ifndef PROMISE_3
+  /* Run 1 may also be run 0 again: a step that was started twice, or one that was thought dead. */
+  :: d_step { r == 1 && at[1] == idle && at[0] != idle -> run_name[1] = 1; at[1] = waiting;
+       printf("run 1                    is run 0 a second time\n") }
+#else
+  :: d_step { r == 0 && at[0] != idle && at[0] != ended && at[1] == idle -> at[0] = dead;
+       printf("run 0                    dies\n") }
+#endif
+  /* Failover: waits until the lease is over, then moves on if it is still the same lease. */
+  :: d_step { at[r] == waiting && MINE && LEASE_OVER -> at[r] = to_move;
+       printf("run %d                    sees that the lease is over\n", r) }
+  :: d_step { at[r] == to_move && MAY_MOVE ->
+       I3_live_lease_vetoes = (lease <= 0); assert(I3_live_lease_vetoes);
+       phase = moving; at[r] = to_detach;
+       printf("run %d                    moves on\n", r) }
+  /* Switchover: forbids to renew, fences, then moves on if nobody has given that up. */
+  :: d_step { at[r] == waiting && MAY_MOVE -> phase = (without(FENCE_BEFORE_STOPPING) -> phase : stopping); at[r] = to_fence;
+       printf("run %d                    begins to stop the old writer\n", r) }
+  :: d_step { at[r] == to_fence -> if :: without(STOP_WITHOUT_FENCE) :: else -> fence_by_sql() fi; at[r] = to_move_fenced;
+       printf("run %d                    has fenced the old writer\n", r) }
+  :: d_step { at[r] == to_move_fenced && MAY_MOVE_FENCED -> phase = moving; at[r] = to_detach;
+       printf("run %d                    moves on\n", r) }
+  /* A check fails, the lease lives, the old writer cannot be fenced, a condition fails. */
+  :: d_step { at[r] == waiting || at[r] == to_fence || (at[r] == to_move && !MAY_MOVE) ||
+       (at[r] == to_move_fenced && !MAY_MOVE_FENCED) -> leave();
+       printf("run %d                    leaves\n", r) }
+  /* Only forward from here. */
+  :: d_step { at[r] == to_detach -> P2_one_run = (phase == moving || writer == west); assert(P2_one_run);
+       promoted = true; check_writers(); at[r] = to_commit;
+       printf("run %d                    detaches and promotes WEST\n", r) }
+  :: d_step { at[r] == to_commit && MINE && SAME_EPOCH -> P2_one_move = (writer == east); assert(P2_one_move);
+       writer = west; epoch++; phase = unlocked; holder = 0; leased = false; lease = LEASE; finish();
+       printf("run %d                    commits: WEST is the writer of epoch %d\n", r, epoch) }
+  :: d_step { at[r] == to_commit && !(MINE && SAME_EPOCH) -> finish() }
+  od
+}
+
+#ifdef PROMISE_3
+/* Run 0 may die at any step; run 1, the resume, does not. Guardians stay out of it: they can only make a run leave. */
+ltl P3_resumable { <> [] (at[1] == ended && phase == unlocked && (promoted -> writer == west)) }
+init { atomic { run Clock(); run PreviousRun(); run Run(0); run Run(1) } }
+#else
+init {
+  atomic {
+    if :: true :: slept_through_epochs = true; guardian[1] = renewing fi;
+    run Clock(); run PreviousRun(); run Guardian(0); run Guardian(1); run Name(); run Run(0); run Run(1)
+  }
+}
+#endif

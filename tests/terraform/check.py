@@ -1,0 +1,215 @@
+"""Deploys every stack to an emulator with the real AWS provider, and destroys it again: ``make terraform-check``.
+
+What it shows: every stack is valid and can be planned, applied and destroyed in its order; everything that is planned
+exists afterwards; a second plan proposes nothing but the emulator's own differences; a region can be planned while
+the other one is dark; and after a failover no plan touches a database.
+"""
+
+# ruff: noqa: T201  # a command that prints to a person
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+
+from orchestration.settings import PROJECT_ROOT, Settings, load
+from orchestration.specification import Names
+from tests.terraform import emulator, provider
+from tests.terraform.configuration import prepare
+from tests.terraform.emulator_differences import UNKNOWN, unreviewed
+from tests.terraform.endpoint import Endpoint
+from tests.terraform.terraform import Change, Terraform, TerraformFailed
+
+ACCOUNT = "000000000000"  # the emulator's
+
+
+class CheckFailed(Exception):
+    """The deployment does not do what it must; the message says what was expected and what was found."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Every stack, prepared, in the order in which it is deployed, and the endpoint that stands for AWS."""
+
+    settings: Settings
+    stacks: dict[str, Terraform]
+    endpoint: Endpoint
+
+    def deploy(self) -> None:
+        """Applies every stack. A stack's plan may only create."""
+        for name, stack in self.stacks.items():
+            with _timed(f"deploy {name}"):
+                stack.init()
+                stack.validate()
+                planned = stack.plan()
+                expect(all(change.actions == ("create",) for change in planned), f"{name} plans only to create")
+                stack.apply()
+                made = {resource["address"] for resource in stack.resources()}
+                missing = {change.address for change in planned} - made
+                expect(not missing, f"{name}: everything planned is there, but {sorted(missing)} is not")
+                print(f"  {len(made)} resources")
+
+    def plan_again(self) -> None:
+        """Plans every stack: what is missing or differs shows, and only the emulator's own differences may."""
+        for name, stack in self.stacks.items():
+            with _timed(f"plan {name} again"):
+                self._expect_nothing_new(name, stack.plan())
+
+    def plan_in_the_dark(self) -> None:
+        """Plans each region's stack while the other region answers nothing, IAM and Route 53 included."""
+        for region, dark in (self.settings.regions, self.settings.regions[::-1]):
+            with _timed(f"plan {region} while {dark} is dark"), self.endpoint.without(dark) as seen:
+                self._expect_nothing_new(region, self.stacks[region].plan())
+                elsewhere = {where for where, _ in seen} - {region}
+                expect(not elsewhere, f"{region} is planned without {elsewhere}, but asked it")
+
+    def plan_after_a_failover(self) -> None:
+        """Detaches the standby, as a failover does, and plans: no database may be touched."""
+        names = Names(self.settings, ACCOUNT)
+        standby = self.settings.standby_region
+        rds = boto3.client("rds", standby, endpoint_url=self.endpoint.url)
+        rds.remove_from_global_cluster(
+            GlobalClusterIdentifier=names.global_cluster, DbClusterIdentifier=names.cluster_arn(standby)
+        )
+        members = rds.describe_global_clusters(GlobalClusterIdentifier=names.global_cluster)["GlobalClusters"][0]
+        left = [member["DBClusterArn"] for member in members["GlobalClusterMembers"]]
+        expect(names.cluster_arn(standby) not in left, "the emulator has detached the standby")
+        for region in self.settings.regions:
+            with _timed(f"plan {region} after a failover"):
+                self._expect_nothing_new(region, self.stacks[region].plan())
+
+    def destroy(self) -> None:
+        """Destroys every stack in the reverse order, until nothing is left."""
+        for name, stack in reversed(self.stacks.items()):
+            with _timed(f"destroy {name}"):
+                stack.destroy()
+                expect(not stack.resources(), f"nothing of {name} is left in its state")
+        left = sorted(_left(self.settings, self.endpoint.url))
+        expect(not left, f"nothing is left in the emulator, but {left} is")
+
+    def _expect_nothing_new(self, name: str, changes: Iterable[Change]) -> None:
+        found = unreviewed(changes)
+        expect(not found, f"a second plan of {name} proposes nothing, but:\n" + "\n".join(found))
+
+
+def expect(holds: bool, what: str) -> None:
+    """Raises `CheckFailed` unless ``holds``; ``what`` says what was expected."""
+    if not holds:
+        raise CheckFailed(f"expected: {what}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the check; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make terraform-check", description=__doc__)
+    parser.add_argument("--emulator", required=True, help="Python of the virtual environment that holds ministack")
+    options = parser.parse_args(arguments)
+    terraform = provider.terraform()
+    if terraform is None:
+        print("error: Terraform was not found; install version 1.11 or later and put it on PATH", file=sys.stderr)
+        return 1
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="terraform-check-") as folder:
+        try:
+            run(Path(folder), terraform, options.emulator)
+        except (CheckFailed, TerraformFailed) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    print(f"All checks passed in {time.monotonic() - started:.0f} s.")
+    return 0
+
+
+def run(folder: Path, terraform: str, emulator_python: str) -> None:
+    """The whole check, with everything it writes below ``folder``."""
+    found = provider.find()
+    print(f"Terraform: {terraform}; AWS provider: {found.version or 'as pinned, from the registry'}")
+    synthesized = folder / "cdktf.out"
+    subprocess.run(
+        [sys.executable, "app.py"], cwd=PROJECT_ROOT, env={**os.environ, "CDKTF_OUTDIR": str(synthesized)}, check=True
+    )
+    port = emulator.free_port()
+    command = [emulator_python, "-m", "ministack"]
+    with (
+        emulator.running(command, port, folder / "emulator.log", MINISTACK | {"GATEWAY_PORT": str(port)}) as upstream,
+        Endpoint(upstream).running() as endpoint,
+    ):
+        environment = terraform_environment(endpoint.url) | found.write(folder)
+        os.environ.update(emulator.credentials(endpoint.url))  # for the boto3 clients of this process
+        stacks = {}
+        for name in stack_names(synthesized):
+            prepare(synthesized / "stacks" / name, folder / name, found.version, without=UNKNOWN)
+            stacks[name] = Terraform(terraform, folder / name, environment)
+        deployment = Deployment(load(), stacks, endpoint)
+        deployment.deploy()
+        deployment.plan_again()
+        deployment.plan_in_the_dark()
+        deployment.plan_after_a_failover()
+        deployment.destroy()
+
+
+# Nothing but HTTP on one port of this machine.
+MINISTACK = {"BIND_HOST": "127.0.0.1", "SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0"}
+
+
+# The provider's 25 would have a request to a dark region retried for many minutes.
+ATTEMPTS = "3"
+
+
+def terraform_environment(url: str) -> dict[str, str]:
+    """What Terraform is told: the emulator's address, and nothing of the user's AWS accounts."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return {
+        **kept,
+        **emulator.credentials(url),
+        "AWS_MAX_ATTEMPTS": ATTEMPTS,
+        "CHECKPOINT_DISABLE": "1",
+        "TF_IN_AUTOMATION": "1",
+    }
+
+
+def stack_names(synthesized: Path) -> list[str]:
+    """The stacks in the order in which they are deployed: each depends on the one before."""
+    stacks = json.loads((synthesized / "manifest.json").read_text())["stacks"]
+    ordered: list[str] = []
+    while len(ordered) < len(stacks):
+        ordered += [
+            name for name, stack in stacks.items() if name not in ordered and set(stack["dependencies"]) <= set(ordered)
+        ]
+    return ordered
+
+
+def _left(settings: Settings, url: str) -> set[str]:
+    """What the emulator still has of the deployment, by the suffix in its name."""
+    names = set()
+    for region in settings.regions:
+        rds = boto3.client("rds", region, endpoint_url=url)
+        names |= {cluster["DBClusterIdentifier"] for cluster in rds.describe_db_clusters()["DBClusters"]}
+        names |= {instance["DBInstanceIdentifier"] for instance in rds.describe_db_instances()["DBInstances"]}
+        functions = boto3.client("lambda", region, endpoint_url=url).list_functions()["Functions"]
+        names |= {function["FunctionName"] for function in functions}
+        names |= set(boto3.client("dynamodb", region, endpoint_url=url).list_tables()["TableNames"])
+        machines = boto3.client("stepfunctions", region, endpoint_url=url).list_state_machines()["stateMachines"]
+        names |= {machine["name"] for machine in machines}
+    names |= {role["RoleName"] for role in boto3.client("iam", endpoint_url=url).list_roles()["Roles"]}
+    return {name for name in names if settings.environment_suffix in name.split("-")}
+
+
+@contextlib.contextmanager
+def _timed(what: str) -> Iterator[None]:
+    print(f"{what} ...", flush=True)
+    started = time.monotonic()
+    yield
+    print(f"  {time.monotonic() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Synthesized stacks as Terraform runs them here: with the provider at hand, and with their state beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+# Attributes that came with a major version of the provider, by that version: resource type → attribute, a dot before
+# each attribute of a block. An older provider does not know them; `tests/terraform/test_bindings.py` checks them.
+NEWER_ATTRIBUTES = {
+    6: {
+        "aws_dynamodb_table": (
+            "global_table_witness",
+            "replica.consistency_mode",
+            "replica.deletion_protection_enabled",
+        )
+    }
+}
+
+
+def prepare(
+    stack: Path, target: Path, version: str | None, without: Mapping[str, str | None] = MappingProxyType({})
+) -> None:
+    """Writes the stack in folder ``stack`` to ``target``, for Terraform to run there with local state.
+
+    ``version`` is the provider's (None: the one that the stack pins); attributes newer than it are left out, and so
+    are the resources of each type in ``without``: all (None), or those that have a certain attribute.
+    """
+    target.mkdir(parents=True)
+    configuration = json.loads((stack / "cdk.tf.json").read_text())
+    configuration["terraform"].pop("backend")
+    if version is not None:
+        configuration["terraform"]["required_providers"]["aws"]["version"] = version
+        for since, attributes in NEWER_ATTRIBUTES.items():
+            if int(version.split(".")[0]) < since:
+                _leave_out(configuration, attributes)
+    for kind, attribute in without.items():
+        resources = configuration["resource"].get(kind, {})
+        for name in [name for name, resource in resources.items() if attribute is None or attribute in resource]:
+            del resources[name]
+        if not resources:
+            configuration["resource"].pop(kind, None)
+    (target / "cdk.tf.json").write_text(json.dumps(configuration, indent=1))
+    if (stack / "assets").is_dir():
+        shutil.copytree(stack / "assets", target / "assets")
+
+
+def _leave_out(configuration: dict[str, Any], attributes: dict[str, tuple[str, ...]]) -> None:
+    for kind, paths in attributes.items():
+        for resource in configuration["resource"].get(kind, {}).values():
+            for path in paths:
+                *blocks, attribute = path.split(".")
+                for place in _inside(resource, blocks):
+                    place.pop(attribute, None)
+
+
+def _inside(place: dict[str, Any], blocks: list[str]) -> list[dict[str, Any]]:
+    """The blocks that a path of block names leads to."""
+    places = [place]
+    for block in blocks:
+        places = [inner for outer in places for inner in outer.get(block, [])]
+    return places

@@ -1,0 +1,136 @@
+"""The parts of the checks in this folder that decide something."""
+
+from __future__ import annotations
+
+import tomllib
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.terraform import checkov, provider
+from tests.terraform.checkov import Failure, unexplained
+from tests.terraform.emulator_differences import DIFFERENCES, unreviewed
+from tests.terraform.endpoint import Endpoint, signed_for
+from tests.terraform.terraform import Change
+
+
+def unpacked(mirror: Path, *versions: str) -> None:
+    for version in versions:
+        (mirror / provider.PROVIDER / version / "linux_amd64").mkdir(parents=True)
+
+
+def configured(folder: Path, mirror: Path) -> Path:
+    file = folder / "user.rc"
+    file.write_text(f'provider_installation {{\n filesystem_mirror {{\n  path = "{mirror}"\n }}\n}}\n')
+    return file
+
+
+def test_users_own_configuration_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked(tmp_path / "mirror", "5.9.0", "5.100.0")
+    file = configured(tmp_path, tmp_path / "mirror")
+    monkeypatch.setenv(provider.CONFIGURATION_VARIABLE, str(file))
+    found = provider.find()
+    assert found == provider.Provider("5.100.0", file.read_text())
+    written = found.write(tmp_path)
+    assert Path(written[provider.CONFIGURATION_VARIABLE]).read_text() == file.read_text()
+
+
+def test_configuration_without_a_mirror_leaves_the_pinned_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "user.rc"
+    file.write_text('plugin_cache_dir = "/somewhere"\n')
+    monkeypatch.setenv(provider.CONFIGURATION_VARIABLE, str(file))
+    assert provider.find() == provider.Provider(None, file.read_text())
+
+
+def test_plugin_directories_are_found_but_not_the_working_folders_of_others(tmp_path: Path) -> None:
+    unpacked(tmp_path / "project" / ".terraform" / "providers", "6.0.0")
+    unpacked(tmp_path / "a" / "plugins", "5.100.0")
+    assert list(provider._plugin_directories(tmp_path, 3)) == [tmp_path / "a" / "plugins"]
+    assert list(provider._plugin_directories(tmp_path, 1)) == []
+
+
+@pytest.mark.parametrize("actions", [("create",), ("delete",), ("delete", "create")])
+def test_no_review_covers_what_is_made_or_removed(actions: tuple[str, ...]) -> None:
+    for kind, (attributes, _) in {**DIFFERENCES, "aws_rds_cluster": (frozenset(), "")}.items():
+        assert unreviewed([Change(f"{kind}.x", kind, actions, attributes)])
+
+
+def test_only_reviewed_attributes_may_differ() -> None:
+    assert unreviewed([Change("aws_rds_cluster.x", "aws_rds_cluster", ("update",), frozenset({"engine_version"}))])
+    for kind, (attributes, why) in DIFFERENCES.items():
+        assert why
+        assert not unreviewed([Change(f"{kind}.x", kind, ("update",), attributes)])
+        assert unreviewed([Change(f"{kind}.x", kind, ("update",), attributes | {"name"})])
+
+
+def test_no_review_covers_what_holds_a_database_in_place() -> None:
+    held = {"global_cluster_identifier", "replication_source_identifier", "engine_version", "cluster_identifier"}
+    for kind, (attributes, _) in DIFFERENCES.items():
+        if kind.startswith("aws_rds_"):
+            assert not attributes & held
+
+
+FAILURE = Failure("CKV_1", "Ensure it", "aws_vpc", "vpc_1", "us-east-1")
+
+
+def test_a_failed_check_needs_a_reason_for_its_kind_of_resource() -> None:
+    assert unexplained([FAILURE], {"CKV_1": {"kinds": ["aws_vpc"], "reason": "so"}}) == []
+    assert "vpc_1 fails CKV_1" in unexplained([FAILURE], {})[0]
+    assert len(unexplained([FAILURE], {"CKV_1": {"kinds": ["aws_subnet"], "reason": "so"}})) == 2
+
+
+def test_a_reason_needs_a_failed_check() -> None:
+    assert "CKV_1 has a reason for aws_vpc" in unexplained([], {"CKV_1": {"kinds": ["aws_vpc"], "reason": "so"}})[0]
+
+
+def test_every_reason_says_something() -> None:
+    for check, reason in tomllib.loads(checkov.REASONS_FILE.read_text()).items():
+        assert set(reason) == {"kinds", "reason"}, check
+        assert len(reason["reason"]) > 30, check
+
+
+def signature(region: str, service: str) -> str:
+    return f"AWS4-HMAC-SHA256 Credential=AKID/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+
+
+def test_a_request_belongs_to_the_region_of_its_signature() -> None:
+    assert signed_for(signature("us-west-2", "rds")) == ("us-west-2", "rds")
+    assert signed_for("") == ("", "")
+
+
+class Upstream(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(202)
+        self.send_header("X-Kept", "yes")
+        self.end_headers()
+        self.wfile.write(b"got " + body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_a_dark_region_hangs_up_and_the_others_answer() -> None:
+    server = HTTPServer(("127.0.0.1", 0), Upstream)
+    Thread(target=server.serve_forever, daemon=True).start()
+    with Endpoint(server.server_address).running() as endpoint, endpoint.without("us-east-1") as seen:
+
+        def ask(region: str) -> tuple[int, str, bytes]:
+            request = urllib.request.Request(
+                endpoint.url, b"this", {"Authorization": signature(region, "rds")}, method="POST"
+            )
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.status, answer.headers["X-Kept"], answer.read()
+
+        assert ask("us-west-2") == (202, "yes", b"got this")
+        with pytest.raises((urllib.error.URLError, ConnectionError)):
+            ask("us-east-1")
+        assert seen == {("us-west-2", "rds"): 1, ("us-east-1", "rds"): 1}
+    server.shutdown()
+    server.server_close()
