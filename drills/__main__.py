@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -42,6 +43,10 @@ def drill(
 ) -> None:
     """Fail a region over on this machine: real databases, real clients, the real workflow, no AWS account."""
     options = Options(mode.value, outage.value, speed, seed, aurora_promotion, postgres and postgres.resolve(), output)
+    # A shell that starts a drill in the background has it ignore Ctrl-C; it can be interrupted all the same, and a
+    # request to terminate is taken for one.
+    for request in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(request, signal.default_int_handler)
     try:
         code = run(options)
     except KeyboardInterrupt:

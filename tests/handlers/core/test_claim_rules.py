@@ -180,11 +180,10 @@ def test_a_claim_survives_its_way_through_the_workflow(resumes: str | None) -> N
     assert Claim.read(Fields(asdict(claim), "the event", InvalidRequest)) == claim
 
 
-@pytest.mark.parametrize(
-    ("before", "engaged"), [(None, False), (held("run-0"), False), (replace(held("run-0"), dns_engaged=True), True)]
-)
-def test_a_lock_says_who_holds_it_and_keeps_the_switch(before: Transition | None, engaged: bool) -> None:
-    record = replace(FREE, transition=before)
+@pytest.mark.parametrize("engaged", [False, True])
+@pytest.mark.parametrize("detaching", [False, True])
+def test_p7_a_lock_that_is_taken_over_keeps_what_the_other_run_may_have_begun(engaged: bool, detaching: bool) -> None:
+    record = replace(FREE, transition=replace(held("run-0"), dns_engaged=engaged, detach_requested=detaching))
     claim = decide_claim(record, replace(PERSON, resumes="run-0"), "run-1", NOW)
     assert lock_for(claim, record, NOW) == Transition(
         run="run-1",
@@ -193,7 +192,13 @@ def test_a_lock_says_who_holds_it_and_keeps_the_switch(before: Transition | None
         started_at=NOW,
         deadline=NOW + LOCK_SECONDS,
         dns_engaged=engaged,
+        detach_requested=detaching,
     )
+
+
+def test_a_lock_on_a_free_record_begins_with_nothing_done() -> None:
+    lock = lock_for(decide_claim(FREE, PERSON, "run-1", NOW), FREE, NOW)
+    assert (lock.run, lock.dns_engaged, lock.detach_requested) == ("run-1", False, False)
 
 
 SWITCH = [
