@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from drills.result import MarkName
     from drills.timeline import Timeline
 
-# The last states of the workflow, and what they mean for a drill.
+# The last states of the workflow, and what they mean for a drill; a switchover recovers too.
 ENDS = {
     "Recovered": End.FAILED_OVER,
     "Rehearsed": End.REHEARSED,
@@ -24,18 +24,32 @@ ENDS = {
     "Aborted": End.ABORTED,
     "NeedsPerson": End.NEEDS_PERSON,
 }
+# States that wait for the end of the old writer's lease, and the one that asks a person.
+LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval")
+ASKS_PERSON = "AskApproval"
 LONGEST_DETAIL = 2000  # characters of an input or output in the report
 
 
 @dataclass
 class Execution:
-    """One run of the workflow."""
+    """One run of the workflow; ``input`` is JSON text, ``output`` is data, None when it failed."""
 
     name: str
     region: str
     status: str = "RUNNING"
     end: End | None = None
-    output: str = ""
+    output: Any = None
+    input: str = ""
+    asked_person: bool = False
+
+
+@dataclass(frozen=True)
+class Message:
+    """What people were sent, from the topic of a region."""
+
+    region: str
+    subject: str
+    text: str
 
 
 @dataclass
@@ -46,6 +60,7 @@ class Seen:
     executions: dict[str, Execution] = field(default_factory=dict)
     tolerated: list[str] = field(default_factory=list)
     denied: list[str] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
 
 
 class Narrator:
@@ -91,18 +106,27 @@ class Narrator:
             self._say(it, Kind.ALARM, f"{it.subject}: {before} → {state}", it.detail.get("reason", ""), mark)
 
     def _execution_started(self, it: Happening) -> None:
-        self.seen.executions[it.subject] = Execution(it.subject, it.region)
+        self.seen.executions[it.subject] = Execution(it.subject, it.region, input=it.detail.get("input") or "")
         self._say(it, Kind.WORKFLOW, f"workflow started in {it.region}", it.detail.get("input"), "execution_started")
 
     def _state_entered(self, it: Happening) -> None:
         execution = self.seen.executions.get(it.detail["execution"])
+        mark: MarkName | None = None
         if execution and it.subject in ENDS:
             execution.end = ENDS[it.subject]
-        self._say(it, Kind.WORKFLOW, f"→ {it.subject}", it.detail.get("input"))
+            if execution.end is End.FAILED_OVER and '"switchover"' in execution.input:
+                execution.end = End.SWITCHED_OVER
+        if execution and it.subject == ASKS_PERSON:
+            execution.asked_person = True
+        if it.subject in LEASE_WAITS:
+            mark = "lease_wait_started"
+        self._say(it, Kind.WORKFLOW, f"→ {it.subject}", it.detail.get("input"), mark)
 
     def _state_exited(self, it: Happening) -> None:
         if it.subject == "RepointDns":
             self._say(it, Kind.DNS, "writer switch engaged", it.detail.get("output"), "dns_switch_started")
+        if it.subject in LEASE_WAITS:
+            self._say(it, Kind.WORKFLOW, "the old writer's lease is over", it.detail.get("output"), "lease_over")
 
     def _task_failed(self, it: Happening) -> None:
         self.seen.tolerated.append(f"{it.subject}: {it.detail.get('cause', '')}"[:LONGEST_DETAIL])
@@ -110,11 +134,21 @@ class Narrator:
 
     def _execution_ended(self, it: Happening) -> None:
         execution = self.seen.executions[it.subject]
-        execution.status, execution.output = it.detail["status"], it.detail.get("output") or ""
-        self._say(it, Kind.WORKFLOW, f"workflow ended: {execution.status}", execution.output, "execution_ended")
+        execution.status, execution.output = it.detail["status"], it.detail.get("output")
+        self._say(it, Kind.WORKFLOW, f"workflow ended: {execution.status}", execution.output or "", "execution_ended")
 
     def _detached(self, it: Happening) -> None:
         self._say(it, Kind.DATABASE, f"{it.subject} detached from the global database", mark="detach_called")
+
+    def _switchover_started(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"switchover to {it.subject} started", mark="detach_called")
+
+    def _follows(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"{it.subject} follows the new writer")
+
+    def _security_group_changed(self, it: Happening) -> None:
+        does = "admits clients again" if it.detail["admits"] else "admits no new connections"
+        self._say(it, Kind.DATABASE, f"the security group of {it.subject} {does}")
 
     def _promoted(self, it: Happening) -> None:
         self._say(it, Kind.DATABASE, f"{it.subject} takes writes", mark="writes_possible")
@@ -128,6 +162,7 @@ class Narrator:
         self._say(it, Kind.DNS, f"Route 53 answers the {answer} record: check {it.subject} changed", mark=mark)
 
     def _message_published(self, it: Happening) -> None:
+        self.seen.messages.append(Message(it.region, it.detail["subject"] or "", it.detail["message"]))
         self._say(it, Kind.NOTIFICATION, f"{it.region}: {it.detail['subject']}", it.detail["message"])
 
     def _access_denied(self, it: Happening) -> None:

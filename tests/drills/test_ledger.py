@@ -14,6 +14,7 @@ from drills.clock import Clock
 from drills.ledger import Event, Judgement, Outage, judge, measure_outage, read_events
 from drills.network import Address, Network, NetworkPath, State, address_in, free_port
 from drills.postgres import PostgresError, Server
+from drills.reachability import Reachability
 from drills.reaper import Reaper
 
 WaitUntil = Callable[[Callable[[], object]], None]
@@ -119,7 +120,7 @@ def failover(
     """Five transfers are replicated, then the link falls silent and four more are committed; three of them
     are acknowledged, the fourth is repeated on the new writer, followed by three new ones."""
     old, new = make_server(OLD), make_server(NEW)
-    network = Network(Clock.started_now(10), create_certificates(folder, [OLD]), folder, reaper)
+    network = Network(Clock.started_now(10), create_certificates(folder, [OLD]), folder, reaper, Reachability([OLD, NEW]))
     host = address_in(["us-east-1", "us-west-2"], "us-west-2", 0)
     link = NetworkPath("replication", "us-west-2", "us-east-1", Address(host, free_port([host])), old.address)
     network.add(link)
