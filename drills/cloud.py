@@ -101,7 +101,7 @@ class Cloud:
         register
             Called with the id of every process started (`Reaper.process`).
         dns_servers
-            Address and UDP port of the DNS server of each region.
+            Address and UDP port of the DNS server that each region's functions ask.
         databases
             The real databases behind the clusters.
         promotion_seconds
@@ -121,7 +121,7 @@ class Cloud:
         self._clock = clock
         self._observe = observe
         self.reachability = reachability
-        self.callers = Callers(specification, {})
+        self.callers = Callers(specification)
         self._session = boto3.session.Session()
         self._session_lock = threading.Lock()
         self._stack = ExitStack()
@@ -336,6 +336,7 @@ class Cloud:
     def _create_region(self, region: Region) -> None:
         name = region.name
         replicated_table.create(self.client("dynamodb", name), ACCOUNT, name, region.idempotency_table)
+        replicated_table.create(self.client("dynamodb", name), ACCOUNT, name, region.runs_table)
         topic_arn = self.client("sns", name).create_topic(Name=region.topic)["TopicArn"]
         role_arn = f"arn:aws:iam::{ACCOUNT}:role/lab"
         machine = self.client("stepfunctions", name).create_state_machine(

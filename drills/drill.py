@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import tempfile
@@ -87,10 +86,12 @@ MEANINGS = {
 REASONS = {"link": "lease", "standby": "silent|heartbeat", "monitor": "silent|heartbeat", "lag": "approv"}
 
 MODELLED = (
-    "Aurora's own promotion: a stated delay, then a real PostgreSQL promotion",
+    "Aurora's own promotion and switchover: a stated delay, then a real PostgreSQL promotion",
     "Aurora's storage replication: PostgreSQL streaming replication over a link with the delay between the regions",
     "CloudWatch's evaluation of alarms, EventBridge, Route 53's health checks and DNS, Lambda and the RDS API: small "
     "models (drills/models) driven by the deployed definitions",
+    "the control table: one table that is served where a majority of its three regions is reached",
+    "the fence group: new connections wait in vain, tracked ones go on",
 )
 MEASURED = (
     "every write of every client, and what became of it in the databases",

@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from orchestration.specification import Specification
     from orchestration.specification.model import Region
 
-# What has an address in each region (`drills.network.address_in`): the two clusters as seen from there, then these.
-SERVER, DNS, REPLICATION = 2, 3, 4
+# What has an address in each region (`drills.network.address_in`): the two clusters as clients there see them, then
+# these, and then the two clusters as the region's prober sees them: a fence leaves it its own way to its own cluster.
+SERVER, DNS, REPLICATION, PROBER_DNS, PROBER = 2, 3, 4, 5, 6
+THINGS = PROBER + 2
 # The application runs in both regions, so that there is somebody left to write when one of them dies.
 CLIENTS_PER_REGION = 4
 # Clients in the writer region that know its cluster's own endpoint and never ask for the writer name.
@@ -86,7 +88,7 @@ class Lab:
         self._wishes = wishes
         self._stack = ExitStack()
         regions = list(load().regions)
-        hosts = [address_in(regions, region, thing) for region in regions for thing in range(REPLICATION + 1)]
+        hosts = [address_in(regions, region, thing) for region in regions for thing in range(THINGS)]
         self.port = free_port(hosts)
         self.settings: Settings = load(database={"port": self.port}, trigger_mode=wishes.trigger_mode)
         self.specification: Specification = describe(self.settings, ACCOUNT)
@@ -103,7 +105,10 @@ class Lab:
             )
             for region in regions
         }
-        self._dns_addresses = {region: Address(address_in(regions, region, DNS), self.port) for region in regions}
+        self._dns_addresses = {
+            thing: {region: Address(address_in(regions, region, thing), self.port) for region in regions}
+            for thing in (DNS, PROBER_DNS)
+        }
         self.workloads: list[Workload] = []
         self._pulse = Pulse(clock)
 
@@ -125,16 +130,18 @@ class Lab:
         self._stack.callback(self.network.close)
         for origin in self.settings.regions:
             for destination in self.settings.regions:
-                self.network.add(
-                    NetworkPath(
-                        name=f"{origin} to {destination}",
-                        origin=origin,
-                        destination=destination,
-                        listen=self._seen_from(origin, destination),
-                        target=self.servers[destination].address,
-                        tls=True,
+                for who, prober in (("clients", False), ("prober", True)):
+                    self.network.add(
+                        NetworkPath(
+                            name=f"{who} in {origin} to {destination}",
+                            origin=origin,
+                            destination=destination,
+                            listen=self._seen_from(origin, destination, prober=prober),
+                            target=self.servers[destination].address,
+                            tls=True,
+                            guarded=not prober or origin != destination,
+                        )
                     )
-                )
         writer, standby = self.servers[self.writer], self.servers[self.standby]
         # Replication has a way of its own, without the TLS that is made for clients, to each region from the other.
         for region, leader in ((self.standby, writer), (self.writer, standby)):
@@ -155,7 +162,7 @@ class Lab:
             self._clock,
             self.reachability,
             register=self._reaper.process,
-            dns_servers=self._dns_addresses,
+            dns_servers=self._dns_addresses[PROBER_DNS],
             observe=self._observe,
             authority=self._certificates.authority,
             databases=self,
@@ -164,12 +171,13 @@ class Lab:
         )
         self._stack.callback(self.cloud.close)
         for region in self.settings.regions:
-            zone = Zone(
-                self._records_seen_from(region),
-                lambda check, region=region: self.cloud.answer_in(region, check),  # type: ignore[misc]
-            )
-            server = DnsServer(zone, self._dns_addresses[region])
-            self._stack.callback(server.close)
+            for thing, addresses in self._dns_addresses.items():
+                zone = Zone(
+                    self._records_seen_from(region, prober=thing == PROBER_DNS),
+                    lambda check, region=region: self.cloud.answer_in(region, check),  # type: ignore[misc]
+                )
+                server = DnsServer(zone, addresses[region])
+                self._stack.callback(server.close)
         self.cloud.client("dynamodb", self.writer).put_item(
             TableName=self.specification.control_table.name, Item=self.specification.first_control_record
         )
@@ -198,7 +206,7 @@ class Lab:
                 seed=self._wishes.seed,
                 transfers_per_second=TRANSFERS_PER_SECOND,
                 writer_name=host,
-                dns=self._dns_addresses[region],
+                dns=self._dns_addresses[DNS][region],
                 port=self.port,
                 database=self.settings.database.name,
                 authority=str(self._certificates.authority),
@@ -229,7 +237,7 @@ class Lab:
 
     def writer_name_leads_to(self) -> str:
         """The region that a fresh query for the writer name, asked in a region that lives, leads to."""
-        server = self._dns_addresses[self._living()]
+        server = self._dns_addresses[DNS][self._living()]
         answer = Resolver(server, self._clock).resolve(self.specification.zone.writer_name)
         return next(
             region.name
@@ -342,11 +350,12 @@ class Lab:
     def _regions(self) -> list[Region]:
         return list(self.specification.regions.values())
 
-    def _seen_from(self, origin: str, destination: str) -> Address:
+    def _seen_from(self, origin: str, destination: str, *, prober: bool) -> Address:
         regions = list(self.settings.regions)
-        return Address(address_in(regions, origin, regions.index(destination)), self.port)
+        first = PROBER if prober else 0
+        return Address(address_in(regions, origin, first + regions.index(destination)), self.port)
 
-    def _records_seen_from(self, origin: str) -> list[RecordSet]:
+    def _records_seen_from(self, origin: str, *, prober: bool) -> list[RecordSet]:
         """The private zone, and RDS's own names with the addresses that they have in ``origin``."""
         endpoints = {"writer": writer_endpoint, "reader": reader_endpoint}
         ours = [
@@ -361,7 +370,12 @@ class Lab:
             for record in self.specification.zone.records
         ]
         theirs = [
-            RecordSet(endpoint(region.cluster), "A", self._seen_from(origin, region.name).host, ENDPOINT_TTL_SECONDS)
+            RecordSet(
+                endpoint(region.cluster),
+                "A",
+                self._seen_from(origin, region.name, prober=prober).host,
+                ENDPOINT_TTL_SECONDS,
+            )
             for region in self._regions()
             for endpoint in endpoints.values()
         ]

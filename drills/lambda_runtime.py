@@ -35,6 +35,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import TYPE_CHECKING, Any, Literal
 
 from drills import lambda_bootstrap
+from drills.models.global_database import security_group
 from drills.models.happenings import Happening, Kind
 
 if TYPE_CHECKING:
@@ -312,6 +313,7 @@ class LambdaService:
         """What the function finds in its environment: the specified variables and Lambda's own."""
         return {
             **function.environment,
+            **{variable: security_group(region, key) for variable, key in function.security_groups},
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ACCESS_KEY_ID": access_key(function),

@@ -104,7 +104,7 @@ STATES = {Fault.REFUSE: State.REFUSING, Fault.UNAVAILABLE: State.REFUSING, Fault
 class NetworkPath:
     """A way from a region to one destination, for instance to the database cluster of another region.
 
-    With ``tls`` it is a way for clients, and the security group of the destination's cluster guards it.
+    With ``tls`` it is a way to a cluster's endpoint. If it is ``guarded``, the cluster's security group may close it.
     """
 
     name: str
@@ -113,6 +113,7 @@ class NetworkPath:
     listen: Address
     target: Address
     tls: bool = False
+    guarded: bool = False
 
 
 def one_way_delay_seconds(origin: str, destination: str) -> float:
@@ -207,7 +208,7 @@ class Network:
             self.set_paths(state, paths)
 
     def fence(self, region: str, *, fenced: bool) -> None:
-        """Let the security group of a region's cluster admit no clients any more, or admit them again."""
+        """Close the guarded ways to a region's cluster to new connections, or open them again."""
         (self._fenced.add if fenced else self._fenced.discard)(region)
         self.apply()
 
@@ -225,7 +226,7 @@ class Network:
             return STATES[fault]
         if path.name in self._held:
             return State.HANGING
-        return State.FENCED if path.tls and path.destination in self._fenced else State.OPEN
+        return State.FENCED if path.guarded and path.destination in self._fenced else State.OPEN
 
     def close(self) -> None:
         """End the network process and, with it, every path."""

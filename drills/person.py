@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from drills.narrator import Message
     from drills.timeline import Timeline
 
-# The commands of the AWS command line by which a person answers, and the call behind each.
+# What a person fills in.
+BLANKS = {"<your name>": "the person at the drill", "<why>": "the drill says no"}
+# The commands of the AWS command line by which a person answers.
 COMMANDS = {"yes": "send-task-success", "no": "send-task-failure"}
 
 
@@ -58,6 +60,8 @@ def command_in(text: str, command: str) -> dict[str, str]:
     start = text.find(f"aws stepfunctions {command}")
     if start < 0:
         return {}
-    line = text[start:].replace("\\\n", " ").splitlines()[0]
-    words = shlex.split(line)[3:]
-    return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=False)}
+    line = text[start:].splitlines()[0]
+    for blank, word in BLANKS.items():
+        line = line.replace(blank, word)
+    words = shlex.split(line)[len(f"aws stepfunctions {command}".split()) :]
+    return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}

@@ -4,8 +4,8 @@ Each function has an access key of its own, so the lab's endpoint knows its call
 (STS API reference, ``AssumeRole``) gets a new key with the role's permissions; its region stays the function's, for
 that is where its packets start. The global endpoint signs for us-east-1 and fails with it; a regional one does not.
 
-Limits: a role's trust policy is not evaluated, only the caller's permission to assume it; sessions do not expire and
-session policies are ignored; keys that the lab has not given out are somebody outside, who may do everything.
+Limits: of a role's trust policy only the names of the functions that it trusts are compared; sessions do not expire
+and session policies are ignored; keys that the lab has not given out are somebody outside, who may do everything.
 """
 
 from __future__ import annotations
@@ -16,19 +16,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from moto.sts.exceptions import STSClientError
 from moto.sts.responses import TokenResponse
 
 from drills.faults import CREDENTIAL
 from drills.lambda_runtime import access_key
 from drills.reachability import OUTSIDE
+from orchestration.specification.names import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from contextlib import ExitStack
 
     from moto.core.responses import ActionResult
 
     from orchestration.specification.model import Permission, Specification
+
+
+class AccessDeniedError(STSClientError):
+    """STS refuses to hand out a role."""
+
+    status_code = 403
+    code = "AccessDenied"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -43,9 +54,11 @@ class Caller:
 class Callers:
     """Everybody the lab has given an access key."""
 
-    def __init__(self, specification: Specification, roles: Mapping[str, tuple[Permission, ...]]) -> None:
-        """``roles`` are those that functions may assume: their permissions, by ARN."""
-        self._roles = roles
+    def __init__(self, specification: Specification) -> None:
+        """Give each function its key; the roles that may be assumed are those that act on a region."""
+        names = Names(specification.settings, specification.account)
+        roles = [region.acting_role for region in specification.regions.values()]
+        self._roles = {names.role_arn(role.name): role for role in roles}
         self._lock = threading.Lock()
         self._callers = {
             access_key(function): Caller(function.name, region.name, function.permissions)
@@ -77,11 +90,18 @@ class Callers:
         return caller.region if caller else OUTSIDE
 
     def assume(self, key: str, role_arn: str) -> str:
-        """Return the access key of a new session of a role, for the owner of ``key``."""
+        """Return the access key of a new session of a role, for the owner of ``key``.
+
+        Raises
+        ------
+        AccessDeniedError
+            When there is no such role, or it does not trust the caller.
+        """
         session = f"LAB-session-{uuid.uuid4().hex}"
         with self._lock:
-            asking = self._callers.get(key)
-            name = f"{asking.name if asking else 'somebody outside'} as {role_arn.rsplit('/', 1)[-1]}"
-            region = asking.region if asking else OUTSIDE
-            self._callers[session] = Caller(name, region, self._roles.get(role_arn, ()))
+            asking, role = self._callers.get(key), self._roles.get(role_arn)
+            if asking is None or role is None or asking.name not in role.trusted:
+                who = asking.name if asking else "somebody outside"
+                raise AccessDeniedError(f"{who} is not authorized to perform: sts:AssumeRole on resource: {role_arn}")
+            self._callers[session] = Caller(f"{asking.name} as {role.name}", asking.region, role.permissions)
         return session

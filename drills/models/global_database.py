@@ -14,7 +14,8 @@ and hands its last ones to the target; after the delay the target takes writes, 
 places, and the old primary follows the new one. It needs both clusters: one that is not reached from the region that
 is asked makes the request fail.
 
-*Security groups.* A cluster admits clients as long as the group that it was created with is one of its groups.
+*Security groups.* A cluster admits clients as long as the group that it was created with is one of its groups; any
+other admits its own region's prober only.
 
 How long a promotion takes is not measured but assumed: the drill states it. It then promotes the real PostgreSQL.
 
@@ -63,9 +64,9 @@ def reader_endpoint(cluster: Cluster) -> str:
     return f"{cluster.identifier}.cluster-ro-{ENDPOINT_HASH}.{cluster.region}.rds.amazonaws.com"
 
 
-def security_group(cluster: Cluster) -> str:
-    """Return the id of the security group that admits a cluster's clients, as RDS shows it."""
-    return f"sg-{cluster.identifier}"
+def security_group(region: str, key: str) -> str:
+    """Return the id of a security group of a region; a cluster is created with the group ``database``."""
+    return f"sg-{key}-{region}"
 
 
 class Databases(Protocol):
@@ -178,7 +179,7 @@ class GlobalDatabase:
                 EngineVersion=settings.database.engine_version,
                 Port=settings.database.port,
                 StorageEncrypted=True,
-                VpcSecurityGroupIds=[security_group(cluster)],
+                VpcSecurityGroupIds=[security_group(region, "database")],
             )
             self._cluster(region).url_identifier = ENDPOINT_HASH
 
@@ -227,7 +228,7 @@ class GlobalDatabase:
         if cluster is None:
             raise DBClusterNotFoundError(identifier)
         if groups:
-            admits = security_group(self._specification.regions[region].cluster) in groups
+            admits = security_group(region, "database") in groups
             self._databases.admit(region, clients=admits)
             cluster.vpc_security_group_ids = groups
             self._observe(Happening(Kind.SECURITY_GROUP_CHANGED, region, identifier, {"admits": admits}))

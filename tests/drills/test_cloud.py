@@ -319,7 +319,7 @@ def test_a_switchover_needs_both_clusters(shared: World) -> None:
 
 def test_a_cluster_admits_clients_as_long_as_it_keeps_its_own_security_group(shared: World) -> None:
     rds, cluster = shared.client("rds", WRITER), shared.specification.regions[WRITER].cluster
-    for groups, admits in (["sg-fence"], False), ([security_group(cluster)], True):
+    for groups, admits in ([security_group(WRITER, "fence")], False), ([security_group(WRITER, "database")], True):
         rds.modify_db_cluster(DBClusterIdentifier=cluster.identifier, VpcSecurityGroupIds=groups, ApplyImmediately=True)
         assert shared.admitting[WRITER] is admits
         found = rds.describe_db_clusters(DBClusterIdentifier=cluster.identifier)["DBClusters"][0]
@@ -587,6 +587,33 @@ def test_a_function_calls_from_its_own_region(calm: World) -> None:
     threading.Timer(1.0, calm.reachability.mend).start()
     assert calm.cloud.lambdas.invoke(WRITER, calm.name("writer_switch", WRITER), across).value == "done"
     assert calm.reachability.reaches(WRITER, STANDBY)
+
+
+@pytest.mark.parametrize(
+    ("step", "operation", "parameters", "outcome"),
+    [
+        ("fence_old_writer", "invoke", {"FunctionName": "{fence}", "Payload": '{"do": "echo"}'}, "done"),
+        ("fence_old_writer", "invoke", {"FunctionName": "{notify}", "Payload": "{}"}, "AccessDeniedException"),
+        ("notify", "invoke", {"FunctionName": "{fence}", "Payload": "{}"}, "AccessDenied"),  # may not assume the role
+    ],
+)
+def test_a_role_is_for_those_it_trusts_and_for_what_it_allows(
+    calm: World, step: str, operation: str, parameters: dict[str, str], outcome: str
+) -> None:
+    role = calm.specification.regions[WRITER].acting_role
+    text = json.dumps(parameters)
+    for name in ("fence", "notify"):
+        text = text.replace(f"{{{name}}}", calm.name(name, WRITER))
+    event = {"do": "call", "service": "lambda", "operation": operation, "parameters": json.loads(text)}
+    there = {"role": f"arn:aws:iam::{ACCOUNT}:role/{role.name}", "where": {"region_name": WRITER}}
+    assert calm.cloud.lambdas.invoke(STANDBY, calm.name(step), event | there).value == outcome
+
+
+def test_an_assumed_role_calls_from_the_region_of_who_assumed_it(calm: World) -> None:
+    role = calm.specification.regions[WRITER].acting_role
+    key = f"LAB-{calm.name('fence_old_writer')}"
+    session = calm.cloud.callers.assume(key, f"arn:aws:iam::{ACCOUNT}:role/{role.name}")
+    assert calm.cloud.callers.region_of(session) == STANDBY
 
 
 def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(tmp_path: Path, wait_until: WaitUntil) -> None:

@@ -104,7 +104,11 @@ def test_a_hanging_region_answers_nobody_until_it_changes(
         if release == "close":
             endpoint.reachability.close()
         else:
-            (endpoint.reachability.bring_back(EAST) if release == "heal" else endpoint.reachability.take_down(EAST, Fault.REFUSE))
+            (
+                endpoint.reachability.bring_back(EAST)
+                if release == "heal"
+                else endpoint.reachability.take_down(EAST, Fault.REFUSE)
+            )
         with pytest.raises(ConnectionError):
             hanging.result()
 

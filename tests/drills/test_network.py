@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -245,7 +246,8 @@ def test_a_held_path_hangs_alone(network, ways) -> None:
 
 
 def test_a_fence_keeps_new_connections_out_and_leaves_the_others_alone(network, echo, certificates) -> None:
-    guarded, other = path(echo.address, tls=True), path(echo.address, WEST, EAST)
+    guarded = replace(path(echo.address, tls=True), guarded=True)
+    other = path(echo.address, WEST, EAST)
     network.add(guarded)
     network.add(other)
     with connect(guarded.listen) as connection:
