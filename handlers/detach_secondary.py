@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
-from handlers.core.errors import DetachRejected
+from handlers.core.errors import DetachRejected, DetachUncertain
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
 from handlers.idempotency import by, tokens
@@ -39,15 +39,24 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def detach_secondary(control: ControlTable, database: GlobalDatabase, step: Step, cluster: str) -> Detachment:
-    """Detaches the cluster unless it is detached already; only the run that holds the lock gets that far."""
-    control.assert_held(step.run)
-    if database.is_detached():
-        return Detachment(cluster, requested=False)
+    """Detaches the cluster; only the run that holds the lock and has committed to move gets that far.
+
+    Raises
+    ------
+    DetachRejected
+        RDS refused, and nothing was changed.
+    DetachUncertain
+        RDS refused after an earlier request whose answer was lost: it may be at work on that one.
+    """
+    asked_before = control.ask_detach(step.run)
     try:
         database.detach()
-    except DetachRejected:
-        # The SDK repeats a request whose answer was lost, and RDS refuses to detach twice.
-        if not database.is_detached():
-            raise
+    except DetachRejected as error:
+        # RDS refuses to detach twice: an earlier run, or a request whose answer was lost, may have done it.
+        if database.is_detached():
+            return Detachment(cluster, requested=False)
+        if asked_before:
+            raise DetachUncertain(f"{error}; an earlier request of this run got no answer") from error
+        raise
     logger.info("asked RDS to detach the cluster", cluster=cluster)
     return Detachment(cluster, requested=True)

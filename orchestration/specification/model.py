@@ -36,6 +36,10 @@ class Function:
     permissions: tuple[Permission, ...]
     in_vpc: bool = False
     public_url: bool = False
+    # Variables that hold the id of one of the region's security groups, with the group's key: `database` is the one
+    # that the cluster is created with, `fence` admits the region's prober and nobody else. Only the region's stack
+    # knows the ids.
+    security_groups: tuple[tuple[str, str], ...] = ()
 
     @property
     def handler(self) -> str:
@@ -127,6 +131,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class ActingRole:
+    """The role through which ``trusted``, functions of the other region by name, act on a region."""
+
+    name: str
+    trusted: tuple[str, ...]
+    permissions: tuple[Permission, ...]
+
+
+@dataclass(frozen=True)
 class Cluster:
     """One region's Aurora cluster: a member of the global database ``global_identifier``."""
 
@@ -150,6 +163,8 @@ class Region:
     state_machine: StateMachine
     idempotency_table: Table
     topic: str
+    runs_table: Table
+    acting_role: ActingRole
 
     def alarm(self, key: str) -> MetricAlarm:
         """The metric alarm of that key."""

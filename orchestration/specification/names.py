@@ -101,6 +101,10 @@ class Names:
         """ARN of the role of the function, workflow or rule named ``user``."""
         return self.arn("iam", "", f"role/{user}")
 
+    def acting_role(self, region: str) -> str:
+        """Name of the role through which the other region's orchestrator acts on ``region``."""
+        return self.regional("failover-acting-on", region)
+
     # --- the orchestrator
     @property
     def control_table(self) -> str:
@@ -110,6 +114,10 @@ class Names:
     def idempotency_table(self, region: str) -> str:
         """Table of Powertools' idempotency tokens in a region."""
         return self.regional("failover-idempotency", region)
+
+    def runs_table(self, region: str) -> str:
+        """Table of the records of a region's runs."""
+        return self.regional("failover-runs", region)
 
     def function(self, step: str, region: str) -> str:
         """Name of a step's Lambda function."""
