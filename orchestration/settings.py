@@ -39,6 +39,9 @@ STRONG_CONSISTENCY_REGION_SETS = (
     frozenset({"ap-northeast-1", "ap-northeast-2", "ap-northeast-3"}),
 )
 
+# Route 53, IAM and others have their control planes in this region (AWS Fault Isolation Boundaries whitepaper).
+US_CONTROL_PLANE_REGION = "us-east-1"
+
 # 16 characters leave room for the longest name under the tightest limit (64: Lambda functions and IAM roles).
 EnvironmentSuffix = Annotated[str, StringConstraints(pattern=r"^[a-z](-?[a-z0-9]){0,15}$", max_length=16)]
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}-[a-z]+-\d$")]
@@ -132,6 +135,22 @@ class Thresholds(_Section):
         return self
 
 
+class State(_Section):
+    """Where Terraform's state is kept; without a bucket in files beside the project, for a first try."""
+
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = Field(
+        None, description="S3 bucket, made beforehand, with versions; the state is encrypted and locked there."
+    )
+    region: RegionName | None = Field(None, description="Region of the bucket: neither us-east-1 nor the writer's.")
+
+    @model_validator(mode="after")
+    def _bucket_with_region(self) -> Self:
+        if (self.bucket is None) != (self.region is None):
+            given, missing = ("bucket", "region") if self.bucket else ("region", "bucket")
+            raise ValueError(f"{given} is given without {missing}; give both for remote state, or none for local state")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything that may differ between two deployments of the product."""
 
@@ -166,6 +185,7 @@ class Settings(BaseSettings):
     log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365] = Field(90, description="How long logs are kept.")
     database: Database = Database()
     thresholds: Thresholds = Thresholds()
+    state: State = State()
 
     @property
     def regions(self) -> tuple[str, str]:
@@ -206,6 +226,16 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{', '.join(sorted(chosen))} are not of one set of regions in which DynamoDB offers multi-region "
                 f"strong consistency; choose writer, standby and witness from one of: {sets}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _state_survives_the_writer_region(self) -> Self:
+        dark = {self.writer_region, US_CONTROL_PLANE_REGION}
+        if self.state.region in dark:
+            raise ValueError(
+                f"state.region {self.state.region} may fail together with what Terraform is then needed for; keep the "
+                f"state in another region than {' and '.join(sorted(dark))}, such as {self.standby_region}"
             )
         return self
 

@@ -162,8 +162,9 @@ class Lambdas:
         }
         self.errors: dict[str, list[str]] = defaultdict(list)  # of each step, what its next invocations end in
         self.calls: list[str] = []  # the steps in the order of their invocations
-        self.before: Callable[[str], None] = lambda step: None
-        self.after: Callable[[str], None] = lambda step: None
+        # Called around every invocation, with the step and its event.
+        self.before: Callable[[str, Any], None] = lambda step, event: None
+        self.after: Callable[[str, Any], None] = lambda step, event: None
         self.inside = threading.local()  # which step the present thread runs
         self._running = 0
         self._changed = threading.Condition()
@@ -197,10 +198,10 @@ class Lambdas:
         )
         with self._counted():
             self.calls.append(step)
-            self.before(step)
+            self.before(step, event)
             with self.environment(region, step) as module, self.doing(step):
                 result = json.loads(json.dumps(module.handler(event, Context(function.name, function.timeout_seconds))))
-            self.after(step)
+            self.after(step, event)
             return result
 
     @contextmanager
@@ -339,6 +340,11 @@ def parse_once(definition: str) -> Any:
     return Preprocessor().visit(_tree(definition)), _tree(definition)
 
 
+@cache
+def _client(service: str, region: str) -> Any:
+    return boto3.client(service, region_name=region)  # type: ignore[call-overload]
+
+
 @dataclass
 class Trouble:
     """What goes wrong with the next ``times`` requests to AWS that fit: an answer, a lost connection, or a death.
@@ -364,6 +370,7 @@ class Gate:
         self._lambdas = lambdas
         self._lock = threading.Lock()
         self.troubles: list[Trouble] = []
+        self.before: Callable[[str], None] = lambda operation: None  # called before every request
         self.seen: list[tuple[str, str, str]] = []  # step, region, operation
         self._open = threading.local()
 
@@ -376,6 +383,7 @@ class Gate:
                 return answer(stubber, event_name, request, **named)
             operation = event_name.removeprefix("before-send.")
             region = _region_of(request.url)
+            gate.before(operation)
             trouble = gate._take(operation, region)
             if trouble and not trouble.after:
                 return gate._cause(trouble, request)
@@ -419,14 +427,14 @@ class Gate:
             raise Killed
         if trouble.kind == "refused":
             raise EndpointConnectionError(endpoint_url=request.url)
-        text = {"__type": trouble.kind, "message": "made by the test"}
-        if request.headers.get("Content-Type", b"").startswith((b"application/x-www-form", "application/x-www-form")):
+        asked = request.headers.get("Content-Type", b"")
+        if b"form-urlencoded" in (asked if isinstance(asked, bytes) else asked.encode()):
             body = (
                 f"<ErrorResponse><Error><Type>Sender</Type><Code>{trouble.kind}</Code>"
                 "<Message>made by the test</Message></Error><RequestId>0</RequestId></ErrorResponse>"
             )
         else:
-            body = json.dumps(text)
+            body = json.dumps({"__type": trouble.kind, "message": "made by the test"})
         headers = HTTPHeaders()
         headers["x-amzn-ErrorType"] = trouble.kind
         return AWSResponse(request.url, trouble.status, headers, MockRawResponse(body))
@@ -475,6 +483,13 @@ class Run:
         return self.visited[-1]
 
 
+def _wait_until(holds: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.002)
+
+
 class Deployment:
     """Both regions. Use it as a context manager."""
 
@@ -484,7 +499,6 @@ class Deployment:
         self.lambdas = Lambdas(self.specification, self.databases.probe)
         self.gate = Gate(self.lambdas)
         self._stack = ExitStack()
-        self._clients: dict[tuple[str, str], Any] = {}
         self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
         self._closing = threading.Event()
 
@@ -532,10 +546,7 @@ class Deployment:
 
     def client(self, service: str, region: str) -> Any:
         """A boto3 client of the test's own."""
-        key = (service, region)
-        if key not in self._clients:
-            self._clients[key] = boto3.client(service, region_name=region)
-        return self._clients[key]
+        return _client(service, region)
 
     def _create_tables(self) -> None:
         table = self.specification.control_table
@@ -557,7 +568,6 @@ class Deployment:
                 Threshold=alarm.threshold,
                 ComparisonOperator=alarm.comparison,
             )
-            self.ring(key, region.name, "OK")
         self.client("stepfunctions", region.name).create_state_machine(
             name=region.state_machine.name,
             definition=region.state_machine.definition,
@@ -626,6 +636,14 @@ class Deployment:
     def lose_region(self, region: str) -> None:
         """Every endpoint of a region refuses connections."""
         self.trouble("*", "refused", region=region, times=10**9)
+
+    def wait_for_promotion(self) -> None:
+        """Wait until Aurora has promoted the standby's cluster, which was detached."""
+        _wait_until(lambda: self.databases.writes[STANDBY], "the standby is not promoted")
+
+    def wait_for_switch(self) -> None:
+        """Wait until the writer switch leads to the standby region."""
+        _wait_until(lambda: self.is_switched(STANDBY), "the switch is not engaged")
 
     def set_cluster_status(self, status: str, region: str = STANDBY) -> None:
         """Have RDS report another status of a region's cluster."""
@@ -698,22 +716,19 @@ class Deployment:
         """Start an execution and wait for its end."""
         return self.wait(self.start(data, name, region))
 
-    def run_until(self, step: str, data: Any, name: str, region: str = STANDBY) -> Run:
-        """Start an execution and stop it, as a person in the console does, when a step has just done its work."""
-        stopped = threading.Event()
+    def run_until(self, step: str, data: Any, name: str, region: str = STANDBY) -> None:
+        """Start an execution that stands still for ever once a step has done its work: nothing it starts runs."""
+        still = threading.Event()
 
-        def stop(done: str) -> None:
-            if done == step and not stopped.is_set():
-                stopped.set()
-                self.client("stepfunctions", region).stop_execution(
-                    executionArn=f"{self.state_machine_arn(region).replace(':stateMachine:', ':execution:')}:{name}"
-                )
+        def stand_still(done: str, event: Any) -> None:
+            if event.get("run") == name and (done == step or still.is_set()):
+                still.set()
+                self.hang()
 
-        self.lambdas.after = stop
-        try:
-            return self.run(data, name, region)
-        finally:
-            self.lambdas.after = lambda step: None
+        self.lambdas.after = stand_still
+        self.lambdas.before = lambda coming, event: stand_still("", event)
+        self.start(data, name, region)
+        assert still.wait(PATIENCE_S), f"{name} does not get to {step}"
 
     def reprotect(self) -> None:
         """The old writer's cluster comes back as a secondary of a new global database around the present writer."""

@@ -144,9 +144,7 @@ class Alarms:
         recent = [point for point in points if point is not None][: alarm.evaluation_periods]
         reason, data = _reason(alarm, recent, state, due)
         with self._lock:
-            if self._change(region, alarm.name, alarm.key, state, reason, data, _configuration(alarm)):
-                if state == "ALARM" and alarm.notifies:
-                    self._publish(region, f'ALARM: "{alarm.name}" in {region}', f"{alarm.description}\n{reason}")
+            if self._change(region, alarm, state, reason, data, _configuration(alarm)):
                 self._evaluate_composites(region, alarm.name)
 
     def _points(self, region: str, alarm: MetricAlarm, due: float) -> list[float | None]:
@@ -170,34 +168,36 @@ class Alarms:
                 reason = f"{arn} transitioned to {child['value']} at {_weekday(moment)}"
                 data = {"triggeringAlarms": [{"arn": arn, "state": child}]}
                 configuration = {"description": composite.description, "alarmRule": composite.rule}
-                self._change(region, composite.name, composite.key, state, reason, data, configuration)
+                self._change(region, composite, state, reason, data, configuration)
 
     def _change(
-        self, region: str, name: str, key: str, state: State, reason: str, data: dict[str, Any], configuration: Any
+        self,
+        region: str,
+        alarm: MetricAlarm | CompositeAlarm,
+        state: State,
+        reason: str,
+        data: dict[str, Any],
+        configuration: dict[str, Any],
     ) -> bool:
         """Give an alarm a state; when it is another than before, tell everyone and return True."""
-        alarm = self._stored(region, name)
-        previous = _state_of(alarm)
+        stored = self._stored(region, alarm.name)
+        previous = _state_of(stored)
         if previous["value"] == state:
             return False
         now = self._clock.now()
-        alarm.update_state(reason, json.dumps(data), state)
-        alarm.state_updated_timestamp = datetime.fromtimestamp(now, UTC).replace(tzinfo=None)
-        self._observe(
-            Happening(
-                Kind.ALARM_CHANGED,
-                region,
-                name,
-                {"key": key, "state": state, "previous": previous["value"], "reason": reason},
-            )
-        )
+        stored.update_state(reason, json.dumps(data), state)
+        stored.state_updated_timestamp = datetime.fromtimestamp(now, UTC).replace(tzinfo=None)
+        told = {"key": alarm.key, "state": state, "previous": previous["value"], "reason": reason}
+        self._observe(Happening(Kind.ALARM_CHANGED, region, alarm.name, told))
         detail = {
-            "alarmName": name,
-            "state": _state_of(alarm),
+            "alarmName": alarm.name,
+            "state": _state_of(stored),
             "previousState": previous,
             "configuration": configuration,
         }
-        self._bus.put(_event(self._account, region, alarm.alarm_arn, detail, now))
+        self._bus.put(_event(self._account, region, stored.alarm_arn, detail, now))
+        if state == "ALARM" and alarm.notifies:
+            self._publish(region, f'ALARM: "{alarm.name}" in {region}', f"{alarm.description}\n{reason}")
         return True
 
     def _stored(self, region: str, name: str) -> Any:

@@ -57,7 +57,8 @@ class Callers:
     def __init__(self, specification: Specification) -> None:
         """Give each function its key; the roles that may be assumed are those that act on a region."""
         names = Names(specification.settings, specification.account)
-        roles = [region.acting_role for region in specification.regions.values()]
+        roles = [region.role_for_peer for region in specification.regions.values()]
+        self._names = names
         self._roles = {names.role_arn(role.name): role for role in roles}
         self._lock = threading.Lock()
         self._callers = {
@@ -100,7 +101,7 @@ class Callers:
         session = f"LAB-session-{uuid.uuid4().hex}"
         with self._lock:
             asking, role = self._callers.get(key), self._roles.get(role_arn)
-            if asking is None or role is None or asking.name not in role.trusted:
+            if asking is None or role is None or self._names.role_arn(asking.name) not in role.trusted:
                 who = asking.name if asking else "somebody outside"
                 raise AccessDeniedError(f"{who} is not authorized to perform: sts:AssumeRole on resource: {role_arn}")
             self._callers[session] = Caller(f"{asking.name} as {role.name}", asking.region, role.permissions)

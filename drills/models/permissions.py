@@ -4,9 +4,10 @@ Models (IAM user guide, "Policy evaluation logic"; service authorization referen
 is denied unless a statement allows its action on every resource that it names. Who asks
 is known from the access key (`drills.models.callers`). A request whose action is not understood is denied.
 
-Limits: only functions and the roles they assume are checked, not the lab itself nor the state machines; statements'
-conditions are not evaluated; resources are compared where the request names them plainly (tables, functions, topics,
-clusters, roles), else the action alone decides; there are no resource policies and no explicit denials.
+Limits: only functions and the roles they assume are checked, not the lab itself nor the state machines; of the
+conditions only ``aws:RequestedRegion`` is evaluated; resources are compared where the request names them plainly
+(tables, functions, topics, clusters, roles), else the action alone decides; there are no resource policies and no
+explicit denials.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Permissions:
             return self._application(environ, start_response)
         action, parameters = _request(environ, IAM_SERVICES.get(signed["service"], signed["service"]))
         resources = self._resources(action, parameters, signed["region"])
-        if allows(caller, action, resources):
+        if allows(caller, action, resources, signed["region"]):
             return self._application(environ, start_response)
         detail = {"action": action, "resources": resources}
         self._observe(Happening(Kind.ACCESS_DENIED, signed["region"], caller.name, detail))
@@ -79,9 +80,14 @@ class Permissions:
         ]
 
 
-def allows(caller: Caller, action: str, resources: list[str]) -> bool:
-    """Whether a caller's permissions allow an action on all these resources."""
-    statements = [one for one in caller.permissions if any(fnmatchcase(action, allowed) for allowed in one.actions)]
+def allows(caller: Caller, action: str, resources: list[str], region: str) -> bool:
+    """Whether a caller's permissions allow an action on all these resources, asked for in ``region``."""
+    statements = [
+        one
+        for one in caller.permissions
+        if any(fnmatchcase(action, allowed) for allowed in one.actions)
+        and (one.conditions or {}).get("StringEquals", {}).get("aws:RequestedRegion", region) == region
+    ]
     allowed = [pattern for one in statements for pattern in one.resources]
     return bool(statements) and all(any(fnmatchcase(arn, pattern) for pattern in allowed) for arn in resources)
 

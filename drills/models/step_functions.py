@@ -86,7 +86,8 @@ class StepFunctions:
     def abort(self, region: str) -> None:
         """Abort every execution that runs in a region."""
         for machine in machines.stepfunctions_parser_backends[self._account][region].state_machines:
-            for execution in machine.executions:
+            executions: list[Any] = machine.executions
+            for execution in list(executions):
                 # One that was started this moment may have no environment yet; its first task then finds nobody.
                 if execution.status == "RUNNING" and execution.exec_worker and execution.exec_worker.env:
                     execution.stop(self._now(), None, None)

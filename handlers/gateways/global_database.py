@@ -41,9 +41,12 @@ class GlobalDatabase:
 
     @classmethod
     def of(cls, environment: Environment) -> GlobalDatabase:
-        """The database as a function's environment names it, through this region's endpoint."""
+        """The database as a function's environment names it, through this region's endpoint.
+
+        One attempt: a detach whose answer was lost must be seen as that, and the workflow asks again by itself.
+        """
         return cls(
-            client("rds", environment.aws_region),
+            client("rds", environment.aws_region, attempts=1),
             environment.global_cluster,
             environment.cluster,
             environment.cluster_arn,

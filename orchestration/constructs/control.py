@@ -18,8 +18,6 @@ from constructs import Construct
 
 from orchestration.specification import Specification
 
-FIRST_EPOCH = 1
-
 
 class Control(Construct):
     """A strongly consistent table in both regions with a witness in a third, and the record of this database.
@@ -62,17 +60,7 @@ class Control(Construct):
             "record",
             table_name=built.name,
             hash_key=built.hash_key,
-            item=json.dumps(first_record(specification)),
+            item=json.dumps(specification.first_control_record),
             # From here on the record belongs to the orchestrators.
             lifecycle=TerraformResourceLifecycle(ignore_changes=["item"]),
         )
-
-
-def first_record(specification: Specification) -> dict[str, dict[str, str | bool]]:
-    """The control record of a new deployment, as DynamoDB writes attributes."""
-    return {
-        specification.control_table.hash_key: {"S": specification.global_identifier},
-        "writer_region": {"S": specification.settings.writer_region},
-        "epoch": {"N": str(FIRST_EPOCH)},
-        "automatic_failover": {"BOOL": True},
-    }

@@ -31,6 +31,10 @@ INSTANCES = 2  # in different zones, so that the loss of a zone is Aurora's affa
 # "Choosing the promotion tier for an Aurora Serverless v2 reader").
 PROMOTION_TIER = 1
 CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
+# Performance Insights takes memory that a smaller instance does not have (Aurora guide, "Performance and scaling for
+# Aurora Serverless v2": a minimum of 2 ACU where it is turned on).
+PERFORMANCE_INSIGHTS_MIN_CAPACITY = 2.0
+PERFORMANCE_INSIGHTS_DAYS = 7  # the free retention
 
 # What a detach, a switchover, an upgrade or a rebuilt standby changes outside Terraform.
 CHANGED_OUTSIDE_TERRAFORM = ["global_cluster_identifier", "replication_source_identifier", "engine_version"]
@@ -81,7 +85,7 @@ class MasterPassword(Construct):
         secret = SecretsmanagerSecret(
             self,
             "secret",
-            name=specification.names.unique(f"{settings.application}-master"),
+            name=specification.names.master_secret,
             description=f"Master user of the database {specification.global_identifier}",
             kms_key_id=key.arn,
             # Outside production the name is free again at once, for the next deployment of the same suffix.
@@ -166,6 +170,7 @@ class RegionCluster(Construct):
             kms_key_id=key.arn,
             iam_database_authentication_enabled=True,
             enabled_cloudwatch_logs_exports=["postgresql"],
+            enable_http_endpoint=True,  # for the bootstrap of the monitoring user, in whichever region writes
             backup_retention_period=settings.database.backup_retention_days,
             copy_tags_to_snapshot=True,
             deletion_protection=settings.protected,
@@ -178,7 +183,7 @@ class RegionCluster(Construct):
             ),
             depends_on=[self._log_group(key)],
         )
-        self.instances = [self._instance(index, network) for index in range(INSTANCES)]
+        self.instances = [self._instance(index, network, key) for index in range(INSTANCES)]
 
     def _parameters(self) -> RdsClusterParameterGroup:
         major = self._specification.settings.database.engine_version.split(".")[0]
@@ -202,8 +207,9 @@ class RegionCluster(Construct):
             kms_key_id=key.arn,
         )
 
-    def _instance(self, index: int, network: Network) -> RdsClusterInstance:
+    def _instance(self, index: int, network: Network, key: RegionKey) -> RdsClusterInstance:
         settings = self._specification.settings
+        insights = settings.min_capacity(self._region.name) >= PERFORMANCE_INSIGHTS_MIN_CAPACITY
         return RdsClusterInstance(
             self,
             f"instance-{index}",
@@ -216,6 +222,10 @@ class RegionCluster(Construct):
             publicly_accessible=False,
             ca_cert_identifier=CERTIFICATE_AUTHORITY,
             db_subnet_group_name=self._subnets.name,
+            auto_minor_version_upgrade=False,  # both regions are upgraded together, on purpose
+            performance_insights_enabled=insights,
+            performance_insights_kms_key_id=key.arn if insights else None,
+            performance_insights_retention_period=PERFORMANCE_INSIGHTS_DAYS if insights else None,
             copy_tags_to_snapshot=True,
             apply_immediately=not settings.protected,
             lifecycle=TerraformResourceLifecycle(ignore_changes=["availability_zone", "engine_version"]),

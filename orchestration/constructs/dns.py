@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from cdktf import Fn, TerraformProvider
@@ -14,7 +15,7 @@ from cdktf_cdktf_provider_aws.route53_zone import Route53Zone, Route53ZoneVpc
 from constructs import Construct
 
 from orchestration.specification import Specification
-from orchestration.specification.model import HealthCheck, Record
+from orchestration.specification.model import AlarmHealthCheck, CombinedHealthCheck, HealthCheck, Record
 from orchestration.specification.names import region_short
 
 HTTPS_PORT = 443
@@ -45,6 +46,8 @@ class Dns(Construct):
         self._checks = {check.key: self._health_check(check) for check in zone.health_checks}
         for record in zone.records:
             self._record(record)
+        shown = {check.key: self._alarm_check(check) for check in zone.alarm_checks}
+        self._combined_check(zone.database_check, shown)
 
     def _cluster(self, region: str) -> DataAwsRdsCluster:
         return DataAwsRdsCluster(
@@ -72,6 +75,29 @@ class Dns(Construct):
             failure_threshold=check.failure_threshold,
             invert_healthcheck=check.inverted,
             enable_sni=True,
+            tags={"Name": check.name},
+        )
+
+    def _alarm_check(self, check: AlarmHealthCheck) -> Route53HealthCheck:
+        return Route53HealthCheck(
+            self,
+            check.key,
+            type="CLOUDWATCH_METRIC",
+            cloudwatch_alarm_name=check.alarm.name,
+            cloudwatch_alarm_region=check.alarm_region,
+            insufficient_data_health_status="Healthy",  # a writer has no lag and publishes none
+            # The check copies the alarm's definition once; a hash of it has Terraform copy it again.
+            triggers={"alarm": hashlib.sha256(repr(check.alarm).encode()).hexdigest()},
+            tags={"Name": check.name},
+        )
+
+    def _combined_check(self, check: CombinedHealthCheck, shown: Mapping[str, Route53HealthCheck]) -> None:
+        Route53HealthCheck(
+            self,
+            "database",
+            type="CALCULATED",
+            child_healthchecks=[shown[key].id for key in check.parts],
+            child_health_threshold=len(check.parts),
             tags={"Name": check.name},
         )
 

@@ -1,4 +1,5 @@
-"""The roles of one region: one for each function, one for the workflow, one for the rule that starts it.
+"""The roles of one region: one for each function, one for the workflow, one for the rule that starts it, one in which
+the other region acts on this one, and one each for the flow log and the backups.
 
 A role has the name of what uses it, so that the region's stack knows its ARN without asking IAM.
 """
@@ -11,7 +12,7 @@ from constructs import Construct
 
 from orchestration.constructs import policy
 from orchestration.specification import Specification
-from orchestration.specification.model import Function, Permission, Region, Rule
+from orchestration.specification.model import Function, Permission, Region, Role, Rule
 from orchestration.specification.names import Names
 
 
@@ -27,6 +28,9 @@ class RegionRoles(Construct):
         self._workflow_role()
         for rule in region.rules:
             self._rule_role(rule)
+        self._role_for_peer(region.role_for_peer)
+        self._flow_log_role()
+        self._backup_role()
 
     def _function_role(self, function: Function) -> None:
         permissions = (*function.permissions, *running(self._names, self._region, function))
@@ -49,6 +53,30 @@ class RegionRoles(Construct):
             ("states:StartExecution",), (self._names.state_machine_arn(region),), "starts the failover workflow"
         )
         self._role("trigger", rule.name, rule.description, trust, (start,))
+
+    def _role_for_peer(self, role: Role) -> None:
+        permissions = (*role.permissions, use_of_key(self._names, self._region.name))
+        trust = policy.trust_roles(self._names.account, role.trusted)
+        self._role("peer", role.name, role.description, trust, permissions)
+
+    def _flow_log_role(self) -> None:
+        region = self._region.name
+        trust = policy.trust(
+            "vpc-flow-logs.amazonaws.com", self._only_from(self._names.arn("ec2", region, "vpc-flow-log/*"))
+        )
+        log_group = self._names.arn("logs", region, f"log-group:{self._names.flow_log_group(region)}:*")
+        write = Permission(
+            ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
+            (log_group,),
+            "writes the VPC's flow log",
+        )
+        self._role("flow-log", self._names.flow_log(region), "Writes the VPC's flow log", trust, (write,))
+
+    def _backup_role(self) -> None:
+        trust = policy.trust("backup.amazonaws.com", {"StringEquals": {"aws:SourceAccount": self._names.account}})
+        name = self._names.backup_vault(self._region.name)
+        permissions = backing_up(self._names, self._region)
+        self._role("backup", name, "Makes the region's backups and copies them to the other region", trust, permissions)
 
     def _only_from(self, source_arn: str) -> dict[str, dict[str, str]]:
         """The condition that a service may take the role on for this one resource of this account only."""
@@ -95,6 +123,46 @@ def running(names: Names, region: Region, function: Function) -> tuple[Permissio
             )
         )
     return tuple(permissions)
+
+
+def backing_up(names: Names, region: Region) -> tuple[Permission, ...]:
+    """What AWS Backup needs for the cluster of ``region`` and for copies in the other region's vault.
+
+    The part for Aurora of AWS's own policy ``AWSBackupServiceRolePolicyForBackup``, for one cluster instead of all.
+    """
+    regions = (region.name, region.peer)
+    snapshots = tuple(names.arn("rds", where, "cluster-snapshot:awsbackup:*") for where in regions)
+    return (
+        Permission(
+            ("rds:CreateDBClusterSnapshot", "rds:DescribeDBClusters", "rds:ListTagsForResource"),
+            (names.cluster_arn(region.name), *snapshots),
+            "takes snapshots of the region's cluster",
+        ),
+        Permission(
+            (
+                "rds:AddTagsToResource",
+                "rds:CopyDBClusterSnapshot",
+                "rds:DeleteDBClusterSnapshot",
+                "rds:DescribeDBClusterSnapshots",
+            ),
+            snapshots,
+            "keeps and copies AWS Backup's own snapshots, and no other",
+        ),
+        Permission(
+            ("backup:CopyFromBackupVault", "backup:CopyIntoBackupVault", "backup:DescribeBackupVault"),
+            tuple(names.backup_vault_arn(where) for where in regions),
+            "copies from this region's vault into the other's",
+        ),
+        *(
+            Permission(
+                ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
+                (names.arn("kms", where, "key/*"),),
+                "snapshots are encrypted with their region's key; the alias limits it to that key",
+                {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias(where)}},
+            )
+            for where in regions
+        ),
+    )
 
 
 def use_of_key(names: Names, region: str) -> Permission:

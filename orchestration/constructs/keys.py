@@ -41,7 +41,7 @@ class RegionKey(Construct):
 
 
 def _key_policy(specification: Specification, region: str) -> str:
-    """Who may use the key: whom IAM lets, and the two services that use it on behalf of no role."""
+    """Who may use the key: whom IAM lets, and the services that use it on behalf of no role."""
     account = specification.account
     return policy.document(
         [
@@ -65,9 +65,9 @@ def _key_policy(specification: Specification, region: str) -> str:
                 },
             },
             {
-                "Sid": "AlarmsThatNotify",
+                "Sid": "ServicesThatNotify",
                 "Effect": "Allow",
-                "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                "Principal": {"Service": ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]},
                 "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
                 "Resource": "*",
                 "Condition": {"StringEquals": {"aws:SourceAccount": account}},

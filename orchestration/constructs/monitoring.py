@@ -1,10 +1,11 @@
-"""Alarms of one region, the schedule of its monitor and the rule that starts its workflow."""
+"""Alarms and dashboard of one region, the schedule of its monitor and the rule that starts its workflow."""
 
 from __future__ import annotations
 
 import json
 
 from cdktf_cdktf_provider_aws.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
+from cdktf_cdktf_provider_aws.cloudwatch_dashboard import CloudwatchDashboard
 from cdktf_cdktf_provider_aws.cloudwatch_event_rule import CloudwatchEventRule
 from cdktf_cdktf_provider_aws.cloudwatch_event_target import (
     CloudwatchEventTarget,
@@ -21,6 +22,7 @@ from constructs import Construct
 
 from orchestration.constructs.orchestrator import Orchestrator
 from orchestration.specification import Specification
+from orchestration.specification.dashboard import dashboard
 from orchestration.specification.model import CompositeAlarm, MetricAlarm, Region, Rule, Schedule
 
 # An alarm that could not start the workflow for five minutes is history: people have been paged and have decided.
@@ -43,10 +45,18 @@ class Monitoring(Construct):
         metric_alarms = [self._metric_alarm(alarm) for alarm in region.alarms]
         for composite in region.composites:
             self._composite_alarm(composite, metric_alarms)
+        for alarm in region.upkeep_alarms:
+            self._metric_alarm(alarm)
         for rule in region.rules:
             self._rule(rule)
         for schedule in region.schedules:
             self._schedule(schedule)
+        CloudwatchDashboard(
+            self,
+            "dashboard",
+            dashboard_name=self._names.regional("failover", region.name),
+            dashboard_body=json.dumps(dashboard(specification.settings, self._names, region)),
+        )
 
     def _metric_alarm(self, alarm: MetricAlarm) -> CloudwatchMetricAlarm:
         topics = [self._orchestrator.topic.arn] if alarm.notifies else None
@@ -73,6 +83,7 @@ class Monitoring(Construct):
         return built
 
     def _composite_alarm(self, composite: CompositeAlarm, parts: list[CloudwatchMetricAlarm]) -> None:
+        topics = [self._orchestrator.topic.arn] if composite.notifies else None
         # CloudWatch refuses a composite alarm whose parts do not exist yet, and knows them by name only.
         CloudwatchCompositeAlarm(
             self,
@@ -80,6 +91,8 @@ class Monitoring(Construct):
             alarm_name=composite.name,
             alarm_description=composite.description,
             alarm_rule=composite.rule,
+            alarm_actions=topics,
+            ok_actions=topics,
             depends_on=list(parts),
         )
 

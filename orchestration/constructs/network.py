@@ -1,7 +1,8 @@
 """One region's network: a VPC with private subnets only, and who may talk to whom.
 
-There is no internet gateway, no NAT and no public subnet. The lower half of the VPC's range belongs to the databases,
-the upper half to their clients, so that the other region can let clients in and nothing else.
+There is no internet gateway, no NAT and no public subnet; DynamoDB and S3 are reached through gateway endpoints, which
+cost nothing. The lower half of the VPC's range belongs to the databases, the upper half to their clients, so that the
+other region can let clients in and nothing else.
 """
 
 from __future__ import annotations
@@ -9,19 +10,25 @@ from __future__ import annotations
 import ipaddress
 
 from cdktf import Fn, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.data_aws_availability_zones import (
     DataAwsAvailabilityZones,
     DataAwsAvailabilityZonesFilter,
 )
+from cdktf_cdktf_provider_aws.default_security_group import DefaultSecurityGroup
+from cdktf_cdktf_provider_aws.flow_log import FlowLog
 from cdktf_cdktf_provider_aws.route_table import RouteTable
 from cdktf_cdktf_provider_aws.route_table_association import RouteTableAssociation
 from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 from cdktf_cdktf_provider_aws.subnet import Subnet
 from cdktf_cdktf_provider_aws.vpc import Vpc
+from cdktf_cdktf_provider_aws.vpc_endpoint import VpcEndpoint
 from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityGroupEgressRule
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
+from orchestration.constructs import policy
+from orchestration.constructs.keys import RegionKey
 from orchestration.specification import Specification
 from orchestration.specification.model import Region
 
@@ -29,6 +36,11 @@ ZONES = 3
 SUBNETS_PER_TIER = 4  # a range splits into powers of two; the fourth quarter of each half stays free
 # Lambda offers no network cards in these zones (Lambda guide, "Availability Zones" of VPC access).
 ZONE_IDS_WITHOUT_LAMBDA = ["use1-az3", "apne1-az3"]
+# The services that have gateway endpoints.
+GATEWAY_SERVICES = ("dynamodb", "s3")
+HTTPS_PORT = 443
+# The longest that VPC flow logs offer: the cheapest, and they serve inquiries, not alarms.
+FLOW_LOG_SECONDS = 600
 
 
 def tier_range(vpc: ipaddress.IPv4Network, tier: str) -> ipaddress.IPv4Network:
@@ -38,9 +50,9 @@ def tier_range(vpc: ipaddress.IPv4Network, tier: str) -> ipaddress.IPv4Network:
 
 
 class Network(Construct):
-    """VPC, subnets in three zones and security groups of ``region``."""
+    """VPC, subnets in three zones, gateway endpoints, security groups and flow log of ``region``."""
 
-    def __init__(self, scope: Construct, specification: Specification, region: Region) -> None:
+    def __init__(self, scope: Construct, specification: Specification, region: Region, key: RegionKey) -> None:
         super().__init__(scope, "network")
         self._specification = specification
         self._names = specification.names
@@ -60,9 +72,15 @@ class Network(Construct):
             enable_dns_hostnames=True,
             tags={"Name": self._names.vpc(region.name)},
         )
-        self.database_subnet_ids = self._tier("database")
-        self.client_subnet_ids = self._tier("client")
+        # Made with every VPC and open inside it; without rules, nothing that forgets its group is reachable.
+        DefaultSecurityGroup(self, "default-group", vpc_id=self._vpc.id, tags={"Name": f"{self._name('default')}"})
+        self._route_tables = {tier: self._route_table(tier) for tier in ("database", "client")}
+        self.database_subnet_ids = self._subnets("database")
+        self.client_subnet_ids = self._subnets("client")
         self._open_database_port()
+        for service in GATEWAY_SERVICES:
+            self._gateway_endpoint(service)
+        self._flow_log(key)
 
     def zone(self, index: int) -> str:
         """Name of one of the region's zones."""
@@ -78,11 +96,16 @@ class Network(Construct):
         """Security group of the functions that connect to the databases."""
         return self._prober.id
 
-    def _tier(self, tier: str) -> list[str]:
+    def _name(self, thing: str) -> str:
+        return self._names.regional(f"{self._specification.settings.application}-{thing}", self._region.name)
+
+    def _route_table(self, tier: str) -> RouteTable:
+        name = self._names.route_table(tier, self._region.name)
+        return RouteTable(self, f"{tier}-routes", vpc_id=self._vpc.id, tags={"Name": name})
+
+    def _subnets(self, tier: str) -> list[str]:
         """The subnets of one tier, one in each zone; returns their ids."""
-        table = RouteTable(
-            self, f"{tier}-routes", vpc_id=self._vpc.id, tags={"Name": self._names.route_table(tier, self._region.name)}
-        )
+        table = self._route_tables[tier]
         half = tier_range(self._specification.settings.cidr(self._region.name), tier)
         blocks = list(half.subnets(new_prefix=half.prefixlen + SUBNETS_PER_TIER.bit_length() - 1))
         ids = []
@@ -94,11 +117,7 @@ class Network(Construct):
                 cidr_block=str(blocks[index]),
                 availability_zone=self.zone(index),
                 map_public_ip_on_launch=False,
-                tags={
-                    "Name": self._names.regional(
-                        f"{self._specification.settings.application}-{tier}-{index}", self._region.name
-                    )
-                },
+                tags={"Name": self._name(f"{tier}-{index}")},
                 # A zone that joins or leaves the account's list must not move a subnet that is in use.
                 lifecycle=TerraformResourceLifecycle(ignore_changes=["availability_zone"]),
             )
@@ -121,8 +140,69 @@ class Network(Construct):
         peer_clients = str(tier_range(settings.cidr(peer), "client"))
         self._rule_in("from-peer", f"application and prober of {peer}", cidr=peer_clients)
 
+    def _gateway_endpoint(self, service: str) -> None:
+        """A private way to the region's ``service``, for the application, to resources of this account only."""
+        endpoint = VpcEndpoint(
+            self,
+            service,
+            vpc_id=self._vpc.id,
+            service_name=f"com.amazonaws.{self._region.name}.{service}",
+            vpc_endpoint_type="Gateway",
+            route_table_ids=[self._route_tables["client"].id],
+            policy=policy.document(
+                [
+                    {
+                        "Sid": "OwnAccountOnly",
+                        "Effect": "Allow",
+                        "Principal": "*",
+                        "Action": f"{service}:*",
+                        "Resource": "*",
+                        "Condition": {
+                            "StringEquals": {
+                                "aws:PrincipalAccount": self._names.account,
+                                "aws:ResourceAccount": self._names.account,
+                            }
+                        },
+                    }
+                ]
+            ),
+            tags={"Name": self._name(service)},
+        )
+        VpcSecurityGroupEgressRule(
+            self,
+            f"application-to-{service}",
+            security_group_id=self._application.id,
+            description=f"HTTPS to {service} of this region",
+            ip_protocol="tcp",
+            from_port=HTTPS_PORT,
+            to_port=HTTPS_PORT,
+            prefix_list_id=endpoint.prefix_list_id,
+        )
+
+    def _flow_log(self, key: RegionKey) -> None:
+        """Who talked to whom, accepted and rejected, for inquiries after an incident."""
+        name = self._names.flow_log(self._region.name)
+        log = CloudwatchLogGroup(
+            self,
+            "flow-log-group",
+            name=self._names.flow_log_group(self._region.name),
+            retention_in_days=self._specification.settings.log_retention_days,
+            kms_key_id=key.arn,
+        )
+        FlowLog(
+            self,
+            "flow-log",
+            vpc_id=self._vpc.id,
+            traffic_type="ALL",
+            max_aggregation_interval=FLOW_LOG_SECONDS,
+            log_destination_type="cloud-watch-logs",
+            log_destination=log.arn,
+            iam_role_arn=self._names.role_arn(name),
+            tags={"Name": name},
+        )
+
     def _group(self, purpose: str, description: str) -> SecurityGroup:
-        name = self._names.regional(f"{self._specification.settings.application}-{purpose}", self._region.name)
+        name = self._names.security_group(purpose, self._region.name)
         return SecurityGroup(
             self, purpose, name=name, description=description, vpc_id=self._vpc.id, tags={"Name": name}
         )

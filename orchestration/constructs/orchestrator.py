@@ -24,9 +24,11 @@ from cdktf_cdktf_provider_aws.lambda_function_url import LambdaFunctionUrl
 from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
 from cdktf_cdktf_provider_aws.sfn_state_machine import SfnStateMachine, SfnStateMachineLoggingConfiguration
 from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
+from cdktf_cdktf_provider_aws.sns_topic_policy import SnsTopicPolicy
 from cdktf_cdktf_provider_aws.sns_topic_subscription import SnsTopicSubscription
 from constructs import Construct
 
+from orchestration.constructs import policy
 from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.network import Network
 from orchestration.packaging import Package
@@ -166,6 +168,24 @@ class Orchestrator(Construct):
         topic = SnsTopic(self, "topic", name=self._region.topic, kms_master_key_id=self._key.arn)
         for index, address in enumerate(self._specification.settings.alert_emails):
             SnsTopicSubscription(self, f"email-{index}", topic_arn=topic.arn, protocol="email", endpoint=address)
+        # Functions publish by their roles; these two services have none.
+        SnsTopicPolicy(
+            self,
+            "topic-policy",
+            arn=topic.arn,
+            policy=policy.document(
+                [
+                    {
+                        "Sid": "AlarmsAndBackupsOfThisAccount",
+                        "Effect": "Allow",
+                        "Principal": {"Service": ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]},
+                        "Action": "sns:Publish",
+                        "Resource": topic.arn,
+                        "Condition": {"StringEquals": {"aws:SourceAccount": self._specification.account}},
+                    }
+                ]
+            ),
+        )
         return topic
 
     def _log_group(self, id_: str, name: str) -> CloudwatchLogGroup:

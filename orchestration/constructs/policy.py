@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestration.specification.model import Permission
+from orchestration.specification.names import PARTITION
 
 Statement = dict[str, Any]
 
@@ -34,3 +35,21 @@ def trust(service: str, conditions: dict[str, dict[str, str]] | None = None) -> 
     if conditions:
         statement["Condition"] = conditions
     return document([statement])
+
+
+def trust_roles(account: str, roles: Iterable[str]) -> str:
+    """A trust policy that lets these roles (ARNs), and nobody else, of ``account`` take a role on.
+
+    The roles are in a condition and not the principal: IAM replaces a principal by its internal id, so that a role
+    that is made again under its name would no longer be trusted.
+    """
+    return document(
+        [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:{PARTITION}:iam::{account}:root"},
+                "Action": "sts:AssumeRole",
+                "Condition": {"ArnEquals": {"aws:PrincipalArn": list(roles)}},
+            }
+        ]
+    )

@@ -23,6 +23,8 @@ CONTROL_KEY = "database"  # hash key of the control table: one item per global d
 IDEMPOTENCY_KEY = "id"  # Powertools' default names
 IDEMPOTENCY_TTL = "expiration"
 RUNS_KEY = "run"  # the execution's name
+SESSION_KEY = "session_id"
+SESSION_TTL = "expires_at"
 MONITOR_SCHEDULE = "rate(1 minute)"  # EventBridge's finest; the monitor's own loop does the rest
 
 
@@ -51,13 +53,19 @@ def describe(settings: Settings, account: str) -> Specification:
             replica_regions=settings.regions,
             witness_region=settings.witness_region,
         ),
+        session_table=Table(
+            name=names.session_table,
+            hash_key=SESSION_KEY,
+            ttl_attribute=SESSION_TTL,
+            replica_regions=settings.regions,
+        ),
         first_control_record={
             CONTROL_KEY: {"S": names.global_cluster},
             "writer_region": {"S": writer},
             "epoch": {"N": "1"},
             "automatic_failover": {"BOOL": True},
         },
-        zone=dns.zone(settings, names, regions[standby].functions["writer_switch"]),
+        zone=dns.zone(settings, names, regions),
         regions=regions,
     )
 
@@ -77,13 +85,14 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
             ),
         ),
         alarms=monitoring.alarms(settings, names, region, peer),
+        upkeep_alarms=monitoring.upkeep_alarms(names, region, all_functions.values()),
         composites=monitoring.composites(names, region, peer),
         rules=monitoring.rules(settings, names, region),
         state_machine=_state_machine(names, region),
         idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),
         topic=names.topic(region),
         runs_table=Table(names.runs_table(region), RUNS_KEY),
-        acting_role=functions.acting_role(names, region, peer),
+        role_for_peer=functions.role_for_peer(names, region, peer),
     )
 
 

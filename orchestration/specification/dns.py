@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from orchestration.settings import Settings
-from orchestration.specification.model import Function, HealthCheck, Record, Zone
+from orchestration.specification.model import (
+    AlarmHealthCheck,
+    CombinedHealthCheck,
+    HealthCheck,
+    Record,
+    Region,
+    Zone,
+)
 from orchestration.specification.names import Names
 
 # Clients follow a switch after at most this long. Short, because it is part of every RTO; not 0, so that a
@@ -18,10 +26,13 @@ SWITCH_INTERVAL_SECONDS: Literal[10, 30] = 10
 SWITCH_FAILURE_THRESHOLD = 1
 
 WRITER_SWITCH_CHECK = "writer-switch"
+# Alarms whose metrics Route 53 can follow: of standard resolution, without metric math. They show the database's
+# connectivity and lag; they are too slow to decide anything.
+SHOWN_ALARMS = ("writer-connectivity", "replication-lag")
 
 
-def zone(settings: Settings, names: Names, writer_switch: Function) -> Zone:
-    """The zone; ``writer_switch`` is the function in the region that is the standby at deployment.
+def zone(settings: Settings, names: Names, regions: Mapping[str, Region]) -> Zone:
+    """The zone. The writer switch is the function in the region that is the standby at deployment.
 
     The check of the writer switch is inverted: the PRIMARY record is answered unless the standby region itself says
     "engaged". An unreachable switch therefore changes nothing (AWS networking blog, "Creating Disaster Recovery
@@ -31,12 +42,17 @@ def zone(settings: Settings, names: Names, writer_switch: Function) -> Zone:
     check = HealthCheck(
         key=WRITER_SWITCH_CHECK,
         name=names.regional(WRITER_SWITCH_CHECK, standby),
-        function=writer_switch,
+        function=regions[standby].functions["writer_switch"],
         function_region=standby,
         path="/",
         interval_seconds=SWITCH_INTERVAL_SECONDS,
         failure_threshold=SWITCH_FAILURE_THRESHOLD,
         inverted=True,
+    )
+    shown = tuple(
+        AlarmHealthCheck(f"{key}-{region}", names.regional(key, region), regions[region].alarm(key), region)
+        for region in settings.regions
+        for key in SHOWN_ALARMS
     )
     return Zone(
         name=names.zone,
@@ -48,4 +64,6 @@ def zone(settings: Settings, names: Names, writer_switch: Function) -> Zone:
             *(Record(names.reader_dns(region), region, "reader", CLUSTER_TTL_SECONDS) for region in settings.regions),
         ),
         health_checks=(check,),
+        alarm_checks=shown,
+        database_check=CombinedHealthCheck(names.unique("database"), tuple(part.key for part in shown)),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestration.settings import PROJECT_ROOT, Settings
-from orchestration.specification.model import ActingRole, Function, Permission
+from orchestration.specification.model import Function, Permission, Role
 from orchestration.specification.names import Names
 
 FAILOVER_ASL = PROJECT_ROOT / "statemachines" / "failover.asl.json"
@@ -32,6 +32,9 @@ ASKING_TIMEOUT_SECONDS = 12
 # Route 53 gives an HTTPS check 4 s to connect and 2 s to answer (Route 53 guide, "How health checks work").
 WRITER_SWITCH_TIMEOUT_SECONDS = 5
 
+# Some ten statements over the Data API; a person waits for it.
+BOOTSTRAP_TIMEOUT_SECONDS = 60
+
 # Every step of the workflow: description, and whether it keeps idempotency tokens.
 STEPS = {
     "claim": "Reads and validates a request and takes the lock on the control record",
@@ -50,6 +53,9 @@ STEPS = {
     "record_run": "Keeps the record of the run",
     "notify": "Tells people in both regions how the run ended",
 }
+
+# Steps that act on the other region, each in the role that the other region has for it.
+STEPS_ON_THE_PEER = ("fence_old_writer", "switch_over", "monitor")
 
 
 def definition() -> dict[str, Any]:
@@ -145,6 +151,16 @@ def functions(settings: Settings, names: Names, region: str, peer: str) -> dict[
         permissions=permissions["writer_switch"],
         public_url=True,
     )
+    built["bootstrap_database"] = Function(
+        step="bootstrap_database",
+        name=names.function("bootstrap_database", region),
+        description="Run by a person once after the deployment: makes the monitoring user and its tables",
+        package="workflow",
+        timeout_seconds=BOOTSTRAP_TIMEOUT_SECONDS,
+        memory_mb=ALWAYS_ON_MEMORY_MB,
+        environment=environment | {"MASTER_SECRET": names.master_secret},
+        permissions=permissions["bootstrap_database"],
+    )
     return built
 
 
@@ -171,7 +187,7 @@ def _environment(settings: Settings, names: Names, region: str, peer: str) -> di
         "STATE_MACHINE_ARN": names.state_machine_arn(region),
         "FENCE_FUNCTION": names.function("fence", region),
         "PEER_FENCE_FUNCTION": names.function("fence", peer),
-        "PEER_ROLE_ARN": names.role_arn(names.acting_role(peer)),
+        "PEER_ROLE_ARN": names.role_arn(names.role_for_peer(peer)),
         "RUNS_TABLE": names.runs_table(region),
         "HEARTBEAT_MISSING_ALARM": names.alarm("heartbeat-missing", region),
         "HEARTBEAT_UNHEALTHY_ALARM": names.alarm("heartbeat-unhealthy", region),
@@ -205,16 +221,18 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
     )
     act_on_peer = Permission(
         ("sts:AssumeRole",),
-        (names.role_arn(names.acting_role(peer)),),
+        (names.role_arn(names.role_for_peer(peer)),),
         "acts on the other region, in the one role that is made for it",
     )
     tell = Permission(
         ("sns:Publish",), (names.topic_arn(region), names.topic_arn(peer)), "tells people, in both regions"
     )
+    here = {"StringEquals": {"aws:RequestedRegion": region}}  # the ARN of a global cluster names no region
     membership = Permission(
         ("rds:DescribeGlobalClusters",),
         (names.global_cluster_arn,),
         "sees whether this cluster is still a member",
+        here,
     )
     return {
         "claim": (change_control,),
@@ -237,6 +255,7 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
                 ("cloudwatch:GetMetricData",),
                 ("*",),
                 "reads AuroraGlobalDBReplicationLag; CloudWatch has no resource-level permission for reading metrics",
+                here,
             ),
         ),
         "wait_for_lease": (change_control, probe),
@@ -251,6 +270,7 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
                 ("rds:RemoveFromGlobalCluster",),
                 (names.global_cluster_arn, names.cluster_arn(region)),
                 "detaches this region's cluster, and no other",
+                here,
             ),
         ),
         "promote": (
@@ -309,18 +329,35 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
             ),
         ),
         "writer_switch": (read_control,),
+        "bootstrap_database": (
+            Permission(
+                (
+                    "rds-data:BeginTransaction",
+                    "rds-data:CommitTransaction",
+                    "rds-data:RollbackTransaction",
+                    "rds-data:ExecuteStatement",
+                ),
+                (names.cluster_arn(region),),
+                "runs SQL in this region's cluster without a network path to it",
+            ),
+            Permission(
+                ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"),
+                (names.secret_arn(names.master_secret, region),),
+                "logs in as the master user; Secrets Manager ends the name with six characters of its own",
+            ),
+        ),
     }
 
 
-# The functions that act on the other region.
-ACTING = ("fence_old_writer", "switch_over", "monitor")
+def role_for_peer(names: Names, region: str, peer: str) -> Role:
+    """The role in which the orchestrator of ``peer`` acts on ``region``, and all that it may do there.
 
-
-def acting_role(names: Names, region: str, peer: str) -> ActingRole:
-    """The role in which the orchestrator of ``peer`` acts on ``region``, and on nothing else there."""
-    return ActingRole(
-        name=names.acting_role(region),
-        trusted=tuple(names.function(step, peer) for step in ACTING),
+    It is taken on through the regional STS endpoint of ``peer``, so it works while ``region`` is dark.
+    """
+    return Role(
+        name=names.role_for_peer(region),
+        description=f"The orchestrator of {peer} fences the old writer in {region} and switches over",
+        trusted=tuple(names.role_arn(names.function(step, peer)) for step in STEPS_ON_THE_PEER),
         permissions=(
             Permission(
                 ("lambda:InvokeFunction",),
@@ -331,6 +368,7 @@ def acting_role(names: Names, region: str, peer: str) -> ActingRole:
                 ("rds:SwitchoverGlobalCluster",),
                 (names.global_cluster_arn, names.cluster_arn(region), names.cluster_arn(peer)),
                 "a switchover is asked of the region of the primary",
+                {"StringEquals": {"aws:RequestedRegion": region}},
             ),
         ),
     )

@@ -96,6 +96,7 @@ class CompositeAlarm:
     name: str
     description: str
     rule: str
+    notifies: bool
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,16 @@ class StateMachine:
 
 
 @dataclass(frozen=True)
+class Role:
+    """A role that is taken on by other roles (``trusted``, their ARNs) of the same account."""
+
+    name: str
+    description: str
+    trusted: tuple[str, ...]
+    permissions: tuple[Permission, ...]
+
+
+@dataclass(frozen=True)
 class Table:
     """A DynamoDB table on demand, with point-in-time recovery."""
 
@@ -128,15 +139,6 @@ class Table:
     ttl_attribute: str | None = None
     replica_regions: tuple[str, ...] = ()
     witness_region: str | None = None
-
-
-@dataclass(frozen=True)
-class ActingRole:
-    """The role through which ``trusted``, functions of the other region by name, act on a region."""
-
-    name: str
-    trusted: tuple[str, ...]
-    permissions: tuple[Permission, ...]
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,11 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Region:
-    """Everything one region runs."""
+    """Everything one region runs.
+
+    ``alarms`` watch the database and are evaluated by the lab as well; ``upkeep_alarms`` watch the orchestrator and
+    the metrics that Route 53 reads, and notify at most.
+    """
 
     name: str
     peer: str
@@ -158,17 +164,18 @@ class Region:
     functions: dict[str, Function]
     schedules: tuple[Schedule, ...]
     alarms: tuple[MetricAlarm, ...]
+    upkeep_alarms: tuple[MetricAlarm, ...]
     composites: tuple[CompositeAlarm, ...]
     rules: tuple[Rule, ...]
     state_machine: StateMachine
     idempotency_table: Table
     topic: str
     runs_table: Table
-    acting_role: ActingRole
+    role_for_peer: Role
 
     def alarm(self, key: str) -> MetricAlarm:
         """The metric alarm of that key."""
-        return next(alarm for alarm in self.alarms if alarm.key == key)
+        return next(alarm for alarm in (*self.alarms, *self.upkeep_alarms) if alarm.key == key)
 
     def composite(self, key: str) -> CompositeAlarm:
         """The composite alarm of that key."""
@@ -190,6 +197,24 @@ class HealthCheck:
 
 
 @dataclass(frozen=True)
+class AlarmHealthCheck:
+    """A Route 53 check that follows the metric of an alarm; where the metric is silent it is healthy."""
+
+    key: str
+    name: str
+    alarm: MetricAlarm
+    alarm_region: str
+
+
+@dataclass(frozen=True)
+class CombinedHealthCheck:
+    """A Route 53 check that is healthy while all of ``parts`` (keys of alarm checks) are."""
+
+    name: str
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Record:
     """A CNAME in the private zone whose value is an endpoint of the cluster in ``cluster_region``.
 
@@ -206,12 +231,18 @@ class Record:
 
 @dataclass(frozen=True)
 class Zone:
-    """The private hosted zone and what is in it."""
+    """The private hosted zone and what is in it.
+
+    ``health_checks`` decide where the writer's name leads; ``alarm_checks`` and ``database_check`` only show the
+    state of the database in the console.
+    """
 
     name: str
     writer_name: str
     records: tuple[Record, ...]
     health_checks: tuple[HealthCheck, ...]
+    alarm_checks: tuple[AlarmHealthCheck, ...]
+    database_check: CombinedHealthCheck
 
 
 @dataclass(frozen=True)
@@ -222,6 +253,7 @@ class Specification:
     account: str
     global_identifier: str
     control_table: Table
+    session_table: Table
     first_control_record: dict[str, dict[str, Any]]  # in DynamoDB's typed JSON
     zone: Zone
     regions: dict[str, Region]

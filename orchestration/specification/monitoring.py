@@ -7,16 +7,24 @@ composite stays quiet there; after a swap of roles the two exchange places witho
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from orchestration.settings import Settings
 from orchestration.specification.functions import METRIC_NAMESPACE
-from orchestration.specification.model import CompositeAlarm, Metric, MetricAlarm, Rule
+from orchestration.specification.model import CompositeAlarm, Function, Metric, MetricAlarm, Rule
 from orchestration.specification.names import Names
 
 # Alarms with a period of 10 s are evaluated every 10 s (CloudWatch guide); the shortest that custom metrics allow.
 DETECTION_PERIOD_SECONDS = 10
 # Aurora publishes its replication lag once a minute.
 AURORA_PERIOD_SECONDS = 60
+# What AWS publishes of functions, workflows and rules comes once a minute, and so does what Route 53 reads: it takes
+# no metric of high resolution (Route 53 guide, "Monitoring a CloudWatch alarm").
+STANDARD_PERIOD_SECONDS = 60
+# One run of the monitor starts each minute; two may be late or throttled before its silence means something.
+SILENT_MONITOR_PERIODS = 3
+# Steps that answer "not yet" by an error, which the workflow retries; what comes of it the workflow's own alarms say.
+POLLING_STEPS = frozenset({"promote", "verify_recovery"})
 
 
 def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[MetricAlarm, ...]:
@@ -86,6 +94,102 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
     )
 
 
+def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> tuple[MetricAlarm, ...]:
+    """The alarms on the orchestrator of ``region`` itself, and the one that shows Route 53 the writer's connectivity.
+
+    They rest on metrics that AWS publishes, so they still ring when the orchestrator's own functions are silent.
+    """
+    monitor = names.function("monitor", region)
+    workflow = {"StateMachineArn": names.state_machine_arn(region)}
+    return (
+        MetricAlarm(
+            key="writer-connectivity",
+            name=names.alarm("writer-connectivity", region),
+            description=f"{region} cannot connect to the writer. Shown by Route 53; the trigger uses faster metrics.",
+            metric=Metric(
+                METRIC_NAMESPACE,
+                "WriterReachable",
+                "Maximum",
+                STANDARD_PERIOD_SECONDS,
+                {"GlobalCluster": names.global_cluster},
+            ),
+            comparison="LessThanThreshold",
+            threshold=1,
+            evaluation_periods=1,
+            missing_data="notBreaching",
+            notifies=False,
+        ),
+        MetricAlarm(
+            key="monitor-silent",
+            name=names.alarm("monitor-silent", region),
+            description=f"Dead man's alarm: the monitor of {region} does not run, so nobody watches the writer. "
+            "It pages people and never moves the writer.",
+            metric=Metric("AWS/Lambda", "Invocations", "Sum", STANDARD_PERIOD_SECONDS, {"FunctionName": monitor}),
+            comparison="LessThanThreshold",
+            threshold=1,
+            evaluation_periods=SILENT_MONITOR_PERIODS,
+            missing_data="breaching",
+            notifies=True,
+            fill=0,
+        ),
+        *(
+            _failures(
+                names,
+                region,
+                f"workflow-{key}",
+                f"A run of the failover workflow {ended}.",
+                "AWS/States",
+                metric,
+                workflow,
+            )
+            for key, metric, ended in (
+                ("failed", "ExecutionsFailed", "failed; its execution says where and why"),
+                ("timed-out", "ExecutionsTimedOut", "ran into the workflow's time limit"),
+                ("aborted", "ExecutionsAborted", "was stopped by a person"),
+            )
+        ),
+        _failures(
+            names,
+            region,
+            "trigger-not-delivered",
+            "EventBridge could not start the failover workflow; start it by hand.",
+            "AWS/Events",
+            "FailedInvocations",
+            {"RuleName": names.trigger_rule(region)},
+        ),
+        *(
+            _failures(
+                names,
+                region,
+                f"{function.step.replace('_', '-')}-errors",
+                f"{function.name} ended with an error; its log says which.",
+                "AWS/Lambda",
+                "Errors",
+                {"FunctionName": function.name},
+            )
+            for function in functions
+            if function.step not in POLLING_STEPS
+        ),
+    )
+
+
+def _failures(
+    names: Names, region: str, key: str, description: str, namespace: str, metric: str, dimensions: dict[str, str]
+) -> MetricAlarm:
+    """An alarm on the first failure that AWS counts in a minute."""
+    return MetricAlarm(
+        key=key,
+        name=names.alarm(key, region),
+        description=description,
+        metric=Metric(namespace, metric, "Sum", STANDARD_PERIOD_SECONDS, dimensions),
+        comparison="GreaterThanOrEqualToThreshold",
+        threshold=1,
+        evaluation_periods=1,
+        missing_data="notBreaching",
+        notifies=True,
+    )
+
+
 def composites(names: Names, region: str, peer: str) -> tuple[CompositeAlarm, ...]:
     """The trigger: both observers agree that the writer in ``peer`` is down."""
     unreachable, missing, unhealthy = (
@@ -98,6 +202,7 @@ def composites(names: Names, region: str, peer: str) -> tuple[CompositeAlarm, ..
             name=names.alarm("writer-down", region),
             description=f"Both observers agree: the writer in {peer} is down. Starts the failover workflow.",
             rule=f"{unreachable} AND ({missing} OR {unhealthy})",
+            notifies=True,  # by itself, so that people hear of it even when the workflow cannot start
         ),
     )
 
@@ -110,7 +215,7 @@ def rules(settings: Settings, names: Names, region: str) -> tuple[Rule, ...]:
     """
     return (
         Rule(
-            name=names.regional("failover-trigger", region),
+            name=names.trigger_rule(region),
             description="Starts the failover workflow when both observers agree that the writer is down",
             event_pattern={
                 "source": ["aws.cloudwatch"],

@@ -79,6 +79,15 @@ class Names:
         """The name that always means the reader endpoint of that region's cluster."""
         return f"{region_short(region)}-ro.{self.zone}"
 
+    @property
+    def master_secret(self) -> str:
+        """Name of the secret of the master user: the same in both regions."""
+        return self.unique(f"{self.settings.application}-master")
+
+    def secret_arn(self, secret: str, region: str) -> str:
+        """Pattern of a secret's ARN: Secrets Manager ends every name with a hyphen and six characters of its own."""
+        return self.arn("secretsmanager", region, f"secret:{secret}-??????")
+
     # --- what stacks look up by name
     def vpc(self, region: str) -> str:
         """Name of a region's VPC."""
@@ -88,6 +97,10 @@ class Names:
         """Name of the route table of one tier of subnets, ``client`` or ``database``."""
         return self.regional(f"{self.settings.application}-{tier}", region)
 
+    def security_group(self, purpose: str, region: str) -> str:
+        """Name of a security group of the VPC."""
+        return self.regional(f"{self.settings.application}-{purpose}", region)
+
     def key_alias(self, region: str) -> str:
         """Alias of a region's encryption key; roles are granted the use of the key by this alias."""
         return f"alias/{self.regional('failover', region)}"
@@ -96,14 +109,41 @@ class Names:
         """Log group of the function named ``function``."""
         return f"/aws/lambda/{function}"
 
+    def flow_log(self, region: str) -> str:
+        """What writes the VPC's flow log, and its role."""
+        return self.regional(f"{self.settings.application}-flow-log", region)
+
+    def flow_log_group(self, region: str) -> str:
+        """Log group of the VPC's flow log."""
+        return f"/aws/vpc/{self.flow_log(region)}"
+
+    # --- backups
+    def backup_vault(self, region: str) -> str:
+        """Vault that holds the region's backups and copies of the other region's."""
+        return self.regional(f"{self.settings.application}-backup", region)
+
+    def backup_vault_arn(self, region: str) -> str:
+        """ARN of a region's vault."""
+        return self.arn("backup", region, f"backup-vault:{self.backup_vault(region)}")
+
+    def backup_reports_bucket(self, region: str) -> str:
+        """Bucket of the reports on backups; with the account, because buckets share one name space world-wide."""
+        return f"{self.regional(f'{self.settings.application}-backup-reports', region)}-{self.account}"
+
     # --- identity: a role has the name of what uses it
     def role_arn(self, user: str) -> str:
         """ARN of the role of the function, workflow or rule named ``user``."""
         return self.arn("iam", "", f"role/{user}")
 
-    def acting_role(self, region: str) -> str:
-        """Name of the role through which the other region's orchestrator acts on ``region``."""
-        return self.regional("failover-acting-on", region)
+    def role_for_peer(self, region: str) -> str:
+        """Role in which the other region's orchestrator acts on ``region``."""
+        return self.regional("failover-peer", region)
+
+    # --- the application's own state
+    @property
+    def session_table(self) -> str:
+        """Global table of the application's sessions."""
+        return self.unique(f"{self.settings.application}-sessions")
 
     # --- the orchestrator
     @property
@@ -134,6 +174,10 @@ class Names:
     def state_machine_arn(self, region: str) -> str:
         """ARN of the failover workflow in a region."""
         return self.arn("states", region, f"stateMachine:{self.state_machine(region)}")
+
+    def trigger_rule(self, region: str) -> str:
+        """Name of the EventBridge rule that starts a region's workflow."""
+        return self.regional("failover-trigger", region)
 
     def topic(self, region: str) -> str:
         """Name of the SNS topic that people subscribe to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cdktf import App, LocalBackend, TerraformStack
+from cdktf import App, LocalBackend, S3Backend, TerraformStack
 from cdktf_cdktf_provider_aws.data_aws_caller_identity import DataAwsCallerIdentity
 from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags
 from constructs import Construct
@@ -28,7 +28,7 @@ class DeploymentStack(TerraformStack):
         self.add_override("terraform.required_version", TERRAFORM_VERSION)
         account = DataAwsCallerIdentity(self, "current").account_id
         self.specification: Specification = describe(settings, account)
-        self._local_state(name)
+        self._state(name)
 
     def _provider(self, id_: str, region: str, alias: str | None = None) -> AwsProvider:
         tags = {
@@ -39,9 +39,21 @@ class DeploymentStack(TerraformStack):
         }
         return AwsProvider(self, id_, region=region, alias=alias, default_tags=[AwsProviderDefaultTags(tags=tags)])
 
-    def _local_state(self, name: str) -> None:
-        """State beside the project, one file for each stack of each deployment, outside what ``make clean`` removes."""
-        state = LOCAL_STATE_FOLDER / self._settings.environment_suffix / f"{name}.tfstate"
-        app = App.of(self)
-        working_folder = Path(app.outdir).resolve() / "stacks" / name  # where Terraform runs
-        LocalBackend(self, path=os.path.relpath(state, working_folder))
+    def _state(self, name: str) -> None:
+        """One state for each stack of each deployment: in the bucket of the settings, or beside the project."""
+        state, suffix = self._settings.state, self._settings.environment_suffix
+        if state.bucket and state.region:
+            S3Backend(
+                self,
+                bucket=state.bucket,
+                region=state.region,
+                key=f"{self._settings.application}/{suffix}/{name}.tfstate",
+                encrypt=True,
+            )
+            # Terraform's own lock file in the bucket; newer than CDKTF.
+            self.add_override("terraform.backend.s3.use_lockfile", True)
+            return
+        # Outside what ``make clean`` removes.
+        file = LOCAL_STATE_FOLDER / suffix / f"{name}.tfstate"
+        working_folder = Path(App.of(self).outdir).resolve() / "stacks" / name  # where Terraform runs
+        LocalBackend(self, path=os.path.relpath(file, working_folder))

@@ -1,4 +1,4 @@
-"""What spans both regions: the link between them, the names, and the record of who may write."""
+"""What spans both regions: the link between them, the names, the sessions, and the record of who may write."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from constructs import Construct
 from orchestration.constructs.control import Control
 from orchestration.constructs.dns import Dns
 from orchestration.constructs.peering import Peering
+from orchestration.constructs.sessions import Sessions
 from orchestration.settings import Settings
 from orchestration.stacks.base import DeploymentStack
 
@@ -27,4 +28,5 @@ class GlobalStack(DeploymentStack):
         }
         peering = Peering(self, self.specification, providers)
         Dns(self, self.specification, providers, peering.vpcs)
+        Sessions(self, self.specification, providers, home=settings.standby_region)
         Control(self, self.specification, home=settings.standby_region)

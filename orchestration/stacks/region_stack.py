@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from constructs import Construct
 
+from orchestration.constructs.backup import Backup
 from orchestration.constructs.database import GlobalCluster, MasterPassword, RegionCluster
 from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.monitoring import Monitoring
@@ -17,7 +18,7 @@ from orchestration.stacks.base import DeploymentStack
 
 
 class RegionStack(DeploymentStack):
-    """Network, key, database cluster, orchestrator and monitoring of ``region``.
+    """Network, key, database cluster, orchestrator, monitoring and backups of ``region``.
 
     Both regions have the same, with one difference: the region that is the writer at deployment also makes the
     global database and the master password, because an Aurora secondary joins what exists already. It is therefore
@@ -28,7 +29,7 @@ class RegionStack(DeploymentStack):
         super().__init__(scope, region_name, settings, region=region_name)
         region = self.specification.regions[region_name]
         key = RegionKey(self, self.specification, region_name)
-        network = Network(self, self.specification, region)
+        network = Network(self, self.specification, region, key)
         is_first = region_name == settings.writer_region
         RegionCluster(
             self,
@@ -41,3 +42,4 @@ class RegionStack(DeploymentStack):
         )
         orchestrator = Orchestrator(self, self.specification, region, network, key, packages)
         Monitoring(self, self.specification, region, orchestrator)
+        Backup(self, self.specification, region, key, orchestrator.topic)

@@ -443,9 +443,11 @@ def test_only_an_alarm_that_notifies_sends_a_message(world: World) -> None:
     world.put(STANDBY, "writer-unreachable", 1, age=5)
     world.evaluate(STANDBY, "heartbeat-missing", "writer-unreachable")
     assert world.cloud.alarm_state(STANDBY, "writer-unreachable") == "ALARM"
+    region = world.specification.regions[STANDBY]
     messages = world.of(Kind.MESSAGE_PUBLISHED)
-    assert [(one.region, one.subject) for one in messages] == [(STANDBY, world.specification.regions[STANDBY].topic)]
-    assert world.specification.regions[STANDBY].alarm("heartbeat-missing").name in messages[0].detail["subject"]
+    assert {(one.region, one.subject) for one in messages} == {(STANDBY, region.topic)}
+    ringing = (region.alarm("heartbeat-missing"), region.composite("writer-down"))
+    assert [one.detail["subject"] for one in messages] == [f'ALARM: "{alarm.name}" in {STANDBY}' for alarm in ringing]
 
 
 def test_an_unhealthy_heartbeat_rings_after_all_its_periods(world: World) -> None:
@@ -553,6 +555,14 @@ METRIC = {"Namespace": "Test", "MetricData": [{"MetricName": "M", "Value": 1.0}]
         ("promote", "lambda", "list_functions", {}, "AccessDeniedException"),
         ("promote", "rds", "describe_db_clusters", {"DBClusterIdentifier": "{cluster}"}, "done"),
         ("promote", "rds", "describe_db_clusters", {"DBClusterIdentifier": "another"}, "AccessDenied"),
+        ("promote", "rds", "describe_global_clusters", {"GlobalClusterIdentifier": "{global}"}, "done"),
+        (
+            "promote",
+            "rds in us-east-1",
+            "describe_global_clusters",
+            {"GlobalClusterIdentifier": "{global}"},
+            "AccessDenied",
+        ),
     ],
 )
 def test_a_function_may_do_what_its_permissions_say(
@@ -566,11 +576,14 @@ def test_a_function_may_do_what_its_permissions_say(
         "prober": calm.name("prober"),
         "notify": calm.name("notify"),
         "cluster": region.cluster.identifier,
+        "global": calm.specification.global_identifier,
     }
     text = json.dumps(parameters)
     for name, value in names.items():
         text = text.replace(f"{{{name}}}", value)
+    service, _, where = service.partition(" in ")
     event = {"do": "call", "service": service, "operation": operation, "parameters": json.loads(text)}
+    event |= {"where": {"region_name": where}} if where else {}
     denied = len(calm.of(Kind.ACCESS_DENIED))
     assert calm.cloud.lambdas.invoke(STANDBY, calm.name(step), event).value == outcome
     assert len(calm.of(Kind.ACCESS_DENIED)) - denied == (0 if outcome == "done" else 1)
@@ -600,7 +613,7 @@ def test_a_function_calls_from_its_own_region(calm: World) -> None:
 def test_a_role_is_for_those_it_trusts_and_for_what_it_allows(
     calm: World, step: str, operation: str, parameters: dict[str, str], outcome: str
 ) -> None:
-    role = calm.specification.regions[WRITER].acting_role
+    role = calm.specification.regions[WRITER].role_for_peer
     text = json.dumps(parameters)
     for name in ("fence", "notify"):
         text = text.replace(f"{{{name}}}", calm.name(name, WRITER))
@@ -610,7 +623,7 @@ def test_a_role_is_for_those_it_trusts_and_for_what_it_allows(
 
 
 def test_an_assumed_role_calls_from_the_region_of_who_assumed_it(calm: World) -> None:
-    role = calm.specification.regions[WRITER].acting_role
+    role = calm.specification.regions[WRITER].role_for_peer
     key = f"LAB-{calm.name('fence_old_writer')}"
     session = calm.cloud.callers.assume(key, f"arn:aws:iam::{ACCOUNT}:role/{role.name}")
     assert calm.cloud.callers.region_of(session) == STANDBY

@@ -30,7 +30,18 @@ def start(output: Path, *arguments: str, **environment: str) -> subprocess.Popen
     for folder in (output, *output.parents):  # PostgreSQL runs as another user when we are root
         if folder.stat().st_uid == os.getuid():
             folder.chmod(folder.stat().st_mode | 0o011)
-    command = [sys.executable, "-m", "drills", "--speed", str(SPEED), "--output", str(output / "results"), *arguments]
+    command = [
+        sys.executable,
+        "-X",
+        "faulthandler",
+        "-m",
+        "drills",
+        "--speed",
+        str(SPEED),
+        "--output",
+        str(output / "results"),
+        *arguments,
+    ]
     return subprocess.Popen(
         command,
         cwd=REPOSITORY,
@@ -39,6 +50,16 @@ def start(output: Path, *arguments: str, **environment: str) -> subprocess.Popen
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def finish(drill: subprocess.Popen[str]) -> tuple[str, str]:
+    """Wait for the end and return what was printed; a drill that hangs says where."""
+    try:
+        return drill.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        drill.send_signal(signal.SIGABRT)  # faulthandler prints every thread's stack
+        printed, errors = drill.communicate()
+        pytest.fail(f"the drill did not end:\n{printed}\n{errors}")
 
 
 def left_behind(output: Path) -> list[str]:
@@ -64,7 +85,7 @@ def finished() -> tuple[int, dict[str, object], str, str, list[str]]:
     with tempfile.TemporaryDirectory(prefix="t-") as folder:
         output = Path(folder)
         drill = start(output, "--outage", "kill", "--seed", "11", "--aurora-promotion", "2")
-        printed, errors = drill.communicate(timeout=PATIENCE_SECONDS)
+        printed, errors = finish(drill)
         latest = output / "results" / "latest"
         result = json.loads((latest / "result.json").read_text()) if latest.exists() else {}
         report = (latest / "report.html").read_text() if latest.exists() else ""
@@ -116,7 +137,7 @@ def test_a_drill_that_is_ended_leaves_no_process_and_no_folder(output, how):
             break
     assert left_behind(output), "nothing was running, so nothing is shown"
     drill.send_signal(how)
-    drill.communicate(timeout=PATIENCE_SECONDS)
+    finish(drill)
     deadline = time.monotonic() + PATIENCE_SECONDS / 5
     while left_behind(output) and time.monotonic() < deadline:
         time.sleep(0.1)  # after SIGKILL the reaper is all that is left, and it works on its own
@@ -140,7 +161,7 @@ def test_a_drill_that_is_ended_leaves_no_process_and_no_folder(output, how):
 )
 def test_bad_input_gives_one_clear_error_and_leaves_nothing(output, arguments, environment, words):
     drill = start(output, *arguments, **environment)
-    _, errors = drill.communicate(timeout=PATIENCE_SECONDS)
+    _, errors = finish(drill)
     assert drill.returncode == 2
     assert "Traceback" not in errors
     for word in words:

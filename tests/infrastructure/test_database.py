@@ -76,6 +76,34 @@ def test_people_and_functions_log_in_by_iam(development: Deployment) -> None:
         assert stack.only("aws_rds_cluster")["iam_database_authentication_enabled"] is True
 
 
+def test_statements_can_be_run_over_the_data_api_in_whichever_region_writes(development: Deployment) -> None:
+    for stack in development.both:
+        assert stack.only("aws_rds_cluster")["enable_http_endpoint"] is True
+
+
+def test_postgresql_logs_are_exported(development: Deployment) -> None:
+    for stack in development.both:
+        assert stack.only("aws_rds_cluster")["enabled_cloudwatch_logs_exports"] == ["postgresql"]
+
+
+def test_performance_insights_are_on_where_the_capacity_allows_it(tmp_path, development: Deployment) -> None:
+    for stack in development.both:
+        assert not any(i["performance_insights_enabled"] for i in stack.all("aws_rds_cluster_instance"))
+    larger = synthesized(tmp_path, database={"standby_min_capacity": 2})
+    enabled = {
+        stack.name: {i["performance_insights_enabled"] for i in stack.all("aws_rds_cluster_instance")}
+        for stack in larger.both
+    }
+    assert enabled == {"us-east-1": {False}, "us-west-2": {True}}
+    for instance in larger.standby.all("aws_rds_cluster_instance"):
+        assert instance["performance_insights_kms_key_id"].startswith("${aws_kms_key.")
+
+
+def test_engine_is_upgraded_on_purpose_only(development: Deployment) -> None:
+    for stack in development.both:
+        assert not any(i["auto_minor_version_upgrade"] for i in stack.all("aws_rds_cluster_instance"))
+
+
 def test_backups_are_kept_for_seven_days(development: Deployment) -> None:
     for stack in development.both:
         assert stack.only("aws_rds_cluster")["backup_retention_period"] == 7

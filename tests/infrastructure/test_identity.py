@@ -14,6 +14,7 @@ from tests.infrastructure.synthesized import ACCOUNT, Deployment
 EVERY_RESOURCE = {
     "verify-lag": {"cloudwatch:GetMetricData"},
     "monitor": {"cloudwatch:PutMetricData"},
+    "peer": {"ec2:DescribeSecurityGroupRules"},
     "prober": {
         "ec2:AssignPrivateIpAddresses",
         "ec2:CreateNetworkInterface",
@@ -79,7 +80,7 @@ def test_workflow_may_invoke_its_steps_and_nothing_else(development: Deployment)
     for region in describe(development.settings, ACCOUNT).regions.values():
         invoke, delivery = policies(development)[region.state_machine.name]
         steps = {f.name for f in region.functions.values()} - {
-            region.functions[step].name for step in ("prober", "monitor", "writer_switch")
+            region.functions[step].name for step in ("prober", "monitor", "writer_switch", "bootstrap_database")
         }
         assert invoke["Action"] == ["lambda:InvokeFunction"]
         assert {arn.rsplit(":")[-1] for arn in invoke["Resource"]} == steps
@@ -118,10 +119,87 @@ def test_a_key_is_named_by_its_alias(development: Deployment) -> None:
 def test_services_take_a_role_on_for_this_account_only(development: Deployment) -> None:
     for role in development.stacks["identity"].all("aws_iam_role"):
         (statement,) = json.loads(role["assume_role_policy"])["Statement"]
-        service = statement["Principal"]["Service"]
-        if service != "lambda.amazonaws.com":  # Lambda takes a function's role on without naming a source
-            assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
+        service = statement["Principal"].get("Service")
+        if service in {None, "lambda.amazonaws.com"}:  # Lambda takes a function's role on without naming a source
+            continue
+        assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
+        if service in {"states.amazonaws.com", "events.amazonaws.com"}:
             assert role["name"] in statement["Condition"]["ArnLike"]["aws:SourceArn"]
+
+
+def test_every_region_has_a_role_in_which_the_other_one_acts_on_it(development: Deployment) -> None:
+    for region in describe(development.settings, ACCOUNT).regions.values():
+        role = development.stacks["identity"].find("aws_iam_role", name=region.role_for_peer.name)
+        (trust,) = json.loads(role["assume_role_policy"])["Statement"]
+        assert trust["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        peer = {"us-east-1": "use1", "us-west-2": "usw2"}[region.peer]
+        assert trust["Condition"] == {
+            "ArnEquals": {
+                "aws:PrincipalArn": [
+                    f"arn:aws:iam::{ACCOUNT}:role/failover-fence-old-writer-{peer}-test",
+                    f"arn:aws:iam::{ACCOUNT}:role/failover-notify-{peer}-test",
+                ]
+            }
+        }
+
+
+def test_the_role_for_the_other_region_fences_and_notifies_in_its_own_region_and_nothing_else(
+    development: Deployment,
+) -> None:
+    for region in describe(development.settings, ACCOUNT).regions.values():
+        granted = policies(development)[region.role_for_peer.name]
+        assert {action for s in granted for action in s["Action"]} == {
+            "ec2:DescribeSecurityGroupRules",
+            "ec2:RevokeSecurityGroupIngress",
+            "sns:Publish",
+            "kms:Decrypt",
+            "kms:GenerateDataKey",
+        }
+        for statement in granted:
+            named = all(f":{region.name}:" in resource for resource in statement["Resource"])
+            limited = statement.get("Condition", {}).get("StringEquals", {}).get("aws:RequestedRegion") == region.name
+            assert named or limited
+
+
+def test_the_fence_reaches_the_databases_security_group_only(development: Deployment) -> None:
+    for region in describe(development.settings, ACCOUNT).regions.values():
+        (fence,) = [
+            s
+            for s in policies(development)[region.role_for_peer.name]
+            if s["Action"] == ["ec2:RevokeSecurityGroupIngress"]
+        ]
+        name = fence["Condition"]["StringEquals"]["aws:ResourceTag/Name"]
+        group = development.stacks[region.name].find("aws_security_group", name=name)
+        assert group["tags"]["Name"] == name
+        cluster = development.stacks[region.name].only("aws_rds_cluster")
+        assert "database" in cluster["vpc_security_group_ids"][0]
+        assert "-database-" in name
+
+
+def test_what_has_no_region_in_its_name_is_limited_to_the_own_region(development: Deployment) -> None:
+    for region in describe(development.settings, ACCOUNT).regions.values():
+        for function in region.functions.values():
+            for permission in function.permissions:
+                if any(":rds::" in resource for resource in permission.resources):
+                    assert permission.conditions == {"StringEquals": {"aws:RequestedRegion": region.name}}
+
+
+def test_bootstrap_reaches_one_cluster_and_one_secret(development: Deployment) -> None:
+    for region in describe(development.settings, ACCOUNT).regions.values():
+        permissions = region.functions["bootstrap_database"].permissions
+        cluster = f"arn:aws:rds:{region.name}:{ACCOUNT}:cluster:{region.cluster.identifier}"
+        secret = f"arn:aws:secretsmanager:{region.name}:{ACCOUNT}:secret:payments-master-test-??????"
+        assert {resource for p in permissions for resource in p.resources} == {cluster, secret}
+
+
+def test_backups_reach_the_own_cluster_and_the_two_vaults(development: Deployment) -> None:
+    for region in describe(development.settings, ACCOUNT).regions.values():
+        name = f"payments-backup-{'use1' if region.name == 'us-east-1' else 'usw2'}-test"
+        resources = {r for s in policies(development)[name] for r in s["Resource"] if ":kms:" not in r}
+        clusters = {r for r in resources if ":cluster:" in r}
+        assert clusters == {f"arn:aws:rds:{region.name}:{ACCOUNT}:cluster:{region.cluster.identifier}"}
+        assert len({r for r in resources if ":backup-vault:" in r}) == 2
+        assert all("awsbackup:" in r for r in resources if ":cluster-snapshot:" in r)
 
 
 def test_regions_hold_no_role_so_that_they_can_be_planned_without_iam(development: Deployment) -> None:

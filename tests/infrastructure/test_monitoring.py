@@ -15,7 +15,8 @@ def specified(deployment: Deployment, region: str) -> Region:
 
 def test_metric_alarms_are_deployed_as_specified(development: Deployment, region: str) -> None:
     stack = development.stacks[region]
-    alarms = specified(development, region).alarms
+    described = specified(development, region)
+    alarms = (*described.alarms, *described.upkeep_alarms)
     assert len(stack.all("aws_cloudwatch_metric_alarm")) == len(alarms)
     for alarm in alarms:
         deployed = stack.find("aws_cloudwatch_metric_alarm", alarm_name=alarm.name)
@@ -53,7 +54,96 @@ def test_trigger_needs_both_observers(development: Deployment, region: str) -> N
     (composite,) = specified(development, region).composites
     deployed = stack.only("aws_cloudwatch_composite_alarm")
     assert (deployed["alarm_name"], deployed["alarm_rule"]) == (composite.name, composite.rule)
-    assert len(deployed["depends_on"]) == len(stack.all("aws_cloudwatch_metric_alarm"))
+    assert len(deployed["depends_on"]) == len(specified(development, region).alarms)
+    assert deployed["alarm_actions"]  # people hear of it even when the workflow cannot start
+
+
+def test_a_dead_monitor_pages_people_within_minutes(development: Deployment, region: str) -> None:
+    alarm = development.stacks[region].find(
+        "aws_cloudwatch_metric_alarm", alarm_name=specified(development, region).alarm("monitor-silent").name
+    )
+    metric = measured(alarm)
+    assert (metric["namespace"], metric["metric_name"]) == ("AWS/Lambda", "Invocations")
+    assert metric["dimensions"]["FunctionName"] == specified(development, region).functions["monitor"].name
+    assert (alarm["comparison_operator"], alarm["threshold"], alarm["evaluation_periods"]) == (
+        "LessThanThreshold",
+        1,
+        3,
+    )
+    assert alarm["treat_missing_data"] == "breaching"
+    assert alarm["alarm_actions"]
+
+
+def test_upkeep_alarms_never_move_the_writer(development: Deployment, region: str) -> None:
+    described = specified(development, region)
+    for alarm in described.upkeep_alarms:
+        for composite in described.composites:
+            assert f'"{alarm.name}"' not in composite.rule
+
+
+def test_failures_of_the_workflow_tell_people(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    machine = describe(development.settings, ACCOUNT).names.state_machine_arn(region)
+    for metric in ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"):
+        alarm = stack.find("aws_cloudwatch_metric_alarm", metric_name=metric)
+        assert alarm["dimensions"] == {"StateMachineArn": machine}
+        assert (alarm["threshold"], alarm["treat_missing_data"]) == (1, "notBreaching")
+        assert alarm["alarm_actions"]
+    undelivered = stack.find("aws_cloudwatch_metric_alarm", metric_name="FailedInvocations")
+    assert undelivered["dimensions"] == {"RuleName": specified(development, region).rules[0].name}
+    assert undelivered["alarm_actions"]
+
+
+def test_errors_of_every_function_tell_people(development: Deployment, region: str) -> None:
+    alarms = [
+        a for a in development.stacks[region].all("aws_cloudwatch_metric_alarm") if a.get("metric_name") == "Errors"
+    ]
+    watched = {a["dimensions"]["FunctionName"] for a in alarms if a["alarm_actions"]}
+    functions = specified(development, region).functions
+    # These two answer "not yet" by an error that the workflow retries; what comes of it the workflow's alarms say.
+    polling = {functions["promote"].name, functions["verify_recovery"].name}
+    assert watched == {function.name for function in functions.values()} - polling
+
+
+def test_dashboard_shows_every_alarm_and_both_limits_of_the_lag(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    body = json.loads(stack.only("aws_cloudwatch_dashboard")["dashboard_body"])
+    (alarms,) = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
+    deployed = {
+        a["alarm_name"]
+        for kind in ("aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm")
+        for a in stack.all(kind)
+    }
+    assert {arn.rsplit(":")[-1] for arn in alarms} == deployed
+    limits = [w["properties"]["annotations"]["horizontal"] for w in body["widgets"] if "annotations" in w["properties"]]
+    assert [[limit["value"] for limit in limit_set] for limit_set in limits] == [[500, 1000]]
+    assert {w["properties"]["region"] for w in body["widgets"] if w["type"] == "metric"} == {region}
+
+
+def test_dashboard_draws_the_metrics_that_the_alarms_watch(development: Deployment, region: str) -> None:
+    body = json.loads(development.stacks[region].only("aws_cloudwatch_dashboard")["dashboard_body"])
+    drawn = {
+        (m[0], m[1], tuple(m[2:-1]))
+        for w in body["widgets"]
+        if w["type"] == "metric"
+        for m in w["properties"]["metrics"]
+    }
+    for alarm in specified(development, region).alarms:
+        flat = tuple(text for pair in alarm.metric.dimensions.items() for text in pair)
+        assert (alarm.metric.namespace, alarm.metric.name, flat) in drawn
+
+
+def test_logs_are_kept_as_long_as_the_settings_say_and_encrypted(development: Deployment, region: str) -> None:
+    for log in development.stacks[region].all("aws_cloudwatch_log_group"):
+        assert log["retention_in_days"] == 90
+        assert log["kms_key_id"].startswith("${aws_kms_key.")
+
+
+def test_every_function_and_the_workflow_have_a_log_group(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    logs = {log["name"] for log in stack.all("aws_cloudwatch_log_group")}
+    assert {f"/aws/lambda/{f['function_name']}" for f in stack.all("aws_lambda_function")} <= logs
+    assert f"/aws/rds/cluster/{stack.only('aws_rds_cluster')['cluster_identifier']}/postgresql" in logs
 
 
 def test_rule_starts_the_workflow_with_the_incident(development: Deployment, region: str) -> None:

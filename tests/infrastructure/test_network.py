@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+import re
 from itertools import combinations
 
-from tests.infrastructure.synthesized import Deployment, Stack
+from tests.infrastructure.synthesized import ACCOUNT, Deployment, Stack
 
 
 def subnets(stack: Stack, tier: str) -> list[dict[str, object]]:
@@ -54,12 +56,61 @@ def test_databases_let_in_the_application_and_the_probers_and_nobody_else(develo
         assert sources == {group(stack, "application"), group(stack, "prober"), client_range(peer)}
 
 
-def test_clients_reach_the_databases_of_both_regions_and_nothing_else(development: Deployment) -> None:
+def test_clients_reach_the_databases_of_both_regions_and_the_gateway_endpoints(development: Deployment) -> None:
     for stack in development.both:
         rules = stack.all("aws_vpc_security_group_egress_rule")
-        assert {rule["security_group_id"] for rule in rules} == {group(stack, "application"), group(stack, "prober")}
-        assert {(rule["ip_protocol"], rule["from_port"], rule["to_port"]) for rule in rules} == {("tcp", 5432, 5432)}
+        application, prober = group(stack, "application"), group(stack, "prober")
+        assert {rule["security_group_id"] for rule in rules} == {application, prober}
         assert "0.0.0.0/0" not in {rule.get("cidr_ipv4") for rule in rules}
+        to_databases = [rule for rule in rules if "prefix_list_id" not in rule]
+        assert {(r["ip_protocol"], r["from_port"], r["to_port"]) for r in to_databases} == {("tcp", 5432, 5432)}
+        to_endpoints = [rule for rule in rules if "prefix_list_id" in rule]
+        assert {(r["ip_protocol"], r["from_port"], r["to_port"]) for r in to_endpoints} == {("tcp", 443, 443)}
+        assert {rule["security_group_id"] for rule in to_endpoints} == {application}
+
+
+def test_dynamodb_and_s3_are_reached_through_gateway_endpoints_of_this_account_only(development: Deployment) -> None:
+    for stack in development.both:
+        endpoints = stack.all("aws_vpc_endpoint")
+        assert {e["vpc_endpoint_type"] for e in endpoints} == {"Gateway"}
+        assert {e["service_name"] for e in endpoints} == {f"com.amazonaws.{stack.name}.{s}" for s in ("dynamodb", "s3")}
+        for endpoint in endpoints:
+            assert len(endpoint["route_table_ids"]) == 1
+            (statement,) = json.loads(endpoint["policy"])["Statement"]
+            assert statement["Condition"]["StringEquals"]["aws:ResourceAccount"] == ACCOUNT
+
+
+def test_group_that_comes_with_the_vpc_lets_nothing_through(development: Deployment) -> None:
+    for stack in development.both:
+        default = stack.only("aws_default_security_group")
+        assert not {"ingress", "egress"} & set(default)
+
+
+def test_flow_log_records_all_traffic_in_an_encrypted_log(development: Deployment) -> None:
+    for stack in development.both:
+        flow_log = stack.only("aws_flow_log")
+        assert flow_log["traffic_type"] == "ALL"
+        log_id = flow_log["log_destination"].split(".")[1]
+        log = stack.json["resource"]["aws_cloudwatch_log_group"][log_id]
+        assert log["kms_key_id"].startswith("${aws_kms_key.")
+        role = flow_log["iam_role_arn"].rsplit("/")[-1]
+        assert development.stacks["identity"].find("aws_iam_role", name=role)
+
+
+def test_security_groups_say_what_they_are_for(development: Deployment) -> None:
+    for stack in development.both:
+        for group_ in stack.all("aws_security_group"):
+            assert len(group_["description"]) > 20
+        for kind in ("aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"):
+            for rule in stack.all(kind):
+                assert re.match(r"(PostgreSQL (from|to)|HTTPS to) ", rule["description"])
+
+
+def test_peering_joins_the_two_vpcs_without_an_invitation_by_hand(development: Deployment) -> None:
+    stack = development.stacks["global"]
+    request = stack.only("aws_vpc_peering_connection")
+    assert request["peer_region"] == "us-west-2"
+    assert stack.only("aws_vpc_peering_connection_accepter")["auto_accept"] is True
 
 
 def test_routes_lead_both_ways_between_clients_and_databases(development: Deployment) -> None:

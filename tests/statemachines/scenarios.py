@@ -221,7 +221,28 @@ def detach_is_refused(deployment: Deployment) -> None:
     deployment.trouble("rds.RemoveFromGlobalCluster", "InvalidGlobalClusterStateFault", times=FOREVER)
 
 
+def switch_before_promotion(deployment: Deployment) -> None:
+    """The branches of MoveWriter run side by side and the first failure stops both: here the switch comes first."""
+
+    def wait(coming: str, event: Any) -> None:
+        if coming == "promote":
+            deployment.wait_for_switch()
+
+    deployment.lambdas.before = wait
+
+
+def switch_fails_after_promotion(deployment: Deployment) -> None:
+    def wait(coming: str, event: Any) -> None:
+        if coming == "repoint_dns":
+            deployment.wait_for_promotion()
+
+    deployment.lambdas.before = wait
+    deployment.trouble("dynamodb.UpdateItem", "AccessDeniedException", step="repoint_dns")
+
+
 def promotion_breaks(deployment: Deployment) -> None:
+    switch_before_promotion(deployment)
+
     def break_cluster(region: str) -> None:
         deployment.set_cluster_status("inaccessible-encryption-credentials", region)
         raise RuntimeError("made by the test")
@@ -230,6 +251,8 @@ def promotion_breaks(deployment: Deployment) -> None:
 
 
 def promotion_never_ends(deployment: Deployment) -> None:
+    switch_before_promotion(deployment)
+
     def hold(region: str) -> None:
         raise RuntimeError("made by the test")
 
@@ -238,7 +261,7 @@ def promotion_never_ends(deployment: Deployment) -> None:
 
 def person_takes_over_before(step: str) -> Callable[[Deployment], None]:
     def make(deployment: Deployment) -> None:
-        def take(coming: str) -> None:
+        def take(coming: str, event: Any) -> None:
             if coming == step:
                 deployment.change_record(transition=lock(OTHER, 600.0, engaged=True))
 
@@ -581,8 +604,8 @@ HALF_WAY = (
     ),
     Scenario(
         "the switch cannot be engaged and a person is called",
-        dead_and(always_failing("repoint_dns")),
-        says=("Error: Misconfigured: made by the test", GO_ON),
+        dead_and(switch_fails_after_promotion),
+        says=("Error: Misconfigured: changing the control record in failover-control-test: An error occurred", GO_ON),
         detached=True,
         **NEEDS_PERSON,
     ),

@@ -128,19 +128,16 @@ def test_every_task_retries_what_a_retry_may_cure(task: str) -> None:
     assert wanted <= retried(state)
 
 
-@pytest.mark.xfail(reason="the workflow's Retry lists do not name it yet", strict=True)
 def test_p3_every_task_retries_a_function_that_was_killed() -> None:
     # Lambda reports a process that ended by itself or by a signal (out of memory) so.
     assert [task for task, (_, state) in TASKS.items() if "Runtime.ExitError" not in retried(state)] == []
 
 
-@pytest.mark.xfail(reason="the workflow's Retry lists do not name it yet", strict=True)
 def test_p3_a_token_table_that_does_not_answer_is_asked_again() -> None:
     states = {task: state for task, (step, state) in TASKS.items() if step in IDEMPOTENT}
     assert [task for task, state in states.items() if "IdempotencyPersistenceLayerError" not in retried(state)] == []
 
 
-@pytest.mark.xfail(reason="the workflow's Retry lists do not name it yet", strict=True)
 def test_a_message_that_no_topic_took_is_sent_again() -> None:
     states = {task: state for task, (step, state) in TASKS.items() if step == "notify"}
     assert [task for task, state in states.items() if "NotificationFailed" not in retried(state)] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_p2_two_starts_at_once_and_one_acts(deployment: Deployment) -> None:
     both_are_in = threading.Barrier(2, timeout=30)
     first = threading.local()
 
-    def together(step: str) -> None:
+    def together(step: str, event: Any) -> None:
         if step == "claim" and not getattr(first, "done", False):
             first.done = True
             both_are_in.wait()
@@ -59,7 +60,7 @@ def test_p2_a_start_while_another_run_works_names_it(deployment: Deployment) -> 
     deployment.writer_dies()
     others: list[Run] = []
 
-    def start_another(step: str) -> None:
+    def start_another(step: str, event: Any) -> None:
         if step == "promote" and not others:
             others.append(deployment.run(ASKED, "run-2"))
 

@@ -21,8 +21,9 @@ STEPS = (
     "verify_recovery",
     "notify",
 )
-# The requests to AWS of the step that makes the most: a token, the lock, the members, the detach, the token again.
-MOST_REQUESTS = 5
+# The requests to AWS of the step that makes the most: a token, the lock read and noted, the members, the detach, the
+# token again.
+MOST_REQUESTS = 6
 
 
 def test_no_step_makes_more_requests_than_are_killed_below(deployment: Deployment) -> None:
@@ -49,9 +50,9 @@ def test_p3_every_step_is_killed_at_one_of_its_requests(
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_p3_the_run_is_stopped_after_a_step_and_started_again(step: str, deployment: Deployment) -> None:
+def test_p3_the_run_stands_still_after_a_step_and_another_resumes_it(step: str, deployment: Deployment) -> None:
     deployment.writer_dies()
-    assert deployment.run_until(step, ASKED, OTHER).status == "ABORTED"
+    deployment.run_until(step, ASKED, OTHER)
     resumed = deployment.run(ASKED | {"resumes": OTHER}, "run-1")
     if deployment.record()["last_run"] == OTHER:  # it had got to the commit: what is left is to see that it worked
         assert resumed.end == "Refused"
@@ -108,7 +109,6 @@ def assert_as_if_never_killed(deployment: Deployment, end: str) -> None:
     assert {token["status"] for token in deployment.tokens()} == {"COMPLETED"}
 
 
-@pytest.mark.xfail(reason="giving the lock back does not look whether the cluster has left", strict=True)
 def test_p1_a_resumed_run_that_fails_does_not_lead_clients_back_to_the_old_writer(deployment: Deployment) -> None:
     """The stopped run has detached the cluster, which Aurora promotes: giving the switch back makes two writers."""
     deployment.writer_dies()
@@ -121,7 +121,6 @@ def test_p1_a_resumed_run_that_fails_does_not_lead_clients_back_to_the_old_write
     assert deployment.lock() is not None
 
 
-@pytest.mark.xfail(reason="a rejection after a detach whose answer was lost counts as 'nothing changed'", strict=True)
 def test_p7_a_detach_that_may_be_under_way_is_not_reported_as_nothing_changed(deployment: Deployment) -> None:
     """Both attempts of the SDK get no answer; the retry is refused because RDS works on the first one."""
     deployment.writer_dies()

@@ -1,0 +1,65 @@
+"""Bootstrap: makes what the orchestrator needs in the database. No step of the workflow: a person runs it once.
+
+It may be run again at any time, and is run again when a new version brings more statements.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.environment import Environment
+from handlers.core.errors import FailoverError, Misconfigured
+from handlers.core.sql import statements
+from handlers.gateways.data_api import DataApi
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+SCRIPT = Path(__file__).resolve().parent / "sql" / "monitoring.sql"
+SECRET_VARIABLE = "MASTER_SECRET"  # noqa: S105  # the name of a variable that holds the name of a secret
+
+
+class NotTheWriter(FailoverError):
+    """This region's cluster takes no writes; the other region's function has to be invoked."""
+
+
+@dataclass(frozen=True)
+class Bootstrapped:
+    """The cluster that was prepared, and by how many statements."""
+
+    cluster: str
+    statements: int
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Invoked by a person after the deployment; the event carries nothing."""
+    secret = os.environ.get(SECRET_VARIABLE)
+    if not secret:
+        raise Misconfigured(f"{SECRET_VARIABLE} is missing; deploy the function from the specification again")
+    return asdict(bootstrap(DataApi.of(ENVIRONMENT, secret), ENVIRONMENT, SCRIPT.read_text()))
+
+
+def bootstrap(database: DataApi, environment: Environment, script: str) -> Bootstrapped:
+    """Runs ``script`` in this region's cluster, whole or not at all.
+
+    Raises
+    ------
+    NotTheWriter
+        the writer is in the other region; replication carries what is made there to this one.
+    StatementRejected
+        PostgreSQL refused a statement.
+    """
+    if not database.is_writer():
+        raise NotTheWriter(
+            f"{environment.cluster} in {environment.aws_region} is the standby; invoke the function of "
+            f"{environment.peer_region} instead"
+        )
+    parts = statements(script)
+    database.run_all(parts)
+    logger.info("the database is prepared", statements=len(parts))
+    return Bootstrapped(environment.cluster, len(parts))

@@ -1,0 +1,106 @@
+"""The RDS Data API: SQL in this region's cluster over HTTPS, without a network path into the VPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handlers.core.environment import Environment
+from handlers.core.errors import FailoverError
+from handlers.gateways.aws import client, code_of, named_errors
+
+if TYPE_CHECKING:
+    from types_boto3_rds_data import RDSDataServiceClient
+
+# The Data API gives a statement 45 s (Aurora guide, "Using RDS Data API").
+STATEMENT_TIMEOUT_S = 50
+
+
+class StatementRejected(FailoverError):
+    """PostgreSQL refused a statement. Nothing of its transaction was kept."""
+
+
+class DataApi:
+    """The database ``database`` of the cluster ``cluster_arn``, as the user whose secret is ``secret_arn``."""
+
+    def __init__(self, client: RDSDataServiceClient, cluster_arn: str, secret_arn: str, database: str) -> None:
+        self._client = client
+        self._cluster = cluster_arn
+        self._secret = secret_arn
+        self._database = database
+
+    @classmethod
+    def of(cls, environment: Environment, secret: str) -> DataApi:
+        """This region's cluster, as a function's environment names it. ``secret`` is the name of the user's secret.
+
+        Raises
+        ------
+        Misconfigured
+            there is no such secret in this region.
+        """
+        secrets = client("secretsmanager", environment.aws_region)
+        with named_errors(f"looking up the secret {secret}"):
+            arn = secrets.describe_secret(SecretId=secret)["ARN"]
+        # One attempt: a person is there, and a second BeginTransaction would leave the first one open.
+        sql = client("rds-data", environment.aws_region, read_timeout_s=STATEMENT_TIMEOUT_S, attempts=1)
+        return cls(sql, environment.cluster_arn, arn, environment.database_name)
+
+    def is_writer(self) -> bool:
+        """Whether the cluster takes writes now."""
+        with _statement("asking whether the cluster takes writes"):
+            answer = self._client.execute_statement(
+                resourceArn=self._cluster,
+                secretArn=self._secret,
+                database=self._database,
+                sql="SELECT pg_is_in_recovery()",
+            )
+        return not answer["records"][0][0]["booleanValue"]
+
+    def run_all(self, statements: list[str]) -> None:
+        """Runs the statements in one transaction: all of them, or none.
+
+        Raises
+        ------
+        StatementRejected
+            PostgreSQL refused one of them.
+        TransientFailure
+            the Data API did not answer; the transaction is rolled back, or rolls back by itself in 3 minutes.
+        """
+        with self._transaction() as transaction:
+            for statement in statements:
+                with _statement(f"running {statement.splitlines()[0]!r}"):
+                    self._client.execute_statement(
+                        resourceArn=self._cluster,
+                        secretArn=self._secret,
+                        database=self._database,
+                        sql=statement,
+                        transactionId=transaction,
+                    )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[str]:
+        where = {"resourceArn": self._cluster, "secretArn": self._secret}
+        with named_errors("beginning a transaction"):
+            begun = self._client.begin_transaction(**where, database=self._database)["transactionId"]
+        try:
+            yield begun
+        except FailoverError:
+            with suppress(BotoCoreError, ClientError):  # else it rolls back by itself, in 3 minutes
+                self._client.rollback_transaction(**where, transactionId=begun)
+            raise
+        with named_errors("committing the transaction"):
+            self._client.commit_transaction(**where, transactionId=begun)
+
+
+@contextmanager
+def _statement(doing: str) -> Iterator[None]:
+    with named_errors(doing):
+        try:
+            yield
+        except ClientError as error:
+            if code_of(error) == "DatabaseErrorException":
+                raise StatementRejected(f"{doing}: {error}; correct the statement or what it needs") from error
+            raise

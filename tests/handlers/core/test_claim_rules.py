@@ -1,0 +1,286 @@
+"""The control record: who may take the lock, what the lock says, and where the writer switch sends clients."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from handlers.core.control import (
+    LOCK_SECONDS,
+    Claim,
+    ControlRecord,
+    Transition,
+    decide_claim,
+    lock_for,
+    writer_switch_engaged,
+)
+from handlers.core.errors import InvalidRequest, Misconfigured
+from handlers.core.reading import Fields
+from handlers.core.request import Request
+
+EAST, WEST = "us-east-1", "us-west-2"
+NOW = 1_800_000_000.0
+
+FREE = ControlRecord(writer_region=EAST, epoch=1, automatic_failover=True)
+ALARM = Request(mode="failover", started_by="alarm", incident="outage 7", target_region=WEST, automatic=True)
+PERSON = Request(mode="failover", started_by="ada", incident="run run-1", target_region=WEST)
+REHEARSAL = replace(PERSON, mode="rehearsal")
+
+
+def held(by: str, *, seconds_left: float = 60.0) -> Transition:
+    return Transition(by, "outage 6", WEST, started_at=NOW - 100, deadline=NOW + seconds_left)
+
+
+def moved(**more: Any) -> ControlRecord:
+    return replace(FREE, writer_region=WEST, epoch=2, last_run="run-0", last_incident="outage 6", **more)
+
+
+# What the record says, what is asked, the decision and a part of its reason. Rows stand in the order of the rules.
+RULES = [
+    ("a rehearsal beside a free lock", FREE, REHEARSAL, "proceed", "a rehearsal changes nothing"),
+    ("a rehearsal beside a held lock", replace(FREE, transition=held("run-0")), REHEARSAL, "proceed", "needs no lock"),
+    ("a rehearsal where the writer is", moved(), REHEARSAL, "proceed", "a rehearsal"),
+    ("its own lock", replace(FREE, transition=held("run-1")), PERSON, "proceed", "holds the lock already"),
+    (
+        "its own old lock",
+        replace(FREE, transition=held("run-1", seconds_left=-1)),
+        PERSON,
+        "proceed",
+        "holds the lock already",
+    ),
+    (
+        "its own work is done",
+        replace(moved(), last_run="run-1"),
+        PERSON,
+        "refused",
+        "this run has moved the writer to us-west-2",
+    ),
+    (
+        "its own work is done and undone",
+        replace(FREE, last_run="run-1"),
+        PERSON,
+        "refused",
+        "this run has moved the writer",
+    ),
+    (
+        "the writer is there",
+        moved(),
+        PERSON,
+        "refused",
+        "us-west-2 is the writer already (epoch 2, moved by run run-0)",
+    ),
+    (
+        "the writer is there since the deployment",
+        FREE,
+        replace(PERSON, target_region=EAST),
+        "refused",
+        "us-east-1 is the writer already (epoch 1, as deployed)",
+    ),
+    (
+        "the incident is over",
+        replace(FREE, epoch=3, last_run="run-0", last_incident="outage 7"),
+        ALARM,
+        "refused",
+        "run run-0 has handled this incident",
+    ),
+    (
+        "a person resumes by name",
+        replace(FREE, transition=held("run-0")),
+        replace(PERSON, resumes="run-0"),
+        "proceed",
+        "takes over from run run-0, as ada asked",
+    ),
+    (
+        "a person resumes by another name",
+        replace(FREE, transition=held("run-0")),
+        replace(PERSON, resumes="run-9"),
+        "refused",
+        "run run-0 is doing the work",
+    ),
+    ("another run works", replace(FREE, transition=held("run-0")), PERSON, "refused", '"resumes": "run-0"'),
+    (
+        "another run works until now",
+        replace(FREE, transition=held("run-0", seconds_left=0)),
+        PERSON,
+        "refused",
+        "doing the work",
+    ),
+    (
+        "another run works and automatic failover is paused",
+        replace(FREE, automatic_failover=False, transition=held("run-0")),
+        ALARM,
+        "refused",
+        "run run-0 is doing the work",
+    ),
+    (
+        "paused and an alarm asks",
+        replace(FREE, automatic_failover=False),
+        ALARM,
+        "refused",
+        "automatic failover is paused",
+    ),
+    ("paused and a person asks", replace(FREE, automatic_failover=False), PERSON, "proceed", "the lock was free"),
+    (
+        "paused, an old lock, and an alarm asks",
+        replace(FREE, automatic_failover=False, transition=held("run-0", seconds_left=-1)),
+        ALARM,
+        "refused",
+        "automatic failover is paused",
+    ),
+    (
+        "an old lock and an alarm asks",
+        replace(FREE, transition=held("run-0", seconds_left=-1)),
+        ALARM,
+        "proceed",
+        "takes over from run run-0, which ended",
+    ),
+    (
+        "an old lock and a person asks",
+        replace(FREE, transition=held("run-0", seconds_left=-1)),
+        PERSON,
+        "proceed",
+        "which ended without",
+    ),
+    ("nothing stands against it", FREE, ALARM, "proceed", "the lock was free"),
+    ("nothing to resume", FREE, replace(PERSON, resumes="run-0"), "proceed", "the lock was free"),
+]
+
+
+@pytest.mark.parametrize(
+    ("record", "request_", "decision", "reason"), [row[1:] for row in RULES], ids=[row[0] for row in RULES]
+)
+def test_p2_rule(record: ControlRecord, request_: Request, decision: str, reason: str) -> None:
+    claim = decide_claim(record, request_, "run-1", NOW)
+    assert claim.decision == decision
+    assert reason in claim.reason
+
+
+def test_a_claim_carries_what_later_steps_need() -> None:
+    claim = decide_claim(replace(FREE, epoch=7), replace(ALARM, resumes="run-0"), "run-1", NOW)
+    assert asdict(claim) == {
+        "decision": "proceed",
+        "reason": "the lock was free",
+        "run": "run-1",
+        "mode": "failover",
+        "started_by": "alarm",
+        "incident": "outage 7",
+        "writer_region": EAST,
+        "target_region": WEST,
+        "epoch": 7,
+        "resumes": "run-0",
+    }
+
+
+@pytest.mark.parametrize("resumes", [None, "run-0"])
+def test_a_claim_survives_its_way_through_the_workflow(resumes: str | None) -> None:
+    claim = decide_claim(FREE, replace(PERSON, resumes=resumes), "run-1", NOW)
+    assert Claim.read(Fields(asdict(claim), "the event", InvalidRequest)) == claim
+
+
+@pytest.mark.parametrize(
+    ("before", "engaged"), [(None, False), (held("run-0"), False), (replace(held("run-0"), dns_engaged=True), True)]
+)
+def test_a_lock_says_who_holds_it_and_keeps_the_switch(before: Transition | None, engaged: bool) -> None:
+    record = replace(FREE, transition=before)
+    claim = decide_claim(record, replace(PERSON, resumes="run-0"), "run-1", NOW)
+    assert lock_for(claim, record, NOW) == Transition(
+        run="run-1",
+        incident="run run-1",
+        target_region=WEST,
+        started_at=NOW,
+        deadline=NOW + LOCK_SECONDS,
+        dns_engaged=engaged,
+    )
+
+
+SWITCH = [
+    ("the writer is there", FREE, EAST, True),
+    ("the writer is elsewhere", FREE, WEST, False),
+    ("a run has just begun", replace(FREE, transition=held("run-1")), WEST, False),
+    ("a run has just begun, seen from the writer", replace(FREE, transition=held("run-1")), EAST, True),
+    (
+        "a run is moving the writer there",
+        replace(FREE, transition=replace(held("run-1"), dns_engaged=True)),
+        WEST,
+        True,
+    ),
+    (
+        "a run is moving the writer away",
+        replace(FREE, transition=replace(held("run-1"), dns_engaged=True)),
+        EAST,
+        False,
+    ),
+    (
+        "a run is moving the writer back",
+        moved(transition=replace(held("run-1"), target_region=EAST, dns_engaged=True)),
+        WEST,
+        False,
+    ),
+    ("the writer has moved", moved(), WEST, True),
+    ("the writer has moved away", moved(), EAST, False),
+]
+
+
+@pytest.mark.parametrize(("record", "region", "engaged"), [row[1:] for row in SWITCH], ids=[row[0] for row in SWITCH])
+def test_p1_the_switch_sends_clients_to_one_region(record: ControlRecord, region: str, engaged: bool) -> None:
+    assert writer_switch_engaged(record, region) is engaged
+    # Whatever one region says, the other says the opposite: never both, never neither.
+    assert writer_switch_engaged(record, EAST) is not writer_switch_engaged(record, WEST)
+
+
+ITEM: dict[str, Any] = {"database": "payments", "writer_region": EAST, "epoch": Decimal(3)}
+LOCK_ITEM: dict[str, Any] = {
+    "run": "run-1",
+    "incident": "outage 7",
+    "target_region": WEST,
+    "started_at": Decimal("1800000000.25"),
+    "deadline": Decimal(1800000900),
+}
+
+
+def test_an_item_is_read_as_it_stands_in_the_table() -> None:
+    item = ITEM | {
+        "transition": LOCK_ITEM,
+        "automatic_failover": False,
+        "last_run": "run-0",
+        "last_incident": "outage 6",
+    }
+    assert ControlRecord.read(item) == ControlRecord(
+        writer_region=EAST,
+        epoch=3,
+        automatic_failover=False,
+        transition=Transition("run-1", "outage 7", WEST, 1800000000.25, 1800000900.0),
+        last_run="run-0",
+        last_incident="outage 6",
+    )
+
+
+def test_automatic_failover_is_on_unless_the_item_says_otherwise() -> None:
+    assert ControlRecord.read(ITEM).automatic_failover is True
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"writer_region": None}, "the control record: field 'writer_region' is missing; give a text"),
+        ({"epoch": Decimal(0)}, "field 'epoch' is Decimal('0'); give a number from 1 to"),
+        ({"epoch": "3"}, "field 'epoch' is '3'; give a number"),
+        ({"epoch": True}, "field 'epoch' is True; give a number"),
+        ({"automatic_failover": "yes"}, "field 'automatic_failover' is 'yes'; give true or false"),
+        ({"transition": "run-1"}, "the control record, transition is 'run-1'; it must be a JSON object"),
+        ({"transition": LOCK_ITEM | {"run": None}}, "the control record, transition: field 'run' is missing"),
+        (
+            {"transition": LOCK_ITEM | {"deadline": Decimal(1_800_000_000_000)}},
+            "field 'deadline' is Decimal('1800000000000')",
+        ),
+        ({"last_run": 5}, "field 'last_run' is 5; give a text"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_an_item_that_cannot_be_understood_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(Misconfigured) as raised:
+        ControlRecord.read(ITEM | change)
+    assert message in str(raised.value)

@@ -1,0 +1,102 @@
+"""Is the writer down? And when does a row of failed probes count?"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal
+
+import pytest
+
+from handlers.core.health import Debounce, Heartbeat, Probe, judge
+
+ANSWERS = Probe("peer", "writer", "us-east-1", None, 70.0)
+SILENT = Probe("peer", None, "us-east-1", "timed out", 900.0)
+DEMOTED = Probe("peer", "reader", "us-east-1", None, 70.0)
+STANDBY = Probe("own_reader", "reader", "us-west-2", None, 5.0)
+STANDBY_DOWN = Probe("own_reader", None, "us-west-2", "connection refused", 5.0)
+
+RULES: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
+    (
+        "detached already",
+        ANSWERS,
+        "healthy",
+        STANDBY_DOWN,
+        True,
+        True,
+        "detached already; the failover has to be finished",
+    ),
+    (
+        "the writer answers",
+        ANSWERS,
+        "missing",
+        STANDBY,
+        False,
+        False,
+        "the writer answers this region: no failover is due",
+    ),
+    (
+        "its own region says healthy",
+        SILENT,
+        "healthy",
+        STANDBY,
+        False,
+        False,
+        "the writer's own region says that it is healthy",
+    ),
+    (
+        "the standby is down",
+        SILENT,
+        "missing",
+        STANDBY_DOWN,
+        False,
+        False,
+        "does not answer (connection refused): it cannot take over",
+    ),
+    ("silent and missing", SILENT, "missing", STANDBY, False, True, "(timed out) and its heartbeat is missing"),
+    ("silent and unhealthy", SILENT, "unhealthy", STANDBY, False, True, "(timed out) and its heartbeat is unhealthy"),
+    ("a reader and unhealthy", DEMOTED, "unhealthy", STANDBY, False, True, "(its endpoint leads to a reader)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("writer", "heartbeat", "standby", "detached", "proceed", "reason"),
+    [row[1:] for row in RULES],
+    ids=[row[0] for row in RULES],
+)
+def test_p5_rule(
+    writer: Probe, heartbeat: Heartbeat, standby: Probe, detached: bool, proceed: bool, reason: str
+) -> None:
+    health = judge(writer, heartbeat, standby, detached)
+    assert health.proceed is proceed
+    assert reason in health.reason
+    assert (health.writer, health.heartbeat, health.standby, health.detached) == (writer, heartbeat, standby, detached)
+
+
+def test_p5_nothing_moves_unless_both_observers_agree() -> None:
+    heartbeats: tuple[Heartbeat, ...] = ("healthy", "missing", "unhealthy")
+    for writer, heartbeat, standby in itertools.product(
+        (ANSWERS, SILENT, DEMOTED), heartbeats, (STANDBY, STANDBY_DOWN)
+    ):
+        both = writer.role != "writer" and heartbeat != "healthy"
+        able = standby.role is not None
+        assert judge(writer, heartbeat, standby, detached=False).proceed is (both and able)
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdicts"),
+    [
+        ("", ""),
+        ("x", "."),
+        ("xx", ".."),
+        ("xxx", "..!"),
+        ("xxxxx", "..!!!"),
+        ("xxoxx", "....."),
+        ("xxxo", "..!."),
+        ("xxxoxx", "..!..."),
+        ("oooxxx", ".....!"),
+    ],
+)
+def test_three_failures_in_a_row_count_and_one_success_ends_it(seen: str, verdicts: str) -> None:
+    debounce = Debounce()
+    said: list[Literal["!", "."]] = ["!" if debounce.saw(probe == "o") else "." for probe in seen]
+    assert "".join(said) == verdicts

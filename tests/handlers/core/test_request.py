@@ -1,0 +1,158 @@
+"""What a person or the alarm's rule may ask, and how anything else is answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.core.commands import Step
+from handlers.core.control import Claim
+from handlers.core.errors import InvalidRequest
+from handlers.core.outcome import End
+from handlers.core.request import FIELDS, MODES, Request
+from orchestration.settings import load
+from orchestration.specification import describe
+
+WEST = "us-west-2"
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+# Mappings that have the right fields, and anything in them: these get past the first checks.
+ALMOST = st.fixed_dictionaries({}, optional={field: JSON | st.sampled_from([*MODES, WEST, True]) for field in FIELDS})
+CLAIM: dict[str, Any] = {
+    "decision": "proceed",
+    "reason": "the lock was free",
+    "run": "run-1",
+    "mode": "failover",
+    "started_by": "ada",
+    "incident": "outage 7",
+    "writer_region": "us-east-1",
+    "target_region": WEST,
+    "epoch": 1,
+    "resumes": None,
+}
+ALMOST_CLAIMS = st.fixed_dictionaries({field: st.just(value) for field, value in CLAIM.items()} | {"epoch": JSON})
+Read = TypeVar("Read")
+
+
+@given(JSON | ALMOST)
+def test_any_input_is_a_request_or_one_clear_error(data: Any) -> None:
+    request = read_or_refuse(lambda: Request.read(data, "run-1", WEST), "the execution's input")
+    if request:
+        assert request.mode in MODES
+        assert request.target_region == WEST
+
+
+@given(JSON | st.fixed_dictionaries({"run": JSON, "claim": JSON | ALMOST_CLAIMS}))
+def test_any_event_of_a_step_is_a_step_or_one_clear_error(event: Any) -> None:
+    step = read_or_refuse(lambda: Step.read(event), "the step's event")
+    if step:
+        assert isinstance(step.claim, Claim)
+
+
+@given(JSON | st.fixed_dictionaries({"run": JSON, "outcome": JSON | st.just("recovered"), "progress": JSON}))
+def test_any_event_of_notify_is_an_end_or_one_clear_error(event: Any) -> None:
+    read_or_refuse(lambda: End.read(event), "the step's event")
+
+
+def read_or_refuse(read: Callable[[], Read], name: str) -> Read | None:
+    """What was read, or None after one error that names what was read, what is wrong and what to do."""
+    try:
+        return read()
+    except InvalidRequest as error:
+        message = str(error)
+    assert message.startswith(name)
+    assert ";" in message
+    assert len(message) < 600
+    return None
+
+
+def test_the_least_that_can_be_asked() -> None:
+    assert Request.read({"mode": "failover", "started_by": "ada"}, "run-1", WEST) == Request(
+        mode="failover", started_by="ada", incident="run run-1", target_region=WEST, resumes=None, automatic=False
+    )
+
+
+def test_the_most_that_can_be_asked() -> None:
+    data = {
+        "mode": "rehearsal",
+        "started_by": "alarm",
+        "automatic": True,
+        "incident": "outage 7",
+        "target_region": WEST,
+        "resumes": "run-0",
+    }
+    assert set(data) == set(FIELDS)
+    assert Request.read(data, "run-1", WEST) == Request("rehearsal", "alarm", "outage 7", WEST, "run-0", True)
+
+
+@pytest.mark.parametrize("name", ["run-0", "d1b2_e3", "drill.2026", "a+b=c@d", "x" * 80])
+def test_every_name_that_step_functions_allows_can_be_resumed(name: str) -> None:
+    assert Request.read({"mode": "failover", "started_by": "ada", "resumes": name}, "run-1", WEST).resumes == name
+
+
+def test_the_rules_input_is_a_request_in_both_regions() -> None:
+    for region in describe(load(environment_suffix="test", environment="development"), "123456789012").regions.values():
+        (rule,) = region.rules
+        filled = rule.input_template.replace("<alarm>", "writer-down").replace("<at>", "2026-01-02T03:04:05Z")
+        request = Request.read(json.loads(filled), "run-1", region.name)
+        assert request.automatic
+        assert request.incident == "writer-down 2026-01-02T03:04:05Z"
+
+
+BASE = {"mode": "failover", "started_by": "ada"}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "the execution's input is None; it must be a JSON object"),
+        ([1], "the execution's input is [1]; it must be a JSON object"),
+        ({}, "the execution's input: field 'mode' is missing; give one of failover, rehearsal"),
+        (BASE | {"mode": "switchover"}, "field 'mode' is 'switchover'; give one of failover, rehearsal"),
+        (BASE | {"mode": ["failover"]}, "field 'mode' is ['failover']; give one of failover, rehearsal"),
+        ({"mode": "failover"}, "field 'started_by' is missing; give a text"),
+        (BASE | {"started_by": ""}, "field 'started_by' is ''; give a text that matches .{1,256}"),
+        (BASE | {"started_by": "a\nb"}, "field 'started_by' is 'a\\nb'; give a text"),
+        (BASE | {"started_by": 5}, "field 'started_by' is 5; give a text"),
+        (BASE | {"started_by": "x" * 300}, "field 'started_by' is 'xxxx"),
+        (BASE | {"automatic": 1}, "field 'automatic' is 1; give true or false"),
+        (BASE | {"automatic": None}, "field 'automatic' is None; give true or false"),
+        (BASE | {"incident": {}}, "field 'incident' is {}; give a text"),
+        (BASE | {"target_region": "us-east-1"}, "start the workflow of us-east-1 instead, or leave the field out"),
+        (BASE | {"resumes": ""}, "field 'resumes' is ''; give a text that matches .{1,80}"),
+        (BASE | {"resume": "run-0"}, "unknown field 'resume'; remove it, known are automatic, incident, mode, resumes"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_input_is_answered_with_field_value_and_remedy(data: Any, message: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        Request.read(data, "run-1", WEST)
+    assert message in str(raised.value)
+
+
+def test_a_long_value_does_not_flood_the_log() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        Request.read({"mode": "x" * 100_000}, "run-1", WEST)
+    assert len(str(raised.value)) < 300
+    assert "…" in str(raised.value)
+
+
+@pytest.mark.parametrize("epoch", [0, -1, 2**53 + 1, 10**400, float("nan"), float("inf"), "1", None, [], True])
+def test_a_claim_with_an_impossible_epoch_is_refused(epoch: Any) -> None:
+    with pytest.raises(InvalidRequest, match="field 'epoch' is"):
+        Step.read({"run": "run-1", "claim": CLAIM | {"epoch": epoch}})
+
+
+@pytest.mark.parametrize("field", sorted(set(CLAIM) - {"resumes"}))
+def test_a_claim_without_one_of_its_fields_is_refused(field: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"field '{field}'"):
+        Step.read({"run": "run-1", "claim": {key: value for key, value in CLAIM.items() if key != field}})

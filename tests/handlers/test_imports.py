@@ -1,0 +1,56 @@
+"""The handlers stand alone: a zip holds them, Powertools and pg8000, and Lambda's runtime adds boto3."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestration.settings import PROJECT_ROOT
+
+HANDLERS = PROJECT_ROOT / "handlers"
+MODULES = sorted(HANDLERS.rglob("*.py"))
+IN_EVERY_ZIP = {"handlers", "boto3", "botocore", "aws_lambda_powertools"}
+# The driver is in the zip of the functions inside the VPC only.
+WITH_DRIVER = {"prober.py", "gateways/postgres.py"}
+
+
+def imported(module: Path) -> set[str]:
+    """The top-level packages that a module imports when it runs; imports for types alone do not count."""
+    tree = ast.parse(module.read_text())
+    for_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            found.add(str(node.module).split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(HANDLERS)))
+def test_a_module_imports_only_what_its_zip_holds(module: Path) -> None:
+    driver = {"pg8000"} if str(module.relative_to(HANDLERS)) in WITH_DRIVER else set()
+    assert imported(module) <= IN_EVERY_ZIP | driver
+
+
+@pytest.mark.parametrize("module", sorted((HANDLERS / "core").glob("*.py")), ids=lambda module: module.name)
+def test_decisions_know_no_aws(module: Path) -> None:
+    assert imported(module) <= {"handlers"}
+    assert "handlers.gateways" not in module.read_text().replace("`handlers.gateways", "")
+
+
+def test_what_is_in_no_zip_would_be_found(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("import json\nfrom orchestration import settings\nif True:\n    import drills.lab\n")
+    assert imported(module) == {"orchestration", "drills"}

@@ -1,0 +1,166 @@
+"""Which endpoint a name leads to, and what the prober is asked. Real servers: tests/drills."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from handlers.core.errors import InvalidRequest
+from handlers.gateways.postgres import Endpoint, UnexpectedEndpoint, endpoint_behind
+from tests.deployment import STANDBY, WRITER, Deployment
+
+CLUSTERS = {WRITER: "payments-use1-test", STANDBY: "payments-usw2-test"}
+EAST = "payments-use1-test.cluster-c1a2b3.us-east-1.rds.amazonaws.com"
+Resolve = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def deployment() -> Iterator[Deployment]:
+    """One for all tests here: nothing in them changes it."""
+    with Deployment() as deployed:
+        yield deployed
+
+
+@pytest.fixture
+def resolve_to(monkeypatch: pytest.MonkeyPatch) -> Resolve:
+    """Have every name lead to a host."""
+
+    def resolve(host: str) -> None:
+        def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, host, ("10.0.0.1", 5432))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    return resolve
+
+
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        (EAST, WRITER),
+        (EAST.upper(), WRITER),
+        (f"{EAST}.", WRITER),
+        ("payments-use1-test.cluster-ro-c1a2b3.us-east-1.rds.amazonaws.com", WRITER),
+        ("payments-usw2-test.cluster-c1a2b3.us-west-2.rds.amazonaws.com", STANDBY),
+    ],
+)
+def test_an_endpoint_of_a_cluster_is_known_with_its_region(host: str, region: str, resolve_to: Resolve) -> None:
+    resolve_to(host)
+    endpoint = endpoint_behind("writer.test.payments.internal", 5432, CLUSTERS)
+    assert endpoint == Endpoint(host.rstrip(".").lower(), region)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "writer.test.payments.internal",
+        "10.0.0.1",
+        "other-use1-test.cluster-c1a2b3.us-east-1.rds.amazonaws.com",
+        "payments-use1-test-2.cluster-c1a2b3.us-east-1.rds.amazonaws.com",
+        "xpayments-use1-test.cluster-c1a2b3.us-east-1.rds.amazonaws.com",
+        "payments-use1-test.cluster-c1a2b3.us-west-2.rds.amazonaws.com",
+        "payments-usw2-test.cluster-c1a2b3.us-east-1.rds.amazonaws.com",
+        "payments-use1-test.cluster-c1a2b3.eu-west-1.rds.amazonaws.com",
+        f"{EAST}.evil.example",
+        "payments-use1-test.cluster-c1a2b3.us-east-1.rds.amazonaws.com.evil.example",
+        "payments-use1-test.cluster-c1a2b3.us-east-1.rds-amazonaws.com",
+        "payments-use1-test.cluster-c1a2b3.us-east-1.rdsXamazonaws.com",
+        "payments-use1-test.cluster-c1.evil.us-east-1.rds.amazonaws.com",
+        "payments-use1-test.cluster-.us-east-1.rds.amazonaws.com",
+        "payments-use1-test.cluster-custom-c1a2b3.us-east-1.rds.amazonaws.com",
+        "payments-use1-test.c1a2b3.us-east-1.rds.amazonaws.com",
+        f"evil.{EAST}",
+        f"{EAST}\n",
+    ],
+)
+def test_anything_else_is_refused(host: str, resolve_to: Resolve) -> None:
+    resolve_to(host)
+    with pytest.raises(UnexpectedEndpoint, match="which is no endpoint of payments-use1-test, payments-usw2-test"):
+        endpoint_behind("writer.test.payments.internal", 5432, CLUSTERS)
+
+
+def test_a_dot_in_a_clusters_name_stands_for_itself(resolve_to: Resolve) -> None:
+    resolve_to("paymentsXuse1.cluster-c1a2b3.us-east-1.rds.amazonaws.com")
+    with pytest.raises(UnexpectedEndpoint):
+        endpoint_behind("writer", 5432, {WRITER: "payments.use1"})
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (None, "the prober's event is None; it must be a JSON object"),
+        ([], "the prober's event is []; it must be a JSON object"),
+        ({}, "field 'target' is missing; give one of writer, own, own_reader, peer"),
+        (
+            {"target": "localhost", "timeout_s": 1},
+            "field 'target' is 'localhost'; give one of writer, own, own_reader, peer",
+        ),
+        ({"target": "own"}, "field 'timeout_s' is None; give a number"),
+        ({"target": "own", "timeout_s": 0}, "field 'timeout_s' is 0; give a number from 0.1 to 5"),
+        ({"target": "own", "timeout_s": 60}, "field 'timeout_s' is 60; give a number from 0.1 to 5"),
+        ({"target": "own", "timeout_s": "1"}, "field 'timeout_s' is '1'; give a number"),
+        ({"target": "writer", "timeout_s": 1, "proof": 5}, "the prober's event, proof is 5; it must be a JSON object"),
+        (
+            {"target": "writer", "timeout_s": 1, "proof": {"run": "run-1"}},
+            "proof: field 'epoch' is None; give a number",
+        ),
+        ({"target": "writer", "timeout_s": 1, "proof": {"epoch": 2}}, "proof: field 'run' is missing"),
+        ({"target": "writer", "timeout_s": 1, "proof": {"run": "run-1", "epoch": 0}}, "proof: field 'epoch' is 0"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_malformed_event_is_refused_before_anything_is_connected(
+    event: Any, message: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: Any, **__: Any) -> None:
+        pytest.fail("a name was resolved")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    with pytest.raises(InvalidRequest) as raised:
+        deployment.call("prober", event)
+    assert message in str(raised.value)
+
+
+def test_a_name_that_cannot_be_resolved_is_an_answer(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    answer = deployment.call("prober", {"target": "peer", "timeout_s": 1})
+    assert (answer["target"], answer["role"], answer["region"]) == ("peer", None, None)
+    assert answer["error"] == "gaierror: [Errno -2] Name or service not known"
+
+
+def test_a_look_alike_is_never_connected_to(deployment: Deployment, resolve_to: Resolve) -> None:
+    resolve_to(f"{EAST}.evil.example")
+    answer = deployment.call("prober", {"target": "writer", "timeout_s": 1})
+    assert answer["role"] is None
+    assert answer["error"].startswith("UnexpectedEndpoint: writer.test.payments.internal leads to")
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("writer", "writer.test.payments.internal"),
+        ("own", "usw2.test.payments.internal"),
+        ("own_reader", "usw2-ro.test.payments.internal"),
+        ("peer", "use1.test.payments.internal"),
+    ],
+)
+def test_every_target_is_a_name_of_the_zone(
+    target: str, name: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def note(host: str, port: int, **_: Any) -> None:
+        asked.append((host, port))
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", note)
+    deployment.call("prober", {"target": target, "timeout_s": 1})
+    assert asked == [(name, 5432)]
+    assert name in {record.name for record in deployment.specification.zone.records}

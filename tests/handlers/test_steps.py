@@ -1,0 +1,553 @@
+"""Each step by itself, by its effect: once, twice, and after it was killed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyAlreadyInProgressError,
+    IdempotencyPersistenceLayerError,
+)
+
+from handlers.core.errors import (
+    AlreadyDetached,
+    DetachRejected,
+    DetachUncertain,
+    FailoverError,
+    InvalidRequest,
+    LockLost,
+    Misconfigured,
+    NotificationFailed,
+    NotRecoveredYet,
+    PromotionFailed,
+    PromotionPending,
+    TransientFailure,
+)
+from handlers.gateways.prober import ProbeFailed
+from tests.deployment import CLOCK, STANDBY, WRITER, Deployment, Killed
+
+RUN = "run-1"
+ASKED = {"mode": "failover", "started_by": "ada"}
+STEP_TIMEOUT_S = 8
+
+
+@pytest.fixture
+def event(deployment: Deployment) -> dict[str, Any]:
+    """The event of every step after the claim, which has been made."""
+    deployment.writer_dies()
+    return {"run": RUN, "claim": deployment.call("claim", {"run": RUN, "input": ASKED})}
+
+
+def detach(deployment: Deployment, event: dict[str, Any]) -> None:
+    deployment.call("detach_secondary", event)
+    deployment.wait_for_promotion()
+
+
+# --- claim
+
+
+def test_a_claim_takes_the_lock(deployment: Deployment) -> None:
+    before = CLOCK.now()
+    claim = deployment.call("claim", {"run": RUN, "input": ASKED})
+    assert claim["decision"] == "proceed"
+    lock = deployment.lock()
+    assert lock is not None
+    assert (lock["run"], lock["target_region"], lock["dns_engaged"]) == (RUN, STANDBY, False)
+    assert before <= float(lock["started_at"]) <= CLOCK.now()
+    assert float(lock["deadline"]) > float(lock["started_at"])
+
+
+def test_a_rehearsal_takes_no_lock(deployment: Deployment) -> None:
+    before = deployment.record()
+    claim = deployment.call("claim", {"run": RUN, "input": ASKED | {"mode": "rehearsal"}})
+    assert claim["decision"] == "proceed"
+    assert deployment.record() == before
+
+
+def test_p2_a_claim_that_loses_a_race_says_who_has_won(deployment: Deployment) -> None:
+    """Between this run's look and its write, another run takes the lock."""
+    raced = []
+
+    def race(operation: str) -> None:
+        if operation == "dynamodb.UpdateItem" and not raced:
+            raced.append(operation)
+            deployment.change_record(
+                transition={
+                    "run": "run-0",
+                    "incident": "outage 7",
+                    "target_region": STANDBY,
+                    "started_at": int(CLOCK.now()),
+                    "deadline": int(CLOCK.now()) + 900,
+                }
+            )
+
+    deployment.gate.before = race
+    claim = deployment.call("claim", {"run": RUN, "input": ASKED})
+    assert claim["decision"] == "refused"
+    assert "run run-0 is doing the work" in claim["reason"]
+    lock = deployment.lock()
+    assert lock is not None
+    assert lock["run"] == "run-0"
+
+
+def test_a_claim_on_a_record_that_never_rests_is_tried_again_later(deployment: Deployment) -> None:
+    epoch = iter(range(10, 1000))
+
+    def change(operation: str) -> None:
+        if operation == "dynamodb.UpdateItem":
+            deployment.change_record(epoch=next(epoch))
+
+    deployment.gate.before = change
+    with pytest.raises(
+        TransientFailure, match="the control record changed 3 times while run run-1 tried to take the lock"
+    ):
+        deployment.call("claim", {"run": RUN, "input": ASKED})
+    assert deployment.lock() is None
+
+
+@pytest.mark.parametrize("event", [{"input": ASKED}, {"run": 5, "input": ASKED}, {"run": RUN}], ids=str)
+def test_a_malformed_claim_is_refused(event: dict[str, Any], deployment: Deployment) -> None:
+    with pytest.raises(InvalidRequest):
+        deployment.call("claim", event)
+    assert deployment.lock() is None
+
+
+# --- check_health and verify_lag
+
+
+def test_the_health_check_asks_for_the_writer_the_standby_the_alarms_and_the_members(
+    deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.gate.seen.clear()
+    health = deployment.call("check_health", event)
+    assert health["proceed"] is True
+    assert health["heartbeat"] == "missing"
+    assert (health["writer"]["target"], health["writer"]["role"]) == ("peer", None)
+    assert (health["standby"]["target"], health["standby"]["role"]) == ("own_reader", "reader")
+    assert health["detached"] is False
+    assert sorted((region, operation) for _, region, operation in deployment.gate.seen) == [
+        (STANDBY, "cloudwatch.DescribeAlarms"),
+        (STANDBY, "lambda.Invoke"),
+        (STANDBY, "lambda.Invoke"),
+        (STANDBY, "rds.DescribeGlobalClusters"),
+    ]
+
+
+def test_p5_an_alarm_that_does_not_exist_is_no_healthy_writer(deployment: Deployment, event: dict[str, Any]) -> None:
+    name = deployment.specification.regions[STANDBY].alarm("heartbeat-unhealthy").name
+    deployment.client("cloudwatch", STANDBY).delete_alarms(AlarmNames=[name])
+    with pytest.raises(Misconfigured, match=f"there is no alarm {name}; deploy this region's stack again"):
+        deployment.call("check_health", event)
+
+
+def test_p5_a_prober_that_fails_says_nothing_of_the_writer(deployment: Deployment, event: dict[str, Any]) -> None:
+    def crash(target: str) -> None:
+        raise MemoryError("made by the test")
+
+    deployment.databases.script = crash
+    with pytest.raises(TransientFailure, match=r"failover-prober-usw2-test failed: .*MemoryError"):
+        deployment.call("check_health", event)
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"target": "peer", "role": "owner"}, {"target": "peer", "elapsed_ms": -1}, [], "x"]
+)
+def test_p5_an_answer_that_cannot_be_read_says_nothing_of_the_writer(
+    answer: Any, deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.databases.script = lambda target: answer
+    with pytest.raises(ProbeFailed, match="the prober's answer"):
+        deployment.call("check_health", event)
+
+
+def test_the_newest_lag_counts(deployment: Deployment, event: dict[str, Any]) -> None:
+    deployment.publish_lag(700.0, age_s=90.0)
+    deployment.publish_lag(250.0, age_s=5.0)
+    lag = deployment.call("verify_lag", event)
+    assert lag["lag_ms"] == 250.0
+    assert lag["age_s"] < 75.0  # the start of its minute
+
+
+def test_the_lag_of_another_cluster_does_not_count(deployment: Deployment) -> None:
+    deployment.databases.up[WRITER] = False
+    deployment.publish_lag(5.0, region=WRITER)
+    event = {"run": RUN, "claim": deployment.call("claim", {"run": RUN, "input": ASKED})}
+    assert deployment.call("verify_lag", event)["lag_ms"] is None
+
+
+# --- detach_secondary
+
+
+def test_the_detach_takes_the_standbys_cluster_out_and_no_other(deployment: Deployment, event: dict[str, Any]) -> None:
+    assert deployment.members() == {WRITER, STANDBY}
+    result = deployment.call("detach_secondary", event)
+    assert result == {"cluster": "payments-usw2-test", "requested": True}
+    assert deployment.members() == {WRITER}
+
+
+def test_p2_nobody_detaches_without_the_lock(deployment: Deployment, event: dict[str, Any]) -> None:
+    with pytest.raises(LockLost):
+        deployment.call("detach_secondary", event | {"run": "run-2"})
+    deployment.call("release_claim", {"run": RUN})
+    with pytest.raises(LockLost, match="nobody holds it"):
+        deployment.call("detach_secondary", event)
+    assert deployment.members() == {WRITER, STANDBY}
+
+
+def requests(deployment: Deployment, operation: str) -> int:
+    return [seen for _, _, seen in deployment.gate.seen].count(operation)
+
+
+def test_p3_a_second_detach_of_a_run_is_answered_from_its_token(deployment: Deployment, event: dict[str, Any]) -> None:
+    first = deployment.call("detach_secondary", event)
+    deployment.gate.seen.clear()
+    assert deployment.call("detach_secondary", event) == first
+    assert requests(deployment, "rds.RemoveFromGlobalCluster") == 0
+
+
+def test_p3_another_runs_detach_finds_the_work_done(deployment: Deployment, event: dict[str, Any]) -> None:
+    deployment.call("detach_secondary", event)
+    claim = deployment.call("claim", {"run": "run-2", "input": ASKED | {"resumes": RUN}})
+    result = deployment.call("detach_secondary", {"run": "run-2", "claim": claim})
+    assert result["requested"] is False
+    assert deployment.members() == {WRITER}
+
+
+def test_p3_a_detach_whose_answer_was_lost_is_seen_as_that_and_counts_as_done_when_repeated(
+    deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.trouble("rds.RemoveFromGlobalCluster", "refused", after=True)
+    with pytest.raises(TransientFailure):
+        deployment.call("detach_secondary", event)
+    assert deployment.call("detach_secondary", event)["requested"] is False
+    assert deployment.members() == {WRITER}
+
+
+def test_p7_a_detach_that_is_rejected_after_a_lost_answer_is_uncertain(
+    deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.trouble("rds.RemoveFromGlobalCluster", "refused")
+    with pytest.raises(TransientFailure):
+        deployment.call("detach_secondary", event)
+    deployment.trouble("rds.RemoveFromGlobalCluster", "InvalidGlobalClusterStateFault")
+    with pytest.raises(DetachUncertain, match="had asked before and got no answer"):
+        deployment.call("detach_secondary", event)
+
+
+def test_p1_a_lock_is_not_given_back_once_the_cluster_is_detached(
+    deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.call("detach_secondary", event)
+    with pytest.raises(AlreadyDetached, match="keeps the lock"):
+        deployment.call("release_claim", {"run": RUN})
+    assert deployment.lock() is not None
+
+
+def test_a_rejected_detach_names_the_cluster_and_the_remedy(deployment: Deployment, event: dict[str, Any]) -> None:
+    deployment.trouble("rds.RemoveFromGlobalCluster", "InvalidDBClusterStateFault", times=10)
+    with pytest.raises(
+        DetachRejected,
+        match=r"RDS refuses to detach payments-usw2-test from payments-global-test: .*then start the workflow again",
+    ):
+        deployment.call("detach_secondary", event)
+    assert deployment.members() == {WRITER, STANDBY}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "error"),
+    [
+        ("Throttling", 400, TransientFailure),
+        ("ServiceUnavailable", 503, TransientFailure),
+        ("refused", 0, TransientFailure),
+        ("AccessDenied", 403, Misconfigured),
+        ("InvalidGlobalClusterStateFault", 400, DetachRejected),
+        ("GlobalClusterNotFoundFault", 404, DetachRejected),
+        ("DBClusterNotFoundFault", 404, DetachRejected),
+    ],
+)
+def test_a_detach_that_fails_leaves_no_token_that_stands_in_the_way(
+    kind: str, status: int, error: type[FailoverError], deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.trouble("rds.RemoveFromGlobalCluster", kind, status=status, times=2)
+    with pytest.raises(error):
+        deployment.call("detach_secondary", event)
+    assert deployment.tokens() == []
+    deployment.gate.troubles.clear()
+    assert deployment.call("detach_secondary", event)["requested"] is True
+    assert deployment.members() == {WRITER}
+
+
+# --- tokens of killed steps
+
+
+@pytest.mark.parametrize(
+    ("step", "operation"), [("detach_secondary", "rds.RemoveFromGlobalCluster"), ("repoint_dns", "dynamodb.UpdateItem")]
+)
+def test_p3_a_step_killed_after_its_effect_is_busy_until_it_must_have_ended_and_then_does_it_again(
+    step: str, operation: str, deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.trouble(operation, "killed", step=step, after=True)
+    with pytest.raises(Killed):
+        deployment.call(step, event)
+    (token,) = deployment.tokens()
+    assert token["status"] == "INPROGRESS"
+    with pytest.raises(IdempotencyAlreadyInProgressError):
+        deployment.call(step, event)
+    CLOCK.sleep(STEP_TIMEOUT_S + 1)
+    deployment.call(step, event)
+    (token,) = deployment.tokens()
+    assert token["status"] == "COMPLETED"
+    if step == "detach_secondary":
+        assert deployment.members() == {WRITER}
+    else:
+        assert deployment.is_switched(STANDBY)
+
+
+def test_tokens_are_kept_long_enough_to_be_looked_at_and_then_forgotten(
+    deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.call("repoint_dns", event)
+    (token,) = deployment.tokens()
+    assert float(token["expiration"]) - CLOCK.now() == pytest.approx(7 * 24 * 3600, abs=120)
+
+
+def test_a_token_table_that_does_not_answer_is_reported_by_its_name(
+    deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.trouble("dynamodb.PutItem", "InternalServerError", status=500, times=10)
+    with pytest.raises(IdempotencyPersistenceLayerError):
+        deployment.call("detach_secondary", event)
+    assert deployment.members() == {WRITER, STANDBY}
+
+
+# --- promote
+
+
+def test_a_promotion_is_over_when_a_session_reaches_a_writer(deployment: Deployment, event: dict[str, Any]) -> None:
+    detach(deployment, event)
+    deployment.set_cluster_status("promoting")  # what RDS says does not matter
+    result = deployment.call("promote", event)
+    assert result["region"] == STANDBY
+
+
+def test_a_promotion_that_is_not_over_says_what_it_has_seen(deployment: Deployment, event: dict[str, Any]) -> None:
+    before = CLOCK.now()
+    with pytest.raises(
+        PromotionPending, match=r"its status is available, and a session on it failed: TimeoutError: timed out"
+    ):
+        deployment.call("promote", event)
+    assert 10 <= CLOCK.now() - before < 20  # its state's time limit
+
+
+def test_a_promotion_that_has_reached_a_reader_says_so(deployment: Deployment, event: dict[str, Any]) -> None:
+    reader = {"target": "own", "role": "reader", "region": STANDBY, "error": None, "elapsed_ms": 1.0}
+    deployment.databases.script = lambda target: reader
+    with pytest.raises(PromotionPending, match="a session on it reached a reader"):
+        deployment.call("promote", event)
+
+
+@pytest.mark.parametrize("status", ["failed", "deleting", "stopped", "inaccessible-encryption-credentials"])
+def test_a_promotion_that_cannot_succeed_is_given_up(
+    status: str, deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.set_cluster_status(status)
+    with pytest.raises(PromotionFailed, match=f"will not become a writer by itself: its status is {status}"):
+        deployment.call("promote", event)
+
+
+def test_a_prober_that_crashes_does_not_end_a_promotion(deployment: Deployment, event: dict[str, Any]) -> None:
+    def crash(target: str) -> None:
+        raise MemoryError("made by the test")
+
+    deployment.databases.script = crash
+    with pytest.raises(PromotionPending, match=r"a session on it was not tried: failover-prober-usw2-test failed"):
+        deployment.call("promote", event)
+
+
+# --- repoint_dns
+
+
+def test_the_switch_is_engaged_where_the_writer_goes(deployment: Deployment, event: dict[str, Any]) -> None:
+    assert (deployment.is_switched(WRITER), deployment.is_switched(STANDBY)) == (True, False)
+    result = deployment.call("repoint_dns", event)
+    assert result == {"name": deployment.specification.zone.writer_name, "region": STANDBY}
+    assert (deployment.is_switched(WRITER), deployment.is_switched(STANDBY)) == (False, True)
+
+
+def test_p4_repointing_calls_nothing_but_this_regions_tables(deployment: Deployment, event: dict[str, Any]) -> None:
+    deployment.gate.seen.clear()
+    deployment.call("repoint_dns", event)
+    assert {(region, operation.split(".")[0]) for _, region, operation in deployment.gate.seen} == {
+        (STANDBY, "dynamodb")
+    }
+
+
+def test_p2_nobody_repoints_without_the_lock(deployment: Deployment, event: dict[str, Any]) -> None:
+    with pytest.raises(LockLost):
+        deployment.call("repoint_dns", event | {"run": "run-2"})
+    assert not deployment.is_switched(STANDBY)
+
+
+# --- commit_writer and verify_recovery
+
+
+def test_p3_a_commit_is_repeated_without_effect(deployment: Deployment, event: dict[str, Any]) -> None:
+    first = deployment.call("commit_writer", event)
+    assert first == {"writer_region": STANDBY, "epoch": 2}
+    before = deployment.record()
+    assert deployment.call("commit_writer", event) == first
+    assert deployment.record() == before
+
+
+def test_p7_a_recovery_is_proved_by_a_write_through_the_public_name(
+    deployment: Deployment, event: dict[str, Any]
+) -> None:
+    detach(deployment, event)
+    with pytest.raises(NotRecoveredYet, match="no write through the public name yet: TimeoutError"):
+        deployment.call("verify_recovery", event)
+    deployment.call("repoint_dns", event)
+    before = CLOCK.now()
+    result = deployment.call("verify_recovery", event)
+    assert result["region"] == STANDBY
+    assert before <= result["proved_at"] <= CLOCK.now()
+    assert deployment.databases.proofs == [(STANDBY, RUN, 2)]
+    deployment.call("verify_recovery", event)
+    assert deployment.databases.proofs == [(STANDBY, RUN, 2)]
+
+
+@pytest.mark.parametrize(
+    ("role", "region", "message"),
+    [
+        ("writer", WRITER, "the public name still leads to us-east-1, not to us-west-2"),
+        ("reader", STANDBY, "no write through the public name yet: it leads to a reader"),
+        ("writer", None, "the public name still leads to None"),
+    ],
+)
+def test_p7_anything_but_the_new_writer_is_no_recovery(
+    role: str, region: str | None, message: str, deployment: Deployment, event: dict[str, Any]
+) -> None:
+    answer = {"target": "writer", "role": role, "region": region, "error": None, "elapsed_ms": 1.0}
+    deployment.databases.script = lambda target: answer
+    with pytest.raises(NotRecoveredYet, match=message):
+        deployment.call("verify_recovery", event)
+
+
+# --- release_claim
+
+
+def test_p3_a_lock_is_given_back_once(deployment: Deployment, event: dict[str, Any]) -> None:
+    deployment.call("repoint_dns", event)
+    assert deployment.call("release_claim", {"run": "run-2"}) == {"released": False}
+    assert deployment.is_switched(STANDBY)
+    assert deployment.call("release_claim", {"run": RUN}) == {"released": True}
+    assert deployment.call("release_claim", {"run": RUN}) == {"released": False}
+    assert deployment.lock() is None
+    assert not deployment.is_switched(STANDBY)
+
+
+# --- notify
+
+
+END = {"run": RUN, "outcome": "aborted", "progress": {"error": {"Error": "DetachRejected", "Cause": "no"}}}
+
+
+def test_both_regions_are_told(deployment: Deployment) -> None:
+    result = deployment.call("notify", END)
+    assert len(result["sent"]) == 2
+    assert result["failed"] == {}
+    ((subject, text),) = deployment.messages(STANDBY)
+    assert deployment.messages(WRITER) == [(subject, text)]
+    assert subject == "Failover aborted: nothing was changed"
+
+
+def test_p3_a_message_is_sent_once_and_another_outcome_is_another_message(deployment: Deployment) -> None:
+    first = deployment.call("notify", END)
+    assert deployment.call("notify", END) == first
+    assert len(deployment.messages(STANDBY)) == 1
+    deployment.call("notify", END | {"outcome": "refused"})
+    assert len(deployment.messages(STANDBY)) == 2
+
+
+@pytest.mark.parametrize("lost", [WRITER, STANDBY])
+def test_p4_one_topic_is_enough(lost: str, deployment: Deployment) -> None:
+    deployment.trouble("sns.Publish", "refused", region=lost, times=10)
+    kept = STANDBY if lost == WRITER else WRITER
+    result = deployment.call("notify", END)
+    assert [topic.split(":")[3] for topic in result["sent"]] == [kept]
+    (why,) = result["failed"].values()
+    assert "EndpointConnectionError" in why
+    assert len(deployment.messages(kept)) == 1
+    assert deployment.messages(lost) == []
+
+
+def test_p4_the_other_regions_topic_is_tried_once(deployment: Deployment) -> None:
+    deployment.trouble("sns.Publish", "refused", region=WRITER, times=10)
+    deployment.gate.seen.clear()
+    deployment.call("notify", END)
+    assert [region for _, region, operation in deployment.gate.seen if operation == "sns.Publish"].count(WRITER) == 1
+
+
+def test_no_topic_at_all_is_an_error_that_names_both(deployment: Deployment) -> None:
+    deployment.trouble("sns.Publish", "InternalError", status=500, times=10)
+    with pytest.raises(NotificationFailed) as raised:
+        deployment.call("notify", END)
+    for region in (WRITER, STANDBY):
+        assert f"arn:aws:sns:{region}:123456789012:{deployment.specification.regions[region].topic}" in str(
+            raised.value
+        )
+    assert deployment.tokens() == []
+
+
+# --- what every step has in common
+
+
+MALFORMED = ({"run": RUN}, {"run": RUN, "claim": {}}, {"run": RUN, "claim": 5}, {"run": RUN, "claim": {"epoch": "one"}})
+
+
+@pytest.mark.parametrize("step", ["check_health", "verify_lag", "promote", "commit_writer", "verify_recovery"])
+def test_a_malformed_event_is_refused_by_every_step(step: str, deployment: Deployment) -> None:
+    before = deployment.record()
+    for broken in ({}, *MALFORMED):
+        with pytest.raises(InvalidRequest, match="the step's event"):
+            deployment.call(step, broken)
+    assert deployment.record() == before
+
+
+@pytest.mark.parametrize("step", ["detach_secondary", "repoint_dns"])
+def test_a_malformed_event_is_refused_by_steps_with_tokens_and_leaves_none(step: str, deployment: Deployment) -> None:
+    for broken in MALFORMED:
+        with pytest.raises(InvalidRequest, match="the step's event"):
+            deployment.call(step, broken)
+    assert deployment.tokens() == []
+
+
+def test_every_invocation_is_counted_by_step_and_result(
+    deployment: Deployment, event: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    deployment.call("commit_writer", event)
+    with pytest.raises(LockLost):
+        deployment.call("repoint_dns", event | {"run": "run-2"})
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    assert [(metric["Step"], metric["Result"]) for metric in metrics] == [
+        ("commit_writer", "Succeeded"),
+        ("repoint_dns", "LockLost"),
+    ]
+    for metric in metrics:
+        (kind,) = metric["_aws"]["CloudWatchMetrics"]
+        assert kind["Namespace"] == "FailoverOrchestrator"
+        assert kind["Metrics"] == [{"Name": "StepDuration", "Unit": "Milliseconds"}]
+
+
+def test_log_lines_carry_the_run_and_never_that_of_the_invocation_before(
+    deployment: Deployment, event: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    deployment.call("commit_writer", event)
+    with deployment.lambdas.environment(STANDBY, "commit_writer") as module:
+        assert module.logger.get_current_keys()["run"] == RUN
+    with pytest.raises(InvalidRequest):
+        deployment.call("commit_writer", {})
+    with deployment.lambdas.environment(STANDBY, "commit_writer") as module:
+        assert "run" not in module.logger.get_current_keys()

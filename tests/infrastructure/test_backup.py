@@ -1,0 +1,75 @@
+"""AWS Backup: daily, in both regions, kept for seven days, and reported."""
+
+from __future__ import annotations
+
+import json
+
+from tests.infrastructure.synthesized import ACCOUNT, Deployment, Stack
+
+
+def peer(deployment: Deployment, stack: Stack) -> Stack:
+    return deployment.standby if stack is deployment.writer else deployment.writer
+
+
+def test_every_backup_is_copied_to_the_other_region_and_kept_for_seven_days_in_both(development: Deployment) -> None:
+    for stack in development.both:
+        (rule,) = stack.only("aws_backup_plan")["rule"]
+        (copy,) = rule["copy_action"]
+        assert rule["lifecycle"] == {"delete_after": 7}
+        assert copy["lifecycle"] == {"delete_after": 7}
+        other = peer(development, stack)
+        vault = other.only("aws_backup_vault")["name"]
+        assert copy["destination_vault_arn"] == f"arn:aws:backup:{other.name}:{ACCOUNT}:backup-vault:{vault}"
+        assert rule["schedule"].startswith("cron(")
+
+
+def test_each_region_backs_up_its_own_cluster_into_an_encrypted_vault(development: Deployment) -> None:
+    for stack in development.both:
+        cluster = stack.only("aws_rds_cluster")["cluster_identifier"]
+        (selected,) = stack.only("aws_backup_selection")["resources"]
+        assert selected == f"arn:aws:rds:{stack.name}:{ACCOUNT}:cluster:{cluster}"
+        assert stack.only("aws_backup_vault")["kms_key_arn"].startswith("${aws_kms_key.")
+
+
+def test_backups_run_as_a_role_of_their_own(development: Deployment) -> None:
+    for stack in development.both:
+        role = stack.only("aws_backup_selection")["iam_role_arn"].rsplit("/")[-1]
+        deployed = development.stacks["identity"].find("aws_iam_role", name=role)
+        assert "backup.amazonaws.com" in deployed["assume_role_policy"]
+
+
+def test_failed_backups_tell_people(development: Deployment) -> None:
+    for stack in development.both:
+        told = stack.only("aws_backup_vault_notifications")
+        assert told["sns_topic_arn"].startswith("${aws_sns_topic.")
+        assert {"BACKUP_JOB_FAILED", "COPY_JOB_FAILED"} <= set(told["backup_vault_events"])
+
+
+def test_backups_and_copies_are_reported(development: Deployment) -> None:
+    for stack in development.both:
+        reports = stack.all("aws_backup_report_plan")
+        assert {r["report_setting"]["report_template"] for r in reports} == {"BACKUP_JOB_REPORT", "COPY_JOB_REPORT"}
+        assert {r["report_delivery_channel"]["s3_bucket_name"].split(".")[0] for r in reports} == {"${aws_s3_bucket"}
+
+
+def test_reports_are_private_and_encrypted(development: Deployment) -> None:
+    for stack in development.both:
+        blocked = stack.only("aws_s3_bucket_public_access_block")
+        assert all(blocked[b] is True for b in blocked if b.startswith(("block", "ignore", "restrict")))
+        (rule,) = stack.only("aws_s3_bucket_server_side_encryption_configuration")["rule"]
+        assert rule["apply_server_side_encryption_by_default"]["sse_algorithm"] == "aws:kms"
+        deny = [
+            s for s in json.loads(stack.only("aws_s3_bucket_policy")["policy"])["Statement"] if s["Effect"] == "Deny"
+        ]
+        assert [s["Condition"] for s in deny] == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+def test_production_backups_are_locked(development: Deployment, production: Deployment) -> None:
+    for stack in development.both:
+        assert not stack.all("aws_backup_vault_lock_configuration")
+        assert stack.only("aws_backup_vault")["force_destroy"] is True
+    for stack in production.both:
+        lock = stack.only("aws_backup_vault_lock_configuration")
+        assert (lock["min_retention_days"], lock["max_retention_days"]) == (7, 7)
+        assert "changeable_for_days" not in lock  # governance mode: someone who may can still lift it
+        assert stack.only("aws_backup_vault")["force_destroy"] is False
