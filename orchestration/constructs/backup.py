@@ -204,7 +204,7 @@ class Backup(Construct):
         return bucket
 
     def _reports_policy(self, bucket: S3Bucket) -> str:
-        """Only over TLS, and only AWS Backup's service-linked role writes (AWS Backup guide, "Working with reports")."""
+        """Over TLS only; only Backup's service-linked role writes (AWS Backup guide, "Working with reports")."""
         role = "aws-service-role/reports.backup.amazonaws.com/AWSServiceRoleForBackupReports"
         return policy.document(
             [

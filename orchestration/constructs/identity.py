@@ -1,7 +1,7 @@
-"""The roles of one region: one for each function, one for the workflow, one for the rule that starts it, one in which
-the other region acts on this one, and one each for the flow log and the backups.
+"""The roles of one region.
 
-A role has the name of what uses it, so that the region's stack knows its ARN without asking IAM.
+One for each function, one for the workflow, one for the rule that starts it, one in which the other region acts on
+this one, and one each for the flow log and the backups. A role has the name of what uses it, so that the region's stack knows its ARN without asking IAM.
 """
 
 from __future__ import annotations
