@@ -25,7 +25,7 @@ ENDS = {
     "NeedsPerson": End.NEEDS_PERSON,
 }
 # States that wait for the end of the old writer's lease, and the one that asks a person.
-LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval")
+LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval", "WaitForLeaseOfFencedWriter")
 ASKS_PERSON = "AskApproval"
 LONGEST_DETAIL = 2000  # characters of an input or output in the report
 
