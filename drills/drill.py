@@ -102,6 +102,12 @@ MEASURED = (
     "the handlers from the built zips, and the state machine from its ASL file",
     "PostgreSQL's promotion, detection by the deployed alarms at their own periods, the switch of the writer name",
 )
+# What the figures of one outage cannot be better than.
+LIMITS_OF = {
+    "isolate": "an isolated writer goes on until its guardian fences it, some seconds after the cut: what it "
+    "acknowledges meanwhile is not replicated and is lost to the new writer; it stays in the old database",
+    "lag": "the person who accepted the loss accepted what the standby lacked",
+}
 LIMITS = (
     "one PostgreSQL server a region, no instance failover inside a region",
     "passwords and IAM tokens are not checked by the lab's databases; TLS is",
@@ -368,6 +374,10 @@ class Drill:
             members=lab.global_members(),
         )
 
+    def _limits(self) -> list[str]:
+        own = LIMITS_OF.get(self._options.outage or "")
+        return [own, *LIMITS] if own else list(LIMITS)
+
     def _since_zero(self, real_time: float | None) -> float | None:
         """Virtual seconds since the outage of a real time (seconds since 1970)."""
         return None if real_time is None else self._clock.virtual_time(real_time) - self._timeline.zero
@@ -491,7 +501,7 @@ class Drill:
             },
             run_record=_run_record(acting),
             postgresql_version=self._binaries.version,
-            notes=Notes(measured=list(MEASURED), modelled=list(MODELLED), limits=list(LIMITS)),
+            notes=Notes(measured=list(MEASURED), modelled=list(MODELLED), limits=self._limits()),
             tolerated_errors=self._narrator.seen.tolerated,
             problems=judgement.problems,
         )
