@@ -43,6 +43,9 @@ def drill(
     guardian_dead: Annotated[
         bool, typer.Option("--guardian-dead", help="The writer region's monitor is dead: shows the guarantee's limit.")
     ] = False,
+    storm: Annotated[
+        bool, typer.Option("--storm", help="The alarm's event arrives 50 times, and 20 people start a failover too.")
+    ] = False,
     speed: Annotated[
         float, typer.Option(min=0.1, max=FASTEST, help="Virtual seconds in a real one; 1 is production cadence.")
     ] = 1.0,
@@ -63,6 +66,7 @@ def drill(
         approve=approve.value,
         comes_back=comes_back,
         guardian_dead=guardian_dead,
+        storm=storm,
         speed=speed,
         seed=seed,
         aurora_promotion_seconds=aurora_promotion,

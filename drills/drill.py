@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +54,8 @@ APPROVAL_LIMIT_SECONDS = 1200.0  # the gate's own deadline is 15 minutes
 QUIET_SECONDS = 60.0
 # The standby is this far behind when the region dies: far beyond the RPO budget of 1 s, and soon reached.
 LAG_SECONDS = 10.0
+# A storm: so often EventBridge delivers the alarm's event, and so many people start a failover, all at once.
+STORM_EVENTS, STORM_PEOPLE = 50, 20
 # An old writer that comes back is watched for longer than a monitor can be away: a minute until its schedule starts
 # it again, then its first looks.
 RETURN_SECONDS = 90.0
@@ -75,6 +78,7 @@ MEANINGS = {
     "clients_recovered": "every client that outlived the outage writes again, through the writer name",
     "standby_untouched": "the standby is still a standby and a member of the global database",
     "nothing_lost": "no acknowledged write is missing",
+    "others_name_it": "every other run ended in success and named the one that did the work",
     "no_run_moved": "no run changed anything: each was refused, or none was started",
     "people_told": "people in a region that lives were sent the reason",
     "writes_went_on": "every client that reaches the writer wrote on until the end",
@@ -98,6 +102,12 @@ MEASURED = (
     "the handlers from the built zips, and the state machine from its ASL file",
     "PostgreSQL's promotion, detection by the deployed alarms at their own periods, the switch of the writer name",
 )
+# What the figures of one outage cannot be better than.
+LIMITS_OF = {
+    "isolate": "an isolated writer goes on until its guardian fences it, some seconds after the cut: what it "
+    "acknowledges meanwhile is not replicated and is lost to the new writer; it stays in the old database",
+    "lag": "the person who accepted the loss accepted what the standby lacked",
+}
 LIMITS = (
     "one PostgreSQL server a region, no instance failover inside a region",
     "passwords and IAM tokens are not checked by the lab's databases; TLS is",
@@ -113,6 +123,7 @@ class Options:
     approve: str
     comes_back: bool
     guardian_dead: bool
+    storm: bool
     speed: float
     seed: int
     aurora_promotion_seconds: float
@@ -132,7 +143,11 @@ class Options:
         ]
         if self.postgres is not None:
             chosen.append(("--postgres", str(self.postgres)))
-        flags = [("--comes-back", self.comes_back), ("--guardian-dead", self.guardian_dead)]
+        flags = [
+            ("--comes-back", self.comes_back),
+            ("--guardian-dead", self.guardian_dead),
+            ("--storm", self.storm),
+        ]
         return [part for pair in chosen for part in pair] + [flag for flag, wanted in flags if wanted]
 
 
@@ -177,7 +192,9 @@ class Drill:
         self._started_at = datetime.now(UTC)
         self._binaries = find_binaries(folder, options.postgres)
         trigger_mode = "rehearsal" if options.mode == "rehearsal" else "failover"
-        wishes = Wishes(trigger_mode, options.seed, options.aurora_promotion_seconds)
+        wishes = Wishes(
+            trigger_mode, options.seed, options.aurora_promotion_seconds, STORM_EVENTS if options.storm else 1
+        )
         self._lab = Lab(folder, self._binaries, clock, reaper, self._observe, wishes)
         self._trigger = self._lab.specification.regions[self._lab.standby].composite("writer-down").name
         self._narrator = Narrator(timeline, clock, self._trigger)
@@ -280,6 +297,8 @@ class Drill:
             )
             if not started:
                 return End.NOTHING_MOVED
+            if self._options.storm:
+                self._storm(lab)
             if not self._narrator.wait("the workflow", lambda seen: _all_ended(seen, person), limit):
                 return End.TIMED_OUT
         if quiet:
@@ -297,6 +316,12 @@ class Drill:
                 RECONNECT_LIMIT_SECONDS,
             )
         return acting.end or End.ABORTED
+
+    def _storm(self, lab: Lab) -> None:
+        """Let many people start a failover at once, beside the alarm's many events."""
+        self._timeline.event(Kind.WORKFLOW, f"{STORM_PEOPLE} people start a failover as well")
+        with ThreadPoolExecutor(STORM_PEOPLE) as people:
+            list(people.map(lambda _: lab.start_by_hand("failover"), range(STORM_PEOPLE)))
 
     def _bring_back(self, lab: Lab) -> None:
         """Let the old writer return, and watch whether it takes a write."""
@@ -349,6 +374,10 @@ class Drill:
             members=lab.global_members(),
         )
 
+    def _limits(self) -> list[str]:
+        own = LIMITS_OF.get(self._options.outage or "")
+        return [own, *LIMITS] if own else list(LIMITS)
+
     def _since_zero(self, real_time: float | None) -> float | None:
         """Virtual seconds since the outage of a real time (seconds since 1970)."""
         return None if real_time is None else self._clock.virtual_time(real_time) - self._timeline.zero
@@ -384,6 +413,11 @@ class Drill:
             held["people_told"] = self._people_told(lab)
         else:
             held["one_run"] = acted == 1
+            held["others_name_it"] = acted == 1 and all(
+                run.status == "SUCCEEDED" and self._acting.name in str(run.output)
+                for run in runs
+                if run is not self._acting
+            )
         if demanded is End.NOTHING_MOVED:
             held["writes_went_on"] = self._writes_went_on(lab, acknowledged)
         return held
@@ -467,7 +501,7 @@ class Drill:
             },
             run_record=_run_record(acting),
             postgresql_version=self._binaries.version,
-            notes=Notes(measured=list(MEASURED), modelled=list(MODELLED), limits=list(LIMITS)),
+            notes=Notes(measured=list(MEASURED), modelled=list(MODELLED), limits=self._limits()),
             tolerated_errors=self._narrator.seen.tolerated,
             problems=judgement.problems,
         )

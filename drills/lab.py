@@ -64,6 +64,7 @@ class Wishes:
     trigger_mode: str
     seed: int
     aurora_promotion_seconds: float
+    deliveries: int
 
 
 class Lab:
@@ -168,6 +169,7 @@ class Lab:
             databases=self,
             promotion_seconds=self._wishes.aurora_promotion_seconds,
             seed=self._wishes.seed,
+            deliveries=self._wishes.deliveries,
         )
         self._stack.callback(self.cloud.close)
         for region in self.settings.regions:
@@ -192,29 +194,31 @@ class Lab:
 
     def start_clients(self) -> None:
         """Let the application write: in both regions by the name, and some in the writer region by its endpoint."""
-        name = self.specification.zone.writer_name
-        pinned = writer_endpoint(self.specification.regions[self.writer].cluster)
-        first = 0
-        for region, clients, host, saw in (
-            *((region, CLIENTS_PER_REGION, name, self._pulse.saw) for region in self.settings.regions),
-            (self.writer, PINNED_CLIENTS, pinned, _not_shown),
-        ):
-            settings = WorkloadSettings(
-                region=region,
-                clients=clients,
-                first_client=first,
-                seed=self._wishes.seed,
-                transfers_per_second=TRANSFERS_PER_SECOND,
-                writer_name=host,
-                dns=self._dns_addresses[DNS][region],
-                port=self.port,
-                database=self.settings.database.name,
-                authority=str(self._certificates.authority),
-                events=str(self._folder / f"clients-{first}.jsonl"),
-                clock=self._clock,
-            )
-            first += clients
-            self.workloads.append(Workload(settings, self._folder, self._reaper, saw))
+        for region in self.settings.regions:
+            self._start_clients(region, CLIENTS_PER_REGION, self.specification.zone.writer_name, self._pulse.saw)
+        self._start_pinned_clients()
+
+    def _start_pinned_clients(self) -> None:
+        endpoint = writer_endpoint(self.specification.regions[self.writer].cluster)
+        self._start_clients(self.writer, PINNED_CLIENTS, endpoint, _not_shown)
+
+    def _start_clients(self, region: str, clients: int, host: str, saw: Callable[[Progress], None]) -> None:
+        first = sum(workload.settings.clients for workload in self.workloads)
+        settings = WorkloadSettings(
+            region=region,
+            clients=clients,
+            first_client=first,
+            seed=self._wishes.seed,
+            transfers_per_second=TRANSFERS_PER_SECOND,
+            writer_name=host,
+            dns=self._dns_addresses[DNS][region],
+            port=self.port,
+            database=self.settings.database.name,
+            authority=str(self._certificates.authority),
+            events=str(self._folder / f"clients-{first}.jsonl"),
+            clock=self._clock,
+        )
+        self.workloads.append(Workload(settings, self._folder, self._reaper, saw))
 
     # ---- what can be asked
 
@@ -278,10 +282,19 @@ class Lab:
         return self.cloud.start_execution(self.standby, json.dumps(request))
 
     def bring_writer_back(self) -> None:
-        """Let the old writer region, or its database alone, live again as it was: open to its clients."""
+        """Let the old writer region, or its database alone, live again as it was: open to clients, which go on."""
+        server, there = self.servers[self.writer], self._clients_in(self.writer)
+        self.reachability.mend()
         self.cloud.bring_back(self.writer)
         self.network.apply()
-        self.servers[self.writer].start()
+        if server.is_running():
+            server.resume()
+        else:
+            server.start()
+        for workload in there:
+            workload.resume()
+        if not there:
+            self._start_pinned_clients()
 
     def stop_clients(self) -> None:
         """Let the clients finish what they are doing, and end them; those of a lost region end as they are."""
@@ -314,14 +327,13 @@ class Lab:
     def _lose(self, region: str, fault: Fault) -> None:
         """Let a region die, or hang."""
         server = self.servers[region]
-        there = [workload for workload in self.workloads if workload.settings.region == region]
         # The network first: what is on its way to the standby at this moment is lost, as it may be in truth.
         self._cut(lambda: self.reachability.take_down(region, fault))
         if fault is Fault.HANG:
             server.hang()
         else:
             server.kill()
-        for workload in there:
+        for workload in self._clients_in(region):
             if fault is Fault.HANG:
                 workload.hang()
             else:
@@ -335,6 +347,10 @@ class Lab:
     def _stop_monitors(self) -> None:
         for region in self.settings.regions:
             self.cloud.stop_function(region, "monitor")
+
+    def _clients_in(self, region: str) -> list[Workload]:
+        """The clients of a region that live, frozen ones too."""
+        return [each for each in self.workloads if each.settings.region == region and each.is_running()]
 
     def _living(self) -> str:
         """A region that can be asked from outside, the standby region if it can."""

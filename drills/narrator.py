@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ ENDS = {
     "NeedsPerson": End.NEEDS_PERSON,
 }
 # States that wait for the end of the old writer's lease, and the one that asks a person.
-LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval")
+LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval", "WaitForLeaseOfFencedWriter")
 ASKS_PERSON = "AskApproval"
 LONGEST_DETAIL = 2000  # characters of an input or output in the report
 
@@ -126,7 +127,9 @@ class Narrator:
         if it.subject == "RepointDns":
             self._say(it, Kind.DNS, "writer switch engaged", it.detail.get("output"), "dns_switch_started")
         if it.subject in LEASE_WAITS:
-            self._say(it, Kind.WORKFLOW, "the old writer's lease is over", it.detail.get("output"), "lease_over")
+            lease = _result(it.detail.get("output"), "lease")
+            mark: MarkName | None = "lease_over" if lease.get("taken") else None
+            self._say(it, Kind.WORKFLOW, f"lease: {lease.get('reason', 'no word')}", it.detail.get("output"), mark)
 
     def _task_failed(self, it: Happening) -> None:
         self.seen.tolerated.append(f"{it.subject}: {it.detail.get('cause', '')}"[:LONGEST_DETAIL])
@@ -168,3 +171,10 @@ class Narrator:
     def _access_denied(self, it: Happening) -> None:
         self.seen.denied.append(f"{it.subject}: {it.detail.get('action')} on {it.detail.get('resources')}")
         self._say(it, Kind.LAB, f"ACCESS DENIED to {it.subject}: {it.detail.get('action')}", it.detail)
+
+
+def _result(output: str | None, step: str) -> dict[str, Any]:
+    """Return what a step's function returned, out of the workflow's data (JSON text) after it."""
+    data = json.loads(output or "{}")
+    result = data.get(step, {}).get("result", {})
+    return result if isinstance(result, dict) else {}
