@@ -107,8 +107,9 @@ def test_an_error_is_shown_by_its_message(cause: str, shown: str) -> None:
 
 
 def test_the_error_of_a_failed_claim_is_shown() -> None:
-    """It is the whole of the data: there is no claim to keep beside it."""
-    assert "Error: Misconfigured: no table" in told("aborted", Error="Misconfigured", Cause="no table", release={})
+    """There is no claim to keep beside it."""
+    text = told("aborted", error={"Error": "Misconfigured", "Cause": "no table"}, release={})
+    assert "Error: Misconfigured: no table" in text
 
 
 def test_every_error_is_shown() -> None:
