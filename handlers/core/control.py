@@ -255,17 +255,19 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
 
 
 def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
-    """The lock that a claim takes; a run that takes over keeps the phase and the writer switch as it finds them."""
+    """The lock that a claim takes; a run that takes over keeps what the other one has begun."""
+    before = record.transition
     return Transition(
         run=claim.run,
         mode=claim.mode,
-        phase=record.transition.phase if record.transition else "checking",
+        phase=before.phase if before else "checking",
         incident=claim.incident,
         target_region=claim.target_region,
         started_at=now,
         deadline=now + LOCK_SECONDS,
         seen_lease=record.lease_expires_at,
-        dns_engaged=record.transition.dns_engaged if record.transition else False,
+        dns_engaged=before.dns_engaged if before else False,
+        detach_asked=before.detach_asked if before else False,
     )
 
 

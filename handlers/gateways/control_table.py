@@ -85,15 +85,29 @@ class ControlTable:
 
     def take(self, lock: Transition, seen: ControlRecord) -> bool:
         """Takes the lock if the record still is what the claim was decided on; False when it has changed since."""
-        held = "transition.#run = :seen_run" if seen.transition else "attribute_not_exists(transition)"
+        # The run that holds the lock may have gone on since; a lock that forgets how far would let its work be undone.
+        held = (
+            "transition.#run = :seen_run AND transition.#phase = :seen_phase "
+            "AND transition.dns_engaged = :seen_dns AND transition.detach_asked = :seen_detach"
+        )
+        before = seen.transition
         return self._update(
             "SET transition = :lock",
-            f"epoch = :epoch AND writer_region = :writer AND {held}",
+            f"epoch = :epoch AND writer_region = :writer AND {held if before else 'attribute_not_exists(transition)'}",
             {
                 ":lock": {name: value for name, value in asdict(lock).items() if value is not None},
                 ":epoch": seen.epoch,
                 ":writer": seen.writer_region,
-                **({":seen_run": seen.transition.run} if seen.transition else {}),
+                **(
+                    {
+                        ":seen_run": before.run,
+                        ":seen_phase": before.phase,
+                        ":seen_dns": before.dns_engaged,
+                        ":seen_detach": before.detach_asked,
+                    }
+                    if before
+                    else {}
+                ),
             },
         )
 
