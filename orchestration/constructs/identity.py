@@ -1,7 +1,8 @@
 """The roles of one region.
 
 One for each function, one for the workflow, one for the rule that starts it, one in which the other region acts on
-this one, and one each for the flow log and the backups. A role has the name of what uses it, so that the region's stack knows its ARN without asking IAM.
+this one, and one each for the flow log and the backups. A role has the name of what uses it, so that the region's
+stack knows its ARN without asking IAM.
 """
 
 from __future__ import annotations
@@ -55,9 +56,8 @@ class RegionRoles(Construct):
         self._role("trigger", rule.name, rule.description, trust, (start,))
 
     def _role_for_peer(self, role: Role) -> None:
-        permissions = (*role.permissions, use_of_key(self._names, self._region.name))
         trust = policy.trust_roles(self._names.account, role.trusted)
-        self._role("peer", role.name, role.description, trust, permissions)
+        self._role("peer", role.name, role.description, trust, role.permissions)
 
     def _flow_log_role(self) -> None:
         region = self._region.name
