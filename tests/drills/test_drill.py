@@ -139,7 +139,17 @@ def test_a_drill_that_is_ended_leaves_no_process_and_no_folder(output, how):
         ([], {"FAILOVER_ENVIRONMENT_SUFFIX": "Not_Legal"}, ["environment_suffix", "Not_Legal", "lower-case"]),
         ([], {"FAILOVER_SETTINGS": "/nowhere.toml"}, ["/nowhere.toml", "FAILOVER_SETTINGS"]),
     ],
-    ids=["mode", "outage", "together", "no outage", "approve", "speed", "no PostgreSQL", "invalid setting", "no settings"],
+    ids=[
+        "mode",
+        "outage",
+        "together",
+        "no outage",
+        "approve",
+        "speed",
+        "no PostgreSQL",
+        "invalid setting",
+        "no settings",
+    ],
 )
 def test_bad_input_gives_one_clear_error_and_leaves_nothing(output, arguments, environment, words):
     drill = start(output, *arguments, **environment)
