@@ -28,6 +28,7 @@ ENDS = {
 # States that wait for the end of the old writer's lease, and the one that asks a person.
 LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval", "WaitForLeaseOfFencedWriter")
 ASKS_PERSON = "AskApproval"
+REPOINTS_DNS = ("RepointDns", "RepointDnsBesideSwitchover")
 LONGEST_DETAIL = 2000  # characters of an input or output in the report
 
 
@@ -124,7 +125,7 @@ class Narrator:
         self._say(it, Kind.WORKFLOW, f"→ {it.subject}", it.detail.get("input"), mark)
 
     def _state_exited(self, it: Happening) -> None:
-        if it.subject == "RepointDns":
+        if it.subject in REPOINTS_DNS:
             self._say(it, Kind.DNS, "writer switch engaged", it.detail.get("output"), "dns_switch_started")
         if it.subject in LEASE_WAITS:
             lease = _result(it.detail.get("output"), "lease")

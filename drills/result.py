@@ -316,11 +316,13 @@ def parallel_work_of(marks: Marks) -> list[Phase]:
     """Return what ran beside the phases, from its real start to its real end."""
     if marks.dns_switch_started is None or marks.dns_switched is None:
         return []
+    # A health check may see the switch before the step that engaged it has returned.
+    started = min(marks.dns_switch_started, marks.dns_switched)
     return [
         Phase(
             name="DNS in parallel",
-            started_s=marks.dns_switch_started,
-            seconds=marks.dns_switched - marks.dns_switch_started,
+            started_s=started,
+            seconds=marks.dns_switched - started,
             modelled=False,
             meaning="writer switch engaged → DNS answers with the new writer",
         )

@@ -94,7 +94,9 @@ def causes(end: End) -> list[str]:
     """The errors that the workflow caught, as sentences."""
     # Giving the lock back may fail after anything else.
     caught = (end.progress.get("error", {}), end.progress.get("release_error", {}))
-    return [f"{error['Error']}: {_cause(str(error.get('Cause', '')))}" for error in caught if "Error" in error]
+    return [
+        f"{error['Error']}: {_cause(error.get('Cause') or 'no cause given')}" for error in caught if "Error" in error
+    ]
 
 
 def _reasons(end: End) -> list[str]:

@@ -595,10 +595,10 @@ def test_a_function_calls_from_its_own_region(calm: World) -> None:
     key = {"TableName": calm.specification.control_table.name, "Key": {"database": {"S": "x"}}}
     own = event | {"parameters": key}
     across = own | {"where": {"region_name": STANDBY}}
-    assert calm.cloud.lambdas.invoke(WRITER, calm.name("writer_switch", WRITER), own).value == "done"
+    assert calm.cloud.lambdas.invoke(WRITER, calm.name("monitor", WRITER), own).value == "done"
     # The client's own limits (60 s) are longer than its region stays cut off.
     threading.Timer(1.0, calm.reachability.mend).start()
-    assert calm.cloud.lambdas.invoke(WRITER, calm.name("writer_switch", WRITER), across).value == "done"
+    assert calm.cloud.lambdas.invoke(WRITER, calm.name("monitor", WRITER), across).value == "done"
     assert calm.reachability.reaches(WRITER, STANDBY)
 
 
