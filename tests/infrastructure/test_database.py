@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.infrastructure.synthesized import Deployment, Stack, synthesized
+from tests.infrastructure.synthesized import Deployment, synthesized
 
 NEVER_UNDONE = {"global_cluster_identifier", "replication_source_identifier", "engine_version"}
 
@@ -29,12 +29,12 @@ def test_terraform_does_not_lift_a_fence(development: Deployment, production: De
 def test_cluster_is_made_open_to_its_clients(development: Deployment) -> None:
     for stack in development.both:
         (used,) = stack.only("aws_rds_cluster")["vpc_security_group_ids"]
-        assert used == f"${{aws_security_group.{group_id(stack, 'database')}.id}}"
+        assert used == f"${{{stack.security_group('database')}.id}}"
 
 
 def test_a_destroy_takes_a_fenced_cluster_away_before_the_group_that_holds_it(development: Deployment) -> None:
     for stack in development.both:
-        assert f"aws_security_group.{group_id(stack, 'fence')}" in stack.only("aws_rds_cluster")["depends_on"]
+        assert stack.security_group("fence") in stack.only("aws_rds_cluster")["depends_on"]
 
 
 def test_first_cluster_is_made_inside_the_global_database(development: Deployment) -> None:
@@ -162,10 +162,3 @@ def test_override_lifts_the_protection_of_production_but_keeps_the_final_snapsho
         assert cluster["apply_immediately"] is True
         assert cluster["lifecycle"]["prevent_destroy"] is False
         assert cluster["skip_final_snapshot"] is False
-
-
-def group_id(stack: Stack, purpose: str) -> str:
-    """The logical id of the security group of a purpose."""
-    groups = stack.json["resource"]["aws_security_group"]
-    (logical_id,) = [logical_id for logical_id, group in groups.items() if f"-{purpose}-" in group["name"]]
-    return str(logical_id)

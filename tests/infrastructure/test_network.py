@@ -159,12 +159,7 @@ def ingress(stack: Stack, purpose: str) -> list[dict[str, Any]]:
 
 def group(stack: Stack, purpose: str) -> str:
     """The reference to the security group of a purpose."""
-    (logical_id,) = [
-        logical_id
-        for logical_id, group in stack.json["resource"]["aws_security_group"].items()
-        if f"-{purpose}-" in group["name"]
-    ]
-    return f"${{aws_security_group.{logical_id}.id}}"
+    return f"${{{stack.security_group(purpose)}.id}}"
 
 
 def client_range(stack: Stack) -> str:

@@ -17,13 +17,8 @@ def test_functions_are_deployed_as_specified(development: Deployment, region: st
         assert deployed["handler"] == f"handlers.{function.step}.handler"
         assert deployed["timeout"] == function.timeout_seconds
         assert deployed["memory_size"] == function.memory_mb
-        variables = deployed["environment"]["variables"]
-        groups = {name: variables.pop(name) for name, _ in function.security_groups}
-        assert variables == function.environment
-        for name, purpose in function.security_groups:
-            assert stack.json["resource"]["aws_security_group"][groups[name].split(".")[1]]["name"] == (
-                f"payments-{purpose}-{ {'us-east-1': 'use1', 'us-west-2': 'usw2'}[region] }-test"
-            )
+        groups = {name: f"${{{stack.security_group(purpose)}.id}}" for name, purpose in function.security_groups}
+        assert deployed["environment"]["variables"] == function.environment | groups
         assert ("vpc_config" in deployed) is function.in_vpc
         assert (deployed["runtime"], deployed["architectures"]) == ("python3.12", ["arm64"])
 
