@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from handlers.core.errors import FailoverError
+
+Choice = TypeVar("Choice", bound=str)
 
 LONGEST_VALUE_SHOWN = 80  # characters of a bad value in a message: enough to recognise it, too short to flood a log
 
@@ -61,6 +63,11 @@ class Fields:
             raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give a text that matches {pattern}")
         return value
 
+    def choice(self, field: str, choices: Sequence[Choice]) -> Choice:
+        """One of a fixed set of words."""
+        named = self.text(field, choices=choices)
+        return next(known for known in choices if known == named)
+
     def optional_text(self, field: str, *, pattern: str = ".{1,256}") -> str | None:
         """A string that matches ``pattern``, or None when the field is absent."""
         return None if self.data.get(field) is None else self.text(field, pattern=pattern)
@@ -71,6 +78,10 @@ class Fields:
         if not isinstance(value, bool):
             raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give true or false")
         return value
+
+    def optional_flag(self, field: str) -> bool | None:
+        """A boolean, or None when the field is absent."""
+        return None if self.data.get(field) is None else self.flag(field, False)
 
     def number(self, field: str, *, at_least: float, at_most: float, default: float | None = None) -> float:
         """A number inside the bounds; ``default`` when the field is absent. Decimal is what DynamoDB gives."""

@@ -1,0 +1,130 @@
+"""What the guardian of a region does in one tick: renew the writer's lease, fence its own database, or nothing. Pure.
+
+The rules are the table in `decide`; read it from the top, the first row that fits decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from handlers.core.control import ControlRecord
+from handlers.core.lease import FENCE_BEFORE_S, LEASE_S
+
+# How long a switchover may keep the writer fenced before it gives the lease up. A run that was killed in between must
+# not keep the applications out; one that lives needs less than this from its claim to that moment.
+SWITCHOVER_FENCE_S = 60.0
+
+# `down`: it does not answer. `unknown`: nobody could ask it, the prober gave no answer.
+Own = Literal["writer", "reader", "down", "unknown"]
+Action = Literal["renew", "fence", "fence by sql", "rest"]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a guardian knows in a tick.
+
+    Attributes
+    ----------
+    region
+        its own region.
+    now
+        seconds since 1970, by its own clock.
+    record
+        the control record as just read; None when no replica shows it.
+    own
+        what its own region's database is.
+    lease_ends_at
+        until when the writer may write, as far as this guardian knows; see `known_lease_end`.
+    can_renew
+        False when a renewal has just failed for want of a quorum.
+    """
+
+    region: str
+    now: float
+    record: ControlRecord | None
+    own: Own
+    lease_ends_at: float
+    can_renew: bool = True
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The action, and a sentence that says why."""
+
+    action: Action
+    why: str
+
+
+def decide(now: Situation) -> Decision:
+    """What to do in this situation."""
+    record, region = now.record, now.region
+    moving = record.moving if record else None
+    writer = record.writer_region if record else None
+    by_sql = moving is not None and moving.mode == "switchover"
+    rows: tuple[tuple[bool, Action, str], ...] = (
+        (now.own == "reader", "rest", "a reader takes no writes"),
+        (
+            moving is not None and moving.target_region == region,
+            "rest",
+            f"run {moving.run if moving else ''} is moving the writer here",
+        ),
+        (
+            moving is not None,
+            # Aurora refuses to switch over a cluster that is being modified, so its security group has to stay.
+            "fence by sql" if by_sql else "fence",
+            f"run {moving.run if moving else ''} is moving the writer to {moving.target_region if moving else ''}",
+        ),
+        (
+            record is not None and writer != region,
+            "fence",
+            f"{writer} is the writer (epoch {record.epoch if record else 0})",
+        ),
+        (
+            record is not None and now.own == "writer" and now.can_renew,
+            "renew",
+            "this region is the writer and its database takes writes",
+        ),
+        (
+            record is not None and record.lease_expires_at is None,
+            "rest",
+            "this writer has never had a lease; its first healthy answer takes one",
+        ),
+        (
+            record is not None and now.own == "unknown",
+            "rest",
+            "nothing is known of the database, and a run that moves the writer will be seen in the record",
+        ),
+        (
+            now.now <= now.lease_ends_at - FENCE_BEFORE_S,
+            "rest",
+            "the lease cannot be renewed now, but is alive",
+        ),
+        (True, "fence", "the lease ends and cannot be renewed"),
+    )
+    action, why = next((action, why) for fits, action, why in rows if fits)
+    return Decision(action, why)
+
+
+def known_lease_end(record: ControlRecord, region: str, now: float, known: float) -> float:
+    """Until when the writer of ``region`` may write, now that ``record`` was read; ``known`` is what held so far.
+
+    What stands in the record counts: a run that wants to move the writer waits for it. A lease that is longer than any
+    may be comes from a clock that was wrong, and nobody has a right to its end.
+    """
+    if record.writer_region != region or record.moving:
+        return 0.0
+    if record.lease_expires_at is None:
+        return known
+    return min(record.lease_expires_at, now + LEASE_S)
+
+
+def may_lift_fence(record: ControlRecord, region: str, now: float) -> bool:
+    """Whether a guardian that has just renewed may let applications in again.
+
+    Not while a switchover is about to stop this writer: it has fenced it on purpose.
+    """
+    run = record.transition
+    stopping = run is not None and run.mode == "switchover" and now < run.started_at + SWITCHOVER_FENCE_S
+    alive = record.lease_expires_at is not None and now < record.lease_expires_at
+    return record.writer_region == region and record.moving is None and alive and not stopping

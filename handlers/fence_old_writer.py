@@ -1,0 +1,61 @@
+"""FenceOldWriter: has the old writer's region keep its applications from its database.
+
+Best effort in a failover, where that region may be gone and its guardian fences by itself; in a switchover it must
+succeed before anything else is changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.commands import Step
+from handlers.core.environment import Environment
+from handlers.core.errors import FailoverError, FenceFailed
+from handlers.gateways.acting import OtherRegion
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+OTHER_REGION = OtherRegion.of(ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class OldWriterFence:
+    """Whether applications are kept from the old writer, as far as this region knows, and what did not succeed."""
+
+    fenced: bool
+    error: str | None
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    step = Step.read(event)
+    logger.append_keys(run=step.run)
+    return asdict(fence_old_writer(OTHER_REGION, step))
+
+
+def fence_old_writer(other_region: OtherRegion, step: Step) -> OldWriterFence:
+    """Orders the fence there.
+
+    Raises
+    ------
+    FenceFailed
+        in a switchover: the writer is not fenced by SQL. Its security group stays, because Aurora does not switch over
+        a cluster that is being modified.
+    """
+    switchover = step.claim.mode == "switchover"
+    reason = f"run {step.run} moves the writer to {step.claim.target_region}"
+    try:
+        state = other_region.fence_function(step.run).order("fence", reason, group=not switchover)
+    except FailoverError as error:
+        if switchover:
+            raise FenceFailed(f"the fence of {step.claim.writer_region} did not answer: {error}") from error
+        logger.warning("the old writer's region did not answer", error=str(error))
+        return OldWriterFence(False, str(error))
+    if switchover and not (state.by_sql or state.secondary):
+        raise FenceFailed(f"the writer in {step.claim.writer_region} is not fenced by SQL: {state.error}")
+    logger.info("the old writer's fence", state=asdict(state))
+    return OldWriterFence(state.closed, state.error)
