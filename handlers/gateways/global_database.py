@@ -43,7 +43,8 @@ class GlobalDatabase:
     def of(cls, environment: Environment) -> GlobalDatabase:
         """The database as a function's environment names it, through this region's endpoint."""
         return cls(
-            client("rds", environment.aws_region),
+            # One attempt: a repeated request to detach is refused, and looks as if nothing had been done.
+            client("rds", environment.aws_region, attempts=1),
             environment.global_cluster,
             environment.cluster,
             environment.cluster_arn,

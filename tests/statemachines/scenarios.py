@@ -170,7 +170,7 @@ def lock(run: str, seconds_left: float, *, engaged: bool = False, mode: str = "f
         "run": run,
         "mode": mode,
         "phase": "moving" if engaged else "checking",
-        "detach_asked": False,
+        "detach_requested": False,
         "incident": "an earlier outage",
         "target_region": STANDBY,
         "started_at": int(CLOCK.now()) - 60,
@@ -565,7 +565,7 @@ RECOVERIES = (
 SWITCHOVER_MESSAGE = (
     "Switchover done: us-west-2 is the writer",
     "Health: go: the writer and the standby are healthy",
-    "Lease: go: the writer is fenced, and its lease given up for it",
+    "Lease: go: the writer is stopped and fenced",
     "Writer region: us-west-2, epoch 2",
     "Lost, by heartbeats: 0 ms of writes",
 )
@@ -577,9 +577,7 @@ SWITCHOVERS = (
         "a switchover that has stopped half way is resumed",
         lambda deployment: [
             all_is_well(deployment),
-            deployment.change_record(
-                transition=lock(OTHER, 600.0, engaged=True, mode="switchover"), lease_expires_at=0
-            ),
+            deployment.change_record(transition=lock(OTHER, 600.0, engaged=True, mode="switchover")),
             fence(deployment),
         ],
         asked=SWITCHOVER | {"resumes": OTHER},
@@ -856,7 +854,7 @@ ABORTIONS = (
         **ABORTED,
     ),
     Scenario(
-        "p1: a switchover does not give the lease up while the writer takes writes",
+        "p1: a switchover does not move a writer that takes writes",
         fence_is_lifted_behind_its_back,
         asked=SWITCHOVER,
         says=("Error: FenceFailed: the writer is not seen to be fenced: it takes writes",),
