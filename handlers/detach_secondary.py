@@ -48,7 +48,7 @@ def detach_secondary(control: ControlTable, database: GlobalDatabase, step: Step
     DetachUncertain
         RDS refused after an earlier request whose answer was lost: it may be at work on that one.
     """
-    asked_before = control.ask_detach(step.run)
+    asked_before = control.begin_detach(step.run)
     try:
         database.detach()
     except DetachRejected as error:

@@ -6,6 +6,7 @@ succeed before anything else is changed.
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,10 +16,16 @@ from handlers.core.commands import Step
 from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError, FenceFailed
 from handlers.gateways.acting import OtherRegion
+from handlers.gateways.control_table import ControlTable
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.of(ENVIRONMENT)
+
+# How long a switchover may keep the applications out before it has committed to move: two attempts of the fence and
+# two of the look at it. A run that was killed in between has its lock taken away by the writer's guardian after that.
+STOP_FOR_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
+    if step.claim.mode == "switchover":
+        return asdict(stop_writer(CONTROL, OTHER_REGION, step))
     return asdict(fence_old_writer(OTHER_REGION, step))
+
+
+def stop_writer(control: ControlTable, other_region: OtherRegion, step: Step) -> OldWriterFence:
+    """Fences a healthy writer: first the record forbids its guardian to renew, which would lift the fence."""
+    record = control.read()
+    if record.moving is None or record.moving.run != step.run:  # a resumed run may be further
+        control.begin_stop(step.run, step.claim.epoch, time.time() + STOP_FOR_S)
+    return fence_old_writer(other_region, step)
 
 
 def fence_old_writer(other_region: OtherRegion, step: Step) -> OldWriterFence:
@@ -49,7 +66,7 @@ def fence_old_writer(other_region: OtherRegion, step: Step) -> OldWriterFence:
     switchover = step.claim.mode == "switchover"
     reason = f"run {step.run} moves the writer to {step.claim.target_region}"
     try:
-        state = other_region.fence_function(step.run).order("fence", reason, group=not switchover)
+        state = other_region.fence_function(step.run).fence(reason, group=not switchover)
     except FailoverError as error:
         if switchover:
             raise FenceFailed(f"the fence of {step.claim.writer_region} did not answer: {error}") from error

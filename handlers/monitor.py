@@ -8,22 +8,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.control import ControlRecord
 from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError
-from handlers.core.guardian import Decision, Own, Situation, decide, known_lease_end, may_lift_fence
+from handlers.core.guardian import (
+    NO_LEASE,
+    Decision,
+    Own,
+    Situation,
+    decide,
+    known_lease_end,
+    lift_until,
+    must_fence_first,
+)
 from handlers.core.health import Debounce, Probe
 from handlers.core.lease import LEASE_S, TICK_S
 from handlers.gateways import metrics as cloudwatch
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable
-from handlers.gateways.fence import FenceFunction, FenceState
+from handlers.gateways.fence import FenceFunction, FenceState, Lift
 from handlers.gateways.prober import Prober
 from handlers.telemetry import instrumented, logger
 
@@ -46,6 +55,8 @@ OWN_PROBE_TIMEOUT_S = 1.0
 BESIDE = 3
 # A renewal that loses against another run of the monitor reads the record and decides once more.
 DECISIONS_A_TICK = 2
+
+Result = TypeVar("Result")
 
 UNKNOWN = FenceState(by_sql=None, by_group=None, secondary=None, error=None)
 
@@ -87,17 +98,19 @@ class Watch:
         self._peer = peer
         self._debounce = Debounce()
         self._last_known: ControlRecord | None = None
-        # A guardian that has read nothing yet has no right to assume that a lease is longer than this.
-        self._lease_ends_at = time.time() + LEASE_S
+        self._lease_ends_at = NO_LEASE
+        self._rests = False  # without a lease, with good reason
         self._fenced = UNKNOWN
         self._probes = ThreadPoolExecutor(max_workers=2)
         self._beside = Beside(BESIDE)
 
     def tick(self) -> None:
         """Looks once, guards and publishes. Nothing that fails stops the watch; silence is what alarms look for."""
+        # First the clock, before any call that could hang.
+        if not self._rests and must_fence_first(self._is_writer, self._lease_ends_at, time.time()):
+            self._close(Decision("fence", "the lease ends and has not been renewed"), own="unknown")
         record = self._read()
-        is_writer = self._last_known is not None and self._last_known.writer_region == self._region
-        is_standby = self._last_known is not None and not is_writer
+        is_writer, is_standby = self._is_writer, self._last_known is not None and not self._is_writer
         own = None if self._fenced.secondary and is_standby else self._probing("own", OWN_PROBE_TIMEOUT_S, is_writer)
         peer = self._probing("peer", PEER_PROBE_TIMEOUT_S, heartbeat=False) if is_standby else None
         reached = own.result() if own else None
@@ -110,6 +123,11 @@ class Watch:
             self._publish_reach(peer.result())
         if record and record.writer_region == self._region and record.unfenced_region:
             self._beside.start("fence the old writer", lambda: self._fence_old_writer(record))
+
+    @property
+    def _is_writer(self) -> bool:
+        """Whether this region is the writer, as far as is known."""
+        return self._last_known is not None and self._last_known.writer_region == self._region
 
     # --- looking
 
@@ -130,19 +148,24 @@ class Watch:
         return record
 
     def _look_at_fence(self) -> None:
-        self._fenced = self._fence.order("look", "the monitor begins")
+        self._fenced = self._fence.look()
 
     def _probing(self, target: Any, timeout_s: float, heartbeat: bool) -> Future[Probe | None]:
         """Has a database probed; a prober that fails says nothing about it (P6)."""
 
         def probe() -> Probe | None:
             try:
-                return self._prober.probe(target, timeout_s, **({"heartbeat": True} if heartbeat else {}))
+                return self._prober.probe(target, timeout_s, **(self._beat() if heartbeat else {}))
             except FailoverError:
                 logger.exception("the prober gave no answer", target=target)
                 return None
 
         return self._probes.submit(probe)
+
+    def _beat(self) -> dict[str, Any]:
+        """The work of a heartbeat, which notes the lease for guardians that start."""
+        known = {} if self._lease_ends_at == NO_LEASE else {"lease": self._lease_ends_at}
+        return {"heartbeat": True, **known}
 
     # --- guarding
 
@@ -151,10 +174,18 @@ class Watch:
         own: Own = "reader" if is_reader else _what(reached)
         if reached and reached.role == "writer" and reached.fenced is not None:
             self._fenced = replace(self._fenced, by_sql=reached.fenced)
+        if record is None and reached and reached.noted_lease and (self._last_known is None or self._is_writer):
+            # What another guardian of this region knew; the record that cannot be read holds at least that.
+            self._lease_ends_at = max(self._lease_ends_at, min(reached.noted_lease, time.time() + LEASE_S))
         can_renew = True
         for _ in range(DECISIONS_A_TICK):
-            now = time.time()
+            now = time.time()  # after the record was read: a lease counts from there
             decision = decide(Situation(self._region, now, record, own, self._lease_ends_at, can_renew))
+            self._rests = decision.action == "rest"
+            if decision.action == "end stop" and record and record.transition:
+                run = record.transition.run
+                self._try(lambda run=run: self._control.end_stop(run))  # type: ignore[misc]
+                return
             if decision.action != "renew" or record is None or reached is None:
                 self._close(decision, own)
                 return
@@ -169,42 +200,52 @@ class Watch:
         if reached.heartbeat is None:
             logger.error("the writer keeps no heartbeats; run handlers/sql/monitoring.sql there as the master user")
             return None
-        try:
-            if not self._control.renew(self._region, record.epoch, expires_at, reached.heartbeat):
-                return False
-        except FailoverError:
-            logger.exception("the lease was not renewed")
-            return None
-        self._lease_ends_at = expires_at
-        renewed = replace(record, lease_expires_at=expires_at)
-        if (self._fenced.by_sql or self._fenced.by_group) and may_lift_fence(renewed, self._region, time.time()):
-            self._order("lift", "the writer has renewed its lease", group=True)
-        return True
+        beat = reached.heartbeat
+        renewed = self._try(lambda: self._control.renew(self._region, record.epoch, expires_at, beat))
+        if renewed:
+            self._lease_ends_at = expires_at
+            self._lift(reached, expires_at)
+        return renewed
+
+    def _lift(self, reached: Probe, lease_ends_at: float) -> None:
+        """Lifts the fence that stood before the renewal; one by security group alone gets one by SQL first."""
+        if reached.fenced and reached.fence_number is not None:
+            lift = Lift(reached.fence_number, lift_until(lease_ends_at))
+            self._order(lambda: self._fence.lift("the writer has renewed its lease", lift))
+        elif self._fenced.by_group:
+            self._order(lambda: self._fence.fence("the security group is about to be opened", group=False))
 
     def _close(self, decision: Decision, own: Own) -> None:
         """Fences as far as it is not done yet."""
         if decision.action not in ("fence", "fence by sql"):
             return
         group = decision.action == "fence"
-        by_sql_done = self._fenced.by_sql or own != "writer"
+        by_sql_done = self._fenced.by_sql or own == "down" or (own == "unknown" and self._fenced.by_group)
         by_group_done = self._fenced.by_group or self._fenced.secondary or not group
         if not (by_sql_done and by_group_done):
             logger.warning("fencing the own database", why=decision.why)
-            self._order("fence", decision.why, group=group)
+            self._order(lambda: self._fence.fence(decision.why, group=group))
 
-    def _order(self, order: Any, reason: str, *, group: bool) -> None:
+    def _order(self, order: Callable[[], FenceState]) -> None:
+        state = self._try(order)
+        if state:
+            self._fenced = state
+            logger.warning("the fence has changed", state=asdict(state))
+
+    @staticmethod
+    def _try(work: Callable[[], Result]) -> Result | None:
+        """None when it failed; the next tick tries again."""
         try:
-            self._fenced = self._fence.order(order, reason, group=group)
-            logger.warning("the fence has changed", order=order, reason=reason, error=self._fenced.error)
+            return work()
         except FailoverError:
-            logger.exception("the fence function failed; the next tick tries again", order=order)
+            logger.exception("the guardian could not act")
+            return None
 
     def _fence_old_writer(self, record: ControlRecord) -> None:
         """After a failover: fences the old writer as soon as its region answers, before its database comes back."""
         region = record.unfenced_region or ""
-        state = self._other_region.fence_function(record.last_run or "monitor").order(
-            "fence", f"{self._region} is the writer (epoch {record.epoch})"
-        )
+        there = self._other_region.fence_function(record.last_run or "monitor")
+        state = there.fence(f"{self._region} is the writer (epoch {record.epoch})")
         if state.by_group or state.secondary:
             self._control.note_fenced(region, record.epoch)
             logger.warning("the old writer is fenced", region=region)

@@ -14,6 +14,7 @@ from handlers.core.control import LARGEST_EPOCH
 from handlers.core.environment import RDS_CA_BUNDLE, Environment
 from handlers.core.errors import InvalidRequest
 from handlers.core.health import Probe
+from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
 from handlers.core.reading import Fields
 from handlers.gateways import postgres
 from handlers.gateways.aws import client
@@ -39,24 +40,33 @@ LONGEST_ERROR = 500  # characters of a database's error that are worth passing o
 class Work:
     """What to do on a writer besides looking; nothing of it is done on a reader.
 
-    ``proof`` (run, epoch): commit a row that proves a recovery. ``heartbeat``: commit the next heartbeat row.
-    ``fence``: keep applications out, for this reason. ``lift_fence``: let them in again.
+    ``proof`` (run, epoch): commit a row that proves a recovery. ``heartbeat``: commit the next heartbeat row, with
+    ``lease``, the end of the lease as far as it is known. ``fence``: keep applications out, for this reason.
+    ``lift_fence`` (number, until): let them in again, if that fence stands and it is not later.
     """
 
     proof: tuple[str, int] | None = None
     heartbeat: bool = False
+    lease: float | None = None
     fence: str | None = None
-    lift_fence: bool = False
+    lift_fence: tuple[int, float] | None = None
 
     @classmethod
     def read(cls, fields: Fields) -> Work:
         """Reads it out of the prober's event."""
         proof = fields.section("proof") if "proof" in fields.data else None
+        lift = fields.section("lift_fence") if "lift_fence" in fields.data else None
         return cls(
             proof=(proof.text("run"), int(proof.number("epoch", at_least=1, at_most=LARGEST_EPOCH))) if proof else None,
             heartbeat=fields.flag("heartbeat", False),
             fence=fields.optional_text("fence"),
-            lift_fence=fields.flag("lift_fence", False),
+            lease=fields.optional_number("lease", at_least=0, at_most=END_OF_TIME_S),
+            lift_fence=(
+                int(lift.number("number", at_least=0, at_most=LARGEST_SEQUENCE)),
+                lift.number("until", at_least=0, at_most=END_OF_TIME_S),
+            )
+            if lift
+            else None,
         )
 
 
@@ -68,7 +78,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     database; the rest is `Work`.
     """
     fields = Fields(event, "the prober's event", InvalidRequest)
-    fields.only(("target", "timeout_s", "proof", "heartbeat", "fence", "lift_fence"))
+    fields.only(("target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence"))
     target = fields.text("target", choices=tuple(TARGETS))
     timeout_s = fields.number("timeout_s", at_least=SHORTEST_TIMEOUT_S, at_most=LONGEST_TIMEOUT_S)
     return asdict(probe(RDS, ENVIRONMENT, target, timeout_s, Work.read(fields)))
@@ -111,7 +121,15 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
     if found is None:
         return Probe(target, None, region, error, elapsed_ms)
     return Probe(
-        target, "writer" if found.writer else "reader", region, error, elapsed_ms, found.heartbeat, found.fenced
+        target,
+        "writer" if found.writer else "reader",
+        region,
+        error,
+        elapsed_ms,
+        heartbeat=found.heartbeat,
+        noted_lease=found.noted_lease,
+        fenced=found.fenced,
+        fence_number=found.fence_number,
     )
 
 
@@ -121,12 +139,11 @@ def do(session: pg8000.native.Connection, work: Work, found: postgres.Standing) 
     if work.proof:
         postgres.prove_recovery(session, *work.proof)
     if work.heartbeat:
-        found = replace(found, heartbeat=postgres.beat(session))
+        found = replace(found, heartbeat=postgres.beat(session, work.lease))
     if work.fence:
         complete = postgres.fence(session, work.fence)
         found = replace(found, fenced=complete)
         error = None if complete else "sessions of applications do not end"
-    if work.lift_fence and found.fenced is not False:
-        postgres.lift_fence(session)
+    if work.lift_fence and postgres.lift_fence(session, *work.lift_fence):
         found = replace(found, fenced=False)
     return found, error

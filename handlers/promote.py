@@ -29,6 +29,8 @@ LOOK_FOR_S = 35.0
 # yet can hold a look up, are part of every RTO.
 LOOK_EVERY_S = 0.25
 PROBE_TIMEOUT_S = 1.0
+# A lift that comes later than this could undo a fence that was put up for another reason.
+LIFT_COUNTS_FOR_S = 3.0
 
 # From these a cluster does not come back by itself (RDS guide, "Viewing DB cluster status").
 FAILED_STATUSES = frozenset(
@@ -75,7 +77,8 @@ def promote(control: ControlTable, prober: Prober, database: GlobalDatabase, ste
             if probe.role == "writer" and probe.fenced:
                 # The old writer's fence is data and has come with it. Only the run that moves the writer lifts it.
                 control.assert_moving(step.run)
-                probe = prober.probe("own", PROBE_TIMEOUT_S, lift_fence=True)
+                lift = {"number": probe.fence_number, "until": time.time() + LIFT_COUNTS_FOR_S}
+                probe = prober.probe("own", PROBE_TIMEOUT_S, lift_fence=lift)
             if probe.writes:
                 logger.info("the cluster takes writes", region=probe.region)
                 return Promotion(probe.region or step.claim.target_region, probe.elapsed_ms, probe.heartbeat)

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
-from handlers.core.errors import SwitchoverRejected
+from handlers.core.errors import DetachUncertain, SwitchoverRejected
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
@@ -46,15 +46,19 @@ def switch_over(
     ------
     SwitchoverRejected
         RDS refused, and nothing was changed.
+    DetachUncertain
+        RDS refused after an earlier request whose answer was lost: it may be at work on that one.
     """
-    control.assert_moving(step.run)
+    asked_before = control.begin_detach(step.run)
     if not database.is_switching():
         try:
             # "The AWS Region where the primary DB cluster is running" is to be asked (Aurora user guide, "Performing
             # switchovers for Amazon Aurora global databases").
             database.switch_over(other_region.client("rds", step.run))
-        except SwitchoverRejected:
+        except SwitchoverRejected as error:
             if not database.is_switching():
+                if asked_before:
+                    raise DetachUncertain(f"{error}; an earlier request of this run got no answer") from error
                 raise
         else:
             logger.info("asked RDS to switch over", cluster=cluster)

@@ -1,7 +1,7 @@
 """WaitForLease: waits until the writer's lease has ended, then commits to move the writer.
 
-A writer that renews its lease meanwhile lives, and stops the run. In a switchover the fenced writer's lease is given
-up.
+A writer that renews its lease meanwhile lives, and stops the run. In a switchover the writer has been stopped and
+fenced, and its lease does not matter any more.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     step = Step.read(event)
     logger.append_keys(run=step.run)
     if step.claim.mode == "switchover":
-        return asdict(give_up_lease(CONTROL, PROBER, step))
+        return asdict(move_stopped_writer(CONTROL, PROBER, step))
     fields = Fields(event, "the step's event", InvalidRequest)
     approved_by = approver(fields)
     inside_budget = fields.section("lag").flag("proceed", False)
@@ -97,18 +97,20 @@ def wait_for_lease(control: ControlTable, step: Step, gate_open: bool) -> Lease:
         time.sleep(max(0.0, pause))
 
 
-def give_up_lease(control: ControlTable, prober: Prober, step: Step) -> Lease:
-    """Ends the lease of the writer after seeing that it is fenced, and commits to move it.
+def move_stopped_writer(control: ControlTable, prober: Prober, step: Step) -> Lease:
+    """Commits to move the writer after seeing that it is fenced.
 
     Raises
     ------
     FenceFailed
         the writer is not seen to be fenced.
+    LockLost
+        the stop took too long, and the writer's guardian has ended it.
     """
     record = control.read()
     if record.moving is None or record.moving.run != step.run:
         reached = prober.probe("peer", PROBE_TIMEOUT_S)
         if reached.writes or reached.role is None:
             raise FenceFailed(f"the writer is not seen to be fenced: {reached.error or 'it takes writes'}")
-    control.give_up_lease(step.run, step.claim.epoch)
-    return Lease(True, True, "the writer is fenced, and its lease given up for it", 0.0)
+    control.begin_move_of_stopped(step.run, step.claim.epoch)
+    return Lease(True, True, "the writer is stopped and fenced", record.lease_expires_at)

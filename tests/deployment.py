@@ -300,6 +300,8 @@ class Databases:
         self.writes = {WRITER: True, STANDBY: False}
         self.proofs: list[tuple[str, str, int]] = []  # region, run, epoch
         self.fenced = {WRITER: False, STANDBY: False}  # by SQL
+        self.fence_number = {WRITER: 0, STANDBY: 0}
+        self.noted_lease: dict[str, float | None] = {WRITER: None, STANDBY: None}
         self.admits = {WRITER: True, STANDBY: True}  # by security group
         self.heartbeat: dict[str, Beat | None] = {WRITER: None, STANDBY: None}
         self.sessions_end = True
@@ -316,7 +318,8 @@ class Databases:
     def drain(self, region: str) -> None:
         self.writes[region] = False
         for other in self.writes:
-            self.fenced[other], self.heartbeat[other] = self.fenced[region], self.heartbeat[region]
+            for replicated in (self.fenced, self.fence_number, self.heartbeat, self.noted_lease):
+                replicated[other] = replicated[region]  # type: ignore[index]
 
     def follow(self, region: str, leader: str) -> None:
         self.writes[region] = False
@@ -339,7 +342,7 @@ class Databases:
 
     def probe(self, region: str, event: dict[str, Any]) -> dict[str, Any]:
         """Answer as handlers/prober.py does."""
-        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "fence", "lift_fence"}, event
+        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence"}, event
         scripted = self.script(event["target"])
         if scripted is not None:
             return scripted
@@ -353,7 +356,17 @@ class Databases:
         error = self._work(leads_to, event) if self.writes[leads_to] else None
         role = "writer" if self.writes[leads_to] else "reader"
         return asdict(
-            Probe(target, role, leads_to, error, 20.0, self.heartbeat[leads_to], self.fenced[leads_to])  # type: ignore[arg-type]
+            Probe(
+                target,
+                role,  # type: ignore[arg-type]
+                leads_to,
+                error,
+                20.0,
+                self.heartbeat[leads_to],
+                self.noted_lease[leads_to],
+                self.fenced[leads_to],
+                self.fence_number[leads_to],
+            )
         )
 
     def _work(self, region: str, event: dict[str, Any]) -> str | None:
@@ -362,10 +375,13 @@ class Databases:
         if event.get("heartbeat"):
             last = self.heartbeat[region]
             self.heartbeat[region] = Beat((last.seq if last else 0) + 1, CLOCK.now())
+            self.noted_lease[region] = event.get("lease", self.noted_lease[region])
         if "fence" in event:
+            self.fence_number[region] += 1
             self.fenced[region] = self.sessions_end
             return None if self.sessions_end else "sessions of applications do not end"
-        if event.get("lift_fence"):
+        lift = event.get("lift_fence")
+        if lift and lift["number"] == self.fence_number[region] and CLOCK.now() < lift["until"]:
             self.fenced[region] = False
         return None
 

@@ -20,18 +20,19 @@ LOCK_SECONDS = 1860
 
 LARGEST_EPOCH = 2**53  # the largest whole number that JSON carries exactly
 
-# `checking`: the run looks, and a writer that renews its lease stops it. `moving`: it has committed to move the writer;
-# the old writer's guardian renews no more and fences.
-Phase = Literal["checking", "moving"]
-PHASES: tuple[Phase, ...] = ("checking", "moving")
+# `checking`: the run looks, and a writer that renews its lease stops it. `stopping`: a switchover stops the healthy
+# writer, whose guardian renews no more and fences; until `stopping_until`, then its guardian takes the lock away.
+# `moving`: the run has committed to move the writer, and the guardian of the old one renews no more and fences.
+Phase = Literal["checking", "stopping", "moving"]
+PHASES: tuple[Phase, ...] = ("checking", "stopping", "moving")
 
 
 @dataclass(frozen=True)
 class Transition:
     """The lock: the run that holds it and what it does. Times in seconds since 1970.
 
-    ``seen_lease`` is the end of the writer's lease as the run saw it when it took the lock; ``detach_asked`` is set
-    before RDS is asked to detach.
+    ``seen_lease`` is the end of the writer's lease as the run saw it when it took the lock; ``detach_requested`` is set
+    before RDS is asked to detach or to switch over.
     """
 
     run: str
@@ -42,8 +43,9 @@ class Transition:
     started_at: float
     deadline: float
     seen_lease: float | None = None
+    stopping_until: float | None = None
     dns_engaged: bool = False
-    detach_asked: bool = False
+    detach_requested: bool = False
 
     @classmethod
     def read(cls, fields: Fields) -> Transition:
@@ -57,8 +59,9 @@ class Transition:
             started_at=_moment(fields, "started_at"),
             deadline=_moment(fields, "deadline"),
             seen_lease=_optional_moment(fields, "seen_lease"),
+            stopping_until=_optional_moment(fields, "stopping_until"),
             dns_engaged=fields.flag("dns_engaged", False),
-            detach_asked=fields.flag("detach_asked", False),
+            detach_requested=fields.flag("detach_requested", False),
         )
 
 
@@ -77,8 +80,8 @@ class ControlRecord:
     transition
         the lock, while a run holds it.
     lease_expires_at
-        until when the writer may write without renewing, in seconds since 1970; 0 when it has given its lease up, None
-        when it has never had one.
+        until when the writer may write without renewing, in seconds since 1970; None from a change of writer (and
+        from the deployment) to the first renewal.
     heartbeat
         the last heartbeat row that the guardian knows to be committed.
     unfenced_region
@@ -119,6 +122,11 @@ class ControlRecord:
     def moving(self) -> Transition | None:
         """The lock of a run that has committed to move the writer."""
         return self.transition if self.transition and self.transition.phase == "moving" else None
+
+    @property
+    def stopping(self) -> Transition | None:
+        """The lock of a switchover that stops the writer."""
+        return self.transition if self.transition and self.transition.phase == "stopping" else None
 
 
 def _moment(fields: Fields, field: str) -> float:
@@ -255,7 +263,7 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
 
 
 def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
-    """The lock that a claim takes; a run that takes over keeps what the other one has begun."""
+    """The lock that a claim takes; a run that takes over keeps what the other one may have begun."""
     before = record.transition
     return Transition(
         run=claim.run,
@@ -266,8 +274,9 @@ def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
         started_at=now,
         deadline=now + LOCK_SECONDS,
         seen_lease=record.lease_expires_at,
+        stopping_until=before.stopping_until if before else None,
         dns_engaged=before.dns_engaged if before else False,
-        detach_asked=before.detach_asked if before else False,
+        detach_requested=before.detach_requested if before else False,
     )
 
 

@@ -43,7 +43,7 @@ class DetachRejected(FailoverError):
 
 
 class DetachUncertain(FailoverError):
-    """RDS refused to detach the cluster after an earlier request got no answer: it may be at work on that one."""
+    """RDS refused to move the writer after an earlier request got no answer: it may be at work on that one."""
 
 
 class SwitchoverRejected(FailoverError):

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handlers.core.control import ControlRecord
-from handlers.core.lease import FENCE_BEFORE_S, LEASE_S
+from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S
 
-# How long a switchover may keep the writer fenced before it gives the lease up. A run that was killed in between must
-# not keep the applications out; one that lives needs less than this from its claim to that moment.
-SWITCHOVER_FENCE_S = 60.0
+FIRST_EPOCH = 1
+NO_LEASE = 0.0  # the end of the lease of a guardian that knows of none: it has to fence
 
 # `down`: it does not answer. `unknown`: nobody could ask it, the prober gave no answer.
 Own = Literal["writer", "reader", "down", "unknown"]
-Action = Literal["renew", "fence", "fence by sql", "rest"]
+Action = Literal["renew", "fence", "fence by sql", "end stop", "rest"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,11 @@ class Situation:
 
 @dataclass(frozen=True)
 class Decision:
-    """The action, and a sentence that says why."""
+    """The action, and a sentence that says why.
+
+    ``fence by sql`` leaves the security group alone; ``end stop`` takes the lock from a switchover that has stopped the
+    writer for too long.
+    """
 
     action: Action
     why: str
@@ -60,6 +63,8 @@ def decide(now: Situation) -> Decision:
     """What to do in this situation."""
     record, region = now.record, now.region
     moving = record.moving if record else None
+    stopping = record.stopping if record and record.writer_region == region else None
+    too_long = stopping is not None and now.now > (stopping.stopping_until or 0) + CLOCK_MARGIN_S
     writer = record.writer_region if record else None
     by_sql = moving is not None and moving.mode == "switchover"
     rows: tuple[tuple[bool, Action, str], ...] = (
@@ -75,6 +80,8 @@ def decide(now: Situation) -> Decision:
             "fence by sql" if by_sql else "fence",
             f"run {moving.run if moving else ''} is moving the writer to {moving.target_region if moving else ''}",
         ),
+        (too_long, "end stop", f"run {stopping.run if stopping else ''} has stopped the writer for too long"),
+        (stopping is not None, "fence by sql", f"run {stopping.run if stopping else ''} stops the writer to move it"),
         (
             record is not None and writer != region,
             "fence",
@@ -86,9 +93,10 @@ def decide(now: Situation) -> Decision:
             "this region is the writer and its database takes writes",
         ),
         (
-            record is not None and record.lease_expires_at is None,
+            # The database is being set up: a fence would only be in the way, and there are no clients yet.
+            record is not None and record.lease_expires_at is None and record.epoch == FIRST_EPOCH,
             "rest",
-            "this writer has never had a lease; its first healthy answer takes one",
+            "the writer of the deployment has had no lease yet; its first healthy answer takes one",
         ),
         (
             record is not None and now.own == "unknown",
@@ -106,25 +114,27 @@ def decide(now: Situation) -> Decision:
     return Decision(action, why)
 
 
+def must_fence_first(is_writer: bool, lease_ends_at: float, now: float) -> bool:
+    """Whether a guardian has to fence before it makes any call that could hang: it has slept, or every call failed."""
+    return is_writer and lease_ends_at != NO_LEASE and now > lease_ends_at - FENCE_BEFORE_S
+
+
 def known_lease_end(record: ControlRecord, region: str, now: float, known: float) -> float:
     """Until when the writer of ``region`` may write, now that ``record`` was read; ``known`` is what held so far.
 
-    What stands in the record counts: a run that wants to move the writer waits for it. A lease that is longer than any
-    may be comes from a clock that was wrong, and nobody has a right to its end.
+    What stands in the record counts: a run that wants to move the writer waits for it. That the writer moves here is as
+    good as a lease, and until the first renewal the only one. A lease that is longer than any may be comes from a clock
+    that was wrong, and nobody has a right to its end.
     """
-    if record.writer_region != region or record.moving:
-        return 0.0
+    if record.moving and record.moving.target_region == region:
+        return now + LEASE_S
+    if record.writer_region != region or record.moving or record.stopping:
+        return NO_LEASE
     if record.lease_expires_at is None:
         return known
     return min(record.lease_expires_at, now + LEASE_S)
 
 
-def may_lift_fence(record: ControlRecord, region: str, now: float) -> bool:
-    """Whether a guardian that has just renewed may let applications in again.
-
-    Not while a switchover is about to stop this writer: it has fenced it on purpose.
-    """
-    run = record.transition
-    stopping = run is not None and run.mode == "switchover" and now < run.started_at + SWITCHOVER_FENCE_S
-    alive = record.lease_expires_at is not None and now < record.lease_expires_at
-    return record.writer_region == region and record.moving is None and alive and not stopping
+def lift_until(lease_ends_at: float) -> float:
+    """Until when a lift counts that was earned by the renewal to ``lease_ends_at``: later it could undo a fence."""
+    return lease_ends_at - FENCE_BEFORE_S - CLOCK_MARGIN_S

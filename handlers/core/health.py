@@ -17,7 +17,8 @@ class Probe:
 
     ``role`` is None when the database was not reached; ``error`` says why. ``region`` is the region of the cluster
     that answered, known from its verified certificate's name. ``elapsed_ms`` is the whole probe. ``heartbeat`` is the
-    newest heartbeat row there, and ``fenced`` whether applications are kept out by SQL; both None when not known.
+    newest heartbeat row there, ``noted_lease`` the end of the lease that stands beside it (seconds since 1970),
+    ``fenced`` whether applications are kept out by SQL, ``fence_number`` which fence that is; None when not known.
     """
 
     target: str
@@ -26,7 +27,9 @@ class Probe:
     error: str | None
     elapsed_ms: float
     heartbeat: Beat | None = None
+    noted_lease: float | None = None
     fenced: bool | None = None
+    fence_number: int | None = None
 
     @property
     def writes(self) -> bool:

@@ -43,7 +43,8 @@ class Wait:
 def may_be_alive_until(record: ControlRecord) -> float:
     """The moment up to which the writer's lease may be alive by any clock, in seconds since 1970.
 
-    A record without a lease is a lease of unknown end: the guardian may have taken one when the claim was written.
+    A record without a lease, as from a change of writer to the first renewal, is one of unknown end: a guardian that
+    was told before the claim that the writer moves to its region takes that for a lease.
     """
     if record.lease_expires_at is not None:
         return record.lease_expires_at + CLOCK_MARGIN_S
@@ -65,6 +66,7 @@ def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float
         (not mine, "lost", "another run holds the lock, or the writer has changed"),
         (held is not None and held.phase == "moving", "go", "this run, or the one it took over, is moving already"),
         (
+            # A switchover that was taken over has stopped the writer, whose lease can only end.
             lease is not None and (seen is None or lease > seen),
             "refuse",
             f"the writer in {record.writer_region} lives: it has renewed its lease since this run began, so the "

@@ -94,6 +94,15 @@ class Fields:
             )
         return float(value)
 
+    def optional_number(self, field: str, *, at_least: float, at_most: float) -> float | None:
+        """A number inside the bounds, or None when the field is absent."""
+        return None if self.data.get(field) is None else self.number(field, at_least=at_least, at_most=at_most)
+
+    def optional_whole(self, field: str, *, at_most: int) -> int | None:
+        """A whole number from 0 on, or None when the field is absent."""
+        value = self.optional_number(field, at_least=0, at_most=at_most)
+        return None if value is None else int(value)
+
     def section(self, field: str) -> Fields:
         """A nested mapping."""
         if field not in self.data:

@@ -12,7 +12,6 @@ from handlers.core.control import Claim, ControlRecord, Transition
 from handlers.core.environment import Environment
 from handlers.core.errors import LockLost, Misconfigured, TransientFailure
 from handlers.core.heartbeat import Beat
-from handlers.core.lease import LEASE_S
 from handlers.gateways import items
 from handlers.gateways.aws import client, code_of, named_errors
 
@@ -120,9 +119,15 @@ class ControlTable:
         return self._update(
             "SET lease_expires_at = :expires, heartbeat = :beat",
             "writer_region = :region AND epoch = :epoch "
-            "AND (attribute_not_exists(transition) OR transition.#phase <> :moving) "
+            "AND (attribute_not_exists(transition) OR transition.#phase = :checking) "
             "AND (attribute_not_exists(lease_expires_at) OR lease_expires_at < :expires)",
-            {":expires": expires_at, ":beat": asdict(beat), ":region": region, ":epoch": epoch, ":moving": "moving"},
+            {
+                ":expires": expires_at,
+                ":beat": asdict(beat),
+                ":region": region,
+                ":epoch": epoch,
+                ":checking": "checking",
+            },
         )
 
     def begin_move(self, run: str, epoch: int, lease: float | None) -> bool:
@@ -134,14 +139,31 @@ class ControlTable:
             {":moving": "moving", ":run": run, ":epoch": epoch, **({} if lease is None else {":lease": lease})},
         )
 
-    def give_up_lease(self, run: str, epoch: int) -> None:
-        """Ends the lease of a writer that is fenced, and commits to move it."""
+    def begin_stop(self, run: str, epoch: int, until: float) -> None:
+        """Forbids the writer to renew its lease until ``until``, so that a switchover can fence it."""
         if not self._update(
-            "SET lease_expires_at = :none, transition.#phase = :moving",
-            "transition.#run = :run AND epoch = :epoch",
-            {":none": 0, ":moving": "moving", ":run": run, ":epoch": epoch},
+            "SET transition.#phase = :stopping, transition.stopping_until = :until",
+            "transition.#run = :run AND epoch = :epoch AND transition.#phase <> :moving",
+            {":stopping": "stopping", ":until": until, ":run": run, ":epoch": epoch, ":moving": "moving"},
         ):
             raise self._lock_lost(run)
+
+    def begin_move_of_stopped(self, run: str, epoch: int) -> None:
+        """Commits to move a writer that is stopped and fenced; its lease does not matter any more."""
+        if not self._update(
+            "SET transition.#phase = :moving",
+            "transition.#run = :run AND epoch = :epoch AND transition.#phase IN (:stopping, :moving)",
+            {":moving": "moving", ":stopping": "stopping", ":run": run, ":epoch": epoch},
+        ):
+            raise self._lock_lost(run)
+
+    def end_stop(self, run: str) -> bool:
+        """Takes the lock from a switchover that has stopped the writer for too long; False when it has moved on."""
+        return self._update(
+            "REMOVE transition",
+            "transition.#run = :run AND transition.#phase = :stopping",
+            {":run": run, ":stopping": "stopping"},
+        )
 
     def assert_moving(self, run: str) -> None:
         """Raises `LockLost` unless ``run`` holds the lock at this moment and has committed to move."""
@@ -151,16 +173,16 @@ class ControlTable:
         ):
             raise self._lock_lost(run)
 
-    def ask_detach(self, run: str) -> bool:
-        """Notes that ``run`` is about to ask RDS to detach; returns whether it had noted so before.
+    def begin_detach(self, run: str) -> bool:
+        """Notes that ``run`` is about to ask RDS to move the writer; returns whether that had been noted before.
 
         Raises `LockLost` unless the run holds the lock and has committed to move.
         """
         moving = {":run": run, ":moving": "moving"}
-        first = f"{HELD_AND_MOVING} AND transition.detach_asked = :no"
-        if self._update("SET transition.detach_asked = :yes", first, moving | {":yes": True, ":no": False}):
+        first = f"{HELD_AND_MOVING} AND transition.detach_requested = :no"
+        if self._update("SET transition.detach_requested = :yes", first, moving | {":yes": True, ":no": False}):
             return False
-        if self._update("SET transition.detach_asked = :yes", HELD_AND_MOVING, moving | {":yes": True}):
+        if self._update("SET transition.detach_requested = :yes", HELD_AND_MOVING, moving | {":yes": True}):
             return True
         raise self._lock_lost(run)
 
@@ -174,19 +196,19 @@ class ControlTable:
             raise self._lock_lost(run)
 
     def commit(self, claim: Claim, now: float) -> int:
-        """Makes the claim's target region the writer of the next epoch, with a lease, and gives the lock back.
+        """Makes the claim's target region the writer of the next epoch and gives the lock back, in one write.
 
-        All in one write. Returns the new epoch. A second call of the same run changes nothing and returns the same.
+        The old writer's lease goes; the new one's guardian takes the first of its own. Returns the new epoch. A second
+        call of the same run changes nothing and returns the same.
         """
         unfenced = "" if claim.mode == "switchover" else ", unfenced_region = :old"
         if self._update(
-            "SET writer_region = :target, epoch = :next, lease_expires_at = :expires, last_run = :run, "
-            f"last_incident = :incident, last_transition_at = :now{unfenced} REMOVE transition",
+            "SET writer_region = :target, epoch = :next, last_run = :run, last_incident = :incident, "
+            f"last_transition_at = :now{unfenced} REMOVE transition, lease_expires_at",
             f"{HELD_AND_MOVING} AND epoch = :epoch",
             {
                 ":target": claim.target_region,
                 ":next": claim.epoch + 1,
-                ":expires": now + LEASE_S,
                 ":moving": "moving",
                 ":epoch": claim.epoch,
                 ":run": claim.run,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError, TransientFailure
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
 
 Order = Literal["fence", "lift", "look"]
+ORDERS: tuple[Order, ...] = ("fence", "lift", "look")
 
 # Its own cold start, then the longest fence by SQL (see handlers/gateways/postgres.py) with the prober's.
 INVOCATION_TIMEOUT_S = 6.0
@@ -23,6 +24,14 @@ LONGEST_REPORT = 500  # characters of a crash's report that are worth passing on
 
 class FenceUnclear(FailoverError):
     """The fence function gave an answer that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Lift:
+    """What a renewed lease earns: the fence of that ``number`` may be lifted ``until`` then (seconds since 1970)."""
+
+    number: int
+    until: float
 
 
 @dataclass(frozen=True)
@@ -57,8 +66,16 @@ class FenceFunction:
         lambda_client = client("lambda", environment.aws_region, read_timeout_s=INVOCATION_TIMEOUT_S, attempts=1)
         return cls(lambda_client, environment.fence_function)
 
-    def order(self, order: Order, reason: str, *, group: bool = True) -> FenceState:
-        """Fences, lifts the fence or only looks; ``group`` False leaves the security group alone.
+    def fence(self, reason: str, *, group: bool = True) -> FenceState:
+        """Keeps applications out; ``group`` False leaves the security group alone. Raises as `look` does."""
+        return self._order({"order": "fence", "reason": reason, "group": group})
+
+    def lift(self, reason: str, lift: Lift) -> FenceState:
+        """Lets applications in again, if the lift still counts. Raises as `look` does."""
+        return self._order({"order": "lift", "reason": reason, "number": lift.number, "until": lift.until})
+
+    def look(self) -> FenceState:
+        """Only looks.
 
         Raises
         ------
@@ -67,7 +84,9 @@ class FenceFunction:
         FenceUnclear
             the answer cannot be read.
         """
-        event = {"order": order, "reason": reason, "group": group}
+        return self._order({"order": "look", "reason": "a guardian begins"})
+
+    def _order(self, event: dict[str, Any]) -> FenceState:
         with named_errors(f"invoking {self._function}"):
             answer = self._client.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
         payload = answer["Payload"].read().decode()

@@ -90,30 +90,35 @@ def connect(
 
 @dataclass(frozen=True)
 class Standing:
-    """What a server is and holds: whether it takes writes now, its newest heartbeat row, whether it is fenced."""
+    """What a server is and holds: whether it takes writes now, its newest heartbeat row, its fence.
+
+    ``noted_lease`` is the end of the lease that stands beside the heartbeat. All None when not known.
+    """
 
     writer: bool
-    heartbeat: Beat | None
-    fenced: bool | None
+    heartbeat: Beat | None = None
+    noted_lease: float | None = None
+    fenced: bool | None = None
+    fence_number: int | None = None
 
 
 def standing(session: pg8000.native.Connection) -> Standing:
     """Asks the server behind the session, in one round trip."""
     try:
-        ((recovering, seq, at, fenced),) = session.run(
-            "SELECT pg_is_in_recovery(), seq, extract(epoch FROM heartbeat.at)::float8, fenced "
+        ((recovering, seq, at, lease, fenced, number),) = session.run(
+            "SELECT pg_is_in_recovery(), seq, extract(epoch FROM heartbeat.at)::float8, lease, fenced, number "
             "FROM (SELECT) AS one LEFT JOIN heartbeat ON true LEFT JOIN fence ON true"
         )
     except pg8000.exceptions.DatabaseError as error:
         if error.args[0].get("C") != UNDEFINED_TABLE:
             raise
-        return Standing(not session.run("SELECT pg_is_in_recovery()")[0][0], None, None)
-    return Standing(not recovering, None if seq is None else Beat(seq, at), fenced)
+        return Standing(not session.run("SELECT pg_is_in_recovery()")[0][0])
+    return Standing(not recovering, None if seq is None else Beat(seq, at), lease, fenced, number)
 
 
-def beat(session: pg8000.native.Connection) -> Beat:
-    """Commits the next heartbeat row."""
-    return Beat(*session.run("SELECT seq, at FROM heartbeat()")[0])
+def beat(session: pg8000.native.Connection, known_lease: float | None) -> Beat:
+    """Commits the next heartbeat row, and the end of the lease beside it."""
+    return Beat(*session.run("SELECT seq, at FROM heartbeat(:lease)", lease=known_lease)[0])
 
 
 def fence(session: pg8000.native.Connection, reason: str) -> bool:
@@ -133,9 +138,9 @@ def fence(session: pg8000.native.Connection, reason: str) -> bool:
     return True
 
 
-def lift_fence(session: pg8000.native.Connection) -> None:
-    """Gives the applications their right to connect back."""
-    session.run("SELECT lift_fence()")
+def lift_fence(session: pg8000.native.Connection, number: int, until: float) -> bool:
+    """Gives the applications their right to connect back, if that fence stands and it is not later than ``until``."""
+    return bool(session.run("SELECT lift_fence(:number, :until)", number=number, until=until)[0][0])
 
 
 def prove_recovery(session: pg8000.native.Connection, run: str, epoch: int) -> None:

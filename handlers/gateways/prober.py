@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError, TransientFailure
 from handlers.core.health import Probe
-from handlers.core.heartbeat import Beat
+from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE, Beat
 from handlers.core.reading import Fields
 from handlers.gateways.aws import client, named_errors
 
@@ -48,8 +48,8 @@ class Prober:
     def probe(self, target: Target, timeout_s: float, **work: Any) -> Probe:
         """Connects to ``target`` and says what was reached, within ``timeout_s`` seconds for the database.
 
-        ``work`` is what the prober does on a writer there (see `handlers.prober.Work`): ``proof``, ``heartbeat``,
-        ``fence``, ``lift_fence``.
+        ``work`` is what the prober does on a writer there (see `handlers.prober.Work`): ``proof``, ``heartbeat`` and
+        ``lease``, ``fence``, ``lift_fence``.
 
         Raises
         ------
@@ -73,5 +73,7 @@ class Prober:
             error=fields.optional_text("error", pattern="(?s).{1,1000}"),
             elapsed_ms=fields.number("elapsed_ms", at_least=0, at_most=SLOWEST_PROBE_MS),
             heartbeat=Beat.read_optional(fields, "heartbeat"),
+            noted_lease=fields.optional_number("noted_lease", at_least=0, at_most=END_OF_TIME_S),
             fenced=fields.optional_flag("fenced"),
+            fence_number=fields.optional_whole("fence_number", at_most=LARGEST_SEQUENCE),
         )

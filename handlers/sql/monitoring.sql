@@ -28,36 +28,41 @@ CREATE TABLE IF NOT EXISTS recovery_proof (
 GRANT SELECT, INSERT ON recovery_proof TO monitor;
 
 -- The guardian commits a heartbeat with every tick. What the standby has replicated of them says what a
--- promotion would lose.
+-- promotion would lose. `lease` is the end of the writer's lease (seconds since 1970) as far as a guardian knew:
+-- one that starts, and does not see the control record, learns it here.
 CREATE TABLE IF NOT EXISTS heartbeat (
-    id  integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
-    seq bigint NOT NULL,
-    at  timestamptz NOT NULL
+    id    integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    seq   bigint NOT NULL,
+    at    timestamptz NOT NULL,
+    lease double precision
 );
 INSERT INTO heartbeat (seq, at) VALUES (0, clock_timestamp()) ON CONFLICT (id) DO NOTHING;
 GRANT SELECT ON heartbeat TO monitor;
 
-CREATE OR REPLACE FUNCTION heartbeat(OUT seq bigint, OUT at double precision)
+CREATE OR REPLACE FUNCTION heartbeat(known_lease double precision, OUT seq bigint, OUT at double precision)
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    UPDATE heartbeat AS beat SET seq = beat.seq + 1, at = clock_timestamp()
+    UPDATE heartbeat AS beat
+    SET seq = beat.seq + 1, at = clock_timestamp(), lease = greatest(beat.lease, known_lease)
     RETURNING beat.seq, extract(epoch FROM beat.at)::double precision
 $$;
 
 -- The fence. It is data, so it replicates; a promotion lifts it on the new writer. A default of read-only would be
--- no fence: any session can undo it.
+-- no fence: any session can undo it. Every fence has a new number, even when one stands already; a lift names the
+-- number that it lifts and the moment until which it counts, so that one that is late lifts nothing.
 CREATE TABLE IF NOT EXISTS fence (
     id     integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    number bigint NOT NULL,
     fenced boolean NOT NULL,
     reason text NOT NULL,
     at     timestamptz NOT NULL
 );
-INSERT INTO fence (fenced, reason, at) VALUES (false, 'made', clock_timestamp()) ON CONFLICT (id) DO NOTHING;
+INSERT INTO fence (number, fenced, reason, at) VALUES (0, false, 'made', clock_timestamp()) ON CONFLICT (id) DO NOTHING;
 GRANT SELECT ON fence TO monitor;
 
 CREATE OR REPLACE FUNCTION fence_application(why text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    UPDATE fence SET fenced = true, reason = why, at = clock_timestamp() WHERE NOT fenced;
+    UPDATE fence SET number = number + 1, fenced = true, reason = why, at = clock_timestamp();
     EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC, application', current_database());
 END $$;
 
@@ -71,15 +76,23 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
       AND usename <> 'monitor' AND NOT rolsuper
 $$;
 
-CREATE OR REPLACE FUNCTION lift_fence() RETURNS void
+-- Returns whether it lifted. `until` is in seconds since 1970. The row's lock lets one fence or lift work at a time.
+CREATE OR REPLACE FUNCTION lift_fence(expected bigint, until double precision) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    UPDATE fence SET fenced = false, reason = 'lifted', at = clock_timestamp() WHERE fenced;
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO application', current_database());
+    PERFORM FROM fence FOR UPDATE;
+    UPDATE fence SET fenced = false, reason = 'lifted', at = clock_timestamp()
+        WHERE fenced AND number = expected AND extract(epoch FROM clock_timestamp()) < until;
+    IF FOUND THEN
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO application', current_database());
+    END IF;
+    RETURN FOUND;
 END $$;
 
-REVOKE ALL ON FUNCTION heartbeat(), fence_application(text), end_application_sessions(), lift_fence() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION heartbeat(), fence_application(text), end_application_sessions(), lift_fence() TO monitor;
+REVOKE ALL ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
+    lift_fence(bigint, double precision) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
+    lift_fence(bigint, double precision) TO monitor;
 
 -- Who is not in `application` may not connect; a fence has to take that one right only.
 DO $$

@@ -260,8 +260,8 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         ),
         "wait_for_lease": (change_control, probe),
         "ask_approval": (tell,),
-        "fence_old_writer": (act_on_peer,),
-        "switch_over": (membership, act_on_peer),
+        "fence_old_writer": (change_control, act_on_peer),
+        "switch_over": (change_control, membership, act_on_peer),
         "detach_secondary": (
             change_control,
             tokens,
@@ -275,7 +275,7 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         ),
         "promote": (
             probe,
-            read_control,
+            change_control,
             membership,
             Permission(("rds:DescribeDBClusters",), (names.cluster_arn(region),), "reads the cluster's status"),
         ),

@@ -122,11 +122,3 @@ def test_the_limit_of_p1_a_region_that_lives_on_with_a_dead_guardian() -> None:
     assert run.code == 1, run.printed
     assert run.broken == {"one_writer"}
     assert run.result["both_wrote"] > 0
-
-
-def test_p2_of_fifty_alarm_events_and_twenty_people_one_run_acts_and_the_others_name_it() -> None:
-    # Seventy cold starts at once on two cores: a slow clock gives the functions the time that Lambda would.
-    run = drill("--storm", "--speed", "0.5")
-    assert run.code == 0, run.printed
-    assert run.result["invariants"]["one_run"]
-    assert run.result["invariants"]["others_name_it"]

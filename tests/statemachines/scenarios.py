@@ -170,7 +170,7 @@ def lock(run: str, seconds_left: float, *, engaged: bool = False, mode: str = "f
         "run": run,
         "mode": mode,
         "phase": "moving" if engaged else "checking",
-        "detach_asked": False,
+        "detach_requested": False,
         "incident": "an earlier outage",
         "target_region": STANDBY,
         "started_at": int(CLOCK.now()) - 60,
@@ -224,7 +224,7 @@ def guardian_renews_before(step: str) -> Callable[[Deployment], None]:
     """The writer is cut off from this region, but not from the control record."""
 
     def make(deployment: Deployment) -> None:
-        def renew(coming: str) -> None:
+        def renew(coming: str, event: Any) -> None:
             if coming == step:
                 deployment.guardian_was_here()
 
@@ -242,8 +242,8 @@ def at_once(*hooks: Callable[[Deployment], None]) -> Callable[[Deployment], None
             hook(deployment)
             before.append(deployment.lambdas.before)
             after.append(deployment.lambdas.after)
-        deployment.lambdas.before = lambda step: [run(step) for run in dict.fromkeys(before)] and None
-        deployment.lambdas.after = lambda step: [run(step) for run in dict.fromkeys(after)] and None
+        deployment.lambdas.before = lambda step, event: [run(step, event) for run in dict.fromkeys(before)] and None
+        deployment.lambdas.after = lambda step, event: [run(step, event) for run in dict.fromkeys(after)] and None
 
     return make
 
@@ -257,7 +257,7 @@ def fails_after(first: str, step: str) -> Callable[[Deployment], None]:
     """A step fails for good once another one has been called."""
 
     def make(deployment: Deployment) -> None:
-        def break_it(coming: str) -> None:
+        def break_it(coming: str, event: Any) -> None:
             if coming == first:
                 deployment.fail(step, *["Misconfigured"] * 100)
 
@@ -273,7 +273,7 @@ def old_writer_fences_badly(deployment: Deployment) -> None:
 def fence_is_lifted_behind_its_back(deployment: Deployment) -> None:
     """After the fence and before the lease is given up, somebody lets the applications in again."""
 
-    def lift(coming: str) -> None:
+    def lift(coming: str, event: Any) -> None:
         if coming == "wait_for_lease":
             deployment.databases.fenced[WRITER] = False
 
@@ -368,7 +368,7 @@ def promotion_breaks(deployment: Deployment) -> None:
 
 
 def switch_fails_once_promoted(deployment: Deployment) -> None:
-    def fail(step: str) -> None:
+    def fail(step: str, event: Any) -> None:
         if step == "repoint_dns":
             deployment.wait_for(lambda: "promote" in deployment.lambdas.calls)
             raise Misconfigured("made by the test")
@@ -588,7 +588,7 @@ RECOVERIES = (
 SWITCHOVER_MESSAGE = (
     "Switchover done: us-west-2 is the writer",
     "Health: go: the writer and the standby are healthy",
-    "Lease: go: the writer is fenced, and its lease given up for it",
+    "Lease: go: the writer is stopped and fenced",
     "Writer region: us-west-2, epoch 2",
     "Lost, by heartbeats: 0 ms of writes",
 )
@@ -600,9 +600,7 @@ SWITCHOVERS = (
         "a switchover that has stopped half way is resumed",
         lambda deployment: [
             all_is_well(deployment),
-            deployment.change_record(
-                transition=lock(OTHER, 600.0, engaged=True, mode="switchover"), lease_expires_at=0
-            ),
+            deployment.change_record(transition=lock(OTHER, 600.0, engaged=True, mode="switchover")),
             fence(deployment),
         ],
         asked=SWITCHOVER | {"resumes": OTHER},
@@ -879,7 +877,7 @@ ABORTIONS = (
         **ABORTED,
     ),
     Scenario(
-        "p1: a switchover does not give the lease up while the writer takes writes",
+        "p1: a switchover does not move a writer that takes writes",
         fence_is_lifted_behind_its_back,
         asked=SWITCHOVER,
         says=("Error: FenceFailed: the writer is not seen to be fenced: it takes writes",),
