@@ -87,7 +87,7 @@ class ControlTable:
         # The run that holds the lock may have gone on since; a lock that forgets how far would let its work be undone.
         held = (
             "transition.#run = :seen_run AND transition.#phase = :seen_phase "
-            "AND transition.dns_engaged = :seen_dns AND transition.detach_asked = :seen_detach"
+            "AND transition.dns_engaged = :seen_dns AND transition.detach_requested = :seen_detach"
         )
         before = seen.transition
         return self._update(
@@ -102,7 +102,7 @@ class ControlTable:
                         ":seen_run": before.run,
                         ":seen_phase": before.phase,
                         ":seen_dns": before.dns_engaged,
-                        ":seen_detach": before.detach_asked,
+                        ":seen_detach": before.detach_requested,
                     }
                     if before
                     else {}

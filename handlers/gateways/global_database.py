@@ -46,10 +46,6 @@ class GlobalDatabase:
         One attempt: a detach whose answer was lost must be seen as that, and the workflow asks again by itself.
         """
         return cls(
-<<<<<<< HEAD
-=======
-            # One attempt: a repeated request to detach is refused, and looks as if nothing had been done.
->>>>>>> part3
             client("rds", environment.aws_region, attempts=1),
             environment.global_cluster,
             environment.cluster,

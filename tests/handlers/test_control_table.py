@@ -104,7 +104,7 @@ def test_a_lock_is_taken_over_from_exactly_the_run_that_was_seen(table: ControlT
 
 @pytest.mark.parametrize(
     "gone_on",
-    [{"phase": "moving"}, {"dns_engaged": True}, {"detach_asked": True}],
+    [{"phase": "moving"}, {"dns_engaged": True}, {"detach_requested": True}],
     ids=lambda change: next(iter(change)),
 )
 def test_p1_a_lock_is_not_taken_over_from_a_run_that_has_gone_on_since(
@@ -286,7 +286,7 @@ def test_p1_nobody_else_gives_the_lease_up(run: str, epoch: int, table: ControlT
 
 ONLY_THE_MOVER: list[Callable[[ControlTable, str], Any]] = [
     lambda table, run: table.assert_moving(run),
-    lambda table, run: table.ask_detach(run),
+    lambda table, run: table.begin_detach(run),
     lambda table, run: table.engage_dns(run),
     lambda table, run: table.commit(replace(CLAIM, run=run), NOW),
 ]
@@ -324,10 +324,10 @@ def test_asserting_the_lock_changes_nothing(table: ControlTable, deployment: Dep
 
 def test_p3_who_asks_for_a_detach_learns_whether_that_was_asked_before(table: ControlTable) -> None:
     table.take(moving("run-1"), table.read())
-    assert table.ask_detach("run-1") is False
-    assert table.read().transition == moving("run-1", detach_asked=True)
-    assert table.ask_detach("run-1") is True
-    assert table.read().transition == moving("run-1", detach_asked=True)
+    assert table.begin_detach("run-1") is False
+    assert table.read().transition == moving("run-1", detach_requested=True)
+    assert table.begin_detach("run-1") is True
+    assert table.read().transition == moving("run-1", detach_requested=True)
 
 
 def test_the_switch_is_engaged_as_often_as_it_is_asked_for(table: ControlTable) -> None:

@@ -271,7 +271,7 @@ def test_a_claim_survives_its_way_through_the_workflow(
     assert Claim.read(Fields(asdict(claim), "the event", InvalidRequest)) == claim
 
 
-MOVING = replace(held("run-0"), mode="switchover", phase="moving", dns_engaged=True, detach_asked=True)
+MOVING = replace(held("run-0"), mode="switchover", phase="moving", dns_engaged=True, detach_requested=True)
 
 
 def test_p1_a_first_lock_begins_with_looking_and_remembers_the_lease_it_saw() -> None:
@@ -286,7 +286,7 @@ def test_p1_a_first_lock_begins_with_looking_and_remembers_the_lease_it_saw() ->
         deadline=NOW + LOCK_SECONDS,
         seen_lease=NOW + 7.5,
         dns_engaged=False,
-        detach_asked=False,
+        detach_requested=False,
     )
 
 
@@ -397,7 +397,7 @@ def test_a_lock_is_read_with_all_that_was_noted_in_it() -> None:
         "phase": "moving",
         "seen_lease": Decimal("1799999999.5"),
         "dns_engaged": True,
-        "detach_asked": True,
+        "detach_requested": True,
     }
     assert ControlRecord.read(ITEM | {"transition": LOCK_ITEM | noted}).transition == Transition(
         "run-1", "switchover", "moving", "outage 7", WEST, 1800000000.25, 1800000900.0, 1799999999.5, True, True
