@@ -12,7 +12,7 @@ from handlers.core.control import LOCK_SECONDS, Claim
 from orchestration.specification.functions import asks_a_person, definition, tasks
 
 CLAIM = Claim("proceed", "free", "run-1", "failover", "alarm", "outage 7", "us-east-1", "us-west-2", 4)
-TOKEN = "AQCk/+a=="  # noqa: S105  # no secret: where an answer belongs
+TOKEN = "AQCk/+a=="  # no secret: where an answer belongs
 NOON = 1_800_014_400.0  # 2027-01-15 12:00:00 UTC
 
 
