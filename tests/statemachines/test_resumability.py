@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.deployment import STANDBY, WRITER, Deployment
-from tests.statemachines.scenarios import ASKED, BY_NAME, OTHER, play
+from tests.statemachines.scenarios import ASKED, BY_NAME, OTHER, SWITCHOVER, all_is_well, play
 
 CLEAN = BY_NAME["the writer region dies and the standby becomes the writer"]
 STEPS = (
@@ -28,10 +28,28 @@ STEPS = (
 MOST_REQUESTS = 4
 
 
+SWITCHED = BY_NAME["a healthy writer is switched over"]
+SWITCHOVER_STEPS = (
+    "claim",
+    "check_health",
+    "verify_lag",
+    "fence_old_writer",
+    "wait_for_lease",
+    "switch_over",
+    "promote",
+    "repoint_dns",
+    "commit_writer",
+    "verify_recovery",
+    "record_run",
+    "notify",
+)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def clean_run() -> None:
     """The run that is compared with, before any test's own deployment: two do not fit into one moto."""
     play(CLEAN)
+    play(SWITCHED)
 
 
 def test_no_step_makes_more_requests_than_are_killed_below(deployment: Deployment) -> None:
@@ -115,3 +133,35 @@ def assert_as_if_never_killed(deployment: Deployment, end: str) -> None:
     }
     # A killed step may have left a token behind; none is left that says "in progress".
     assert {token["status"] for token in deployment.tokens()} == {"COMPLETED"}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("request_number", range(MOST_REQUESTS))
+def test_p3_every_step_of_a_switchover_is_killed_at_one_of_its_requests(
+    request_number: int, after: bool, deployment: Deployment
+) -> None:
+    all_is_well(deployment)
+    for step in SWITCHOVER_STEPS:
+        deployment.trouble("*", "killed", step=step, skip=request_number, after=after)
+    run = deployment.run(SWITCHOVER)
+    assert [trouble for trouble in deployment.gate.troubles if trouble.times == 0]
+    clean = play(SWITCHED)
+    assert run.end == clean.run.end
+    assert deployment.record()["epoch"] == clean.record["epoch"]
+    assert deployment.primaries() == clean.primaries
+    assert deployment.databases.open_writers() == clean.databases.open_writers()
+    assert deployment.databases.proofs == clean.proofs
+
+
+@pytest.mark.parametrize("step", SWITCHOVER_STEPS)
+def test_p3_a_switchover_is_stopped_after_a_step_and_started_again(step: str, deployment: Deployment) -> None:
+    all_is_well(deployment)
+    assert deployment.run_until(step, SWITCHOVER, OTHER).status == "ABORTED"
+    resumed = deployment.run(SWITCHOVER | {"resumes": OTHER}, "run-1")
+    if deployment.record()["last_run"] == OTHER:
+        assert resumed.end == "Refused"
+    else:
+        assert resumed.end == "Recovered"
+    assert deployment.record()["epoch"] == 2
+    assert deployment.primaries() == {STANDBY}
+    assert deployment.databases.open_writers() == {STANDBY}
