@@ -26,7 +26,7 @@ from orchestration.settings import PROJECT_ROOT, Settings, load
 from orchestration.specification import Names
 from tests.terraform import emulator, provider
 from tests.terraform.configuration import prepare
-from tests.terraform.emulator_differences import UNKNOWN, unreviewed
+from tests.terraform.emulator_differences import UNKNOWN, UNKNOWN_DATA, unreviewed
 from tests.terraform.endpoint import Endpoint
 from tests.terraform.terraform import Change, Terraform, TerraformFailed
 
@@ -146,7 +146,9 @@ def run(folder: Path, terraform: str, emulator_python: str) -> None:
         os.environ.update(emulator.credentials(endpoint.url))  # for the boto3 clients of this process
         stacks = {}
         for name in stack_names(synthesized):
-            prepare(synthesized / "stacks" / name, folder / name, found.version, without=UNKNOWN)
+            prepare(
+                synthesized / "stacks" / name, folder / name, found.version, without=UNKNOWN, data_without=UNKNOWN_DATA
+            )
             stacks[name] = Terraform(terraform, folder / name, environment)
         deployment = Deployment(load(), stacks, endpoint)
         deployment.deploy()
@@ -172,6 +174,7 @@ def terraform_environment(url: str) -> dict[str, str]:
         **emulator.credentials(url),
         "AWS_MAX_ATTEMPTS": ATTEMPTS,
         "CHECKPOINT_DISABLE": "1",
+        "TF_CLI_ARGS": "-no-color",
         "TF_IN_AUTOMATION": "1",
     }
 
@@ -199,7 +202,9 @@ def _left(settings: Settings, url: str) -> set[str]:
         names |= set(boto3.client("dynamodb", region, endpoint_url=url).list_tables()["TableNames"])
         machines = boto3.client("stepfunctions", region, endpoint_url=url).list_state_machines()["stateMachines"]
         names |= {machine["name"] for machine in machines}
-    names |= {role["RoleName"] for role in boto3.client("iam", endpoint_url=url).list_roles()["Roles"]}
+    names |= {
+        role["RoleName"] for role in boto3.client("iam", settings.writer_region, endpoint_url=url).list_roles()["Roles"]
+    }
     return {name for name in names if settings.environment_suffix in name.split("-")}
 
 
