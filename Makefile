@@ -19,11 +19,12 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill test lint synth checkov terraform-check clean
+.PHONY: help drill drills test lint synth checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
 	@echo '             ARGS="--speed 10 --outage hang" passes options on; ARGS=--help lists them'
+	@echo 'make drills  run a drill for every outage and mode (about half an hour)'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
 	@echo 'make lint    check style (ruff) and types (mypy)'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
@@ -33,6 +34,9 @@ help:
 
 drill: $(VENV)/.drill
 	@$(RUN) -m drills $(ARGS)
+
+drills: $(VENV)/.test
+	$(RUN) -m pytest -m drill tests/faults $(ARGS)
 
 test: $(VENV)/.test
 	$(RUN) -m pytest $(ARGS)

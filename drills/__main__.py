@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,23 +11,41 @@ import typer
 
 from drills.drill import AURORA_PROMOTION_SECONDS, Options, run
 from drills.errors import EXPECTED
-from drills.result import OUTAGE_SENTENCES
+from drills.result import APPROVALS, MODES, NO_OUTAGE, OUTAGES, UndemandedError, demanded_end
 
 # Exit codes besides 0 (passed) and 1 (failed).
 CANNOT_RUN, INTERRUPTED = 2, 130
 
-Outage = StrEnum("Outage", {name: name for name in OUTAGE_SENTENCES})  # type: ignore[misc]
-Mode = StrEnum("Mode", {name: name for name in ("failover", "rehearsal")})  # type: ignore[misc]
+Outage = StrEnum("Outage", {name: name for name in (*OUTAGES, NO_OUTAGE)})  # type: ignore[misc]
+Mode = StrEnum("Mode", {name: name for name in MODES})  # type: ignore[misc]
+Approve = StrEnum("Approve", {name: name for name in APPROVALS})  # type: ignore[misc]
 
-FAILOVER, KILL = Mode("failover"), Outage("kill")
+FAILOVER, KILL, YES = Mode("failover"), Outage("kill"), Approve("yes")
 
 # Faster than this, the lab's processes do not keep up with their own clock, and the figures mean nothing.
 FASTEST = 20.0
 
 
 def drill(
-    mode: Annotated[Mode, typer.Option(help="What the alarm starts.")] = FAILOVER,
-    outage: Annotated[Outage, typer.Option(help="What happens to the writer region.")] = KILL,
+    mode: Annotated[Mode, typer.Option(help="What is run.")] = FAILOVER,
+    outage: Annotated[
+        Outage | None,
+        typer.Option(
+            help="What fails; a failover's default is kill, otherwise a person starts the run.", show_default=False
+        ),
+    ] = None,
+    approve: Annotated[
+        Approve, typer.Option(help="What the person on call does who is asked (the outage lag asks).")
+    ] = YES,
+    comes_back: Annotated[
+        bool, typer.Option("--comes-back", help="The old writer returns after the failover.")
+    ] = False,
+    guardian_dead: Annotated[
+        bool, typer.Option("--guardian-dead", help="The writer region's monitor is dead: shows the guarantee's limit.")
+    ] = False,
+    storm: Annotated[
+        bool, typer.Option("--storm", help="The alarm's event arrives 50 times, and 20 people start a failover too.")
+    ] = False,
     speed: Annotated[
         float, typer.Option(min=0.1, max=FASTEST, help="Virtual seconds in a real one; 1 is production cadence.")
     ] = 1.0,
@@ -42,17 +59,27 @@ def drill(
     output: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("build/drill"),
 ) -> None:
     """Fail a region over on this machine: real databases, real clients, the real workflow, no AWS account."""
-    options = Options(mode.value, outage.value, speed, seed, aurora_promotion, postgres and postgres.resolve(), output)
-    # A shell that starts a drill in the background has it ignore Ctrl-C; it can be interrupted all the same, and a
-    # request to terminate is taken for one.
-    for request in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(request, signal.default_int_handler)
+    chosen = outage or (KILL if mode is FAILOVER else Outage(NO_OUTAGE))
+    options = Options(
+        mode=mode.value,
+        outage=None if chosen.value == NO_OUTAGE else chosen.value,
+        approve=approve.value,
+        comes_back=comes_back,
+        guardian_dead=guardian_dead,
+        storm=storm,
+        speed=speed,
+        seed=seed,
+        aurora_promotion_seconds=aurora_promotion,
+        postgres=postgres and postgres.resolve(),
+        output=output,
+    )
     try:
+        demanded_end(options.mode, options.outage, options.approve)
         code = run(options)
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted. Everything that the drill had started is gone.\n")
         code = INTERRUPTED
-    except EXPECTED as error:
+    except (*EXPECTED, UndemandedError) as error:
         sys.stderr.write(f"\nThe drill cannot run: {error}\n")
         code = CANNOT_RUN
     raise SystemExit(code)

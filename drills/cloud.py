@@ -19,15 +19,23 @@ import boto3
 from botocore.config import Config
 from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda.models import LambdaBackend
+from moto.core.exceptions import JsonRESTError
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.sns.models import Topic, sns_backends
 from werkzeug.serving import make_server
 
-from drills.faults import Fault, Faults
-from drills.lambda_runtime import SECRET_ACCESS_KEY, LambdaService, RegionDownError, UnknownFunctionError
+from drills.faults import Faults
+from drills.lambda_runtime import (
+    SECRET_ACCESS_KEY,
+    LambdaService,
+    RegionDownError,
+    ThrottledError,
+    UnknownFunctionError,
+)
 from drills.models import atomic, replicated_table
 from drills.models.alarms import Alarms, State
+from drills.models.callers import Callers
 from drills.models.events import EventBus, create_rule, rate_seconds
 from drills.models.global_database import GlobalDatabase
 from drills.models.happenings import Happening, Kind
@@ -35,13 +43,16 @@ from drills.models.health_checks import HealthChecker
 from drills.models.permissions import Permissions
 from drills.models.step_functions import StepFunctions
 from drills.models.timetable import Timetable
+from drills.reachability import OUTSIDE, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from drills.clock import Clock
+    from drills.models.global_database import Databases
     from drills.models.happenings import Observe
+    from drills.reachability import Reachability
     from orchestration.specification.model import Region, Schedule, Specification
 
 # moto's own account, which it assumes for every access key that it does not know.
@@ -64,10 +75,11 @@ class Cloud:
         packages: Mapping[str, Path],
         folder: Path,
         clock: Clock,
+        reachability: Reachability,
         *,
         register: Callable[[int], None],
         dns_servers: Mapping[str, tuple[str, int]],
-        promote: Callable[[str], None],
+        databases: Databases,
         promotion_seconds: float,
         observe: Observe,
         authority: Path | None = None,
@@ -84,16 +96,16 @@ class Cloud:
             The built zip of each `Function.package`.
         folder
             The run's folder: unpacked packages go to ``functions``, the functions' logs to ``logs/<function>.log``.
-        clock
-            The lab's clock.
+        clock, reachability
+            The lab's clock, and who reaches whom.
         register
             Called with the id of every process started (`Reaper.process`).
         dns_servers
-            Address and UDP port of the DNS server of each region.
-        promote
-            Promotes the real database of a region; returns when it takes writes.
+            Address and UDP port of the DNS server that each region's functions ask.
+        databases
+            The real databases behind the clusters.
         promotion_seconds
-            How long Aurora takes before that, as the drill states it (virtual seconds).
+            How long Aurora takes to promote one, as the drill states it (virtual seconds).
         observe
             Told of everything that happens, from many threads.
         authority
@@ -108,14 +120,15 @@ class Cloud:
         self._specification = specification
         self._clock = clock
         self._observe = observe
-        self._down: set[str] = set()
+        self.reachability = reachability
+        self.callers = Callers(specification)
         self._session = boto3.session.Session()
         self._session_lock = threading.Lock()
         self._stack = ExitStack()
         with ExitStack() as stack:  # undone at once when something below fails
             moto_api_backend.reset()
             stack.callback(moto_api_backend.reset)
-            self.faults, self.endpoint = self._serve(stack)
+            self.endpoint = self._serve(stack)
             self.lambdas = LambdaService(
                 specification,
                 packages,
@@ -125,16 +138,24 @@ class Cloud:
                 register=register,
                 dns_servers=dns_servers,
                 observe=self._tell,
+                reachability=reachability,
                 authority=authority,
             )
             stack.callback(self.lambdas.close)
             self.machines = StepFunctions(ACCOUNT, clock, self.lambdas, self._tell)
             self.machines.install(stack)
             self.database = GlobalDatabase(
-                specification, clock, promote=promote, promotion_seconds=promotion_seconds, observe=self._tell
+                specification,
+                clock,
+                reachability,
+                databases=databases,
+                promotion_seconds=promotion_seconds,
+                observe=self._tell,
             )
             self.database.install(stack)
             atomic.install(stack)
+            replicated_table.install(stack, specification.control_table, reachability, clock)
+            self.callers.install(stack)
             self._install_lambda(stack)
             self._install_topics(stack)
             bus = EventBus(ACCOUNT, self._is_down, self._tell, deliveries)
@@ -142,9 +163,10 @@ class Cloud:
                 ACCOUNT, clock, bus, publish=self._notify, is_down=self._is_down, observe=self._tell, seed=seed
             )
             self._checkers = {
-                check.key: HealthChecker(check, self.lambdas, clock, self._tell)
+                check.key: HealthChecker(check, self.lambdas, reachability, clock, self._tell)
                 for check in specification.zone.health_checks
             }
+            self._last_news: dict[tuple[str, str], bool] = {}
             self._create()
             self.timetable = Timetable(clock)
             stack.callback(self.timetable.close)
@@ -160,7 +182,7 @@ class Cloud:
 
     def close(self) -> None:
         """Stop everything and undo every change to moto. Requests and functions under way are cut off."""
-        self.faults.close()
+        self.reachability.close()
         self._stack.close()
 
     def start(self) -> None:
@@ -190,11 +212,17 @@ class Cloud:
 
     def is_up(self, region: str) -> bool:
         """Whether the region is up."""
-        return region not in self._down
+        return self.reachability.is_up(region)
 
     def is_healthy(self, check: str) -> bool:
         """Whether DNS takes the health check of that key for healthy."""
         return self._checkers[check].healthy
+
+    def answer_in(self, region: str, check: str) -> bool:
+        """Whether DNS in ``region`` takes a health check for healthy: a region that is cut off knows the last news."""
+        if self.reachability.reaches(OUTSIDE, region):
+            self._last_news[region, check] = self.is_healthy(check)
+        return self._last_news.get((region, check), self.is_healthy(check))
 
     def alarm_state(self, region: str, key: str) -> State:
         """Return the state of the alarm (metric or composite) of that key in a region."""
@@ -211,28 +239,30 @@ class Cloud:
         started = self.client("stepfunctions", region).start_execution(stateMachineArn=machine, input=text, **named)
         return str(started["executionArn"])
 
+    def stop_function(self, region: str, step: str) -> None:
+        """Let a function never run again, as somebody does who sets its reserved concurrency to 0."""
+        self.lambdas.stop(region, self._specification.regions[region].functions[step].name)
+
     def take_down(self, region: str, fault: Fault) -> None:
         """Take a region away: its endpoints, functions, schedules, alarms, rules and workflows, all at once.
 
         Its endpoints show ``fault``; with `Fault.HANG` its functions freeze, else they are killed.
         """
-        self._down.add(region)
-        self.faults.set(region, fault)
+        self.reachability.take_down(region, fault)
         self.lambdas.take_down(region, "freeze" if fault is Fault.HANG else "kill")
         self.machines.abort(region)
 
     def bring_back(self, region: str) -> None:
         """Let a region live again, with the state it had; executions that ran there stay aborted."""
-        self._down.discard(region)
+        self.reachability.bring_back(region)
         self.lambdas.bring_back(region)
-        self.faults.set(region, None)
 
     def _is_down(self, region: str) -> bool:
-        return region in self._down
+        return not self.is_up(region)
 
     def _tell(self, happening: Happening) -> None:
         """Pass on what happens, except inside a region that is down; health checkers stand outside of it."""
-        if happening.region not in self._down or happening.kind is Kind.HEALTH_CHANGED:
+        if self.is_up(happening.region) or happening.kind is Kind.HEALTH_CHANGED:
             self._observe(happening)
 
     def _arn(self, service: str, region: str, resource: str) -> str:
@@ -240,10 +270,11 @@ class Cloud:
 
     # --- what moto serves
 
-    def _serve(self, stack: ExitStack) -> tuple[Faults, str]:
+    def _serve(self, stack: ExitStack) -> str:
         """Serve moto, behind permissions and faults, on a free port, in threads of this process."""
         moto = DomainDispatcherApplication(create_backend_app)
-        faults = Faults(Permissions(moto, self._specification, self._tell))
+        permitted = Permissions(moto, self.callers, ACCOUNT, self._tell)
+        faults = Faults(permitted, self.reachability, self.callers.region_of)
         server = make_server("127.0.0.1", 0, faults, threaded=True, request_handler=_QuietHandler)
         server.daemon_threads = True  # type: ignore[attr-defined]
         # Half a second of polling would be the wait for the end.
@@ -252,8 +283,8 @@ class Cloud:
         stack.callback(server.server_close)
         stack.callback(thread.join)
         stack.callback(server.shutdown)
-        stack.callback(faults.close)
-        return faults, f"http://127.0.0.1:{server.server_port}"
+        stack.callback(self.reachability.close)
+        return f"http://127.0.0.1:{server.server_port}"
 
     def _install_lambda(self, stack: ExitStack) -> None:
         """Answer ``Invoke`` by the lab's Lambda service; moto's functions are not used."""
@@ -270,6 +301,8 @@ class Cloud:
                 outcome = cloud.lambdas.invoke(backend.region_name, name, event)
             except UnknownFunctionError as error:
                 raise UnknownFunctionException(name) from error
+            except ThrottledError as error:
+                raise TooManyRequestsException(str(error)) from error
             except RegionDownError as error:
                 raise ConnectionResetError from error
             if outcome.failed:
@@ -303,6 +336,7 @@ class Cloud:
     def _create_region(self, region: Region) -> None:
         name = region.name
         replicated_table.create(self.client("dynamodb", name), ACCOUNT, name, region.idempotency_table)
+        replicated_table.create(self.client("dynamodb", name), ACCOUNT, name, region.runs_table)
         topic_arn = self.client("sns", name).create_topic(Name=region.topic)["TopicArn"]
         role_arn = f"arn:aws:iam::{ACCOUNT}:role/lab"
         machine = self.client("stepfunctions", name).create_state_machine(
@@ -322,6 +356,15 @@ class Cloud:
         if not self._is_down(region.name):
             event = _scheduled_event(region.name, schedule.name, due)
             self.lambdas.invoke_async(region.name, schedule.function.name, event)
+
+
+class TooManyRequestsException(JsonRESTError):
+    """Lambda throttles the caller."""
+
+    code = 429
+
+    def __init__(self, message: str) -> None:
+        super().__init__("TooManyRequestsException", message)
 
 
 class _QuietHandler(MotoRequestHandler):

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import random
+import re
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drills import ledger
 from drills.clock import Clock
-from drills.lab import CLIENTS_PER_REGION, TRANSFERS_PER_SECOND, Lab, Wishes
+from drills.lab import CLIENTS_PER_REGION, PINNED_CLIENTS, TRANSFERS_PER_SECOND, Lab, Wishes
 from drills.narrator import Execution, Narrator
 from drills.network import one_way_delay_seconds
+from drills.person import Person
 from drills.postgres import find_binaries
 from drills.reaper import Reaper
 from drills.report import render
-from drills.result import DrillResult, End, Kind, Notes, Throughput, demanded_end, discard_latest, save
+from drills.result import (
+    NO_OUTAGE,
+    OUTAGES,
+    DrillResult,
+    End,
+    Kind,
+    Notes,
+    Throughput,
+    demanded_end,
+    discard_latest,
+    save,
+)
 from drills.timeline import Timeline
 from orchestration.specification.monitoring import DETECTION_PERIOD_SECONDS
 from orchestration.specification.names import Names
@@ -35,6 +49,16 @@ STEADY_LIMIT_SECONDS = 120.0  # alarms need a few periods of 10 s to have seen e
 DETECTION_LIMIT_SECONDS = 120.0  # 20 s by design, 50 s when the region lives on and only its database is dead
 WORKFLOW_LIMIT_SECONDS = 120.0  # beside the promotion
 RECONNECT_LIMIT_SECONDS = 60.0
+APPROVAL_LIMIT_SECONDS = 1200.0  # the gate's own deadline is 15 minutes
+# When nothing may move: three times as long as detection takes, so that what would move has had its chance.
+QUIET_SECONDS = 60.0
+# The standby is this far behind when the region dies: far beyond the RPO budget of 1 s, and soon reached.
+LAG_SECONDS = 10.0
+# A storm: so often EventBridge delivers the alarm's event, and so many people start a failover, all at once.
+STORM_EVENTS, STORM_PEOPLE = 50, 20
+# An old writer that comes back is watched for longer than a monitor can be away: a minute until its schedule starts
+# it again, then its first looks.
+RETURN_SECONDS = 90.0
 # The picture before and after, and something to compare with.
 BEFORE_SECONDS = 5.0
 AFTER_SECONDS = 5.0
@@ -53,20 +77,37 @@ MEANINGS = {
     "recovery_proved": "the workflow's own write through the writer name is on the new writer",
     "clients_recovered": "every client that outlived the outage writes again, through the writer name",
     "standby_untouched": "the standby is still a standby and a member of the global database",
+    "nothing_lost": "no acknowledged write is missing",
+    "others_name_it": "every other run ended in success and named the one that did the work",
+    "no_run_moved": "no run changed anything: each was refused, or none was started",
+    "people_told": "people in a region that lives were sent the reason",
+    "writes_went_on": "every client that reaches the writer wrote on until the end",
+    "old_writer_follows": "the old writer is a standby of the new one and a member of the global database",
     "least_privilege": "no function asked for anything that its permissions do not allow",
 }
 
+# What a message to people must say after an outage in which nothing moves, or everything waits for them.
+REASONS = {"link": "lease", "standby": "silent|heartbeat", "monitor": "silent|heartbeat", "lag": "approv"}
+
 MODELLED = (
-    "Aurora's own promotion: a stated delay, then a real PostgreSQL promotion",
+    "Aurora's own promotion and switchover: a stated delay, then a real PostgreSQL promotion",
     "Aurora's storage replication: PostgreSQL streaming replication over a link with the delay between the regions",
     "CloudWatch's evaluation of alarms, EventBridge, Route 53's health checks and DNS, Lambda and the RDS API: small "
     "models (drills/models) driven by the deployed definitions",
+    "the control table: one table that is served where a majority of its three regions is reached",
+    "the fence group: new connections wait in vain, tracked ones go on",
 )
 MEASURED = (
     "every write of every client, and what became of it in the databases",
     "the handlers from the built zips, and the state machine from its ASL file",
     "PostgreSQL's promotion, detection by the deployed alarms at their own periods, the switch of the writer name",
 )
+# What the figures of one outage cannot be better than.
+LIMITS_OF = {
+    "isolate": "an isolated writer goes on until its guardian fences it, some seconds after the cut: what it "
+    "acknowledges meanwhile is not replicated and is lost to the new writer; it stays in the old database",
+    "lag": "the person who accepted the loss accepted what the standby lacked",
+}
 LIMITS = (
     "one PostgreSQL server a region, no instance failover inside a region",
     "passwords and IAM tokens are not checked by the lab's databases; TLS is",
@@ -78,7 +119,11 @@ class Options:
     """What the command line asks for; see ``python -m drills --help``."""
 
     mode: str
-    outage: str
+    outage: str | None
+    approve: str
+    comes_back: bool
+    guardian_dead: bool
+    storm: bool
     speed: float
     seed: int
     aurora_promotion_seconds: float
@@ -90,14 +135,20 @@ class Options:
         """The arguments that run the same drill again."""
         chosen = [
             ("--mode", self.mode),
-            ("--outage", self.outage),
+            ("--outage", self.outage or NO_OUTAGE),
+            ("--approve", self.approve),
             ("--speed", f"{self.speed:g}"),
             ("--seed", str(self.seed)),
             ("--aurora-promotion", f"{self.aurora_promotion_seconds:g}"),
         ]
         if self.postgres is not None:
             chosen.append(("--postgres", str(self.postgres)))
-        return [part for pair in chosen for part in pair]
+        flags = [
+            ("--comes-back", self.comes_back),
+            ("--guardian-dead", self.guardian_dead),
+            ("--storm", self.storm),
+        ]
+        return [part for pair in chosen for part in pair] + [flag for flag, wanted in flags if wanted]
 
 
 def run(options: Options) -> int:
@@ -117,6 +168,20 @@ def run(options: Options) -> int:
         reaper.close()
 
 
+@dataclass(frozen=True)
+class Facts:
+    """The world at the end of a drill: the control record, the name, the standby and the global database."""
+
+    writer: str
+    epoch: int
+    locked: bool
+    name: str
+    standby_writes: bool
+    standby_followed: bool
+    proofs: int
+    members: dict[str, bool]
+
+
 class Drill:
     """The steps of one drill."""
 
@@ -126,7 +191,10 @@ class Drill:
         self._timeline = timeline
         self._started_at = datetime.now(UTC)
         self._binaries = find_binaries(folder, options.postgres)
-        wishes = Wishes(options.mode, options.seed, options.aurora_promotion_seconds)
+        trigger_mode = "rehearsal" if options.mode == "rehearsal" else "failover"
+        wishes = Wishes(
+            trigger_mode, options.seed, options.aurora_promotion_seconds, STORM_EVENTS if options.storm else 1
+        )
         self._lab = Lab(folder, self._binaries, clock, reaper, self._observe, wishes)
         self._trigger = self._lab.specification.regions[self._lab.standby].composite("writer-down").name
         self._narrator = Narrator(timeline, clock, self._trigger)
@@ -161,7 +229,8 @@ class Drill:
         self._timeline.watch(lab.load)
         say(
             Kind.CLIENT,
-            f"{CLIENTS_PER_REGION} clients in each region write through {lab.specification.zone.writer_name}",
+            f"{CLIENTS_PER_REGION} clients in each region write through {lab.specification.zone.writer_name}, "
+            f"and {PINNED_CLIENTS} in {lab.writer} straight to its cluster",
         )
 
     def _play(self, lab: Lab) -> End:
@@ -185,24 +254,81 @@ class Drill:
         chance = random.Random(self._options.seed)  # noqa: S311 - not for secrets
         with self._timeline.waiting("a moment for the outage, chosen by the seed"):
             self._clock.sleep(BEFORE_SECONDS + chance.uniform(0, PHASE_SECONDS))
-        self._timeline.event(
-            Kind.OUTAGE, f"{self._options.outage.upper()} of {lab.writer}", at=self._clock.now(), mark="zero"
-        )
-        lab.strike(self._options.outage)
-        limit = WORKFLOW_LIMIT_SECONDS + self._options.aurora_promotion_seconds
-        if not self._narrator.wait("the alarms to see it", lambda seen: bool(seen.executions), DETECTION_LIMIT_SECONDS):
-            return End.NOTHING_MOVED
-        if not self._narrator.wait("the workflow", lambda seen: _all_ended(seen), limit):
-            return End.TIMED_OUT
-        if self._acting.end is End.FAILED_OVER:
-            self._narrator.wait(
-                "every surviving client to write again",
-                lambda _: lab.load().failing_clients == self._clients_lost(lab),
-                RECONNECT_LIMIT_SECONDS,
-            )
+        self._happen(lab)
+        reached = self._watch(lab)
+        if self._options.comes_back:
+            self._bring_back(lab)
         with self._timeline.waiting("a few seconds more, to compare"):
             self._clock.sleep(AFTER_SECONDS)
-        return self._acting.end or End.ABORTED
+        return reached
+
+    def _happen(self, lab: Lab) -> None:
+        """Make the outage, or start the workflow as a person does."""
+        outage, say = self._options.outage, self._timeline.event
+        if outage is None:
+            say(Kind.WORKFLOW, f"a person starts a {self._options.mode}", at=self._clock.now(), mark="zero")
+            lab.start_by_hand(self._options.mode)
+            return
+        if outage == "lag":
+            lab.hold_replication()
+            say(Kind.OUTAGE, f"nothing more reaches {lab.standby}: it falls behind")
+            with self._timeline.waiting("the standby to fall behind"):
+                self._clock.sleep(LAG_SECONDS)
+        if self._options.guardian_dead:
+            lab.cloud.stop_function(lab.writer, "monitor")
+            say(Kind.OUTAGE, f"the guardian of {lab.writer} dies")
+        say(Kind.OUTAGE, f"{outage.upper()}: {self._sentence(lab)}", at=self._clock.now(), mark="zero")
+        lab.strike(outage)
+
+    def _sentence(self, lab: Lab) -> str:
+        return OUTAGES[self._options.outage or ""].sentence.format(writer=lab.writer, standby=lab.standby)
+
+    def _watch(self, lab: Lab) -> End:
+        """Wait until the drill has reached an end."""
+        outage = OUTAGES.get(self._options.outage or "")
+        quiet = outage is not None and outage.demanded is End.NOTHING_MOVED
+        limit = WORKFLOW_LIMIT_SECONDS + self._options.aurora_promotion_seconds
+        if self._options.outage == "lag":
+            limit += APPROVAL_LIMIT_SECONDS
+        person = Person(self._options.approve, lab.cloud, self._timeline)
+        if outage is None or outage.starts_workflow:
+            started = self._narrator.wait(
+                "the workflow to start", lambda seen: bool(seen.executions), DETECTION_LIMIT_SECONDS
+            )
+            if not started:
+                return End.NOTHING_MOVED
+            if self._options.storm:
+                self._storm(lab)
+            if not self._narrator.wait("the workflow", lambda seen: _all_ended(seen, person), limit):
+                return End.TIMED_OUT
+        if quiet:
+            with self._timeline.waiting("anything that moves though it must not"):
+                self._clock.sleep(QUIET_SECONDS)
+            moved = [run for run in self._narrator.seen.executions.values() if run.end is not End.REFUSED]
+            return (moved[0].end or End.ABORTED) if moved else End.NOTHING_MOVED
+        acting = self._acting
+        if acting.end is End.REFUSED and acting.asked_person:
+            return End.HELD
+        if acting.end in (End.FAILED_OVER, End.SWITCHED_OVER):
+            self._narrator.wait(
+                "every client that can to write again",
+                lambda _: lab.load().failing_clients == self._clients_lost(),
+                RECONNECT_LIMIT_SECONDS,
+            )
+        return acting.end or End.ABORTED
+
+    def _storm(self, lab: Lab) -> None:
+        """Let many people start a failover at once, beside the alarm's many events."""
+        self._timeline.event(Kind.WORKFLOW, f"{STORM_PEOPLE} people start a failover as well")
+        with ThreadPoolExecutor(STORM_PEOPLE) as people:
+            list(people.map(lambda _: lab.start_by_hand("failover"), range(STORM_PEOPLE)))
+
+    def _bring_back(self, lab: Lab) -> None:
+        """Let the old writer return, and watch whether it takes a write."""
+        self._timeline.event(Kind.OUTAGE, f"{lab.writer} comes back, with its database open to its clients")
+        lab.bring_writer_back()
+        with self._timeline.waiting("the old writer to take a write, which it must not"):
+            self._clock.sleep(RETURN_SECONDS)
 
     @property
     def _acting(self) -> Execution:
@@ -210,17 +336,18 @@ class Drill:
         runs = list(self._narrator.seen.executions.values())
         return next((run for run in runs if run.end is not End.REFUSED), runs[0])
 
-    def _clients_lost(self, lab: Lab) -> int:
-        """How many clients died or froze with the writer region."""
-        return 0 if self._options.outage == "database" else CLIENTS_PER_REGION * len(lab.workloads) // 2
+    def _clients_lost(self) -> int:
+        """How many clients of the writer name cannot write any more."""
+        outage = OUTAGES.get(self._options.outage or "")
+        return CLIENTS_PER_REGION if outage and outage.clients_lost else 0
 
     def _judge(self, lab: Lab, reached: End) -> DrillResult:
         """Stop the clients and find out what became of every write."""
         with self._timeline.waiting("the clients' books to be compared with the databases"):
             lab.stop_clients()
             facts = self._facts(lab)
-            events = ledger.read_events(workload.events for workload in lab.workloads.values())
-            moved = facts["writer"] != lab.writer
+            events = ledger.read_events(workload.events for workload in lab.workloads)
+            moved = facts.writer != lab.writer
             judgement = ledger.judge(
                 events, lab.servers[lab.writer], lab.servers[lab.standby if moved else lab.writer], self._clock
             )
@@ -228,60 +355,98 @@ class Drill:
             self._timeline.event(Kind.LAB, f"PROBLEM: {problem}")
         return self._result(lab, reached, judgement, events, facts)
 
-    def _facts(self, lab: Lab) -> dict[str, object]:
+    def _facts(self, lab: Lab) -> Facts:
         """What the world looks like now, asked of the world itself."""
         record = lab.control_record()
         standby = lab.servers[lab.standby]
         run = self._acting.name if self._narrator.seen.executions else ""
-        standby_writes = standby.is_writable()
-        proofs = standby.query("SELECT count(*) FROM recovery_proof WHERE run = %s", (run,))[0][0]
-        return {
-            "writer": record["writer_region"]["S"],
-            "epoch": int(record["epoch"]["N"]),
-            "locked": "transition" in record,
-            "name": lab.writer_name_leads_to(),
-            "standby_writes": standby_writes,
-            "proofs": proofs,
-            "members": lab.global_members(),
-        }
+        proofs = 0
+        if standby.is_running():
+            proofs = standby.query("SELECT count(*) FROM recovery_proof WHERE run = %s", (run,))[0][0]
+        return Facts(
+            writer=record["writer_region"]["S"],
+            epoch=int(record["epoch"]["N"]),
+            locked="transition" in record,
+            name=lab.writer_name_leads_to(),
+            standby_writes=standby.is_running() and standby.is_writable(),
+            standby_followed=standby.is_running() and standby.standby_lag() is not None,
+            proofs=proofs,
+            members=lab.global_members(),
+        )
+
+    def _limits(self) -> list[str]:
+        own = LIMITS_OF.get(self._options.outage or "")
+        return [own, *LIMITS] if own else list(LIMITS)
 
     def _since_zero(self, real_time: float | None) -> float | None:
         """Virtual seconds since the outage of a real time (seconds since 1970)."""
         return None if real_time is None else self._clock.virtual_time(real_time) - self._timeline.zero
 
-    def _invariants(self, lab: Lab, judgement: Judgement, facts: dict[str, object]) -> dict[str, bool]:
-        failover = self._options.mode == "failover"
+    def _invariants(self, lab: Lab, judgement: Judgement, facts: Facts, acknowledged: list[Event]) -> dict[str, bool]:
+        demanded = demanded_end(self._options.mode, self._options.outage, self._options.approve)
+        moves = demanded in (End.FAILED_OVER, End.SWITCHED_OVER)
         runs = self._narrator.seen.executions.values()
-        expected = (lab.standby, 2) if failover else (lab.writer, 1)
+        acted = sum(run.end is not End.REFUSED for run in runs)
+        expected = (lab.standby, 2) if moves else (lab.writer, 1)
         held = {
             **judgement.invariants,
-            "record_names_writer": (facts["writer"], facts["epoch"]) == expected and not facts["locked"],
-            "name_leads_to_writer": facts["name"] == facts["writer"],
-            "one_run": sum(run.end is not End.REFUSED for run in runs) == 1,
+            "record_names_writer": (facts.writer, facts.epoch) == expected and not facts.locked,
+            "name_leads_to_writer": facts.name == facts.writer,
             "least_privilege": not self._narrator.seen.denied,
         }
-        if failover:
-            held["recovery_proved"] = facts["proofs"] == 1
-            survivors = CLIENTS_PER_REGION * len(lab.workloads) - self._clients_lost(lab)
-            held["clients_recovered"] = facts["clients_recovered"] == survivors
+        if demanded is not End.FAILED_OVER:
+            held["nothing_lost"] = judgement.lost == 0
+        if moves:
+            after = lab.servers[facts.writer].name
+            named = CLIENTS_PER_REGION * len(lab.settings.regions)
+            recovered = {event.client for event in acknowledged if event.cluster == after}
+            held["recovery_proved"] = facts.proofs == 1
+            held["clients_recovered"] = len(recovered & set(range(named))) == named - self._clients_lost()
         else:
-            held["standby_untouched"] = not facts["standby_writes"] and facts["members"] == set(lab.settings.regions)
+            roles = {lab.writer: True, lab.standby: False}
+            held["standby_untouched"] = not facts.standby_writes and facts.members == roles
+        if demanded is End.SWITCHED_OVER:
+            roles = {lab.writer: False, lab.standby: True}
+            held["old_writer_follows"] = facts.members == roles and facts.standby_followed
+        if demanded in (End.NOTHING_MOVED, End.HELD):
+            held["no_run_moved"] = acted == 0
+            held["people_told"] = self._people_told(lab)
+        else:
+            held["one_run"] = acted == 1
+            held["others_name_it"] = acted == 1 and all(
+                run.status == "SUCCEEDED" and self._acting.name in str(run.output)
+                for run in runs
+                if run is not self._acting
+            )
+        if demanded is End.NOTHING_MOVED:
+            held["writes_went_on"] = self._writes_went_on(lab, acknowledged)
         return held
 
-    def _result(
-        self, lab: Lab, reached: End, judgement: Judgement, events: list[Event], facts: dict[str, object]
-    ) -> DrillResult:
+    def _people_told(self, lab: Lab) -> bool:
+        """Whether a message with the reason left a region that lives after the outage."""
+        words = re.compile(REASONS[self._options.outage or ""], re.IGNORECASE)
+        messages = self._narrator.seen.messages
+        return any(lab.cloud.is_up(one.region) and words.search(f"{one.subject} {one.text}") for one in messages)
+
+    def _writes_went_on(self, lab: Lab, acknowledged: list[Event]) -> bool:
+        """Whether every client that reaches the writer was answered in the last seconds of the drill."""
+        last = max((event.t for event in acknowledged), default=0.0)
+        recent = {event.client for event in acknowledged if event.t > last - self._clock.to_real(AFTER_SECONDS)}
+        clients = CLIENTS_PER_REGION * len(lab.settings.regions) + PINNED_CLIENTS
+        return len(recent) == clients - self._clients_lost()
+
+    def _result(self, lab: Lab, reached: End, judgement: Judgement, events: list[Event], facts: Facts) -> DrillResult:
         zero = self._timeline.zero
         acting = self._acting if self._narrator.seen.executions else None
 
         def since_zero(event: Event) -> float:
             return self._clock.virtual_time(event.t) - zero
 
-        after = lab.servers[str(facts["writer"])].name
+        after = lab.servers[facts.writer].name
         acknowledged = [event for event in events if event.event == "ack"]
         failures = [since_zero(event) for event in events if event.event == "fail"]
         recovered = {event.client for event in acknowledged if event.cluster == after and since_zero(event) > 0}
-        moved = facts["writer"] != lab.writer
+        moved = facts.writer != lab.writer
         marks = self._timeline.marks(
             first_acknowledged_write=self._since_zero(judgement.outage_ended),
             first_failed_write=self._since_zero(judgement.outage_started),
@@ -291,7 +456,7 @@ class Drill:
         arn = names.arn(
             "states", lab.standby, f"execution:{names.state_machine(lab.standby)}:{acting.name if acting else ''}"
         )
-        invariants = self._invariants(lab, judgement, facts | {"clients_recovered": len(recovered)})
+        invariants = self._invariants(lab, judgement, facts, acknowledged)
         return DrillResult(
             mode=self._options.mode,
             outage=self._options.outage,
@@ -300,13 +465,16 @@ class Drill:
             aurora_promotion_seconds=self._options.aurora_promotion_seconds,
             arguments=self._options.arguments,
             started_at=self._started_at,
-            demanded=demanded_end(self._options.mode, self._options.outage),
+            demanded=demanded_end(self._options.mode, self._options.outage, self._options.approve),
             reached=reached,
             execution_name=acting.name if acting else None,
             execution_arn=arn if acting else None,
             execution_status=acting.status if acting else None,
             writer_before=lab.writer,
-            writer_after=str(facts["writer"]) if recovered or not moved else None,
+            standby=lab.standby,
+            writer_after=facts.writer if recovered or not moved else None,
+            gap_seconds=judgement.gap_seconds,
+            both_wrote=judgement.both_wrote,
             rpo_seconds=judgement.rpo_seconds,
             acknowledged=judgement.acknowledged,
             lost=judgement.lost,
@@ -329,14 +497,22 @@ class Drill:
                 "trigger_mode": lab.settings.trigger_mode,
                 "rpo_budget_ms": lab.settings.thresholds.rpo_budget_ms,
                 "unhealthy_heartbeat_s": lab.settings.thresholds.unhealthy_heartbeat_s,
-                "transfers_per_second": TRANSFERS_PER_SECOND * CLIENTS_PER_REGION * len(lab.workloads),
+                "transfers_per_second": TRANSFERS_PER_SECOND * sum(each.settings.clients for each in lab.workloads),
             },
+            run_record=_run_record(acting),
             postgresql_version=self._binaries.version,
-            notes=Notes(measured=list(MEASURED), modelled=list(MODELLED), limits=list(LIMITS)),
+            notes=Notes(measured=list(MEASURED), modelled=list(MODELLED), limits=self._limits()),
             tolerated_errors=self._narrator.seen.tolerated,
             problems=judgement.problems,
         )
 
 
-def _all_ended(seen: Seen) -> bool:
+def _run_record(run: Execution | None) -> dict[str, Any] | None:
+    """What the run recorded of itself, which is its output; None when it has none."""
+    return run.output if run and isinstance(run.output, dict) else None
+
+
+def _all_ended(seen: Seen, person: Person) -> bool:
+    """Whether every run is over; meanwhile the person on call reads what comes."""
+    person.read(seen.messages)
     return bool(seen.executions) and all(run.status != "RUNNING" for run in seen.executions.values())

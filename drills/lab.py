@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from contextlib import ExitStack
@@ -15,11 +16,11 @@ from drills import ledger
 from drills.certificates import create_certificates
 from drills.cloud import ACCOUNT, Cloud
 from drills.dns import DnsServer, RecordSet, Resolver, Zone
-from drills.faults import Fault
 from drills.models.global_database import reader_endpoint, writer_endpoint
 from drills.models.replication_lag import ReplicationLagMetric
-from drills.network import Address, Network, NetworkPath, State, address_in, free_port
+from drills.network import Address, Network, NetworkPath, address_in, free_port
 from drills.postgres import Server
+from drills.reachability import OUTSIDE, Fault, Reachability
 from drills.timeline import Load
 from drills.workload import Workload, WorkloadSettings
 from orchestration.packaging import build_packages
@@ -39,10 +40,14 @@ if TYPE_CHECKING:
     from orchestration.specification import Specification
     from orchestration.specification.model import Region
 
-# What has an address in each region (`drills.network.address_in`): the two clusters as seen from there, then these.
-SERVER, DNS, REPLICATION = 2, 3, 4
+# What has an address in each region (`drills.network.address_in`): the two clusters as clients there see them, then
+# these, and then the two clusters as the region's prober sees them: a fence leaves it its own way to its own cluster.
+SERVER, DNS, REPLICATION, PROBER_DNS, PROBER = 2, 3, 4, 5, 6
+THINGS = PROBER + 2
 # The application runs in both regions, so that there is somebody left to write when one of them dies.
 CLIENTS_PER_REGION = 4
+# Clients in the writer region that know its cluster's own endpoint and never ask for the writer name.
+PINNED_CLIENTS = 2
 # Real transfers a second of each client: enough that tens of ms of lag hold several commits, little enough that two
 # servers, the clients and the AWS plane fit on two cores.
 TRANSFERS_PER_SECOND = 10.0
@@ -59,6 +64,7 @@ class Wishes:
     trigger_mode: str
     seed: int
     aurora_promotion_seconds: float
+    deliveries: int
 
 
 class Lab:
@@ -83,11 +89,12 @@ class Lab:
         self._wishes = wishes
         self._stack = ExitStack()
         regions = list(load().regions)
-        hosts = [address_in(regions, region, thing) for region in regions for thing in range(REPLICATION + 1)]
+        hosts = [address_in(regions, region, thing) for region in regions for thing in range(THINGS)]
         self.port = free_port(hosts)
         self.settings: Settings = load(database={"port": self.port}, trigger_mode=wishes.trigger_mode)
         self.specification: Specification = describe(self.settings, ACCOUNT)
         self.writer, self.standby = self.settings.regions
+        self.reachability = Reachability([*regions, self.settings.witness_region])
         self.servers = {
             region: Server(
                 self.specification.regions[region].cluster.identifier,
@@ -99,8 +106,11 @@ class Lab:
             )
             for region in regions
         }
-        self._dns_addresses = {region: Address(address_in(regions, region, DNS), self.port) for region in regions}
-        self.workloads: dict[str, Workload] = {}
+        self._dns_addresses = {
+            thing: {region: Address(address_in(regions, region, thing), self.port) for region in regions}
+            for thing in (DNS, PROBER_DNS)
+        }
+        self.workloads: list[Workload] = []
         self._pulse = Pulse(clock)
 
     def __enter__(self) -> Self:
@@ -117,27 +127,30 @@ class Lab:
             endpoint(region.cluster) for region in self._regions() for endpoint in (writer_endpoint, reader_endpoint)
         ]
         self._certificates = create_certificates(self._folder, names)
-        self.network = Network(self._clock, self._certificates, self._folder, self._reaper)
+        self.network = Network(self._clock, self._certificates, self._folder, self._reaper, self.reachability)
         self._stack.callback(self.network.close)
         for origin in self.settings.regions:
             for destination in self.settings.regions:
-                self.network.add(
-                    NetworkPath(
-                        name=f"{origin} to {destination}",
-                        origin=origin,
-                        destination=destination,
-                        listen=self._seen_from(origin, destination),
-                        target=self.servers[destination].address,
-                        tls=True,
+                for who, prober in (("clients", False), ("prober", True)):
+                    self.network.add(
+                        NetworkPath(
+                            name=f"{who} in {origin} to {destination}",
+                            origin=origin,
+                            destination=destination,
+                            listen=self._seen_from(origin, destination, prober=prober),
+                            target=self.servers[destination].address,
+                            tls=True,
+                            guarded=not prober or origin != destination,
+                        )
                     )
-                )
         writer, standby = self.servers[self.writer], self.servers[self.standby]
-        # Replication has a way of its own, without the TLS that is made for clients.
-        upstream = Address(address_in(list(self.settings.regions), self.standby, REPLICATION), self.port)
-        self.network.add(NetworkPath("replication", self.standby, self.writer, upstream, writer.address))
+        # Replication has a way of its own, without the TLS that is made for clients, to each region from the other.
+        for region, leader in ((self.standby, writer), (self.writer, standby)):
+            upstream = self._upstream_of(region)
+            self.network.add(NetworkPath(replication_to(region), region, self._peer(region), upstream, leader.address))
         writer.initialise()
         ledger.install(writer)
-        standby.follow(upstream)
+        standby.follow(self._upstream_of(self.standby))
         writer.wait_until_streaming()
 
     def start_cloud(self) -> None:
@@ -148,20 +161,25 @@ class Lab:
             {name: package.path for name, package in packages.items()},
             self._folder,
             self._clock,
+            self.reachability,
             register=self._reaper.process,
-            dns_servers=self._dns_addresses,
+            dns_servers=self._dns_addresses[PROBER_DNS],
             observe=self._observe,
             authority=self._certificates.authority,
-            promote=self._promote,
+            databases=self,
             promotion_seconds=self._wishes.aurora_promotion_seconds,
             seed=self._wishes.seed,
+            deliveries=self._wishes.deliveries,
         )
         self._stack.callback(self.cloud.close)
         for region in self.settings.regions:
-            server = DnsServer(
-                Zone(self._records_seen_from(region), self.cloud.is_healthy), self._dns_addresses[region]
-            )
-            self._stack.callback(server.close)
+            for thing, addresses in self._dns_addresses.items():
+                zone = Zone(
+                    self._records_seen_from(region, prober=thing == PROBER_DNS),
+                    lambda check, region=region: self.cloud.answer_in(region, check),  # type: ignore[misc]
+                )
+                server = DnsServer(zone, addresses[region])
+                self._stack.callback(server.close)
         self.cloud.client("dynamodb", self.writer).put_item(
             TableName=self.specification.control_table.name, Item=self.specification.first_control_record
         )
@@ -175,45 +193,56 @@ class Lab:
         ).start(self.cloud.timetable)
 
     def start_clients(self) -> None:
-        """Let the application write, in both regions."""
-        for number, region in enumerate(self.settings.regions):
-            settings = WorkloadSettings(
-                region=region,
-                clients=CLIENTS_PER_REGION,
-                first_client=number * CLIENTS_PER_REGION,
-                seed=self._wishes.seed,
-                transfers_per_second=TRANSFERS_PER_SECOND,
-                writer_name=self.specification.zone.writer_name,
-                dns=self._dns_addresses[region],
-                port=self.port,
-                database=self.settings.database.name,
-                authority=str(self._certificates.authority),
-                events=str(self._folder / f"clients-{region}.jsonl"),
-                clock=self._clock,
-            )
-            self.workloads[region] = Workload(settings, self._folder, self._reaper, self._pulse.saw)
+        """Let the application write: in both regions by the name, and some in the writer region by its endpoint."""
+        for region in self.settings.regions:
+            self._start_clients(region, CLIENTS_PER_REGION, self.specification.zone.writer_name, self._pulse.saw)
+        self._start_pinned_clients()
+
+    def _start_pinned_clients(self) -> None:
+        endpoint = writer_endpoint(self.specification.regions[self.writer].cluster)
+        self._start_clients(self.writer, PINNED_CLIENTS, endpoint, _not_shown)
+
+    def _start_clients(self, region: str, clients: int, host: str, saw: Callable[[Progress], None]) -> None:
+        first = sum(workload.settings.clients for workload in self.workloads)
+        settings = WorkloadSettings(
+            region=region,
+            clients=clients,
+            first_client=first,
+            seed=self._wishes.seed,
+            transfers_per_second=TRANSFERS_PER_SECOND,
+            writer_name=host,
+            dns=self._dns_addresses[DNS][region],
+            port=self.port,
+            database=self.settings.database.name,
+            authority=str(self._certificates.authority),
+            events=str(self._folder / f"clients-{first}.jsonl"),
+            clock=self._clock,
+        )
+        self.workloads.append(Workload(settings, self._folder, self._reaper, saw))
 
     # ---- what can be asked
 
     def control_record(self) -> dict[str, Any]:
-        """The control record as the standby region reads it, in DynamoDB's own typed JSON."""
-        item: dict[str, Any] = self.cloud.client("dynamodb", self.standby).get_item(
+        """The control record as a region that lives reads it, in DynamoDB's own typed JSON."""
+        item: dict[str, Any] = self.cloud.client("dynamodb", self._living()).get_item(
             TableName=self.specification.control_table.name,
             Key={self.specification.control_table.hash_key: {"S": self.specification.global_identifier}},
             ConsistentRead=True,
         )["Item"]
         return item
 
-    def global_members(self) -> set[str]:
-        """The regions whose clusters are members of the global database, as RDS tells the standby region."""
-        answer = self.cloud.client("rds", self.standby).describe_global_clusters(
+    def global_members(self) -> dict[str, bool]:
+        """The regions whose clusters are members of the global database, and whether each is its writer."""
+        answer = self.cloud.client("rds", self._living()).describe_global_clusters(
             GlobalClusterIdentifier=self.specification.global_identifier
         )
-        return {member["DBClusterArn"].split(":")[3] for member in answer["GlobalClusters"][0]["GlobalClusterMembers"]}
+        members = answer["GlobalClusters"][0]["GlobalClusterMembers"]
+        return {member["DBClusterArn"].split(":")[3]: member["IsWriter"] for member in members}
 
     def writer_name_leads_to(self) -> str:
-        """The region that a fresh query for the writer name, asked in the standby region, leads to."""
-        answer = Resolver(self._dns_addresses[self.standby], self._clock).resolve(self.specification.zone.writer_name)
+        """The region that a fresh query for the writer name, asked in a region that lives, leads to."""
+        server = self._dns_addresses[DNS][self._living()]
+        answer = Resolver(server, self._clock).resolve(self.specification.zone.writer_name)
         return next(
             region.name
             for region in self._regions()
@@ -231,40 +260,118 @@ class Lab:
     # ---- what can be done to it
 
     def strike(self, outage: str) -> None:
-        """Make an outage of the writer region, at once: ``kill``, ``hang`` or ``database``."""
-        server, clients = self.servers[self.writer], self.workloads[self.writer]
-        if outage == "database":
-            server.kill()
-        elif outage == "kill":
-            # The network first: what is on its way to the standby at this moment is lost, as it may be in truth.
-            self.network.set_region(self.writer, State.REFUSING)
-            server.kill()
-            clients.kill()
-            self.cloud.take_down(self.writer, Fault.REFUSE)
-        elif outage == "hang":
-            self.network.set_region(self.writer, State.HANGING)
-            server.hang()
-            clients.hang()
-            self.cloud.take_down(self.writer, Fault.HANG)
+        """Make an outage, at once; `drills.result.OUTAGES` says what each of them is."""
+        {
+            "kill": lambda: self._lose(self.writer, Fault.REFUSE),
+            "hang": lambda: self._lose(self.writer, Fault.HANG),
+            "lag": lambda: self._lose(self.writer, Fault.REFUSE),
+            "database": self.servers[self.writer].kill,
+            "isolate": lambda: self._cut(lambda: self.reachability.isolate(self.writer)),
+            "link": lambda: self._cut(lambda: self.reachability.cut(self.writer, self.standby)),
+            "standby": lambda: self._lose(self.standby, Fault.REFUSE),
+            "monitor": self._stop_monitors,
+        }[outage]()
+
+    def hold_replication(self) -> None:
+        """Let nothing more reach the standby, while everything else works: it falls behind."""
+        self.network.hold(replication_to(self.standby))
+
+    def start_by_hand(self, mode: str) -> str:
+        """Start the standby region's workflow as a person does; return the execution's ARN."""
+        request = {"mode": mode, "started_by": "a person at the drill", "target_region": self.standby}
+        return self.cloud.start_execution(self.standby, json.dumps(request))
+
+    def bring_writer_back(self) -> None:
+        """Let the old writer region, or its database alone, live again as it was: open to clients, which go on."""
+        server, there = self.servers[self.writer], self._clients_in(self.writer)
+        self.reachability.mend()
+        self.cloud.bring_back(self.writer)
+        self.network.apply()
+        if server.is_running():
+            server.resume()
         else:
-            raise ValueError(f"outage {outage!r} is not one of kill, hang, database")
+            server.start()
+        for workload in there:
+            workload.resume()
+        if not there:
+            self._start_pinned_clients()
 
     def stop_clients(self) -> None:
         """Let the clients finish what they are doing, and end them; those of a lost region end as they are."""
-        for region, workload in self.workloads.items():
-            if self.cloud.is_up(region):
+        for workload in self.workloads:
+            if self.cloud.is_up(workload.settings.region):
                 workload.stop()
             else:
                 workload.kill()
 
+    # ---- what RDS does to the databases (`drills.models.global_database.Databases`)
+
+    def promote(self, region: str) -> None:
+        """Let a standby take writes."""
+        self.servers[region].promote()
+
+    def drain(self, region: str) -> None:
+        """Stop a writer when its standby has all it wrote."""
+        self.servers[region].stop()
+
+    def follow(self, region: str, leader: str) -> None:
+        """Start a drained writer again, as the standby of ``leader``."""
+        self.servers[region].rejoin(self._upstream_of(region), self.servers[leader])
+
+    def admit(self, region: str, *, clients: bool) -> None:
+        """Let clients open connections to a region's database, or not."""
+        self.network.fence(region, fenced=not clients)
+
+    # ---- details
+
+    def _lose(self, region: str, fault: Fault) -> None:
+        """Let a region die, or hang."""
+        server = self.servers[region]
+        # The network first: what is on its way to the standby at this moment is lost, as it may be in truth.
+        self._cut(lambda: self.reachability.take_down(region, fault))
+        if fault is Fault.HANG:
+            server.hang()
+        else:
+            server.kill()
+        for workload in self._clients_in(region):
+            if fault is Fault.HANG:
+                workload.hang()
+            else:
+                workload.kill()
+        self.cloud.take_down(region, fault)
+
+    def _cut(self, change: Callable[[], None]) -> None:
+        change()
+        self.network.apply()
+
+    def _stop_monitors(self) -> None:
+        for region in self.settings.regions:
+            self.cloud.stop_function(region, "monitor")
+
+    def _clients_in(self, region: str) -> list[Workload]:
+        """The clients of a region that live, frozen ones too."""
+        return [each for each in self.workloads if each.settings.region == region and each.is_running()]
+
+    def _living(self) -> str:
+        """A region that can be asked from outside, the standby region if it can."""
+        return next(region for region in (self.standby, self.writer) if self.reachability.reaches(OUTSIDE, region))
+
+    def _peer(self, region: str) -> str:
+        return self.specification.regions[region].peer
+
+    def _upstream_of(self, region: str) -> Address:
+        """Where the database of a region reaches the one that it follows."""
+        return Address(address_in(list(self.settings.regions), region, REPLICATION), self.port)
+
     def _regions(self) -> list[Region]:
         return list(self.specification.regions.values())
 
-    def _seen_from(self, origin: str, destination: str) -> Address:
+    def _seen_from(self, origin: str, destination: str, *, prober: bool) -> Address:
         regions = list(self.settings.regions)
-        return Address(address_in(regions, origin, regions.index(destination)), self.port)
+        first = PROBER if prober else 0
+        return Address(address_in(regions, origin, first + regions.index(destination)), self.port)
 
-    def _records_seen_from(self, origin: str) -> list[RecordSet]:
+    def _records_seen_from(self, origin: str, *, prober: bool) -> list[RecordSet]:
         """The private zone, and RDS's own names with the addresses that they have in ``origin``."""
         endpoints = {"writer": writer_endpoint, "reader": reader_endpoint}
         ours = [
@@ -279,18 +386,31 @@ class Lab:
             for record in self.specification.zone.records
         ]
         theirs = [
-            RecordSet(endpoint(region.cluster), "A", self._seen_from(origin, region.name).host, ENDPOINT_TTL_SECONDS)
+            RecordSet(
+                endpoint(region.cluster),
+                "A",
+                self._seen_from(origin, region.name, prober=prober).host,
+                ENDPOINT_TTL_SECONDS,
+            )
             for region in self._regions()
             for endpoint in endpoints.values()
         ]
         return ours + theirs
 
-    def _promote(self, region: str) -> None:
-        self.servers[region].promote()
-
     def _replication_lag(self) -> ReplicationLag | None:
-        """The lag as the writer sees it; None once the writer is gone (a frozen server would never answer)."""
-        return self.servers[self.writer].standby_lag() if self.cloud.is_up(self.writer) else None
+        """The lag as the writer sees it; None once it is gone (a frozen server would never answer) or out of sight."""
+        if not self.reachability.reaches(self.standby, self.writer):
+            return None
+        return self.servers[self.writer].standby_lag()
+
+
+def replication_to(region: str) -> str:
+    """Return the name of the network path by which a region's database follows the other one."""
+    return f"replication to {region}"
+
+
+def _not_shown(_progress: Progress) -> None:
+    """Take no notice of clients that are not the display's subject."""
 
 
 class Pulse:

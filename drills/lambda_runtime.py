@@ -8,6 +8,7 @@ retry behavior in Lambda", "Working with environment variables"):
 * A function gets its specified environment variables and those that Lambda sets, and nothing of this machine's.
 * A function that outlives its time-out is killed with its environment. Importing the handler does not count.
 * An asynchronous invocation that fails is tried twice more, after one and after two minutes.
+* A function whose reserved concurrency is 0 is throttled, however it is invoked (`stop`).
 * A function outside the VPC cannot resolve names of the private zone.
 
 Limits: memory and processor are not limited; environments never expire; there is no limit on concurrency; the
@@ -34,6 +35,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import TYPE_CHECKING, Any, Literal
 
 from drills import lambda_bootstrap
+from drills.models.global_database import security_group
 from drills.models.happenings import Happening, Kind
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from drills.clock import Clock
     from drills.models.happenings import Observe
+    from drills.reachability import Reachability
     from orchestration.specification.model import Function, Specification
 
 # What the Python runtime of Lambda brings along (Lambda guide, "Runtime-included SDK versions").
@@ -60,6 +63,10 @@ class UnknownFunctionError(Exception):
 
 class RegionDownError(Exception):
     """The region of the function is down: nobody answers there."""
+
+
+class ThrottledError(Exception):
+    """The function may not run now (``TooManyRequestsException``)."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,7 @@ class LambdaService:
         register: Callable[[int], None],
         dns_servers: Mapping[str, tuple[str, int]],
         observe: Observe,
+        reachability: Reachability,
         authority: Path | None = None,
     ) -> None:
         """Unpack the packages; processes are started by the first invocations.
@@ -122,6 +130,8 @@ class LambdaService:
             Address and UDP port of the DNS server of each region.
         observe
             Told of functions that fail.
+        reachability
+            Knows which regions are up.
         authority
             Takes the place of the RDS certificate authorities in the packages.
         """
@@ -140,7 +150,8 @@ class LambdaService:
         self._lock = threading.Lock()
         self._idle: dict[tuple[str, str], list[_Environment]] = defaultdict(list)
         self._living: dict[_Environment, str] = {}
-        self._down: set[str] = set()
+        self._reachability = reachability
+        self._stopped: set[tuple[str, str]] = set()
         self._closing = threading.Event()
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         self._runtime = _offer_runtime(folder / "functions" / "runtime")
@@ -178,9 +189,13 @@ class LambdaService:
             When there is no such function in the region.
         RegionDownError
             When the region is down, or goes down before the function has answered.
+        ThrottledError
+            When the function was stopped.
         """
         function = self.function(region, name)
         self._refuse_when_down(region)
+        if (region, function.name) in self._stopped:
+            raise ThrottledError(f"Rate Exceeded: {function.name} is stopped")
         request_id = str(uuid.uuid4())
         environment = None
         try:
@@ -208,24 +223,30 @@ class LambdaService:
         self._refuse_when_down(region)
         threading.Thread(target=self._retry, args=(region, function.name, event), daemon=True).start()
 
+    def stop(self, region: str, name: str) -> None:
+        """Set a function's reserved concurrency to 0 and end its environments: it does not run again."""
+        function = self.function(region, name)
+        self._stopped.add((region, function.name))
+        for environment in self._in(region):
+            if environment.function is function:
+                environment.end()
+
     def take_down(self, region: str, how: Literal["kill", "freeze"]) -> None:
-        """End or freeze every environment of a region; nothing starts or answers there afterwards."""
-        with self._lock:
-            self._down.add(region)
-            there = [environment for environment, where in self._living.items() if where == region]
-        for environment in there:
+        """End or freeze every environment of a region that has gone down."""
+        for environment in self._in(region):
             if how == "kill":
                 environment.end()
             else:
                 environment.signal(SIGSTOP)
 
     def bring_back(self, region: str) -> None:
-        """Let a region's functions run again; frozen ones go on where they were."""
-        with self._lock:
-            self._down.discard(region)
-            there = [environment for environment, where in self._living.items() if where == region]
-        for environment in there:
+        """Let the frozen environments of a region that is up again go on where they were."""
+        for environment in self._in(region):
             environment.signal(SIGCONT)
+
+    def _in(self, region: str) -> list[_Environment]:
+        with self._lock:
+            return [environment for environment, where in self._living.items() if where == region]
 
     def close(self) -> None:
         """End every environment; invocations under way raise `RegionDownError`."""
@@ -238,7 +259,9 @@ class LambdaService:
         self._compilation.wait()
 
     def _retry(self, region: str, name: str, event: Any) -> None:
-        with suppress(RegionDownError):
+        # Events that are throttled wait for hours (Lambda guide, "Error handling for asynchronous invocation"): longer
+        # than a drill.
+        with suppress(RegionDownError, ThrottledError):
             for pause in (*ASYNC_RETRY_PAUSES_SECONDS, None):
                 if not self.invoke(region, name, event).failed or pause is None:
                     return
@@ -246,7 +269,7 @@ class LambdaService:
                     return
 
     def _refuse_when_down(self, region: str) -> None:
-        if region in self._down or self._closing.is_set():
+        if not self._reachability.is_up(region) or self._closing.is_set():
             raise RegionDownError(f"{region} is down")
 
     def _take(self, region: str, function: Function) -> _Environment:
@@ -290,6 +313,7 @@ class LambdaService:
         """What the function finds in its environment: the specified variables and Lambda's own."""
         return {
             **function.environment,
+            **{variable: security_group(region, key) for variable, key in function.security_groups},
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ACCESS_KEY_ID": access_key(function),
@@ -359,7 +383,7 @@ class _Environment:
         self, started: tuple[subprocess.Popen[bytes], socket.socket], function: Function, clock: Clock
     ) -> None:
         self._process, self._channel = started
-        self._function = function
+        self.function = function
         self._clock = clock
         self._function_arn = ""
 
@@ -373,7 +397,7 @@ class _Environment:
 
     def invoke(self, event: Any, request_id: str) -> Outcome:
         """Run the handler."""
-        limit = self._function.timeout_seconds
+        limit = self.function.timeout_seconds
         request = {
             "request_id": request_id,
             "function_arn": self._function_arn,
@@ -411,7 +435,7 @@ class _Environment:
             self._channel.settimeout(max(deadline - time.monotonic(), 0.001))
             answer = lambda_bootstrap.receive(self._channel)
         except TimeoutError:
-            seconds = self._function.timeout_seconds
+            seconds = self.function.timeout_seconds
             raise _EnvironmentLostError("Sandbox.Timedout", f"Task timed out after {seconds:.2f} seconds") from None
         except OSError:
             answer = None

@@ -217,7 +217,11 @@ def _committed_transactions(records: str) -> set[str]:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a run did to the money. Durations are in virtual seconds, times real seconds since 1970."""
+    """What a run did to the money. Durations are in virtual seconds, times real seconds since 1970.
+
+    ``gap_seconds`` is the time in which neither writer acknowledged anything: from the old one's last acknowledgement
+    to the new one's first. ``both_wrote`` counts the old one's acknowledgements after that.
+    """
 
     acknowledged: int
     failed_attempts: int
@@ -228,6 +232,8 @@ class Judgement:
     rto_seconds: float | None
     resumption_median_seconds: float | None
     resumption_last_seconds: float | None
+    gap_seconds: float | None
+    both_wrote: int
     outage_started: float | None
     outage_ended: float | None
     divergence_position: str | None
@@ -248,7 +254,8 @@ def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) 
         All clients' events, in order of time (`read_events`).
     before, after : Server
         The writer before and after the run; the same server when the writer did not move. ``after`` is
-        revived if it is frozen or dead. ``before``, if it is another, is killed, read and left stopped.
+        revived if it is frozen or dead. ``before``, if it is another, is killed, read and left stopped; if it
+        follows ``after``, it gave its role away in an orderly way and must lack nothing: it is left alone.
     clock : Clock
         Turns measured seconds into virtual ones.
     """
@@ -257,11 +264,12 @@ def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) 
     present = {row[0] for row in after.query("SELECT id::text FROM transfers")}
     lost = acknowledged.keys() - present
     total, wrong_balances, duplicated = after.query(BOOKS)[0]
-    divergence = find_divergence(before, after) if before is not after else None
+    divergence = find_divergence(before, after) if before is not after and not before.is_standby else None
     unreplicated = divergence.unreplicated if divergence else frozenset()
     outage = measure_outage(events, before.name, after.name)
     resumptions = [clock.to_virtual(t - outage.started) for t in outage.resumed.values()] if outage else []
-    late = _acknowledged_late(events, before.name, after.name)
+    both_wrote = _acknowledged_late(events, before.name, after.name)
+    gap = _gap(events, before.name, after.name)
 
     # What the old writer committed without an answer and the new one was then asked for again is not lost.
     answered_before = {event.id for event in acknowledged.values() if event.cluster == before.name}
@@ -275,7 +283,9 @@ def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) 
             len(unexplained),
             f"transfers were lost though replicated, or kept though not: {sorted(unexplained)[:3]}",
         ),
-        "one_writer": _problem(late, f"transfers were acknowledged by {before.name} after {after.name} had taken over"),
+        "one_writer": _problem(
+            both_wrote, f"transfers were acknowledged by {before.name} after {after.name} had taken over"
+        ),
     }
     return Judgement(
         acknowledged=len(acknowledged),
@@ -287,6 +297,8 @@ def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) 
         rto_seconds=clock.to_virtual(outage.recovered - outage.started) if outage else None,
         resumption_median_seconds=statistics.median(resumptions) if outage else None,
         resumption_last_seconds=max(resumptions) if outage else None,
+        gap_seconds=None if gap is None else clock.to_virtual(gap),
+        both_wrote=both_wrote,
         outage_started=outage.started if outage else None,
         outage_ended=outage.recovered if outage else None,
         divergence_position=divergence.position if divergence else None,
@@ -310,5 +322,16 @@ def _acknowledged_late(events: Sequence[Event], before: str, after: str) -> int:
     """Return how many acknowledgements the old writer gave after the new one's first."""
     if before == after:
         return 0
-    taken_over = min((e.t for e in events if e.event == "ack" and e.cluster == after), default=float("inf"))
+    taken_over = _first_acknowledgement(events, after)
     return sum(e.event == "ack" and e.cluster == before and e.t > taken_over for e in events)
+
+
+def _gap(events: Sequence[Event], before: str, after: str) -> float | None:
+    """Return the real seconds from the old writer's last acknowledgement to the new one's first; None without both."""
+    last = max((e.t for e in events if e.event == "ack" and e.cluster == before), default=None)
+    first = _first_acknowledgement(events, after)
+    return None if before == after or last is None or first == float("inf") else first - last
+
+
+def _first_acknowledgement(events: Sequence[Event], cluster: str) -> float:
+    return min((e.t for e in events if e.event == "ack" and e.cluster == cluster), default=float("inf"))

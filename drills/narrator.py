@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from drills.result import MarkName
     from drills.timeline import Timeline
 
-# The last states of the workflow, and what they mean for a drill.
+# The last states of the workflow, and what they mean for a drill; a switchover recovers too.
 ENDS = {
     "Recovered": End.FAILED_OVER,
     "Rehearsed": End.REHEARSED,
@@ -24,18 +25,33 @@ ENDS = {
     "Aborted": End.ABORTED,
     "NeedsPerson": End.NEEDS_PERSON,
 }
+# States that wait for the end of the old writer's lease, and the one that asks a person.
+LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval", "WaitForLeaseOfFencedWriter")
+ASKS_PERSON = "AskApproval"
+REPOINTS_DNS = ("RepointDns", "RepointDnsBesideSwitchover")
 LONGEST_DETAIL = 2000  # characters of an input or output in the report
 
 
 @dataclass
 class Execution:
-    """One run of the workflow."""
+    """One run of the workflow; ``input`` is JSON text, ``output`` is data, None when it failed."""
 
     name: str
     region: str
     status: str = "RUNNING"
     end: End | None = None
-    output: str = ""
+    output: Any = None
+    input: str = ""
+    asked_person: bool = False
+
+
+@dataclass(frozen=True)
+class Message:
+    """What people were sent, from the topic of a region."""
+
+    region: str
+    subject: str
+    text: str
 
 
 @dataclass
@@ -46,6 +62,7 @@ class Seen:
     executions: dict[str, Execution] = field(default_factory=dict)
     tolerated: list[str] = field(default_factory=list)
     denied: list[str] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
 
 
 class Narrator:
@@ -91,18 +108,29 @@ class Narrator:
             self._say(it, Kind.ALARM, f"{it.subject}: {before} → {state}", it.detail.get("reason", ""), mark)
 
     def _execution_started(self, it: Happening) -> None:
-        self.seen.executions[it.subject] = Execution(it.subject, it.region)
+        self.seen.executions[it.subject] = Execution(it.subject, it.region, input=it.detail.get("input") or "")
         self._say(it, Kind.WORKFLOW, f"workflow started in {it.region}", it.detail.get("input"), "execution_started")
 
     def _state_entered(self, it: Happening) -> None:
         execution = self.seen.executions.get(it.detail["execution"])
+        mark: MarkName | None = None
         if execution and it.subject in ENDS:
             execution.end = ENDS[it.subject]
-        self._say(it, Kind.WORKFLOW, f"→ {it.subject}", it.detail.get("input"))
+            if execution.end is End.FAILED_OVER and '"switchover"' in execution.input:
+                execution.end = End.SWITCHED_OVER
+        if execution and it.subject == ASKS_PERSON:
+            execution.asked_person = True
+        if it.subject in LEASE_WAITS:
+            mark = "lease_wait_started"
+        self._say(it, Kind.WORKFLOW, f"→ {it.subject}", it.detail.get("input"), mark)
 
     def _state_exited(self, it: Happening) -> None:
-        if it.subject == "RepointDns":
+        if it.subject in REPOINTS_DNS:
             self._say(it, Kind.DNS, "writer switch engaged", it.detail.get("output"), "dns_switch_started")
+        if it.subject in LEASE_WAITS:
+            lease = _result(it.detail.get("output"), "lease")
+            mark: MarkName | None = "lease_over" if lease.get("taken") else None
+            self._say(it, Kind.WORKFLOW, f"lease: {lease.get('reason', 'no word')}", it.detail.get("output"), mark)
 
     def _task_failed(self, it: Happening) -> None:
         self.seen.tolerated.append(f"{it.subject}: {it.detail.get('cause', '')}"[:LONGEST_DETAIL])
@@ -110,11 +138,21 @@ class Narrator:
 
     def _execution_ended(self, it: Happening) -> None:
         execution = self.seen.executions[it.subject]
-        execution.status, execution.output = it.detail["status"], it.detail.get("output") or ""
-        self._say(it, Kind.WORKFLOW, f"workflow ended: {execution.status}", execution.output, "execution_ended")
+        execution.status, execution.output = it.detail["status"], it.detail.get("output")
+        self._say(it, Kind.WORKFLOW, f"workflow ended: {execution.status}", execution.output or "", "execution_ended")
 
     def _detached(self, it: Happening) -> None:
         self._say(it, Kind.DATABASE, f"{it.subject} detached from the global database", mark="detach_called")
+
+    def _switchover_started(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"switchover to {it.subject} started", mark="detach_called")
+
+    def _follows(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"{it.subject} follows the new writer")
+
+    def _security_group_changed(self, it: Happening) -> None:
+        does = "admits clients again" if it.detail["admits"] else "admits no new connections"
+        self._say(it, Kind.DATABASE, f"the security group of {it.subject} {does}")
 
     def _promoted(self, it: Happening) -> None:
         self._say(it, Kind.DATABASE, f"{it.subject} takes writes", mark="writes_possible")
@@ -128,8 +166,16 @@ class Narrator:
         self._say(it, Kind.DNS, f"Route 53 answers the {answer} record: check {it.subject} changed", mark=mark)
 
     def _message_published(self, it: Happening) -> None:
+        self.seen.messages.append(Message(it.region, it.detail["subject"] or "", it.detail["message"]))
         self._say(it, Kind.NOTIFICATION, f"{it.region}: {it.detail['subject']}", it.detail["message"])
 
     def _access_denied(self, it: Happening) -> None:
         self.seen.denied.append(f"{it.subject}: {it.detail.get('action')} on {it.detail.get('resources')}")
         self._say(it, Kind.LAB, f"ACCESS DENIED to {it.subject}: {it.detail.get('action')}", it.detail)
+
+
+def _result(output: str | None, step: str) -> dict[str, Any]:
+    """Return what a step's function returned, out of the workflow's data (JSON text) after it."""
+    data = json.loads(output or "{}")
+    result = data.get(step, {}).get("result", {})
+    return result if isinstance(result, dict) else {}

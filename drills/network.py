@@ -5,8 +5,11 @@ of the origin use, delays the bytes in both directions as the distance between t
 forwards them to the target. Each region has a /24 of its own, so the same database has one address per
 region that looks at it, and cutting the link between two regions only means closing paths.
 
-A path is *open*, *refusing* (nothing listens, existing connections are reset) or *hanging* (it accepts,
-forwards nothing, and existing connections fall silent).
+A path is *open*, *refusing* (nothing listens, existing connections are reset), *hanging* (it accepts, forwards
+nothing, and existing connections fall silent) or *fenced* (existing connections go on, new ones wait in vain). Which
+of them follows from who reaches whom (`drills.reachability`) and from the security group of the destination's cluster
+(`Network.fence`): a group that does not admit the client drops its packets, but does not interrupt connections that
+it tracks already (EC2 user guide, "Security group connection tracking").
 
 What is modelled, and its limits:
 
@@ -38,12 +41,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from drills.reachability import Fault
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from drills.certificates import Certificates
     from drills.clock import Clock
+    from drills.reachability import Reachability
     from drills.reaper import Reaper
 
 # Public measurements (for instance cloudping.co) put the round trip between us-east-1 and us-west-2 at
@@ -86,11 +92,20 @@ class State(StrEnum):
     OPEN = "open"
     REFUSING = "refusing"
     HANGING = "hanging"
+    FENCED = "fenced"
+
+
+# What a path does when its destination is not reached from its origin. A region whose AWS endpoints answer 503 counts
+# as one that refuses.
+STATES = {Fault.REFUSE: State.REFUSING, Fault.UNAVAILABLE: State.REFUSING, Fault.HANG: State.HANGING}
 
 
 @dataclass(frozen=True)
 class NetworkPath:
-    """A way from a region to one destination, for instance to the database cluster of another region."""
+    """A way from a region to one destination, for instance to the database cluster of another region.
+
+    With ``tls`` it is a way to a cluster's endpoint. If it is ``guarded``, the cluster's security group may close it.
+    """
 
     name: str
     origin: str
@@ -98,6 +113,7 @@ class NetworkPath:
     listen: Address
     target: Address
     tls: bool = False
+    guarded: bool = False
 
 
 def one_way_delay_seconds(origin: str, destination: str) -> float:
@@ -150,10 +166,15 @@ def _is_free(host: str, port: int) -> bool:
 class Network:
     """The drill's handle on the network process. Every method returns when the change is in force."""
 
-    def __init__(self, clock: Clock, certificates: Certificates, folder: Path, reaper: Reaper) -> None:
+    def __init__(
+        self, clock: Clock, certificates: Certificates, folder: Path, reaper: Reaper, reachability: Reachability
+    ) -> None:
         """Start the network process; ``folder`` is its working folder."""
         self._clock = clock
+        self._reachability = reachability
         self._paths: dict[str, NetworkPath] = {}
+        self._fenced: set[str] = set()
+        self._held: set[str] = set()
         self._lock = threading.Lock()
         self._process = reaper.start_module("drills.network", folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._ask(command="certificate", certificate=str(certificates.certificate), key=str(certificates.key))
@@ -177,23 +198,35 @@ class Network:
         )
         self._paths[path.name] = path
 
+    def apply(self) -> None:
+        """Put every path into the state that follows from who reaches whom and from fences."""
+        names: dict[State, list[str]] = {}
+        for path in self._paths.values():
+            fault = self._reachability.fault(path.origin, path.destination)
+            names.setdefault(self._state(path, fault), []).append(path.name)
+        for state, paths in names.items():
+            self.set_paths(state, paths)
+
+    def fence(self, region: str, *, fenced: bool) -> None:
+        """Close the guarded ways to a region's cluster to new connections, or open them again."""
+        (self._fenced.add if fenced else self._fenced.discard)(region)
+        self.apply()
+
+    def hold(self, name: str) -> None:
+        """Let one path hang, whatever else is reached, as a congested link does."""
+        self._held.add(name)
+        self.apply()
+
     def set_paths(self, state: State, names: Iterable[str]) -> None:
         """Put the named paths into a state."""
         self._ask(command="state", state=state, names=sorted(names))
 
-    def set_region(self, region: str, state: State) -> None:
-        """Put every path that begins or ends in a region into a state."""
-        paths = self._paths.values()
-        self.set_paths(state, [path.name for path in paths if region in (path.origin, path.destination)])
-
-    def set_destination(self, region: str, state: State) -> None:
-        """Put every path that ends in a region into a state, also those from within the region."""
-        self.set_paths(state, [path.name for path in self._paths.values() if path.destination == region])
-
-    def set_link(self, one: str, other: str, state: State) -> None:
-        """Put every path between two regions, in both directions, into a state."""
-        ends = {one, other}
-        self.set_paths(state, [path.name for path in self._paths.values() if {path.origin, path.destination} == ends])
+    def _state(self, path: NetworkPath, fault: Fault | None) -> State:
+        if fault is not None:
+            return STATES[fault]
+        if path.name in self._held:
+            return State.HANGING
+        return State.FENCED if path.guarded and path.destination in self._fenced else State.OPEN
 
     def close(self) -> None:
         """End the network process and, with it, every path."""
@@ -235,14 +268,16 @@ class _Way:
     delay_seconds: float
     certificate: ssl.SSLContext | None
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
+    admitting: asyncio.Event = field(default_factory=asyncio.Event)
     server: asyncio.Server | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def change(self, state: State) -> None:
         """Change what the path does with connections."""
+        _set(self.flowing, state in (State.OPEN, State.FENCED))
+        _set(self.admitting, state is State.OPEN)
         if state is State.REFUSING:
-            self.flowing.clear()
             if self.server:
                 self.server.close()
                 self.server = None
@@ -253,10 +288,6 @@ class _Way:
             return
         if not self.server:
             self.server = await asyncio.start_server(self._accept, *self.listen, limit=CHUNK_BYTES)
-        if state is State.OPEN:
-            self.flowing.set()
-        else:
-            self.flowing.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -264,7 +295,7 @@ class _Way:
         self.tasks.add(task)
         self.writers.add(writer)
         try:
-            await self.flowing.wait()
+            await self.admitting.wait()
             await asyncio.sleep(2 * self.delay_seconds)
             await self._relay(reader, writer)
         except OSError:
@@ -384,6 +415,10 @@ async def _streams_for_accepted(
     protocol = asyncio.StreamReaderProtocol(reader, lambda r, w: accepted.set_result((r, w)))
     await loop.connect_accepted_socket(lambda: protocol, connection)
     return await accepted
+
+
+def _set(event: asyncio.Event, wanted: bool) -> None:
+    (event.set if wanted else event.clear)()
 
 
 def _error_message(code: str, text: str) -> bytes:

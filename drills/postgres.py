@@ -53,6 +53,7 @@ STREAMING_TIMEOUT_SECONDS = 20.0
 POLL_SECONDS = 0.01
 COMMAND_TIMEOUT_SECONDS = 120.0
 LOG_TAIL_LINES = 12
+STANDBY_SIGNAL = "standby.signal"
 # What pg_waldump says when the log ends where it was told to begin, or in the middle of a record.
 END_OF_LOG = ("could not find a valid record after", "error in WAL record at")
 # sockaddr_un.sun_path holds 104 bytes on macOS and the BSDs, 108 on Linux.
@@ -313,6 +314,31 @@ class Server:
         )  # fmt: skip
         self.start()
 
+    def rejoin(self, upstream: Address, leader: Server) -> None:
+        """Start this drained server again as a streaming standby of ``leader``, reached at ``upstream``.
+
+        Only for a server that `stop` has ended while ``leader`` streamed from it: nothing that it wrote is missing
+        there, so no copy is needed.
+        """
+        leader.query(
+            "SELECT pg_create_physical_replication_slot(%s)"
+            " WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %s)",
+            (self.slot, self.slot),
+        )
+        settings = f"host={upstream.host} port={upstream.port} user={REPLICATOR} application_name={self.slot}"
+        for name, text in (
+            ("postgresql.auto.conf", f"primary_conninfo = '{settings}'\nprimary_slot_name = '{self.slot}'\n"),
+            (STANDBY_SIGNAL, ""),
+        ):
+            (self.data / name).write_text(text)
+            _give(self.data / name)
+        self.start()
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether it follows another server; PostgreSQL itself removes the sign of it when it promotes a standby."""
+        return (self.data / STANDBY_SIGNAL).exists()
+
     @property
     def slot(self) -> str:
         """The name of this server's replication slot at its upstream (letters, digits and underscores)."""
@@ -355,7 +381,7 @@ class Server:
         raise PostgresError(f"{self.name} did not start on port {self.address.port}. Its log ends:\n{self._log_tail()}")
 
     def stop(self) -> None:
-        """Stop in an orderly way: sessions end, everything is written."""
+        """Stop in an orderly way: sessions end, everything is written and a streaming standby has all of it."""
         if self._process and self.is_running():
             self._process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):

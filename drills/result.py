@@ -12,10 +12,11 @@ import os
 import shlex
 import shutil
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, FiniteFloat, computed_field, model_validator
 
@@ -44,6 +45,8 @@ RESULT_HEAD = (
     "acknowledged",
     "lost",
     "duplicated",
+    "both_wrote",
+    "gap_seconds",
     "writer_before",
     "writer_after",
     "phases",
@@ -72,8 +75,10 @@ class End(StrEnum):
     """How a drill can end, as an operator would put it."""
 
     FAILED_OVER = "failed over"
+    SWITCHED_OVER = "switched over"
     REHEARSED = "rehearsed"
     NOTHING_MOVED = "nothing moved"
+    HELD = "held for want of approval"
     REFUSED = "refused"
     ABORTED = "aborted"
     NEEDS_PERSON = "needs a person"
@@ -81,29 +86,75 @@ class End(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-# What each outage does to the writer region, as the subject of a sentence.
-OUTAGE_SENTENCES = {
-    "kill": "{writer} died",
-    "hang": "{writer} accepted everything and answered nothing",
-    "database": "the database of {writer} failed",
+@dataclass(frozen=True)
+class Outage:
+    """One way in which a region can fail.
+
+    Attributes
+    ----------
+    sentence
+        What happens, with the writer and the standby region by name.
+    demanded
+        The end that section 9 of the design demands of a failover.
+    starts_workflow
+        Whether the alarms start the workflow, so that it can be rehearsed with it.
+    clients_lost
+        Which regions' clients cannot write by the name any more: ``writer``, ``standby`` or neither.
+    """
+
+    sentence: str
+    demanded: End
+    starts_workflow: bool
+    clients_lost: Literal["writer", "standby"] | None
+
+
+OUTAGES = {
+    "kill": Outage("{writer} died", End.FAILED_OVER, True, "writer"),
+    "hang": Outage("{writer} accepted everything and answered nothing", End.FAILED_OVER, True, "writer"),
+    "database": Outage("the database of {writer} failed", End.FAILED_OVER, True, None),
+    "isolate": Outage("{writer} was cut off from every other region", End.FAILED_OVER, True, "writer"),
+    "lag": Outage("{standby} fell behind and {writer} died", End.FAILED_OVER, True, "writer"),
+    "link": Outage("{writer} and {standby} no longer saw each other", End.NOTHING_MOVED, True, "standby"),
+    "standby": Outage("{standby} died", End.NOTHING_MOVED, False, "standby"),
+    "monitor": Outage("the monitors of both regions died", End.NOTHING_MOVED, False, None),
 }
+NO_OUTAGE = "none"
+MODES = ("failover", "switchover", "rehearsal")
+APPROVALS = ("yes", "no", "never")
 
 
-def demanded_end(mode: str, outage: str | None) -> End:
-    """Return the end that section 9 of the design demands for a mode and an outage.
+class UndemandedError(ValueError):
+    """The design demands no end for these options together; the message says which go together."""
+
+
+def demanded_end(mode: str, outage: str | None, approve: str = "yes") -> End:
+    """Return the end that section 9 of the design demands.
+
+    Parameters
+    ----------
+    mode
+        One of `MODES`.
+    outage
+        One of `OUTAGES`; None when everything is healthy.
+    approve
+        What the person does who is asked, one of `APPROVALS`.
 
     Raises
     ------
-    ValueError
+    UndemandedError
         When the design demands nothing for them.
     """
-    if mode == "rehearsal":
+    if outage is None and mode in ("switchover", "rehearsal"):
+        return End.SWITCHED_OVER if mode == "switchover" else End.REHEARSED
+    kind = OUTAGES.get(outage or "")
+    if kind and mode == "rehearsal" and kind.starts_workflow and kind.demanded is End.FAILED_OVER:
         return End.REHEARSED
-    if mode == "failover" and outage in OUTAGE_SENTENCES:
-        return End.FAILED_OVER
-    raise ValueError(
-        f"mode {mode!r} with outage {outage!r} has no demanded end: use mode rehearsal, "
-        f"or mode failover with one of the outages {', '.join(OUTAGE_SENTENCES)}"
+    if kind and mode == "failover":
+        return End.HELD if outage == "lag" and approve != "yes" else kind.demanded
+    failing = ", ".join(OUTAGES)
+    raise UndemandedError(
+        f"mode {mode} with outage {outage or NO_OUTAGE} has no demanded end: a failover takes one of the outages "
+        f"{failing}; a switchover takes {NO_OUTAGE}; a rehearsal takes {NO_OUTAGE} or an outage that demands a failover"
     )
 
 
@@ -141,7 +192,11 @@ class Marks(_Record):
     alarm: Seconds | None = None
     """The composite alarm went to ALARM."""
     execution_started: Seconds | None = None
+    lease_wait_started: Seconds | None = None
+    """The assessment was over, and the workflow began to wait for the end of the old writer's lease."""
+    lease_over: Seconds | None = None
     detach_called: Seconds | None = None
+    """The detach, or the switchover, was called."""
     writes_possible: Seconds | None = None
     """The new writer region's cluster takes writes."""
     dns_switch_started: Seconds | None = None
@@ -164,6 +219,8 @@ MarkName = Literal[
     "first_failed_write",
     "alarm",
     "execution_started",
+    "lease_wait_started",
+    "lease_over",
     "detach_called",
     "writes_possible",
     "dns_switch_started",
@@ -217,13 +274,18 @@ def phases_of(marks: Marks, aurora_promotion_seconds: float, origin: str = "outa
     delay_ended = None
     if marks.detach_called is not None and marks.writes_possible is not None and aurora_promotion_seconds > 0:
         delay_ended = min(marks.detach_called + aurora_promotion_seconds, marks.writes_possible)
-    decision = (marks.detach_called, "detach called")
+    decided = (marks.lease_wait_started, "assessment over")
+    moving = (marks.detach_called, "detach called")
+    if marks.lease_wait_started is None:
+        decided, moving = moving, (None, "")
     if marks.detach_called is None:
-        decision = (marks.execution_ended, "workflow ended")
+        decided = (marks.execution_ended, "workflow ended")
     boundaries: list[tuple[str, float | None, str]] = [
         ("Detection", marks.alarm, "composite alarm"),
         ("Trigger", marks.execution_started, "workflow started"),
-        ("Decision", *decision),
+        ("Decision", *decided),
+        ("Lease wait", marks.lease_over, "old writer's lease over"),
+        ("Move", *moving),
         (AURORA_DELAY, delay_ended, "stated delay over"),
         ("Promotion", marks.writes_possible, "new writer takes writes"),
         ("DNS switch", marks.dns_switched, "DNS answers with the new writer"),
@@ -254,11 +316,13 @@ def parallel_work_of(marks: Marks) -> list[Phase]:
     """Return what ran beside the phases, from its real start to its real end."""
     if marks.dns_switch_started is None or marks.dns_switched is None:
         return []
+    # A health check may see the switch before the step that engaged it has returned.
+    started = min(marks.dns_switch_started, marks.dns_switched)
     return [
         Phase(
             name="DNS in parallel",
-            started_s=marks.dns_switch_started,
-            seconds=marks.dns_switched - marks.dns_switch_started,
+            started_s=started,
+            seconds=marks.dns_switched - started,
             modelled=False,
             meaning="writer switch engaged → DNS answers with the new writer",
         )
@@ -345,7 +409,9 @@ class DrillResult(_Record):
 
     ``arguments`` are the command line's, complete enough to run the same drill again. ``invariants`` says of
     each invariant whether it held, ``invariant_meanings`` what it promises. ``settings`` are the product
-    settings that bear on the figures, ``problems`` says what broke, a sentence each, and ``tolerated_errors``
+    settings that bear on the figures, ``gap_seconds`` lies between the old writer's last acknowledgement and the new
+    one's first, ``both_wrote`` counts the old one's acknowledgements after that, ``run_record`` is what the workflow
+    recorded of itself, ``problems`` says what broke, a sentence each, and ``tolerated_errors``
     are the errors that were seen and expected.
     """
 
@@ -362,7 +428,10 @@ class DrillResult(_Record):
     execution_arn: str | None
     execution_status: str | None
     writer_before: str
+    standby: str
     writer_after: str | None
+    gap_seconds: Seconds | None
+    both_wrote: int
     rpo_seconds: Seconds | None
     acknowledged: int
     lost: int
@@ -373,6 +442,7 @@ class DrillResult(_Record):
     throughput: Throughput
     events: list[Event]
     settings: dict[str, str | int | float | bool]
+    run_record: dict[str, Any] | None
     postgresql_version: str
     notes: Notes
     problems: list[str]
@@ -400,8 +470,8 @@ class DrillResult(_Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def rto_seconds(self) -> float | None:
-        """Seconds from the first failed write to the first acknowledged one; None when there was none."""
-        if self.outage is None or self.marks.first_acknowledged_write is None:
+        """Seconds from the first failed write to the first one that the new writer acknowledged; None without both."""
+        if self.marks.first_acknowledged_write is None:
             return None
         return _rounded(self.marks.first_acknowledged_write - (self.marks.first_failed_write or 0.0))
 
@@ -429,10 +499,13 @@ class DrillResult(_Record):
         """What happened, and what is wrong if anything is, in a sentence."""
         if self.status == "failed":
             return _failure(self)
-        if self.demanded == End.FAILED_OVER:
+        if self.demanded in (End.FAILED_OVER, End.SWITCHED_OVER):
             when = "" if self.rto_seconds is None else f"{self.rto_seconds:.1f} s later "
             return f"{_what_happened(self)}; {when}clients wrote to {self.writer_after}."
-        done = "the rehearsal changed nothing" if self.demanded == End.REHEARSED else "nothing moved"
+        done = {
+            End.REHEARSED: "the rehearsal changed nothing",
+            End.HELD: "without an approval nothing moved",
+        }.get(self.demanded, "nothing moved")
         return f"{_what_happened(self)}; {done}, and {self.writer_before} is still the writer."
 
     @property
@@ -470,9 +543,10 @@ def plain_name(invariant: str) -> str:
 
 def _what_happened(result: DrillResult) -> str:
     if result.outage is None:
-        return "No outage was made"
-    sentence = OUTAGE_SENTENCES.get(result.outage, f"outage {result.outage} of {{writer}}")
-    return sentence.format(writer=result.writer_before)
+        return "A person asked for a switchover" if result.mode == "switchover" else "No outage was made"
+    outage = OUTAGES.get(result.outage)
+    sentence = outage.sentence if outage else f"outage {result.outage} of {{writer}}"
+    return sentence.format(writer=result.writer_before, standby=result.standby)
 
 
 def _failure(result: DrillResult) -> str:

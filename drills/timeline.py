@@ -365,6 +365,12 @@ def _figure_table(result: DrillResult) -> Table:
     table.add_row("Writer", f"{result.writer_before} → {moved}")
     counts = f"{result.acknowledged:,} acknowledged, {result.lost:,} lost, {result.duplicated:,} duplicated"
     table.add_row("Writes", counts)
+    if result.gap_seconds is not None:
+        gap = f"neither acknowledged anything for {seconds(result.gap_seconds, 3)}"
+        table.add_row(
+            "Both wrote",
+            f"{result.both_wrote:,} times; {gap}" if result.gap_seconds >= 0 else f"{result.both_wrote:,} times",
+        )
     table.add_row("RPO", rpo if result.rpo_seconds is not None else "not measured")
     workflow = f"{result.execution_status or 'never started'} {result.execution_name or ''}"
     table.add_row("Workflow", workflow.rstrip())

@@ -113,6 +113,7 @@ class Workload:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(asdict(settings)) + "\n")
         self._process.stdin.flush()
+        self._killed = False
         self._reader = threading.Thread(target=_follow, args=(self._process.stdout, on_progress), daemon=True)
         self._reader.start()
 
@@ -126,13 +127,15 @@ class Workload:
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """Let every client finish its attempt, then end; killed when that takes too long.
+        """Let every client finish its attempt, then end; killed when that takes too long. Nothing after `kill`.
 
         Raises
         ------
         RuntimeError
             When the clients had ended by themselves, which is a defect of the workload.
         """
+        if self._killed:
+            return
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
@@ -144,6 +147,7 @@ class Workload:
 
     def kill(self) -> None:
         """End the clients at once, as the loss of their region does."""
+        self._killed = True
         if self.is_running():
             self._process.kill()
             self._process.wait()
@@ -318,20 +322,14 @@ async def _run(settings: WorkloadSettings) -> None:
             for number in numbers:
                 tasks.create_task(_Client(number, settings, journal, stopping).run())
             tasks.create_task(_report(journal, stopping))
-        _tell(journal.progress)  # what the clients finished after they were told to stop
 
 
 async def _report(journal: _Journal, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), PROGRESS_INTERVAL_SECONDS)
-        _tell(journal.progress)
-
-
-def _tell(progress: Progress) -> None:
-    """Pass the totals on to the drill."""
-    sys.stdout.write(json.dumps(asdict(progress)) + "\n")
-    sys.stdout.flush()
+        sys.stdout.write(json.dumps(asdict(journal.progress)) + "\n")
+        sys.stdout.flush()
 
 
 def main() -> None:

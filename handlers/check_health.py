@@ -11,15 +11,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
 from handlers.core.health import Health, judge
+from handlers.core.request import Mode
 from handlers.gateways import metrics as cloudwatch
 from handlers.gateways.aws import client
 from handlers.gateways.global_database import GlobalDatabase
-from handlers.gateways.prober import Prober
+from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
 CLOUDWATCH = client("cloudwatch", ENVIRONMENT.aws_region)
-PROBER = Prober.of(ENVIRONMENT)
+PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
 # The monitor has waited for the writer already. This probe can only veto, and a healthy writer in the other region
@@ -32,12 +33,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
-    health = check_health(CLOUDWATCH, PROBER, DATABASE, ENVIRONMENT)
+    health = check_health(CLOUDWATCH, PROBER, DATABASE, ENVIRONMENT, step.claim.mode)
     logger.info("judged the writer's health", proceed=health.proceed, reason=health.reason)
     return asdict(health)
 
 
-def check_health(cloudwatch_client: Any, prober: Prober, database: GlobalDatabase, environment: Environment) -> Health:
+def check_health(
+    cloudwatch_client: Any, prober: Prober, database: GlobalDatabase, environment: Environment, mode: Mode
+) -> Health:
     """Gathers the evidence, all at once, and judges it."""
     with ThreadPoolExecutor() as pool:
         writer = pool.submit(prober.probe, "peer", PROBE_TIMEOUT_S)
@@ -49,4 +52,4 @@ def check_health(cloudwatch_client: Any, prober: Prober, database: GlobalDatabas
             environment.heartbeat_unhealthy_alarm,
         )
         detached = pool.submit(database.is_detached)
-        return judge(writer.result(), heartbeat.result(), standby.result(), detached.result())
+        return judge(mode, writer.result(), heartbeat.result(), standby.result(), detached.result())

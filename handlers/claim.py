@@ -30,10 +30,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     run = fields.text("run")
     logger.append_keys(run=run)
     request = Request.read(event.get("input"), run, ENVIRONMENT.aws_region)
-    return asdict(claim(CONTROL, request, run))
+    return asdict(claim(CONTROL, request, run, ENVIRONMENT.cool_down_s))
 
 
-def claim(control: ControlTable, request: Request, run: str) -> Claim:
+def claim(control: ControlTable, request: Request, run: str, cool_down_s: float) -> Claim:
     """Decides on the request and takes the lock where the decision needs it.
 
     Raises
@@ -44,7 +44,7 @@ def claim(control: ControlTable, request: Request, run: str) -> Claim:
     for _ in range(ATTEMPTS):
         now = time.time()
         record = control.read()
-        decided = decide_claim(record, request, run, now)
+        decided = decide_claim(record, request, run, now, cool_down_s)
         if decided.decision == "refused" or decided.mode == "rehearsal":
             logger.info("decided on the claim", decision=decided.decision, reason=decided.reason)
             return decided

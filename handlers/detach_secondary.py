@@ -39,25 +39,24 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def detach_secondary(control: ControlTable, database: GlobalDatabase, step: Step, cluster: str) -> Detachment:
-    """Detaches the cluster unless it is detached already; only the run that holds the lock gets that far.
+    """Detaches the cluster; only the run that holds the lock and has committed to move gets that far.
 
     Raises
     ------
     DetachRejected
-        RDS refuses, and nothing has changed.
+        RDS refused, and nothing was changed.
     DetachUncertain
-        RDS refuses, but it may do so because an earlier request, whose answer was lost, is under way.
+        RDS refused after an earlier request whose answer was lost: it may be at work on that one.
     """
     asked_before = control.begin_detach(step.run)
-    if database.is_detached():
-        return Detachment(cluster, requested=False)
     try:
         database.detach()
     except DetachRejected as error:
+        # RDS refuses to detach twice: an earlier run, or a request whose answer was lost, may have done it.
         if database.is_detached():
             return Detachment(cluster, requested=False)
         if asked_before:
-            raise DetachUncertain(f"{error} (this run had asked before and got no answer)") from error
+            raise DetachUncertain(f"{error}; an earlier request of this run got no answer") from error
         raise
     logger.info("asked RDS to detach the cluster", cluster=cluster)
     return Detachment(cluster, requested=True)

@@ -1,4 +1,4 @@
-"""The monitor: has the database probed every 2 s and publishes what it sees, here and to the other region.
+"""The monitor: watches the writer, publishes what it sees, and is the guardian of its own region's database.
 
 EventBridge starts it once a minute and each run lasts a little longer, so two runs overlap and leave no gap.
 """
@@ -6,38 +6,65 @@ EventBridge starts it once a minute and each run lasts a little longer, so two r
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.core.control import ControlRecord
 from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError
-from handlers.core.health import Debounce
+from handlers.core.guardian import (
+    NO_LEASE,
+    Decision,
+    Own,
+    Situation,
+    decide,
+    known_lease_end,
+    lift_until,
+    must_fence_first,
+)
+from handlers.core.health import Debounce, Probe
+from handlers.core.lease import LEASE_S, TICK_S
 from handlers.gateways import metrics as cloudwatch
+from handlers.gateways.acting import OtherRegion
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable
+from handlers.gateways.fence import FenceFunction, FenceState, Lift
 from handlers.gateways.prober import Prober
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
-CONTROL = ControlTable.of(ENVIRONMENT)
+CONTROL = ControlTable.through_either(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT)
+FENCE = FenceFunction.of(ENVIRONMENT)
+OTHER_REGION = OtherRegion.of(ENVIRONMENT)
 HERE = client("cloudwatch", ENVIRONMENT.aws_region, attempts=1)
 PEER = client("cloudwatch", ENVIRONMENT.peer_region, attempts=1)
 
-TICK_S = 2.0
 # A minute, the schedule's granularity, and a margin for a late start of the next run.
 RUN_FOR_S = 66.0
 # A writer in the other region answers in about 0.5 s (7 round trips of 64 ms); one in trouble may need longer
 # without being down.
-PROBE_TIMEOUT_S = 2.0
+PEER_PROBE_TIMEOUT_S = 2.0
+# The own database is some ms away, and a renewal must not wait for it for long.
+OWN_PROBE_TIMEOUT_S = 1.0
+# What another region may hold up goes beside the ticks: the heartbeat, a look at the fence, the old writer's fence.
+BESIDE = 3
+# A renewal that loses against another run of the monitor reads the record and decides once more.
+DECISIONS_A_TICK = 2
+
+Result = TypeVar("Result")
+
+UNKNOWN = FenceState(by_sql=None, by_group=None, secondary=None, error=None)
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The schedule's entry; the event carries nothing."""
-    watch = Watch(ENVIRONMENT, CONTROL, PROBER, HERE, PEER)
+    watch = Watch(ENVIRONMENT, CONTROL, PROBER, FENCE, OTHER_REGION, HERE, PEER)
     started = time.monotonic()
     ticks = 0
     while (elapsed := time.monotonic() - started) < RUN_FOR_S:
@@ -51,59 +78,190 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 class Watch:
     """One run of the monitor: what it remembers from tick to tick."""
 
-    def __init__(self, environment: Environment, control: ControlTable, prober: Prober, here: Any, peer: Any) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        control: ControlTable,
+        prober: Prober,
+        fence: FenceFunction,
+        other_region: OtherRegion,
+        here: Any,
+        peer: Any,
+    ) -> None:
         self._environment = environment
+        self._region = environment.aws_region
         self._control = control
         self._prober = prober
+        self._fence = fence
+        self._other_region = other_region
         self._here = here
         self._peer = peer
         self._debounce = Debounce()
-        self._writer_region: str | None = None
-        # A peer that hangs must not hold up the ticks: its heartbeat is sent beside them, one at a time.
-        self._beside = ThreadPoolExecutor(max_workers=1)
-        self._sending: Future[None] | None = None
+        self._last_known: ControlRecord | None = None
+        self._lease_ends_at = NO_LEASE
+        self._rests = False  # without a lease, with good reason
+        self._fenced = UNKNOWN
+        self._probes = ThreadPoolExecutor(max_workers=2)
+        self._beside = Beside(BESIDE)
 
     def tick(self) -> None:
-        """Looks once and publishes. Nothing that fails here stops the watch; silence is what alarms look for."""
+        """Looks once, guards and publishes. Nothing that fails stops the watch; silence is what alarms look for."""
+        # First the clock, before any call that could hang.
+        if not self._rests and must_fence_first(self._is_writer, self._lease_ends_at, time.time()):
+            self._close(Decision("fence", "the lease ends and has not been renewed"), own="unknown")
+        record = self._read()
+        is_writer, is_standby = self._is_writer, self._last_known is not None and not self._is_writer
+        own = None if self._fenced.secondary and is_standby else self._probing("own", OWN_PROBE_TIMEOUT_S, is_writer)
+        peer = self._probing("peer", PEER_PROBE_TIMEOUT_S, heartbeat=False) if is_standby else None
+        reached = own.result() if own else None
+        self._guard(record, reached, is_reader=own is None)
+        if is_writer and reached:
+            self._send_heartbeat(healthy=reached.writes)
+        if peer:
+            # The standby's heartbeat says that its monitor lives; whether it can take over is asked when it has to.
+            self._send_heartbeat(healthy=True)
+            self._publish_reach(peer.result())
+        if record and record.writer_region == self._region and record.unfenced_region:
+            self._beside.start("fence the old writer", lambda: self._fence_old_writer(record))
+
+    @property
+    def _is_writer(self) -> bool:
+        """Whether this region is the writer, as far as is known."""
+        return self._last_known is not None and self._last_known.writer_region == self._region
+
+    # --- looking
+
+    def _read(self) -> ControlRecord | None:
+        """The control record, and what follows from it; None when no replica shows it."""
         try:
-            self._writer_region = self._control.read().writer_region
+            record = self._control.read()
         except FailoverError:
-            logger.exception("the control record cannot be read; keeping the last known role")
-        if self._writer_region is None:
+            logger.exception("the control record cannot be read; the last known role holds")
+            return None
+        known = self._last_known
+        if known is None or (known.epoch, known.writer_region) != (record.epoch, record.writer_region):
+            self._fenced = UNKNOWN
+        if self._fenced.secondary is None:
+            self._beside.start("look at the fence", self._look_at_fence)
+        self._last_known = record
+        self._lease_ends_at = known_lease_end(record, self._region, time.time(), self._lease_ends_at)
+        return record
+
+    def _look_at_fence(self) -> None:
+        self._fenced = self._fence.look()
+
+    def _probing(self, target: Any, timeout_s: float, heartbeat: bool) -> Future[Probe | None]:
+        """Has a database probed; a prober that fails says nothing about it (P6)."""
+
+        def probe() -> Probe | None:
+            try:
+                return self._prober.probe(target, timeout_s, **(self._beat() if heartbeat else {}))
+            except FailoverError:
+                logger.exception("the prober gave no answer", target=target)
+                return None
+
+        return self._probes.submit(probe)
+
+    def _beat(self) -> dict[str, Any]:
+        """The work of a heartbeat, which notes the lease for guardians that start."""
+        known = {} if self._lease_ends_at == NO_LEASE else {"lease": self._lease_ends_at}
+        return {"heartbeat": True, **known}
+
+    # --- guarding
+
+    def _guard(self, record: ControlRecord | None, reached: Probe | None, *, is_reader: bool) -> None:
+        """Renews, fences or rests, as `handlers.core.guardian.decide` says."""
+        own: Own = "reader" if is_reader else _what(reached)
+        if reached and reached.role == "writer" and reached.fenced is not None:
+            self._fenced = replace(self._fenced, by_sql=reached.fenced)
+        if record is None and reached and reached.noted_lease and (self._last_known is None or self._is_writer):
+            # What another guardian of this region knew; the record that cannot be read holds at least that.
+            self._lease_ends_at = max(self._lease_ends_at, min(reached.noted_lease, time.time() + LEASE_S))
+        can_renew = True
+        for _ in range(DECISIONS_A_TICK):
+            now = time.time()  # after the record was read: a lease counts from there
+            decision = decide(Situation(self._region, now, record, own, self._lease_ends_at, can_renew))
+            self._rests = decision.action == "rest"
+            if decision.action == "end stop" and record and record.transition:
+                run = record.transition.run
+                self._try(lambda run=run: self._control.end_stop(run))  # type: ignore[misc]
+                return
+            if decision.action != "renew" or record is None or reached is None:
+                self._close(decision, own)
+                return
+            renewed = self._renew(record, reached, now + LEASE_S)
+            if renewed:
+                return
+            can_renew = renewed is not None
+            record = record if renewed is None else self._read()
+
+    def _renew(self, record: ControlRecord, reached: Probe, expires_at: float) -> bool | None:
+        """Renews, and lifts an own fence after that; False: the record has changed; None: it cannot be reached."""
+        if reached.heartbeat is None:
+            logger.error("the writer keeps no heartbeats; run handlers/sql/monitoring.sql there as the master user")
+            return None
+        beat = reached.heartbeat
+        renewed = self._try(lambda: self._control.renew(self._region, record.epoch, expires_at, beat))
+        if renewed:
+            self._lease_ends_at = expires_at
+            self._lift(reached, expires_at)
+        return renewed
+
+    def _lift(self, reached: Probe, lease_ends_at: float) -> None:
+        """Lifts the fence that stood before the renewal; one by security group alone gets one by SQL first."""
+        if reached.fenced and reached.fence_number is not None:
+            lift = Lift(reached.fence_number, lift_until(lease_ends_at))
+            self._order(lambda: self._fence.lift("the writer has renewed its lease", lift))
+        elif self._fenced.by_group:
+            self._order(lambda: self._fence.fence("the security group is about to be opened", group=False))
+
+    def _close(self, decision: Decision, own: Own) -> None:
+        """Fences as far as it is not done yet."""
+        if decision.action not in ("fence", "fence by sql"):
             return
+        group = decision.action == "fence"
+        by_sql_done = self._fenced.by_sql or own == "down" or (own == "unknown" and self._fenced.by_group)
+        by_group_done = self._fenced.by_group or self._fenced.secondary or not group
+        if not (by_sql_done and by_group_done):
+            logger.warning("fencing the own database", why=decision.why)
+            self._order(lambda: self._fence.fence(decision.why, group=group))
+
+    def _order(self, order: Callable[[], FenceState]) -> None:
+        state = self._try(order)
+        if state:
+            self._fenced = state
+            logger.warning("the fence has changed", state=asdict(state))
+
+    @staticmethod
+    def _try(work: Callable[[], Result]) -> Result | None:
+        """None when it failed; the next tick tries again."""
         try:
-            if self._writer_region == self._environment.aws_region:
-                self._watch_as_writer()
-            else:
-                self._watch_as_standby()
+            return work()
         except FailoverError:
-            # A prober that fails says nothing about the writer: no metric, and so no failover (P6).
-            logger.exception("this tick saw nothing")
+            logger.exception("the guardian could not act")
+            return None
 
-    def _watch_as_writer(self) -> None:
-        reached = self._prober.probe("own", PROBE_TIMEOUT_S)
-        self._send_heartbeat(healthy=reached.role == "writer")
+    def _fence_old_writer(self, record: ControlRecord) -> None:
+        """After a failover: fences the old writer as soon as its region answers, before its database comes back."""
+        region = record.unfenced_region or ""
+        there = self._other_region.fence_function(record.last_run or "monitor")
+        state = there.fence(f"{self._region} is the writer (epoch {record.epoch})")
+        if state.by_group or state.secondary:
+            self._control.note_fenced(region, record.epoch)
+            logger.warning("the old writer is fenced", region=region)
 
-    def _watch_as_standby(self) -> None:
-        # The standby's heartbeat says that its monitor lives; whether it can take over is asked when it has to.
-        self._send_heartbeat(healthy=True)
-        reached = self._prober.probe("peer", PROBE_TIMEOUT_S)
-        unreachable = self._debounce.saw(reached.role == "writer")
-        self._publish(
-            self._here,
-            "WriterUnreachable",
-            float(unreachable),
-            {"GlobalCluster": self._environment.global_cluster},
-        )
+    # --- publishing
+
+    def _publish_reach(self, reached: Probe | None) -> None:
+        if reached is None:  # no metric, and so no failover
+            return
+        unreachable = self._debounce.saw(reached.writes)
+        dimensions = {"GlobalCluster": self._environment.global_cluster}
+        self._publish(self._here, "WriterUnreachable", float(unreachable), dimensions)
 
     def _send_heartbeat(self, *, healthy: bool) -> None:
-        if self._sending is not None and not self._sending.done():
-            return
-        dimensions = {
-            "GlobalCluster": self._environment.global_cluster,
-            "FromRegion": self._environment.aws_region,
-        }
-        self._sending = self._beside.submit(self._publish, self._peer, "Heartbeat", float(healthy), dimensions)
+        dimensions = {"GlobalCluster": self._environment.global_cluster, "FromRegion": self._region}
+        self._beside.start("heartbeat", lambda: self._publish(self._peer, "Heartbeat", float(healthy), dimensions))
 
     def _publish(self, cloudwatch_client: Any, name: str, value: float, dimensions: dict[str, str]) -> None:
         try:
@@ -117,3 +275,30 @@ class Watch:
             )
         except FailoverError as error:
             logger.warning("a metric was not published", metric=name, error=str(error))
+
+
+class Beside:
+    """Work that must not hold up the ticks: one of each kind at a time, and none waits for another."""
+
+    def __init__(self, kinds: int) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=kinds)
+        self._running: dict[str, Future[None]] = {}
+
+    def start(self, kind: str, work: Callable[[], None]) -> None:
+        """Starts the work unless the last of its kind still runs."""
+        running = self._running.get(kind)
+        if running is None or running.done():
+            self._running[kind] = self._pool.submit(self._do, kind, work)
+
+    @staticmethod
+    def _do(kind: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except FailoverError as error:
+            logger.warning("work beside the ticks failed; it is tried again", work=kind, error=str(error))
+
+
+def _what(reached: Probe | None) -> Own:
+    if reached is None:
+        return "unknown"
+    return reached.role or "down"

@@ -1,18 +1,20 @@
-"""The prober: the one function inside the VPC. Connects to a database and says what it reached."""
+"""The prober: the one function inside the VPC. Connects to a database, says what it reached, and acts there by SQL."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pg8000.exceptions
+import pg8000.native
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.control import LARGEST_EPOCH
 from handlers.core.environment import RDS_CA_BUNDLE, Environment
 from handlers.core.errors import InvalidRequest
 from handlers.core.health import Probe
+from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
 from handlers.core.reading import Fields
 from handlers.gateways import postgres
 from handlers.gateways.aws import client
@@ -34,34 +36,65 @@ SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 5.0  # the function's own time limi
 LONGEST_ERROR = 500  # characters of a database's error that are worth passing on
 
 
+@dataclass(frozen=True)
+class Work:
+    """What to do on a writer besides looking; nothing of it is done on a reader.
+
+    ``proof`` (run, epoch): commit a row that proves a recovery. ``heartbeat``: commit the next heartbeat row, with
+    ``lease``, the end of the lease as far as it is known. ``fence``: keep applications out, for this reason.
+    ``lift_fence`` (number, until): let them in again, if that fence stands and it is not later.
+    """
+
+    proof: tuple[str, int] | None = None
+    heartbeat: bool = False
+    lease: float | None = None
+    fence: str | None = None
+    lift_fence: tuple[int, float] | None = None
+
+    @classmethod
+    def read(cls, fields: Fields) -> Work:
+        """Reads it out of the prober's event."""
+        proof = fields.section("proof") if "proof" in fields.data else None
+        lift = fields.section("lift_fence") if "lift_fence" in fields.data else None
+        return cls(
+            proof=(proof.text("run"), int(proof.number("epoch", at_least=1, at_most=LARGEST_EPOCH))) if proof else None,
+            heartbeat=fields.flag("heartbeat", False),
+            fence=fields.optional_text("fence"),
+            lease=fields.optional_number("lease", at_least=0, at_most=END_OF_TIME_S),
+            lift_fence=(
+                int(lift.number("number", at_least=0, at_most=LARGEST_SEQUENCE)),
+                lift.number("until", at_least=0, at_most=END_OF_TIME_S),
+            )
+            if lift
+            else None,
+        )
+
+
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Invoked by the monitor and by steps.
 
     ``target`` is one of ``writer``, ``own``, ``own_reader``, ``peer``; ``timeout_s`` limits each wait for the
-    database; ``proof`` (``run``, ``epoch``) asks for a committed row.
+    database; the rest is `Work`.
     """
     fields = Fields(event, "the prober's event", InvalidRequest)
+    fields.only(("target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence"))
     target = fields.text("target", choices=tuple(TARGETS))
     timeout_s = fields.number("timeout_s", at_least=SHORTEST_TIMEOUT_S, at_most=LONGEST_TIMEOUT_S)
-    proof = fields.section("proof") if "proof" in fields.data else None
-    row = (proof.text("run"), int(proof.number("epoch", at_least=1, at_most=LARGEST_EPOCH))) if proof else None
-    return asdict(probe(RDS, ENVIRONMENT, target, timeout_s, row))
+    return asdict(probe(RDS, ENVIRONMENT, target, timeout_s, Work.read(fields)))
 
 
-def probe(
-    rds: RDSClient, environment: Environment, target: str, timeout_s: float, row: tuple[str, int] | None
-) -> Probe:
-    """Connects to ``target``, asks whether it is a writer and, with ``row`` (run, epoch), proves a recovery there.
+def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: float, work: Work) -> Probe:
+    """Connects to ``target``, asks what it is and, on a writer, does the work.
 
-    An unreachable database is an answer and not an error; so is a reader where a proof was asked for.
+    An unreachable database is an answer and not an error; so is a reader where work was asked for.
     """
     started = time.monotonic()
     clusters = {
         environment.aws_region: environment.cluster,
         environment.peer_region: environment.peer_cluster,
     }
-    writer, region, error = None, None, None
+    found, region, error = None, None, None
     try:
         endpoint = postgres.endpoint_behind(TARGETS[target], environment.database_port, clusters)
         region = endpoint.region
@@ -75,14 +108,42 @@ def probe(
             rds,
         )
         try:
-            writer = postgres.is_writer(session)
-            if writer and row:
-                postgres.prove_recovery(session, *row)
+            found = postgres.standing(session)
+            if found.writer:
+                found, error = do(session, work, found)
         finally:
             session.close()
     except (OSError, pg8000.exceptions.Error, postgres.UnexpectedEndpoint) as failure:
         # ssl.SSLError is an OSError: a server that cannot prove who it is counts as not reached.
-        writer, error = None, f"{type(failure).__name__}: {failure}"[:LONGEST_ERROR]
+        found, error = None, f"{type(failure).__name__}: {failure}"[:LONGEST_ERROR]
         logger.warning("did not reach the database", target=target, error=error)
-    role = {True: "writer", False: "reader", None: None}[writer]
-    return Probe(target, role, region, error, (time.monotonic() - started) * 1000)  # type: ignore[arg-type]
+    elapsed_ms = (time.monotonic() - started) * 1000
+    if found is None:
+        return Probe(target, None, region, error, elapsed_ms)
+    return Probe(
+        target,
+        "writer" if found.writer else "reader",
+        region,
+        error,
+        elapsed_ms,
+        heartbeat=found.heartbeat,
+        noted_lease=found.noted_lease,
+        fenced=found.fenced,
+        fence_number=found.fence_number,
+    )
+
+
+def do(session: pg8000.native.Connection, work: Work, found: postgres.Standing) -> tuple[postgres.Standing, str | None]:
+    """Does the work on a writer; returns how it stands then, and what did not succeed."""
+    error = None
+    if work.proof:
+        postgres.prove_recovery(session, *work.proof)
+    if work.heartbeat:
+        found = replace(found, heartbeat=postgres.beat(session, work.lease))
+    if work.fence:
+        complete = postgres.fence(session, work.fence)
+        found = replace(found, fenced=complete)
+        error = None if complete else "sessions of applications do not end"
+    if work.lift_fence and postgres.lift_fence(session, *work.lift_fence):
+        found = replace(found, fenced=False)
+    return found, error

@@ -11,20 +11,26 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
 from handlers.core.errors import PromotionFailed, PromotionPending, TransientFailure
+from handlers.core.heartbeat import Beat
+from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
 from handlers.gateways.prober import Prober
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
 # One invocation looks this long and then hands back to the workflow, whose retry goes on: a promotion may take
-# minutes, and a step that is killed loses nothing.
-LOOK_FOR_S = 10.0
-# Each look is a session inside the region (some ms); how often to look is part of every RTO.
-LOOK_EVERY_S = 0.5
-PROBE_TIMEOUT_S = 2.0
+# minutes, and a step that is killed loses nothing. The state's own limit is 40 s.
+LOOK_FOR_S = 35.0
+# Each look is a session inside the region (some ms); how often to look, and how long an endpoint that does not answer
+# yet can hold a look up, are part of every RTO.
+LOOK_EVERY_S = 0.25
+PROBE_TIMEOUT_S = 1.0
+# A lift that comes later than this could undo a fence that was put up for another reason.
+LIFT_COUNTS_FOR_S = 3.0
 
 # From these a cluster does not come back by itself (RDS guide, "Viewing DB cluster status").
 FAILED_STATUSES = frozenset(
@@ -34,10 +40,11 @@ FAILED_STATUSES = frozenset(
 
 @dataclass(frozen=True)
 class Promotion:
-    """The new writer's region, and what the last look at it took."""
+    """The new writer's region, what the last look at it took, and its newest heartbeat of the old writer."""
 
     region: str
     probe_ms: float
+    heartbeat: Beat | None
 
 
 @instrumented
@@ -45,16 +52,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
-    return asdict(promote(PROBER, DATABASE, step))
+    return asdict(promote(CONTROL, PROBER, DATABASE, step))
 
 
-def promote(prober: Prober, database: GlobalDatabase, step: Step) -> Promotion:
-    """Returns once this region's cluster endpoint reaches a writer.
+def promote(control: ControlTable, prober: Prober, database: GlobalDatabase, step: Step) -> Promotion:
+    """Returns once this region's cluster endpoint reaches a writer that applications can write to.
 
     Raises
     ------
     PromotionPending
         it does not after ``LOOK_FOR_S`` seconds; to be called again.
+    LockLost
+        the writer is fenced, and this run does not hold the lock any more.
     PromotionFailed
         RDS reports a status from which the cluster does not recover by itself.
     """
@@ -65,9 +74,14 @@ def promote(prober: Prober, database: GlobalDatabase, step: Step) -> Promotion:
         except TransientFailure as error:  # a prober that fails now and then is no reason to give up on a promotion
             answer = f"was not tried: {error}"
         else:
-            if probe.role == "writer":
+            if probe.role == "writer" and probe.fenced:
+                # The old writer's fence is data and has come with it. Only the run that moves the writer lifts it.
+                control.assert_moving(step.run)
+                lift = {"number": probe.fence_number, "until": time.time() + LIFT_COUNTS_FOR_S}
+                probe = prober.probe("own", PROBE_TIMEOUT_S, lift_fence=lift)
+            if probe.writes:
                 logger.info("the cluster takes writes", region=probe.region)
-                return Promotion(probe.region or step.claim.target_region, probe.elapsed_ms)
+                return Promotion(probe.region or step.claim.target_region, probe.elapsed_ms, probe.heartbeat)
             answer = f"failed: {probe.error}" if probe.error else "reached a reader"
         if time.monotonic() >= deadline:
             break

@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.environment import Environment
-from handlers.core.errors import AlreadyDetached, InvalidRequest
+from handlers.core.errors import HalfWay, InvalidRequest
 from handlers.core.reading import Fields
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
@@ -37,18 +37,22 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def release_claim(control: ControlTable, database: GlobalDatabase, run: str) -> Release:
     """Gives the lock back if ``run`` holds it.
 
+    The old writer's guardian then renews its lease again and, after that, lifts a fence of its own.
+
     Raises
     ------
-    AlreadyDetached
-        this region's cluster has left the global database and is becoming a writer: to lead clients back to the old
-        writer now would make two.
+    HalfWay
+        the writer is leaving its region, or has left: without the lock, both regions would take writes.
     """
     held = control.read().transition
     if held is None or held.run != run:
         logger.info("held no lock")
-        return Release(released=False)
-    if database.is_detached():
-        raise AlreadyDetached(f"run {run} keeps the lock: this region's cluster is detached, so the writer has to move")
+        return Release(False)
+    if held.phase == "moving" and (database.is_detached() or database.is_switching()):
+        raise HalfWay(
+            f"run {run} keeps the lock: this region's cluster has left the old writer or is leaving it; go on with a "
+            "run that resumes this one"
+        )
     released = control.release(run)
-    logger.info("gave the lock back")
+    logger.info("gave the lock back" if released else "held no lock")
     return Release(released)

@@ -21,16 +21,18 @@ def instrumented(handler: Handler) -> Handler:
     """Logs with the request's context and counts every invocation by step, duration and how it ended.
 
     One metric, ``StepDuration`` in ms, with the dimensions ``Step`` (the handler's module) and ``Result``
-    (``Succeeded``, or the class name of the error that Step Functions sees).
+    (``Succeeded``, or the class name of the error that Step Functions sees). The result gets ``timing`` (``began`` and
+    ``ended``, in seconds since 1970), out of which the record of the run is made.
     """
     step = handler.__module__.rpartition(".")[2]
 
     @wraps(handler)
     def measured(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        started = time.monotonic()
+        began, started = time.time(), time.monotonic()
         result = "Succeeded"
         try:
-            return handler(event, context)
+            answer = handler(event, context)
+            return answer | {"timing": {"began": began, "ended": time.time()}}
         except Exception as error:
             result = type(error).__name__
             logger.exception("the step failed")

@@ -117,6 +117,14 @@ class Thresholds(_Section):
         "Aurora's own failover inside the region is often done in 30 s and loses nothing.",
     )
 
+    cool_down_minutes: int = Field(
+        30,
+        ge=0,
+        le=24 * 60,
+        description="How long automatic failovers stay off after a change of writer, in min: a cause that is still "
+        "there must not move the writer back and forth. A person may start one at any time.",
+    )
+
     @model_validator(mode="after")
     def _warn_before_the_gate_closes(self) -> Self:
         if self.replication_lag_alarm_ms > self.rpo_budget_ms:

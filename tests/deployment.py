@@ -13,6 +13,7 @@ import datetime
 import importlib
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
@@ -49,13 +51,16 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from drills.lambda_runtime import Outcome
 from drills.models import atomic, replicated_table
-from drills.models.global_database import GlobalDatabase
+from drills.models.global_database import GlobalDatabase, security_group
 from drills.models.happenings import Happening, Kind
 from drills.models.step_functions import StepFunctions
+from drills.reachability import Reachability
 from handlers.core.health import Probe
+from handlers.core.heartbeat import Beat
+from handlers.core.lease import LEASE_S
 from orchestration.settings import load
 from orchestration.specification import CONTROL_KEY, Specification, describe
-from orchestration.specification.model import Region
+from orchestration.specification.model import Function, Region
 
 ACCOUNT = "123456789012"
 WRITER, STANDBY = "us-east-1", "us-west-2"  # the regions' roles at deployment
@@ -74,6 +79,7 @@ class SkippingClock:
     def __init__(self) -> None:
         self.skipped = 0.0
         self.limits_are_divided_by = 1.0
+        self.real_limits: dict[float, float] = {}  # limits of that length last so long here, whatever divides the rest
         self._lock = threading.Lock()
 
     def now(self) -> float:
@@ -92,7 +98,7 @@ class SkippingClock:
 
     def to_real(self, seconds: float) -> float:
         """How long the time limit of a state or of a machine is here."""
-        return seconds / self.limits_are_divided_by
+        return self.real_limits.get(seconds, seconds / self.limits_are_divided_by)
 
 
 CLOCK = SkippingClock()
@@ -180,7 +186,7 @@ class Lambdas:
         try:
             module = idle.pop()
         except IndexError:
-            module = load_step(step, variables(function.environment, region))
+            module = load_step(step, variables(function, region))
         killed = False
         try:
             yield module
@@ -272,10 +278,11 @@ def _failure(kind: str, message: str, trace: str = "") -> Outcome:
     return Outcome(json.dumps(report), failed=True, request_id="")
 
 
-def variables(environment: dict[str, str], region: str) -> dict[str, str]:
-    """A function's environment variables: the specification's, and those that Lambda sets."""
+def variables(function: Function, region: str) -> dict[str, str]:
+    """A function's environment variables: the specification's, the stack's, and those that Lambda sets."""
     return {
-        **environment,
+        **function.environment,
+        **{name: security_group(region, key) for name, key in function.security_groups},
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
     }
@@ -292,14 +299,42 @@ class Databases:
         self.up = {WRITER: True, STANDBY: True}
         self.writes = {WRITER: True, STANDBY: False}
         self.proofs: list[tuple[str, str, int]] = []  # region, run, epoch
+        self.fenced = {WRITER: False, STANDBY: False}  # by SQL
+        self.fence_number = {WRITER: 0, STANDBY: 0}
+        self.noted_lease: dict[str, float | None] = {WRITER: None, STANDBY: None}
+        self.admits = {WRITER: True, STANDBY: True}  # by security group
+        self.heartbeat: dict[str, Beat | None] = {WRITER: None, STANDBY: None}
+        self.sessions_end = True
         self.before_promotion: Callable[[str], None] = lambda region: None
         # Looked at before everything else: another answer of the prober, or None.
         self.script: Callable[[str], dict[str, Any] | None] = lambda target: None
 
+    # What RDS does to them (`drills.models.global_database.Databases`).
+
     def promote(self, region: str) -> None:
-        """What Aurora does after a detach."""
         self.before_promotion(region)
         self.writes[region] = True
+
+    def drain(self, region: str) -> None:
+        self.writes[region] = False
+        for other in self.writes:
+            for replicated in (self.fenced, self.fence_number, self.heartbeat, self.noted_lease):
+                replicated[other] = replicated[region]  # type: ignore[index]
+
+    def follow(self, region: str, leader: str) -> None:
+        self.writes[region] = False
+
+    def admit(self, region: str, *, clients: bool) -> None:
+        self.admits[region] = clients
+
+    # What clients see.
+
+    def open_writers(self) -> set[str]:
+        """The regions whose database takes an application's writes now."""
+        return {region for region in self.up if self.takes_writes(region)}
+
+    def takes_writes(self, region: str) -> bool:
+        return self.up[region] and self.writes[region] and not self.fenced[region] and self.admits[region]
 
     def writer_region_by_name(self) -> str:
         """Where the public name leads: to the SECONDARY record once the writer switch is engaged."""
@@ -307,7 +342,7 @@ class Databases:
 
     def probe(self, region: str, event: dict[str, Any]) -> dict[str, Any]:
         """Answer as handlers/prober.py does."""
-        assert set(event) <= {"target", "timeout_s", "proof"}, event
+        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence"}, event
         scripted = self.script(event["target"])
         if scripted is not None:
             return scripted
@@ -318,11 +353,37 @@ class Databases:
             # A standby's cluster endpoint takes no connections before the promotion.
             CLOCK.sleep(event["timeout_s"])
             return asdict(Probe(target, None, leads_to, "TimeoutError: timed out", event["timeout_s"] * 1000))
-        if not self.writes[leads_to]:
-            return asdict(Probe(target, "reader", leads_to, None, 20.0))
+        error = self._work(leads_to, event) if self.writes[leads_to] else None
+        role = "writer" if self.writes[leads_to] else "reader"
+        return asdict(
+            Probe(
+                target,
+                role,  # type: ignore[arg-type]
+                leads_to,
+                error,
+                20.0,
+                self.heartbeat[leads_to],
+                self.noted_lease[leads_to],
+                self.fenced[leads_to],
+                self.fence_number[leads_to],
+            )
+        )
+
+    def _work(self, region: str, event: dict[str, Any]) -> str | None:
         if "proof" in event and not any(run == event["proof"]["run"] for _, run, _ in self.proofs):
-            self.proofs.append((leads_to, event["proof"]["run"], event["proof"]["epoch"]))
-        return asdict(Probe(target, "writer", leads_to, None, 20.0))
+            self.proofs.append((region, event["proof"]["run"], event["proof"]["epoch"]))
+        if event.get("heartbeat"):
+            last = self.heartbeat[region]
+            self.heartbeat[region] = Beat((last.seq if last else 0) + 1, CLOCK.now())
+            self.noted_lease[region] = event.get("lease", self.noted_lease[region])
+        if "fence" in event:
+            self.fence_number[region] += 1
+            self.fenced[region] = self.sessions_end
+            return None if self.sessions_end else "sessions of applications do not end"
+        lift = event.get("lift_fence")
+        if lift and lift["number"] == self.fence_number[region] and CLOCK.now() < lift["until"]:
+            self.fenced[region] = False
+        return None
 
 
 # --- AWS, and what may be wrong with it
@@ -452,6 +513,10 @@ def _region_of(url: str) -> str:
     return next((region for region in (WRITER, STANDBY) if f".{region}." in url), "")
 
 
+def _decimal(number: float) -> Decimal:
+    return Decimal(repr(round(number, 3)))
+
+
 def _plain(item: dict[str, Any]) -> dict[str, Any]:
     return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
 
@@ -520,7 +585,8 @@ class Deployment:
         database = GlobalDatabase(
             self.specification,
             CLOCK,  # type: ignore[arg-type]
-            promote=self.databases.promote,
+            Reachability([*self.specification.settings.regions]),
+            databases=self.databases,
             promotion_seconds=0,
             observe=self._observe,
         )
@@ -537,8 +603,10 @@ class Deployment:
         """Undo everything."""
         CLOCK.limits_are_divided_by = 1.0
         self._closing.set()
-        self.lambdas.wait_until_idle()
-        self._stack.close()
+        try:
+            self.lambdas.wait_until_idle()
+        finally:
+            self._stack.close()
 
     def _observe(self, happening: Happening) -> None:
         if happening.kind is Kind.EXECUTION_ENDED:
@@ -552,9 +620,11 @@ class Deployment:
         table = self.specification.control_table
         replicated_table.create(self.client("dynamodb", WRITER), ACCOUNT, WRITER, table)
         self.client("dynamodb", WRITER).put_item(TableName=table.name, Item=self.specification.first_control_record)
+        self.guardian_was_here()
 
     def _create_region(self, region: Region) -> None:
-        replicated_table.create(self.client("dynamodb", region.name), ACCOUNT, region.name, region.idempotency_table)
+        for table in (region.idempotency_table, region.runs_table):
+            replicated_table.create(self.client("dynamodb", region.name), ACCOUNT, region.name, table)
         self.client("sns", region.name).create_topic(Name=region.topic)
         for key in ("heartbeat-missing", "heartbeat-unhealthy"):
             alarm = region.alarm(key)
@@ -576,9 +646,17 @@ class Deployment:
 
     # --- the world before a run
 
+    def guardian_was_here(self, ago_s: float = 0.0) -> None:
+        """So long ago the writer's guardian renewed its lease; its heartbeat has been replicated."""
+        now = CLOCK.now() - ago_s
+        beat = Beat(100, round(now, 3))
+        self.databases.heartbeat = {WRITER: beat, STANDBY: beat}
+        self.change_record(lease_expires_at=_decimal(now + LEASE_S), heartbeat={"seq": 100, "at": _decimal(beat.at)})
+
     def writer_dies(self) -> None:
-        """The writer region is gone, and both observers have seen it; the standby was 40 ms behind."""
+        """The writer region is gone, and both observers have seen it, later than its lease; nothing was lost."""
         self.databases.up[WRITER] = False
+        self.guardian_was_here(ago_s=15.0)
         self.ring("heartbeat-missing", STANDBY)
         self.publish_lag(40.0)
 
@@ -615,6 +693,15 @@ class Deployment:
                 },
             )
 
+    def forget(self, *attributes: str) -> None:
+        """Take attributes out of the control record."""
+        with self.gate.wide_open():
+            self.client("dynamodb", WRITER).update_item(
+                TableName=self.specification.control_table.name,
+                Key=self._key(),
+                UpdateExpression="REMOVE " + ", ".join(attributes),
+            )
+
     def _key(self) -> dict[str, Any]:
         return {CONTROL_KEY: {"S": self.specification.global_identifier}}
 
@@ -632,6 +719,14 @@ class Deployment:
         """Never return, as a function that waits for something that never comes; the test's end kills it."""
         self._closing.wait()
         raise Killed
+
+    @staticmethod
+    def wait_for(holds: Callable[[], bool]) -> None:
+        """Wait until something else in this process has happened."""
+        end = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < end, "it does not happen"
+            time.sleep(0.001)
 
     def lose_region(self, region: str) -> None:
         """Every endpoint of a region refuses connections."""
@@ -672,6 +767,15 @@ class Deployment:
         arns = [member["DBClusterArn"] for member in answer["GlobalClusters"][0]["GlobalClusterMembers"]]
         return {arn.split(":")[3] for arn in arns}
 
+    def primaries(self) -> set[str]:
+        """The regions whose cluster is the primary of the global database."""
+        with self.gate.wide_open():
+            answer = self.client("rds", STANDBY).describe_global_clusters(
+                GlobalClusterIdentifier=self.specification.global_identifier
+            )
+        members = answer["GlobalClusters"][0]["GlobalClusterMembers"]
+        return {member["DBClusterArn"].split(":")[3] for member in members if member["IsWriter"]}
+
     def is_switched(self, region: str) -> bool:
         """Whether the real writer switch of a region says "engaged"."""
         with self.gate.wide_open():
@@ -682,6 +786,25 @@ class Deployment:
         topic = self.specification.regions[region].topic
         found = sns_backends[ACCOUNT][region].topics[f"arn:aws:sns:{region}:{ACCOUNT}:{topic}"]
         return [(subject, text) for _, text, subject, *_ in found.sent_notifications]
+
+    def run_record(self, run: str, region: str = STANDBY) -> dict[str, Any] | None:
+        """The record that is kept of a run."""
+        with self.gate.wide_open():
+            found = self.client("dynamodb", region).get_item(
+                TableName=self.specification.regions[region].runs_table.name, Key={"run": {"S": run}}
+            )
+        return _plain(found["Item"]) if "Item" in found else None
+
+    def answers(self, command: str, **answer: str) -> None:
+        """A person answers every question with that command of the Step Functions client, as the message says."""
+
+        def answer_when_asked(step: str) -> None:
+            if step == "ask_approval":
+                (token,) = re.findall(r"send-task-success .*--task-token (\S+)", self.messages(STANDBY)[-1][1])
+                with self.gate.wide_open():
+                    getattr(self.client("stepfunctions", STANDBY), command)(taskToken=token, **answer)
+
+        self.lambdas.after = answer_when_asked
 
     def tokens(self, region: str = STANDBY) -> list[dict[str, Any]]:
         """The idempotency tokens of a region."""
@@ -744,6 +867,7 @@ class Deployment:
         clusters[writer].is_writer, clusters[standby].is_writer = True, False
         self.databases.up[standby] = True
         self.databases.writes[standby] = False
+        self.databases.heartbeat[standby] = self.databases.heartbeat[writer]
         for region in (writer, standby):
             self.ring("heartbeat-missing", region, "OK")
 

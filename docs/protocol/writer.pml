@@ -5,7 +5,6 @@
  * Everything may happen at any moment between two steps: a call without an answer, a write whose answer is lost, a
  * guardian or a run that sleeps (and goes on), dies (and never goes on) or starts anew. One step is one row.
  */
-
 /* Rules of the protocol that -DMUTATION=<name> takes away; 0 takes nothing away. */
 #define NO_MARGIN                  1  /* a run trusts that its clock is the guardian's */
 #define NO_EXPIRY_CHECK            2  /* a run does not wait for the lease to end */
@@ -31,9 +30,8 @@
 #endif
 #define without(rule) (MUTATION == rule)
 
-/* Seconds. Production's are 10, 2, 1, 3, 1, 1: only the lease is shorter here (README.md). */
-#ifndef LEASE
-#define LEASE 6
+#ifndef LEASE                               /* seconds, as all that follows: production's, but for its lease of 10 */
+#define LEASE 5
 #endif
 #define TICK 2                              /* the longest between two looks of a guardian at its clock */
 #define FENCE_TIME 1                        /* the longest that a fence takes, sessions ended */
@@ -54,18 +52,18 @@ byte epoch;
 mtype:phase phase = moving;
 byte holder = 9;                            /* the run that holds the lock: 9 is the previous run, 0 nobody */
 bool leased;                                /* is there a lease? There is none from a commit to the first renewal */
-short lease = LONG_AGO;                     /* seconds until it ends, by the true time; not leased: LEASE - since the commit */
+short lease = LONG_AGO;                     /* seconds until it ends, by true time; unleased: as if from the commit */
 
-/* EAST's database takes writes unless it is fenced: whether it is up is not told, for it may come back at any moment. */
+/* EAST's database takes writes unless fenced. Whether it is up is not told, for it may come back at any moment. */
 bool fenced;
 bool promoted;                              /* WEST's database takes writes */
-byte name_moved;                            /* 0: the name leads clients to EAST, 1: some there, some to WEST, 2: to WEST */
+byte name_moved;                            /* the name leads 0: all clients to EAST, 1: some to WEST, 2: all */
 
 mtype:guarding guardian[2] = awake;
 short known[2] = NO_LEASE;                  /* seconds until the lease ends that this guardian knows of */
-bool other_fence[2];                        /* has EAST been fenced by SQL since this guardian read the fence's number? */
-bool slept_through_epochs;                  /* guardian 1 slept since an older epoch in which EAST was the writer, too */
-byte unguarded;                             /* seconds since a guardian last looked at the clock, and fenced if it had to */
+bool other_fence[2];                        /* fenced anew by SQL since this guardian read which fence stands? */
+bool slept_through_epochs;                  /* guardian 1 slept since an older epoch of EAST as the writer */
+byte unguarded;                             /* seconds since a guardian looked at its clock, and had fenced if due */
 
 mtype:running at[2] = idle;
 byte run_name[2];
@@ -96,16 +94,15 @@ proctype Clock() {
 
 /* ---- the previous run's last step ---- */
 #define MOVES_TO_EAST (epoch == 0)
-
 proctype PreviousRun() {
   d_step { writer = east; epoch = 1; phase = unlocked; holder = 0; lease = LEASE;
-    if :: without(FIRST_LEASE_BY_RUN) -> leased = true; lease = 0 :: else fi;
+    leased = without(FIRST_LEASE_BY_RUN); lease = (leased -> 0 : lease);    /* it slept after it looked at its clock */
     printf("previous run             commits: EAST is the writer of epoch 1\n") }
 }
 
 /* ---- a guardian of EAST ---- */
 #define MAY_RENEW (writer == east && (phase == unlocked || phase == checking || without(RENEW_WHILE_MOVING)))
-#define IN_OLDER_EPOCH (g == 1 && slept_through_epochs && !without(NO_EPOCH_CONDITION))
+#define OTHER_EPOCH (g == 1 && slept_through_epochs && !without(NO_EPOCH_CONDITION))
 #define MAY_LIFT (fenced && (!other_fence[g] || without(LIFT_ANY_FENCE)) && \
                   (known[g] > FENCE_BEFORE + CLOCK_MARGIN || without(LIFT_ANY_TIME)))
 
@@ -113,23 +110,22 @@ inline next_tick() {
   guardian[g] = awake; other_fence[g] = false;
   slept_through_epochs = (g == 1 -> false : slept_through_epochs)
 }
-
 inline know(end) { known[g] = (end > NO_LEASE -> end : NO_LEASE) }
-
-inline fence_by_sql() {                     /* every fence has a new number, even when one stands already */
+inline fence_by_sql() {                     /* a new fence, with an identity of its own, even when one stands already */
   fenced = true;
   other_fence[0] = (guardian[0] == renewing || guardian[0] == lifting);
   other_fence[1] = (guardian[1] == renewing || guardian[1] == lifting)
 }
-
 inline wait_again(r) {                      /* the lease is not the one that this run has seen end */
-  if :: at[r] == to_move && !without(COMMIT_WITHOUT_LEASE_CHECK) -> at[r] = waiting :: else fi
+  at[r] = (at[r] == to_move && !without(COMMIT_WITHOUT_LEASE_CHECK) -> waiting : at[r])
 }
-
-inline renew() {                            /* to LEASE after any moment since this guardian read the record */
+inline renew() {                            /* to LEASE after some moment since this guardian read the record */
   end = (leased -> lease + 1 : lease);
-  if :: (g == 1 && slept_through_epochs) || (!leased && without(CLOCK_BEFORE_READ)) -> end = LONG_AGO
-     :: leased && without(LEASE_MAY_SHRINK) -> end = lease - 1 :: else fi;
+  if
+  :: (g == 1 && slept_through_epochs) || (!leased && without(CLOCK_BEFORE_READ)) -> end = LONG_AGO
+  :: leased && lease == LEASE && without(LEASE_MAY_SHRINK) -> end = LEASE - 1
+  :: else
+  fi;
   do :: end < LEASE + CLOCK_ERROR -> end++ :: break od;
   lease = end; leased = true; end = 0;
   wait_again(0); wait_again(1)
@@ -143,8 +139,9 @@ proctype Guardian(byte g) {
        printf("guardian %d               looks at its clock: its lease lives\n", g) }
   :: d_step { guardian[g] == awake && known[g] - CLOCK_ERROR < FENCE_BEFORE -> guardian[g] = fencing;
        printf("guardian %d               looks at its clock: its lease is about to end, begins to fence\n", g) }
-  /* Then the record, or the lease that the other guardian has noted in the heartbeat row of the database. */
-  :: d_step { guardian[g] == awake && MOVES_TO_EAST -> known[g] = LEASE;
+  /* Then the record, or the lease noted in the database's heartbeat row. (Without LEASE_MAY_SHRINK nothing is known
+     before the commit, so that only the shrinking can be what fails.) */
+  :: d_step { guardian[g] == awake && MOVES_TO_EAST && !without(LEASE_MAY_SHRINK) -> known[g] = LEASE;
        printf("guardian %d               reads that the writer moves here: as good as a lease\n", g) }
   :: d_step { guardian[g] == awake && !MOVES_TO_EAST && (writer == west || phase == stopping || phase == moving) ->
        guardian[g] = fencing;
@@ -152,9 +149,9 @@ proctype Guardian(byte g) {
   :: d_step { guardian[g] == awake && writer == east && leased && lease > known[g] -> known[g] = lease;
        printf("guardian %d               learns of the lease\n", g) }
   :: d_step { guardian[g] == awake && MAY_RENEW -> guardian[g] = renewing;
-       printf("guardian %d               reads the record and the fence's number; the database is healthy\n", g) }
-  /* The conditional write; a longer lease, or one of a younger epoch, is never replaced. */
-  :: atomic { guardian[g] == renewing && MAY_RENEW && !IN_OLDER_EPOCH &&
+       printf("guardian %d               reads the record and which fence stands; the database is healthy\n", g) }
+  /* The conditional write: never replaces a longer lease, nor that of another epoch. */
+  :: atomic { guardian[g] == renewing && MAY_RENEW && !OTHER_EPOCH &&
        (!leased || lease < LEASE + CLOCK_ERROR) ->
        renew();
        if
@@ -163,7 +160,7 @@ proctype Guardian(byte g) {
        fi }
   :: d_step { guardian[g] == renewing -> next_tick();
        printf("guardian %d               does not renew: no answer, or the condition fails\n", g) }
-  /* Only a renewal earns a lift; the database itself judges number and time, in the statement that lifts. */
+  /* Only a renewal earns a lift; the database judges its fence and its time, in the statement that lifts. */
   :: d_step { guardian[g] == lifting && MAY_LIFT -> fenced = false; check_writers(); next_tick();
        printf("guardian %d               lifts the fence\n", g) }
   :: d_step { guardian[g] == lifting -> next_tick();
@@ -171,7 +168,7 @@ proctype Guardian(byte g) {
   /* A fence is put up by SQL and from outside, beside each other; the database may not answer to SQL. */
   :: d_step { guardian[g] == fencing -> fence_by_sql(); unguarded = 0; next_tick();
        printf("guardian %d               has fenced\n", g) }
-  :: d_step { guardian[g] == fencing -> fenced = (without(FENCE_SQL_ONLY) -> fenced : true); unguarded = 0; next_tick();
+  :: d_step { guardian[g] == fencing -> fenced = (fenced || !without(FENCE_SQL_ONLY)); unguarded = 0; next_tick();
        printf("guardian %d               could not fence by SQL: the database is down\n", g) }
   :: d_step { guardian[g] != awake || known[g] != NO_LEASE ->
        next_tick(); known[g] = (without(START_TRUSTS_LEASE) -> LEASE : NO_LEASE);
@@ -199,7 +196,6 @@ inline finish() {
   P3_lock_given_back = !(holder && MINE); assert(P3_lock_given_back);
   at[r] = ended; run_name[r] = 0
 }
-
 inline leave() {                            /* give the lock back, unless the way leads only forward */
   if
   :: MINE && phase == moving && !without(RELEASE_WHILE_MOVING) -> at[r] = to_detach
@@ -222,7 +218,7 @@ proctype Run(byte r) {
   :: d_step { r == 1 && at[1] == idle && at[0] != idle -> run_name[1] = 1; at[1] = waiting;
        printf("run 1                    is run 0 a second time\n") }
 #else
-  :: d_step { r == 0 && at[0] != idle && at[0] != ended && at[1] == idle -> at[0] = dead;
+  :: d_step { r == 0 && at[0] != idle && at[0] != ended && at[0] != dead && at[1] == idle -> at[0] = dead;
        printf("run 0                    dies\n") }
 #endif
   /* Failover: waits until the lease is over, then moves on if it is still the same lease. */
@@ -233,9 +229,11 @@ proctype Run(byte r) {
        phase = moving; at[r] = to_detach;
        printf("run %d                    moves on\n", r) }
   /* Switchover: forbids to renew, fences, then moves on if nobody has given that up. */
-  :: d_step { at[r] == waiting && MAY_MOVE -> phase = (without(FENCE_BEFORE_STOPPING) -> phase : stopping); at[r] = to_fence;
+  :: d_step { at[r] == waiting && MAY_MOVE -> at[r] = to_fence;
+       phase = (without(FENCE_BEFORE_STOPPING) -> phase : stopping);
        printf("run %d                    begins to stop the old writer\n", r) }
-  :: d_step { at[r] == to_fence -> if :: without(STOP_WITHOUT_FENCE) :: else -> fence_by_sql() fi; at[r] = to_move_fenced;
+  :: d_step { at[r] == to_fence -> at[r] = to_move_fenced;
+       if :: without(STOP_WITHOUT_FENCE) :: else -> fence_by_sql() fi;
        printf("run %d                    has fenced the old writer\n", r) }
   :: d_step { at[r] == to_move_fenced && MAY_MOVE_FENCED -> phase = moving; at[r] = to_detach;
        printf("run %d                    moves on\n", r) }
@@ -262,7 +260,7 @@ init { atomic { run Clock(); run PreviousRun(); run Run(0); run Run(1) } }
 init {
   atomic {
     if :: true :: slept_through_epochs = true; guardian[1] = renewing fi;
-    run Clock(); run PreviousRun(); run Guardian(0); run Guardian(1); run Name(); run Run(0); run Run(1)
+    run Clock(); run Name(); run Guardian(0); run Guardian(1); run Run(0); run Run(1); run PreviousRun()
   }
 }
 #endif

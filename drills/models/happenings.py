@@ -22,6 +22,9 @@ class Kind(StrEnum):
     FUNCTION_FAILED = "function failed"  # function name; step, errorType, errorMessage
     MESSAGE_PUBLISHED = "message published"  # topic name; subject, message
     DETACHED = "detached"  # cluster identifier; nothing
+    SWITCHOVER_STARTED = "switchover started"  # identifier of the cluster to be promoted; nothing
+    FOLLOWS = "follows"  # identifier of the cluster that is a standby now; nothing
+    SECURITY_GROUP_CHANGED = "security group changed"  # cluster identifier; admits (clients)
     PROMOTED = "promoted"  # cluster identifier; nothing
     PROMOTION_FAILED = "promotion failed"  # cluster identifier; error
     HEALTH_CHANGED = "health changed"  # health check key; healthy (as DNS sees it)

@@ -22,14 +22,16 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from drills.lambda_runtime import RegionDownError
+from drills.lambda_runtime import RegionDownError, ThrottledError
 from drills.models.happenings import Happening, Kind
+from drills.reachability import OUTSIDE
 
 if TYPE_CHECKING:
     from drills.clock import Clock
     from drills.lambda_runtime import LambdaService
     from drills.models.happenings import Observe
     from drills.models.timetable import Timetable
+    from drills.reachability import Reachability
     from orchestration.specification.model import HealthCheck
 
 ANSWER_LIMIT_SECONDS = 6.0
@@ -39,8 +41,11 @@ HEALTHY_STATUS = range(200, 400)
 class HealthChecker:
     """One health check."""
 
-    def __init__(self, check: HealthCheck, lambdas: LambdaService, clock: Clock, observe: Observe) -> None:
+    def __init__(
+        self, check: HealthCheck, lambdas: LambdaService, reachability: Reachability, clock: Clock, observe: Observe
+    ) -> None:
         self._check = check
+        self._reachability = reachability
         self._lambdas = lambdas
         self._clock = clock
         self._observe = observe
@@ -74,7 +79,9 @@ class HealthChecker:
         )
 
     def _ask(self) -> bool:
-        """Whether the endpoint answers well, and in time."""
+        """Whether the endpoint is reached, and answers well and in time."""
+        if not self._reachability.reaches(OUTSIDE, self._check.function_region):
+            return False
         answers: list[bool] = []
 
         def ask() -> None:
@@ -92,7 +99,7 @@ class HealthChecker:
                 self._check.function.name,
                 function_url_event(self._check.path, self._clock.now()),
             )
-        except RegionDownError:
+        except (RegionDownError, ThrottledError):
             return False
         # A function that fails is answered with 502 (Lambda guide, "Monitoring Lambda function URLs").
         return not outcome.failed and status_code(outcome.value) in HEALTHY_STATUS

@@ -1,12 +1,13 @@
 """IAM: a function may do what its specified permissions allow, and nothing else.
 
 Models (IAM user guide, "Policy evaluation logic"; service authorization reference for the actions' names): a request
-is denied unless a statement allows its action on every resource that it names. Each function has an access key of its
-own, so the endpoint knows who asks. A request whose action is not understood is denied.
+is denied unless a statement allows its action on every resource that it names. Who asks
+is known from the access key (`drills.models.callers`). A request whose action is not understood is denied.
 
-Limits: only functions are checked, not the lab itself nor the state machines; of the conditions only
-``aws:RequestedRegion`` is evaluated; resources are compared where the request names them plainly (tables, functions,
-topics, clusters), else the action alone decides; there are no resource policies and no explicit denials.
+Limits: only functions and the roles they assume are checked, not the lab itself nor the state machines; of the
+conditions only ``aws:RequestedRegion`` is evaluated; resources are compared where the request names them plainly
+(tables, functions, topics, clusters, roles), else the action alone decides; there are no resource policies and no
+explicit denials.
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from drills.faults import CREDENTIAL
-from drills.lambda_runtime import access_key
 from drills.models.happenings import Happening, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from drills.faults import Application
+    from drills.models.callers import Caller, Callers
     from drills.models.happenings import Observe
-    from orchestration.specification.model import Function, Specification
 
 # Where IAM's name of a service is not the one that requests are signed for.
 IAM_SERVICES = {"monitoring": "cloudwatch"}
@@ -39,30 +39,26 @@ INVOKE_PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 class Permissions:
     """Wraps a WSGI application; it gets only the requests that their function may make."""
 
-    def __init__(self, application: Application, specification: Specification, observe: Observe) -> None:
+    def __init__(self, application: Application, callers: Callers, account: str, observe: Observe) -> None:
         self._application = application
-        self._account = specification.account
+        self._callers = callers
+        self._account = account
         self._observe = observe
-        self._functions = {
-            access_key(function): function
-            for region in specification.regions.values()
-            for function in region.functions.values()
-        }
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request as WSGI wants it."""
         signed = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-        function = self._functions.get(signed["key"]) if signed else None
-        if signed is None or function is None:
+        caller = self._callers.find(signed["key"]) if signed else None
+        if signed is None or caller is None:
             return self._application(environ, start_response)
         action, parameters = _request(environ, IAM_SERVICES.get(signed["service"], signed["service"]))
         resources = self._resources(action, parameters, signed["region"])
-        if allows(function, action, resources, signed["region"]):
+        if allows(caller, action, resources, signed["region"]):
             return self._application(environ, start_response)
         detail = {"action": action, "resources": resources}
-        self._observe(Happening(Kind.ACCESS_DENIED, signed["region"], function.name, detail))
+        self._observe(Happening(Kind.ACCESS_DENIED, signed["region"], caller.name, detail))
         where = f" on resource: {', '.join(resources)}" if resources else ""
-        return _deny(environ, start_response, f"{function.name} is not authorized to perform: {action}{where}")
+        return _deny(environ, start_response, f"{caller.name} is not authorized to perform: {action}{where}")
 
     def _resources(self, action: str, parameters: dict[str, str], region: str) -> list[str]:
         """Return the ARNs of what a request names."""
@@ -73,7 +69,9 @@ class Permissions:
             "GlobalClusterIdentifier": f"arn:aws:rds:{everywhere}:global-cluster:",
             "DbClusterIdentifier": f"arn:aws:rds:{regional}:cluster:",
             "DBClusterIdentifier": f"arn:aws:rds:{regional}:cluster:",
+            "TargetDbClusterIdentifier": "",
             "TopicArn": "",
+            "RoleArn": "",
         }
         return [
             parameters[name] if parameters[name].startswith("arn:") else prefix + parameters[name]
@@ -82,11 +80,11 @@ class Permissions:
         ]
 
 
-def allows(function: Function, action: str, resources: list[str], region: str) -> bool:
-    """Whether a function's permissions allow an action on all these resources, asked for in ``region``."""
+def allows(caller: Caller, action: str, resources: list[str], region: str) -> bool:
+    """Whether a caller's permissions allow an action on all these resources, asked for in ``region``."""
     statements = [
         one
-        for one in function.permissions
+        for one in caller.permissions
         if any(fnmatchcase(action, allowed) for allowed in one.actions)
         and (one.conditions or {}).get("StringEquals", {}).get("aws:RequestedRegion", region) == region
     ]

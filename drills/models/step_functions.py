@@ -43,7 +43,7 @@ from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
-from drills.lambda_runtime import LambdaService, RegionDownError, UnknownFunctionError
+from drills.lambda_runtime import LambdaService, RegionDownError, ThrottledError, UnknownFunctionError
 from drills.models.happenings import Happening, Kind
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ class StepFunctions:
                 outcome = self._lambdas.invoke(region, parameters["FunctionName"], json.loads(parameters["Payload"]))
             except UnknownFunctionError as error:
                 raise _client_error("ResourceNotFoundException", 404, str(error)) from error
+            except ThrottledError as error:
+                raise _client_error("TooManyRequestsException", 429, str(error)) from error
             except RegionDownError as error:
                 raise _client_error("ServiceException", 500, str(error)) from error
             answer = {"ExecutedVersion": "$LATEST", "Payload": outcome.value, "StatusCode": 200}

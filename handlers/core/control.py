@@ -9,27 +9,41 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handlers.core.errors import Misconfigured
+from handlers.core.heartbeat import END_OF_TIME_S, Beat
 from handlers.core.reading import Fields
-from handlers.core.request import Mode, Request
+from handlers.core.request import MODES, Mode, Request
 
-# A run that holds the lock is over by then: the workflow's own TimeoutSeconds (15 min) has ended it, the function that
-# it started last has ended too (20 s), and 10 s are left for clocks that differ. Only after that may another run take
+# A run that holds the lock is over by then: the workflow's own TimeoutSeconds (30 min) has ended it, the function that
+# it started last has ended too (40 s), and 20 s are left for clocks that differ. Only after that may another run take
 # the lock without a person naming the run that it takes over.
-LOCK_SECONDS = 930
+LOCK_SECONDS = 1860
 
 LARGEST_EPOCH = 2**53  # the largest whole number that JSON carries exactly
-END_OF_TIME_S = 4_102_444_800  # 2100-01-01: a timestamp beyond it is milliseconds taken for seconds
+
+# `checking`: the run looks, and a writer that renews its lease stops it. `stopping`: a switchover stops the healthy
+# writer, whose guardian renews no more and fences; until `stopping_until`, then its guardian takes the lock away.
+# `moving`: the run has committed to move the writer, and the guardian of the old one renews no more and fences.
+Phase = Literal["checking", "stopping", "moving"]
+PHASES: tuple[Phase, ...] = ("checking", "stopping", "moving")
 
 
 @dataclass(frozen=True)
 class Transition:
-    """The lock: the run that holds it and what it does. Times in seconds since the epoch."""
+    """The lock: the run that holds it and what it does. Times in seconds since 1970.
+
+    ``seen_lease`` is the end of the writer's lease as the run saw it when it took the lock; ``detach_requested`` is set
+    before RDS is asked to detach or to switch over.
+    """
 
     run: str
+    mode: Mode
+    phase: Phase
     incident: str
     target_region: str
     started_at: float
     deadline: float
+    seen_lease: float | None = None
+    stopping_until: float | None = None
     dns_engaged: bool = False
     detach_requested: bool = False
 
@@ -38,10 +52,14 @@ class Transition:
         """Reads the lock out of a control item."""
         return cls(
             run=fields.text("run"),
+            mode=fields.choice("mode", MODES),
+            phase=fields.choice("phase", PHASES),
             incident=fields.text("incident"),
             target_region=fields.text("target_region"),
-            started_at=fields.number("started_at", at_least=0, at_most=END_OF_TIME_S),
-            deadline=fields.number("deadline", at_least=0, at_most=END_OF_TIME_S),
+            started_at=_moment(fields, "started_at"),
+            deadline=_moment(fields, "deadline"),
+            seen_lease=_optional_moment(fields, "seen_lease"),
+            stopping_until=_optional_moment(fields, "stopping_until"),
             dns_engaged=fields.flag("dns_engaged", False),
             detach_requested=fields.flag("detach_requested", False),
         )
@@ -61,16 +79,27 @@ class ControlRecord:
         False while a person has paused automatic failovers.
     transition
         the lock, while a run holds it.
-    last_run, last_incident
-        the run that moved the writer last, and the incident it answered.
+    lease_expires_at
+        until when the writer may write without renewing, in seconds since 1970; None from a change of writer (and
+        from the deployment) to the first renewal.
+    heartbeat
+        the last heartbeat row that the guardian knows to be committed.
+    unfenced_region
+        the old writer's region after a failover, until it is known to be fenced.
+    last_run, last_incident, last_transition_at
+        the run that moved the writer last, the incident it answered, and when (seconds since 1970).
     """
 
     writer_region: str
     epoch: int
     automatic_failover: bool
     transition: Transition | None = None
+    lease_expires_at: float | None = None
+    heartbeat: Beat | None = None
+    unfenced_region: str | None = None
     last_run: str | None = None
     last_incident: str | None = None
+    last_transition_at: float | None = None
 
     @classmethod
     def read(cls, item: object) -> ControlRecord:
@@ -81,16 +110,39 @@ class ControlRecord:
             epoch=int(fields.number("epoch", at_least=1, at_most=LARGEST_EPOCH)),
             automatic_failover=fields.flag("automatic_failover", True),
             transition=Transition.read(fields.section("transition")) if "transition" in fields.data else None,
+            lease_expires_at=_optional_moment(fields, "lease_expires_at"),
+            heartbeat=Beat.read_optional(fields, "heartbeat"),
+            unfenced_region=fields.optional_text("unfenced_region"),
             last_run=fields.optional_text("last_run"),
             last_incident=fields.optional_text("last_incident"),
+            last_transition_at=_optional_moment(fields, "last_transition_at"),
         )
+
+    @property
+    def moving(self) -> Transition | None:
+        """The lock of a run that has committed to move the writer."""
+        return self.transition if self.transition and self.transition.phase == "moving" else None
+
+    @property
+    def stopping(self) -> Transition | None:
+        """The lock of a switchover that stops the writer."""
+        return self.transition if self.transition and self.transition.phase == "stopping" else None
+
+
+def _moment(fields: Fields, field: str) -> float:
+    return fields.number(field, at_least=0, at_most=END_OF_TIME_S)
+
+
+def _optional_moment(fields: Fields, field: str) -> float | None:
+    return None if fields.data.get(field) is None else _moment(fields, field)
 
 
 @dataclass(frozen=True)
 class Claim:
     """The answer to a request, and what every later step works from.
 
-    ``decision`` is ``proceed`` or ``refused``; ``reason`` says why in a sentence for people.
+    ``decision`` is ``proceed`` or ``refused``; ``reason`` says why in a sentence for people. ``heartbeat`` is the last
+    one of the writer that the record knew of; ``accept_data_loss`` opens the lag gate.
     """
 
     decision: Literal["proceed", "refused"]
@@ -102,28 +154,37 @@ class Claim:
     writer_region: str
     target_region: str
     epoch: int
-    resumes: str | None
+    resumes: str | None = None
+    accept_data_loss: bool = False
+    heartbeat: Beat | None = None
 
     @classmethod
     def read(cls, fields: Fields) -> Claim:
         """Reads a claim out of a step's event."""
+        decisions: tuple[Literal["proceed", "refused"], ...] = ("proceed", "refused")
         return cls(
-            decision="proceed" if fields.text("decision", choices=("proceed", "refused")) == "proceed" else "refused",
+            decision=fields.choice("decision", decisions),
             reason=fields.text("reason", pattern=".{1,1000}"),
             run=fields.text("run"),
-            mode="failover" if fields.text("mode", choices=("failover", "rehearsal")) == "failover" else "rehearsal",
+            mode=fields.choice("mode", MODES),
             started_by=fields.text("started_by"),
             incident=fields.text("incident"),
             writer_region=fields.text("writer_region"),
             target_region=fields.text("target_region"),
             epoch=int(fields.number("epoch", at_least=1, at_most=LARGEST_EPOCH)),
             resumes=fields.optional_text("resumes"),
+            accept_data_loss=fields.flag("accept_data_loss", False),
+            heartbeat=Beat.read_optional(fields, "heartbeat"),
         )
 
 
-def decide_claim(record: ControlRecord, request: Request, run: str, now: float) -> Claim:
-    """Whether ``run`` may go on, and why. ``now`` in seconds since the epoch."""
+def decide_claim(record: ControlRecord, request: Request, run: str, now: float, cool_down_s: float) -> Claim:
+    """Whether ``run`` may go on, and why.
+
+    ``now`` in seconds since 1970; ``cool_down_s``: how long automatic failovers stay off after a change of writer.
+    """
     held = record.transition
+    rested_at = (record.last_transition_at or 0) + cool_down_s
     rows: tuple[tuple[bool, Literal["proceed", "refused"], str], ...] = (
         (
             request.mode == "rehearsal",
@@ -168,6 +229,12 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float) 
             "automatic failover is paused in the control record",
         ),
         (
+            request.automatic and not request.ignore_cool_down and now < rested_at,
+            "refused",
+            f"the writer has just moved: automatic failovers stay off for {rested_at - now:.0f} s more; a person may "
+            "start one",
+        ),
+        (
             held is not None,
             "proceed",
             f"takes over from run {held.run if held else ''}, which ended without giving the lock back",
@@ -190,6 +257,8 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float) 
         target_region=request.target_region,
         epoch=record.epoch,
         resumes=request.resumes,
+        accept_data_loss=request.accept_data_loss,
+        heartbeat=record.heartbeat,
     )
 
 
@@ -198,10 +267,14 @@ def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
     before = record.transition
     return Transition(
         run=claim.run,
+        mode=claim.mode,
+        phase=before.phase if before else "checking",
         incident=claim.incident,
         target_region=claim.target_region,
         started_at=now,
         deadline=now + LOCK_SECONDS,
+        seen_lease=record.lease_expires_at,
+        stopping_until=before.stopping_until if before else None,
         dns_engaged=before.dns_engaged if before else False,
         detach_requested=before.detach_requested if before else False,
     )

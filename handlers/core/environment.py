@@ -38,6 +38,11 @@ class Environment:
     state_machine_arn: str
     heartbeat_missing_alarm: str
     heartbeat_unhealthy_alarm: str
+    fence_function: str
+    peer_fence_function: str
+    peer_role_arn: str
+    runs_table: str
+    cool_down_s: int
     rpo_budget_ms: int
     powertools_metrics_namespace: str
 
@@ -66,3 +71,25 @@ class Environment:
                 f"the function's environment: {'; '.join(faults)}; deploy it from the specification again"
             )
         return cls(**values)  # type: ignore[arg-type]  # the loop above gave each field the type it declares
+
+
+@dataclass(frozen=True)
+class SecurityGroups:
+    """The security groups between which a fence chooses, by id: ``cluster`` admits clients, ``fence`` the prober only.
+
+    Only the region's stack knows them, and only the fence function is told.
+    """
+
+    cluster: str
+    fence: str
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] = os.environ) -> SecurityGroups:
+        """Reads ``CLUSTER_SECURITY_GROUP`` and ``FENCE_SECURITY_GROUP``; `Misconfigured` names what is missing."""
+        found = {name: variables.get(f"{name.upper()}_SECURITY_GROUP", "") for name in ("cluster", "fence")}
+        missing = [f"{name.upper()}_SECURITY_GROUP" for name, group in found.items() if not group]
+        if missing:
+            raise Misconfigured(
+                f"the function's environment: {', '.join(missing)} is missing; deploy this region's stack again"
+            )
+        return cls(**found)

@@ -26,16 +26,28 @@ class LockLost(FailoverError):
     """This run does not hold the lock on the control record (any more) and must not change anything."""
 
 
+class LeaseLive(FailoverError):
+    """The writer's lease may still be alive; ask again."""
+
+
+class FenceFailed(FailoverError):
+    """The old writer could not be fenced, where nothing may go on without it."""
+
+
+class HalfWay(FailoverError):
+    """The cluster has left its old writer, or is leaving it: the lock and the writer switch stay as they are."""
+
+
 class DetachRejected(FailoverError):
     """RDS refused to detach the cluster; nothing was changed."""
 
 
 class DetachUncertain(FailoverError):
-    """RDS refuses to detach, but an earlier request of this run got no answer: it may be under way."""
+    """RDS refused to move the writer after an earlier request got no answer: it may be at work on that one."""
 
 
-class AlreadyDetached(FailoverError):
-    """The lock cannot be given back: the cluster has left the global database, and the only way is forward."""
+class SwitchoverRejected(FailoverError):
+    """RDS refused to switch over; nothing was changed."""
 
 
 class PromotionPending(FailoverError):

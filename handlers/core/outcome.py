@@ -12,16 +12,16 @@ from handlers.core.reading import Fields
 Outcome = Literal["recovered", "rehearsed", "refused", "aborted", "needs_person"]
 
 HEADLINES: dict[Outcome, str] = {
-    "recovered": "Failover done: {target} is the writer",
+    "recovered": "{what} done: {target} is the writer",
     "rehearsed": "Failover rehearsed: nothing was changed",
-    "refused": "Failover refused: nothing was changed",
-    "aborted": "Failover aborted: nothing was changed",
-    "needs_person": "FAILOVER STOPPED HALF WAY: a person is needed",
+    "refused": "{what} refused: nothing was changed",
+    "aborted": "{what} aborted: the writer stays in its region",
+    "needs_person": "{WHAT} STOPPED HALF WAY: a person is needed",
 }
 
 # What moves the writer, in order: the key that the workflow sets when it is done, and the words for it.
 MILESTONES = (
-    ("moved", "the standby's cluster is detached and promoted, and the writer switch is engaged"),
+    ("moved", "the standby's cluster is {way}, and the writer switch is engaged"),
     ("commit", "the control record names the new writer"),
     ("recovery", "a write through the public name arrived in the new writer region"),
 )
@@ -33,8 +33,9 @@ LONGEST_CAUSE = 2000  # characters of an error's cause in a message; SNS takes 2
 class End:
     """The end of a run.
 
-    ``progress`` is the workflow's data at that point: ``claim``, ``assessment``, ``moved``, ``commit``, ``recovery``
-    and, after a failure, ``error`` or ``release_error``; each is there only if the run got so far.
+    ``progress`` is the workflow's data at that point: ``claim``, ``assessment``, ``fence_first``, ``lease``,
+    ``approved_lease``, ``moved``, ``commit``, ``recovery``, ``record`` and, after a failure, ``error`` or
+    ``release_error``; each is there only if the run got so far.
     """
 
     run: str
@@ -48,6 +49,11 @@ class End:
         named = fields.text("outcome", choices=tuple(HEADLINES))
         outcome: Outcome = next(known for known in HEADLINES if known == named)
         return cls(fields.text("run"), outcome, dict(fields.section("progress").data))
+
+    @property
+    def mode(self) -> str:
+        """What was asked for."""
+        return str(self.progress.get("claim", {}).get("mode", "failover"))
 
     @property
     def target(self) -> str:
@@ -65,7 +71,8 @@ class Message:
 
 def message(end: End, region: str, state_machine_arn: str) -> Message:
     """Says how the run ended, why, what was done and what was not, and the command to go on."""
-    headline = HEADLINES[end.outcome].format(target=end.target)
+    what = "Switchover" if end.mode == "switchover" else "Failover"
+    headline = HEADLINES[end.outcome].format(target=end.target, what=what, WHAT=what.upper())
     lines = [headline, "", f"Run {end.run} of {state_machine_arn}", *_reasons(end)]
     if end.outcome == "needs_person":
         lines += [
@@ -77,8 +84,19 @@ def message(end: End, region: str, state_machine_arn: str) -> Message:
         ]
     elif end.outcome == "recovered":
         epoch = end.progress.get("commit", {}).get("result", {}).get("epoch", "unknown")
-        lines += [f"Writer region: {end.target}, epoch {epoch}"]
+        lines += [f"Writer region: {end.target}, epoch {epoch}", *_measured(end)]
+    elif end.outcome == "rehearsed":
+        lines += ["", *_rehearsal(end)]
     return Message(headline[:100], "\n".join(lines))
+
+
+def causes(end: End) -> list[str]:
+    """The errors that the workflow caught, as sentences."""
+    # Giving the lock back may fail after anything else.
+    caught = (end.progress.get("error", {}), end.progress.get("release_error", {}))
+    return [
+        f"{error['Error']}: {_cause(error.get('Cause') or 'no cause given')}" for error in caught if "Error" in error
+    ]
 
 
 def _reasons(end: End) -> list[str]:
@@ -92,10 +110,40 @@ def _reasons(end: End) -> list[str]:
         if part in assessment:
             verdict = "go" if assessment[part].get("proceed") else "no go"
             lines.append(f"{title}: {verdict}: {assessment[part].get('reason')}")
-    # A claim that failed left its error as the whole of the data; giving the lock back may fail after anything else.
-    for error in (end.progress, end.progress.get("error", {}), end.progress.get("release_error", {})):
-        if "Error" in error:
-            lines.append(f"Error: {error['Error']}: {_cause(str(error.get('Cause', '')))}")
+    for part in ("lease", "approved_lease"):
+        lease = end.progress.get(part, {}).get("result")
+        if lease:
+            lines.append(f"Lease: {'go' if lease.get('proceed') else 'no go'}: {lease.get('reason')}")
+    approved_by = end.progress.get("approved_lease", {}).get("result", {}).get("approved_by")
+    if approved_by:
+        lines.append(f"Loss approved by: {approved_by}")
+    return lines + [f"Error: {cause}" for cause in causes(end)]
+
+
+def _measured(end: End) -> list[str]:
+    record = end.progress.get("record", {}).get("result", {})
+    known = {
+        "Outage, from the writer's last heartbeat to the proved write: {:.1f} s": record.get("rto_s"),
+        "Lost, by heartbeats: {:.0f} ms of writes": record.get("rpo_ms"),
+    }
+    return [text.format(value) for text, value in known.items() if value is not None]
+
+
+def _rehearsal(end: End) -> list[str]:
+    """What a failover would do now, and how long the checks took."""
+    assessment = end.progress.get("assessment", {})
+    health, lag = assessment.get("health", {}), assessment.get("lag", {})
+    if not health.get("proceed"):
+        would = "refuse, because no failover is due"
+    elif not lag.get("proceed"):
+        would = "wait for the end of the writer's lease, then ask people whether the loss may be accepted"
+    else:
+        would = f"wait for the end of the writer's lease, then make {end.target} the writer without asking"
+    timings = [part["timing"] for part in (health, lag) if "timing" in part]
+    lines = [f"A failover would now {would}."]
+    if timings:
+        took = max(timing["ended"] for timing in timings) - min(timing["began"] for timing in timings)
+        lines.append(f"The checks took {took:.1f} s; Aurora's promotion comes on top, and was not rehearsed.")
     return lines
 
 
@@ -108,8 +156,9 @@ def _cause(cause: str) -> str:
 
 
 def _progress(end: End) -> list[str]:
-    done = [words for key, words in MILESTONES if key in end.progress]
-    open_ = [words for key, words in MILESTONES if key not in end.progress]
+    way = "the writer by a switchover" if end.mode == "switchover" else "detached and promoted"
+    done = [words.format(way=way) for key, words in MILESTONES if key in end.progress]
+    open_ = [words.format(way=way) for key, words in MILESTONES if key not in end.progress]
     return [
         f"Done: {'; '.join(done) or 'nothing that is certain'}",
         f"Not done, or not certain: {'; '.join(open_)}",
@@ -117,7 +166,8 @@ def _progress(end: End) -> list[str]:
 
 
 def _resume(end: End, region: str, state_machine_arn: str) -> str:
-    request = json.dumps({"mode": "failover", "started_by": "<your name>", "resumes": end.run})
+    mode = "switchover" if end.mode == "switchover" else "failover"
+    request = json.dumps({"mode": mode, "started_by": "<your name>", "resumes": end.run})
     return (
         f"aws stepfunctions start-execution --region {region} --state-machine-arn {state_machine_arn} "
         f"--input '{request}'"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from handlers.core.errors import FailoverError
+
+Choice = TypeVar("Choice", bound=str)
 
 LONGEST_VALUE_SHOWN = 80  # characters of a bad value in a message: enough to recognise it, too short to flood a log
 
@@ -61,6 +63,11 @@ class Fields:
             raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give a text that matches {pattern}")
         return value
 
+    def choice(self, field: str, choices: Sequence[Choice]) -> Choice:
+        """One of a fixed set of words."""
+        named = self.text(field, choices=choices)
+        return next(known for known in choices if known == named)
+
     def optional_text(self, field: str, *, pattern: str = ".{1,256}") -> str | None:
         """A string that matches ``pattern``, or None when the field is absent."""
         return None if self.data.get(field) is None else self.text(field, pattern=pattern)
@@ -72,6 +79,10 @@ class Fields:
             raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give true or false")
         return value
 
+    def optional_flag(self, field: str) -> bool | None:
+        """A boolean, or None when the field is absent."""
+        return None if self.data.get(field) is None else self.flag(field, False)
+
     def number(self, field: str, *, at_least: float, at_most: float, default: float | None = None) -> float:
         """A number inside the bounds; ``default`` when the field is absent. Decimal is what DynamoDB gives."""
         value = self.data.get(field, default)
@@ -82,6 +93,15 @@ class Fields:
                 f"{self.name}: field {field!r} is {_shown(value)}; give a number from {at_least:g} to {at_most:g}"
             )
         return float(value)
+
+    def optional_number(self, field: str, *, at_least: float, at_most: float) -> float | None:
+        """A number inside the bounds, or None when the field is absent."""
+        return None if self.data.get(field) is None else self.number(field, at_least=at_least, at_most=at_most)
+
+    def optional_whole(self, field: str, *, at_most: int) -> int | None:
+        """A whole number from 0 on, or None when the field is absent."""
+        value = self.optional_number(field, at_least=0, at_most=at_most)
+        return None if value is None else int(value)
 
     def section(self, field: str) -> Fields:
         """A nested mapping."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from handlers.core.control import Claim, ControlRecord, Transition
 from handlers.core.environment import Environment
-from handlers.core.errors import LockLost, Misconfigured
+from handlers.core.errors import LockLost, Misconfigured, TransientFailure
+from handlers.core.heartbeat import Beat
+from handlers.gateways import items
 from handlers.gateways.aws import client, code_of, named_errors
 
 if TYPE_CHECKING:
@@ -17,19 +20,44 @@ if TYPE_CHECKING:
 
 KEY = "database"
 
+# The guardian asks two replicas in turn, each once, and has a tick of 2 s: strongly consistent requests take some tens
+# of ms, and in the table's slowest pair of regions about 100 ms.
+GUARDIAN_READ_TIMEOUT_S = 1.0
+
+# A placeholder is safe whatever DynamoDB's reserved words become.
+PLACEHOLDERS = {"#run": "run", "#phase": "phase"}
+
+HELD_AND_MOVING = "transition.#run = :run AND transition.#phase = :moving"
+
+Answer = TypeVar("Answer")
+
 
 class ControlTable:
-    """The one item of the global database ``database`` in ``table``."""
+    """The one item of the global database ``database`` in ``table``.
 
-    def __init__(self, client: DynamoDBClient, table: str, database: str) -> None:
-        self._client = client
+    ``replicas`` are clients of the regions through which it is reached: the first that answers serves a request. One
+    that did not answer is asked last from then on.
+    """
+
+    def __init__(self, replicas: Sequence[DynamoDBClient], table: str, database: str) -> None:
+        self._replicas = list(replicas)
         self._table = table
         self._key: Any = {KEY: {"S": database}}
 
     @classmethod
     def of(cls, environment: Environment) -> ControlTable:
         """The table as a function's environment names it, through this region's endpoint."""
-        return cls(client("dynamodb", environment.aws_region), environment.control_table, environment.global_cluster)
+        replicas = [client("dynamodb", environment.aws_region)]
+        return cls(replicas, environment.control_table, environment.global_cluster)
+
+    @classmethod
+    def through_either(cls, environment: Environment) -> ControlTable:
+        """The table through this region's endpoint, else the other region's: for the guardian."""
+        replicas = [
+            client("dynamodb", region, read_timeout_s=GUARDIAN_READ_TIMEOUT_S, attempts=1)
+            for region in (environment.aws_region, environment.peer_region)
+        ]
+        return cls(replicas, environment.control_table, environment.global_cluster)
 
     def read(self) -> ControlRecord:
         """The record as it stands now (a strongly consistent read).
@@ -41,64 +69,152 @@ class ControlTable:
         TransientFailure
             the table did not answer.
         """
-        with named_errors(f"reading the control record in {self._table}"):
-            item = self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True).get("Item")
+
+        def get(replica: DynamoDBClient) -> Any:
+            with named_errors(f"reading the control record in {self._table}"):
+                return replica.get_item(TableName=self._table, Key=self._key, ConsistentRead=True).get("Item")
+
+        item = self._ask(get)
         if item is None:
             raise Misconfigured(
                 f"table {self._table} has no control record for {self._key[KEY]['S']}; deploy the global stack, which "
                 "creates it"
             )
-        return ControlRecord.read({name: TypeDeserializer().deserialize(value) for name, value in item.items()})
+        return ControlRecord.read(items.plain(item))
 
     def take(self, lock: Transition, seen: ControlRecord) -> bool:
         """Takes the lock if the record still is what the claim was decided on; False when it has changed since."""
-        held = "transition.#run = :seen_run" if seen.transition else "attribute_not_exists(transition)"
+        # The run that holds the lock may have gone on since; a lock that forgets how far would let its work be undone.
+        held = (
+            "transition.#run = :seen_run AND transition.#phase = :seen_phase "
+            "AND transition.dns_engaged = :seen_dns AND transition.detach_requested = :seen_detach"
+        )
+        before = seen.transition
         return self._update(
             "SET transition = :lock",
-            f"epoch = :epoch AND writer_region = :writer AND {held}",
+            f"epoch = :epoch AND writer_region = :writer AND {held if before else 'attribute_not_exists(transition)'}",
             {
-                ":lock": vars(lock),
+                ":lock": {name: value for name, value in asdict(lock).items() if value is not None},
                 ":epoch": seen.epoch,
                 ":writer": seen.writer_region,
-                **({":seen_run": seen.transition.run} if seen.transition else {}),
+                **(
+                    {
+                        ":seen_run": before.run,
+                        ":seen_phase": before.phase,
+                        ":seen_dns": before.dns_engaged,
+                        ":seen_detach": before.detach_requested,
+                    }
+                    if before
+                    else {}
+                ),
             },
         )
 
-    def begin_detach(self, run: str) -> bool:
-        """Notes that ``run`` is about to ask for the detach; returns whether that had been noted before.
+    def renew(self, region: str, epoch: int, expires_at: float, beat: Beat) -> bool:
+        """Renews the lease of the writer in ``region``; False when it may not.
 
-        Raises
-        ------
-        LockLost
-            ``run`` does not hold the lock at this moment and must not detach anything.
+        It may not when the writer or the epoch has changed, when a run has committed to move the writer, or when the
+        lease lasts longer already: a late request must not shorten a lease on which another guardian relies.
         """
-        before = self.read().transition
-        change, condition = "SET transition.detach_requested = :yes", "transition.#run = :run"
-        if not self._update(change, condition, {":run": run, ":yes": True}):
+        return self._update(
+            "SET lease_expires_at = :expires, heartbeat = :beat",
+            "writer_region = :region AND epoch = :epoch "
+            "AND (attribute_not_exists(transition) OR transition.#phase = :checking) "
+            "AND (attribute_not_exists(lease_expires_at) OR lease_expires_at < :expires)",
+            {
+                ":expires": expires_at,
+                ":beat": asdict(beat),
+                ":region": region,
+                ":epoch": epoch,
+                ":checking": "checking",
+            },
+        )
+
+    def begin_move(self, run: str, epoch: int, lease: float | None) -> bool:
+        """Commits to move: from now on the old writer cannot renew. False unless ``lease`` still is the last one."""
+        unchanged = "attribute_not_exists(lease_expires_at)" if lease is None else "lease_expires_at = :lease"
+        return self._update(
+            "SET transition.#phase = :moving",
+            f"transition.#run = :run AND epoch = :epoch AND {unchanged}",
+            {":moving": "moving", ":run": run, ":epoch": epoch, **({} if lease is None else {":lease": lease})},
+        )
+
+    def begin_stop(self, run: str, epoch: int, until: float) -> None:
+        """Forbids the writer to renew its lease until ``until``, so that a switchover can fence it."""
+        if not self._update(
+            "SET transition.#phase = :stopping, transition.stopping_until = :until",
+            "transition.#run = :run AND epoch = :epoch AND transition.#phase <> :moving",
+            {":stopping": "stopping", ":until": until, ":run": run, ":epoch": epoch, ":moving": "moving"},
+        ):
             raise self._lock_lost(run)
-        return before is not None and before.detach_requested
+
+    def begin_move_of_stopped(self, run: str, epoch: int) -> None:
+        """Commits to move a writer that is stopped and fenced; its lease does not matter any more."""
+        if not self._update(
+            "SET transition.#phase = :moving",
+            "transition.#run = :run AND epoch = :epoch AND transition.#phase IN (:stopping, :moving)",
+            {":moving": "moving", ":stopping": "stopping", ":run": run, ":epoch": epoch},
+        ):
+            raise self._lock_lost(run)
+
+    def end_stop(self, run: str) -> bool:
+        """Takes the lock from a switchover that has stopped the writer for too long; False when it has moved on."""
+        return self._update(
+            "REMOVE transition",
+            "transition.#run = :run AND transition.#phase = :stopping",
+            {":run": run, ":stopping": "stopping"},
+        )
+
+    def assert_moving(self, run: str) -> None:
+        """Raises `LockLost` unless ``run`` holds the lock at this moment and has committed to move."""
+        moving = {":run": run, ":moving": "moving"}
+        if not self._update(
+            "SET transition.#run = :run", "transition.#run = :run AND transition.#phase = :moving", moving
+        ):
+            raise self._lock_lost(run)
+
+    def begin_detach(self, run: str) -> bool:
+        """Notes that ``run`` is about to ask RDS to move the writer; returns whether that had been noted before.
+
+        Raises `LockLost` unless the run holds the lock and has committed to move.
+        """
+        moving = {":run": run, ":moving": "moving"}
+        first = f"{HELD_AND_MOVING} AND transition.detach_requested = :no"
+        if self._update("SET transition.detach_requested = :yes", first, moving | {":yes": True, ":no": False}):
+            return False
+        if self._update("SET transition.detach_requested = :yes", HELD_AND_MOVING, moving | {":yes": True}):
+            return True
+        raise self._lock_lost(run)
 
     def engage_dns(self, run: str) -> None:
         """Lets the writer switch say that clients belong in the lock's target region."""
-        if not self._update("SET transition.dns_engaged = :yes", "transition.#run = :run", {":run": run, ":yes": True}):
+        if not self._update(
+            "SET transition.dns_engaged = :yes",
+            HELD_AND_MOVING,
+            {":run": run, ":moving": "moving", ":yes": True},
+        ):
             raise self._lock_lost(run)
 
     def commit(self, claim: Claim, now: float) -> int:
         """Makes the claim's target region the writer of the next epoch and gives the lock back, in one write.
 
-        Returns the new epoch. A second call of the same run changes nothing and returns the same.
+        The old writer's lease goes; the new one's guardian takes the first of its own. Returns the new epoch. A second
+        call of the same run changes nothing and returns the same.
         """
+        unfenced = "" if claim.mode == "switchover" else ", unfenced_region = :old"
         if self._update(
             "SET writer_region = :target, epoch = :next, last_run = :run, last_incident = :incident, "
-            "last_transition_at = :now REMOVE transition",
-            "transition.#run = :run AND epoch = :epoch",
+            f"last_transition_at = :now{unfenced} REMOVE transition, lease_expires_at",
+            f"{HELD_AND_MOVING} AND epoch = :epoch",
             {
                 ":target": claim.target_region,
                 ":next": claim.epoch + 1,
+                ":moving": "moving",
                 ":epoch": claim.epoch,
                 ":run": claim.run,
                 ":incident": claim.incident,
                 ":now": now,
+                **({":old": claim.writer_region} if unfenced else {}),
             },
         ):
             return claim.epoch + 1
@@ -106,6 +222,14 @@ class ControlTable:
         if record.last_run == claim.run and record.writer_region == claim.target_region:
             return record.epoch
         raise self._lock_lost(claim.run)
+
+    def note_fenced(self, region: str, epoch: int) -> bool:
+        """Notes that the old writer in ``region`` is fenced; False when the writer has moved since."""
+        return self._update(
+            "REMOVE unfenced_region",
+            "epoch = :epoch AND unfenced_region = :region",
+            {":epoch": epoch, ":region": region},
+        )
 
     def release(self, run: str) -> bool:
         """Gives the lock back; False when ``run`` does not hold it, which is as good."""
@@ -118,30 +242,41 @@ class ControlTable:
             "Key": self._key,
             "UpdateExpression": update,
             "ConditionExpression": condition,
-            "ExpressionAttributeValues": {name: _serialized(value) for name, value in values.items()},
+            "ExpressionAttributeValues": {name: items.typed(value) for name, value in values.items()},
         }
-        if "#run" in update + condition:  # a placeholder is safe whatever DynamoDB's reserved words become
-            request["ExpressionAttributeNames"] = {"#run": "run"}
-        with named_errors(f"changing the control record in {self._table}"):
+        used = {name: word for name, word in PLACEHOLDERS.items() if name in update + condition}
+        if used:
+            request["ExpressionAttributeNames"] = used
+
+        def put(replica: DynamoDBClient) -> bool:
+            with named_errors(f"changing the control record in {self._table}"):
+                try:
+                    replica.update_item(**request)
+                except ClientError as error:
+                    if code_of(error) == "ConditionalCheckFailedException":
+                        return False
+                    raise
+            return True
+
+        return self._ask(put)
+
+    def _ask(self, request: Callable[[DynamoDBClient], Answer]) -> Answer:
+        """Sends a request to one replica after the other until one answers.
+
+        A write that got no answer from one may have been done; sent to the next, its condition decides.
+        """
+        for _ in range(len(self._replicas) - 1):
             try:
-                self._client.update_item(**request)
-            except ClientError as error:
-                if code_of(error) == "ConditionalCheckFailedException":
-                    return False
-                raise
-        return True
+                return request(self._replicas[0])
+            except TransientFailure:
+                self._replicas.append(self._replicas.pop(0))
+        return request(self._replicas[0])
 
     def _lock_lost(self, run: str) -> LockLost:
         held = self.read().transition
         holder = f"run {held.run} holds it" if held else "nobody holds it"
+        if held and held.run == run:
+            holder = f"it has it, in phase {held.phase}"
         return LockLost(
             f"run {run} does not hold the lock on the control record ({holder}); it must change nothing more"
         )
-
-
-def _serialized(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {"M": {name: _serialized(inner) for name, inner in value.items()}}
-    if isinstance(value, float):  # DynamoDB numbers are decimal; the serializer refuses binary floats
-        return {"N": repr(value)}
-    return TypeSerializer().serialize(value)

@@ -1,4 +1,4 @@
-"""This region's view of the Aurora global database: membership, status and the detach.
+"""This region's view of the Aurora global database: membership, status, detach and security groups.
 
 Everything is asked of this region's own RDS endpoint, which goes on answering when the other region is gone.
 """
@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from handlers.core.environment import Environment
-from handlers.core.errors import DetachRejected
+from handlers.core.errors import DetachRejected, SwitchoverRejected
 from handlers.gateways.aws import client, code_of, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
+    from types_boto3_rds.type_defs import DBClusterTypeDef, GlobalClusterMemberTypeDef, GlobalClusterTypeDef
 
-# What RDS answers when it will not detach, whoever asks again (RDS API reference, RemoveFromGlobalCluster).
+# The global cluster's status while the roles change (Aurora user guide, "Performing switchovers").
+SWITCHING_OVER = "switching-over"
+# What RDS answers when it will not detach or switch over, whoever asks again (RDS API reference).
 REJECTIONS = frozenset(
     {
         "InvalidGlobalClusterStateFault",
@@ -51,15 +54,56 @@ class GlobalDatabase:
 
     def is_detached(self) -> bool:
         """Whether this region's cluster is no member of the global database any more."""
+        return self._own_membership() is None
+
+    def is_secondary(self) -> bool:
+        """Whether this region's cluster is a member that only reads."""
+        member = self._own_membership()
+        return member is not None and not member.get("IsWriter", False)
+
+    def _own_membership(self) -> GlobalClusterMemberTypeDef | None:
+        members = self._global_cluster().get("GlobalClusterMembers", [])
+        return next((member for member in members if member.get("DBClusterArn") == self._arn), None)
+
+    def _global_cluster(self) -> GlobalClusterTypeDef:
+        """The global database; empty when there is none (any more)."""
         with named_errors(f"reading the members of {self._identifier}"):
             try:
                 answer = self._client.describe_global_clusters(GlobalClusterIdentifier=self._identifier)
             except ClientError as error:
                 if code_of(error) == "GlobalClusterNotFoundFault":
-                    return True
+                    return {}
                 raise
-        members = answer["GlobalClusters"][0].get("GlobalClusterMembers", [])
-        return self._arn not in {member.get("DBClusterArn") for member in members}
+        return answer["GlobalClusters"][0]
+
+    def is_switching(self) -> bool:
+        """Whether a switchover to this region's cluster is at work or done."""
+        found = self._global_cluster()
+        writers = {member.get("DBClusterArn") for member in found.get("GlobalClusterMembers", []) if member["IsWriter"]}
+        return self._arn in writers or found.get("Status") == SWITCHING_OVER
+
+    def switch_over(self, primary: RDSClient) -> None:
+        """Asks RDS, through ``primary`` of the writer's region, to make this region's cluster the primary.
+
+        Raises
+        ------
+        SwitchoverRejected
+            RDS refused; nothing has changed.
+        TransientFailure
+            the request may or may not have arrived; `is_switching` tells.
+        """
+        with named_errors(f"switching {self._identifier} over to {self._cluster}"):
+            try:
+                primary.switchover_global_cluster(
+                    GlobalClusterIdentifier=self._identifier, TargetDbClusterIdentifier=self._arn
+                )
+            except ClientError as error:
+                if code_of(error) in REJECTIONS:
+                    raise SwitchoverRejected(
+                        f"RDS refuses to switch {self._identifier} over to {self._cluster}: {error}; look at the "
+                        "status of both clusters in the RDS console, then start the workflow again"
+                    ) from error
+                raise
 
     def detach(self) -> None:
         """Asks RDS to take this region's cluster out of the global database, which promotes it.
@@ -86,6 +130,17 @@ class GlobalDatabase:
 
     def status(self) -> str:
         """The status of this region's cluster in RDS's words, such as ``available``."""
-        with named_errors(f"reading the status of {self._cluster}"):
-            answer = self._client.describe_db_clusters(DBClusterIdentifier=self._cluster)
-        return str(answer["DBClusters"][0].get("Status", "unknown"))
+        return str(self._cluster_now().get("Status", "unknown"))
+
+    def security_groups(self) -> set[str]:
+        """The ids of the security groups of this region's cluster."""
+        return {group.get("VpcSecurityGroupId", "") for group in self._cluster_now().get("VpcSecurityGroups", [])}
+
+    def set_security_group(self, group: str) -> None:
+        """Gives this region's cluster one security group in place of those it has; new connections meet it at once."""
+        with named_errors(f"changing the security group of {self._cluster}"):
+            self._client.modify_db_cluster(DBClusterIdentifier=self._cluster, VpcSecurityGroupIds=[group])
+
+    def _cluster_now(self) -> DBClusterTypeDef:
+        with named_errors(f"reading the cluster {self._cluster}"):
+            return self._client.describe_db_clusters(DBClusterIdentifier=self._cluster)["DBClusters"][0]

@@ -91,4 +91,4 @@ def replication_lag(client: CloudWatchClient, cluster: str, source_region: str, 
     if newest is None:
         return None
     at, value = newest
-    return Measurement(lag_ms=value, age_s=max(0.0, now - at.timestamp()))
+    return Measurement(lag_ms=value, age_s=max(0.0, now - at.timestamp()), source=LAG_METRIC)

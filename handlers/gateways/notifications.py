@@ -1,16 +1,60 @@
-"""SNS: messages to people."""
+"""SNS: messages to people, in both regions. The loss of one region's topic is tolerated."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handlers.gateways.aws import named_errors
+from handlers.core.environment import Environment
+from handlers.core.errors import FailoverError, NotificationFailed
+from handlers.core.outcome import Message
+from handlers.gateways.aws import client, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_sns import SNSClient
 
 
-def publish(client: SNSClient, topic_arn: str, subject: str, text: str) -> None:
-    """Publishes one message; ``subject`` is at most 100 ASCII characters (SNS API reference, Publish)."""
+@dataclass(frozen=True)
+class Notification:
+    """Which topics took the message, and why others did not."""
+
+    sent: list[str]
+    failed: dict[str, str]
+
+
+def topics(environment: Environment) -> dict[str, SNSClient]:
+    """The topics of both regions, each with a client of its region."""
+    return {
+        environment.topic_arn: client("sns", environment.aws_region),
+        # One attempt: the other region may be the one that failed.
+        environment.peer_topic_arn: client("sns", environment.peer_region, attempts=1),
+    }
+
+
+def publish_to_all(all_topics: dict[str, SNSClient], message: Message) -> Notification:
+    """Publishes to every topic at once.
+
+    Raises
+    ------
+    NotificationFailed
+        no topic took the message.
+    """
+    sent: list[str] = []
+    failed: dict[str, str] = {}
+    with ThreadPoolExecutor() as pool:
+        attempts = {topic: pool.submit(_publish, sns, topic, message) for topic, sns in all_topics.items()}
+        for topic, attempt in attempts.items():
+            try:
+                attempt.result()
+                sent.append(topic)
+            except FailoverError as error:
+                failed[topic] = str(error)
+    if not sent:
+        raise NotificationFailed(f"no topic took the message: {failed}")
+    return Notification(sent, failed)
+
+
+def _publish(sns: SNSClient, topic_arn: str, message: Message) -> None:
     with named_errors(f"publishing to {topic_arn}"):
-        client.publish(TopicArn=topic_arn, Subject=subject, Message=text)
+        sns.publish(TopicArn=topic_arn, Subject=message.subject, Message=message.text)

@@ -5,17 +5,29 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pg8000.exceptions
 import pg8000.native
+
+from handlers.core.heartbeat import Beat
 
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
 
 APPLICATION_NAME = "failover-prober"
+
+UNDEFINED_TABLE = "42P01"  # SQLSTATE: handlers/sql/monitoring.sql has not been run here, or was not replicated yet
+
+# Sessions that are told to end are gone within milliseconds. One that was being opened when the right to connect was
+# taken shows up a moment later, so that two looks in a row must find none.
+QUIET_LOOKS = 2
+LOOK_AGAIN_S = 0.05
+SESSIONS_END_WITHIN_S = 1.5
 
 
 class UnexpectedEndpoint(Exception):
@@ -76,9 +88,59 @@ def connect(
     )
 
 
-def is_writer(session: pg8000.native.Connection) -> bool:
-    """Whether the server behind the session takes writes now."""
-    return not session.run("SELECT pg_is_in_recovery()")[0][0]
+@dataclass(frozen=True)
+class Standing:
+    """What a server is and holds: whether it takes writes now, its newest heartbeat row, its fence.
+
+    ``noted_lease`` is the end of the lease that stands beside the heartbeat. All None when not known.
+    """
+
+    writer: bool
+    heartbeat: Beat | None = None
+    noted_lease: float | None = None
+    fenced: bool | None = None
+    fence_number: int | None = None
+
+
+def standing(session: pg8000.native.Connection) -> Standing:
+    """Asks the server behind the session, in one round trip."""
+    try:
+        ((recovering, seq, at, lease, fenced, number),) = session.run(
+            "SELECT pg_is_in_recovery(), seq, extract(epoch FROM heartbeat.at)::float8, lease, fenced, number "
+            "FROM (SELECT) AS one LEFT JOIN heartbeat ON true LEFT JOIN fence ON true"
+        )
+    except pg8000.exceptions.DatabaseError as error:
+        if error.args[0].get("C") != UNDEFINED_TABLE:
+            raise
+        return Standing(not session.run("SELECT pg_is_in_recovery()")[0][0])
+    return Standing(not recovering, None if seq is None else Beat(seq, at), lease, fenced, number)
+
+
+def beat(session: pg8000.native.Connection, known_lease: float | None) -> Beat:
+    """Commits the next heartbeat row, and the end of the lease beside it."""
+    return Beat(*session.run("SELECT seq, at FROM heartbeat(:lease)", lease=known_lease)[0])
+
+
+def fence(session: pg8000.native.Connection, reason: str) -> bool:
+    """Takes the applications' right to connect and ends their sessions; whether all have ended.
+
+    The right goes in a transaction of its own, so that no session is opened after the first look.
+    """
+    session.run("SELECT fence_application(:reason)", reason=reason)
+    end = time.monotonic() + SESSIONS_END_WITHIN_S
+    quiet_looks = 0
+    while quiet_looks < QUIET_LOOKS:
+        if time.monotonic() > end:
+            return False
+        ((sessions,),) = session.run("SELECT end_application_sessions()")
+        quiet_looks = 0 if sessions else quiet_looks + 1
+        time.sleep(LOOK_AGAIN_S)
+    return True
+
+
+def lift_fence(session: pg8000.native.Connection, number: int, until: float) -> bool:
+    """Gives the applications their right to connect back, if that fence stands and it is not later than ``until``."""
+    return bool(session.run("SELECT lift_fence(:number, :until)", number=number, until=until)[0][0])
 
 
 def prove_recovery(session: pg8000.native.Connection, run: str, epoch: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError, TransientFailure
 from handlers.core.health import Probe
+from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE, Beat
 from handlers.core.reading import Fields
 from handlers.gateways.aws import client, named_errors
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 Target = Literal["writer", "own", "own_reader", "peer"]
 
 # Longer than the prober's own limit on the database (see handlers/prober.py) plus a cold start in a VPC.
-INVOCATION_TIMEOUT_S = 6
+INVOCATION_TIMEOUT_S = 6.0
+# The steps before the move probe with less than a second for the database, and their own time is limited to 5 s.
+STEP_INVOCATION_TIMEOUT_S = 3.0
 SLOWEST_PROBE_MS = 3_600_000
 LONGEST_REPORT = 500  # characters of a crash's report that are worth passing on
 
@@ -35,17 +38,18 @@ class Prober:
         self._function = function
 
     @classmethod
-    def of(cls, environment: Environment) -> Prober:
+    def of(cls, environment: Environment, timeout_s: float = INVOCATION_TIMEOUT_S) -> Prober:
         """The prober as a function's environment names it. One attempt: its callers look again by themselves."""
         return cls(
-            client("lambda", environment.aws_region, read_timeout_s=INVOCATION_TIMEOUT_S, attempts=1),
+            client("lambda", environment.aws_region, read_timeout_s=timeout_s, attempts=1),
             environment.prober_function,
         )
 
-    def probe(self, target: Target, timeout_s: float, proof: dict[str, Any] | None = None) -> Probe:
+    def probe(self, target: Target, timeout_s: float, **work: Any) -> Probe:
         """Connects to ``target`` and says what was reached, within ``timeout_s`` seconds for the database.
 
-        With ``proof`` (``run``, ``epoch``) the prober also commits a row there.
+        ``work`` is what the prober does on a writer there (see `handlers.prober.Work`): ``proof``, ``heartbeat`` and
+        ``lease``, ``fence``, ``lift_fence``.
 
         Raises
         ------
@@ -54,7 +58,7 @@ class Prober:
         ProbeFailed
             the answer cannot be read.
         """
-        event = {"target": target, "timeout_s": timeout_s, **({"proof": proof} if proof else {})}
+        event = {"target": target, "timeout_s": timeout_s, **work}
         with named_errors(f"invoking {self._function}"):
             answer = self._client.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
         payload = answer["Payload"].read().decode()
@@ -68,4 +72,8 @@ class Prober:
             region=fields.optional_text("region"),
             error=fields.optional_text("error", pattern="(?s).{1,1000}"),
             elapsed_ms=fields.number("elapsed_ms", at_least=0, at_most=SLOWEST_PROBE_MS),
+            heartbeat=Beat.read_optional(fields, "heartbeat"),
+            noted_lease=fields.optional_number("noted_lease", at_least=0, at_most=END_OF_TIME_S),
+            fenced=fields.optional_flag("fenced"),
+            fence_number=fields.optional_whole("fence_number", at_most=LARGEST_SEQUENCE),
         )

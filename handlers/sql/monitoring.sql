@@ -1,9 +1,13 @@
 -- What the orchestrator itself needs in the database. Run it as the master user on the writer;
 -- it may be run again at any time, and replication carries it to the standby region.
 
--- The monitor may connect, ask whether it reached a writer, and prove a recovery. Nothing else.
+-- `application` is the group of everybody who may write: grant it to the applications' login roles.
+-- `monitor` may connect, ask whether it reached a writer, leave heartbeats, prove a recovery and fence. Nothing else.
 DO $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'application') THEN
+        CREATE ROLE application NOLOGIN;
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'monitor') THEN
         CREATE ROLE monitor LOGIN;
     END IF;
@@ -22,3 +26,80 @@ CREATE TABLE IF NOT EXISTS recovery_proof (
 );
 -- SELECT as well: "ON CONFLICT (run)" and "RETURNING" read the table.
 GRANT SELECT, INSERT ON recovery_proof TO monitor;
+
+-- The guardian commits a heartbeat with every tick. What the standby has replicated of them says what a
+-- promotion would lose. `lease` is the end of the writer's lease (seconds since 1970) as far as a guardian knew:
+-- one that starts, and does not see the control record, learns it here.
+CREATE TABLE IF NOT EXISTS heartbeat (
+    id    integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    seq   bigint NOT NULL,
+    at    timestamptz NOT NULL,
+    lease double precision
+);
+INSERT INTO heartbeat (seq, at) VALUES (0, clock_timestamp()) ON CONFLICT (id) DO NOTHING;
+GRANT SELECT ON heartbeat TO monitor;
+
+CREATE OR REPLACE FUNCTION heartbeat(known_lease double precision, OUT seq bigint, OUT at double precision)
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE heartbeat AS beat
+    SET seq = beat.seq + 1, at = clock_timestamp(), lease = greatest(beat.lease, known_lease)
+    RETURNING beat.seq, extract(epoch FROM beat.at)::double precision
+$$;
+
+-- The fence. It is data, so it replicates; a promotion lifts it on the new writer. A default of read-only would be
+-- no fence: any session can undo it. Every fence has a new number, even when one stands already; a lift names the
+-- number that it lifts and the moment until which it counts, so that one that is late lifts nothing.
+CREATE TABLE IF NOT EXISTS fence (
+    id     integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    number bigint NOT NULL,
+    fenced boolean NOT NULL,
+    reason text NOT NULL,
+    at     timestamptz NOT NULL
+);
+INSERT INTO fence (number, fenced, reason, at) VALUES (0, false, 'made', clock_timestamp()) ON CONFLICT (id) DO NOTHING;
+GRANT SELECT ON fence TO monitor;
+
+CREATE OR REPLACE FUNCTION fence_application(why text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    UPDATE fence SET number = number + 1, fenced = true, reason = why, at = clock_timestamp();
+    EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC, application', current_database());
+END $$;
+
+-- Ends every session in this database that could write: all but those of the monitor, of superusers (on Aurora AWS's
+-- own) and of replication. Returns how many there were.
+CREATE OR REPLACE FUNCTION end_application_sessions() RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT count(pg_terminate_backend(pid))
+    FROM pg_stat_activity JOIN pg_roles ON pg_roles.oid = usesysid
+    WHERE datname = current_database() AND backend_type = 'client backend'
+      AND usename <> 'monitor' AND NOT rolsuper
+$$;
+
+-- Returns whether it lifted. `until` is in seconds since 1970. The row's lock lets one fence or lift work at a time.
+CREATE OR REPLACE FUNCTION lift_fence(expected bigint, until double precision) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM FROM fence FOR UPDATE;
+    UPDATE fence SET fenced = false, reason = 'lifted', at = clock_timestamp()
+        WHERE fenced AND number = expected AND extract(epoch FROM clock_timestamp()) < until;
+    IF FOUND THEN
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO application', current_database());
+    END IF;
+    RETURN FOUND;
+END $$;
+
+REVOKE ALL ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
+    lift_fence(bigint, double precision) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
+    lift_fence(bigint, double precision) TO monitor;
+
+-- Who is not in `application` may not connect; a fence has to take that one right only.
+DO $$
+BEGIN
+    EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO monitor', current_database());
+    IF NOT (SELECT fenced FROM fence) THEN
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO application', current_database());
+    END IF;
+END $$;

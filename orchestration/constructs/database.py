@@ -1,7 +1,8 @@
 """The Aurora global database: the global cluster, and one region's cluster with its instances.
 
 After a failover or a switchover the clusters exchange places without Terraform. What Terraform would then "repair"
-by detaching, promoting or replacing a database is under ``ignore_changes`` (terraform-provider-aws#40921, #42919).
+by detaching, promoting, unfencing or replacing a database is under ``ignore_changes``
+(terraform-provider-aws#40921, #42919).
 """
 
 from __future__ import annotations
@@ -36,8 +37,13 @@ CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
 PERFORMANCE_INSIGHTS_MIN_CAPACITY = 2.0
 PERFORMANCE_INSIGHTS_DAYS = 7  # the free retention
 
-# What a detach, a switchover, an upgrade or a rebuilt standby changes outside Terraform.
-CHANGED_OUTSIDE_TERRAFORM = ["global_cluster_identifier", "replication_source_identifier", "engine_version"]
+# What a detach, a switchover, a fence, an upgrade or a rebuilt standby changes outside Terraform.
+CHANGED_OUTSIDE_TERRAFORM = [
+    "global_cluster_identifier",
+    "replication_source_identifier",
+    "vpc_security_group_ids",  # an apply never lifts a fence: the old writer would take writes beside the new one
+    "engine_version",
+]
 
 PASSWORD_LENGTH = 32
 PASSWORD_VERSION = 1  # raise it to have a new password made and set
@@ -164,7 +170,7 @@ class RegionCluster(Construct):
                 min_capacity=settings.min_capacity(region.name), max_capacity=settings.database.max_capacity
             ),
             db_subnet_group_name=self._subnets.name,
-            vpc_security_group_ids=[network.database_group_id],
+            vpc_security_group_ids=[network.security_group("database").id],
             db_cluster_parameter_group_name=self._parameters().name,
             storage_encrypted=True,
             kms_key_id=key.arn,
@@ -181,7 +187,8 @@ class RegionCluster(Construct):
             lifecycle=TerraformResourceLifecycle(
                 ignore_changes=CHANGED_OUTSIDE_TERRAFORM, prevent_destroy=settings.protected
             ),
-            depends_on=[self._log_group(key)],
+            # A fenced cluster is in the fence group, so a destroy takes the cluster away first.
+            depends_on=[self._log_group(key), network.security_group("fence")],
         )
         self.instances = [self._instance(index, network, key) for index in range(INSTANCES)]
 

@@ -56,9 +56,8 @@ class RegionRoles(Construct):
         self._role("trigger", rule.name, rule.description, trust, (start,))
 
     def _role_for_peer(self, role: Role) -> None:
-        permissions = (*role.permissions, use_of_key(self._names, self._region.name))
         trust = policy.trust_roles(self._names.account, role.trusted)
-        self._role("peer", role.name, role.description, trust, permissions)
+        self._role("peer", role.name, role.description, trust, role.permissions)
 
     def _flow_log_role(self) -> None:
         region = self._region.name

@@ -39,6 +39,13 @@ ZONE_IDS_WITHOUT_LAMBDA = ["use1-az3", "apne1-az3"]
 # The services that have gateway endpoints.
 GATEWAY_SERVICES = ("dynamodb", "s3")
 HTTPS_PORT = 443
+# Security groups: purpose and description.
+GROUPS = {
+    "database": "Aurora instances: reached by the application and by the probers",
+    "fence": "Aurora instances behind a fence: reached by this region's prober only",
+    "application": "Application: reaches the databases of both regions",
+    "prober": "Prober: reaches the databases of both regions",
+}
 # The longest that VPC flow logs offer: the cheapest, and they serve inquiries, not alarms.
 FLOW_LOG_SECONDS = 600
 
@@ -87,6 +94,7 @@ class Network(Construct):
         self._route_tables = {tier: self._route_table(tier) for tier in ("database", "client")}
         self.database_subnet_ids = self._subnets("database")
         self.client_subnet_ids = self._subnets("client")
+        self._groups = {purpose: self._group(purpose, description) for purpose, description in GROUPS.items()}
         self._open_database_port()
         for service in GATEWAY_SERVICES:
             self._gateway_endpoint(service)
@@ -96,15 +104,13 @@ class Network(Construct):
         """Name of one of the region's zones."""
         return str(Fn.element(self._zones.names, index))
 
-    @property
-    def database_group_id(self) -> str:
-        """Security group of the database instances."""
-        return self._database.id
+    def security_group(self, purpose: str) -> SecurityGroup:
+        """The security group of ``purpose``.
 
-    @property
-    def prober_group_id(self) -> str:
-        """Security group of the functions that connect to the databases."""
-        return self._prober.id
+        ``database``: of the database instances; ``fence``: of those behind a fence; ``application`` and ``prober``: of
+        those that connect to them.
+        """
+        return self._groups[purpose]
 
     def _name(self, thing: str) -> str:
         return self._names.regional(f"{self._specification.settings.application}-{thing}", self._region.name)
@@ -136,19 +142,25 @@ class Network(Construct):
         return ids
 
     def _open_database_port(self) -> None:
-        """Lets this region's application and prober, and the other region's clients, reach the databases."""
+        """Lets this region's application and prober, and the other region's clients, reach the databases.
+
+        Databases behind a fence are reached by this region's prober only: its guardian has to see that the database
+        is well before it lifts the fence.
+        """
         peer = self._region.peer
         settings = self._specification.settings
-        self._database = self._group("database", "Aurora instances: reached by the application and by the probers")
-        self._application = self._group("application", "Application: reaches the databases of both regions")
-        self._prober = self._group("prober", "Prober: reaches the databases of both regions")
+        database, fence = self._groups["database"], self._groups["fence"]
         peer_databases = str(tier_range(settings.cidr(peer), "database"))
-        for name, group in (("application", self._application), ("prober", self._prober)):
-            self._rule_in(f"from-{name}", f"{name} of this region", group=group)
-            self._rule_out(f"{name}-to-database", group, "databases of this region", group=self._database)
+        for name in ("application", "prober"):
+            group = self._groups[name]
+            self._rule_in(f"from-{name}", database, f"{name} of this region", group=group)
+            self._rule_out(f"{name}-to-database", group, "databases of this region", group=database)
             self._rule_out(f"{name}-to-peer", group, f"databases of {peer}", cidr=peer_databases)
         peer_clients = str(tier_range(settings.cidr(peer), "client"))
-        self._rule_in("from-peer", f"application and prober of {peer}", cidr=peer_clients)
+        self._rule_in("from-peer", database, f"application and prober of {peer}", cidr=peer_clients)
+        prober = self._groups["prober"]
+        self._rule_in("fence-from-prober", fence, "prober of this region", group=prober)
+        self._rule_out("prober-to-fence", prober, "databases of this region behind a fence", group=fence)
 
     def _gateway_endpoint(self, service: str) -> None:
         """A private way to the region's ``service``, for the application, to resources of this account only."""
@@ -181,7 +193,7 @@ class Network(Construct):
         VpcSecurityGroupEgressRule(
             self,
             f"application-to-{service}",
-            security_group_id=self._application.id,
+            security_group_id=self._groups["application"].id,
             description=f"HTTPS to {service} of this region",
             ip_protocol="tcp",
             from_port=HTTPS_PORT,
@@ -217,12 +229,19 @@ class Network(Construct):
             self, purpose, name=name, description=description, vpc_id=self._vpc.id, tags={"Name": name}
         )
 
-    def _rule_in(self, id_: str, description: str, group: SecurityGroup | None = None, cidr: str | None = None) -> None:
+    def _rule_in(
+        self,
+        id_: str,
+        target: SecurityGroup,
+        description: str,
+        group: SecurityGroup | None = None,
+        cidr: str | None = None,
+    ) -> None:
         port = self._specification.settings.database.port
         VpcSecurityGroupIngressRule(
             self,
             id_,
-            security_group_id=self._database.id,
+            security_group_id=target.id,
             description=f"PostgreSQL from the {description}",
             ip_protocol="tcp",
             from_port=port,

@@ -1,10 +1,10 @@
-"""The orchestrator of one region: functions, workflow, idempotency tokens and the topic that tells people."""
+"""The orchestrator of one region: functions, workflow, its two tables and the topic that tells people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cdktf import AssetType, TerraformAsset
+from cdktf import AssetType, TerraformAsset, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.dynamodb_table import (
     DynamodbTable,
@@ -33,7 +33,7 @@ from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.network import Network
 from orchestration.packaging import Package
 from orchestration.specification import Specification
-from orchestration.specification.model import Function, Region
+from orchestration.specification.model import Function, Region, Table
 
 RUNTIME = "python3.12"
 ARCHITECTURE = "arm64"
@@ -64,7 +64,8 @@ class Orchestrator(Construct):
             name: TerraformAsset(self, f"package-{name}", path=str(package.path), type=AssetType.FILE)
             for name, package in packages.items()
         }
-        self._idempotency_table()
+        self._table("idempotency", region.idempotency_table)
+        self._table("runs", region.runs_table)
         self.topic = self._topic()
         self.functions = {step: self._function(function) for step, function in region.functions.items()}
         self.workflow = self._workflow()
@@ -84,7 +85,7 @@ class Orchestrator(Construct):
             source_code_hash=self._packages[function.package].sha256_base64,
             timeout=function.timeout_seconds,
             memory_size=function.memory_mb,
-            environment=LambdaFunctionEnvironment(variables=function.environment),
+            environment=LambdaFunctionEnvironment(variables=self._variables(function)),
             kms_key_arn=self._key.arn,
             logging_config=LambdaFunctionLoggingConfig(log_format="JSON", log_group=log.name),
             vpc_config=self._vpc_config() if function.in_vpc else None,
@@ -102,9 +103,15 @@ class Orchestrator(Construct):
             self._public_url(function.step, built)
         return built
 
+    def _variables(self, function: Function) -> dict[str, str]:
+        """What the function is told, with the ids of the security groups that it chooses between."""
+        groups = {name: self._network.security_group(purpose).id for name, purpose in function.security_groups}
+        return function.environment | groups
+
     def _vpc_config(self) -> LambdaFunctionVpcConfig:
         return LambdaFunctionVpcConfig(
-            subnet_ids=self._network.client_subnet_ids, security_group_ids=[self._network.prober_group_id]
+            subnet_ids=self._network.client_subnet_ids,
+            security_group_ids=[self._network.security_group("prober").id],
         )
 
     def _public_url(self, step: str, function: LambdaFunction) -> None:
@@ -148,20 +155,21 @@ class Orchestrator(Construct):
             depends_on=list(self.functions.values()),
         )
 
-    def _idempotency_table(self) -> None:
-        table = self._region.idempotency_table
-        assert table.ttl_attribute is not None, "idempotency tokens expire"
+    def _table(self, id_: str, table: Table) -> None:
+        """A table of this region only; without a time to live its items are kept for good."""
+        protected = self._specification.settings.protected
         DynamodbTable(
             self,
-            "idempotency",
+            id_,
             name=table.name,
             billing_mode="PAY_PER_REQUEST",
             hash_key=table.hash_key,
             attribute=[DynamodbTableAttribute(name=table.hash_key, type="S")],
-            ttl=DynamodbTableTtl(attribute_name=table.ttl_attribute, enabled=True),
+            ttl=DynamodbTableTtl(attribute_name=table.ttl_attribute, enabled=True) if table.ttl_attribute else None,
             point_in_time_recovery=DynamodbTablePointInTimeRecovery(enabled=True),
             server_side_encryption=DynamodbTableServerSideEncryption(enabled=True, kms_key_arn=self._key.arn),
-            deletion_protection_enabled=self._specification.settings.protected,
+            deletion_protection_enabled=protected,
+            lifecycle=TerraformResourceLifecycle(prevent_destroy=protected),
         )
 
     def _topic(self) -> SnsTopic:

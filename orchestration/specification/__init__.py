@@ -22,6 +22,7 @@ __all__ = ["Names", "Specification", "describe"]
 CONTROL_KEY = "database"  # hash key of the control table: one item per global database
 IDEMPOTENCY_KEY = "id"  # Powertools' default names
 IDEMPOTENCY_TTL = "expiration"
+RUNS_KEY = "run"  # the execution's name
 SESSION_KEY = "session_id"
 SESSION_TTL = "expires_at"
 MONITOR_SCHEDULE = "rate(1 minute)"  # EventBridge's finest; the monitor's own loop does the rest
@@ -90,6 +91,7 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
         state_machine=_state_machine(names, region),
         idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),
         topic=names.topic(region),
+        runs_table=Table(names.runs_table(region), RUNS_KEY),
         role_for_peer=functions.role_for_peer(names, region, peer),
     )
 

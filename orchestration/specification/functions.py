@@ -25,6 +25,10 @@ PROBER_TIMEOUT_SECONDS = 8
 # EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
 # have to wait for a whole probe.
 MONITOR_TIMEOUT_SECONDS = 80
+# A fence by SQL takes a second and a half at most, one by security group three calls to RDS.
+FENCE_TIMEOUT_SECONDS = 8
+# Asking for an approval takes two messages; the answer goes to the workflow, which waits for it.
+ASKING_TIMEOUT_SECONDS = 12
 # Route 53 gives an HTTPS check 4 s to connect and 2 s to answer (Route 53 guide, "How health checks work").
 WRITER_SWITCH_TIMEOUT_SECONDS = 5
 
@@ -36,17 +40,22 @@ STEPS = {
     "claim": "Reads and validates a request and takes the lock on the control record",
     "check_health": "Asks two independent observers whether the writer is down",
     "verify_lag": "Compares the last known replication lag with the RPO budget",
+    "wait_for_lease": "Waits until the writer's lease has ended, then commits to move the writer",
+    "ask_approval": "Asks people whether the writes that a failover would lose may be lost",
+    "fence_old_writer": "Has the old writer's region keep applications from its database",
     "detach_secondary": "Takes this region's cluster out of the global database",
+    "switch_over": "Has Aurora change the roles of the two clusters",
     "promote": "Waits until this region's cluster takes writes",
     "repoint_dns": "Engages the writer switch, so that Route 53 answers with this region",
     "commit_writer": "Records the new writer region and the next epoch",
     "verify_recovery": "Writes through the public name and checks where the write arrived",
     "release_claim": "Gives the lock back when the writer has not moved",
+    "record_run": "Keeps the record of the run",
     "notify": "Tells people in both regions how the run ended",
 }
 
 # Steps that act on the other region, each in the role that the other region has for it.
-STEPS_ON_THE_PEER = ("fence_old_writer", "notify")
+STEPS_ON_THE_PEER = ("fence_old_writer", "switch_over", "monitor")
 
 
 def definition() -> dict[str, Any]:
@@ -64,6 +73,11 @@ def tasks(machine: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield from tasks(branch)
 
 
+def asks_a_person(state: dict[str, Any]) -> bool:
+    """Whether a task waits for somebody's answer, and not for its function's."""
+    return str(state["Resource"]).endswith(".waitForTaskToken")
+
+
 def step_timeouts() -> dict[str, int]:
     """How long each step's function may run, in s: the longest that any state of the workflow waits for it.
 
@@ -71,7 +85,8 @@ def step_timeouts() -> dict[str, int]:
     """
     timeouts: dict[str, int] = {}
     for _, step, state in tasks(definition()):
-        timeouts[step] = max(timeouts.get(step, 0), int(state["TimeoutSeconds"]))
+        waits = ASKING_TIMEOUT_SECONDS if asks_a_person(state) else int(state["TimeoutSeconds"])
+        timeouts[step] = max(timeouts.get(step, 0), waits)
     return timeouts
 
 
@@ -113,6 +128,17 @@ def functions(settings: Settings, names: Names, region: str, peer: str) -> dict[
         memory_mb=ALWAYS_ON_MEMORY_MB,
         environment=environment,
         permissions=permissions["monitor"],
+    )
+    built["fence"] = Function(
+        step="fence",
+        name=names.function("fence", region),
+        description="Keeps this region's database from its applications, by SQL and by security group",
+        package="workflow",
+        timeout_seconds=FENCE_TIMEOUT_SECONDS,
+        memory_mb=STEP_MEMORY_MB,
+        environment=environment,
+        permissions=permissions["fence"],
+        security_groups=(("CLUSTER_SECURITY_GROUP", "database"), ("FENCE_SECURITY_GROUP", "fence")),
     )
     built["writer_switch"] = Function(
         step="writer_switch",
@@ -159,9 +185,15 @@ def _environment(settings: Settings, names: Names, region: str, peer: str) -> di
         "PEER_TOPIC_ARN": names.topic_arn(peer),
         "PROBER_FUNCTION": names.function("prober", region),
         "STATE_MACHINE_ARN": names.state_machine_arn(region),
+        "FENCE_FUNCTION": names.function("fence", region),
+        "PEER_FENCE_FUNCTION": names.function("fence", peer),
+        "PEER_ROLE_ARN": names.role_arn(names.role_for_peer(peer)),
+        "RUNS_TABLE": names.runs_table(region),
         "HEARTBEAT_MISSING_ALARM": names.alarm("heartbeat-missing", region),
         "HEARTBEAT_UNHEALTHY_ALARM": names.alarm("heartbeat-unhealthy", region),
         "RPO_BUDGET_MS": str(settings.thresholds.rpo_budget_ms),
+        "COOL_DOWN_S": str(settings.thresholds.cool_down_minutes * 60),
+        "AWS_STS_REGIONAL_ENDPOINTS": "regional",
         "POWERTOOLS_SERVICE_NAME": "failover",
         "POWERTOOLS_METRICS_NAMESPACE": METRIC_NAMESPACE,
         "POWERTOOLS_LOG_LEVEL": "INFO",
@@ -187,6 +219,14 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         (names.function_arn("prober", region),),
         "has the region's prober connect to a database",
     )
+    act_on_peer = Permission(
+        ("sts:AssumeRole",),
+        (names.role_arn(names.role_for_peer(peer)),),
+        "acts on the other region, in the one role that is made for it",
+    )
+    tell = Permission(
+        ("sns:Publish",), (names.topic_arn(region), names.topic_arn(peer)), "tells people, in both regions"
+    )
     here = {"StringEquals": {"aws:RequestedRegion": region}}  # the ARN of a global cluster names no region
     membership = Permission(
         ("rds:DescribeGlobalClusters",),
@@ -209,6 +249,7 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
             ),
         ),
         "verify_lag": (
+            probe,
             membership,
             Permission(
                 ("cloudwatch:GetMetricData",),
@@ -217,6 +258,10 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
                 here,
             ),
         ),
+        "wait_for_lease": (change_control, probe),
+        "ask_approval": (tell,),
+        "fence_old_writer": (change_control, act_on_peer),
+        "switch_over": (change_control, membership, act_on_peer),
         "detach_secondary": (
             change_control,
             tokens,
@@ -230,6 +275,7 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         ),
         "promote": (
             probe,
+            change_control,
             membership,
             Permission(("rds:DescribeDBClusters",), (names.cluster_arn(region),), "reads the cluster's status"),
         ),
@@ -237,14 +283,14 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         "commit_writer": (change_control,),
         "verify_recovery": (probe,),
         "release_claim": (change_control, membership),
-        "notify": (
-            tokens,
+        "record_run": (
             Permission(
-                ("sns:Publish",),
-                (names.topic_arn(region), names.topic_arn(peer)),
-                "tells people, in both regions",
+                ("dynamodb:PutItem",),
+                (names.arn("dynamodb", region, f"table/{names.runs_table(region)}"),),
+                "keeps the record of the run",
             ),
         ),
+        "notify": (tokens, tell),
         "prober": (
             Permission(
                 ("rds-db:connect",),
@@ -253,9 +299,28 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
                 "replaces the cluster, and the user name is what limits it",
             ),
         ),
+        "fence": (
+            probe,
+            membership,
+            Permission(
+                ("rds:DescribeDBClusters", "rds:ModifyDBCluster"),
+                (names.cluster_arn(region),),
+                "changes the security group of this region's cluster",
+            ),
+        ),
         "monitor": (
             probe,
-            read_control,
+            Permission(
+                ("dynamodb:GetItem", "dynamodb:UpdateItem"),
+                (control, names.arn("dynamodb", peer, f"table/{names.control_table}")),
+                "renews the writer's lease through either replica",
+            ),
+            Permission(
+                ("lambda:InvokeFunction",),
+                (names.function_arn("fence", region),),
+                "has the region's own database fenced",
+            ),
+            act_on_peer,
             Permission(
                 ("cloudwatch:PutMetricData",),
                 ("*",),
@@ -289,30 +354,21 @@ def role_for_peer(names: Names, region: str, peer: str) -> Role:
 
     It is taken on through the regional STS endpoint of ``peer``, so it works while ``region`` is dark.
     """
-    here = {"StringEquals": {"aws:RequestedRegion": region}}
-    database_group = {
-        "StringEquals": {
-            "aws:RequestedRegion": region,
-            "aws:ResourceTag/Name": names.security_group("database", region),
-        }
-    }
     return Role(
         name=names.role_for_peer(region),
-        description=f"The orchestrator of {peer} fences the old writer in {region} and notifies there",
+        description=f"The orchestrator of {peer} fences the old writer in {region} and switches over",
         trusted=tuple(names.role_arn(names.function(step, peer)) for step in STEPS_ON_THE_PEER),
         permissions=(
             Permission(
-                ("ec2:DescribeSecurityGroupRules",),
-                ("*",),
-                "finds the rules that let clients in; EC2 has no resource-level permission for describing",
-                here,
+                ("lambda:InvokeFunction",),
+                (names.function_arn("fence", region),),
+                "has the database of this region fenced, whose writer has moved away",
             ),
             Permission(
-                ("ec2:RevokeSecurityGroupIngress",),
-                (names.arn("ec2", region, "security-group/*"),),
-                "fences: takes the clients' way to the databases; limited to their security group by its name",
-                database_group,
+                ("rds:SwitchoverGlobalCluster",),
+                (names.global_cluster_arn, names.cluster_arn(region), names.cluster_arn(peer)),
+                "a switchover is asked of the region of the primary",
+                {"StringEquals": {"aws:RequestedRegion": region}},
             ),
-            Permission(("sns:Publish",), (names.topic_arn(region),), "tells people in the other region"),
         ),
     )

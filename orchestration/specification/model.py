@@ -36,6 +36,10 @@ class Function:
     permissions: tuple[Permission, ...]
     in_vpc: bool = False
     public_url: bool = False
+    # Variables that hold the id of one of the region's security groups, with the group's key: `database` is the one
+    # that the cluster is created with, `fence` admits the region's prober and nobody else. Only the region's stack
+    # knows the ids.
+    security_groups: tuple[tuple[str, str], ...] = ()
 
     @property
     def handler(self) -> str:
@@ -166,6 +170,7 @@ class Region:
     state_machine: StateMachine
     idempotency_table: Table
     topic: str
+    runs_table: Table
     role_for_peer: Role
 
     def alarm(self, key: str) -> MetricAlarm:

@@ -155,6 +155,10 @@ class Names:
         """Table of Powertools' idempotency tokens in a region."""
         return self.regional("failover-idempotency", region)
 
+    def runs_table(self, region: str) -> str:
+        """Table of the records of a region's runs."""
+        return self.regional("failover-runs", region)
+
     def function(self, step: str, region: str) -> str:
         """Name of a step's Lambda function."""
         return self.regional(f"failover-{step.replace('_', '-')}", region)

@@ -74,7 +74,10 @@ def sample_result(**changes: Any) -> DrillResult:
         "execution_arn": "arn:aws:states:us-west-2:123456789012:execution:failover-usw2-dev:alarm-20251123T1004",
         "execution_status": "SUCCEEDED",
         "writer_before": "us-east-1",
+        "standby": "us-west-2",
         "writer_after": "us-west-2",
+        "gap_seconds": 37.93,
+        "both_wrote": 0,
         "rpo_seconds": 0.034,
         "acknowledged": 15_217,
         "lost": 27,
@@ -92,6 +95,7 @@ def sample_result(**changes: Any) -> DrillResult:
             "DNS time to live": "5 s",
             "RPO budget": "1 s",
         },
+        "run_record": {"run": "alarm-20251123T1004", "epoch_before": 1, "epoch_after": 2},
         "postgresql_version": "17.5",
         "notes": Notes(
             measured=[

@@ -97,6 +97,14 @@ def call(event, context):
     import boto3
     from botocore.exceptions import ClientError
     client = boto3.client(event["service"], **event.get("where", {}))
+    if role := event.get("role"):
+        sts = boto3.client("sts", region_name=os.environ["AWS_REGION"])
+        try:
+            keys = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        except ClientError as error:
+            return error.response["Error"]["Code"]
+        client = boto3.client(event["service"], **event.get("where", {}), aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"], aws_session_token=keys["SessionToken"])
     try:
         getattr(client, event["operation"])(**event["parameters"])
     except ClientError as error:

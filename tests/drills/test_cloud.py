@@ -22,9 +22,9 @@ from moto.stepfunctions.parser.backend.execution import Execution
 
 from drills.clock import Clock
 from drills.cloud import ACCOUNT, Cloud
-from drills.faults import Fault
-from drills.models.global_database import writer_endpoint
+from drills.models.global_database import security_group, writer_endpoint
 from drills.models.happenings import Happening, Kind
+from drills.reachability import Fault, Reachability
 from orchestration.settings import load
 from orchestration.specification import Specification, describe
 from tests.drills.small_functions import write_package
@@ -73,6 +73,8 @@ class World:
         self.promoted: list[str] = []
         self.pids: list[int] = []
         self.promotion_allowed = threading.Event()
+        self.reachability = Reachability([WRITER, STANDBY, "us-east-2"])
+        self.admitting: dict[str, bool] = {}
         self.specification = specification()
         package = write_package(folder / "package.zip", self.specification)
         self.cloud = Cloud(
@@ -80,17 +82,27 @@ class World:
             {"workflow": package, "database": package},
             folder,
             self.clock,
+            self.reachability,
             register=self.pids.append,
             dns_servers={WRITER: ("127.0.0.1", 1), STANDBY: ("127.0.0.1", 1)},
-            promote=self._promote,
+            databases=self,
             promotion_seconds=5,
             observe=self.told.append,
             deliveries=deliveries,
         )
 
-    def _promote(self, region: str) -> None:
+    def promote(self, region: str) -> None:
         self.promotion_allowed.wait()
         self.promoted.append(region)
+
+    def drain(self, region: str) -> None:
+        self.promoted.append(f"not {region}")
+
+    def follow(self, region: str, leader: str) -> None:
+        self.promoted.append(f"{region} follows {leader}")
+
+    def admit(self, region: str, *, clients: bool) -> None:
+        self.admitting[region] = clients
 
     def of(self, kind: Kind) -> list[Happening]:
         return [happening for happening in list(self.told) if happening.kind is kind]
@@ -287,6 +299,51 @@ def test_a_detach_is_checked_as_rds_does(shared: World) -> None:
         client.remove_from_global_cluster(GlobalClusterIdentifier="another", DbClusterIdentifier=arns[WRITER])
 
 
+def arn_of(world: World, region: str) -> str:
+    return f"arn:aws:rds:{region}:{ACCOUNT}:cluster:{world.specification.regions[region].cluster.identifier}"
+
+
+def test_a_switchover_needs_both_clusters(shared: World) -> None:
+    rds = shared.client("rds")
+    request = {
+        "GlobalClusterIdentifier": shared.specification.global_identifier,
+        "TargetDbClusterIdentifier": arn_of(shared, STANDBY),
+    }
+    shared.reachability.cut(WRITER, STANDBY)
+    with pytest.raises(rds.exceptions.InvalidGlobalClusterStateFault, match=f"cannot reach {WRITER}"):
+        rds.switchover_global_cluster(**request)
+    shared.reachability.mend()
+    with pytest.raises(rds.exceptions.DBClusterNotFoundFault):
+        rds.switchover_global_cluster(**request | {"TargetDbClusterIdentifier": arn_of(shared, STANDBY) + "-other"})
+
+
+def test_a_cluster_admits_clients_as_long_as_it_keeps_its_own_security_group(shared: World) -> None:
+    rds, cluster = shared.client("rds", WRITER), shared.specification.regions[WRITER].cluster
+    for groups, admits in ([security_group(WRITER, "fence")], False), ([security_group(WRITER, "database")], True):
+        rds.modify_db_cluster(DBClusterIdentifier=cluster.identifier, VpcSecurityGroupIds=groups, ApplyImmediately=True)
+        assert shared.admitting[WRITER] is admits
+        found = rds.describe_db_clusters(DBClusterIdentifier=cluster.identifier)["DBClusters"][0]
+        assert [one["VpcSecurityGroupId"] for one in found["VpcSecurityGroups"]] == groups
+    assert [one.detail["admits"] for one in shared.of(Kind.SECURITY_GROUP_CHANGED)] == [False, True]
+
+
+def test_the_control_record_is_served_where_a_majority_of_its_regions_is_reached(shared: World) -> None:
+    table = shared.specification.control_table
+    request = {"TableName": table.name, "Key": {table.hash_key: {"S": "quorum"}}, "ConsistentRead": True}
+    inside = shared.specification.regions[WRITER].idempotency_table
+    shared.reachability.cut(WRITER, STANDBY)
+    for region in (WRITER, STANDBY):
+        shared.client("dynamodb", region).get_item(**request)  # each still has the witness
+    shared.reachability.cut(WRITER, "us-east-2")
+    with pytest.raises(ClientError, match="InternalServerError"):
+        shared.client("dynamodb", WRITER).get_item(**request)
+    shared.client("dynamodb", STANDBY).get_item(**request)
+    own = {"TableName": inside.name, "Key": {inside.hash_key: {"S": "x"}}}
+    shared.client("dynamodb", WRITER).get_item(**own)  # a table of the region's own needs nobody
+    shared.reachability.mend()
+    shared.client("dynamodb", WRITER).get_item(**request)
+
+
 def test_a_detached_cluster_is_promoted(tmp_path: Path, wait_until: WaitUntil) -> None:
     world = World(tmp_path)
     with world.cloud:
@@ -307,6 +364,53 @@ def test_a_detached_cluster_is_promoted(tmp_path: Path, wait_until: WaitUntil) -
         found = rds.describe_db_clusters(DBClusterIdentifier=cluster.identifier)
         assert found["DBClusters"][0]["Status"] == "available"
         assert [one.subject for one in world.of(Kind.DETACHED)] == [cluster.identifier]
+
+
+def test_a_switchover_stops_the_old_writer_first_and_lets_it_follow(tmp_path: Path, wait_until: WaitUntil) -> None:
+    world = World(tmp_path)
+    with world.cloud:
+        rds, identifier = world.client("rds"), world.specification.global_identifier
+        request = {"GlobalClusterIdentifier": identifier, "TargetDbClusterIdentifier": arn_of(world, STANDBY)}
+
+        def roles() -> dict[str, bool]:
+            answer = rds.describe_global_clusters(GlobalClusterIdentifier=identifier)["GlobalClusters"][0]
+            return {one["DBClusterArn"].split(":")[3]: one["IsWriter"] for one in answer["GlobalClusterMembers"]}
+
+        assert rds.switchover_global_cluster(**request)["GlobalCluster"]["Status"] == "switching-over"
+        with pytest.raises(rds.exceptions.InvalidGlobalClusterStateFault, match="switching-over"):
+            rds.switchover_global_cluster(**request)
+        wait_until(lambda: world.promoted == [f"not {WRITER}"])
+        assert not any(roles().values())
+        world.promotion_allowed.set()
+        wait_until(lambda: world.of(Kind.FOLLOWS))
+        assert world.promoted == [f"not {WRITER}", STANDBY, f"{WRITER} follows {STANDBY}"]
+        assert roles() == {WRITER: False, STANDBY: True}
+        assert {world.cloud.database.status(region) for region in (WRITER, STANDBY)} == {"available"}
+        with pytest.raises(rds.exceptions.InvalidGlobalClusterStateFault, match="primary already"):
+            rds.switchover_global_cluster(**request)
+
+
+def test_a_stopped_function_is_throttled_and_what_ran_is_ended(world: World) -> None:
+    world.cloud.lambdas.invoke(STANDBY, world.name("notify"), {"do": "echo"})
+    world.cloud.stop_function(STANDBY, "notify")
+    assert not [pid for pid in world.pids if psutil.pid_exists(pid)]
+    client = world.client("lambda")
+    with pytest.raises(client.exceptions.TooManyRequestsException):
+        client.invoke(FunctionName=world.name("notify"), Payload=b"{}")
+    assert world.run('{"do": "echo"}')["error"] == "Lambda.TooManyRequestsException"
+    assert world.cloud.lambdas.invoke(WRITER, world.name("notify", WRITER), {"do": "echo"}).value == {"do": "echo"}
+
+
+def test_dns_in_a_region_that_is_cut_off_goes_by_the_last_news(world: World) -> None:
+    key = world.specification.zone.health_checks[0].key
+    checker = world.cloud._checkers[key]
+    assert not world.cloud.answer_in(WRITER, key)
+    world.reachability.isolate(WRITER)
+    checker._endpoint_healthy = not checker._endpoint_healthy
+    assert world.cloud.answer_in(STANDBY, key)
+    assert not world.cloud.answer_in(WRITER, key)
+    world.reachability.mend()
+    assert world.cloud.answer_in(WRITER, key)
 
 
 def test_both_observers_together_start_the_workflow_once(world: World, wait_until: WaitUntil) -> None:
@@ -483,6 +587,46 @@ def test_a_function_may_do_what_its_permissions_say(
     denied = len(calm.of(Kind.ACCESS_DENIED))
     assert calm.cloud.lambdas.invoke(STANDBY, calm.name(step), event).value == outcome
     assert len(calm.of(Kind.ACCESS_DENIED)) - denied == (0 if outcome == "done" else 1)
+
+
+def test_a_function_calls_from_its_own_region(calm: World) -> None:
+    calm.reachability.cut(WRITER, STANDBY)
+    event = {"do": "call", "service": "dynamodb", "operation": "get_item"}
+    key = {"TableName": calm.specification.control_table.name, "Key": {"database": {"S": "x"}}}
+    own = event | {"parameters": key}
+    across = own | {"where": {"region_name": STANDBY}}
+    assert calm.cloud.lambdas.invoke(WRITER, calm.name("monitor", WRITER), own).value == "done"
+    # The client's own limits (60 s) are longer than its region stays cut off.
+    threading.Timer(1.0, calm.reachability.mend).start()
+    assert calm.cloud.lambdas.invoke(WRITER, calm.name("monitor", WRITER), across).value == "done"
+    assert calm.reachability.reaches(WRITER, STANDBY)
+
+
+@pytest.mark.parametrize(
+    ("step", "operation", "parameters", "outcome"),
+    [
+        ("fence_old_writer", "invoke", {"FunctionName": "{fence}", "Payload": '{"do": "echo"}'}, "done"),
+        ("fence_old_writer", "invoke", {"FunctionName": "{notify}", "Payload": "{}"}, "AccessDeniedException"),
+        ("notify", "invoke", {"FunctionName": "{fence}", "Payload": "{}"}, "AccessDenied"),  # may not assume the role
+    ],
+)
+def test_a_role_is_for_those_it_trusts_and_for_what_it_allows(
+    calm: World, step: str, operation: str, parameters: dict[str, str], outcome: str
+) -> None:
+    role = calm.specification.regions[WRITER].role_for_peer
+    text = json.dumps(parameters)
+    for name in ("fence", "notify"):
+        text = text.replace(f"{{{name}}}", calm.name(name, WRITER))
+    event = {"do": "call", "service": "lambda", "operation": operation, "parameters": json.loads(text)}
+    there = {"role": f"arn:aws:iam::{ACCOUNT}:role/{role.name}", "where": {"region_name": WRITER}}
+    assert calm.cloud.lambdas.invoke(STANDBY, calm.name(step), event | there).value == outcome
+
+
+def test_an_assumed_role_calls_from_the_region_of_who_assumed_it(calm: World) -> None:
+    role = calm.specification.regions[WRITER].role_for_peer
+    key = f"LAB-{calm.name('fence_old_writer')}"
+    session = calm.cloud.callers.assume(key, f"arn:aws:iam::{ACCOUNT}:role/{role.name}")
+    assert calm.cloud.callers.region_of(session) == STANDBY
 
 
 def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(tmp_path: Path, wait_until: WaitUntil) -> None:

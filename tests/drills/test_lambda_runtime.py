@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from drills.dns import DnsServer, RecordSet, Zone
 from drills.lambda_runtime import LambdaService, Outcome, RegionDownError, UnknownFunctionError
 from drills.models.happenings import Happening, Kind
 from drills.network import Address, free_port
+from drills.reachability import Fault, Reachability
 from orchestration.settings import load
 from orchestration.specification import describe
 from tests.drills.small_functions import write_package
@@ -41,6 +43,7 @@ class Lambdas:
         self.clock = Clock.started_now(speed)
         self.told: list[Happening] = []
         self.pids: list[int] = []
+        self.reachability = Reachability([HERE, PEER])
         package = write_package(folder / "package.zip", SPECIFICATION)
         authority = folder / "lab-authority.pem"
         authority.write_text("the lab's authority")
@@ -53,11 +56,20 @@ class Lambdas:
             register=self.pids.append,
             dns_servers={HERE: dns, PEER: dns},
             observe=self.told.append,
+            reachability=self.reachability,
             authority=authority,
         )
 
     def run(self, step: str, region: str = HERE, **event: object) -> Outcome:
         return self.service.invoke(region, name_of(step, region), event)
+
+    def take_down(self, how: Literal["kill", "freeze"]) -> None:
+        self.reachability.take_down(HERE, Fault.REFUSE if how == "kill" else Fault.HANG)
+        self.service.take_down(HERE, how)
+
+    def bring_back(self) -> None:
+        self.reachability.bring_back(HERE)
+        self.service.bring_back(HERE)
 
     def failures(self, step: str) -> list[str]:
         return [
@@ -240,7 +252,7 @@ def test_a_killed_region_runs_and_starts_nothing(mortal: Lambdas, wait_until: Wa
     waiting = threading.Thread(target=run)
     waiting.start()
     wait_until(lambda: "sleeping" in log_of(mortal, "promote"))
-    mortal.service.take_down(HERE, "kill")
+    mortal.take_down("kill")
     waiting.join()
     assert len(raised) == 1
     assert not [pid for pid in mortal.pids if psutil.pid_exists(pid)]
@@ -248,7 +260,7 @@ def test_a_killed_region_runs_and_starts_nothing(mortal: Lambdas, wait_until: Wa
         mortal.run("promote", do="echo")
     assert mortal.run("promote", PEER, do="echo").value == {"do": "echo"}
     assert mortal.failures("promote") == []
-    mortal.service.bring_back(HERE)
+    mortal.bring_back()
     assert mortal.run("promote", do="echo").value == {"do": "echo"}
 
 
@@ -256,12 +268,12 @@ def test_a_frozen_region_stands_still_and_goes_on(mortal: Lambdas, wait_until: W
     with ThreadPoolExecutor() as threads:
         answer = threads.submit(mortal.run, "promote", do="sleep", seconds=1)
         wait_until(lambda: "sleeping" in log_of(mortal, "promote"))
-        mortal.service.take_down(HERE, "freeze")
+        mortal.take_down("freeze")
         process = psutil.Process(int(log_of(mortal, "promote").split("sleeping ")[1].split()[0]))
         wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
         with pytest.raises(RegionDownError):
             mortal.run("notify", do="echo")
-        mortal.service.bring_back(HERE)
+        mortal.bring_back()
         assert answer.result().value == process.pid
 
 
@@ -271,7 +283,7 @@ def test_closing_ends_every_process_even_frozen_ones(mortal: Lambdas, wait_until
     waiting = threading.Thread(target=lambda: ignoring_down(lambda: mortal.run("promote", do="sleep", seconds=1000)))
     waiting.start()
     wait_until(lambda: "sleeping" in log_of(mortal, "promote"))
-    mortal.service.take_down(HERE, "freeze")
+    mortal.take_down("freeze")
     mortal.service.close()
     waiting.join()
     assert len(mortal.pids) >= 2

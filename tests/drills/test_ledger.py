@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from drills.clock import Clock
 from drills.ledger import Event, Judgement, Outage, judge, measure_outage, read_events
 from drills.network import Address, Network, NetworkPath, State, address_in, free_port
 from drills.postgres import PostgresError, Server
+from drills.reachability import Reachability
 from drills.reaper import Reaper
 
 WaitUntil = Callable[[Callable[[], object]], None]
@@ -119,7 +121,9 @@ def failover(
     """Five transfers are replicated, then the link falls silent and four more are committed; three of them
     are acknowledged, the fourth is repeated on the new writer, followed by three new ones."""
     old, new = make_server(OLD), make_server(NEW)
-    network = Network(Clock.started_now(10), create_certificates(folder, [OLD]), folder, reaper)
+    network = Network(
+        Clock.started_now(10), create_certificates(folder, [OLD]), folder, reaper, Reachability([OLD, NEW])
+    )
     host = address_in(["us-east-1", "us-west-2"], "us-west-2", 0)
     link = NetworkPath("replication", "us-west-2", "us-east-1", Address(host, free_port([host])), old.address)
     network.add(link)
@@ -162,6 +166,23 @@ def test_durations_are_in_virtual_seconds(failover: Failover) -> None:
     assert judgement.rpo_seconds == pytest.approx(20), "from the first to the last lost one, times the speed"
     assert judgement.rto_seconds == pytest.approx(60), "12.2 to 18.2, times the speed"
     assert judgement.resumption_median_seconds == pytest.approx(60)
+
+
+def test_the_gap_lies_between_the_two_writers_acknowledgements(failover: Failover) -> None:
+    judgement = failover.judge()
+    assert judgement.gap_seconds == pytest.approx(62), "12 to 18.2, times the speed"
+    assert judgement.both_wrote == 0
+
+
+def test_an_acknowledgement_by_both_is_found(failover: Failover) -> None:
+    failover.events.insert(0, replace(failover.events[0], t=19.0))
+    try:
+        judgement = failover.judge()
+        assert judgement.both_wrote == 1
+        assert judgement.gap_seconds == pytest.approx(-8)
+        assert broken(judgement) == {"one_writer"}
+    finally:
+        failover.events.pop(0)
 
 
 def test_judging_reads_the_old_writer_privately_and_leaves_it_stopped(failover: Failover) -> None:
@@ -256,3 +277,36 @@ def test_a_transfer_is_applied_once_however_often_it_is_asked_for(failover: Fail
     answers = [failover.new.query(statement, [identity(99)])[0][0] for _ in range(3)]
     assert answers == ["applied", "known", "known"]
     assert failover.new.query("SELECT count(*) FROM movements WHERE transfer = %s", [identity(99)]) == [(2,)]
+
+
+def test_a_writer_that_gave_its_role_away_follows_and_has_lost_nothing(
+    make_server: Callable[[str], Server], wait_until: WaitUntil
+) -> None:
+    old, new = make_server("payments-before"), make_server("payments-after")
+    old.initialise()
+    ledger.install(old)
+    new.follow(old.address)
+    old.wait_until_streaming()
+    run = Failover(old, new)
+    for number in range(200):
+        run.acknowledge(old, number, t=float(number))
+    old.stop()
+    assert not old.is_standby
+    new.promote()
+    old.rejoin(new.address, new)
+    assert old.is_standby
+    assert not new.is_standby
+    run.acknowledge(new, 300, t=300.0)
+    new.wait_until_streaming()
+    wait_until(lambda: old.query("SELECT count(*) FROM transfers")[0][0] == 201)
+    judgement = run.judge()
+    assert (judgement.lost, judgement.both_wrote, judgement.problems) == (0, 0, [])
+    assert judgement.divergence_position is None
+    assert old.is_running(), "a standby is left alone"
+    # A second switchover goes the other way round.
+    new.stop()
+    old.promote()
+    new.rejoin(old.address, old)
+    wait_until(lambda: old.standby_lag() is not None)
+    for server in (old, new):
+        server.kill()

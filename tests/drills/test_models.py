@@ -20,6 +20,7 @@ from drills.models.events import rate_seconds, transform
 from drills.models.happenings import Happening
 from drills.models.health_checks import HealthChecker
 from drills.models.timetable import Timetable
+from drills.reachability import Reachability
 from orchestration.settings import load
 from orchestration.specification import describe
 
@@ -153,7 +154,8 @@ class Switch:
 
 def checker(switch: Switch, told: list[Happening], speed: float = 1, **changes: Any) -> HealthChecker:
     check = replace(CHECK, **changes)
-    return HealthChecker(check, switch, Clock.started_now(speed), told.append)  # type: ignore[arg-type]
+    reachability = Reachability(SPECIFICATION.regions)
+    return HealthChecker(check, switch, reachability, Clock.started_now(speed), told.append)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +180,15 @@ def test_an_endpoint_is_healthy_by_its_status_and_inversion_turns_it_round(answe
     assert switch.events[0]["version"] == "2.0"
     assert switch.events[0]["requestContext"]["http"]["method"] == "GET"
     assert switch.events[0]["rawPath"] == CHECK.path
+
+
+def test_an_endpoint_in_a_region_that_is_cut_off_is_unhealthy() -> None:
+    switch = Switch()
+    checked = checker(switch, [], inverted=True)
+    checked._reachability.isolate(CHECK.function_region)
+    checked.check_once()
+    assert checked.healthy  # inverted: an unreachable switch changes nothing
+    assert switch.events == []
 
 
 def test_a_new_inverted_check_counts_as_unhealthy() -> None:

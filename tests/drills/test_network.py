@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from drills.network import (
     free_port,
     one_way_delay_seconds,
 )
+from drills.reachability import Fault, Reachability
 from drills.reaper import Reaper
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -75,11 +77,18 @@ def certificates(folder: Path) -> Certificates:
 
 
 @pytest.fixture
-def make_network(certificates: Certificates, folder: Path, reaper: Reaper) -> Iterator[Callable[[float], Network]]:
+def reachability() -> Reachability:
+    return Reachability(REGIONS)
+
+
+@pytest.fixture
+def make_network(
+    certificates: Certificates, folder: Path, reaper: Reaper, reachability: Reachability
+) -> Iterator[Callable[[float], Network]]:
     made = []
 
     def make(speed: float) -> Network:
-        made.append(Network(Clock.started_now(speed), certificates, folder, reaper))
+        made.append(Network(Clock.started_now(speed), certificates, folder, reaper, reachability))
         return made[-1]
 
     yield make
@@ -182,33 +191,80 @@ def test_a_dead_server_behind_an_open_path_looks_dead(network: Network, echo: Ec
     way = path(echo.address)
     network.add(way)
     echo.close()
-    # The reset may come while the connection is made.
-    with pytest.raises(ConnectionResetError), connect(way.listen) as connection:
+    with connect(way.listen) as connection, pytest.raises(ConnectionResetError):
         connection.recv(1)
 
 
-def test_a_region_takes_down_every_path_that_touches_it(network: Network, echo: Echo) -> None:
-    ways = {(origin, end): path(echo.address, origin, end) for origin in REGIONS for end in REGIONS}
-    for way in ways.values():
+@pytest.fixture
+def ways(network: Network, echo: Echo) -> dict[tuple[str, str], NetworkPath]:
+    """A path from each region to each, all to the same server."""
+    made = {(origin, end): path(echo.address, origin, end) for origin in REGIONS for end in REGIONS}
+    for way in made.values():
         network.add(way)
-    network.set_region(EAST, State.REFUSING)
+    return made
+
+
+def test_a_region_takes_down_every_path_that_touches_it(network, reachability, ways) -> None:
+    reachability.take_down(EAST, Fault.REFUSE)
+    network.apply()
     assert reachable(ways) == {(WEST, WEST)}
+    reachability.bring_back(EAST)
+    network.apply()
+    assert reachable(ways) == set(ways)
 
 
-def test_a_cut_link_leaves_both_regions_alive_inside(network: Network, echo: Echo) -> None:
-    ways = {(origin, end): path(echo.address, origin, end) for origin in REGIONS for end in REGIONS}
-    for way in ways.values():
-        network.add(way)
-    network.set_link(WEST, EAST, State.REFUSING)
-    assert reachable(ways) == {(EAST, EAST), (WEST, WEST)}
+def test_a_cut_link_leaves_both_regions_alive_inside(network, reachability, ways) -> None:
+    with connect(ways[WEST, EAST].listen) as across, connect(ways[EAST, EAST].listen) as inside:
+        assert exchange(across) == exchange(inside) == b"money"
+        reachability.cut(EAST, WEST)
+        network.apply()
+        assert exchange(inside) == b"money"
+        across.sendall(b"money")
+        across.settimeout(0.2)
+        with pytest.raises(TimeoutError):  # silence, not a reset
+            across.recv(1)
+        with connect(ways[WEST, EAST].listen) as late:
+            late.settimeout(0.2)
+            late.sendall(b"money")
+            with pytest.raises(TimeoutError):
+                late.recv(1)
+        reachability.mend()
+        network.apply()
+        across.settimeout(PATIENCE_SECONDS)
+        assert receive(across, len(b"money")) == b"money"
 
 
-def test_a_destination_can_be_closed_for_everybody(network: Network, echo: Echo) -> None:
-    ways = {(origin, end): path(echo.address, origin, end) for origin in REGIONS for end in REGIONS}
-    for way in ways.values():
-        network.add(way)
-    network.set_destination(EAST, State.REFUSING)
-    assert reachable(ways) == {(EAST, WEST), (WEST, WEST)}
+def test_a_held_path_hangs_alone(network, ways) -> None:
+    network.hold(ways[WEST, EAST].name)
+    with connect(ways[WEST, EAST].listen) as held:
+        held.settimeout(0.2)
+        held.sendall(b"money")
+        with pytest.raises(TimeoutError):
+            held.recv(1)
+    del ways[WEST, EAST]
+    assert reachable(ways) == set(ways)
+
+
+def test_a_fence_keeps_new_connections_out_and_leaves_the_others_alone(network, echo, certificates) -> None:
+    guarded = replace(path(echo.address, tls=True), guarded=True)
+    other = path(echo.address, WEST, EAST)
+    network.add(guarded)
+    network.add(other)
+    with connect(guarded.listen) as connection:
+        assert ask(connection, SSL_REQUEST) == b"S"
+        with trusting(certificates).wrap_socket(connection, server_hostname=NAME) as tracked:
+            network.fence(EAST, fenced=True)
+            assert exchange(tracked) == b"money"
+            with connect(guarded.listen) as late:
+                late.settimeout(0.2)
+                late.sendall(SSL_REQUEST)
+                with pytest.raises(TimeoutError):
+                    late.recv(1)
+                with connect(other.listen) as replication:  # no client's way: no security group guards it
+                    assert exchange(replication) == b"money"
+                network.fence(EAST, fenced=False)
+                late.settimeout(PATIENCE_SECONDS)
+                assert late.recv(1) == b"S"
 
 
 def reachable(ways: dict[tuple[str, str], NetworkPath]) -> set[tuple[str, str]]:

@@ -143,7 +143,7 @@ def test_labels_never_cover_each_other(seed: int) -> None:
     latest = chance.choice([3, 20, 45])  # crowded, or up to the right edge
     marks = Marks(**{name: chance.uniform(0, latest) for name in Marks.model_fields})
     picture = picture_of(sample_result(marks=marks))
-    assert len(picture.labels) == 9
+    assert len(picture.labels) == 10
     for label, other in combinations(picture.labels, 2):
         (left, right), (other_left, other_right) = span(label), span(other)
         assert label.y != other.y or right < other_left or other_right < left

@@ -19,6 +19,7 @@ from drills.result import (
     MarkName,
     Marks,
     Throughput,
+    UndemandedError,
     demanded_end,
     discard_latest,
     phases_of,
@@ -39,6 +40,8 @@ PROMISED_FIELDS = {
     "acknowledged",
     "lost",
     "duplicated",
+    "both_wrote",
+    "gap_seconds",
     "writer_before",
     "writer_after",
     "phases",
@@ -161,15 +164,36 @@ def test_the_verdict_of_a_recovery() -> None:
     )
 
 
-@pytest.mark.parametrize("outage", ["kill", "hang", "database"])
-def test_what_the_design_demands(outage: str) -> None:
-    assert demanded_end("failover", outage) == End.FAILED_OVER
-    assert demanded_end("rehearsal", outage) == End.REHEARSED
+@pytest.mark.parametrize(
+    ("mode", "outage", "approve", "end"),
+    [
+        ("failover", "kill", "yes", End.FAILED_OVER),
+        ("failover", "hang", "yes", End.FAILED_OVER),
+        ("failover", "database", "yes", End.FAILED_OVER),
+        ("failover", "isolate", "yes", End.FAILED_OVER),
+        ("failover", "lag", "yes", End.FAILED_OVER),
+        ("failover", "lag", "no", End.HELD),
+        ("failover", "lag", "never", End.HELD),
+        ("failover", "kill", "never", End.FAILED_OVER),  # nobody is asked
+        ("failover", "link", "yes", End.NOTHING_MOVED),
+        ("failover", "standby", "yes", End.NOTHING_MOVED),
+        ("failover", "monitor", "yes", End.NOTHING_MOVED),
+        ("switchover", None, "yes", End.SWITCHED_OVER),
+        ("rehearsal", None, "yes", End.REHEARSED),
+        ("rehearsal", "kill", "yes", End.REHEARSED),
+    ],
+)
+def test_what_the_design_demands(mode: str, outage: str | None, approve: str, end: End) -> None:
+    assert demanded_end(mode, outage, approve) == end
 
 
-def test_an_outage_without_a_demanded_end_is_named() -> None:
-    with pytest.raises(ValueError, match=r"'flood'.*kill, hang, database"):
-        demanded_end("failover", "flood")
+@pytest.mark.parametrize(
+    ("mode", "outage"),
+    [("failover", "flood"), ("failover", None), ("switchover", "kill"), ("rehearsal", "link"), ("panic", "kill")],
+)
+def test_what_the_design_demands_nothing_for_is_named(mode: str, outage: str | None) -> None:
+    with pytest.raises(UndemandedError, match=rf"mode {mode} with outage {outage or 'none'} .*kill, hang, database"):
+        demanded_end(mode, outage)
 
 
 def test_the_json_has_the_promised_fields_first() -> None:

@@ -16,6 +16,7 @@ from drills.dns import DnsServer, RecordSet, Zone
 from drills.ledger import Event, judge, read_events
 from drills.network import Address, Network, NetworkPath, State, address_in, free_port
 from drills.postgres import Server
+from drills.reachability import Reachability
 from drills.reaper import Reaper
 from drills.workload import Progress, Workload, WorkloadSettings
 
@@ -72,7 +73,7 @@ def region(make_server: Callable[[str], Server], folder: Path, reaper: Reaper) -
     host = address_in([REGION], REGION, 0)
     listen = Address(host, free_port([host]))
     certificates = create_certificates(folder, [ENDPOINT])
-    network = Network(clock, certificates, folder, reaper)
+    network = Network(clock, certificates, folder, reaper, Reachability([REGION]))
     network.add(NetworkPath(DATABASE, REGION, REGION, listen, server.address, tls=True))
     healthy = {"switch"}
     records = [

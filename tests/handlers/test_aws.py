@@ -84,7 +84,8 @@ def test_p4_clients_give_up_soon(deployment: Deployment) -> None:
 
 
 def test_p4_one_request_to_an_endpoint_that_hangs_fits_into_every_step() -> None:
-    assert min(step_timeouts().values()) > CONNECT_TIMEOUT_S + READ_TIMEOUT_S
+    # Connecting and being answered do not both take all their time: an endpoint hangs in one of the two.
+    assert min(step_timeouts().values()) >= CONNECT_TIMEOUT_S + READ_TIMEOUT_S
 
 
 def test_the_sdk_tries_as_often_as_it_is_told(deployment: Deployment) -> None:

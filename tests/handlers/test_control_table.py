@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,11 +14,15 @@ import pytest
 from handlers.core.control import Claim, ControlRecord, Transition
 from handlers.core.environment import Environment
 from handlers.core.errors import LockLost, Misconfigured, TransientFailure
-from handlers.gateways.control_table import ControlTable
+from handlers.core.heartbeat import Beat
+from handlers.core.lease import LEASE_S, TICK_S
+from handlers.gateways.control_table import GUARDIAN_READ_TIMEOUT_S, ControlTable
 from tests.deployment import STANDBY, WRITER, Deployment, variables
 
 RACERS = 8
 NOW = 1_800_000_000.5
+LEASE = NOW + 3.25
+BEAT = Beat(7, NOW - 6.5)
 CLAIM = Claim(
     decision="proceed",
     reason="the lock was free",
@@ -32,17 +38,40 @@ CLAIM = Claim(
 
 
 def lock(run: str, **more: Any) -> Transition:
-    return Transition(run, "outage 7", STANDBY, started_at=NOW, deadline=NOW + 900.25, **more)
+    named: dict[str, Any] = {"mode": "failover", "phase": "checking", "seen_lease": LEASE} | more
+    return Transition(run, incident="outage 7", target_region=STANDBY, started_at=NOW, deadline=NOW + 900.25, **named)
+
+
+def moving(run: str, **more: Any) -> Transition:
+    return lock(run, phase="moving", **more)
+
+
+FREE = ControlRecord(writer_region=WRITER, epoch=1, automatic_failover=True, lease_expires_at=LEASE, heartbeat=BEAT)
+
+
+def environment(deployment: Deployment, region: str) -> Environment:
+    return Environment.read(variables(deployment.specification.regions[region].functions["claim"], region))
 
 
 @pytest.fixture
 def table(deployment: Deployment) -> ControlTable:
-    function = deployment.specification.regions[STANDBY].functions["claim"]
-    return ControlTable.of(Environment.read(variables(function.environment, STANDBY)))
+    """The table as a step of the standby region sees it; the writer has a lease."""
+    deployment.change_record(
+        lease_expires_at=Decimal(str(LEASE)), heartbeat={"seq": BEAT.seq, "at": Decimal(str(BEAT.at))}
+    )
+    return ControlTable.of(environment(deployment, STANDBY))
 
 
-def test_the_first_record_can_be_read(table: ControlTable) -> None:
-    assert table.read() == ControlRecord(writer_region=WRITER, epoch=1, automatic_failover=True)
+@pytest.fixture
+def guardians_table(table: ControlTable, deployment: Deployment) -> ControlTable:
+    """The same, as the guardian of the writer region sees it: through either region."""
+    return ControlTable.through_either(environment(deployment, WRITER))
+
+
+def test_the_first_record_can_be_read(table: ControlTable, deployment: Deployment) -> None:
+    assert table.read() == FREE
+    deployment.forget("lease_expires_at", "heartbeat")
+    assert table.read() == replace(FREE, lease_expires_at=None, heartbeat=None)
 
 
 def test_a_lock_that_is_taken_is_read_back_exactly(table: ControlTable) -> None:
@@ -55,7 +84,7 @@ def test_a_lock_is_not_taken_when_the_record_has_changed_since(table: ControlTab
     for change in (
         {"epoch": 2},
         {"writer_region": STANDBY},
-        {"transition": vars(lock("run-0")) | {"started_at": 1, "deadline": 2}},
+        {"transition": asdict(lock("run-0", seen_lease=None)) | {"started_at": 1, "deadline": 2}},
     ):
         deployment.change_record(**{"epoch": 1, "writer_region": WRITER} | change)
         before = deployment.record()
@@ -71,6 +100,24 @@ def test_a_lock_is_taken_over_from_exactly_the_run_that_was_seen(table: ControlT
     assert not table.take(lock("run-2"), seen)
     assert not table.take(lock("run-2"), free)
     assert table.read().transition == lock("run-1")
+
+
+@pytest.mark.parametrize(
+    "gone_on",
+    [{"phase": "moving"}, {"dns_engaged": True}, {"detach_requested": True}],
+    ids=lambda change: next(iter(change)),
+)
+def test_p1_a_lock_is_not_taken_over_from_a_run_that_has_gone_on_since(
+    gone_on: dict[str, Any], table: ControlTable, deployment: Deployment
+) -> None:
+    """What that run has begun would be forgotten, and could be undone under it."""
+    table.take(lock("run-0"), table.read())
+    seen = table.read()
+    table.take(lock("run-0", **gone_on), seen)
+    before = deployment.record()
+    assert not table.take(lock("run-1"), seen)
+    assert deployment.record() == before
+    assert table.take(lock("run-1", **gone_on), table.read())
 
 
 def test_p2_of_many_racers_one_has_the_lock_and_it_is_the_one_that_was_told_so(
@@ -94,39 +141,206 @@ def test_p2_of_many_racers_one_has_the_lock_and_it_is_the_one_that_was_told_so(
         assert held["run"] == f"run-{heat}-{won.index(True)}"
 
 
-def test_p2_only_the_holder_begins_a_detach_and_learns_whether_it_had_begun(
-    table: ControlTable, deployment: Deployment
+# --- the lease
+
+
+def test_a_renewal_is_a_new_end_and_a_new_heartbeat_and_nothing_else(
+    guardians_table: ControlTable, deployment: Deployment
 ) -> None:
+    deployment.gate.seen.clear()
+    assert guardians_table.renew(WRITER, 1, NOW + 12, Beat(8, NOW + 2))
+    assert [operation for _, _, operation in deployment.gate.seen] == ["dynamodb.UpdateItem"]
+    assert guardians_table.read() == replace(FREE, lease_expires_at=NOW + 12, heartbeat=Beat(8, NOW + 2))
+
+
+def test_the_first_lease_is_taken_like_any_other(guardians_table: ControlTable, deployment: Deployment) -> None:
+    deployment.forget("lease_expires_at", "heartbeat")
+    assert guardians_table.renew(WRITER, 1, NOW + 12, Beat(1, NOW))
+    assert guardians_table.read().lease_expires_at == NOW + 12
+
+
+def test_a_lease_that_was_given_up_can_be_taken_again_once_nobody_moves(
+    guardians_table: ControlTable, deployment: Deployment
+) -> None:
+    deployment.change_record(lease_expires_at=0)
+    assert guardians_table.renew(WRITER, 1, NOW + 12, Beat(8, NOW))
+
+
+@pytest.mark.parametrize(
+    ("region", "epoch", "expires_at", "record"),
+    [
+        (STANDBY, 1, NOW + 12, {}),
+        (WRITER, 2, NOW + 12, {}),
+        (WRITER, 1, NOW + 12, {"epoch": 2}),
+        (WRITER, 1, NOW + 12, {"writer_region": STANDBY}),
+        (WRITER, 1, LEASE, {}),
+        (WRITER, 1, LEASE - 1, {}),
+    ],
+    ids=["not the writer", "a later epoch", "an old epoch", "the writer has moved", "as long already", "late request"],
+)
+def test_p1_who_may_not_renew_changes_nothing(
+    region: str,
+    epoch: int,
+    expires_at: float,
+    record: dict[str, Any],
+    guardians_table: ControlTable,
+    deployment: Deployment,
+) -> None:
+    if record:
+        deployment.change_record(**record)
+    before = deployment.record()
+    assert not guardians_table.renew(region, epoch, expires_at, Beat(8, NOW))
+    assert deployment.record() == before
+
+
+@pytest.mark.parametrize("mode", ["failover", "switchover"])
+def test_p1_a_run_that_looks_does_not_stop_renewals_and_one_that_moves_does(
+    mode: str, guardians_table: ControlTable, table: ControlTable, deployment: Deployment
+) -> None:
+    table.take(lock("run-1", mode=mode), table.read())
+    assert guardians_table.renew(WRITER, 1, NOW + 12, Beat(8, NOW))
+    assert table.begin_move("run-1", 1, NOW + 12)
+    before = deployment.record()
+    assert not guardians_table.renew(WRITER, 1, NOW + 22, Beat(9, NOW))
+    assert deployment.record() == before
+    table.release("run-1")
+    assert guardians_table.renew(WRITER, 1, NOW + 22, Beat(9, NOW))
+
+
+def test_p1_a_run_commits_to_move_on_the_lease_it_has_waited_for(table: ControlTable, deployment: Deployment) -> None:
+    table.take(lock("run-1"), table.read())
+    before = table.read()
+    assert table.begin_move("run-1", 1, LEASE)
+    assert table.read() == replace(before, transition=moving("run-1"))
+
+
+@pytest.mark.parametrize(
+    ("run", "epoch", "lease"),
+    [("run-2", 1, LEASE), ("run-1", 2, LEASE), ("run-1", 1, LEASE - 2), ("run-1", 1, None)],
+    ids=["another run", "another epoch", "renewed since", "taken since"],
+)
+def test_p1_otherwise_it_does_not(
+    run: str, epoch: int, lease: float | None, table: ControlTable, deployment: Deployment
+) -> None:
+    table.take(lock("run-1"), table.read())
+    before = deployment.record()
+    assert not table.begin_move(run, epoch, lease)
+    assert deployment.record() == before
+
+
+def test_p1_a_writer_without_a_lease_is_moved_only_while_it_takes_none(
+    table: ControlTable, guardians_table: ControlTable, deployment: Deployment
+) -> None:
+    deployment.forget("lease_expires_at")
+    table.take(lock("run-1", seen_lease=None), table.read())
+    assert not table.begin_move("run-1", 1, LEASE)
+    assert table.begin_move("run-1", 1, None)
+    assert not guardians_table.renew(WRITER, 1, NOW + 12, Beat(8, NOW))
+
+
+def test_p2_of_a_renewal_and_a_commit_to_move_one_wins(
+    table: ControlTable, guardians_table: ControlTable, deployment: Deployment
+) -> None:
+    for heat in range(5):
+        deployment.change_record(lease_expires_at=Decimal(str(LEASE + heat)))
+        deployment.forget("transition")
+        table.take(lock("run-1"), table.read())
+        together = threading.Barrier(2)
+
+        def move(together: threading.Barrier = together, heat: int = heat) -> bool:
+            together.wait()
+            return table.begin_move("run-1", 1, LEASE + heat)
+
+        def renew(together: threading.Barrier = together, heat: int = heat) -> bool:
+            together.wait()
+            return guardians_table.renew(WRITER, 1, LEASE + heat + 10, Beat(8, NOW))
+
+        with ThreadPoolExecutor(2) as pool:
+            moved, renewed = (attempt.result() for attempt in (pool.submit(move), pool.submit(renew)))
+        assert moved is not renewed
+        assert (table.read().moving is not None) is moved
+
+
+def test_a_lease_is_given_up_and_the_move_begun_in_one_write(table: ControlTable, deployment: Deployment) -> None:
+    table.take(lock("run-1", mode="switchover"), table.read())
+    before = table.read()
+    deployment.gate.seen.clear()
+    table.give_up_lease("run-1", 1)
+    assert [operation for _, _, operation in deployment.gate.seen] == ["dynamodb.UpdateItem"]
+    given_up = replace(before, lease_expires_at=0.0, transition=moving("run-1", mode="switchover"))
+    assert table.read() == given_up
+    table.give_up_lease("run-1", 1)
+    assert table.read() == given_up
+
+
+@pytest.mark.parametrize(("run", "epoch"), [("run-2", 1), ("run-1", 2)])
+def test_p1_nobody_else_gives_the_lease_up(run: str, epoch: int, table: ControlTable, deployment: Deployment) -> None:
+    table.take(lock("run-1", mode="switchover"), table.read())
+    before = deployment.record()
+    with pytest.raises(LockLost):
+        table.give_up_lease(run, epoch)
+    assert deployment.record() == before
+
+
+# --- what only the run may do that holds the lock and has committed to move
+
+ONLY_THE_MOVER: list[Callable[[ControlTable, str], Any]] = [
+    lambda table, run: table.assert_moving(run),
+    lambda table, run: table.begin_detach(run),
+    lambda table, run: table.engage_dns(run),
+    lambda table, run: table.commit(replace(CLAIM, run=run), NOW),
+]
+
+
+@pytest.mark.parametrize("act", ONLY_THE_MOVER, ids=["assert_moving", "ask_detach", "engage_dns", "commit"])
+def test_p2_only_the_holder_moves_the_writer_and_only_after_it_has_committed_to(
+    act: Callable[[ControlTable, str], Any], table: ControlTable, deployment: Deployment
+) -> None:
+    with pytest.raises(LockLost, match="nobody holds it"):
+        act(table, "run-1")
     table.take(lock("run-1"), table.read())
     before = deployment.record()
     with pytest.raises(
         LockLost, match=r"run run-2 does not hold the lock on the control record \(run run-1 holds it\)"
     ):
-        table.begin_detach("run-2")
+        act(table, "run-2")
+    with pytest.raises(LockLost, match=r"\(it has it, in phase checking\)"):
+        act(table, "run-1")
     assert deployment.record() == before
-    assert table.begin_detach("run-1") is False
-    assert table.begin_detach("run-1") is True
-
-
-def test_without_a_lock_nobody_holds_it(table: ControlTable) -> None:
-    with pytest.raises(LockLost, match="nobody holds it"):
-        table.begin_detach("run-1")
-
-
-def test_the_switch_is_engaged_by_the_holder_only(table: ControlTable) -> None:
-    table.take(lock("run-1"), table.read())
+    table.begin_move("run-1", 1, LEASE)
+    before = deployment.record()
     with pytest.raises(LockLost):
-        table.engage_dns("run-2")
-    assert table.read().transition == lock("run-1")
+        act(table, "run-2")
+    assert deployment.record() == before
+    act(table, "run-1")
+
+
+def test_asserting_the_lock_changes_nothing(table: ControlTable, deployment: Deployment) -> None:
+    table.take(moving("run-1"), table.read())
+    before = deployment.record()
+    table.assert_moving("run-1")
+    assert deployment.record() == before
+
+
+def test_p3_who_asks_for_a_detach_learns_whether_that_was_asked_before(table: ControlTable) -> None:
+    table.take(moving("run-1"), table.read())
+    assert table.begin_detach("run-1") is False
+    assert table.read().transition == moving("run-1", detach_requested=True)
+    assert table.begin_detach("run-1") is True
+    assert table.read().transition == moving("run-1", detach_requested=True)
+
+
+def test_the_switch_is_engaged_as_often_as_it_is_asked_for(table: ControlTable) -> None:
+    table.take(moving("run-1"), table.read())
     table.engage_dns("run-1")
     table.engage_dns("run-1")
-    assert table.read().transition == lock("run-1", dns_engaged=True)
+    assert table.read().transition == moving("run-1", dns_engaged=True)
 
 
 def test_a_commit_moves_the_writer_and_gives_the_lock_back_in_one_write(
     table: ControlTable, deployment: Deployment
 ) -> None:
-    table.take(lock("run-1"), table.read())
+    table.take(moving("run-1"), table.read())
     deployment.gate.seen.clear()
     assert table.commit(CLAIM, NOW) == 2
     assert [operation for _, _, operation in deployment.gate.seen] == ["dynamodb.UpdateItem"]
@@ -137,8 +351,40 @@ def test_a_commit_moves_the_writer_and_gives_the_lock_back_in_one_write(
     assert "transition" not in record
 
 
+def test_p1_the_new_writer_begins_with_a_lease_of_its_own(table: ControlTable) -> None:
+    table.take(moving("run-1"), table.read())
+    table.commit(CLAIM, NOW)
+    assert table.read().lease_expires_at == NOW + LEASE_S
+
+
+def test_p1_an_old_writer_is_to_be_fenced_after_a_failover_and_not_after_a_switchover(table: ControlTable) -> None:
+    table.take(moving("run-1"), table.read())
+    table.commit(CLAIM, NOW)
+    assert table.read().unfenced_region == WRITER
+
+
+def test_after_a_switchover_nobody_is_to_be_fenced(table: ControlTable) -> None:
+    table.take(moving("run-1", mode="switchover"), table.read())
+    table.commit(replace(CLAIM, mode="switchover"), NOW)
+    assert table.read().unfenced_region is None
+
+
+def test_that_the_old_writer_is_fenced_is_noted_for_its_own_epoch_only(
+    table: ControlTable, deployment: Deployment
+) -> None:
+    table.take(moving("run-1"), table.read())
+    table.commit(CLAIM, NOW)
+    before = deployment.record()
+    assert not table.note_fenced(WRITER, 1)
+    assert not table.note_fenced(STANDBY, 2)
+    assert deployment.record() == before
+    assert table.note_fenced(WRITER, 2)
+    assert "unfenced_region" not in deployment.record()
+    assert not table.note_fenced(WRITER, 2)
+
+
 def test_p3_a_commit_is_done_once_however_often_it_is_asked_for(table: ControlTable, deployment: Deployment) -> None:
-    table.take(lock("run-1"), table.read())
+    table.take(moving("run-1"), table.read())
     assert table.commit(CLAIM, NOW) == 2
     before = deployment.record()
     assert table.commit(CLAIM, NOW + 60) == 2
@@ -146,7 +392,7 @@ def test_p3_a_commit_is_done_once_however_often_it_is_asked_for(table: ControlTa
 
 
 def test_p3_a_commit_whose_answer_was_lost_is_done_once(table: ControlTable, deployment: Deployment) -> None:
-    table.take(lock("run-1"), table.read())
+    table.take(moving("run-1"), table.read())
     deployment.trouble("dynamodb.UpdateItem", "refused", after=True)
     assert table.commit(CLAIM, NOW) == 2
     assert deployment.record()["epoch"] == 2
@@ -163,7 +409,7 @@ def test_p3_a_commit_whose_answer_was_lost_is_done_once(table: ControlTable, dep
 def test_p1_a_commit_without_the_lock_or_for_another_epoch_changes_nothing(
     change: dict[str, Any], table: ControlTable, deployment: Deployment
 ) -> None:
-    table.take(lock("run-1"), table.read())
+    table.take(moving("run-1"), table.read())
     before = deployment.record()
     with pytest.raises(LockLost):
         table.commit(replace(CLAIM, **change), NOW)
@@ -176,15 +422,15 @@ def test_a_lock_is_given_back_by_its_holder_only(table: ControlTable) -> None:
     assert table.read().transition is not None
     assert table.release("run-1") is True
     assert table.release("run-1") is False
-    assert table.read() == ControlRecord(writer_region=WRITER, epoch=1, automatic_failover=True)
+    assert table.read() == FREE
 
 
 def test_reads_are_strongly_consistent(
     table: ControlTable, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
-    get_item = table._client.get_item
-    monkeypatch.setattr(table._client, "get_item", lambda **request: asked.append(request) or get_item(**request))
+    get_item = table._replicas[0].get_item
+    monkeypatch.setattr(table._replicas[0], "get_item", lambda **request: asked.append(request) or get_item(**request))
     table.read()
     assert asked[0]["ConsistentRead"] is True
 
@@ -197,7 +443,7 @@ def test_a_missing_record_is_named_with_its_remedy(table: ControlTable, deployme
     with pytest.raises(Misconfigured, match="no control record for payments-global-test; deploy the global stack"):
         table.read()
     with pytest.raises(Misconfigured, match="no control record"):
-        table.begin_detach("run-1")
+        table.assert_moving("run-1")
 
 
 def test_a_missing_table_is_named_with_its_remedy(table: ControlTable, deployment: Deployment) -> None:
@@ -230,3 +476,73 @@ def test_trouble_that_no_retry_cures(kind: str, table: ControlTable, deployment:
     deployment.trouble("dynamodb.UpdateItem", kind, times=10)
     with pytest.raises(Misconfigured, match=f"{kind}.*check the function's permissions and that the resource"):
         table.take(lock("run-1"), table.read())
+
+
+# --- through either region
+
+
+def regions_asked(deployment: Deployment) -> list[str]:
+    return [region for _, region, _ in deployment.gate.seen]
+
+
+def test_p4_a_step_asks_its_own_region_only(table: ControlTable, deployment: Deployment) -> None:
+    deployment.gate.seen.clear()
+    table.read()
+    deployment.trouble("*", "refused", region=STANDBY, times=10)
+    with pytest.raises(TransientFailure):
+        table.read()
+    assert set(regions_asked(deployment)) == {STANDBY}
+
+
+def test_p4_a_guardian_goes_through_the_other_region_when_its_own_does_not_answer(
+    guardians_table: ControlTable, deployment: Deployment
+) -> None:
+    deployment.trouble("*", "refused", region=WRITER, times=10**6)
+    deployment.gate.seen.clear()
+    assert guardians_table.read() == FREE
+    assert regions_asked(deployment) == [WRITER, STANDBY]
+    assert guardians_table.renew(WRITER, 1, NOW + 12, Beat(8, NOW))
+    assert regions_asked(deployment) == [WRITER, STANDBY, STANDBY]  # the one that did not answer is asked last
+
+
+def test_p4_a_guardian_goes_back_when_the_other_region_does_not_answer(
+    guardians_table: ControlTable, deployment: Deployment
+) -> None:
+    deployment.trouble("*", "refused", region=WRITER)
+    guardians_table.read()
+    deployment.trouble("*", "refused", region=STANDBY, times=10**6)
+    assert guardians_table.read() == FREE
+
+
+def test_p4_a_guardian_asks_every_region_once_and_then_says_so(
+    guardians_table: ControlTable, deployment: Deployment
+) -> None:
+    deployment.trouble("*", "refused", times=10**6)
+    deployment.gate.seen.clear()
+    with pytest.raises(TransientFailure):
+        guardians_table.read()
+    assert regions_asked(deployment) == [WRITER, STANDBY]
+
+
+def test_a_refusal_by_one_region_is_the_answer(guardians_table: ControlTable, deployment: Deployment) -> None:
+    deployment.trouble("dynamodb.GetItem", "AccessDeniedException")
+    deployment.gate.seen.clear()
+    with pytest.raises(Misconfigured):
+        guardians_table.read()
+    assert regions_asked(deployment) == [WRITER]
+
+
+def test_p3_a_renewal_whose_answer_was_lost_is_not_done_twice(
+    guardians_table: ControlTable, deployment: Deployment
+) -> None:
+    """The second region's condition sees the first one's effect: the lease is as long already."""
+    deployment.trouble("dynamodb.UpdateItem", "refused", region=WRITER, after=True)
+    assert not guardians_table.renew(WRITER, 1, NOW + 12, Beat(8, NOW))
+    assert guardians_table.read().lease_expires_at == NOW + 12
+
+
+def test_p4_a_guardian_has_asked_both_regions_inside_a_tick(guardians_table: ControlTable) -> None:
+    for replica in guardians_table._replicas:
+        assert replica.meta.config.retries["total_max_attempts"] == 1
+        assert replica.meta.config.read_timeout == GUARDIAN_READ_TIMEOUT_S
+    assert len(guardians_table._replicas) * GUARDIAN_READ_TIMEOUT_S <= TICK_S

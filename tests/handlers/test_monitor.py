@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from handlers.core.lease import FENCE_BEFORE_S, LEASE_S, TICK_S
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 
 NAMESPACE = "FailoverOrchestrator"
@@ -44,11 +45,29 @@ def _far_from_the_test_before() -> None:
 def watch(deployment: Deployment, region: str, ticks: int) -> None:
     """Let a monitor look that often, every 2 s."""
     with deployment.lambdas.environment(region, "monitor") as module, deployment.lambdas.doing("monitor"):
-        watcher = module.Watch(module.ENVIRONMENT, module.CONTROL, module.PROBER, module.HERE, module.PEER)
+        watcher = new_watch(module)
         for _ in range(ticks):
-            watcher.tick()
-            watcher._beside.submit(lambda: None).result()  # the heartbeat beside the tick has been sent
+            tick(watcher)
             CLOCK.sleep(module.TICK_S)
+
+
+def new_watch(module: Any) -> Any:
+    return module.Watch(
+        module.ENVIRONMENT,
+        module.CONTROL,
+        module.PROBER,
+        module.FENCE,
+        module.OTHER_REGION,
+        module.HERE,
+        module.PEER,
+    )
+
+
+def tick(watcher: Any) -> None:
+    """One look, and the end of what it has started beside itself."""
+    watcher.tick()
+    for work in list(watcher._beside._running.values()):
+        work.result()
 
 
 def test_the_writers_heartbeat_is_published_in_the_other_region(deployment: Deployment) -> None:
@@ -136,13 +155,12 @@ def test_p4_a_region_that_refuses_metrics_does_not_stop_the_watch(deployment: De
 
 def test_roles_change_without_a_restart(deployment: Deployment) -> None:
     with deployment.lambdas.environment(STANDBY, "monitor") as module:
-        watcher = module.Watch(module.ENVIRONMENT, module.CONTROL, module.PROBER, module.HERE, module.PEER)
-        watcher.tick()
+        watcher = new_watch(module)
+        tick(watcher)
         deployment.change_record(writer_region=STANDBY)
         deployment.databases.writes = {WRITER: False, STANDBY: False}
         CLOCK.sleep(2)
-        watcher.tick()
-        watcher._beside.submit(lambda: None).result()
+        tick(watcher)
     # As the standby it lived; as the writer it says what its own database is.
     assert published(deployment, WRITER, "Heartbeat", STANDBY) == [1.0, 0.0]
 
@@ -155,3 +173,164 @@ def test_a_run_overlaps_the_next_and_ends_inside_its_time_limit(deployment: Depl
         result: dict[str, Any] = deployment.call("monitor", {}, region)
         assert 60 < CLOCK.now() - before < function.timeout_seconds
         assert 20 <= result["ticks"] <= 33
+
+
+# --- the guardian; its rules are in tests/handlers/core/test_guardian.py
+
+
+def lease_ends(deployment: Deployment) -> float:
+    return float(deployment.record()["lease_expires_at"])
+
+
+def moving(deployment: Deployment, *, mode: str = "failover", to: str = STANDBY) -> None:
+    """A run has committed to move the writer."""
+    now = int(CLOCK.now())
+    deployment.change_record(
+        transition={
+            "run": "run-1",
+            "mode": mode,
+            "phase": "moving",
+            "incident": "outage 7",
+            "target_region": to,
+            "started_at": now,
+            "deadline": now + 1860,
+            "dns_engaged": False,
+            "detach_asked": False,
+        }
+    )
+
+
+def test_p1_the_writers_guardian_renews_its_lease_with_every_heartbeat(deployment: Deployment) -> None:
+    deployment.guardian_was_here(ago_s=60)
+    watch(deployment, WRITER, 2)
+    record = deployment.record()
+    assert lease_ends(deployment) - CLOCK.now() == pytest.approx(LEASE_S - TICK_S, abs=1.5)
+    assert record["heartbeat"]["seq"] == 102
+    assert deployment.databases.takes_writes(WRITER)
+
+
+def test_p1_the_standbys_guardian_renews_nothing(deployment: Deployment) -> None:
+    before = deployment.record()
+    watch(deployment, STANDBY, 3)
+    assert deployment.record() == before
+
+
+def test_p1_a_writer_that_is_down_loses_its_lease(deployment: Deployment) -> None:
+    deployment.guardian_was_here()
+    before = lease_ends(deployment)
+    deployment.databases.up[WRITER] = False
+    watch(deployment, WRITER, 7)
+    assert lease_ends(deployment) == before
+    assert not deployment.databases.admits[WRITER]
+
+
+def test_p1_a_writer_that_keeps_no_heartbeats_takes_no_lease(deployment: Deployment) -> None:
+    """The script of the bootstrap was never run there."""
+    deployment.forget("lease_expires_at", "heartbeat")
+    answer = {"target": "own", "role": "writer", "region": WRITER, "error": None, "elapsed_ms": 1.0}
+    deployment.databases.script = lambda target: answer
+    watch(deployment, WRITER, 7)
+    assert "lease_expires_at" not in deployment.record()
+    assert deployment.databases.takes_writes(WRITER)
+
+
+def test_p1_a_guardian_without_the_record_fences_before_the_lease_ends(deployment: Deployment) -> None:
+    watch(deployment, WRITER, 1)
+    with deployment.lambdas.environment(WRITER, "monitor") as module, deployment.lambdas.doing("monitor"):
+        watcher = new_watch(module)
+        tick(watcher)
+        ends = lease_ends(deployment)
+        deployment.trouble("dynamodb.GetItem", "refused", step="monitor", times=10**6)
+        open_before_the_margin = True
+        while deployment.databases.takes_writes(WRITER):
+            open_before_the_margin = CLOCK.now() <= ends - FENCE_BEFORE_S
+            tick(watcher)
+            if deployment.databases.takes_writes(WRITER):
+                CLOCK.sleep(0.5)
+            assert CLOCK.now() < ends
+    assert open_before_the_margin or CLOCK.now() < ends
+    assert (deployment.databases.fenced[WRITER], deployment.databases.admits[WRITER]) == (True, False)
+
+
+def test_p1_a_writer_that_can_renew_again_is_let_in_again(deployment: Deployment) -> None:
+    deployment.databases.fenced[WRITER] = True
+    deployment.databases.admits[WRITER] = True
+    watch(deployment, WRITER, 2)
+    assert deployment.databases.takes_writes(WRITER)
+    assert lease_ends(deployment) > CLOCK.now()
+
+
+def test_p4_a_guardian_renews_through_the_other_region(deployment: Deployment) -> None:
+    deployment.guardian_was_here(ago_s=60)
+    deployment.trouble("dynamodb.GetItem", "refused", region=WRITER, times=10**6)
+    deployment.trouble("dynamodb.UpdateItem", "refused", region=WRITER, times=10**6)
+    watch(deployment, WRITER, 1)
+    assert lease_ends(deployment) > CLOCK.now()
+
+
+def test_p1_a_run_that_moves_the_writer_away_has_it_fenced(deployment: Deployment) -> None:
+    before = lease_ends(deployment)
+    moving(deployment)
+    watch(deployment, WRITER, 1)
+    assert lease_ends(deployment) == before
+    assert (deployment.databases.fenced[WRITER], deployment.databases.admits[WRITER]) == (True, False)
+
+
+def test_p1_a_switchover_has_it_fenced_by_sql_only(deployment: Deployment) -> None:
+    """Aurora does not switch over a cluster that is being modified."""
+    moving(deployment, mode="switchover")
+    watch(deployment, WRITER, 1)
+    assert (deployment.databases.fenced[WRITER], deployment.databases.admits[WRITER]) == (True, True)
+
+
+def test_p1_a_guardian_whose_region_is_not_the_writer_any_more_fences(deployment: Deployment) -> None:
+    deployment.change_record(writer_region=STANDBY, epoch=2)
+    # After a failover the old writer's cluster is still the primary of its global database.
+    watch(deployment, WRITER, 1)
+    assert not deployment.databases.takes_writes(WRITER)
+    watch(deployment, WRITER, 2)
+    assert not deployment.databases.takes_writes(WRITER)
+
+
+def test_p1_the_new_writers_guardian_fences_the_old_one_and_notes_it(deployment: Deployment) -> None:
+    deployment.change_record(writer_region=STANDBY, epoch=2, unfenced_region=WRITER, last_run="run-1")
+    deployment.databases.writes[STANDBY] = True
+    watch(deployment, STANDBY, 1)
+    assert not deployment.databases.takes_writes(WRITER)
+    assert "unfenced_region" not in deployment.record()
+    assert deployment.databases.takes_writes(STANDBY)
+
+
+def test_p4_an_old_writers_region_that_does_not_answer_is_asked_until_it_does(deployment: Deployment) -> None:
+    deployment.change_record(writer_region=STANDBY, epoch=2, unfenced_region=WRITER, last_run="run-1")
+    deployment.databases.writes[STANDBY] = True
+    gone = deployment.trouble("lambda.Invoke", "refused", region=WRITER, times=10**6)
+    watch(deployment, STANDBY, 2)
+    assert deployment.record()["unfenced_region"] == WRITER
+    assert lease_ends(deployment) > CLOCK.now()  # nothing of it holds up the renewals
+    gone.times = 0
+    watch(deployment, STANDBY, 1)
+    assert "unfenced_region" not in deployment.record()
+
+
+def test_p1_a_fence_that_fails_is_tried_again(deployment: Deployment) -> None:
+    moving(deployment)
+    deployment.fail("fence", "TransientFailure", "TransientFailure")
+    watch(deployment, WRITER, 3)
+    assert not deployment.databases.takes_writes(WRITER)
+
+
+def test_p1_two_guardians_at_once_do_not_shorten_each_others_lease(deployment: Deployment) -> None:
+    with (
+        deployment.lambdas.environment(WRITER, "monitor") as module,
+        deployment.lambdas.doing("monitor"),
+    ):
+        one, other = new_watch(module), new_watch(module)
+        ends = 0.0
+        for _ in range(3):
+            for watcher in (one, other):
+                tick(watcher)
+                assert lease_ends(deployment) >= ends
+                ends = lease_ends(deployment)
+            CLOCK.sleep(TICK_S)
+    assert deployment.databases.takes_writes(WRITER)

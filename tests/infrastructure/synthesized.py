@@ -43,6 +43,15 @@ class Stack:
         ]
         return resource
 
+    def security_group(self, purpose: str) -> str:
+        """The address of the security group of a purpose, such as ``database``."""
+        (logical_id,) = [
+            logical_id
+            for logical_id, group in self.json["resource"]["aws_security_group"].items()
+            if f"-{purpose}-" in group["name"]
+        ]
+        return f"aws_security_group.{logical_id}"
+
     def resources(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Kind, logical id and content of every resource."""
         for kind, resources in self.json.get("resource", {}).items():

@@ -17,6 +17,26 @@ def test_terraform_leaves_alone_what_a_failover_changes(development: Deployment,
             assert set(stack.only("aws_rds_cluster")["lifecycle"]["ignore_changes"]) >= NEVER_UNDONE
 
 
+def test_terraform_does_not_lift_a_fence(development: Deployment, production: Deployment) -> None:
+    """A fence is another security group of the cluster; an apply would give the cluster its first one back."""
+    for deployment in (development, production):
+        for stack in deployment.both:
+            cluster = stack.only("aws_rds_cluster")
+            assert "vpc_security_group_ids" in cluster["lifecycle"]["ignore_changes"]
+            assert not any("vpc_security_group_ids" in instance for instance in stack.all("aws_rds_cluster_instance"))
+
+
+def test_cluster_is_made_open_to_its_clients(development: Deployment) -> None:
+    for stack in development.both:
+        (used,) = stack.only("aws_rds_cluster")["vpc_security_group_ids"]
+        assert used == f"${{{stack.security_group('database')}.id}}"
+
+
+def test_a_destroy_takes_a_fenced_cluster_away_before_the_group_that_holds_it(development: Deployment) -> None:
+    for stack in development.both:
+        assert stack.security_group("fence") in stack.only("aws_rds_cluster")["depends_on"]
+
+
 def test_first_cluster_is_made_inside_the_global_database(development: Deployment) -> None:
     (logical_id,) = development.writer.json["resource"]["aws_rds_global_cluster"]
     assert "source_db_cluster_identifier" not in development.writer.only("aws_rds_global_cluster")

@@ -14,7 +14,6 @@ from tests.infrastructure.synthesized import ACCOUNT, Deployment
 EVERY_RESOURCE = {
     "verify-lag": {"cloudwatch:GetMetricData"},
     "monitor": {"cloudwatch:PutMetricData"},
-    "peer": {"ec2:DescribeSecurityGroupRules"},
     "prober": {
         "ec2:AssignPrivateIpAddresses",
         "ec2:CreateNetworkInterface",
@@ -80,7 +79,8 @@ def test_workflow_may_invoke_its_steps_and_nothing_else(development: Deployment)
     for region in describe(development.settings, ACCOUNT).regions.values():
         invoke, delivery = policies(development)[region.state_machine.name]
         steps = {f.name for f in region.functions.values()} - {
-            region.functions[step].name for step in ("prober", "monitor", "writer_switch", "bootstrap_database")
+            region.functions[step].name
+            for step in ("prober", "monitor", "fence", "writer_switch", "bootstrap_database")
         }
         assert invoke["Action"] == ["lambda:InvokeFunction"]
         assert {arn.rsplit(":")[-1] for arn in invoke["Resource"]} == steps
@@ -127,7 +127,7 @@ def test_services_take_a_role_on_for_this_account_only(development: Deployment) 
             assert role["name"] in statement["Condition"]["ArnLike"]["aws:SourceArn"]
 
 
-def test_every_region_has_a_role_in_which_the_other_one_acts_on_it(development: Deployment) -> None:
+def test_every_region_has_a_role_that_three_functions_of_the_other_one_take_on(development: Deployment) -> None:
     for region in describe(development.settings, ACCOUNT).regions.values():
         role = development.stacks["identity"].find("aws_iam_role", name=region.role_for_peer.name)
         (trust,) = json.loads(role["assume_role_policy"])["Statement"]
@@ -136,44 +136,84 @@ def test_every_region_has_a_role_in_which_the_other_one_acts_on_it(development: 
         assert trust["Condition"] == {
             "ArnEquals": {
                 "aws:PrincipalArn": [
-                    f"arn:aws:iam::{ACCOUNT}:role/failover-fence-old-writer-{peer}-test",
-                    f"arn:aws:iam::{ACCOUNT}:role/failover-notify-{peer}-test",
+                    f"arn:aws:iam::{ACCOUNT}:role/failover-{step}-{peer}-test"
+                    for step in ("fence-old-writer", "switch-over", "monitor")
                 ]
             }
         }
 
 
-def test_the_role_for_the_other_region_fences_and_notifies_in_its_own_region_and_nothing_else(
+def test_whoever_takes_the_role_of_the_other_region_on_may_do_so_and_nobody_else_may(development: Deployment) -> None:
+    """Both sides of each assumption: who is trusted, and who is allowed to ask."""
+    granted = policies(development)
+    for region in describe(development.settings, ACCOUNT).regions.values():
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{region.role_for_peer.name}"
+        asking = {
+            f"arn:aws:iam::{ACCOUNT}:role/{role}"
+            for role, granted_to in granted.items()
+            for statement in granted_to
+            if "sts:AssumeRole" in statement["Action"] and arn in statement["Resource"]
+        }
+        assert asking == set(region.role_for_peer.trusted)
+
+
+def test_the_role_for_the_other_region_fences_and_switches_over_in_its_own_region_and_nothing_else(
     development: Deployment,
 ) -> None:
     for region in describe(development.settings, ACCOUNT).regions.values():
-        granted = policies(development)[region.role_for_peer.name]
-        assert {action for s in granted for action in s["Action"]} == {
-            "ec2:DescribeSecurityGroupRules",
-            "ec2:RevokeSecurityGroupIngress",
-            "sns:Publish",
-            "kms:Decrypt",
-            "kms:GenerateDataKey",
-        }
-        for statement in granted:
-            named = all(f":{region.name}:" in resource for resource in statement["Resource"])
-            limited = statement.get("Condition", {}).get("StringEquals", {}).get("aws:RequestedRegion") == region.name
-            assert named or limited
-
-
-def test_the_fence_reaches_the_databases_security_group_only(development: Deployment) -> None:
-    for region in describe(development.settings, ACCOUNT).regions.values():
-        (fence,) = [
-            s
-            for s in policies(development)[region.role_for_peer.name]
-            if s["Action"] == ["ec2:RevokeSecurityGroupIngress"]
+        fence, switchover = policies(development)[region.role_for_peer.name]
+        assert fence["Action"] == ["lambda:InvokeFunction"]
+        assert fence["Resource"] == [
+            f"arn:aws:lambda:{region.name}:{ACCOUNT}:function:{region.functions['fence'].name}"
         ]
-        name = fence["Condition"]["StringEquals"]["aws:ResourceTag/Name"]
-        group = development.stacks[region.name].find("aws_security_group", name=name)
-        assert group["tags"]["Name"] == name
-        cluster = development.stacks[region.name].only("aws_rds_cluster")
-        assert "database" in cluster["vpc_security_group_ids"][0]
-        assert "-database-" in name
+        assert switchover["Action"] == ["rds:SwitchoverGlobalCluster"]
+        assert switchover["Condition"] == {"StringEquals": {"aws:RequestedRegion": region.name}}
+        database = development.writer.only("aws_rds_global_cluster")["global_cluster_identifier"]
+        clusters = [(stack.name, stack.only("aws_rds_cluster")["cluster_identifier"]) for stack in development.both]
+        assert set(switchover["Resource"]) == {f"arn:aws:rds::{ACCOUNT}:global-cluster:{database}"} | {
+            f"arn:aws:rds:{name}:{ACCOUNT}:cluster:{cluster}" for name, cluster in clusters
+        }
+
+
+def test_only_the_fence_changes_a_cluster_and_only_its_own_regions(development: Deployment) -> None:
+    changing = [(role, s) for role, granted in policies(development).items() for s in granted if changes_cluster(s)]
+    assert [(role, s["Resource"]) for role, s in changing] == [
+        (region.functions["fence"].name, [f"arn:aws:rds:{region.name}:{ACCOUNT}:cluster:{region.cluster.identifier}"])
+        for region in describe(development.settings, ACCOUNT).regions.values()
+    ]
+
+
+def test_no_role_may_answer_an_approval_in_a_persons_place(development: Deployment) -> None:
+    for role, statement in statements(development):
+        assert not any(action.startswith("states:SendTask") for action in statement["Action"]), role
+
+
+def test_runs_are_added_to_the_record_and_never_read_changed_or_deleted(development: Deployment) -> None:
+    for region in describe(development.settings, ACCOUNT).regions.values():
+        table = f"arn:aws:dynamodb:{region.name}:{ACCOUNT}:table/{region.runs_table.name}"
+        touching = [
+            (role, s["Action"])
+            for role, granted in policies(development).items()
+            for s in granted
+            if table in s["Resource"]
+        ]
+        assert touching == [(region.functions["record_run"].name, ["dynamodb:PutItem"])]
+
+
+def test_who_publishes_to_a_topic_may_use_the_key_of_its_region(development: Deployment) -> None:
+    publishing = set()
+    for role, granted in policies(development).items():
+        topics = {arn.split(":")[3] for s in granted if "sns:Publish" in s["Action"] for arn in s["Resource"]}
+        keys = {arn.split(":")[3] for s in granted if "kms:GenerateDataKey" in s["Action"] for arn in s["Resource"]}
+        assert topics <= keys, role
+        if topics:
+            assert topics == set(development.settings.regions)
+            publishing.add(short(role))
+    assert publishing == {"ask-approval", "notify"}
+
+
+def changes_cluster(statement: dict[str, Any]) -> bool:
+    return "rds:ModifyDBCluster" in statement["Action"]
 
 
 def test_what_has_no_region_in_its_name_is_limited_to_the_own_region(development: Deployment) -> None:

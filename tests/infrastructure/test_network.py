@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 from itertools import combinations
+from typing import Any
 
 from tests.infrastructure.synthesized import ACCOUNT, Deployment, Stack
 
@@ -53,13 +54,39 @@ def test_subnets_lie_in_their_vpc_and_apart(development: Deployment) -> None:
 
 def test_databases_let_in_the_application_and_the_probers_and_nobody_else(development: Deployment) -> None:
     for stack in development.both:
-        database = group(stack, "database")
-        rules = stack.all("aws_vpc_security_group_ingress_rule")
-        assert {rule["security_group_id"] for rule in rules} == {database}
+        rules = ingress(stack, "database")
         assert {(rule["ip_protocol"], rule["from_port"], rule["to_port"]) for rule in rules} == {("tcp", 5432, 5432)}
         sources = {rule.get("referenced_security_group_id") or rule["cidr_ipv4"] for rule in rules}
         peer = development.standby if stack is development.writer else development.writer
         assert sources == {group(stack, "application"), group(stack, "prober"), client_range(peer)}
+
+
+def test_a_fence_lets_in_the_own_prober_and_nobody_else(development: Deployment) -> None:
+    """The prober only logs in as the monitoring user; without it nobody would see when a fence may be lifted."""
+    for stack in development.both:
+        (rule,) = ingress(stack, "fence")
+        assert rule["referenced_security_group_id"] == group(stack, "prober")
+        assert "cidr_ipv4" not in rule
+        assert (rule["ip_protocol"], rule["from_port"], rule["to_port"]) == ("tcp", 5432, 5432)
+        (fence,) = [g for g in stack.all("aws_security_group") if "-fence-" in g["name"]]
+        assert not {"ingress", "egress"} & set(fence)
+
+
+def test_no_group_but_those_of_the_databases_lets_anybody_in(development: Deployment) -> None:
+    for stack in development.both:
+        entered = {rule["security_group_id"] for rule in stack.all("aws_vpc_security_group_ingress_rule")}
+        assert entered == {group(stack, "database"), group(stack, "fence")}
+
+
+def test_the_prober_and_nobody_else_has_a_way_through_a_fence(development: Deployment) -> None:
+    for stack in development.both:
+        fence = group(stack, "fence")
+        rules = stack.all("aws_vpc_security_group_egress_rule")
+        (way,) = [rule for rule in rules if rule.get("referenced_security_group_id") == fence]
+        assert way["security_group_id"] == group(stack, "prober")
+        for function in stack.all("aws_lambda_function"):
+            used = function.get("vpc_config", {}).get("security_group_ids", [])
+            assert (group(stack, "prober") in used) is (function["handler"] == "handlers.prober.handler")
 
 
 def test_clients_reach_the_databases_of_both_regions_and_the_gateway_endpoints(development: Deployment) -> None:
@@ -130,14 +157,15 @@ def test_routes_lead_both_ways_between_clients_and_databases(development: Deploy
     assert len({route["route_table_id"] for route in routes}) == 4
 
 
+def ingress(stack: Stack, purpose: str) -> list[dict[str, Any]]:
+    """The rules that let somebody into the security group of a purpose."""
+    rules = stack.all("aws_vpc_security_group_ingress_rule")
+    return [rule for rule in rules if rule["security_group_id"] == group(stack, purpose)]
+
+
 def group(stack: Stack, purpose: str) -> str:
     """The reference to the security group of a purpose."""
-    (logical_id,) = [
-        logical_id
-        for logical_id, group in stack.json["resource"]["aws_security_group"].items()
-        if f"-{purpose}-" in group["name"]
-    ]
-    return f"${{aws_security_group.{logical_id}.id}}"
+    return f"${{{stack.security_group(purpose)}.id}}"
 
 
 def client_range(stack: Stack) -> str:

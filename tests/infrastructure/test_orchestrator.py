@@ -17,7 +17,8 @@ def test_functions_are_deployed_as_specified(development: Deployment, region: st
         assert deployed["handler"] == f"handlers.{function.step}.handler"
         assert deployed["timeout"] == function.timeout_seconds
         assert deployed["memory_size"] == function.memory_mb
-        assert deployed["environment"]["variables"] == function.environment
+        groups = {name: f"${{{stack.security_group(purpose)}.id}}" for name, purpose in function.security_groups}
+        assert deployed["environment"]["variables"] == function.environment | groups
         assert ("vpc_config" in deployed) is function.in_vpc
         assert (deployed["runtime"], deployed["architectures"]) == ("python3.12", ["arm64"])
 
@@ -49,11 +50,44 @@ def test_workflow_is_the_file_with_this_regions_functions(development: Deploymen
 
 
 def test_idempotency_tokens_expire_and_are_recoverable(development: Deployment, region: str) -> None:
-    table = development.stacks[region].only("aws_dynamodb_table")
+    described = describe(development.settings, ACCOUNT).regions[region].idempotency_table
+    table = development.stacks[region].find("aws_dynamodb_table", name=described.name)
     assert table["ttl"] == {"attribute_name": "expiration", "enabled": True}
     assert table["point_in_time_recovery"] == {"enabled": True}
     assert table["server_side_encryption"]["enabled"] is True
     assert table["hash_key"] == "id"
+
+
+def test_runs_are_recorded_encrypted_and_for_good(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    described = describe(development.settings, ACCOUNT).regions[region]
+    table = stack.find("aws_dynamodb_table", name=described.runs_table.name)
+    (key,) = stack.json["resource"]["aws_kms_key"]
+    assert table["server_side_encryption"] == {"enabled": True, "kms_key_arn": f"${{aws_kms_key.{key}.arn}}"}
+    assert table["point_in_time_recovery"] == {"enabled": True}
+    assert "ttl" not in table
+    assert table["hash_key"] == "run"
+    recorder = stack.find("aws_lambda_function", function_name=described.functions["record_run"].name)
+    assert recorder["environment"]["variables"]["RUNS_TABLE"] == table["name"]
+
+
+def test_tables_of_production_are_protected(production: Deployment, development: Deployment) -> None:
+    for deployment, protected in ((production, True), (development, False)):
+        for stack in deployment.both:
+            tables = stack.all("aws_dynamodb_table")
+            assert len(tables) == 2
+            assert {table["deletion_protection_enabled"] for table in tables} == {protected}
+            assert {table["lifecycle"]["prevent_destroy"] for table in tables} == {protected}
+
+
+def test_fence_chooses_between_two_different_groups_and_the_cluster_starts_in_the_open_one(
+    development: Deployment, region: str
+) -> None:
+    stack = development.stacks[region]
+    function = describe(development.settings, ACCOUNT).regions[region].functions["fence"]
+    variables = stack.find("aws_lambda_function", function_name=function.name)["environment"]["variables"]
+    assert [variables["CLUSTER_SECURITY_GROUP"]] == stack.only("aws_rds_cluster")["vpc_security_group_ids"]
+    assert variables["FENCE_SECURITY_GROUP"] != variables["CLUSTER_SECURITY_GROUP"]
 
 
 def test_topic_and_functions_are_encrypted_with_the_regions_key(development: Deployment, region: str) -> None:

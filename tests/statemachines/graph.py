@@ -68,7 +68,9 @@ def _which(name: str, state: dict[str, Any], given: Any, output: Any) -> Transit
         if _holds(rule, given):
             return name, f"Choice {number}", rule["Next"]
     for catcher in state.get("Catch", ()):
-        caught = output if catcher["ResultPath"] == "$" else output.get(catcher["ResultPath"].removeprefix("$."))
+        caught = output
+        for part in catcher["ResultPath"].split(".")[1:]:
+            caught = caught.get(part) if isinstance(caught, dict) else None
         if isinstance(caught, dict) and set(caught) == {"Error", "Cause"}:
             names = catcher["ErrorEquals"]
             if caught["Error"] in names or "States.ALL" in names:

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from tests.deployment import CLOCK, STANDBY, WRITER, Deployment, Run
+from handlers.core.approval import APPROVAL_S
+from handlers.core.errors import Misconfigured
+from handlers.core.heartbeat import Beat
+from tests.deployment import CLOCK, STANDBY, WRITER, Databases, Deployment, Run
 
 ASKED = {"mode": "failover", "started_by": "ada"}
+SWITCHOVER = {"mode": "switchover", "started_by": "ada"}
 REHEARSAL = {"mode": "rehearsal", "started_by": "ada"}
 FOREVER = 10**9
 OTHER = "run-0"  # another run than the scenario's own, which is called RUN
@@ -35,17 +39,26 @@ class Scenario:
     end
         the last state.
     says
-        texts that the message to people holds; none when nothing may be sent.
+        texts that the last message to people holds; none when nothing may be sent.
+    asks
+        whether people are sent a question before that.
     cause
         a text that the execution's cause holds, for runs that end in an error.
     moved
         whether the writer is in the standby region now, by the control record, in the next epoch.
     detached
         whether the standby's cluster has left the global database.
+    no_primary
+        the global database has no primary: a switchover is under way.
+    switched_over
+        whether the two clusters have changed roles in it.
     switched
         whether the writer switch leads clients to the standby region.
     locked_by
         the run that holds the lock at the end.
+    fenced
+        whether the old writer is kept from its applications, by SQL or by security group; None when the run ended
+        while that was being done.
     """
 
     name: str
@@ -53,11 +66,15 @@ class Scenario:
     end: str
     says: tuple[str, ...]
     asked: Any = None
+    asks: bool = False
     cause: str = ""
     moved: bool = False
     detached: bool = False
+    switched_over: bool = False
     switched: bool = False
     locked_by: str | None = None
+    fenced: bool | None = False
+    no_primary: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,9 @@ class Played:
     proofs: list[tuple[str, str, int]]
     calls: list[str]
     skipped_s: float
+    databases: Databases
+    kept: dict[str, Any] | None
+    primaries: set[str]
 
 
 def play(scenario: Scenario) -> Played:
@@ -85,7 +105,10 @@ def _play(name: str) -> Played:
     before = CLOCK.skipped
     with Deployment() as deployment:
         scenario.given(deployment)
-        run = deployment.run(ASKED if scenario.asked is None else scenario.asked, RUN)
+        try:
+            run = deployment.run(ASKED if scenario.asked is None else scenario.asked, RUN)
+        finally:
+            CLOCK.real_limits.clear()
         return Played(
             run,
             deployment.record(),
@@ -95,6 +118,9 @@ def _play(name: str) -> Played:
             deployment.databases.proofs,
             deployment.lambdas.calls,
             CLOCK.skipped - before,
+            deployment.databases,
+            deployment.run_record(RUN),
+            deployment.primaries(),
         )
 
 
@@ -106,6 +132,7 @@ def writer_dies(deployment: Deployment) -> None:
 
 
 def all_is_well(deployment: Deployment) -> None:
+    deployment.guardian_was_here()
     deployment.publish_lag(40.0)
 
 
@@ -137,10 +164,13 @@ def held_by_other(seconds_left: float = 600.0, *, engaged: bool = False) -> Call
     return make
 
 
-def lock(run: str, seconds_left: float, *, engaged: bool = False) -> dict[str, Any]:
-    """A lock as it stands in the control record."""
+def lock(run: str, seconds_left: float, *, engaged: bool = False, mode: str = "failover") -> dict[str, Any]:
+    """A lock as it stands in the control record; a run that has engaged the switch has committed to move."""
     return {
         "run": run,
+        "mode": mode,
+        "phase": "moving" if engaged else "checking",
+        "detach_requested": False,
         "incident": "an earlier outage",
         "target_region": STANDBY,
         "started_at": int(CLOCK.now()) - 60,
@@ -150,23 +180,110 @@ def lock(run: str, seconds_left: float, *, engaged: bool = False) -> dict[str, A
 
 
 def lag(lag_ms: float, age_s: float = 30.0) -> Callable[[Deployment], None]:
-    """The writer is dead, and that is all that is known of the lag."""
+    """The writer is dead, and all that is known of the lag is Aurora's metric."""
 
     def make(deployment: Deployment) -> None:
-        deployment.databases.up[WRITER] = False
-        deployment.ring("heartbeat-missing", STANDBY)
+        lag_unknown(deployment)
         deployment.publish_lag(lag_ms, age_s)
 
     return make
 
 
-def lag_never_published(deployment: Deployment) -> None:
+def lag_unknown(deployment: Deployment) -> None:
     deployment.databases.up[WRITER] = False
+    deployment.guardian_was_here(ago_s=15.0)
+    deployment.forget("heartbeat")
     deployment.ring("heartbeat-missing", STANDBY)
 
 
-def heartbeat_unhealthy(deployment: Deployment) -> None:
+def behind(heartbeats: int, seconds: float) -> Callable[[Deployment], None]:
+    """The writer is dead, and the standby is so far behind it."""
+
+    def make(deployment: Deployment) -> None:
+        deployment.writer_dies()
+        last = deployment.databases.heartbeat[WRITER]
+        assert last is not None
+        deployment.databases.heartbeat[STANDBY] = Beat(last.seq - heartbeats, last.at - seconds)
+
+    return make
+
+
+def answered(command: str, **answer: str) -> Callable[[Deployment], None]:
+    return lambda deployment: deployment.answers(command, **answer)
+
+
+def approved_by(name: str) -> Callable[[Deployment], None]:
+    return answered("send_task_success", output=json.dumps({"approved_by": name}))
+
+
+def nobody_answers(deployment: Deployment) -> None:
+    CLOCK.real_limits[APPROVAL_S] = 0.3  # of the time that a person has
+
+
+def guardian_renews_before(step: str) -> Callable[[Deployment], None]:
+    """The writer is cut off from this region, but not from the control record."""
+
+    def make(deployment: Deployment) -> None:
+        def renew(coming: str, event: Any) -> None:
+            if coming == step:
+                deployment.guardian_was_here()
+
+        deployment.lambdas.before = renew
+
+    return make
+
+
+def at_once(*hooks: Callable[[Deployment], None]) -> Callable[[Deployment], None]:
+    """Several worlds whose hooks before or after a step must all be called."""
+
+    def make(deployment: Deployment) -> None:
+        before, after = [], []
+        for hook in hooks:
+            hook(deployment)
+            before.append(deployment.lambdas.before)
+            after.append(deployment.lambdas.after)
+        deployment.lambdas.before = lambda step, event: [run(step, event) for run in dict.fromkeys(before)] and None
+        deployment.lambdas.after = lambda step, event: [run(step, event) for run in dict.fromkeys(after)] and None
+
+    return make
+
+
+def nobody_is_asked(deployment: Deployment) -> None:
+    """No topic takes the question; the message about the end is sent again later and arrives."""
+    deployment.trouble("sns.Publish", "InternalError", status=500, step="ask_approval", times=FOREVER)
+
+
+def fails_after(first: str, step: str) -> Callable[[Deployment], None]:
+    """A step fails for good once another one has been called."""
+
+    def make(deployment: Deployment) -> None:
+        def break_it(coming: str, event: Any) -> None:
+            if coming == first:
+                deployment.fail(step, *["Misconfigured"] * 100)
+
+        deployment.lambdas.before = break_it
+
+    return make
+
+
+def old_writer_fences_badly(deployment: Deployment) -> None:
+    deployment.trouble("lambda.Invoke", "refused", region=WRITER, step="fence_old_writer", times=FOREVER)
+
+
+def fence_is_lifted_behind_its_back(deployment: Deployment) -> None:
+    """After the fence and before the lease is given up, somebody lets the applications in again."""
+
+    def lift(coming: str, event: Any) -> None:
+        if coming == "wait_for_lease":
+            deployment.databases.fenced[WRITER] = False
+
     all_is_well(deployment)
+    deployment.lambdas.before = lift
+
+
+def heartbeat_unhealthy(deployment: Deployment) -> None:
+    deployment.publish_lag(40.0)
+    deployment.guardian_was_here(ago_s=40.0)
     deployment.databases.up[WRITER] = False
     deployment.ring("heartbeat-unhealthy", STANDBY)
 
@@ -250,6 +367,15 @@ def promotion_breaks(deployment: Deployment) -> None:
     deployment.databases.before_promotion = break_cluster
 
 
+def switch_fails_once_promoted(deployment: Deployment) -> None:
+    def fail(step: str, event: Any) -> None:
+        if step == "repoint_dns":
+            deployment.wait_for(lambda: "promote" in deployment.lambdas.calls)
+            raise Misconfigured("made by the test")
+
+    deployment.lambdas.before = fail
+
+
 def promotion_never_ends(deployment: Deployment) -> None:
     switch_before_promotion(deployment)
 
@@ -263,7 +389,8 @@ def person_takes_over_before(step: str) -> Callable[[Deployment], None]:
     def make(deployment: Deployment) -> None:
         def take(coming: str, event: Any) -> None:
             if coming == step:
-                deployment.change_record(transition=lock(OTHER, 600.0, engaged=True))
+                taken = lock(OTHER, 600.0, engaged=True)
+                deployment.change_record(transition=taken)
 
         deployment.lambdas.before = take
 
@@ -285,11 +412,28 @@ def rule_input(deployment: Deployment) -> dict[str, Any]:
     return json.loads(text)  # type: ignore[no-any-return]
 
 
+def all_is_well_again(deployment: Deployment) -> None:
+    deployment.databases.up[WRITER] = True
+    deployment.ring("heartbeat-missing", STANDBY, "OK")
+
+
+def fence(deployment: Deployment) -> None:
+    deployment.databases.fenced[WRITER] = True
+
+
 AUTOMATIC = {"mode": "failover", "started_by": "alarm", "automatic": True, "incident": "alarm 03:04"}
 
 # --- how runs end
 
-RECOVERED: dict[str, Any] = {"end": "Recovered", "moved": True, "detached": True, "switched": True}
+RECOVERED: dict[str, Any] = {"end": "Recovered", "moved": True, "detached": True, "switched": True, "fenced": True}
+# The old writer is a reader then, and its data says "fenced" until the lift on the new one has been replicated.
+SWITCHED_OVER: dict[str, Any] = {
+    "end": "Recovered",
+    "moved": True,
+    "switched_over": True,
+    "switched": True,
+    "fenced": True,
+}
 RECOVERED_MESSAGE = (
     "Failover done: us-west-2 is the writer",
     "Started by: ada",
@@ -318,17 +462,80 @@ RECOVERIES = (
         "p4: every endpoint of the failed region refuses and the standby becomes the writer",
         dead_and(lambda deployment: deployment.lose_region(WRITER)),
         says=RECOVERED_MESSAGE,
+        **(RECOVERED | {"fenced": False}),
+    ),
+    Scenario(
+        "the fence of the old writer fails for good and the standby becomes the writer",
+        dead_and(always_failing("fence_old_writer")),
+        says=RECOVERED_MESSAGE,
+        **(RECOVERED | {"fenced": False}),
+    ),
+    Scenario(
+        "p1: a writer that has fenced itself counts as down",
+        dead_and(lambda deployment: [deployment.databases.up.update({WRITER: True}), fence(deployment)]),
+        says=("the writer does not answer this region (it is fenced)", *RECOVERED_MESSAGE),
+        **RECOVERED,
+    ),
+    Scenario(
+        "p1: the writer's lease ends in seconds and the run waits for its end",
+        dead_and(lambda deployment: deployment.guardian_was_here(ago_s=4.0)),
+        says=("Lease: go: the writer's lease has ended",),
+        **RECOVERED,
+    ),
+    Scenario(
+        "p1: there has never been a lease and the run waits as long as one may last",
+        dead_and(lambda deployment: deployment.forget("lease_expires_at")),
+        says=("Lease: go: the writer's lease has ended",),
+        **RECOVERED,
+    ),
+    Scenario(
+        "p5: the standby is behind by more than the budget and a person accepts the loss",
+        at_once(behind(2, 4.0), approved_by("grace")),
+        says=("replication lag was 4000 ms by heartbeats", "Loss approved by: grace", *RECOVERED_MESSAGE),
+        asks=True,
+        **RECOVERED,
+    ),
+    Scenario(
+        "the lag is unknown and the request accepts the loss",
+        lag_unknown,
+        asked=ASKED | {"accept_data_loss": True},
+        says=("Replication lag: no go", *RECOVERED_MESSAGE),
+        **RECOVERED,
+    ),
+    Scenario(
+        "the prober cannot be asked for the standby's heartbeat and the metric is taken",
+        dead_and(lambda deployment: deployment.trouble("lambda.Invoke", "refused", step="verify_lag", times=FOREVER)),
+        says=("replication lag was 40 ms by AuroraGlobalDBReplicationLag",),
+        **RECOVERED,
+    ),
+    Scenario(
+        "a person starts a failover in the cool-down",
+        dead_and(lambda deployment: deployment.change_record(last_transition_at=int(CLOCK.now()) - 60)),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "the cool-down is overridden and the alarm moves the writer",
+        dead_and(lambda deployment: deployment.change_record(last_transition_at=int(CLOCK.now()) - 60)),
+        asked={"mode": "failover", "started_by": "alarm", "automatic": True, "ignore_cool_down": True},
+        says=("Failover done",),
+        **RECOVERED,
+    ),
+    Scenario(
+        "the record of the run cannot be kept and the end is the same",
+        dead_and(always_failing("record_run")),
+        says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),
     Scenario(
         "the lag is exactly the budget and the standby becomes the writer",
         lag(1000.0),
-        says=("replication lag was 1000 ms, inside",),
+        says=("replication lag was 1000 ms by AuroraGlobalDBReplicationLag, inside",),
         **RECOVERED,
     ),
     Scenario(
         "the promotion takes minutes and the run waits for it",
-        dead_and(prober_answers("own", 60, NOT_YET)),
+        dead_and(prober_answers("own", 300, NOT_YET)),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),
@@ -378,6 +585,30 @@ RECOVERIES = (
     Scenario("no topic takes the message and the end is the same", dead_and(no_topic_answers), says=(), **RECOVERED),
 )
 
+SWITCHOVER_MESSAGE = (
+    "Switchover done: us-west-2 is the writer",
+    "Health: go: the writer and the standby are healthy",
+    "Lease: go: the writer is stopped and fenced",
+    "Writer region: us-west-2, epoch 2",
+    "Lost, by heartbeats: 0 ms of writes",
+)
+SWITCHOVERS = (
+    Scenario(
+        "a healthy writer is switched over", all_is_well, asked=SWITCHOVER, says=SWITCHOVER_MESSAGE, **SWITCHED_OVER
+    ),
+    Scenario(
+        "a switchover that has stopped half way is resumed",
+        lambda deployment: [
+            all_is_well(deployment),
+            deployment.change_record(transition=lock(OTHER, 600.0, engaged=True, mode="switchover")),
+            fence(deployment),
+        ],
+        asked=SWITCHOVER | {"resumes": OTHER},
+        says=(f"takes over from run {OTHER}, as ada asked", *SWITCHOVER_MESSAGE),
+        **SWITCHED_OVER,
+    ),
+)
+
 REHEARSALS = (
     Scenario(
         "a rehearsal while the writer is dead says go",
@@ -385,6 +616,13 @@ REHEARSALS = (
         asked=REHEARSAL,
         end="Rehearsed",
         says=("Failover rehearsed: nothing was changed", "Health: go", "Replication lag: go"),
+    ),
+    Scenario(
+        "a rehearsal while the lag is unknown says that a failover would ask",
+        lag_unknown,
+        asked=REHEARSAL,
+        end="Rehearsed",
+        says=("A failover would now wait for the end of the writer's lease, then ask people", "The checks took "),
     ),
     Scenario(
         "a rehearsal while all is well says no go",
@@ -430,22 +668,78 @@ REFUSALS = (
         says=("Health: no go: this region's own database does not answer (TimeoutError: timed out)",),
     ),
     Scenario(
-        "p5: the lag is over the budget and nothing moves",
-        lag(1001.0),
+        "p5: the lag is over the budget, nobody answers and nothing moves",
+        at_once(lag(1001.0), nobody_answers),
         end="Refused",
-        says=("Replication lag: no go: replication lag was 1001 ms, more than the RPO budget of 1000 ms",),
+        says=(
+            "Replication lag: no go: replication lag was 1001 ms by AuroraGlobalDBReplicationLag, more than",
+            "Lease: go: the writer's lease has ended; the loss is for a person to accept",
+            "Error: States.Timeout",
+        ),
+        asks=True,
     ),
     Scenario(
-        "p5: the lag was never published and nothing moves",
-        lag_never_published,
+        "p5: the lag was never published, a person refuses and nothing moves",
+        at_once(lag_unknown, answered("send_task_failure", error="Refused", cause="grace: not without finance")),
         end="Refused",
-        says=("Replication lag: no go: replication lag is unknown",),
+        says=("Replication lag: no go: replication lag is unknown", "Error: Refused: "),
+        asks=True,
     ),
     Scenario(
-        "p5: the last known lag is stale and nothing moves",
-        lag(40.0, age_s=400.0),
+        "p5: the last known lag is stale, nobody can be asked and nothing moves",
+        at_once(lag(40.0, age_s=400.0), nobody_is_asked),
         end="Refused",
-        says=("Replication lag: no go: replication lag is unknown: the last value",),
+        says=(
+            "Replication lag: no go: replication lag is unknown: the last value",
+            "Error: NotificationFailed: no topic took the message",
+        ),
+    ),
+    Scenario(
+        "p5: somebody answers without a name and nothing moves",
+        at_once(behind(1, 2.0), answered("send_task_success", output='{"approved": true}')),
+        end="Refused",
+        says=("Error: InvalidRequest: the answer to the approval: field 'approved_by' is missing",),
+        asks=True,
+    ),
+    Scenario(
+        "p1: the writer renews while people are asked and keeps its role",
+        at_once(behind(1, 2.0), approved_by("grace"), guardian_renews_before("ask_approval")),
+        end="Refused",
+        says=("Lease: no go: the writer in us-east-1 lives: it has renewed its lease",),
+        asks=True,
+    ),
+    Scenario(
+        "p1: the writer renews after the claim and keeps its role",
+        dead_and(guardian_renews_before("wait_for_lease")),
+        end="Refused",
+        says=("Failover refused", "Lease: no go: the writer in us-east-1 lives: it has renewed its lease"),
+    ),
+    Scenario(
+        "p1: a lease that is longer than any may be comes from a clock that is wrong and nothing moves",
+        dead_and(lambda deployment: deployment.guardian_was_here(ago_s=-60.0)),
+        end="Refused",
+        says=("later than any lease may: a clock is wrong",),
+    ),
+    Scenario(
+        "the writer has just moved and the alarm starts nothing",
+        dead_and(lambda deployment: deployment.change_record(last_transition_at=int(CLOCK.now()) - 60)),
+        asked=AUTOMATIC,
+        end="Refused",
+        says=("the writer has just moved: automatic failovers stay off for 17",),
+    ),
+    Scenario(
+        "a switchover of a dead writer is refused",
+        writer_dies,
+        asked=SWITCHOVER,
+        end="Refused",
+        says=("Switchover refused: nothing was changed", "a switchover needs it healthy"),
+    ),
+    Scenario(
+        "a switchover to a standby that is behind is refused",
+        lambda deployment: [behind(2, 4.0)(deployment), all_is_well_again(deployment)],
+        asked=SWITCHOVER,
+        end="Refused",
+        says=("Replication lag: no go: replication lag was 4000 ms by heartbeats",),
     ),
     Scenario(
         "p2: another run holds the lock and is named",
@@ -502,7 +796,9 @@ def rejected(name: str, asked: Any, cause: str) -> Scenario:
 REJECTIONS = (
     rejected("an unknown mode", {"mode": "faliover", "started_by": "ada"}, "field 'mode' is 'faliover'; give one of"),
     rejected(
-        "a request without a mode", {"started_by": "ada"}, "field 'mode' is missing; give one of failover, rehearsal"
+        "a request without a mode",
+        {"started_by": "ada"},
+        "field 'mode' is missing; give one of failover, switchover, rehearsal",
     ),
     rejected("a request without a starter", {"mode": "failover"}, "field 'started_by' is missing"),
     rejected("a list", ["failover"], "the execution's input is ['failover']; it must be a JSON object"),
@@ -518,13 +814,14 @@ REJECTIONS = (
     ),
 )
 
-ABORTED: dict[str, Any] = {"end": "Aborted", "cause": "The run stopped before anything was changed"}
+ABORTED: dict[str, Any] = {"end": "Aborted", "cause": "The run stopped, and the writer is where it was"}
 
 ABORTIONS = (
     Scenario(
         "rds refuses the detach and the lock and the switch are given back",
         dead_and(detach_is_refused),
-        says=("Failover aborted: nothing was changed", "Error: DetachRejected: RDS refuses to detach"),
+        says=("Failover aborted: the writer stays in its region", "Error: DetachRejected: RDS refuses to detach"),
+        fenced=True,
         **ABORTED,
     ),
     Scenario(
@@ -549,6 +846,52 @@ ABORTIONS = (
         "an abortion whose message cannot be sent ends the same",
         dead_and(detach_is_refused, no_topic_answers),
         says=(),
+        fenced=True,
+        **ABORTED,
+    ),
+    Scenario(
+        "the lease cannot be read and the lock is given back",
+        dead_and(always_failing("wait_for_lease", "TransientFailure")),
+        says=("Error: TransientFailure: made by the test",),
+        **ABORTED,
+    ),
+    Scenario(
+        "the lease cannot be read after the approval and the lock is given back",
+        at_once(behind(1, 2.0), approved_by("grace"), fails_after("ask_approval", "wait_for_lease")),
+        says=("Error: Misconfigured: made by the test",),
+        asks=True,
+        **ABORTED,
+    ),
+    Scenario(
+        "a switchover whose fence does not answer changes nothing",
+        lambda deployment: [all_is_well(deployment), old_writer_fences_badly(deployment)],
+        asked=SWITCHOVER,
+        says=("Switchover aborted", "Error: FenceFailed: the fence of us-east-1 did not answer"),
+        **ABORTED,
+    ),
+    Scenario(
+        "a switchover whose sessions do not end changes nothing",
+        lambda deployment: [all_is_well(deployment), setattr(deployment.databases, "sessions_end", False)],
+        asked=SWITCHOVER,
+        says=("Error: FenceFailed: the writer in us-east-1 is not fenced by SQL: SQL: sessions of applications",),
+        **ABORTED,
+    ),
+    Scenario(
+        "p1: a switchover does not move a writer that takes writes",
+        fence_is_lifted_behind_its_back,
+        asked=SWITCHOVER,
+        says=("Error: FenceFailed: the writer is not seen to be fenced: it takes writes",),
+        **ABORTED,
+    ),
+    Scenario(
+        "rds refuses the switchover and the lock and the switch are given back",
+        lambda deployment: [
+            all_is_well(deployment),
+            deployment.trouble("rds.SwitchoverGlobalCluster", "InvalidGlobalClusterStateFault", times=FOREVER),
+        ],
+        asked=SWITCHOVER,
+        says=("Switchover aborted", "Error: SwitchoverRejected: RDS refuses to switch"),
+        fenced=True,  # its guardian lifts the fence after it has renewed
         **ABORTED,
     ),
 )
@@ -563,6 +906,7 @@ HALF_WAY = (
             NOTHING_CERTAIN,
             GO_ON,
         ),
+        fenced=None,
         detached=True,
         switched=True,
         **NEEDS_PERSON,
@@ -571,6 +915,7 @@ HALF_WAY = (
         "the promotion never ends and a person is called",
         dead_and(promotion_never_ends),
         says=("Error: PromotionPending: the detached cluster is not a writer yet", GO_ON),
+        fenced=None,
         detached=True,
         switched=True,
         **NEEDS_PERSON,
@@ -579,6 +924,7 @@ HALF_WAY = (
         "p2: a person takes the lock over and the old run commits nothing",
         dead_and(person_takes_over_before("commit_writer")),
         says=("Error: LockLost: run run-1 does not hold the lock", DETACH_DONE),
+        fenced=True,
         detached=True,
         switched=True,
         **(NEEDS_PERSON | {"locked_by": OTHER}),
@@ -587,6 +933,7 @@ HALF_WAY = (
         "p2: a person takes the lock over and the old run detaches nothing",
         dead_and(person_takes_over_before("detach_secondary")),
         says=("Error: LockLost: run run-1 does not hold the lock", NOTHING_CERTAIN),
+        fenced=None,
         switched=True,
         **(NEEDS_PERSON | {"locked_by": OTHER}),
     ),
@@ -598,21 +945,58 @@ HALF_WAY = (
             "the control record names the new writer",
         ),
         moved=True,
+        fenced=True,
         detached=True,
         switched=True,
         **(NEEDS_PERSON | {"locked_by": None}),
     ),
     Scenario(
         "the switch cannot be engaged and a person is called",
-        dead_and(switch_fails_after_promotion),
-        says=("Error: Misconfigured: changing the control record in failover-control-test: An error occurred", GO_ON),
+        dead_and(switch_fails_once_promoted),
+        says=("Error: Misconfigured: made by the test", GO_ON),
+        fenced=None,
         detached=True,
+        **NEEDS_PERSON,
+    ),
+    Scenario(
+        "a switchover never ends and a person is called",
+        lambda deployment: [all_is_well(deployment), promotion_never_ends(deployment)],
+        asked=SWITCHOVER,
+        says=(
+            "SWITCHOVER STOPPED HALF WAY: a person is needed",
+            "Error: PromotionPending",
+            '{"mode": "switchover", "started_by": "<your name>", "resumes": "run-1"}',
+        ),
+        switched=True,
+        fenced=True,
+        no_primary=True,
+        **NEEDS_PERSON,
+    ),
+    Scenario(
+        "p7: a detach that may be under way is not reported as nothing changed",
+        dead_and(
+            lambda deployment: deployment.trouble("rds.RemoveFromGlobalCluster", "refused", times=2),
+            detach_is_refused,
+        ),
+        says=("Error: DetachUncertain: RDS refuses to detach", "an earlier request of this run got no answer", GO_ON),
+        switched=True,
+        fenced=None,
+        **NEEDS_PERSON,
+    ),
+    Scenario(
+        "p1: a resumed run that fails does not lead clients back to the old writer",
+        dead_and(detached_already, held_by_other(engaged=True), always_failing("check_health")),
+        asked=ASKED | {"resumes": OTHER},
+        says=("Error: Misconfigured: made by the test", "Error: HalfWay: run run-1 keeps the lock", GO_ON),
+        detached=True,
+        switched=True,
         **NEEDS_PERSON,
     ),
     Scenario(
         "the commit fails for good and a person is called",
         dead_and(always_failing("commit_writer", "TransientFailure")),
         says=("Error: TransientFailure: made by the test", DETACH_DONE, GO_ON),
+        fenced=True,
         detached=True,
         switched=True,
         **NEEDS_PERSON,
@@ -633,11 +1017,12 @@ HALF_WAY = (
         "a person cannot be told and the end is the same",
         dead_and(promotion_breaks, no_topic_answers),
         says=(),
+        fenced=None,
         detached=True,
         switched=True,
         **NEEDS_PERSON,
     ),
 )
 
-SCENARIOS = RECOVERIES + REHEARSALS + REFUSALS + REJECTIONS + ABORTIONS + HALF_WAY
+SCENARIOS = RECOVERIES + SWITCHOVERS + REHEARSALS + REFUSALS + REJECTIONS + ABORTIONS + HALF_WAY
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

@@ -7,10 +7,38 @@ import pytest
 from orchestration.specification.functions import definition
 from tests.deployment import STANDBY, WRITER
 from tests.statemachines import graph
-from tests.statemachines.scenarios import OTHER, RECOVERIES, REHEARSALS, RUN, SCENARIOS, Scenario, play
+from tests.statemachines.scenarios import (
+    OTHER,
+    RECOVERIES,
+    REHEARSALS,
+    RUN,
+    SCENARIOS,
+    SWITCHOVERS,
+    Scenario,
+    play,
+)
 
 MACHINE = definition()
 STATES = graph.states(MACHINE)
+MOVES = RECOVERIES + SWITCHOVERS
+OUTCOMES = {
+    "Recovered": "recovered",
+    "Rehearsed": "rehearsed",
+    "Refused": "refused",
+    "Aborted": "aborted",
+    "NeedsPerson": "needs_person",
+}
+EVERY_MOVE = (
+    "claim",
+    "check_health",
+    "verify_lag",
+    "wait_for_lease",
+    "promote",
+    "repoint_dns",
+    "commit_writer",
+    "verify_recovery",
+)
+CHANGE_NOTHING = {"claim", "check_health", "verify_lag", "record_run", "notify", "writer_switch"}
 EXECUTION_LIMIT_S = MACHINE["TimeoutSeconds"]
 
 
@@ -32,18 +60,71 @@ def test_scenario(scenario: Scenario) -> None:
     assert played.record["epoch"] == (2 if scenario.moved else 1)
     assert played.record.get("transition", {}).get("run") == scenario.locked_by
     assert played.members == ({WRITER} if scenario.detached else {WRITER, STANDBY})
+    primary = set() if scenario.no_primary else {STANDBY} if scenario.switched_over else {WRITER}
+    assert played.primaries == primary
     assert played.switched == scenario.switched
 
-    proved = [(STANDBY, RUN, 2)] if scenario in RECOVERIES else []
+    proved = [(STANDBY, RUN, 2)] if scenario in MOVES else []
     assert played.proofs == proved
-    if scenario in RECOVERIES:
+    if scenario in MOVES:
         assert played.record["last_run"] == RUN
 
-    assert len(played.messages[STANDBY]) == (1 if scenario.says else 0)
-    for subject, text in played.messages[STANDBY]:
+    assert len(played.messages[STANDBY]) == bool(scenario.asks) + bool(scenario.says)
+    for subject, text in played.messages[STANDBY][-1:]:
         assert text.startswith(subject)
         for fragment in (f"Run {RUN} of arn:aws:states:us-west-2:", *scenario.says):
             assert fragment in text
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=name)
+def test_p1_an_old_writer_is_closed_where_it_can_be_and_never_reopened_by_a_run(scenario: Scenario) -> None:
+    databases = play(scenario).databases
+    if scenario.fenced is None:
+        return
+    assert (databases.fenced[WRITER] or not databases.admits[WRITER]) == scenario.fenced
+
+
+@pytest.mark.parametrize("scenario", MOVES, ids=name)
+def test_p1_only_the_new_writer_takes_writes_after_a_move(scenario: Scenario) -> None:
+    assert play(scenario).databases.open_writers() == {STANDBY}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=name)
+def test_p7_every_run_is_kept_and_is_its_own_output(scenario: Scenario) -> None:
+    played = play(scenario)
+    kept = played.kept
+    if scenario.end == "RejectRequest" or scenario.name.startswith("the record of the run"):
+        assert kept is None
+        return
+    assert kept is not None
+    assert kept["outcome"] == OUTCOMES[scenario.end]
+    assert kept["epoch_after"] == (2 if "VerifyRecovery" in played.run.visited else None)
+    if played.run.status == "SUCCEEDED":
+        assert played.run.output["outcome"] == kept["outcome"]
+        assert played.run.output["started_at"] == pytest.approx(float(kept["started_at"]))
+
+
+@pytest.mark.parametrize("scenario", MOVES, ids=name)
+def test_p7_a_run_that_moved_the_writer_says_what_it_cost(scenario: Scenario) -> None:
+    kept = play(scenario).kept
+    if kept is None:
+        assert scenario.name.startswith("the record of the run")
+        return
+    phases = [phase["phase"] for phase in kept["phases"]]
+    for phase in (
+        "claim",
+        "check_health",
+        "verify_lag",
+        "wait_for_lease",
+        "promote",
+        "commit_writer",
+        "verify_recovery",
+    ):
+        assert phase in phases
+    assert all(phase["ended"] >= phase["began"] for phase in kept["phases"])
+    known = play(scenario).record.get("heartbeat") is not None
+    assert (kept["rpo_ms"] is not None) == known
+    assert (kept["rto_s"] is not None) == (known or "fence_first" in phases)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name)
@@ -59,7 +140,7 @@ def test_the_workflow_ends_inside_its_own_time_limit(scenario: Scenario) -> None
 
 def test_a_rehearsal_calls_no_step_that_changes_anything() -> None:
     for scenario in REHEARSALS:
-        assert set(play(scenario).calls) <= {"claim", "check_health", "verify_lag", "notify", "writer_switch"}
+        assert set(play(scenario).calls) <= CHANGE_NOTHING
 
 
 def test_a_rejected_request_is_reported_by_its_error_name() -> None:

@@ -18,20 +18,23 @@ from handlers.core.control import (
     writer_switch_engaged,
 )
 from handlers.core.errors import InvalidRequest, Misconfigured
+from handlers.core.heartbeat import Beat
 from handlers.core.reading import Fields
 from handlers.core.request import Request
 
 EAST, WEST = "us-east-1", "us-west-2"
 NOW = 1_800_000_000.0
+COOL_DOWN_S = 1800.0
 
 FREE = ControlRecord(writer_region=EAST, epoch=1, automatic_failover=True)
 ALARM = Request(mode="failover", started_by="alarm", incident="outage 7", target_region=WEST, automatic=True)
 PERSON = Request(mode="failover", started_by="ada", incident="run run-1", target_region=WEST)
 REHEARSAL = replace(PERSON, mode="rehearsal")
+SWITCHOVER = replace(PERSON, mode="switchover")
 
 
 def held(by: str, *, seconds_left: float = 60.0) -> Transition:
-    return Transition(by, "outage 6", WEST, started_at=NOW - 100, deadline=NOW + seconds_left)
+    return Transition(by, "failover", "checking", "outage 6", WEST, started_at=NOW - 100, deadline=NOW + seconds_left)
 
 
 def moved(**more: Any) -> ControlRecord:
@@ -144,6 +147,85 @@ RULES = [
         "proceed",
         "which ended without",
     ),
+    (
+        "an alarm asks while the writer has just moved",
+        replace(FREE, last_transition_at=NOW - 100),
+        ALARM,
+        "refused",
+        "automatic failovers stay off for 1700 s more; a person may start one",
+    ),
+    (
+        "an alarm asks at the end of the cool-down",
+        replace(FREE, last_transition_at=NOW - COOL_DOWN_S),
+        ALARM,
+        "proceed",
+        "the lock was free",
+    ),
+    (
+        "an alarm asks a moment before the end of the cool-down",
+        replace(FREE, last_transition_at=NOW - COOL_DOWN_S + 1),
+        ALARM,
+        "refused",
+        "stay off for 1 s more",
+    ),
+    (
+        "an alarm that is told to ignore the cool-down",
+        replace(FREE, last_transition_at=NOW - 100),
+        replace(ALARM, ignore_cool_down=True),
+        "proceed",
+        "the lock was free",
+    ),
+    (
+        "a person asks while the writer has just moved",
+        replace(FREE, last_transition_at=NOW - 100),
+        PERSON,
+        "proceed",
+        "the lock was free",
+    ),
+    (
+        "the cool-down does not hide an old lock from a person",
+        replace(FREE, last_transition_at=NOW - 100, transition=held("run-0", seconds_left=-1)),
+        PERSON,
+        "proceed",
+        "takes over from run run-0, which ended",
+    ),
+    (
+        "an old lock does not open the cool-down to an alarm",
+        replace(FREE, last_transition_at=NOW - 100, transition=held("run-0", seconds_left=-1)),
+        ALARM,
+        "refused",
+        "the writer has just moved",
+    ),
+    (
+        "paused beats the cool-down, which may be ignored",
+        replace(FREE, automatic_failover=False, last_transition_at=NOW - 100),
+        replace(ALARM, ignore_cool_down=True),
+        "refused",
+        "automatic failover is paused",
+    ),
+    ("a switchover of a free lock", FREE, SWITCHOVER, "proceed", "the lock was free"),
+    (
+        "a switchover while automatic failovers are paused",
+        replace(FREE, automatic_failover=False),
+        SWITCHOVER,
+        "proceed",
+        "the lock was free",
+    ),
+    (
+        "a switchover beside a failover",
+        replace(FREE, transition=held("run-0")),
+        SWITCHOVER,
+        "refused",
+        "run run-0 is doing the work",
+    ),
+    ("a switchover to the writer", moved(), SWITCHOVER, "refused", "us-west-2 is the writer already"),
+    (
+        "a failover resumes a switchover",
+        replace(FREE, transition=replace(held("run-0"), mode="switchover")),
+        replace(PERSON, resumes="run-0"),
+        "proceed",
+        "takes over from run run-0",
+    ),
     ("nothing stands against it", FREE, ALARM, "proceed", "the lock was free"),
     ("nothing to resume", FREE, replace(PERSON, resumes="run-0"), "proceed", "the lock was free"),
 ]
@@ -153,13 +235,15 @@ RULES = [
     ("record", "request_", "decision", "reason"), [row[1:] for row in RULES], ids=[row[0] for row in RULES]
 )
 def test_p2_rule(record: ControlRecord, request_: Request, decision: str, reason: str) -> None:
-    claim = decide_claim(record, request_, "run-1", NOW)
+    claim = decide_claim(record, request_, "run-1", NOW, COOL_DOWN_S)
     assert claim.decision == decision
     assert reason in claim.reason
 
 
 def test_a_claim_carries_what_later_steps_need() -> None:
-    claim = decide_claim(replace(FREE, epoch=7), replace(ALARM, resumes="run-0"), "run-1", NOW)
+    record = replace(FREE, epoch=7, heartbeat=Beat(41, NOW - 2))
+    asked = replace(ALARM, resumes="run-0", accept_data_loss=True)
+    claim = decide_claim(record, asked, "run-1", NOW, COOL_DOWN_S)
     assert asdict(claim) == {
         "decision": "proceed",
         "reason": "the lock was free",
@@ -171,34 +255,68 @@ def test_a_claim_carries_what_later_steps_need() -> None:
         "target_region": WEST,
         "epoch": 7,
         "resumes": "run-0",
+        "accept_data_loss": True,
+        "heartbeat": {"seq": 41, "at": NOW - 2},
     }
 
 
 @pytest.mark.parametrize("resumes", [None, "run-0"])
-def test_a_claim_survives_its_way_through_the_workflow(resumes: str | None) -> None:
-    claim = decide_claim(FREE, replace(PERSON, resumes=resumes), "run-1", NOW)
+@pytest.mark.parametrize("heartbeat", [None, Beat(41, NOW - 2.25)])
+@pytest.mark.parametrize("asked", [PERSON, SWITCHOVER, REHEARSAL, replace(PERSON, accept_data_loss=True)])
+def test_a_claim_survives_its_way_through_the_workflow(
+    resumes: str | None, heartbeat: Beat | None, asked: Request
+) -> None:
+    record = replace(FREE, heartbeat=heartbeat)
+    claim = decide_claim(record, replace(asked, resumes=resumes), "run-1", NOW, COOL_DOWN_S)
     assert Claim.read(Fields(asdict(claim), "the event", InvalidRequest)) == claim
 
 
-@pytest.mark.parametrize("engaged", [False, True])
-@pytest.mark.parametrize("detaching", [False, True])
-def test_p7_a_lock_that_is_taken_over_keeps_what_the_other_run_may_have_begun(engaged: bool, detaching: bool) -> None:
-    record = replace(FREE, transition=replace(held("run-0"), dns_engaged=engaged, detach_requested=detaching))
-    claim = decide_claim(record, replace(PERSON, resumes="run-0"), "run-1", NOW)
-    assert lock_for(claim, record, NOW) == Transition(
+MOVING = replace(held("run-0"), mode="switchover", phase="moving", dns_engaged=True, detach_requested=True)
+
+
+def test_p1_a_first_lock_begins_with_looking_and_remembers_the_lease_it_saw() -> None:
+    record = replace(FREE, lease_expires_at=NOW + 7.5)
+    assert lock_for(decide_claim(record, ALARM, "run-1", NOW, COOL_DOWN_S), record, NOW) == Transition(
         run="run-1",
-        incident="run run-1",
+        mode="failover",
+        phase="checking",
+        incident="outage 7",
         target_region=WEST,
         started_at=NOW,
         deadline=NOW + LOCK_SECONDS,
-        dns_engaged=engaged,
-        detach_requested=detaching,
+        seen_lease=NOW + 7.5,
+        dns_engaged=False,
+        detach_requested=False,
     )
 
 
-def test_a_lock_on_a_free_record_begins_with_nothing_done() -> None:
-    lock = lock_for(decide_claim(FREE, PERSON, "run-1", NOW), FREE, NOW)
-    assert (lock.run, lock.dns_engaged, lock.detach_requested) == ("run-1", False, False)
+@pytest.mark.parametrize(
+    "before",
+    [held("run-0"), replace(held("run-0"), phase="moving"), replace(held("run-0"), dns_engaged=True), MOVING],
+    ids=["looked", "moved", "engaged", "asked to detach"],
+)
+def test_p3_a_lock_that_is_taken_over_keeps_what_the_other_run_has_begun(before: Transition) -> None:
+    record = replace(FREE, transition=before, lease_expires_at=NOW - 20)
+    claim = decide_claim(record, replace(PERSON, resumes="run-0"), "run-1", NOW, COOL_DOWN_S)
+    assert lock_for(claim, record, NOW) == replace(
+        before,
+        run="run-1",
+        mode="failover",
+        incident="run run-1",
+        started_at=NOW,
+        deadline=NOW + LOCK_SECONDS,
+        seen_lease=NOW - 20,
+    )
+
+
+@pytest.mark.parametrize(
+    ("transition", "moving"),
+    [(None, None), (held("run-0"), None), (MOVING, MOVING), (replace(MOVING, mode="failover"), "failover")],
+    ids=["free", "looking", "a switchover moves", "a failover moves"],
+)
+def test_a_record_knows_the_run_that_has_committed_to_move(transition: Transition | None, moving: Any) -> None:
+    record = replace(FREE, transition=transition)
+    assert record.moving == (transition if moving else None)
 
 
 SWITCH = [
@@ -239,6 +357,8 @@ def test_p1_the_switch_sends_clients_to_one_region(record: ControlRecord, region
 ITEM: dict[str, Any] = {"database": "payments", "writer_region": EAST, "epoch": Decimal(3)}
 LOCK_ITEM: dict[str, Any] = {
     "run": "run-1",
+    "mode": "failover",
+    "phase": "checking",
     "incident": "outage 7",
     "target_region": WEST,
     "started_at": Decimal("1800000000.25"),
@@ -250,17 +370,43 @@ def test_an_item_is_read_as_it_stands_in_the_table() -> None:
     item = ITEM | {
         "transition": LOCK_ITEM,
         "automatic_failover": False,
+        "lease_expires_at": Decimal("1800000010.5"),
+        "heartbeat": {"seq": Decimal(41), "at": Decimal("1800000000.5")},
+        "unfenced_region": EAST,
         "last_run": "run-0",
         "last_incident": "outage 6",
+        "last_transition_at": Decimal(1_799_999_000),
     }
     assert ControlRecord.read(item) == ControlRecord(
         writer_region=EAST,
         epoch=3,
         automatic_failover=False,
-        transition=Transition("run-1", "outage 7", WEST, 1800000000.25, 1800000900.0),
+        transition=Transition("run-1", "failover", "checking", "outage 7", WEST, 1800000000.25, 1800000900.0),
+        lease_expires_at=1800000010.5,
+        heartbeat=Beat(41, 1800000000.5),
+        unfenced_region=EAST,
         last_run="run-0",
         last_incident="outage 6",
+        last_transition_at=1_799_999_000.0,
     )
+
+
+def test_a_lock_is_read_with_all_that_was_noted_in_it() -> None:
+    noted = {
+        "mode": "switchover",
+        "phase": "moving",
+        "seen_lease": Decimal("1799999999.5"),
+        "dns_engaged": True,
+        "detach_requested": True,
+    }
+    assert ControlRecord.read(ITEM | {"transition": LOCK_ITEM | noted}).transition == Transition(
+        "run-1", "switchover", "moving", "outage 7", WEST, 1800000000.25, 1800000900.0, 1799999999.5, True, True
+    )
+
+
+def test_a_lease_that_was_given_up_is_not_one_that_was_never_taken() -> None:
+    assert ControlRecord.read(ITEM | {"lease_expires_at": Decimal(0)}).lease_expires_at == 0
+    assert ControlRecord.read(ITEM).lease_expires_at is None
 
 
 def test_automatic_failover_is_on_unless_the_item_says_otherwise() -> None:
@@ -282,6 +428,14 @@ def test_automatic_failover_is_on_unless_the_item_says_otherwise() -> None:
             "field 'deadline' is Decimal('1800000000000')",
         ),
         ({"last_run": 5}, "field 'last_run' is 5; give a text"),
+        ({"transition": LOCK_ITEM | {"phase": "gone"}}, "field 'phase' is 'gone'; give one of checking, moving"),
+        ({"transition": LOCK_ITEM | {"mode": "x"}}, "field 'mode' is 'x'; give one of failover, switchover, rehearsal"),
+        ({"lease_expires_at": "soon"}, "field 'lease_expires_at' is 'soon'; give a number"),
+        ({"lease_expires_at": Decimal(-1)}, "field 'lease_expires_at' is Decimal('-1')"),
+        ({"lease_expires_at": Decimal(1_800_000_000_000)}, "field 'lease_expires_at' is Decimal('1800000000000')"),
+        ({"heartbeat": {"seq": Decimal(1)}}, "the control record, heartbeat: field 'at' is None; give a number"),
+        ({"heartbeat": 5}, "the control record, heartbeat is 5; it must be a JSON object"),
+        ({"unfenced_region": ""}, "field 'unfenced_region' is ''; give a text"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -13,6 +14,8 @@ ANSWERS = Probe("peer", "writer", "us-east-1", None, 70.0)
 SILENT = Probe("peer", None, "us-east-1", "timed out", 900.0)
 DEMOTED = Probe("peer", "reader", "us-east-1", None, 70.0)
 STANDBY = Probe("own_reader", "reader", "us-west-2", None, 5.0)
+FENCED = Probe("peer", "writer", "us-east-1", None, 70.0, fenced=True)
+UNFENCED = replace(FENCED, fenced=False)
 STANDBY_DOWN = Probe("own_reader", None, "us-west-2", "connection refused", 5.0)
 
 RULES: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
@@ -54,6 +57,17 @@ RULES: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
     ),
     ("silent and missing", SILENT, "missing", STANDBY, False, True, "(timed out) and its heartbeat is missing"),
     ("silent and unhealthy", SILENT, "unhealthy", STANDBY, False, True, "(timed out) and its heartbeat is unhealthy"),
+    (
+        "the writer is fenced",
+        FENCED,
+        "unhealthy",
+        STANDBY,
+        False,
+        True,
+        "(it is fenced) and its heartbeat is unhealthy",
+    ),
+    ("the writer is fenced and healthy", FENCED, "healthy", STANDBY, False, False, "says that it is healthy"),
+    ("the fence is lifted", UNFENCED, "missing", STANDBY, False, False, "the writer answers this region"),
     ("a reader and unhealthy", DEMOTED, "unhealthy", STANDBY, False, True, "(its endpoint leads to a reader)"),
 ]
 
@@ -66,20 +80,72 @@ RULES: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
 def test_p5_rule(
     writer: Probe, heartbeat: Heartbeat, standby: Probe, detached: bool, proceed: bool, reason: str
 ) -> None:
-    health = judge(writer, heartbeat, standby, detached)
-    assert health.proceed is proceed
-    assert reason in health.reason
+    for mode in ("failover", "rehearsal"):  # a rehearsal says what a failover would
+        health = judge(mode, writer, heartbeat, standby, detached)  # type: ignore[arg-type]
+        assert health.proceed is proceed
+        assert reason in health.reason
     assert (health.writer, health.heartbeat, health.standby, health.detached) == (writer, heartbeat, standby, detached)
 
 
 def test_p5_nothing_moves_unless_both_observers_agree() -> None:
     heartbeats: tuple[Heartbeat, ...] = ("healthy", "missing", "unhealthy")
     for writer, heartbeat, standby in itertools.product(
-        (ANSWERS, SILENT, DEMOTED), heartbeats, (STANDBY, STANDBY_DOWN)
+        (ANSWERS, SILENT, DEMOTED, FENCED, UNFENCED), heartbeats, (STANDBY, STANDBY_DOWN)
     ):
-        both = writer.role != "writer" and heartbeat != "healthy"
+        both = writer not in (ANSWERS, UNFENCED) and heartbeat != "healthy"
         able = standby.role is not None
-        assert judge(writer, heartbeat, standby, detached=False).proceed is (both and able)
+        assert judge("failover", writer, heartbeat, standby, detached=False).proceed is (both and able)
+
+
+PROMOTED = Probe("own_reader", "writer", "us-west-2", None, 5.0)
+
+SWITCHOVERS: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
+    (
+        "detached",
+        ANSWERS,
+        "healthy",
+        STANDBY,
+        True,
+        False,
+        "a failover has to be finished; start it with mode failover",
+    ),
+    ("done already", SILENT, "missing", PROMOTED, False, True, "the switchover has to be finished"),
+    ("the writer is silent", SILENT, "healthy", STANDBY, False, False, "(timed out): a switchover needs it healthy"),
+    ("the writer is a reader", DEMOTED, "healthy", STANDBY, False, False, "(its endpoint leads to a reader)"),
+    (
+        "its guardian is silent",
+        ANSWERS,
+        "missing",
+        STANDBY,
+        False,
+        False,
+        "is missing: a switchover needs its guardian",
+    ),
+    ("its guardian is unwell", ANSWERS, "unhealthy", STANDBY, False, False, "is unhealthy: a switchover needs"),
+    ("the standby is down", ANSWERS, "healthy", STANDBY_DOWN, False, False, "does not answer (connection refused)"),
+    ("both are healthy", ANSWERS, "healthy", STANDBY, False, True, "the writer and the standby are healthy"),
+    ("fenced by a run before", FENCED, "healthy", STANDBY, False, True, "the writer and the standby are healthy"),
+]
+
+
+@pytest.mark.parametrize(
+    ("writer", "heartbeat", "standby", "detached", "proceed", "reason"),
+    [row[1:] for row in SWITCHOVERS],
+    ids=[row[0] for row in SWITCHOVERS],
+)
+def test_p5_a_switchover_needs_everything_healthy(
+    writer: Probe, heartbeat: Heartbeat, standby: Probe, detached: bool, proceed: bool, reason: str
+) -> None:
+    health = judge("switchover", writer, heartbeat, standby, detached)
+    assert health.proceed is proceed
+    assert reason in health.reason
+
+
+@pytest.mark.parametrize(
+    ("probe", "writes"), [(ANSWERS, True), (UNFENCED, True), (FENCED, False), (DEMOTED, False), (SILENT, False)]
+)
+def test_applications_write_to_a_writer_that_is_not_fenced(probe: Probe, writes: bool) -> None:
+    assert probe.writes is writes
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,12 @@ def told(outcome: Outcome, **progress: Any) -> str:
     return message(End("run-1", outcome, progress), "us-west-2", ARN).text
 
 
+SWITCHOVER = CLAIM | {"mode": "switchover"}
+
+
 @pytest.mark.parametrize("outcome", HEADLINES)
 def test_every_outcome_has_a_subject_that_sns_takes(outcome: Outcome) -> None:
-    for progress in ({}, {"claim": CLAIM}):
+    for progress in ({}, {"claim": CLAIM}, {"claim": SWITCHOVER}):
         subject = message(End("run-1", outcome, progress), "us-west-2", ARN).subject
         assert subject.isascii()
         assert subject.isprintable()
@@ -107,8 +110,9 @@ def test_an_error_is_shown_by_its_message(cause: str, shown: str) -> None:
 
 
 def test_the_error_of_a_failed_claim_is_shown() -> None:
-    """It is the whole of the data: there is no claim to keep beside it."""
-    assert "Error: Misconfigured: no table" in told("aborted", Error="Misconfigured", Cause="no table", release={})
+    """There is no claim to keep beside it."""
+    text = told("aborted", error={"Error": "Misconfigured", "Cause": "no table"}, release={})
+    assert "Error: Misconfigured: no table" in text
 
 
 def test_every_error_is_shown() -> None:
@@ -123,3 +127,82 @@ def test_every_error_is_shown() -> None:
 
 def test_a_message_without_a_claim_still_has_a_headline() -> None:
     assert told("recovered").startswith("Failover done: the standby region is the writer")
+
+
+# --- the writer protocol in words
+
+
+LIVES = {"result": {"proceed": False, "taken": False, "reason": "the writer in us-east-1 lives"}}
+APPROVED = {"result": {"proceed": True, "taken": True, "reason": "the lease has ended", "approved_by": "grace"}}
+
+
+def test_a_run_that_a_live_lease_has_stopped_says_so() -> None:
+    assert "Lease: no go: the writer in us-east-1 lives" in told("refused", claim=CLAIM, assessment=GO, lease=LIVES)
+
+
+def test_a_loss_that_was_approved_is_put_down_to_its_approver() -> None:
+    text = told("recovered", claim=CLAIM, assessment=GO, approved_lease=APPROVED)
+    assert "Lease: go: the lease has ended\nLoss approved by: grace\n" in text
+
+
+@pytest.mark.parametrize(
+    ("record", "shown", "hidden"),
+    [
+        ({"rto_s": 31.26, "rpo_ms": 2000.0}, ["to the proved write: 31.3 s", "2000 ms of writes"], []),
+        ({"rto_s": 31.26, "rpo_ms": None}, ["31.3 s"], ["Lost"]),
+        ({"rto_s": None, "rpo_ms": 0.0}, ["Lost, by heartbeats: 0 ms"], ["Outage"]),
+        ({}, [], ["Outage", "Lost"]),
+    ],
+    ids=["both", "no loss known", "no outage known", "no record"],
+)
+def test_p7_a_recovery_tells_what_was_measured(record: dict[str, Any], shown: list[str], hidden: list[str]) -> None:
+    text = told("recovered", claim=CLAIM, record={"result": record})
+    assert all(words in text for words in shown)
+    assert not any(words in text for words in hidden)
+
+
+NO_GO = {"proceed": False, "reason": "no"}
+
+
+@pytest.mark.parametrize(
+    ("assessment", "would"),
+    [
+        (GO, "wait for the end of the writer's lease, then make us-west-2 the writer without asking"),
+        (GO | {"lag": NO_GO}, "then ask people whether the loss may be accepted"),
+        (GO | {"health": NO_GO}, "refuse, because no failover is due"),
+        (GO | {"health": NO_GO, "lag": NO_GO}, "refuse, because no failover is due"),
+    ],
+    ids=["go", "lag", "health", "both"],
+)
+def test_a_rehearsal_says_what_a_failover_would_do(assessment: dict[str, Any], would: str) -> None:
+    text = told("rehearsed", claim=CLAIM, assessment=assessment)
+    assert "A failover would now " in text
+    assert would in text
+    assert "The checks took" not in text
+
+
+def test_a_rehearsal_says_how_long_its_checks_took() -> None:
+    timed = {
+        "health": GO["health"] | {"timing": {"began": 100.0, "ended": 102.5}},
+        "lag": GO["lag"] | {"timing": {"began": 99.5, "ended": 101.0}},
+    }
+    assert "The checks took 3.0 s" in told("rehearsed", claim=CLAIM, assessment=timed)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "headline"),
+    [
+        ("recovered", "Switchover done: us-west-2 is the writer"),
+        ("refused", "Switchover refused: nothing was changed"),
+        ("aborted", "Switchover aborted: the writer stays in its region"),
+        ("needs_person", "SWITCHOVER STOPPED HALF WAY: a person is needed"),
+    ],
+)
+def test_a_switchover_is_called_one(outcome: Outcome, headline: str) -> None:
+    assert told(outcome, claim=SWITCHOVER).startswith(f"{headline}\n")
+
+
+def test_a_switchover_that_stopped_half_way_is_gone_on_with_as_one() -> None:
+    text = told("needs_person", claim=SWITCHOVER, moved={})
+    assert "Done: the standby's cluster is the writer by a switchover" in text
+    assert json.loads(text.splitlines()[-1].split("--input ")[1].strip("'"))["mode"] == "switchover"

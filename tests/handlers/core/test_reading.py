@@ -41,6 +41,27 @@ def test_defaults_stand_for_absent_fields() -> None:
     assert fields().flag("f", True) is True
     assert fields().optional_text("t") is None
     assert fields(t=None).optional_text("t") is None
+    assert fields().optional_flag("f") is None
+    assert fields(f=None).optional_flag("f") is None
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_an_optional_flag_that_is_there_is_what_it_says(value: bool) -> None:
+    assert fields(f=value).optional_flag("f") is value
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", [], {}])
+def test_nothing_else_passes_for_a_flag(value: Any) -> None:
+    for read in (lambda: fields(f=value).optional_flag("f"), lambda: fields(f=value).flag("f", False)):
+        with pytest.raises(InvalidRequest, match=r"field 'f' is .*; give true or false"):
+            read()
+
+
+def test_a_choice_is_one_of_its_words() -> None:
+    assert fields(c="a").choice("c", ("a", "b")) == "a"
+    for value in ("c", "", None, 1, ["a"]):
+        with pytest.raises(InvalidRequest, match="give one of a, b"):
+            fields(c=value).choice("c", ("a", "b"))
 
 
 @given(st.text(alphabet=string.printable))

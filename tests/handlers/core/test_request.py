@@ -38,8 +38,12 @@ CLAIM: dict[str, Any] = {
     "target_region": WEST,
     "epoch": 1,
     "resumes": None,
+    "accept_data_loss": False,
+    "heartbeat": None,
 }
-ALMOST_CLAIMS = st.fixed_dictionaries({field: st.just(value) for field, value in CLAIM.items()} | {"epoch": JSON})
+ALMOST_CLAIMS = st.fixed_dictionaries(
+    {field: st.just(value) for field, value in CLAIM.items()} | {"epoch": JSON | st.just(1), "heartbeat": JSON}
+)
 Read = TypeVar("Read")
 
 
@@ -81,6 +85,17 @@ def test_the_least_that_can_be_asked() -> None:
     )
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_can_be_asked_for(mode: str) -> None:
+    assert Request.read({"mode": mode, "started_by": "ada"}, "run-1", WEST).mode == mode
+
+
+def test_what_a_person_has_to_accept_is_never_accepted_by_default() -> None:
+    request = Request.read({"mode": "failover", "started_by": "ada"}, "run-1", WEST)
+    assert not request.accept_data_loss
+    assert not request.ignore_cool_down
+
+
 def test_the_most_that_can_be_asked() -> None:
     data = {
         "mode": "rehearsal",
@@ -89,9 +104,13 @@ def test_the_most_that_can_be_asked() -> None:
         "incident": "outage 7",
         "target_region": WEST,
         "resumes": "run-0",
+        "accept_data_loss": True,
+        "ignore_cool_down": True,
     }
     assert set(data) == set(FIELDS)
-    assert Request.read(data, "run-1", WEST) == Request("rehearsal", "alarm", "outage 7", WEST, "run-0", True)
+    assert Request.read(data, "run-1", WEST) == Request(
+        "rehearsal", "alarm", "outage 7", WEST, "run-0", automatic=True, accept_data_loss=True, ignore_cool_down=True
+    )
 
 
 @pytest.mark.parametrize("name", ["run-0", "d1b2_e3", "drill.2026", "a+b=c@d", "x" * 80])
@@ -105,6 +124,8 @@ def test_the_rules_input_is_a_request_in_both_regions() -> None:
         filled = rule.input_template.replace("<alarm>", "writer-down").replace("<at>", "2026-01-02T03:04:05Z")
         request = Request.read(json.loads(filled), "run-1", region.name)
         assert request.automatic
+        assert not request.accept_data_loss
+        assert not request.ignore_cool_down
         assert request.incident == "writer-down 2026-01-02T03:04:05Z"
 
 
@@ -116,9 +137,9 @@ BASE = {"mode": "failover", "started_by": "ada"}
     [
         (None, "the execution's input is None; it must be a JSON object"),
         ([1], "the execution's input is [1]; it must be a JSON object"),
-        ({}, "the execution's input: field 'mode' is missing; give one of failover, rehearsal"),
-        (BASE | {"mode": "switchover"}, "field 'mode' is 'switchover'; give one of failover, rehearsal"),
-        (BASE | {"mode": ["failover"]}, "field 'mode' is ['failover']; give one of failover, rehearsal"),
+        ({}, "the execution's input: field 'mode' is missing; give one of failover, switchover, rehearsal"),
+        (BASE | {"mode": "switch"}, "field 'mode' is 'switch'; give one of failover, switchover, rehearsal"),
+        (BASE | {"mode": ["failover"]}, "field 'mode' is ['failover']; give one of failover, switchover, rehearsal"),
         ({"mode": "failover"}, "field 'started_by' is missing; give a text"),
         (BASE | {"started_by": ""}, "field 'started_by' is ''; give a text that matches .{1,256}"),
         (BASE | {"started_by": "a\nb"}, "field 'started_by' is 'a\\nb'; give a text"),
@@ -129,7 +150,10 @@ BASE = {"mode": "failover", "started_by": "ada"}
         (BASE | {"incident": {}}, "field 'incident' is {}; give a text"),
         (BASE | {"target_region": "us-east-1"}, "start the workflow of us-east-1 instead, or leave the field out"),
         (BASE | {"resumes": ""}, "field 'resumes' is ''; give a text that matches .{1,80}"),
-        (BASE | {"resume": "run-0"}, "unknown field 'resume'; remove it, known are automatic, incident, mode, resumes"),
+        (BASE | {"resume": "run-0"}, "unknown field 'resume'; remove it, known are accept_data_loss, automatic"),
+        (BASE | {"accept_dataloss": True}, "unknown field 'accept_dataloss'; remove it, known are accept_data_loss"),
+        (BASE | {"accept_data_loss": "yes"}, "field 'accept_data_loss' is 'yes'; give true or false"),
+        (BASE | {"ignore_cool_down": 1}, "field 'ignore_cool_down' is 1; give true or false"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -152,7 +176,7 @@ def test_a_claim_with_an_impossible_epoch_is_refused(epoch: Any) -> None:
         Step.read({"run": "run-1", "claim": CLAIM | {"epoch": epoch}})
 
 
-@pytest.mark.parametrize("field", sorted(set(CLAIM) - {"resumes"}))
+@pytest.mark.parametrize("field", sorted(set(CLAIM) - {"resumes", "accept_data_loss", "heartbeat"}))
 def test_a_claim_without_one_of_its_fields_is_refused(field: str) -> None:
     with pytest.raises(InvalidRequest, match=f"field '{field}'"):
         Step.read({"run": "run-1", "claim": {key: value for key, value in CLAIM.items() if key != field}})

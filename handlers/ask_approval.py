@@ -1,0 +1,44 @@
+"""AskApproval: asks people, in both regions, whether the writes that a failover would lose may be lost.
+
+The workflow waits for the answer; the message has the command that gives it, and the moment until which it counts.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.approval import APPROVAL_S, request
+from handlers.core.commands import Step
+from handlers.core.environment import Environment
+from handlers.core.errors import InvalidRequest
+from handlers.core.reading import Fields
+from handlers.gateways import notifications
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+TOPICS = notifications.topics(ENVIRONMENT)
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.commands.Step`.
+
+    Besides: ``token``, which the answer has to name, and ``lag``, VerifyLag's verdict.
+    """
+    step = Step.read(event)
+    logger.append_keys(run=step.run)
+    fields = Fields(event, "the step's event", InvalidRequest)
+    asking = request(
+        step.claim,
+        reason=fields.section("lag").text("reason", pattern=".{1,1000}"),
+        token=fields.text("token", pattern=".{1,2048}"),
+        region=ENVIRONMENT.aws_region,
+        deadline=time.time() + APPROVAL_S,
+    )
+    sent = notifications.publish_to_all(TOPICS, asking)
+    logger.info("asked for an approval", sent=sent.sent, failed=sent.failed)
+    return asdict(sent)

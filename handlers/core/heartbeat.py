@@ -1,0 +1,31 @@
+"""Heartbeat rows: the writer's database commits one with every tick, and replication carries them to the standby."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handlers.core.reading import Fields
+
+LARGEST_SEQUENCE = 2**53  # the largest whole number that JSON carries exactly
+END_OF_TIME_S = 4_102_444_800  # 2100-01-01: a timestamp beyond it is milliseconds taken for seconds
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One heartbeat: its number, and when the writer's database committed it (seconds since 1970)."""
+
+    seq: int
+    at: float
+
+    @classmethod
+    def read(cls, fields: Fields) -> Beat:
+        """Reads a heartbeat out of an event, an answer or an item."""
+        return cls(
+            seq=int(fields.number("seq", at_least=0, at_most=LARGEST_SEQUENCE)),
+            at=fields.number("at", at_least=0, at_most=END_OF_TIME_S),
+        )
+
+    @classmethod
+    def read_optional(cls, fields: Fields, field: str) -> Beat | None:
+        """Reads the heartbeat in ``field``; None when there is none."""
+        return None if fields.data.get(field) is None else cls.read(fields.section(field))

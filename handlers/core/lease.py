@@ -1,0 +1,85 @@
+"""The writer's lease: how long it holds, and when a run may take the writer role without it. Pure.
+
+The writer region's guardian renews the lease; only a writer whose lease has ended may be replaced. The rules of the
+wait are the table in `decide_wait`; read it from the top, the first row that fits decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from handlers.core.control import Claim, ControlRecord
+
+# How often the guardian looks and renews. Three missed renewals in a row still leave the lease alive.
+TICK_S = 2.0
+# A writer that loses sight of the control record for this long stops writing, and a failover waits this long at most:
+# shorter fences healthy writers in hiccups, longer adds to every RTO. The detection takes 8 to 20 s, so that a lease
+# of 10 s has mostly ended by the time that a run asks.
+LEASE_S = 10.0
+# The guardian begins to fence when less than this is left, so that the fence is complete when the lease ends: a tick
+# until it looks, and a cold start, the revocation and the end of all sessions, together about a second.
+FENCE_BEFORE_S = 3.0
+# How far the clocks of two regions may be apart (AWS hosts follow the Amazon Time Sync Service, whose error is in the
+# milliseconds), and the last session's last commit after its end was asked for.
+CLOCK_MARGIN_S = 1.0
+
+WaitAction = Literal["lost", "refuse", "wait", "go", "ask", "commit"]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What a run that wants to move the writer does now, and why.
+
+    ``lost``: it holds the lock no more. ``refuse``: the writer lives. ``wait``: until ``until``. ``go``: it has
+    committed to move already. ``ask``: the lease is over, a person has to accept the loss. ``commit``: commit to move.
+    """
+
+    action: WaitAction
+    reason: str
+    until: float
+
+
+def may_be_alive_until(record: ControlRecord) -> float:
+    """The moment up to which the writer's lease may be alive by any clock, in seconds since 1970.
+
+    A record without a lease, as from a change of writer to the first renewal, is one of unknown end: a guardian that
+    was told before the claim that the writer moves to its region takes that for a lease.
+    """
+    if record.lease_expires_at is not None:
+        return record.lease_expires_at + CLOCK_MARGIN_S
+    claimed_at = record.transition.started_at if record.transition else 0.0
+    return claimed_at + LEASE_S + CLOCK_MARGIN_S
+
+
+def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float) -> Wait:
+    """Whether the run of ``claim`` may commit to move.
+
+    ``gate_open``: the lag is inside the RPO budget, or a person has accepted the loss.
+    """
+    held = record.transition
+    mine = held is not None and held.run == claim.run and record.epoch == claim.epoch
+    seen = held.seen_lease if held else None
+    lease = record.lease_expires_at
+    until = may_be_alive_until(record)
+    rows: tuple[tuple[bool, WaitAction, str], ...] = (
+        (not mine, "lost", "another run holds the lock, or the writer has changed"),
+        (held is not None and held.phase == "moving", "go", "this run, or the one it took over, is moving already"),
+        (
+            # A switchover that was taken over has stopped the writer, whose lease can only end.
+            lease is not None and (seen is None or lease > seen),
+            "refuse",
+            f"the writer in {record.writer_region} lives: it has renewed its lease since this run began, so the "
+            "control record is in its sight although its database is not in ours",
+        ),
+        (
+            lease is not None and lease > now + LEASE_S + CLOCK_MARGIN_S,
+            "refuse",
+            f"the lease ends {(lease or 0) - now:.0f} s from now, later than any lease may: a clock is wrong",
+        ),
+        (now <= until, "wait", f"the writer's lease may be alive for {until - now:.1f} s more"),
+        (not gate_open, "ask", "the writer's lease has ended; the loss is for a person to accept"),
+        (True, "commit", "the writer's lease has ended"),
+    )
+    action, reason = next((action, reason) for fits, action, reason in rows if fits)
+    return Wait(action, reason, until)

@@ -1,0 +1,121 @@
+"""The fence: keeps a region's own database from its applications, by SQL and by security group, or lets them in again.
+
+Called by the region's guardian, and by a run of the other region that moves the writer away from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.environment import Environment, SecurityGroups
+from handlers.core.errors import FailoverError, InvalidRequest
+from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
+from handlers.core.reading import Fields
+from handlers.gateways.fence import ORDERS, FenceState, Lift
+from handlers.gateways.global_database import GlobalDatabase
+from handlers.gateways.prober import Prober
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+GROUPS = SecurityGroups.read()
+PROBER = Prober.of(ENVIRONMENT)
+DATABASE = GlobalDatabase.of(ENVIRONMENT)
+
+# The database is in this region; one that does not answer within a second is fenced by its security group.
+PROBE_TIMEOUT_S = 1.0
+
+Found = TypeVar("Found")
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """``order`` (fence, lift, look) and ``reason``, a sentence for people.
+
+    With ``fence``: ``group``, whether by security group as well. With ``lift``: ``number`` and ``until``, see
+    `handlers.gateways.fence.Lift`.
+    """
+    fields = Fields(event, "the fence's event", InvalidRequest)
+    order = fields.choice("order", ORDERS)
+    reason = fields.text("reason")
+    site = Site(PROBER, DATABASE, GROUPS)
+    if order == "fence":
+        state = site.fence(reason, with_group=fields.flag("group", True))
+    elif order == "lift":
+        number = int(fields.number("number", at_least=0, at_most=LARGEST_SEQUENCE))
+        state = site.lift(Lift(number, fields.number("until", at_least=0, at_most=END_OF_TIME_S)))
+    else:
+        state = site.look()
+    logger.info("carried out", order=order, reason=reason, state=asdict(state))
+    return asdict(state)
+
+
+class Site:
+    """This region's database, where a fence can be put up. What fails is reported, and does not stop the rest."""
+
+    def __init__(self, prober: Prober, database: GlobalDatabase, groups: SecurityGroups) -> None:
+        self._prober = prober
+        self._database = database
+        self._groups = groups
+        self._errors: list[str] = []
+
+    def fence(self, reason: str, *, with_group: bool) -> FenceState:
+        """Keeps applications out, by both ways at once, so that neither waits for the other."""
+        return self._both(
+            lambda: self._by_sql(fence=reason), lambda: self._by_group(close=True if with_group else None)
+        )
+
+    def look(self) -> FenceState:
+        """Changes nothing."""
+        return self._both(self._by_sql, self._by_group)
+
+    def lift(self, lift: Lift) -> FenceState:
+        """Lets applications in again: the security group first, for only the fence by SQL judges whether a lift counts.
+
+        So it must stand when the security group opens.
+        """
+        closed = self._attempt(self._by_sql)
+        if not closed:
+            return self.look()
+        group = self._attempt(lambda: self._by_group(close=False))
+        if group is None:
+            return self._state(closed, None)
+        opened = self._attempt(lambda: self._by_sql(lift_fence={"number": lift.number, "until": lift.until}))
+        return self._state(opened, group)
+
+    def _both(self, sql: Callable[[], bool | None], group: Callable[[], tuple[bool, bool]]) -> FenceState:
+        with ThreadPoolExecutor() as pool:
+            by_sql, by_group = pool.submit(self._attempt, sql), pool.submit(self._attempt, group)
+            return self._state(by_sql.result(), by_group.result())
+
+    def _state(self, by_sql: bool | None, group: tuple[bool, bool] | None) -> FenceState:
+        by_group, secondary = group or (None, None)
+        return FenceState(by_sql, by_group, secondary, "; ".join(self._errors) or None)
+
+    def _attempt(self, work: Callable[[], Found]) -> Found | None:
+        try:
+            return work()
+        except FailoverError as error:
+            self._errors.append(f"{type(error).__name__}: {error}")
+            return None
+
+    def _by_sql(self, **work: Any) -> bool | None:
+        """Whether applications are kept out by SQL now; None when the database does not answer as a writer."""
+        reached = self._prober.probe("own", PROBE_TIMEOUT_S, **work)
+        if reached.error:
+            self._errors.append(f"SQL: {reached.error}")
+        return reached.fenced if reached.role == "writer" else None
+
+    def _by_group(self, *, close: bool | None = None) -> tuple[bool, bool]:
+        """Whether the security group keeps applications out now, and whether the cluster is a secondary."""
+        secondary = self._database.is_secondary()
+        closed = self._groups.fence in self._database.security_groups()
+        # A secondary takes no writes; its readers keep their sessions.
+        if close is not None and close != closed and not (close and secondary):
+            self._database.set_security_group(self._groups.fence if close else self._groups.cluster)
+            closed = close
+        return closed, secondary

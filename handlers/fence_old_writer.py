@@ -1,0 +1,78 @@
+"""FenceOldWriter: has the old writer's region keep its applications from its database.
+
+Best effort in a failover, where that region may be gone and its guardian fences by itself; in a switchover it must
+succeed before anything else is changed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.commands import Step
+from handlers.core.environment import Environment
+from handlers.core.errors import FailoverError, FenceFailed
+from handlers.gateways.acting import OtherRegion
+from handlers.gateways.control_table import ControlTable
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+OTHER_REGION = OtherRegion.of(ENVIRONMENT)
+
+# How long a switchover may keep the applications out before it has committed to move: two attempts of the fence and
+# two of the look at it. A run that was killed in between has its lock taken away by the writer's guardian after that.
+STOP_FOR_S = 20.0
+
+
+@dataclass(frozen=True)
+class OldWriterFence:
+    """Whether applications are kept from the old writer, as far as this region knows, and what did not succeed."""
+
+    fenced: bool
+    error: str | None
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    step = Step.read(event)
+    logger.append_keys(run=step.run)
+    if step.claim.mode == "switchover":
+        return asdict(stop_writer(CONTROL, OTHER_REGION, step))
+    return asdict(fence_old_writer(OTHER_REGION, step))
+
+
+def stop_writer(control: ControlTable, other_region: OtherRegion, step: Step) -> OldWriterFence:
+    """Fences a healthy writer: first the record forbids its guardian to renew, which would lift the fence."""
+    record = control.read()
+    if record.moving is None or record.moving.run != step.run:  # a resumed run may be further
+        control.begin_stop(step.run, step.claim.epoch, time.time() + STOP_FOR_S)
+    return fence_old_writer(other_region, step)
+
+
+def fence_old_writer(other_region: OtherRegion, step: Step) -> OldWriterFence:
+    """Orders the fence there.
+
+    Raises
+    ------
+    FenceFailed
+        in a switchover: the writer is not fenced by SQL. Its security group stays, because Aurora does not switch over
+        a cluster that is being modified.
+    """
+    switchover = step.claim.mode == "switchover"
+    reason = f"run {step.run} moves the writer to {step.claim.target_region}"
+    try:
+        state = other_region.fence_function(step.run).fence(reason, group=not switchover)
+    except FailoverError as error:
+        if switchover:
+            raise FenceFailed(f"the fence of {step.claim.writer_region} did not answer: {error}") from error
+        logger.warning("the old writer's region did not answer", error=str(error))
+        return OldWriterFence(False, str(error))
+    if switchover and not (state.by_sql or state.secondary):
+        raise FenceFailed(f"the writer in {step.claim.writer_region} is not fenced by SQL: {state.error}")
+    logger.info("the old writer's fence", state=asdict(state))
+    return OldWriterFence(state.closed, state.error)

@@ -1,0 +1,101 @@
+"""A region's fence function as its callers see it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from handlers.core.environment import Environment
+from handlers.core.errors import FailoverError, TransientFailure
+from handlers.core.reading import Fields
+from handlers.gateways.aws import client, named_errors
+
+if TYPE_CHECKING:
+    from types_boto3_lambda import LambdaClient
+
+Order = Literal["fence", "lift", "look"]
+ORDERS: tuple[Order, ...] = ("fence", "lift", "look")
+
+# Its own cold start, then the longest fence by SQL (see handlers/gateways/postgres.py) with the prober's.
+INVOCATION_TIMEOUT_S = 6.0
+LONGEST_REPORT = 500  # characters of a crash's report that are worth passing on
+
+
+class FenceUnclear(FailoverError):
+    """The fence function gave an answer that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Lift:
+    """What a renewed lease earns: the fence of that ``number`` may be lifted ``until`` then (seconds since 1970)."""
+
+    number: int
+    until: float
+
+
+@dataclass(frozen=True)
+class FenceState:
+    """How a region's database is kept from its applications: by SQL, by security group; None when not known.
+
+    ``secondary``: the cluster is a reading member of the global database, which takes no writes from anybody.
+    ``error`` says what did not succeed.
+    """
+
+    by_sql: bool | None
+    by_group: bool | None
+    secondary: bool | None
+    error: str | None
+
+    @property
+    def closed(self) -> bool:
+        """Whether no application can write there."""
+        return bool(self.by_sql or self.by_group or self.secondary)
+
+
+class FenceFunction:
+    """The function ``function``, through ``client``."""
+
+    def __init__(self, client: LambdaClient, function: str) -> None:
+        self._client = client
+        self._function = function
+
+    @classmethod
+    def of(cls, environment: Environment) -> FenceFunction:
+        """This region's own. One attempt: the guardian's next tick is the next one."""
+        lambda_client = client("lambda", environment.aws_region, read_timeout_s=INVOCATION_TIMEOUT_S, attempts=1)
+        return cls(lambda_client, environment.fence_function)
+
+    def fence(self, reason: str, *, group: bool = True) -> FenceState:
+        """Keeps applications out; ``group`` False leaves the security group alone. Raises as `look` does."""
+        return self._order({"order": "fence", "reason": reason, "group": group})
+
+    def lift(self, reason: str, lift: Lift) -> FenceState:
+        """Lets applications in again, if the lift still counts. Raises as `look` does."""
+        return self._order({"order": "lift", "reason": reason, "number": lift.number, "until": lift.until})
+
+    def look(self) -> FenceState:
+        """Only looks.
+
+        Raises
+        ------
+        TransientFailure
+            Lambda did not answer, or the function crashed or ran out of time.
+        FenceUnclear
+            the answer cannot be read.
+        """
+        return self._order({"order": "look", "reason": "a guardian begins"})
+
+    def _order(self, event: dict[str, Any]) -> FenceState:
+        with named_errors(f"invoking {self._function}"):
+            answer = self._client.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
+        payload = answer["Payload"].read().decode()
+        if answer.get("FunctionError"):
+            raise TransientFailure(f"{self._function} failed: {payload[:LONGEST_REPORT]}")
+        fields = Fields(json.loads(payload), "the fence function's answer", FenceUnclear)
+        return FenceState(
+            by_sql=fields.optional_flag("by_sql"),
+            by_group=fields.optional_flag("by_group"),
+            secondary=fields.optional_flag("secondary"),
+            error=fields.optional_text("error", pattern="(?s).{1,2000}"),
+        )

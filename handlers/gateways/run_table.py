@@ -1,0 +1,30 @@
+"""The records of a region's runs, one item each, kept for good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from handlers.core.environment import Environment
+from handlers.gateways import items
+from handlers.gateways.aws import client, named_errors
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+
+class RunTable:
+    """The table ``table``, whose key is ``run``."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    @classmethod
+    def of(cls, environment: Environment) -> RunTable:
+        """The table of this region."""
+        return cls(client("dynamodb", environment.aws_region), environment.runs_table)
+
+    def keep(self, record: dict[str, Any]) -> None:
+        """Writes a record; written again, it takes the place of the first."""
+        with named_errors(f"keeping the record of run {record['run']} in {self._table}"):
+            self._client.put_item(TableName=self._table, Item=items.typed(record)["M"])

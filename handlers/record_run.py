@@ -1,0 +1,31 @@
+"""RecordRun: keeps the record of the run, which is also the execution's output."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.environment import Environment
+from handlers.core.errors import InvalidRequest
+from handlers.core.outcome import End
+from handlers.core.reading import Fields
+from handlers.core.run_record import run_record
+from handlers.gateways.run_table import RunTable
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+RUNS = RunTable.of(ENVIRONMENT)
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.outcome.End`. Besides: ``started_at``, the execution's start."""
+    end = End.read(event)
+    logger.append_keys(run=end.run)
+    started_at = Fields(event, "the step's event", InvalidRequest).text("started_at")
+    record = asdict(run_record(end, started_at, time.time()))
+    RUNS.keep(record)
+    return record

@@ -1,0 +1,66 @@
+"""SwitchOver: has Aurora change the roles of the two clusters; nothing is lost, for it waits for the last write."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.commands import Step
+from handlers.core.environment import Environment
+from handlers.core.errors import DetachUncertain, SwitchoverRejected
+from handlers.gateways.acting import OtherRegion
+from handlers.gateways.control_table import ControlTable
+from handlers.gateways.global_database import GlobalDatabase
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+OTHER_REGION = OtherRegion.of(ENVIRONMENT)
+DATABASE = GlobalDatabase.of(ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Switchover:
+    """What was done; ``requested`` is False when Aurora had been asked already."""
+
+    cluster: str
+    requested: bool
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    step = Step.read(event)
+    logger.append_keys(run=step.run)
+    return asdict(switch_over(CONTROL, DATABASE, OTHER_REGION, step, ENVIRONMENT.cluster))
+
+
+def switch_over(
+    control: ControlTable, database: GlobalDatabase, other_region: OtherRegion, step: Step, cluster: str
+) -> Switchover:
+    """Asks Aurora, unless it is at work or done; only the run that holds the lock gets that far.
+
+    Raises
+    ------
+    SwitchoverRejected
+        RDS refused, and nothing was changed.
+    DetachUncertain
+        RDS refused after an earlier request whose answer was lost: it may be at work on that one.
+    """
+    asked_before = control.begin_detach(step.run)
+    if not database.is_switching():
+        try:
+            # "The AWS Region where the primary DB cluster is running" is to be asked (Aurora user guide, "Performing
+            # switchovers for Amazon Aurora global databases").
+            database.switch_over(other_region.client("rds", step.run))
+        except SwitchoverRejected as error:
+            if not database.is_switching():
+                if asked_before:
+                    raise DetachUncertain(f"{error}; an earlier request of this run got no answer") from error
+                raise
+        else:
+            logger.info("asked RDS to switch over", cluster=cluster)
+            return Switchover(cluster, requested=True)
+    return Switchover(cluster, requested=False)

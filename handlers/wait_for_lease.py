@@ -1,0 +1,116 @@
+"""WaitForLease: waits until the writer's lease has ended, then commits to move the writer.
+
+A writer that renews its lease meanwhile lives, and stops the run. In a switchover the writer has been stopped and
+fenced, and its lease does not matter any more.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.commands import Step
+from handlers.core.environment import Environment
+from handlers.core.errors import FenceFailed, InvalidRequest, LeaseLive, LockLost
+from handlers.core.lease import decide_wait
+from handlers.core.reading import Fields
+from handlers.gateways.control_table import ControlTable
+from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
+
+# One invocation waits this long and then hands back to the workflow, whose retry goes on; the state's own limit is 5 s.
+WAIT_FOR_S = 3.0
+# A look at the fenced writer in the other region: about 0.5 s (7 round trips of 64 ms).
+PROBE_TIMEOUT_S = 0.9
+A_MOMENT_S = 0.01  # so that the wait ends after the lease's end, and not at it
+
+
+@dataclass(frozen=True)
+class Lease:
+    """``proceed``: the writer is not known to live. ``taken``: the run has committed to move it."""
+
+    proceed: bool
+    taken: bool
+    reason: str
+    lease_expires_at: float | None
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.commands.Step`.
+
+    Besides: ``lag``, VerifyLag's verdict, and, after a person was asked, ``approval`` with ``approved_by``.
+    """
+    step = Step.read(event)
+    logger.append_keys(run=step.run)
+    if step.claim.mode == "switchover":
+        return asdict(move_stopped_writer(CONTROL, PROBER, step))
+    fields = Fields(event, "the step's event", InvalidRequest)
+    approved_by = approver(fields)
+    inside_budget = fields.section("lag").flag("proceed", False)
+    lease = wait_for_lease(CONTROL, step, inside_budget or step.claim.accept_data_loss or bool(approved_by))
+    return asdict(lease) | {"approved_by": approved_by}
+
+
+def approver(fields: Fields) -> str | None:
+    """Who has accepted the loss; `InvalidRequest` when the answer does not say."""
+    if "approval" not in fields.data:
+        return None
+    return Fields(fields.data["approval"], "the answer to the approval", InvalidRequest).text("approved_by")
+
+
+def wait_for_lease(control: ControlTable, step: Step, gate_open: bool) -> Lease:
+    """Waits for the lease's end and, with ``gate_open``, commits to move.
+
+    Raises
+    ------
+    LeaseLive
+        the lease may be alive after ``WAIT_FOR_S`` seconds; to be called again.
+    LockLost
+        another run has taken the lock over.
+    """
+    give_up = time.time() + WAIT_FOR_S
+    while True:
+        now = time.time()
+        record = control.read()
+        wait = decide_wait(record, step.claim, gate_open, now)
+        lease = Lease(wait.action != "refuse", wait.action == "go", wait.reason, record.lease_expires_at)
+        if wait.action == "lost":
+            raise LockLost(f"run {step.run} may not move the writer: {wait.reason}")
+        if wait.action in ("refuse", "go", "ask"):
+            logger.info("the lease decides", action=wait.action, reason=wait.reason)
+            return lease
+        if wait.action == "commit" and control.begin_move(step.run, step.claim.epoch, record.lease_expires_at):
+            logger.info("committed to move the writer", reason=wait.reason)
+            return Lease(True, True, wait.reason, record.lease_expires_at)
+        # A record that has changed under the commit is read again at once.
+        pause = wait.until - time.time() + A_MOMENT_S if wait.action == "wait" else 0.0
+        if time.time() + pause > give_up:
+            raise LeaseLive(wait.reason)
+        time.sleep(max(0.0, pause))
+
+
+def move_stopped_writer(control: ControlTable, prober: Prober, step: Step) -> Lease:
+    """Commits to move the writer after seeing that it is fenced.
+
+    Raises
+    ------
+    FenceFailed
+        the writer is not seen to be fenced.
+    LockLost
+        the stop took too long, and the writer's guardian has ended it.
+    """
+    record = control.read()
+    if record.moving is None or record.moving.run != step.run:
+        reached = prober.probe("peer", PROBE_TIMEOUT_S)
+        if reached.writes or reached.role is None:
+            raise FenceFailed(f"the writer is not seen to be fenced: {reached.error or 'it takes writes'}")
+    control.begin_move_of_stopped(step.run, step.claim.epoch)
+    return Lease(True, True, "the writer is stopped and fenced", record.lease_expires_at)

@@ -1,0 +1,131 @@
+"""The writer's lease: when a run may move the writer without it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from handlers.core.control import Claim, ControlRecord, Transition, lock_for
+from handlers.core.guardian import Situation, decide
+from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, decide_wait, may_be_alive_until
+
+EAST, WEST = "us-east-1", "us-west-2"
+NOW = 1_800_000_000.0
+CLAIM = Claim("proceed", "the lock was free", "run-1", "failover", "ada", "outage 7", EAST, WEST, 4)
+OVER = NOW - CLOCK_MARGIN_S - 0.1
+LOCK = Transition("run-1", "failover", "checking", "outage 7", WEST, NOW - 5, NOW + 1855, seen_lease=OVER)
+
+
+def record(lease: float | None, seen: float | None = None, **lock: object) -> ControlRecord:
+    transition = replace(LOCK, seen_lease=lease if seen is None else seen, **lock)  # type: ignore[arg-type]
+    return ControlRecord(EAST, 4, automatic_failover=True, transition=transition, lease_expires_at=lease)
+
+
+ENDED = record(OVER)
+# What the record says, whether the lag gate is open, what the run does, and a part of the reason.
+RULES: list[tuple[str, ControlRecord, bool, str, str]] = [
+    ("nobody holds the lock", replace(ENDED, transition=None), True, "lost", "another run holds the lock"),
+    ("another run holds it", record(OVER, run="run-2"), True, "lost", "another run holds the lock"),
+    ("another moved the writer", replace(ENDED, epoch=5), True, "lost", "or the writer has changed"),
+    ("another is moving it", record(OVER, run="run-2", phase="moving"), True, "lost", "another run holds the lock"),
+    ("this run moves it already", record(OVER, phase="moving"), False, "go", "is moving already"),
+    ("this run gave the lease up", record(0.0, phase="moving"), False, "go", "is moving already"),
+    ("it took over a move, lease alive", record(NOW + 5, phase="moving"), False, "go", "the one it took over"),
+    ("the writer has renewed", record(NOW + 9, seen=NOW + 7), True, "refuse", "the writer in us-east-1 lives"),
+    ("it has renewed, and that is over", record(OVER, seen=OVER - 2), True, "refuse", "it has renewed its lease"),
+    (
+        "it has taken its first lease",
+        replace(record(NOW + 9), transition=replace(LOCK, seen_lease=None)),
+        True,
+        "refuse",
+        "the writer in us-east-1 lives",
+    ),
+    ("a lease from another time", record(NOW + 3600), True, "refuse", "the lease ends 3600 s from now, later than any"),
+    ("just longer than any may be", record(NOW + LEASE_S + CLOCK_MARGIN_S + 0.1), True, "refuse", "a clock is wrong"),
+    ("as long as may be", record(NOW + LEASE_S + CLOCK_MARGIN_S), True, "wait", "may be alive for 12.0 s more"),
+    ("the lease is alive", record(NOW + 4), True, "wait", "may be alive for 5.0 s more"),
+    ("just over, by this clock", record(NOW), True, "wait", "may be alive for 1.0 s more"),
+    ("over, but for the clocks", record(NOW - CLOCK_MARGIN_S), True, "wait", "may be alive for 0.0 s more"),
+    ("alive, and the gate is closed", record(NOW + 4), False, "wait", "may be alive"),
+    ("over, and the gate is closed", ENDED, False, "ask", "the loss is for a person to accept"),
+    ("over", ENDED, True, "commit", "the writer's lease has ended"),
+    ("given up", record(0.0), True, "commit", "the writer's lease has ended"),
+    ("never had one, just claimed", record(None), True, "wait", "may be alive for 6.0 s more"),
+    (
+        "never had one, claimed long ago",
+        record(None, started_at=NOW - LEASE_S - CLOCK_MARGIN_S - 0.1),
+        True,
+        "commit",
+        "the writer's lease has ended",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("found", "gate_open", "action", "reason"), [row[1:] for row in RULES], ids=[row[0] for row in RULES]
+)
+def test_p1_rule(found: ControlRecord, gate_open: bool, action: str, reason: str) -> None:
+    wait = decide_wait(found, CLAIM, gate_open, NOW)
+    assert wait.action == action
+    assert reason in wait.reason
+
+
+@pytest.mark.parametrize(
+    ("found", "until"),
+    [
+        (record(NOW + 4), NOW + 4 + CLOCK_MARGIN_S),
+        (record(0.0), CLOCK_MARGIN_S),
+        (record(None), NOW - 5 + LEASE_S + CLOCK_MARGIN_S),
+        (replace(record(None), transition=None), LEASE_S + CLOCK_MARGIN_S),
+    ],
+    ids=["a lease", "given up", "never had one", "never had one, no lock"],
+)
+def test_a_lease_may_be_alive_until_its_end_by_any_clock(found: ControlRecord, until: float) -> None:
+    assert may_be_alive_until(found) == until
+    assert decide_wait(found, CLAIM, True, NOW).until == until
+
+
+LEASES = (None, 0.0, NOW - 60, OVER, NOW - CLOCK_MARGIN_S, NOW, NOW + 4, NOW + 11, NOW + 3600)
+
+
+def test_p1_no_run_commits_to_move_under_a_lease_that_may_be_alive_or_was_renewed() -> None:
+    committed = 0
+    for lease, seen, gate_open, began in itertools.product(LEASES, LEASES, (True, False), (NOW - 600, NOW - 5)):
+        transition = replace(LOCK, seen_lease=seen, started_at=began)
+        found = ControlRecord(EAST, 4, automatic_failover=True, transition=transition, lease_expires_at=lease)
+        action = decide_wait(found, CLAIM, gate_open, NOW).action
+        over = (lease if lease is not None else began + LEASE_S) + CLOCK_MARGIN_S < NOW
+        renewed = lease is not None and (seen is None or lease > seen)
+        assert (action == "commit") is (over and not renewed and gate_open), found
+        committed += action == "commit"
+    assert committed
+
+
+def test_p1_a_waiting_run_ends_its_wait_at_the_moment_that_it_was_told() -> None:
+    for lease in (NOW + 4, NOW, None):
+        found = record(lease)
+        wait = decide_wait(found, CLAIM, True, NOW)
+        assert wait.action == "wait"
+        assert decide_wait(found, CLAIM, True, wait.until).action == "wait"
+        assert decide_wait(found, CLAIM, True, wait.until + 0.01).action == "commit"
+
+
+def test_p1_a_run_that_has_just_claimed_sees_any_renewal() -> None:
+    for lease in (None, NOW - 60, NOW + 8):
+        free = ControlRecord(EAST, 4, automatic_failover=True, lease_expires_at=lease)
+        locked = replace(free, transition=lock_for(CLAIM, free, NOW))
+        renewed = replace(locked, lease_expires_at=NOW + 2 + LEASE_S)
+        assert decide_wait(locked, CLAIM, True, NOW + 2).action in ("wait", "commit")
+        assert decide_wait(renewed, CLAIM, True, NOW + 2).action == "refuse"
+
+
+def test_p1_a_guardian_that_cannot_renew_fences_before_any_run_commits() -> None:
+    """The two sides of one lease, each by its own clock, the clocks as far apart as they may be."""
+    lease = NOW + LEASE_S
+    alone = Situation(EAST, lease - FENCE_BEFORE_S + 0.1, None, "writer", lease)
+    assert decide(alone).action == "fence"
+    run_sees = alone.now + CLOCK_MARGIN_S
+    assert decide_wait(record(lease), CLAIM, True, run_sees).action == "wait"
+    assert decide_wait(record(lease), CLAIM, True, lease + CLOCK_MARGIN_S).action == "wait"

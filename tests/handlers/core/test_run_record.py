@@ -1,0 +1,210 @@
+"""The record of a run: what is known of it, and nothing that is not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from handlers.core.lease import TICK_S
+from handlers.core.outcome import HEADLINES, End, Outcome
+from handlers.core.run_record import PHASES, RunRecord, run_record
+
+STARTED = "2027-01-15T12:00:00.250Z"
+BEGAN = 1_800_014_400.25
+NOW = BEGAN + 60
+
+
+def timing(after: float, lasted: float = 1.0) -> dict[str, float]:
+    return {"began": BEGAN + after, "ended": BEGAN + after + lasted}
+
+
+CLAIM: dict[str, Any] = {
+    "decision": "proceed",
+    "mode": "failover",
+    "started_by": "alarm",
+    "incident": "outage 7",
+    "writer_region": "us-east-1",
+    "target_region": "us-west-2",
+    "epoch": 4,
+    "resumes": None,
+    "accept_data_loss": False,
+    "heartbeat": {"seq": 100, "at": BEGAN - 20},
+    "timing": timing(0),
+}
+LAG: dict[str, Any] = {
+    "proceed": True,
+    "reason": "small",
+    "lag_ms": 2000.0,
+    "age_s": 20.0,
+    "budget_ms": 5000,
+    "source": "heartbeats",
+    "heartbeats": 1,
+    "timing": timing(1),
+}
+HEALTH: dict[str, Any] = {"proceed": True, "reason": "the writer does not answer", "timing": timing(1)}
+LEASE: dict[str, Any] = {"proceed": True, "taken": True, "reason": "over", "timing": timing(3)}
+MOVED: dict[str, Any] = {
+    "fence": {"result": {"fenced": True, "error": None, "timing": timing(4)}},
+    "detachment": {"cluster": "c", "requested": True, "timing": timing(4)},
+    "promotion": {"region": "us-west-2", "heartbeat": {"seq": 99, "at": BEGAN - 22}, "timing": timing(5, 30)},
+    "dns": {"region": "us-west-2", "timing": timing(4)},
+}
+WHOLE: dict[str, Any] = {
+    "claim": CLAIM,
+    "assessment": {"health": HEALTH, "lag": LAG},
+    "lease": {"result": LEASE},
+    "moved": MOVED,
+    "commit": {"result": {"writer_region": "us-west-2", "epoch": 5, "timing": timing(36)}},
+    "recovery": {"result": {"region": "us-west-2", "proved_at": BEGAN + 40, "timing": timing(38, 2)}},
+}
+
+
+def recorded(outcome: Outcome = "recovered", **progress: Any) -> RunRecord:
+    return run_record(End("run-1", outcome, progress), STARTED, NOW)
+
+
+def test_p7_a_recovery_is_recorded_whole() -> None:
+    assert recorded(**WHOLE) == RunRecord(
+        run="run-1",
+        outcome="recovered",
+        mode="failover",
+        started_by="alarm",
+        incident="outage 7",
+        cause="the writer does not answer",
+        resumes=None,
+        old_writer_region="us-east-1",
+        target_region="us-west-2",
+        epoch_before=4,
+        epoch_after=5,
+        started_at=BEGAN,
+        ended_at=NOW,
+        phases=[
+            {"phase": "claim", **timing(0)},
+            {"phase": "check_health", **timing(1)},
+            {"phase": "verify_lag", **timing(1)},
+            {"phase": "wait_for_lease", **timing(3)},
+            {"phase": "fence_old_writer", **timing(4)},
+            {"phase": "detach_secondary", **timing(4)},
+            {"phase": "promote", **timing(5, 30)},
+            {"phase": "repoint_dns", **timing(4)},
+            {"phase": "commit_writer", **timing(36)},
+            {"phase": "verify_recovery", **timing(38, 2)},
+        ],
+        lag={"lag_ms": 2000.0, "age_s": 20.0, "budget_ms": 5000, "source": "heartbeats", "heartbeats": 1},
+        gate="inside budget",
+        approved_by=None,
+        rto_s=60.0,
+        rpo_ms=2000.0,
+        rpo_resolution_ms=TICK_S * 1000,
+        heartbeats_lost=1,
+        tolerated=[],
+        errors=[],
+    )
+
+
+@pytest.mark.parametrize("outcome", HEADLINES)
+def test_p7_what_was_not_reached_stays_unknown(outcome: Outcome) -> None:
+    found = asdict(recorded(outcome, claim={}))
+    known = {"run", "outcome", "started_at", "ended_at", "rpo_resolution_ms", "phases", "tolerated", "errors"}
+    assert {name for name, value in found.items() if value is not None} == known
+    assert (found["phases"], found["tolerated"], found["errors"]) == ([], [], [])
+
+
+def test_every_part_of_a_run_may_be_missing() -> None:
+    for part in WHOLE:
+        json.dumps(asdict(recorded(**{name: found for name, found in WHOLE.items() if name != part})))
+    for part in MOVED:
+        moved = {name: found for name, found in MOVED.items() if name != part}
+        json.dumps(asdict(recorded(**WHOLE | {"moved": moved})))
+
+
+def test_a_phase_stands_for_every_step_that_keeps_a_result() -> None:
+    assert len({phase for phase, _ in PHASES}) == len(PHASES) == len({path for _, path in PHASES})
+
+
+@pytest.mark.parametrize(
+    ("committed", "survived", "rpo_ms", "lost"),
+    [
+        ({"seq": 100, "at": BEGAN - 20}, {"seq": 100, "at": BEGAN - 20}, 0.0, 0),
+        ({"seq": 100, "at": BEGAN - 20}, {"seq": 98, "at": BEGAN - 24}, 4000.0, 2),
+        # The guardian was killed between the row and the record: the standby has more than the record knows of.
+        ({"seq": 100, "at": BEGAN - 20}, {"seq": 101, "at": BEGAN - 18}, 0.0, 0),
+        ({"seq": 100, "at": BEGAN - 20}, {"seq": 98, "at": BEGAN - 10}, 0.0, 2),  # a clock was set back
+        (None, {"seq": 98, "at": BEGAN - 24}, None, None),
+        ({"seq": 100, "at": BEGAN - 20}, None, None, None),
+    ],
+    ids=["nothing", "two", "less than nothing", "a clock", "no record", "no look"],
+)
+def test_p7_the_loss_is_measured_or_unknown(
+    committed: Any, survived: Any, rpo_ms: float | None, lost: int | None
+) -> None:
+    moved = MOVED | {"promotion": {"heartbeat": survived}}
+    found = recorded(**WHOLE | {"claim": CLAIM | {"heartbeat": committed}, "moved": moved})
+    assert (found.rpo_ms, found.heartbeats_lost) == (rpo_ms, lost)
+
+
+def test_p7_the_outage_of_a_switchover_begins_with_its_fence() -> None:
+    fence = {"result": {"fenced": True, "error": None, "timing": timing(10)}}
+    assert recorded(**WHOLE | {"fence_first": fence}).rto_s == 30.0
+
+
+def test_p7_an_outage_without_a_beginning_or_an_end_is_not_measured() -> None:
+    assert recorded(**WHOLE | {"claim": CLAIM | {"heartbeat": None}}).rto_s is None
+    assert recorded("needs_person", **{name: WHOLE[name] for name in WHOLE if name != "recovery"}).rto_s is None
+
+
+CLOSED = {"proceed": False, "reason": "lag is unknown", "lag_ms": None, "age_s": None, "budget_ms": 5000, "source": "m"}
+NOT_TAKEN = {"result": LEASE | {"taken": False}}
+
+
+@pytest.mark.parametrize(
+    ("progress", "gate", "approved_by"),
+    [
+        ({}, "inside budget", None),
+        (
+            {"assessment": {"lag": CLOSED}, "claim": CLAIM | {"accept_data_loss": True}},
+            "accepted in the request",
+            None,
+        ),
+        (
+            {
+                "assessment": {"lag": CLOSED},
+                "lease": NOT_TAKEN,
+                "approved_lease": {"result": LEASE | {"approved_by": "grace"}},
+            },
+            "approved by grace",
+            "grace",
+        ),
+        ({"assessment": {"lag": CLOSED}, "lease": NOT_TAKEN}, None, None),
+        ({"lease": NOT_TAKEN}, None, None),
+    ],
+    ids=["small lag", "accepted", "approved", "asked for nothing", "a live lease"],
+)
+def test_p7_who_opened_the_gate_is_recorded(
+    progress: dict[str, Any], gate: str | None, approved_by: str | None
+) -> None:
+    found = recorded(**WHOLE | progress)
+    assert (found.gate, found.approved_by) == (gate, approved_by)
+
+
+@pytest.mark.parametrize(
+    ("fence", "tolerated"),
+    [
+        ({"result": {"fenced": True, "error": None}}, []),
+        ({"result": {"fenced": False, "error": "no answer"}}, ["fence_old_writer: no answer"]),
+        ({"Error": "States.Timeout", "Cause": "3 s are over"}, ["fence_old_writer: 3 s are over"]),
+    ],
+    ids=["fenced", "not fenced", "timed out"],
+)
+def test_p7_a_failure_that_was_tolerated_is_recorded(fence: dict[str, Any], tolerated: list[str]) -> None:
+    assert recorded(**WHOLE | {"moved": MOVED | {"fence": fence}}).tolerated == tolerated
+
+
+def test_p7_errors_are_recorded() -> None:
+    error = {"Error": "DetachRejected", "Cause": json.dumps({"errorMessage": "RDS refuses"})}
+    release = {"Error": "HalfWay", "Cause": "it keeps the lock"}
+    found = recorded("needs_person", claim=CLAIM, error=error, release_error=release)
+    assert found.errors == ["DetachRejected: RDS refuses", "HalfWay: it keeps the lock"]

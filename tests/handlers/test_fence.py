@@ -1,0 +1,168 @@
+"""The fence: of a region's own database, and the order for it from the other region."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from handlers.core.errors import FenceFailed, InvalidRequest
+from tests.deployment import STANDBY, WRITER, Deployment
+
+FENCE = {"order": "fence", "reason": "the test"}
+LIFT = {"order": "lift", "reason": "the test"}
+LOOK = {"order": "look", "reason": "the test"}
+
+
+def order(deployment: Deployment, event: dict[str, Any], region: str = WRITER) -> dict[str, Any]:
+    """A fence function's answer, without its timing."""
+    answer = deployment.call("fence", event, region)
+    return {name: value for name, value in answer.items() if name != "timing"}
+
+
+def test_p1_a_fence_keeps_applications_out_in_both_ways(deployment: Deployment) -> None:
+    assert order(deployment, FENCE) == {"by_sql": True, "by_group": True, "secondary": False, "error": None}
+    assert (deployment.databases.fenced[WRITER], deployment.databases.admits[WRITER]) == (True, False)
+
+
+def test_a_fence_that_is_lifted_lets_them_in_again(deployment: Deployment) -> None:
+    order(deployment, FENCE)
+    assert order(deployment, LIFT) == {"by_sql": False, "by_group": False, "secondary": False, "error": None}
+    assert deployment.databases.takes_writes(WRITER)
+
+
+def test_p3_a_fence_is_closed_once(deployment: Deployment) -> None:
+    order(deployment, FENCE)
+    deployment.gate.seen.clear()
+    assert order(deployment, FENCE)["by_group"] is True
+    assert "rds.ModifyDBCluster" not in {operation for _, _, operation in deployment.gate.seen}
+
+
+@pytest.mark.parametrize("fenced", [False, True])
+def test_a_look_changes_nothing(fenced: bool, deployment: Deployment) -> None:
+    order(deployment, FENCE if fenced else LIFT)
+    deployment.gate.seen.clear()
+    assert order(deployment, LOOK) == {"by_sql": fenced, "by_group": fenced, "secondary": False, "error": None}
+    assert deployment.databases.takes_writes(WRITER) is not fenced
+    assert "rds.ModifyDBCluster" not in {operation for _, _, operation in deployment.gate.seen}
+
+
+def test_the_security_group_is_left_alone_when_that_is_asked_for(deployment: Deployment) -> None:
+    state = order(deployment, FENCE | {"group": False})
+    assert (state["by_sql"], state["by_group"]) == (True, False)
+    assert deployment.databases.admits[WRITER]
+
+
+def test_p1_a_database_that_does_not_answer_is_fenced_by_its_security_group(deployment: Deployment) -> None:
+    deployment.databases.up[WRITER] = False
+    state = order(deployment, FENCE)
+    assert (state["by_sql"], state["by_group"]) == (None, True)
+    assert state["error"] == "SQL: TimeoutError: timed out"
+    assert not deployment.databases.admits[WRITER]
+
+
+def test_p1_an_rds_that_does_not_answer_leaves_the_fence_by_sql(deployment: Deployment) -> None:
+    deployment.trouble("rds.DescribeGlobalClusters", "refused", region=WRITER, times=10)
+    state = order(deployment, FENCE)
+    assert (state["by_sql"], state["by_group"], state["secondary"]) == (True, None, None)
+    assert state["error"].startswith("TransientFailure: reading the members of payments-global-test")
+    assert deployment.databases.fenced[WRITER]
+
+
+def test_p1_sessions_that_do_not_end_are_no_fence(deployment: Deployment) -> None:
+    deployment.databases.sessions_end = False
+    state = order(deployment, FENCE)
+    assert state["by_sql"] is False
+    assert state["error"] == "SQL: sessions of applications do not end"
+
+
+def test_the_readers_of_a_secondary_keep_their_sessions(deployment: Deployment) -> None:
+    state = order(deployment, FENCE, STANDBY)
+    assert (state["by_group"], state["secondary"]) == (False, True)
+    assert deployment.databases.admits[STANDBY]
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({}, "the fence's event: field 'order' is missing; give one of fence, lift, look"),
+        ({"order": "open", "reason": "x"}, "field 'order' is 'open'; give one of fence, lift, look"),
+        ({"order": "fence"}, "field 'reason' is missing; give a text"),
+        (FENCE | {"group": "no"}, "field 'group' is 'no'; give true or false"),
+    ],
+    ids=str,
+)
+def test_a_malformed_order_changes_nothing(event: dict[str, Any], message: str, deployment: Deployment) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        order(deployment, event)
+    assert message in str(raised.value)
+    assert deployment.databases.takes_writes(WRITER)
+
+
+# --- the order from the other region
+
+RUN = "run-1"
+
+
+def claimed(deployment: Deployment, mode: str) -> dict[str, Any]:
+    return {"run": RUN, "claim": deployment.call("claim", {"run": RUN, "input": {"mode": mode, "started_by": "ada"}})}
+
+
+def fence_old_writer(deployment: Deployment, mode: str) -> dict[str, Any]:
+    """The step's result, without its timing."""
+    answer = deployment.call("fence_old_writer", claimed(deployment, mode))
+    return {name: value for name, value in answer.items() if name != "timing"}
+
+
+def test_p1_a_failover_has_the_old_writer_fenced_in_both_ways(deployment: Deployment) -> None:
+    assert fence_old_writer(deployment, "failover") == {"fenced": True, "error": None}
+    assert (deployment.databases.fenced[WRITER], deployment.databases.admits[WRITER]) == (True, False)
+
+
+def test_p1_a_switchover_has_it_fenced_by_sql_only(deployment: Deployment) -> None:
+    assert fence_old_writer(deployment, "switchover") == {"fenced": True, "error": None}
+    assert (deployment.databases.fenced[WRITER], deployment.databases.admits[WRITER]) == (True, True)
+
+
+def test_p4_the_role_is_assumed_through_this_regions_endpoint(deployment: Deployment) -> None:
+    event = claimed(deployment, "failover")
+    deployment.gate.seen.clear()
+    deployment.call("fence_old_writer", event)
+    asked = [(region, operation) for _, region, operation in deployment.gate.seen]
+    assert asked[:2] == [(STANDBY, "sts.AssumeRole"), (WRITER, "lambda.Invoke")]
+
+
+@pytest.mark.parametrize("operation", ["lambda.Invoke", "sts.AssumeRole"])
+def test_p4_a_failover_goes_on_without_the_old_writers_region(operation: str, deployment: Deployment) -> None:
+    deployment.trouble(operation, "refused", times=10, step="fence_old_writer")
+    result = fence_old_writer(deployment, "failover")
+    assert result["fenced"] is False
+    assert "EndpointConnectionError" in result["error"]
+
+
+def test_p4_the_old_writers_region_is_asked_once(deployment: Deployment) -> None:
+    event = claimed(deployment, "failover")
+    deployment.trouble("lambda.Invoke", "refused", region=WRITER, times=10)
+    deployment.gate.seen.clear()
+    deployment.call("fence_old_writer", event)
+    assert [seen for _, region, seen in deployment.gate.seen if region == WRITER] == ["lambda.Invoke"]
+
+
+def test_p1_a_switchover_does_not_go_on_without_it(deployment: Deployment) -> None:
+    deployment.trouble("lambda.Invoke", "refused", times=10, step="fence_old_writer")
+    with pytest.raises(FenceFailed, match="the fence of us-east-1 did not answer: invoking failover-fence-use1-test"):
+        fence_old_writer(deployment, "switchover")
+
+
+def test_p1_a_switchover_does_not_go_on_while_sessions_do_not_end(deployment: Deployment) -> None:
+    deployment.databases.sessions_end = False
+    with pytest.raises(FenceFailed, match="not fenced by SQL: SQL: sessions of applications do not end"):
+        fence_old_writer(deployment, "switchover")
+
+
+def test_a_failover_reports_a_fence_that_is_not_closed(deployment: Deployment) -> None:
+    deployment.databases.sessions_end = False
+    deployment.trouble("rds.DescribeGlobalClusters", "refused", region=WRITER, times=10)
+    result = fence_old_writer(deployment, "failover")
+    assert result["fenced"] is False
+    assert "sessions of applications do not end" in result["error"]

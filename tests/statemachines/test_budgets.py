@@ -1,0 +1,74 @@
+"""The time budgets add up to the promise, and each step keeps its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, TICK_S
+from handlers.gateways import acting, aws, prober
+from orchestration.specification import budgets
+from orchestration.specification.functions import definition, tasks
+from tests.deployment import STANDBY, Deployment
+from tests.statemachines import graph
+
+MACHINE = definition()
+
+
+def test_p4_the_critical_path_fits_into_its_budget() -> None:
+    assert sum(budget.seconds for budget in budgets.budgets()) < budgets.DETECTION_TO_PROMOTION_S
+
+
+def test_the_critical_path_is_the_way_through_the_workflow() -> None:
+    """Nothing but choices lies between two states of it, or between the states that hold them."""
+    states = graph.states(MACHINE)
+    holders = {inner: name for name, state in states.items() for inner in _inside(state)}
+    way = [holders.get(row[0], row[0]) for row in budgets.CRITICAL_PATH]
+    for here, there in itertools.pairwise(dict.fromkeys(way)):
+        reached = {states[here]["Next"]}
+        for choice in reached & {name for name in states if states[name]["Type"] == "Choice"}:
+            reached |= {rule["Next"] for rule in states[choice]["Choices"]} | {states[choice]["Default"]}
+        assert there in reached, (here, there)
+    assert states["DetachSecondary"]["Next"] == "Promote"
+
+
+def _inside(state: dict[str, object]) -> list[str]:
+    branches = state.get("Branches", ())
+    return [name for branch in branches for name in branch["States"]]  # type: ignore[attr-defined]
+
+
+def test_every_step_beside_the_promotion_ends_before_it() -> None:
+    for state in budgets.BESIDE_PROMOTION:
+        assert budgets.limit(state) < budgets.limit("Promote")
+
+
+def test_every_task_of_the_move_is_in_a_budget() -> None:
+    counted = {state for row in budgets.CRITICAL_PATH for state in row} | set(budgets.BESIDE_PROMOTION)
+    branches = graph.states(MACHINE)["MoveWriter"]["Branches"]
+    assert {name for branch in branches for name, _, _ in tasks(branch)} <= counted
+
+
+@pytest.mark.parametrize(
+    ("state", "step", "own_limit"),
+    [
+        ("Promote", "promote", lambda step: step.LOOK_FOR_S + step.PROBE_TIMEOUT_S),
+        ("WaitForLease", "wait_for_lease", lambda step: step.WAIT_FOR_S + aws.CONNECT_TIMEOUT_S),
+        ("CheckHealth", "check_health", lambda step: prober.STEP_INVOCATION_TIMEOUT_S + aws.CONNECT_TIMEOUT_S),
+        ("VerifyLag", "verify_lag", lambda step: prober.STEP_INVOCATION_TIMEOUT_S + aws.CONNECT_TIMEOUT_S),
+        ("FenceOldWriter", "fence_old_writer", lambda step: acting.READ_TIMEOUT_S + aws.CONNECT_TIMEOUT_S),
+    ],
+)
+def test_a_step_gives_up_by_itself_before_its_state_does(
+    state: str, step: str, own_limit: Callable[[ModuleType], float], deployment: Deployment
+) -> None:
+    with deployment.lambdas.environment(STANDBY, step) as module:
+        assert own_limit(module) < budgets.limit(state)
+
+
+def test_p1_a_fence_is_complete_when_the_lease_ends() -> None:
+    """A guardian looks at its clock every tick, and a fence takes a second at most."""
+    assert TICK_S + 1.0 <= FENCE_BEFORE_S
+    assert LEASE_S > FENCE_BEFORE_S + CLOCK_MARGIN_S + 2 * TICK_S  # two renewals may fail before anybody is fenced
