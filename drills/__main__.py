@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -73,6 +74,10 @@ def drill(
         postgres=postgres and postgres.resolve(),
         output=output,
     )
+    # A shell that starts a drill in the background has it ignore Ctrl-C; it can be interrupted all the same, and a
+    # request to terminate is taken for one.
+    for request in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(request, signal.default_int_handler)
     try:
         demanded_end(options.mode, options.outage, options.approve)
         code = run(options)

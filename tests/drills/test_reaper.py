@@ -27,6 +27,7 @@ DRILL = """
     from drills.postgres import Server, find_binaries
     from drills.reaper import Reaper
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     reaper = Reaper()
     folder = Path(tempfile.mkdtemp(prefix="drill-"))
     reaper.folder(folder)
