@@ -322,14 +322,20 @@ async def _run(settings: WorkloadSettings) -> None:
             for number in numbers:
                 tasks.create_task(_Client(number, settings, journal, stopping).run())
             tasks.create_task(_report(journal, stopping))
+        _tell(journal.progress)  # what the clients finished after they were told to stop
 
 
 async def _report(journal: _Journal, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), PROGRESS_INTERVAL_SECONDS)
-        sys.stdout.write(json.dumps(asdict(journal.progress)) + "\n")
-        sys.stdout.flush()
+        _tell(journal.progress)
+
+
+def _tell(progress: Progress) -> None:
+    """Pass the totals on to the drill."""
+    sys.stdout.write(json.dumps(asdict(progress)) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
