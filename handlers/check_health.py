@@ -9,9 +9,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
+from handlers.core.control import Claim
 from handlers.core.environment import Environment
-from handlers.core.health import Health, judge
-from handlers.core.request import Mode
+from handlers.core.health import Evidence, Health, judge
 from handlers.gateways import metrics as cloudwatch
 from handlers.gateways.aws import client
 from handlers.gateways.global_database import GlobalDatabase
@@ -33,13 +33,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
-    health = check_health(CLOUDWATCH, PROBER, DATABASE, ENVIRONMENT, step.claim.mode)
+    health = check_health(CLOUDWATCH, PROBER, DATABASE, ENVIRONMENT, step.claim)
     logger.info("judged the writer's health", proceed=health.proceed, reason=health.reason)
     return asdict(health)
 
 
 def check_health(
-    cloudwatch_client: Any, prober: Prober, database: GlobalDatabase, environment: Environment, mode: Mode
+    cloudwatch_client: Any, prober: Prober, database: GlobalDatabase, environment: Environment, claim: Claim
 ) -> Health:
     """Gathers the evidence, all at once, and judges it."""
     with ThreadPoolExecutor() as pool:
@@ -51,5 +51,6 @@ def check_health(
             environment.heartbeat_missing_alarm,
             environment.heartbeat_unhealthy_alarm,
         )
-        detached = pool.submit(database.is_detached)
-        return judge(mode, writer.result(), heartbeat.result(), standby.result(), detached.result())
+        membership = pool.submit(database.membership)
+        evidence = Evidence(writer.result(), heartbeat.result(), standby.result(), membership.result())
+        return judge(claim.mode, evidence, only_forward=claim.only_forward)

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
-from handlers.core.errors import DetachRejected, DetachUncertain
+from handlers.core.errors import DetachRejected, MoveUncertain
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
 from handlers.idempotency import by, tokens
@@ -45,18 +45,18 @@ def detach_secondary(control: ControlTable, database: GlobalDatabase, step: Step
     ------
     DetachRejected
         RDS refused, and nothing was changed.
-    DetachUncertain
+    MoveUncertain
         RDS refused after an earlier request whose answer was lost: it may be at work on that one.
     """
-    asked_before = control.begin_detach(step.run)
+    requests = control.begin_request(step.run)
     try:
         database.detach()
     except DetachRejected as error:
         # RDS refuses to detach twice: an earlier run, or a request whose answer was lost, may have done it.
-        if database.is_detached():
+        if database.membership() == "none":
             return Detachment(cluster, requested=False)
-        if asked_before:
-            raise DetachUncertain(f"{error}; an earlier request of this run got no answer") from error
+        if requests > 1 or not control.end_request(step.run):
+            raise MoveUncertain(f"{error}; an earlier request of this run got no answer") from error
         raise
     logger.info("asked RDS to detach the cluster", cluster=cluster)
     return Detachment(cluster, requested=True)

@@ -112,7 +112,7 @@ class Site:
 
     def _by_group(self, *, close: bool | None = None) -> tuple[bool, bool]:
         """Whether the security group keeps applications out now, and whether the cluster is a secondary."""
-        secondary = self._database.is_secondary()
+        secondary = self._database.membership() == "secondary"
         closed = self._groups.fence in self._database.security_groups()
         # A secondary takes no writes; its readers keep their sessions.
         if close is not None and close != closed and not (close and secondary):

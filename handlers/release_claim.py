@@ -11,12 +11,10 @@ from handlers.core.environment import Environment
 from handlers.core.errors import HalfWay, InvalidRequest
 from handlers.core.reading import Fields
 from handlers.gateways.control_table import ControlTable
-from handlers.gateways.global_database import GlobalDatabase
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
-DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
 
 @dataclass(frozen=True)
@@ -31,10 +29,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry: ``run``, the execution's name."""
     run = Fields(event, "the step's event", InvalidRequest).text("run")
     logger.append_keys(run=run)
-    return asdict(release_claim(CONTROL, DATABASE, run))
+    return asdict(release_claim(CONTROL, run))
 
 
-def release_claim(control: ControlTable, database: GlobalDatabase, run: str) -> Release:
+def release_claim(control: ControlTable, run: str) -> Release:
     """Gives the lock back if ``run`` holds it.
 
     The old writer's guardian then renews its lease again and, after that, lifts a fence of its own.
@@ -42,17 +40,16 @@ def release_claim(control: ControlTable, database: GlobalDatabase, run: str) -> 
     Raises
     ------
     HalfWay
-        the writer is leaving its region, or has left: without the lock, both regions would take writes.
+        RDS was asked to move the writer and may be at it: without the lock, both regions could take writes.
     """
+    if control.release(run):
+        logger.info("gave the lock back")
+        return Release(True)
     held = control.read().transition
-    if held is None or held.run != run:
-        logger.info("held no lock")
-        return Release(False)
-    if held.phase == "moving" and (database.is_detached() or database.is_switching()):
+    if held is not None and held.run == run:
         raise HalfWay(
-            f"run {run} keeps the lock: this region's cluster has left the old writer or is leaving it; go on with a "
-            "run that resumes this one"
+            f"run {run} keeps the lock: RDS was asked to move the writer and may be at it; go on with a run that "
+            "resumes this one"
         )
-    released = control.release(run)
-    logger.info("gave the lock back" if released else "held no lock")
-    return Release(released)
+    logger.info("held no lock")
+    return Release(False)

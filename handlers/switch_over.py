@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
-from handlers.core.errors import DetachUncertain, SwitchoverRejected
+from handlers.core.errors import MoveUncertain, SwitchoverRejected
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
@@ -46,10 +46,10 @@ def switch_over(
     ------
     SwitchoverRejected
         RDS refused, and nothing was changed.
-    DetachUncertain
+    MoveUncertain
         RDS refused after an earlier request whose answer was lost: it may be at work on that one.
     """
-    asked_before = control.begin_detach(step.run)
+    requests = control.begin_request(step.run)
     if not database.is_switching():
         try:
             # "The AWS Region where the primary DB cluster is running" is to be asked (Aurora user guide, "Performing
@@ -57,8 +57,8 @@ def switch_over(
             database.switch_over(other_region.client("rds", step.run))
         except SwitchoverRejected as error:
             if not database.is_switching():
-                if asked_before:
-                    raise DetachUncertain(f"{error}; an earlier request of this run got no answer") from error
+                if requests > 1 or not control.end_request(step.run):
+                    raise MoveUncertain(f"{error}; an earlier request of this run got no answer") from error
                 raise
         else:
             logger.info("asked RDS to switch over", cluster=cluster)

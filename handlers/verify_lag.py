@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -17,13 +16,11 @@ from handlers.core.heartbeat import Beat
 from handlers.core.lag import Lag, by_heartbeats, judge
 from handlers.gateways import metrics as cloudwatch
 from handlers.gateways.aws import client
-from handlers.gateways.global_database import GlobalDatabase
 from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
 CLOUDWATCH = client("cloudwatch", ENVIRONMENT.aws_region)
-DATABASE = GlobalDatabase.of(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
 
 PROBE_TIMEOUT_S = 0.9  # as CheckHealth's, which waits for the same database beside this
@@ -34,23 +31,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
-    lag = verify_lag(PROBER, CLOUDWATCH, DATABASE, ENVIRONMENT, step.claim)
+    lag = verify_lag(PROBER, CLOUDWATCH, ENVIRONMENT, step.claim)
     logger.info("judged the replication lag", proceed=lag.proceed, reason=lag.reason)
     return asdict(lag)
 
 
-def verify_lag(
-    prober: Prober, cloudwatch_client: Any, database: GlobalDatabase, environment: Environment, claim: Claim
-) -> Lag:
+def verify_lag(prober: Prober, cloudwatch_client: Any, environment: Environment, claim: Claim) -> Lag:
     """Measures the lag by heartbeats, else takes the metric's last value, and compares it with the budget."""
-    with ThreadPoolExecutor() as pool:
-        detached = pool.submit(database.is_detached)
-        measured = by_heartbeats(claim.heartbeat, replicated_heartbeat(prober), time.time())
-        if measured is None:
-            measured = cloudwatch.replication_lag(
-                cloudwatch_client, environment.cluster, environment.peer_region, time.time()
-            )
-        return judge(measured, environment.rpo_budget_ms, cloudwatch.LAG_METRIC, detached.result())
+    measured = by_heartbeats(claim.heartbeat, replicated_heartbeat(prober), time.time())
+    if measured is None:
+        measured = cloudwatch.replication_lag(
+            cloudwatch_client, environment.cluster, environment.peer_region, time.time()
+        )
+    return judge(measured, environment.rpo_budget_ms, cloudwatch.LAG_METRIC, only_forward=claim.only_forward)
 
 
 def replicated_heartbeat(prober: Prober) -> Beat | None:

@@ -798,7 +798,7 @@ class Deployment:
     def answers(self, command: str, **answer: str) -> None:
         """A person answers every question with that command of the Step Functions client, as the message says."""
 
-        def answer_when_asked(step: str) -> None:
+        def answer_when_asked(step: str, event: Any) -> None:
             if step == "ask_approval":
                 (token,) = re.findall(r"send-task-success .*--task-token (\S+)", self.messages(STANDBY)[-1][1])
                 with self.gate.wide_open():

@@ -18,7 +18,7 @@ from handlers.core.request import MODES, Mode, Request
 # the lock without a person naming the run that it takes over.
 LOCK_SECONDS = 1860
 
-LARGEST_EPOCH = 2**53  # the largest whole number that JSON carries exactly
+LARGEST_EPOCH = LARGEST_COUNT = 2**53  # the largest whole number that JSON carries exactly
 
 # `checking`: the run looks, and a writer that renews its lease stops it. `stopping`: a switchover stops the healthy
 # writer, whose guardian renews no more and fences; until `stopping_until`, then its guardian takes the lock away.
@@ -31,8 +31,8 @@ PHASES: tuple[Phase, ...] = ("checking", "stopping", "moving")
 class Transition:
     """The lock: the run that holds it and what it does. Times in seconds since 1970.
 
-    ``seen_lease`` is the end of the writer's lease as the run saw it when it took the lock; ``detach_requested`` is set
-    before RDS is asked to detach or to switch over.
+    ``seen_lease`` is the end of the writer's lease as the run saw it when it took the lock; ``move_requests`` counts
+    the requests to RDS to move the writer (detach or switchover), each before it is sent, less one that RDS refused.
     """
 
     run: str
@@ -45,7 +45,7 @@ class Transition:
     seen_lease: float | None = None
     stopping_until: float | None = None
     dns_engaged: bool = False
-    detach_requested: bool = False
+    move_requests: int = 0
 
     @classmethod
     def read(cls, fields: Fields) -> Transition:
@@ -61,7 +61,7 @@ class Transition:
             seen_lease=_optional_moment(fields, "seen_lease"),
             stopping_until=_optional_moment(fields, "stopping_until"),
             dns_engaged=fields.flag("dns_engaged", False),
-            detach_requested=fields.flag("detach_requested", False),
+            move_requests=int(fields.number("move_requests", at_least=0, at_most=LARGEST_COUNT, default=0)),
         )
 
 
@@ -119,6 +119,11 @@ class ControlRecord:
         )
 
     @property
+    def only_forward(self) -> bool:
+        """Whether RDS may be moving the writer for the run that holds the lock: there is no way back."""
+        return self.transition is not None and self.transition.move_requests > 0
+
+    @property
     def moving(self) -> Transition | None:
         """The lock of a run that has committed to move the writer."""
         return self.transition if self.transition and self.transition.phase == "moving" else None
@@ -142,7 +147,8 @@ class Claim:
     """The answer to a request, and what every later step works from.
 
     ``decision`` is ``proceed`` or ``refused``; ``reason`` says why in a sentence for people. ``heartbeat`` is the last
-    one of the writer that the record knew of; ``accept_data_loss`` opens the lag gate.
+    one of the writer that the record knew of; ``accept_data_loss`` opens the lag gate. ``only_forward``: an earlier
+    run, whose lock this one takes over, has asked RDS to move the writer.
     """
 
     decision: Literal["proceed", "refused"]
@@ -157,6 +163,7 @@ class Claim:
     resumes: str | None = None
     accept_data_loss: bool = False
     heartbeat: Beat | None = None
+    only_forward: bool = False
 
     @classmethod
     def read(cls, fields: Fields) -> Claim:
@@ -175,6 +182,7 @@ class Claim:
             resumes=fields.optional_text("resumes"),
             accept_data_loss=fields.flag("accept_data_loss", False),
             heartbeat=Beat.read_optional(fields, "heartbeat"),
+            only_forward=fields.flag("only_forward", False),
         )
 
 
@@ -259,6 +267,7 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
         resumes=request.resumes,
         accept_data_loss=request.accept_data_loss,
         heartbeat=record.heartbeat,
+        only_forward=record.only_forward,
     )
 
 
@@ -276,7 +285,7 @@ def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
         seen_lease=record.lease_expires_at,
         stopping_until=before.stopping_until if before else None,
         dns_engaged=before.dns_engaged if before else False,
-        detach_requested=before.detach_requested if before else False,
+        move_requests=before.move_requests if before else 0,
     )
 
 

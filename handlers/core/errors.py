@@ -42,7 +42,7 @@ class DetachRejected(FailoverError):
     """RDS refused to detach the cluster; nothing was changed."""
 
 
-class DetachUncertain(FailoverError):
+class MoveUncertain(FailoverError):
     """RDS refused to move the writer after an earlier request got no answer: it may be at work on that one."""
 
 

@@ -9,6 +9,7 @@ from handlers.core.heartbeat import Beat
 from handlers.core.request import Mode
 
 Heartbeat = Literal["healthy", "missing", "unhealthy"]
+Membership = Literal["secondary", "primary", "none"]  # of a region's cluster in the global database
 
 
 @dataclass(frozen=True)
@@ -38,93 +39,108 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Health:
-    """Evidence and verdict; ``reason`` is a sentence for people."""
+class Evidence:
+    """What is known of both databases.
 
-    proceed: bool
-    reason: str
-    writer: Probe
-    heartbeat: Heartbeat
-    standby: Probe
-    detached: bool
-
-
-def judge(mode: Mode, writer: Probe, heartbeat: Heartbeat, standby: Probe, detached: bool) -> Health:
-    """Decides whether a failover is due, or whether a switchover can succeed.
-
-    Parameters
+    Attributes
     ----------
-    mode
-        a rehearsal asks what a failover would.
     writer
         the standby region's own attempt to reach the writer, made just now (observer 1).
     heartbeat
         the writer region's word about itself, as this region's alarms hold it (observer 2).
     standby
         an attempt to reach this region's own database.
-    detached
-        whether this region's cluster has left the global database already: an earlier run went that far, so there is
-        no writer to go back to and the only safe way is forward.
+    membership
+        what this region's cluster is in the global database.
     """
-    rows = (
-        _switchover(writer, heartbeat, standby, detached)
-        if mode == "switchover"
-        else _failover(writer, heartbeat, standby, detached)
-    )
+
+    writer: Probe
+    heartbeat: Heartbeat
+    standby: Probe
+    membership: Membership
+
+
+@dataclass(frozen=True)
+class Health:
+    """Verdict and evidence; ``reason`` is a sentence for people."""
+
+    proceed: bool
+    reason: str
+    evidence: Evidence
+
+
+def judge(mode: Mode, evidence: Evidence, *, only_forward: bool) -> Health:
+    """Decides whether a failover is due, or whether a switchover can succeed.
+
+    A rehearsal asks what a failover would. ``only_forward``: an earlier run has asked RDS to move the writer, so there
+    may be no writer to go back to, and the only safe way is forward.
+    """
+    rows = _switchover(evidence, only_forward) if mode == "switchover" else _failover(evidence, only_forward)
     proceed, reason = next((proceed, reason) for fits, proceed, reason in rows if fits)
-    return Health(proceed, reason, writer, heartbeat, standby, detached)
+    return Health(proceed, reason, evidence)
 
 
 Rows = tuple[tuple[bool, bool, str], ...]
 
+NO_STANDBY: dict[Membership, str] = {
+    "primary": "this region's cluster is the global database's primary, not a standby of the writer",
+    "none": "this region's cluster is no member of the global database",
+}
 
-def _failover(writer: Probe, heartbeat: Heartbeat, standby: Probe, detached: bool) -> Rows:
-    unreached = "it is fenced" if writer.fenced else writer.error or "its endpoint leads to a reader"
+
+def _failover(seen: Evidence, only_forward: bool) -> Rows:
+    unreached = "it is fenced" if seen.writer.fenced else seen.writer.error or "its endpoint leads to a reader"
     return (
-        (detached, True, "this region's cluster is detached already; the failover has to be finished"),
-        (writer.writes, False, "the writer answers this region: no failover is due"),
+        (only_forward, True, "RDS has been asked to move the writer already; the failover has to be finished"),
+        (seen.writer.writes, False, "the writer answers this region: no failover is due"),
         (
-            heartbeat == "healthy",
+            seen.membership != "secondary",
+            False,
+            f"{NO_STANDBY.get(seen.membership)}: it cannot take over before it has been re-protected",
+        ),
+        (
+            seen.heartbeat == "healthy",
             False,
             "the writer's own region says that it is healthy: no failover is due",
         ),
         (
-            standby.role is None,
+            seen.standby.role is None,
             False,
-            f"this region's own database does not answer ({standby.error}): it cannot take over",
+            f"this region's own database does not answer ({seen.standby.error}): it cannot take over",
         ),
         (
             True,
             True,
-            f"the writer does not answer this region ({unreached}) and its heartbeat is {heartbeat}",
+            f"the writer does not answer this region ({unreached}) and its heartbeat is {seen.heartbeat}",
         ),
     )
 
 
-def _switchover(writer: Probe, heartbeat: Heartbeat, standby: Probe, detached: bool) -> Rows:
+def _switchover(seen: Evidence, only_forward: bool) -> Rows:
     return (
         (
-            detached,
+            only_forward and seen.membership == "none",
             False,
             "this region's cluster is detached: a failover has to be finished; start it with mode failover",
         ),
+        (only_forward, True, "RDS has been asked to move the writer already; the switchover has to be finished"),
         (
-            standby.role == "writer",
-            True,
-            "this region's cluster takes writes already; the switchover has to be finished",
+            seen.membership != "secondary",
+            False,
+            f"{NO_STANDBY.get(seen.membership)}: nothing can be switched over to it before it has been re-protected",
         ),
         (
-            writer.role != "writer",
+            seen.writer.role != "writer",
             False,
-            f"the writer does not answer this region ({writer.error or 'its endpoint leads to a reader'}): a "
+            f"the writer does not answer this region ({seen.writer.error or 'its endpoint leads to a reader'}): a "
             "switchover needs it healthy",
         ),
         (
-            heartbeat != "healthy",
+            seen.heartbeat != "healthy",
             False,
-            f"the heartbeat of the writer's own region is {heartbeat}: a switchover needs its guardian",
+            f"the heartbeat of the writer's own region is {seen.heartbeat}: a switchover needs its guardian",
         ),
-        (standby.role is None, False, f"this region's own database does not answer ({standby.error})"),
+        (seen.standby.role is None, False, f"this region's own database does not answer ({seen.standby.error})"),
         (True, True, "the writer and the standby are healthy"),
     )
 

@@ -56,16 +56,16 @@ def by_heartbeats(committed: Beat | None, replicated: Beat | None, now: float) -
     return Measurement(lag_ms, max(0.0, now - committed.at), HEARTBEATS, behind)
 
 
-def judge(measured: Measurement | None, budget_ms: int, source: str, detached: bool) -> Lag:
+def judge(measured: Measurement | None, budget_ms: int, source: str, *, only_forward: bool) -> Lag:
     """Compares the last known lag with the budget.
 
-    ``source`` names what was asked last when nothing is known; ``detached``: see `handlers.core.health.judge`.
+    ``source`` names what was asked last when nothing is known; ``only_forward``: see `handlers.core.health.judge`.
     """
     lag_ms = measured.lag_ms if measured else None
     age_s = measured.age_s if measured else None
     source = measured.source if measured else source
     rows = (
-        (detached, True, "this region's cluster is detached already; its lag is history"),
+        (only_forward, True, "RDS has been asked to move the writer already; the lag is history"),
         (measured is None, False, f"replication lag is unknown: {source} has no value"),
         (
             measured is not None and measured.age_s > OLDEST_USABLE_AGE_S,

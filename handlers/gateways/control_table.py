@@ -87,7 +87,7 @@ class ControlTable:
         # The run that holds the lock may have gone on since; a lock that forgets how far would let its work be undone.
         held = (
             "transition.#run = :seen_run AND transition.#phase = :seen_phase "
-            "AND transition.dns_engaged = :seen_dns AND transition.detach_requested = :seen_detach"
+            "AND transition.dns_engaged = :seen_dns AND transition.move_requests = :seen_requests"
         )
         before = seen.transition
         return self._update(
@@ -102,7 +102,7 @@ class ControlTable:
                         ":seen_run": before.run,
                         ":seen_phase": before.phase,
                         ":seen_dns": before.dns_engaged,
-                        ":seen_detach": before.detach_requested,
+                        ":seen_requests": before.move_requests,
                     }
                     if before
                     else {}
@@ -173,18 +173,27 @@ class ControlTable:
         ):
             raise self._lock_lost(run)
 
-    def begin_detach(self, run: str) -> bool:
-        """Notes that ``run`` is about to ask RDS to move the writer; returns whether that had been noted before.
+    def begin_request(self, run: str) -> int:
+        """Notes one more request to RDS to move the writer, before it is sent; returns how many that makes.
 
         Raises `LockLost` unless the run holds the lock and has committed to move.
         """
-        moving = {":run": run, ":moving": "moving"}
-        first = f"{HELD_AND_MOVING} AND transition.detach_requested = :no"
-        if self._update("SET transition.detach_requested = :yes", first, moving | {":yes": True, ":no": False}):
-            return False
-        if self._update("SET transition.detach_requested = :yes", HELD_AND_MOVING, moving | {":yes": True}):
-            return True
-        raise self._lock_lost(run)
+        changed = self._change(
+            "SET transition.move_requests = transition.move_requests + :one",
+            HELD_AND_MOVING,
+            {":run": run, ":moving": "moving", ":one": 1},
+        )
+        if changed is None:
+            raise self._lock_lost(run)
+        return int(changed["transition"]["move_requests"])
+
+    def end_request(self, run: str) -> bool:
+        """Takes the note of the only request back, which RDS has refused; False when there is another by now."""
+        return self._update(
+            "SET transition.move_requests = :none",
+            f"{HELD_AND_MOVING} AND transition.move_requests = :one",
+            {":run": run, ":moving": "moving", ":one": 1, ":none": 0},
+        )
 
     def engage_dns(self, run: str) -> None:
         """Lets the writer switch say that clients belong in the lock's target region."""
@@ -232,31 +241,40 @@ class ControlTable:
         )
 
     def release(self, run: str) -> bool:
-        """Gives the lock back; False when ``run`` does not hold it, which is as good."""
-        return self._update("REMOVE transition", "transition.#run = :run", {":run": run})
+        """Gives the lock back; False when ``run`` does not hold it, or there is only the way forward.
+
+        One condition decides both: a request to RDS that is still on its way would promote the standby beside a writer
+        that has been let go on.
+        """
+        may_go_back = "transition.#run = :run AND transition.move_requests = :none"
+        return self._update("REMOVE transition", may_go_back, {":run": run, ":none": 0})
 
     def _update(self, update: str, condition: str, values: dict[str, Any]) -> bool:
         """One conditional write; False when the condition did not hold."""
+        return self._change(update, condition, values) is not None
+
+    def _change(self, update: str, condition: str, values: dict[str, Any]) -> dict[str, Any] | None:
+        """One conditional write; what it changed, or None when the condition did not hold."""
         request: Any = {
             "TableName": self._table,
             "Key": self._key,
             "UpdateExpression": update,
             "ConditionExpression": condition,
             "ExpressionAttributeValues": {name: items.typed(value) for name, value in values.items()},
+            "ReturnValues": "UPDATED_NEW",
         }
         used = {name: word for name, word in PLACEHOLDERS.items() if name in update + condition}
         if used:
             request["ExpressionAttributeNames"] = used
 
-        def put(replica: DynamoDBClient) -> bool:
+        def put(replica: DynamoDBClient) -> dict[str, Any] | None:
             with named_errors(f"changing the control record in {self._table}"):
                 try:
-                    replica.update_item(**request)
+                    return items.plain(replica.update_item(**request).get("Attributes", {}))
                 except ClientError as error:
                     if code_of(error) == "ConditionalCheckFailedException":
-                        return False
+                        return None
                     raise
-            return True
 
         return self._ask(put)
 

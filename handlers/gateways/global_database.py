@@ -11,11 +11,12 @@ from botocore.exceptions import ClientError
 
 from handlers.core.environment import Environment
 from handlers.core.errors import DetachRejected, SwitchoverRejected
+from handlers.core.health import Membership
 from handlers.gateways.aws import client, code_of, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
-    from types_boto3_rds.type_defs import DBClusterTypeDef, GlobalClusterMemberTypeDef, GlobalClusterTypeDef
+    from types_boto3_rds.type_defs import DBClusterTypeDef, GlobalClusterTypeDef
 
 # The global cluster's status while the roles change (Aurora user guide, "Performing switchovers").
 SWITCHING_OVER = "switching-over"
@@ -52,18 +53,12 @@ class GlobalDatabase:
             environment.cluster_arn,
         )
 
-    def is_detached(self) -> bool:
-        """Whether this region's cluster is no member of the global database any more."""
-        return self._own_membership() is None
-
-    def is_secondary(self) -> bool:
-        """Whether this region's cluster is a member that only reads."""
-        member = self._own_membership()
-        return member is not None and not member.get("IsWriter", False)
-
-    def _own_membership(self) -> GlobalClusterMemberTypeDef | None:
-        members = self._global_cluster().get("GlobalClusterMembers", [])
-        return next((member for member in members if member.get("DBClusterArn") == self._arn), None)
+    def membership(self) -> Membership:
+        """What this region's cluster is in the global database; ``none`` as well when there is no such database."""
+        for member in self._global_cluster().get("GlobalClusterMembers", []):
+            if member.get("DBClusterArn") == self._arn:
+                return "primary" if member.get("IsWriter", False) else "secondary"
+        return "none"
 
     def _global_cluster(self) -> GlobalClusterTypeDef:
         """The global database; empty when there is none (any more)."""
@@ -78,9 +73,7 @@ class GlobalDatabase:
 
     def is_switching(self) -> bool:
         """Whether a switchover to this region's cluster is at work or done."""
-        found = self._global_cluster()
-        writers = {member.get("DBClusterArn") for member in found.get("GlobalClusterMembers", []) if member["IsWriter"]}
-        return self._arn in writers or found.get("Status") == SWITCHING_OVER
+        return self.membership() == "primary" or self._global_cluster().get("Status") == SWITCHING_OVER
 
     def switch_over(self, primary: RDSClient) -> None:
         """Asks RDS, through ``primary`` of the writer's region, to make this region's cluster the primary.
@@ -113,7 +106,7 @@ class GlobalDatabase:
         DetachRejected
             RDS refused; nothing has changed.
         TransientFailure
-            the request may or may not have arrived; `is_detached` tells.
+            the request may or may not have arrived; `membership` tells.
         """
         with named_errors(f"detaching {self._cluster} from {self._identifier}"):
             try:

@@ -250,7 +250,6 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         ),
         "verify_lag": (
             probe,
-            membership,
             Permission(
                 ("cloudwatch:GetMetricData",),
                 ("*",),
@@ -276,13 +275,12 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         "promote": (
             probe,
             change_control,
-            membership,
             Permission(("rds:DescribeDBClusters",), (names.cluster_arn(region),), "reads the cluster's status"),
         ),
         "repoint_dns": (change_control, tokens),
         "commit_writer": (change_control,),
         "verify_recovery": (probe,),
-        "release_claim": (change_control, membership),
+        "release_claim": (change_control,),
         "record_run": (
             Permission(
                 ("dynamodb:PutItem",),

@@ -15,7 +15,7 @@ from handlers.core.control import Claim, ControlRecord, Transition
 from handlers.core.environment import Environment
 from handlers.core.errors import LockLost, Misconfigured, TransientFailure
 from handlers.core.heartbeat import Beat
-from handlers.core.lease import LEASE_S, TICK_S
+from handlers.core.lease import TICK_S
 from handlers.gateways.control_table import GUARDIAN_READ_TIMEOUT_S, ControlTable
 from tests.deployment import STANDBY, WRITER, Deployment, variables
 
@@ -104,7 +104,7 @@ def test_a_lock_is_taken_over_from_exactly_the_run_that_was_seen(table: ControlT
 
 @pytest.mark.parametrize(
     "gone_on",
-    [{"phase": "moving"}, {"dns_engaged": True}, {"detach_requested": True}],
+    [{"phase": "moving"}, {"dns_engaged": True}, {"move_requests": 1}],
     ids=lambda change: next(iter(change)),
 )
 def test_p1_a_lock_is_not_taken_over_from_a_run_that_has_gone_on_since(
@@ -261,38 +261,85 @@ def test_p2_of_a_renewal_and_a_commit_to_move_one_wins(
         assert (table.read().moving is not None) is moved
 
 
-def test_a_lease_is_given_up_and_the_move_begun_in_one_write(table: ControlTable, deployment: Deployment) -> None:
+# --- a switchover stops the writer before it moves it
+
+STOPPED_UNTIL = NOW + 20
+
+
+def stopping(run: str) -> Transition:
+    return lock(run, mode="switchover", phase="stopping", stopping_until=STOPPED_UNTIL)
+
+
+def test_p1_a_writer_that_is_stopped_renews_no_more(table: ControlTable) -> None:
     table.take(lock("run-1", mode="switchover"), table.read())
-    before = table.read()
+    assert table.renew(WRITER, 1, LEASE + 1, BEAT)
+    table.begin_stop("run-1", 1, STOPPED_UNTIL)
+    assert table.read().transition == stopping("run-1")
+    assert not table.renew(WRITER, 1, LEASE + 2, BEAT)
+
+
+def test_p1_a_stopped_writer_is_moved_in_one_write_whatever_its_lease(
+    table: ControlTable, deployment: Deployment
+) -> None:
+    table.take(stopping("run-1"), table.read())
     deployment.gate.seen.clear()
-    table.give_up_lease("run-1", 1)
-    assert [operation for _, _, operation in deployment.gate.seen] == ["dynamodb.UpdateItem"]
-    given_up = replace(before, lease_expires_at=0.0, transition=moving("run-1", mode="switchover"))
-    assert table.read() == given_up
-    table.give_up_lease("run-1", 1)
-    assert table.read() == given_up
+    for _ in range(2):
+        table.begin_move_of_stopped("run-1", 1)
+        assert table.read().transition == replace(stopping("run-1"), phase="moving")
+    assert {operation for _, _, operation in deployment.gate.seen} == {"dynamodb.UpdateItem", "dynamodb.GetItem"}
 
 
 @pytest.mark.parametrize(("run", "epoch"), [("run-2", 1), ("run-1", 2)])
-def test_p1_nobody_else_gives_the_lease_up(run: str, epoch: int, table: ControlTable, deployment: Deployment) -> None:
+def test_p1_nobody_else_stops_the_writer_or_moves_a_stopped_one(
+    run: str, epoch: int, table: ControlTable, deployment: Deployment
+) -> None:
+    for taken, act in (
+        (lock("run-1", mode="switchover"), lambda: table.begin_stop(run, epoch, STOPPED_UNTIL)),
+        (stopping("run-1"), lambda: table.begin_move_of_stopped(run, epoch)),
+    ):
+        table.take(taken, table.read())
+        before = deployment.record()
+        with pytest.raises(LockLost):
+            act()
+        assert deployment.record() == before
+
+
+def test_p1_a_writer_that_was_not_stopped_is_not_moved_as_one(table: ControlTable) -> None:
     table.take(lock("run-1", mode="switchover"), table.read())
-    before = deployment.record()
-    with pytest.raises(LockLost):
-        table.give_up_lease(run, epoch)
-    assert deployment.record() == before
+    with pytest.raises(LockLost, match="in phase checking"):
+        table.begin_move_of_stopped("run-1", 1)
+
+
+def test_p1_a_run_that_moves_the_writer_does_not_go_back_to_stopping_it(table: ControlTable) -> None:
+    table.take(moving("run-1", mode="switchover"), table.read())
+    with pytest.raises(LockLost, match="in phase moving"):
+        table.begin_stop("run-1", 1, STOPPED_UNTIL)
+
+
+@pytest.mark.parametrize(
+    ("taken", "ended"),
+    [(stopping("run-1"), True), (moving("run-1"), False), (lock("run-1"), False), (stopping("run-2"), False)],
+    ids=["stopping", "moving", "checking", "another run"],
+)
+def test_p1_a_guardian_ends_a_stop_that_lasts_too_long_and_nothing_else(
+    taken: Transition, ended: bool, table: ControlTable
+) -> None:
+    table.take(taken, table.read())
+    assert table.end_stop("run-1") is ended
+    assert (table.read().transition is None) is ended
 
 
 # --- what only the run may do that holds the lock and has committed to move
 
 ONLY_THE_MOVER: list[Callable[[ControlTable, str], Any]] = [
     lambda table, run: table.assert_moving(run),
-    lambda table, run: table.begin_detach(run),
+    lambda table, run: table.begin_request(run),
     lambda table, run: table.engage_dns(run),
     lambda table, run: table.commit(replace(CLAIM, run=run), NOW),
 ]
 
 
-@pytest.mark.parametrize("act", ONLY_THE_MOVER, ids=["assert_moving", "ask_detach", "engage_dns", "commit"])
+@pytest.mark.parametrize("act", ONLY_THE_MOVER, ids=["assert_moving", "begin_request", "engage_dns", "commit"])
 def test_p2_only_the_holder_moves_the_writer_and_only_after_it_has_committed_to(
     act: Callable[[ControlTable, str], Any], table: ControlTable, deployment: Deployment
 ) -> None:
@@ -322,12 +369,32 @@ def test_asserting_the_lock_changes_nothing(table: ControlTable, deployment: Dep
     assert deployment.record() == before
 
 
-def test_p3_who_asks_for_a_detach_learns_whether_that_was_asked_before(table: ControlTable) -> None:
+def test_p3_every_request_to_move_the_writer_is_counted_before_it_is_sent(table: ControlTable) -> None:
     table.take(moving("run-1"), table.read())
-    assert table.begin_detach("run-1") is False
-    assert table.read().transition == moving("run-1", detach_requested=True)
-    assert table.begin_detach("run-1") is True
-    assert table.read().transition == moving("run-1", detach_requested=True)
+    assert [table.begin_request("run-1") for _ in range(2)] == [1, 2]
+    assert table.read().transition == moving("run-1", move_requests=2)
+
+
+def test_p1_a_refusal_takes_back_the_note_of_the_only_request_and_of_no_other(table: ControlTable) -> None:
+    table.take(moving("run-1"), table.read())
+    table.begin_request("run-1")
+    assert table.end_request("run-2") is False
+    assert table.end_request("run-1") is True
+    assert table.read().transition == moving("run-1")
+    table.begin_request("run-1")
+    table.begin_request("run-1")
+    assert table.end_request("run-1") is False
+    assert table.read().transition == moving("run-1", move_requests=2)
+
+
+def test_p1_a_lock_is_not_given_back_while_rds_may_be_moving_the_writer(table: ControlTable) -> None:
+    table.take(moving("run-1"), table.read())
+    table.begin_request("run-1")
+    assert table.release("run-1") is False
+    assert table.read().only_forward
+    table.end_request("run-1")
+    assert not table.read().only_forward
+    assert table.release("run-1") is True
 
 
 def test_the_switch_is_engaged_as_often_as_it_is_asked_for(table: ControlTable) -> None:
@@ -351,10 +418,11 @@ def test_a_commit_moves_the_writer_and_gives_the_lock_back_in_one_write(
     assert "transition" not in record
 
 
-def test_p1_the_new_writer_begins_with_a_lease_of_its_own(table: ControlTable) -> None:
+def test_p1_a_commit_gives_no_lease_to_anybody(table: ControlTable) -> None:
+    """A run that slept between its clock and the commit would give one that is over, or seems to last for ever."""
     table.take(moving("run-1"), table.read())
     table.commit(CLAIM, NOW)
-    assert table.read().lease_expires_at == NOW + LEASE_S
+    assert table.read().lease_expires_at is None
 
 
 def test_p1_an_old_writer_is_to_be_fenced_after_a_failover_and_not_after_a_switchover(table: ControlTable) -> None:

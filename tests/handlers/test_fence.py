@@ -10,7 +10,7 @@ from handlers.core.errors import FenceFailed, InvalidRequest
 from tests.deployment import STANDBY, WRITER, Deployment
 
 FENCE = {"order": "fence", "reason": "the test"}
-LIFT = {"order": "lift", "reason": "the test"}
+LIFT = {"order": "lift", "reason": "the test", "number": 1, "until": 4_000_000_000}  # the first fence, at any time
 LOOK = {"order": "look", "reason": "the test"}
 
 
@@ -40,7 +40,8 @@ def test_p3_a_fence_is_closed_once(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("fenced", [False, True])
 def test_a_look_changes_nothing(fenced: bool, deployment: Deployment) -> None:
-    order(deployment, FENCE if fenced else LIFT)
+    if fenced:
+        order(deployment, FENCE)
     deployment.gate.seen.clear()
     assert order(deployment, LOOK) == {"by_sql": fenced, "by_group": fenced, "secondary": False, "error": None}
     assert deployment.databases.takes_writes(WRITER) is not fenced

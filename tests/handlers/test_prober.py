@@ -111,7 +111,7 @@ def test_a_dot_in_a_clusters_name_stands_for_itself(resolve_to: Resolve) -> None
         ({"target": "writer", "timeout_s": 1, "proof": {"epoch": 2}}, "proof: field 'run' is missing"),
         ({"target": "writer", "timeout_s": 1, "proof": {"run": "run-1", "epoch": 0}}, "proof: field 'epoch' is 0"),
         ({"target": "own", "timeout_s": 1, "heartbeat": 1}, "field 'heartbeat' is 1; give true or false"),
-        ({"target": "own", "timeout_s": 1, "lift_fence": "no"}, "field 'lift_fence' is 'no'; give true or false"),
+        ({"target": "own", "timeout_s": 1, "lift_fence": "no"}, "lift_fence is 'no'; it must be a JSON object"),
         ({"target": "own", "timeout_s": 1, "fence": True}, "field 'fence' is True; give a text"),
         ({"target": "own", "timeout_s": 1, "fence": ""}, "field 'fence' is ''; give a text"),
         (

@@ -157,9 +157,11 @@ def no_topic_answers(deployment: Deployment) -> None:
     deployment.trouble("sns.Publish", "InternalError", status=500, times=FOREVER)
 
 
-def held_by_other(seconds_left: float = 600.0, *, engaged: bool = False) -> Callable[[Deployment], None]:
+def held_by_other(
+    seconds_left: float = 600.0, *, engaged: bool = False, requests: int = 0
+) -> Callable[[Deployment], None]:
     def make(deployment: Deployment) -> None:
-        deployment.change_record(transition=lock(OTHER, seconds_left, engaged=engaged))
+        deployment.change_record(transition=lock(OTHER, seconds_left, engaged=engaged) | {"move_requests": requests})
 
     return make
 
@@ -170,7 +172,7 @@ def lock(run: str, seconds_left: float, *, engaged: bool = False, mode: str = "f
         "run": run,
         "mode": mode,
         "phase": "moving" if engaged else "checking",
-        "detach_requested": False,
+        "move_requests": 0,
         "incident": "an earlier outage",
         "target_region": STANDBY,
         "started_at": int(CLOCK.now()) - 60,
@@ -552,9 +554,10 @@ RECOVERIES = (
         **RECOVERED,
     ),
     Scenario(
-        "the cluster was detached before and the run finishes the failover",
-        dead_and(detached_already),
-        says=("detached already; the failover has to be finished", *RECOVERED_MESSAGE),
+        "an earlier run has detached the cluster and another one finishes the failover",
+        dead_and(detached_already, held_by_other(engaged=True, requests=1)),
+        asked=ASKED | {"resumes": OTHER},
+        says=("has been asked to move the writer already; the failover has to be finished", *RECOVERED_MESSAGE),
         **RECOVERED,
     ),
     Scenario(
@@ -649,6 +652,13 @@ REHEARSALS = (
 )
 
 REFUSALS = (
+    Scenario(
+        "p5: a cluster that no run has detached is no standby and is not made the writer",
+        dead_and(detached_already),
+        says=("this region's cluster is no member of the global database: it cannot take over",),
+        detached=True,
+        end="Refused",
+    ),
     Scenario(
         "p5: the writer answers and nothing moves",
         all_is_well,
@@ -978,14 +988,14 @@ HALF_WAY = (
             lambda deployment: deployment.trouble("rds.RemoveFromGlobalCluster", "refused", times=2),
             detach_is_refused,
         ),
-        says=("Error: DetachUncertain: RDS refuses to detach", "an earlier request of this run got no answer", GO_ON),
+        says=("Error: MoveUncertain: RDS refuses to detach", "an earlier request of this run got no answer", GO_ON),
         switched=True,
         fenced=None,
         **NEEDS_PERSON,
     ),
     Scenario(
         "p1: a resumed run that fails does not lead clients back to the old writer",
-        dead_and(detached_already, held_by_other(engaged=True), always_failing("check_health")),
+        dead_and(detached_already, held_by_other(engaged=True, requests=1), always_failing("check_health")),
         asked=ASKED | {"resumes": OTHER},
         says=("Error: Misconfigured: made by the test", "Error: HalfWay: run run-1 keeps the lock", GO_ON),
         detached=True,

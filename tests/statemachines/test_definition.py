@@ -165,7 +165,7 @@ def test_no_task_retries_what_a_retry_cannot_cure(task: str) -> None:
         "LockLost",
         "HalfWay",
         "DetachRejected",
-        "DetachUncertain",
+        "MoveUncertain",
         "SwitchoverRejected",
         "PromotionFailed",
         "States.ALL",

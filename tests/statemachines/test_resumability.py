@@ -154,9 +154,9 @@ def test_p3_every_step_of_a_switchover_is_killed_at_one_of_its_requests(
 
 
 @pytest.mark.parametrize("step", SWITCHOVER_STEPS)
-def test_p3_a_switchover_is_stopped_after_a_step_and_started_again(step: str, deployment: Deployment) -> None:
+def test_p3_a_switchover_stands_still_after_a_step_and_another_resumes_it(step: str, deployment: Deployment) -> None:
     all_is_well(deployment)
-    assert deployment.run_until(step, SWITCHOVER, OTHER).status == "ABORTED"
+    deployment.run_until(step, SWITCHOVER, OTHER)
     resumed = deployment.run(SWITCHOVER | {"resumes": OTHER}, "run-1")
     if deployment.record()["last_run"] == OTHER:
         assert resumed.end == "Refused"

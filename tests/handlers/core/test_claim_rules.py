@@ -271,7 +271,7 @@ def test_a_claim_survives_its_way_through_the_workflow(
     assert Claim.read(Fields(asdict(claim), "the event", InvalidRequest)) == claim
 
 
-MOVING = replace(held("run-0"), mode="switchover", phase="moving", dns_engaged=True, detach_requested=True)
+MOVING = replace(held("run-0"), mode="switchover", phase="moving", dns_engaged=True, move_requests=1)
 
 
 def test_p1_a_first_lock_begins_with_looking_and_remembers_the_lease_it_saw() -> None:
@@ -286,7 +286,7 @@ def test_p1_a_first_lock_begins_with_looking_and_remembers_the_lease_it_saw() ->
         deadline=NOW + LOCK_SECONDS,
         seen_lease=NOW + 7.5,
         dns_engaged=False,
-        detach_requested=False,
+        move_requests=0,
     )
 
 
@@ -396,11 +396,22 @@ def test_a_lock_is_read_with_all_that_was_noted_in_it() -> None:
         "mode": "switchover",
         "phase": "moving",
         "seen_lease": Decimal("1799999999.5"),
+        "stopping_until": Decimal("1800000020.5"),
         "dns_engaged": True,
-        "detach_requested": True,
+        "move_requests": Decimal(2),
     }
     assert ControlRecord.read(ITEM | {"transition": LOCK_ITEM | noted}).transition == Transition(
-        "run-1", "switchover", "moving", "outage 7", WEST, 1800000000.25, 1800000900.0, 1799999999.5, True, True
+        run="run-1",
+        mode="switchover",
+        phase="moving",
+        incident="outage 7",
+        target_region=WEST,
+        started_at=1800000000.25,
+        deadline=1800000900.0,
+        seen_lease=1799999999.5,
+        stopping_until=1800000020.5,
+        dns_engaged=True,
+        move_requests=2,
     )
 
 
@@ -428,7 +439,7 @@ def test_automatic_failover_is_on_unless_the_item_says_otherwise() -> None:
             "field 'deadline' is Decimal('1800000000000')",
         ),
         ({"last_run": 5}, "field 'last_run' is 5; give a text"),
-        ({"transition": LOCK_ITEM | {"phase": "gone"}}, "field 'phase' is 'gone'; give one of checking, moving"),
+        ({"transition": LOCK_ITEM | {"phase": "gone"}}, "field 'phase' is 'gone'; give one of checking, stopping"),
         ({"transition": LOCK_ITEM | {"mode": "x"}}, "field 'mode' is 'x'; give one of failover, switchover, rehearsal"),
         ({"lease_expires_at": "soon"}, "field 'lease_expires_at' is 'soon'; give a number"),
         ({"lease_expires_at": Decimal(-1)}, "field 'lease_expires_at' is Decimal('-1')"),

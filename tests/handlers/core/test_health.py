@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from handlers.core.health import Debounce, Heartbeat, Probe, judge
+from handlers.core.health import Debounce, Evidence, Heartbeat, Membership, Probe, judge
 
 ANSWERS = Probe("peer", "writer", "us-east-1", None, 70.0)
 SILENT = Probe("peer", None, "us-east-1", "timed out", 900.0)
@@ -19,15 +19,7 @@ UNFENCED = replace(FENCED, fenced=False)
 STANDBY_DOWN = Probe("own_reader", None, "us-west-2", "connection refused", 5.0)
 
 RULES: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
-    (
-        "detached already",
-        ANSWERS,
-        "healthy",
-        STANDBY_DOWN,
-        True,
-        True,
-        "detached already; the failover has to be finished",
-    ),
+    ("begun already", ANSWERS, "healthy", STANDBY_DOWN, True, True, "the failover has to be finished"),
     (
         "the writer answers",
         ANSWERS,
@@ -73,43 +65,54 @@ RULES: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("writer", "heartbeat", "standby", "detached", "proceed", "reason"),
+    ("writer", "heartbeat", "standby", "only_forward", "proceed", "reason"),
     [row[1:] for row in RULES],
     ids=[row[0] for row in RULES],
 )
 def test_p5_rule(
-    writer: Probe, heartbeat: Heartbeat, standby: Probe, detached: bool, proceed: bool, reason: str
+    writer: Probe, heartbeat: Heartbeat, standby: Probe, only_forward: bool, proceed: bool, reason: str
 ) -> None:
+    evidence = Evidence(writer, heartbeat, standby, "secondary")
     for mode in ("failover", "rehearsal"):  # a rehearsal says what a failover would
-        health = judge(mode, writer, heartbeat, standby, detached)  # type: ignore[arg-type]
+        health = judge(mode, evidence, only_forward=only_forward)  # type: ignore[arg-type]
         assert health.proceed is proceed
         assert reason in health.reason
-    assert (health.writer, health.heartbeat, health.standby, health.detached) == (writer, heartbeat, standby, detached)
+    assert health.evidence == evidence
+
+
+MEMBERSHIPS: tuple[Membership, ...] = ("secondary", "primary", "none")
+
+
+@pytest.mark.parametrize(
+    ("membership", "reason"),
+    [("primary", "is the global database's primary, not a standby"), ("none", "is no member of the global database")],
+)
+def test_p5_only_a_standby_takes_over_unless_a_run_has_begun_to_move_the_writer(
+    membership: Membership, reason: str
+) -> None:
+    """Before re-protection the old region's cluster is whole, answers and lags by hours: it must not be promoted."""
+    failover = judge("failover", Evidence(SILENT, "missing", STANDBY, membership), only_forward=False)
+    switchover = judge("switchover", Evidence(ANSWERS, "healthy", STANDBY, membership), only_forward=False)
+    for health in (failover, switchover):
+        assert not health.proceed
+        assert reason in health.reason
+        assert "before it has been re-protected" in health.reason
+    assert judge("failover", Evidence(SILENT, "missing", STANDBY, membership), only_forward=True).proceed
 
 
 def test_p5_nothing_moves_unless_both_observers_agree() -> None:
     heartbeats: tuple[Heartbeat, ...] = ("healthy", "missing", "unhealthy")
-    for writer, heartbeat, standby in itertools.product(
-        (ANSWERS, SILENT, DEMOTED, FENCED, UNFENCED), heartbeats, (STANDBY, STANDBY_DOWN)
+    for writer, heartbeat, standby, membership in itertools.product(
+        (ANSWERS, SILENT, DEMOTED, FENCED, UNFENCED), heartbeats, (STANDBY, STANDBY_DOWN), MEMBERSHIPS
     ):
         both = writer not in (ANSWERS, UNFENCED) and heartbeat != "healthy"
-        able = standby.role is not None
-        assert judge("failover", writer, heartbeat, standby, detached=False).proceed is (both and able)
+        able = standby.role is not None and membership == "secondary"
+        health = judge("failover", Evidence(writer, heartbeat, standby, membership), only_forward=False)
+        assert health.proceed is (both and able)
 
-
-PROMOTED = Probe("own_reader", "writer", "us-west-2", None, 5.0)
 
 SWITCHOVERS: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
-    (
-        "detached",
-        ANSWERS,
-        "healthy",
-        STANDBY,
-        True,
-        False,
-        "a failover has to be finished; start it with mode failover",
-    ),
-    ("done already", SILENT, "missing", PROMOTED, False, True, "the switchover has to be finished"),
+    ("begun already", SILENT, "missing", STANDBY, True, True, "the switchover has to be finished"),
     ("the writer is silent", SILENT, "healthy", STANDBY, False, False, "(timed out): a switchover needs it healthy"),
     ("the writer is a reader", DEMOTED, "healthy", STANDBY, False, False, "(its endpoint leads to a reader)"),
     (
@@ -129,16 +132,22 @@ SWITCHOVERS: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("writer", "heartbeat", "standby", "detached", "proceed", "reason"),
+    ("writer", "heartbeat", "standby", "only_forward", "proceed", "reason"),
     [row[1:] for row in SWITCHOVERS],
     ids=[row[0] for row in SWITCHOVERS],
 )
 def test_p5_a_switchover_needs_everything_healthy(
-    writer: Probe, heartbeat: Heartbeat, standby: Probe, detached: bool, proceed: bool, reason: str
+    writer: Probe, heartbeat: Heartbeat, standby: Probe, only_forward: bool, proceed: bool, reason: str
 ) -> None:
-    health = judge("switchover", writer, heartbeat, standby, detached)
+    health = judge("switchover", Evidence(writer, heartbeat, standby, "secondary"), only_forward=only_forward)
     assert health.proceed is proceed
     assert reason in health.reason
+
+
+def test_a_failover_that_has_begun_is_not_finished_by_a_switchover() -> None:
+    health = judge("switchover", Evidence(ANSWERS, "healthy", STANDBY, "none"), only_forward=True)
+    assert not health.proceed
+    assert "a failover has to be finished; start it with mode failover" in health.reason
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ def measured(lag_ms: float, age_s: float) -> Measurement:
 
 
 RULES = [
-    ("detached already", None, True, True, "its lag is history"),
-    ("detached already, and far behind", measured(9e9, 9e9), True, True, "its lag is history"),
+    ("begun already", None, True, True, "the lag is history"),
+    ("begun already, and far behind", measured(9e9, 9e9), True, True, "the lag is history"),
     ("never published", None, False, False, "replication lag is unknown: the metric has no value"),
     ("stale", measured(1.0, OLDEST_USABLE_AGE_S + 1), False, False, "is 181 s old, more than 180 s"),
     ("stale and large", measured(5000.0, OLDEST_USABLE_AGE_S + 1), False, False, "replication lag is unknown"),
@@ -34,24 +34,24 @@ RULES = [
 
 
 @pytest.mark.parametrize(
-    ("found", "detached", "proceed", "reason"), [row[1:] for row in RULES], ids=[row[0] for row in RULES]
+    ("found", "only_forward", "proceed", "reason"), [row[1:] for row in RULES], ids=[row[0] for row in RULES]
 )
-def test_p5_rule(found: Measurement | None, detached: bool, proceed: bool, reason: str) -> None:
-    lag = judge(found, 1000, "the metric", detached)
+def test_p5_rule(found: Measurement | None, only_forward: bool, proceed: bool, reason: str) -> None:
+    lag = judge(found, 1000, "the metric", only_forward=only_forward)
     assert lag.proceed is proceed
     assert reason in lag.reason
 
 
 def test_p7_the_verdict_carries_what_was_measured() -> None:
-    lag = judge(measured(40.0, 30.0), 1000, "the metric", detached=False)
+    lag = judge(measured(40.0, 30.0), 1000, "the metric", only_forward=False)
     assert lag == Lag(True, lag.reason, lag_ms=40.0, age_s=30.0, budget_ms=1000, source="the metric")
-    lag = judge(Measurement(40.0, 3.0, HEARTBEATS, 1), 1000, "the metric", detached=False)
+    lag = judge(Measurement(40.0, 3.0, HEARTBEATS, 1), 1000, "the metric", only_forward=False)
     assert (lag.source, lag.heartbeats) == (HEARTBEATS, 1)
     assert "40 ms by heartbeats" in lag.reason
 
 
 def test_p7_an_unknown_lag_stays_unknown() -> None:
-    assert judge(None, 1000, "the metric", detached=False).lag_ms is None
+    assert judge(None, 1000, "the metric", only_forward=False).lag_ms is None
 
 
 LAST = Beat(100, NOW - 3)

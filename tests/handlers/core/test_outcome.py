@@ -99,7 +99,7 @@ LAMBDA_CAUSE = json.dumps({"errorMessage": "RDS refuses", "errorType": "DetachRe
         ("plain text", "plain text"),
         ('["a list"]', '["a list"]'),
         ('{"no": "message"}', '{"no": "message"}'),
-        ("", ""),
+        ("", "no cause given"),
         ("x" * 50_000, "x" * LONGEST_CAUSE),
     ],
     ids=["of Lambda", "plain", "a list", "without a message", "empty", "long"],
