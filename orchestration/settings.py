@@ -65,7 +65,11 @@ class Database(_Section):
 
     name: SqlName = Field("payments", description="Name of the first database.")
     master_username: SqlName = Field("postgres_admin", description="Master user; its password is generated.")
-    engine_version: str = Field("17.5", pattern=r"^\d{2}\.\d{1,2}$", description="Aurora PostgreSQL version.")
+    engine_version: str = Field(
+        "17.5",
+        pattern=r"^(1[7-9]|[2-9]\d)\.\d{1,2}$",
+        description="Aurora PostgreSQL version, 17 or later: a restarted server is fenced by a login trigger.",
+    )
     port: int = Field(5432, ge=1150, le=65535, description="TCP port of both clusters (RDS allows 1150 to 65535).")
     min_capacity: float = Field(0.5, ge=0.5, le=256, description="Lower bound of the writer region, in ACU.")
     standby_min_capacity: float = Field(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 APPLICATION_NAME = "failover-prober"
 
-UNDEFINED_TABLE = "42P01"  # SQLSTATE: handlers/sql/monitoring.sql has not been run here, or was not replicated yet
+# SQLSTATEs of a missing table or function: handlers/sql/monitoring.sql has not been run, or was not replicated yet.
+NOT_SET_UP = frozenset({"42P01", "42883"})
 
 # Sessions that are told to end are gone within milliseconds. One that was being opened when the right to connect was
 # taken shows up a moment later, so that two looks in a row must find none.
@@ -106,11 +107,11 @@ def standing(session: pg8000.native.Connection) -> Standing:
     """Asks the server behind the session, in one round trip."""
     try:
         ((recovering, seq, at, lease, fenced, number),) = session.run(
-            "SELECT pg_is_in_recovery(), seq, extract(epoch FROM heartbeat.at)::float8, lease, fenced, number "
+            "SELECT pg_is_in_recovery(), seq, extract(epoch FROM heartbeat.at)::float8, lease, is_fenced(), number "
             "FROM (SELECT) AS one LEFT JOIN heartbeat ON true LEFT JOIN fence ON true"
         )
     except pg8000.exceptions.DatabaseError as error:
-        if error.args[0].get("C") != UNDEFINED_TABLE:
+        if error.args[0].get("C") not in NOT_SET_UP:
             raise
         return Standing(not session.run("SELECT pg_is_in_recovery()")[0][0])
     return Standing(not recovering, None if seq is None else Beat(seq, at), lease, fenced, number)

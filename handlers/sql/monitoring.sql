@@ -49,15 +49,49 @@ $$;
 -- The fence. It is data, so it replicates; a promotion lifts it on the new writer. A default of read-only would be
 -- no fence: any session can undo it. Every fence has a new number, even when one stands already; a lift names the
 -- number that it lifts and the moment until which it counts, so that one that is late lifts nothing.
+-- `admitted` is the start of the server that was let take writes last. A server that has started since is fenced until
+-- a guardian has renewed the lease: it may be an old writer that comes back and knows nothing of the new one.
 CREATE TABLE IF NOT EXISTS fence (
-    id     integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
-    number bigint NOT NULL,
-    fenced boolean NOT NULL,
-    reason text NOT NULL,
-    at     timestamptz NOT NULL
+    id       integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    number   bigint NOT NULL,
+    fenced   boolean NOT NULL,
+    reason   text NOT NULL,
+    at       timestamptz NOT NULL,
+    admitted timestamptz
 );
-INSERT INTO fence (number, fenced, reason, at) VALUES (0, false, 'made', clock_timestamp()) ON CONFLICT (id) DO NOTHING;
+INSERT INTO fence (number, fenced, reason, at, admitted)
+    VALUES (0, false, 'made', clock_timestamp(), pg_postmaster_start_time()) ON CONFLICT (id) DO NOTHING;
 GRANT SELECT ON fence TO monitor;
+
+-- A server before PostgreSQL 17 has no login triggers, and is open when it starts.
+CREATE OR REPLACE FUNCTION is_fenced() RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT fenced OR NOT pg_is_in_recovery() AND admitted IS DISTINCT FROM pg_postmaster_start_time()
+        AND EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'refuse_while_fenced' AND evtenabled <> 'D')
+    FROM fence
+$$;
+
+-- Readers are let in everywhere. The owner of `application` is no member that inherits its rights.
+CREATE OR REPLACE FUNCTION refuse_while_fenced() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF NOT pg_is_in_recovery() AND pg_has_role(session_user, 'application', 'USAGE') AND is_fenced()
+        AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)
+    THEN
+        RAISE EXCEPTION 'this server is fenced from applications' USING
+            ERRCODE = 'cannot_connect_now',
+            HINT = 'It is not the writer, or has just started; connect by the writer name again.';
+    END IF;
+END $$;
+
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::int >= 170000
+        AND NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'refuse_while_fenced')
+    THEN
+        EXECUTE 'CREATE EVENT TRIGGER refuse_while_fenced ON login EXECUTE FUNCTION refuse_while_fenced()';
+    END IF;
+END $$;
 
 CREATE OR REPLACE FUNCTION fence_application(why text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -81,8 +115,9 @@ CREATE OR REPLACE FUNCTION lift_fence(expected bigint, until double precision) R
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     PERFORM FROM fence FOR UPDATE;
-    UPDATE fence SET fenced = false, reason = 'lifted', at = clock_timestamp()
-        WHERE fenced AND number = expected AND extract(epoch FROM clock_timestamp()) < until;
+    UPDATE fence
+        SET fenced = false, reason = 'lifted', at = clock_timestamp(), admitted = pg_postmaster_start_time()
+        WHERE is_fenced() AND number = expected AND extract(epoch FROM clock_timestamp()) < until;
     IF FOUND THEN
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO application', current_database());
     END IF;
@@ -90,9 +125,9 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
-    lift_fence(bigint, double precision) FROM PUBLIC;
+    lift_fence(bigint, double precision), is_fenced(), refuse_while_fenced() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
-    lift_fence(bigint, double precision) TO monitor;
+    lift_fence(bigint, double precision), is_fenced() TO monitor;
 
 -- Who is not in `application` may not connect; a fence has to take that one right only.
 DO $$

@@ -555,9 +555,9 @@ METRIC = {"Namespace": "Test", "MetricData": [{"MetricName": "M", "Value": 1.0}]
         ("promote", "lambda", "list_functions", {}, "AccessDeniedException"),
         ("promote", "rds", "describe_db_clusters", {"DBClusterIdentifier": "{cluster}"}, "done"),
         ("promote", "rds", "describe_db_clusters", {"DBClusterIdentifier": "another"}, "AccessDenied"),
-        ("promote", "rds", "describe_global_clusters", {"GlobalClusterIdentifier": "{global}"}, "done"),
+        ("check_health", "rds", "describe_global_clusters", {"GlobalClusterIdentifier": "{global}"}, "done"),
         (
-            "promote",
+            "check_health",
             "rds in us-east-1",
             "describe_global_clusters",
             {"GlobalClusterIdentifier": "{global}"},
