@@ -74,6 +74,7 @@ MEANINGS = {
     "record_names_writer": "the control record names the writer, its epoch, and holds no lock",
     "name_leads_to_writer": "the writer name leads to the region that the control record names",
     "one_run": "one run did the work, and no other changed anything",
+    "loss_was_bounded": "no write was lost that is older than the run's record says may be lost",
     "recovery_proved": "the workflow's own write through the writer name is on the new writer",
     "clients_recovered": "every client that outlived the outage writes again, through the writer name",
     "standby_untouched": "the standby is still a standby and a member of the global database",
@@ -396,6 +397,8 @@ class Drill:
         }
         if demanded is not End.FAILED_OVER:
             held["nothing_lost"] = judgement.lost == 0
+        if demanded is End.FAILED_OVER:
+            held["loss_was_bounded"] = _is_bounded(judgement, _run_record(self._acting) if acted else None)
         if moves:
             after = lab.servers[facts.writer].name
             named = CLIENTS_PER_REGION * len(lab.settings.regions)
@@ -505,6 +508,11 @@ class Drill:
             tolerated_errors=self._narrator.seen.tolerated,
             problems=judgement.problems,
         )
+
+
+def _is_bounded(judgement: Judgement, record: dict[str, Any] | None) -> bool:
+    bound_ms = record.get("rpo_at_most_ms") if record else None
+    return bound_ms is not None and judgement.rpo_seconds * 1000 <= bound_ms
 
 
 def _run_record(run: Execution | None) -> dict[str, Any] | None:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from drills.network import Address
     from drills.reaper import Reaper
 
-# With login triggers, which close a server that starts until it is known to be the writer (handlers/sql/monitoring.sql).
-# Settings ask for at least this of Aurora; an older server makes a drill, but cannot show that.
+# With login triggers, which close a server that starts until it is known to be the writer: see
+# handlers/sql/monitoring.sql. An older server makes a drill, but cannot show that.
 GOOD_MAJOR_VERSION = 17
 REQUIRED_BINARIES = ("postgres", "initdb", "pg_basebackup", "pg_waldump")
 # Debian and Ubuntu keep each major version's server programs in a folder of its own, outside PATH.

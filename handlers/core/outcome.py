@@ -125,6 +125,7 @@ def _measured(end: End) -> list[str]:
     known = {
         "Outage, from the writer's last heartbeat to the proved write: {:.1f} s": record.get("rto_s"),
         "Lost, by heartbeats: {:.0f} ms of writes": record.get("rpo_ms"),
+        "Lost at most, if the old region lived on without being seen: {:.0f} ms": record.get("rpo_at_most_ms"),
     }
     return [text.format(value) for text, value in known.items() if value is not None]
 

@@ -48,6 +48,9 @@ class RunRecord:
     rpo_ms, heartbeats_lost
         between the last heartbeat that the old writer is known to have committed and the last that the new one has.
         Writes after that heartbeat, of ``rpo_resolution_ms`` at most, are not seen by it.
+    rpo_at_most_ms
+        from that last heartbeat of the new writer to the end of the old writer's lease. A region that was cut off and
+        lived on may have written until then, and nobody outside it can know.
     tolerated
         calls that failed and did not stop the run.
     """
@@ -72,6 +75,7 @@ class RunRecord:
     rto_s: float | None
     rpo_ms: float | None
     rpo_resolution_ms: float
+    rpo_at_most_ms: float | None
     heartbeats_lost: int | None
     tolerated: list[str]
     errors: list[str]
@@ -105,6 +109,7 @@ def run_record(end: End, started_at: str, now: float) -> RunRecord:
         rto_s=_outage(end),
         rpo_ms=rpo_ms,
         rpo_resolution_ms=TICK_S * 1000,
+        rpo_at_most_ms=_loss_at_most(end),
         heartbeats_lost=lost,
         tolerated=_tolerated(end),
         errors=causes(end),
@@ -149,6 +154,15 @@ def _loss(end: End) -> tuple[float | None, int | None]:
         return None, None
     lost = max(0, committed["seq"] - survived["seq"])
     return (max(0.0, committed["at"] - survived["at"]) * 1000 if lost else 0.0), lost
+
+
+def _loss_at_most(end: End) -> float | None:
+    if _found(end, "fence_first"):
+        return 0.0  # a switchover waits for the last write of a writer that it has fenced
+    survived = _found(end, "moved", "promotion", "heartbeat").get("at")
+    lease = _found(end, "approved_lease", "result") or _found(end, "lease", "result")
+    expires_at = lease.get("lease_expires_at")
+    return None if survived is None or expires_at is None else max(0.0, expires_at - survived) * 1000
 
 
 def _tolerated(end: End) -> list[str]:

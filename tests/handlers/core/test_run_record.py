@@ -45,7 +45,13 @@ LAG: dict[str, Any] = {
     "timing": timing(1),
 }
 HEALTH: dict[str, Any] = {"proceed": True, "reason": "the writer does not answer", "timing": timing(1)}
-LEASE: dict[str, Any] = {"proceed": True, "taken": True, "reason": "over", "timing": timing(3)}
+LEASE: dict[str, Any] = {
+    "proceed": True,
+    "taken": True,
+    "reason": "over",
+    "lease_expires_at": BEGAN - 10.5,
+    "timing": timing(3),
+}
 MOVED: dict[str, Any] = {
     "fence": {"result": {"fenced": True, "error": None, "timing": timing(4)}},
     "detachment": {"cluster": "c", "requested": True, "timing": timing(4)},
@@ -99,6 +105,7 @@ def test_p7_a_recovery_is_recorded_whole() -> None:
         rto_s=60.0,
         rpo_ms=2000.0,
         rpo_resolution_ms=TICK_S * 1000,
+        rpo_at_most_ms=11_500.0,
         heartbeats_lost=1,
         tolerated=[],
         errors=[],
@@ -123,6 +130,24 @@ def test_every_part_of_a_run_may_be_missing() -> None:
 
 def test_a_phase_stands_for_every_step_that_keeps_a_result() -> None:
     assert len({phase for phase, _ in PHASES}) == len(PHASES) == len({path for _, path in PHASES})
+
+
+@pytest.mark.parametrize(
+    ("progress", "at_most_ms"),
+    [
+        ({}, 11_500.0),
+        ({"lease": {"result": LEASE | {"lease_expires_at": BEGAN - 30}}}, 0.0),
+        ({"lease": {"result": LEASE | {"lease_expires_at": None}}}, None),
+        ({"approved_lease": {"result": LEASE | {"lease_expires_at": BEGAN}}}, 22_000.0),
+        ({"moved": MOVED | {"promotion": {"heartbeat": None}}}, None),
+        ({"fence_first": {"result": {"fenced": True}}}, 0.0),
+    ],
+    ids=["cut off", "over before", "never leased", "looked at again", "no heartbeat", "switchover"],
+)
+def test_p7_what_an_unseen_writer_may_have_written_until_its_lease_ended_is_bounded(
+    progress: dict[str, Any], at_most_ms: float | None
+) -> None:
+    assert recorded(**(WHOLE | progress)).rpo_at_most_ms == at_most_ms
 
 
 @pytest.mark.parametrize(

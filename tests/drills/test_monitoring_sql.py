@@ -1,0 +1,199 @@
+"""What the orchestrator keeps in the database (handlers/sql/monitoring.sql), on real PostgreSQL and by its own code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pg8000.native
+import psycopg
+import pytest
+
+from drills import ledger
+from drills.postgres import APPLICATION, GOOD_MAJOR_VERSION, MONITOR, Server
+from handlers.gateways import postgres
+
+MakeServer = Callable[[str], Server]
+
+FAR = 4_000_000_000.0  # seconds since 1970: a lift that counts at any time
+LATE = 1.0
+
+
+@pytest.fixture(scope="module")
+def server(make_server: MakeServer) -> Iterator[Server]:
+    server = make_server("payments-use1")
+    if server.binaries.major < GOOD_MAJOR_VERSION:
+        pytest.skip(f"PostgreSQL {server.binaries.version} has no login triggers; 17 or later is needed")
+    server.initialise()
+    ledger.install(server)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def standby(server: Server, make_server: MakeServer) -> Server:
+    standby = make_server("payments-usw2")
+    standby.follow(server.address)
+    server.wait_until_streaming()
+    return standby
+
+
+def monitor(server: Server) -> pg8000.native.Connection:
+    """A session of the prober's own user and driver."""
+    return pg8000.native.Connection(
+        MONITOR, host=server.address.host, port=server.address.port, database="payments", timeout=10
+    )
+
+
+def application(server: Server) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(
+        host=server.address.host,
+        port=server.address.port,
+        user=APPLICATION,
+        dbname="payments",
+        autocommit=True,
+        connect_timeout=10,
+    )
+
+
+def let_in(server: Server) -> None:
+    """As a guardian does that has renewed the lease: lifts whichever fence it sees."""
+    with monitor(server) as session:
+        seen = postgres.standing(session)
+        if seen.fenced:
+            assert postgres.lift_fence(session, seen.fence_number or 0, FAR)
+
+
+@pytest.fixture(autouse=True)
+def open_again(server: Server) -> Iterator[None]:
+    let_in(server)
+    yield
+    let_in(server)
+
+
+def test_p1_a_fence_ends_every_session_of_the_applications_and_lets_nobody_in(server: Server) -> None:
+    client = application(server)
+    with monitor(server) as session:
+        assert postgres.fence(session, "the test")
+        assert postgres.standing(session).fenced is True
+        with pytest.raises(psycopg.OperationalError):
+            client.execute("SELECT 1")
+        with pytest.raises(psycopg.OperationalError, match=r"fenced|permission denied"):
+            application(server)
+        assert session.run("SELECT 1") == [[1]]
+    assert server.query("SELECT 1") == [(1,)]
+
+
+def test_p1_a_lift_opens_the_fence_that_it_names_while_it_counts_and_no_other(server: Server) -> None:
+    with monitor(server) as session:
+        postgres.fence(session, "the first")
+        first = postgres.standing(session).fence_number or 0
+        postgres.fence(session, "the second, while the first one stands")
+        assert postgres.standing(session).fence_number == first + 1
+        assert not postgres.lift_fence(session, first, FAR)
+        assert not postgres.lift_fence(session, first + 1, LATE)
+        assert not postgres.lift_fence(session, first + 1, time.time() - 1)
+        assert postgres.standing(session).fenced is True
+        assert postgres.lift_fence(session, first + 1, time.time() + 60)
+        assert postgres.standing(session).fenced is False
+    application(server).close()
+
+
+@pytest.mark.parametrize("how", ["stopped", "crashed"])
+def test_p1_a_server_that_has_started_is_fenced_until_a_guardian_lets_applications_in(server: Server, how: str) -> None:
+    application(server).close()
+    if how == "stopped":
+        server.stop()
+    else:
+        server.kill()
+    server.start()
+    with pytest.raises(psycopg.OperationalError, match="this server is fenced from applications"):
+        application(server)
+    with monitor(server) as session:
+        seen = postgres.standing(session)
+        assert seen.fenced is True
+        assert not postgres.lift_fence(session, seen.fence_number or 0, LATE)
+        assert postgres.lift_fence(session, seen.fence_number or 0, FAR)
+        assert postgres.standing(session).fenced is False
+    application(server).close()
+
+
+def test_p1_a_fence_outlives_a_restart(server: Server) -> None:
+    with monitor(server) as session:
+        postgres.fence(session, "the test")
+        number = postgres.standing(session).fence_number
+    server.stop()
+    server.start()
+    with monitor(server) as session:
+        assert (postgres.standing(session).fenced, postgres.standing(session).fence_number) == (True, number)
+
+
+def test_readers_are_let_into_a_standby_that_has_started(server: Server, standby: Server) -> None:
+    standby.stop()
+    standby.start()
+    with application(standby) as client:
+        assert client.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+    with monitor(standby) as session:
+        seen = postgres.standing(session)
+        assert (seen.writer, seen.fenced) == (False, False)
+
+
+def test_heartbeats_are_numbered_replicated_and_keep_the_longest_lease(server: Server, standby: Server) -> None:
+    with monitor(server) as session:
+        first = postgres.beat(session, 2_000_000_000.0)
+        second = postgres.beat(session, 1_900_000_000.0)
+        assert second.seq == first.seq + 1
+        assert first.at < second.at <= time.time() + 1
+    give_up = time.monotonic() + 30
+    with monitor(standby) as session:
+        while (seen := postgres.standing(session)).heartbeat != second and time.monotonic() < give_up:
+            time.sleep(0.02)
+    assert (seen.heartbeat, seen.noted_lease) == (second, 2_000_000_000.0)
+
+
+def test_a_proof_of_recovery_is_one_row_for_each_run(server: Server) -> None:
+    with monitor(server) as session:
+        for _ in range(2):
+            postgres.prove_recovery(session, "run-1", 2)
+    assert server.query("SELECT run, epoch FROM recovery_proof") == [("run-1", 2)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM accounts",
+        "UPDATE fence SET fenced = false",
+        "INSERT INTO heartbeat VALUES (2, 1, now(), 0)",
+        "DELETE FROM recovery_proof",
+        "CREATE TABLE mine (id integer)",
+        "DROP EVENT TRIGGER refuse_while_fenced",
+    ],
+)
+def test_the_monitoring_user_may_do_nothing_else(server: Server, statement: str) -> None:
+    with monitor(server) as session, pytest.raises(pg8000.exceptions.DatabaseError) as refused:
+        session.run(statement)
+    assert refused.value.args[0]["C"] == "42501", "insufficient_privilege"
+
+
+@pytest.mark.parametrize("call", ["is_fenced()", "lift_fence(0, 4e9)", "fence_application('x')", "heartbeat(0)"])
+def test_an_application_has_no_say_in_the_fence(server: Server, call: str) -> None:
+    with application(server) as client, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        client.execute(f"SELECT {call}")
+
+
+def test_the_script_may_be_run_again_and_keeps_what_stands(server: Server) -> None:
+    with monitor(server) as session:
+        postgres.fence(session, "the test")
+        before = postgres.standing(session)
+    server.run_script(ledger.MONITORING_SQL.read_text())
+    with monitor(server) as session:
+        assert postgres.standing(session) == before
+    with pytest.raises(psycopg.OperationalError):
+        application(server)
+
+
+def test_a_database_that_was_not_set_up_is_a_writer_of_which_nothing_is_known(server: Server) -> None:
+    with pg8000.native.Connection(
+        MONITOR, host=server.address.host, port=server.address.port, database="postgres", timeout=10
+    ) as session:
+        assert postgres.standing(session) == postgres.Standing(writer=True)
