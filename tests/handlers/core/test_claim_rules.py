@@ -257,6 +257,7 @@ def test_a_claim_carries_what_later_steps_need() -> None:
         "resumes": "run-0",
         "accept_data_loss": True,
         "heartbeat": {"seq": 41, "at": NOW - 2},
+        "only_forward": False,
     }
 
 
@@ -272,6 +273,13 @@ def test_a_claim_survives_its_way_through_the_workflow(
 
 
 MOVING = replace(held("run-0"), mode="switchover", phase="moving", dns_engaged=True, move_requests=1)
+
+
+def test_p1_a_run_that_takes_over_knows_that_there_is_only_the_way_forward() -> None:
+    record = replace(FREE, transition=MOVING)
+    assert decide_claim(record, replace(PERSON, resumes="run-0"), "run-1", NOW, COOL_DOWN_S).only_forward
+    not_asked = replace(record, transition=replace(MOVING, move_requests=0))
+    assert not decide_claim(not_asked, replace(PERSON, resumes="run-0"), "run-1", NOW, COOL_DOWN_S).only_forward
 
 
 def test_p1_a_first_lock_begins_with_looking_and_remembers_the_lease_it_saw() -> None:
