@@ -34,6 +34,7 @@ from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.fence import FenceFunction, FenceState, Lift
 from handlers.gateways.prober import Prober
+from handlers.gateways.warm_up import Workflow
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
@@ -41,6 +42,7 @@ CONTROL = ControlTable.through_either(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT)
 FENCE = FenceFunction.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.of(ENVIRONMENT)
+WORKFLOW = Workflow.of(ENVIRONMENT)
 HERE = client("cloudwatch", ENVIRONMENT.aws_region, attempts=1)
 PEER = client("cloudwatch", ENVIRONMENT.peer_region, attempts=1)
 
@@ -51,8 +53,8 @@ RUN_FOR_S = 66.0
 PEER_PROBE_TIMEOUT_S = 2.0
 # The own database is some ms away, and a renewal must not wait for it for long.
 OWN_PROBE_TIMEOUT_S = 1.0
-# What another region may hold up goes beside the ticks: the heartbeat, a look at the fence, the old writer's fence.
-BESIDE = 3
+# What may take longer goes beside the ticks: the heartbeat, a look at the fence, the old writer's fence, the warm-up.
+BESIDE = 4
 # A renewal that loses against another run of the monitor reads the record and decides once more.
 DECISIONS_A_TICK = 2
 
@@ -64,7 +66,7 @@ UNKNOWN = FenceState(by_sql=None, by_group=None, secondary=None, error=None)
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The schedule's entry; the event carries nothing."""
-    watch = Watch(ENVIRONMENT, CONTROL, PROBER, FENCE, OTHER_REGION, HERE, PEER)
+    watch = Watch(ENVIRONMENT, CONTROL, PROBER, FENCE, OTHER_REGION, WORKFLOW, HERE, PEER)
     started = time.monotonic()
     ticks = 0
     while (elapsed := time.monotonic() - started) < RUN_FOR_S:
@@ -85,6 +87,7 @@ class Watch:
         prober: Prober,
         fence: FenceFunction,
         other_region: OtherRegion,
+        workflow: Workflow,
         here: Any,
         peer: Any,
     ) -> None:
@@ -94,6 +97,8 @@ class Watch:
         self._prober = prober
         self._fence = fence
         self._other_region = other_region
+        self._workflow = workflow
+        self._warm = False
         self._here = here
         self._peer = peer
         self._debounce = Debounce()
@@ -256,6 +261,9 @@ class Watch:
         if reached is None:  # no metric, and so no failover
             return
         unreachable = self._debounce.saw(reached.writes)
+        if not reached.writes and not self._warm:
+            self._warm = True
+            self._beside.start("warm the workflow up", self._workflow.warm_up)
         dimensions = {"GlobalCluster": self._environment.global_cluster}
         self._publish(self._here, "WriterUnreachable", float(unreachable), dimensions)
 

@@ -14,11 +14,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 logger = Logger()
 metrics = Metrics()
 
+# The event that only has a function started; see handlers/gateways/warm_up.py.
+WARM_UP = {"warm_up": True}
+
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 
 def instrumented(handler: Handler) -> Handler:
     """Logs with the request's context and counts every invocation by step, duration and how it ended.
+
+    A warm-up is answered at once, and not counted.
 
     One metric, ``StepDuration`` in ms, with the dimensions ``Step`` (the handler's module) and ``Result``
     (``Succeeded``, or the class name of the error that Step Functions sees). The result gets ``timing`` (``began`` and
@@ -44,4 +49,9 @@ def instrumented(handler: Handler) -> Handler:
 
     # The state is cleared so that no line carries the run of the invocation before.
     logged: Handler = logger.inject_lambda_context(metrics.log_metrics(measured), clear_state=True)
-    return logged
+
+    @wraps(handler)
+    def entry(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        return {} if event == WARM_UP else logged(event, context)
+
+    return entry

@@ -36,6 +36,7 @@ class Environment:
     peer_topic_arn: str
     prober_function: str
     state_machine_arn: str
+    step_functions: str  # the functions of the workflow, with commas between them
     heartbeat_missing_alarm: str
     heartbeat_unhealthy_alarm: str
     fence_function: str

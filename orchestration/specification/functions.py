@@ -185,6 +185,7 @@ def _environment(settings: Settings, names: Names, region: str, peer: str) -> di
         "PEER_TOPIC_ARN": names.topic_arn(peer),
         "PROBER_FUNCTION": names.function("prober", region),
         "STATE_MACHINE_ARN": names.state_machine_arn(region),
+        "STEP_FUNCTIONS": ",".join(names.function(step, region) for step in STEPS),
         "FENCE_FUNCTION": names.function("fence", region),
         "PEER_FENCE_FUNCTION": names.function("fence", peer),
         "PEER_ROLE_ARN": names.role_arn(names.role_for_peer(peer)),
@@ -317,6 +318,11 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
                 ("lambda:InvokeFunction",),
                 (names.function_arn("fence", region),),
                 "has the region's own database fenced",
+            ),
+            Permission(
+                ("lambda:InvokeFunction",),
+                tuple(names.function_arn(step, region) for step in STEPS),
+                "has the steps started before they are needed",
             ),
             act_on_peer,
             Permission(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from handlers.core.lease import FENCE_BEFORE_S, LEASE_S, TICK_S
+from orchestration.specification.functions import STEPS
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 
 NAMESPACE = "FailoverOrchestrator"
@@ -58,6 +59,7 @@ def new_watch(module: Any) -> Any:
         module.PROBER,
         module.FENCE,
         module.OTHER_REGION,
+        module.WORKFLOW,
         module.HERE,
         module.PEER,
     )
@@ -96,6 +98,23 @@ def test_a_writer_that_became_a_reader_says_so(deployment: Deployment) -> None:
 
 def test_three_failures_in_a_row_are_published_here(deployment: Deployment) -> None:
     deployment.databases.up[WRITER] = False
+    watch(deployment, STANDBY, 4)
+    assert published(deployment, STANDBY, "WriterUnreachable") == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_the_workflow_is_warmed_up_at_the_first_failure_and_once(deployment: Deployment) -> None:
+    watch(deployment, STANDBY, 2)
+    assert not set(deployment.lambdas.calls) & set(STEPS)
+    deployment.databases.up[WRITER] = False
+    watch(deployment, STANDBY, 3)
+    assert sorted(step for step in deployment.lambdas.calls if step in STEPS) == sorted(STEPS)
+    assert (deployment.lock(), deployment.tokens(), deployment.messages(STANDBY)) == (None, [], [])
+    assert deployment.members() == {WRITER, STANDBY}
+
+
+def test_a_monitor_that_cannot_warm_the_workflow_up_goes_on(deployment: Deployment) -> None:
+    deployment.databases.up[WRITER] = False
+    deployment.trouble("lambda.Invoke", "TooManyRequestsException", status=429, skip=1, times=1)
     watch(deployment, STANDBY, 4)
     assert published(deployment, STANDBY, "WriterUnreachable") == [0.0, 0.0, 1.0, 1.0]
 
