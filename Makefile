@@ -19,12 +19,14 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill drills test lint synth checkov terraform-check clean
+.PHONY: help drill drills bench test lint synth checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
 	@echo '             ARGS="--speed 10 --outage hang" passes options on; ARGS=--help lists them'
 	@echo 'make drills  run a drill for every outage and mode (about half an hour)'
+	@echo 'make bench   measure: drills at production cadence, region dead and region hanging in turn (about half an hour)'
+	@echo '             ARGS="--runs 3 --outage isolate" passes options on'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
 	@echo 'make lint    check style (ruff) and types (mypy)'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
@@ -37,6 +39,9 @@ drill: $(VENV)/.drill
 
 drills: $(VENV)/.test
 	$(RUN) -m pytest -m drill tests/faults $(ARGS)
+
+bench: $(VENV)/.drill
+	@$(RUN) -m drills.bench $(ARGS)
 
 test: $(VENV)/.test
 	$(RUN) -m pytest $(ARGS)

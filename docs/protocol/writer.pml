@@ -21,10 +21,12 @@
 #define FIRST_LEASE_BY_RUN        13  /* the commit writes the first lease of the epoch */
 #define CLOCK_BEFORE_READ         14  /* a renewal counts from before its guardian read the record */
 #define TAKEOVER_STARTS_OVER      15  /* a run that takes the lock over begins again, whatever has been done */
-#define RELEASE_WHILE_MOVING      16  /* a run gives the lock back after it has moved on */
+#define RELEASE_WHILE_MOVING      16  /* a run gives the lock back though a request to move the writer is noted */
 #define FENCE_BEFORE_STOPPING     17  /* a switchover fences before the record forbids to renew */
 #define STOP_WITHOUT_FENCE        18  /* a switchover moves on before the old writer is fenced */
 #define LOCK_FOR_EVER             19  /* nobody may take the lock over */
+#define REQUEST_NOT_NOTED         20  /* a run asks to move the writer without a note of it in the record */
+#define REFUSAL_CLEARS_ALL        21  /* a request that is refused takes back the notes of other requests */
 #ifndef MUTATION
 #define MUTATION 0
 #endif
@@ -44,12 +46,13 @@
 mtype:region = { east, west };
 mtype:phase = { unlocked, checking, stopping, moving };
 mtype:guarding = { awake, renewing, lifting, fencing };
-mtype:running = { idle, waiting, to_move, to_fence, to_move_fenced, to_detach, to_commit, ended, dead };
+mtype:running = { idle, waiting, to_move, to_fence, to_move_fenced, to_request, to_detach, to_commit, ended, dead };
 
 /* The control record: changed by conditional writes only, so a row reads it, decides and writes it at once. */
 mtype:region writer = west;
 byte epoch;
 mtype:phase phase = moving;
+byte requests;                              /* how many requests to move the writer are noted; 2 is two or more */
 byte holder = 9;                            /* the run that holds the lock: 9 is the previous run, 0 nobody */
 bool leased;                                /* is there a lease? There is none from a commit to the first renewal */
 short lease = LONG_AGO;                     /* seconds until it ends, by true time; unleased: as if from the commit */
@@ -203,8 +206,8 @@ inline finish() {
 }
 inline leave() {                            /* give the lock back, unless the way leads only forward */
   if
-  :: MINE && phase == moving && !without(RELEASE_WHILE_MOVING) -> at[r] = to_detach
-  :: MINE && (phase != moving || without(RELEASE_WHILE_MOVING)) -> phase = unlocked; holder = 0; finish()
+  :: MINE && requests > 0 && !without(RELEASE_WHILE_MOVING) -> at[r] = to_request
+  :: MINE && (requests == 0 || without(RELEASE_WHILE_MOVING)) -> phase = unlocked; holder = 0; requests = 0; finish()
   :: else -> finish()
   fi
 }
@@ -215,7 +218,8 @@ proctype Run(byte r) {
   :: d_step { at[r] == idle && SAME_EPOCH && (holder == 0 || !without(LOCK_FOR_EVER)) ->
        run_name[r] = r + 1; holder = r + 1;
        phase = (phase == unlocked || without(TAKEOVER_STARTS_OVER) -> checking : phase);
-       at[r] = (phase == moving -> to_detach : waiting);
+       requests = (without(TAKEOVER_STARTS_OVER) -> 0 : requests);
+       at[r] = (phase == moving -> to_request : waiting);
        printf("run %d                    claims the lock\n", r) }
   :: d_step { at[r] == idle && writer == west && !MOVES_TO_EAST -> finish() }
 #ifndef PROMISE_3
@@ -231,7 +235,7 @@ proctype Run(byte r) {
        printf("run %d                    sees that the lease is over\n", r) }
   :: d_step { at[r] == to_move && MAY_MOVE ->
        I3_live_lease_vetoes = (lease <= 0); assert(I3_live_lease_vetoes);
-       phase = moving; at[r] = to_detach;
+       phase = moving; at[r] = to_request;
        printf("run %d                    moves on\n", r) }
   /* Switchover: forbids to renew, fences, then moves on if nobody has given that up. */
   :: d_step { at[r] == waiting && MAY_MOVE -> at[r] = to_fence;
@@ -240,18 +244,23 @@ proctype Run(byte r) {
   :: d_step { at[r] == to_fence -> at[r] = to_move_fenced;
        if :: without(STOP_WITHOUT_FENCE) :: else -> fence_by_sql() fi;
        printf("run %d                    has fenced the old writer\n", r) }
-  :: d_step { at[r] == to_move_fenced && MAY_MOVE_FENCED -> phase = moving; at[r] = to_detach;
+  :: d_step { at[r] == to_move_fenced && MAY_MOVE_FENCED -> phase = moving; at[r] = to_request;
        printf("run %d                    moves on\n", r) }
   /* A check fails, the lease lives, the old writer cannot be fenced, a condition fails. */
   :: d_step { at[r] == waiting || at[r] == to_fence || (at[r] == to_move && !MAY_MOVE) ||
-       (at[r] == to_move_fenced && !MAY_MOVE_FENCED) -> leave();
+       (at[r] == to_move_fenced && !MAY_MOVE_FENCED) || (at[r] == to_request && (requests == 0 || !MINE)) -> leave();
        printf("run %d                    leaves\n", r) }
-  /* Only forward from here. */
+  /* The request is noted before it is sent, and from then on there is only the way forward, unless it is refused. */
+  :: d_step { at[r] == to_request && MINE && phase == moving -> at[r] = to_detach;
+       requests = (without(REQUEST_NOT_NOTED) -> requests : (requests < 2 -> requests + 1 : 2));
+       printf("run %d                    notes that it asks to detach\n", r) }
+  :: d_step { at[r] == to_detach && MINE && (requests == 1 || without(REFUSAL_CLEARS_ALL)) -> requests = 0; leave();
+       printf("run %d                    is refused the detach\n", r) }
   :: d_step { at[r] == to_detach -> P2_one_run = (phase == moving || writer == west); assert(P2_one_run);
        promoted = true; check_writers(); at[r] = to_commit;
        printf("run %d                    detaches and promotes WEST\n", r) }
   :: d_step { at[r] == to_commit && MINE && SAME_EPOCH -> P2_one_move = (writer == east); assert(P2_one_move);
-       writer = west; epoch++; phase = unlocked; holder = 0; leased = false; lease = LEASE; finish();
+       writer = west; epoch++; phase = unlocked; holder = 0; requests = 0; leased = false; lease = LEASE; finish();
        printf("run %d                    commits: WEST is the writer of epoch %d\n", r, epoch) }
   :: d_step { at[r] == to_commit && !(MINE && SAME_EPOCH) -> finish() }
   od

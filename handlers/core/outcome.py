@@ -75,13 +75,7 @@ def message(end: End, region: str, state_machine_arn: str) -> Message:
     headline = HEADLINES[end.outcome].format(target=end.target, what=what, WHAT=what.upper())
     lines = [headline, "", f"Run {end.run} of {state_machine_arn}", *_reasons(end)]
     if end.outcome == "needs_person":
-        lines += [
-            "",
-            *_progress(end),
-            "",
-            "Look at what failed, then go on with:",
-            _resume(end, region, state_machine_arn),
-        ]
+        lines += ["", *_progress(end), "", *_go_on(end, region, state_machine_arn)]
     elif end.outcome == "recovered":
         epoch = end.progress.get("commit", {}).get("result", {}).get("epoch", "unknown")
         lines += [f"Writer region: {end.target}, epoch {epoch}", *_measured(end)]
@@ -166,10 +160,16 @@ def _progress(end: End) -> list[str]:
     ]
 
 
-def _resume(end: End, region: str, state_machine_arn: str) -> str:
+def _go_on(end: End, region: str, state_machine_arn: str) -> list[str]:
+    if "commit" in end.progress:
+        return [
+            "The writer has moved and the lock is given back; there is nothing to resume. Look at what the writer name "
+            f"leads to, and write through it by hand: clients belong in {end.target}."
+        ]
     mode = "switchover" if end.mode == "switchover" else "failover"
     request = json.dumps({"mode": mode, "started_by": "<your name>", "resumes": end.run})
-    return (
+    return [
+        "Look at what failed, then go on with:",
         f"aws stepfunctions start-execution --region {region} --state-machine-arn {state_machine_arn} "
-        f"--input '{request}'"
-    )
+        f"--input '{request}'",
+    ]

@@ -89,6 +89,12 @@ def test_the_command_to_go_on_is_a_command_that_starts_a_valid_request() -> None
     assert request == {"mode": "failover", "started_by": "<your name>", "resumes": "run-1"}
 
 
+def test_a_run_that_has_committed_gives_no_command_that_would_be_refused() -> None:
+    text = told("needs_person", claim=CLAIM, moved={}, commit={})
+    assert "start-execution" not in text
+    assert text.endswith("write through it by hand: clients belong in us-west-2.")
+
+
 LAMBDA_CAUSE = json.dumps({"errorMessage": "RDS refuses", "errorType": "DetachRejected", "stackTrace": ["a", "b"]})
 
 

@@ -1,0 +1,129 @@
+"""``make bench``: many drills at production cadence, one after the other, and what their phases took.
+
+Figures are only compared within one run of this program: drills of the compared outages alternate, with the same seeds,
+so that what else the machine does touches all of them alike.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+RESULT_FILE = "bench.json"
+# The pair that shows what a region that answers nothing costs more than one that refuses at once.
+REFUSING, HANGING = "kill", "hang"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a figure was distributed over the runs, in seconds."""
+
+    minimum: float
+    median: float
+    maximum: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        """The spread of at least one value."""
+        return cls(*(round(each, 3) for each in (min(values), statistics.median(values), max(values))))
+
+    def __str__(self) -> str:
+        return f"{self.minimum:.1f} / {self.median:.1f} / {self.maximum:.1f}"
+
+
+def figures(result: dict[str, Any]) -> dict[str, float]:
+    """What one drill took, in seconds, by name: its phases, and the sums that the promises are about."""
+    phases: dict[str, float] = {phase["name"]: phase["seconds"] for phase in result["phases"]}
+    modelled = sum(phase["seconds"] for phase in result["phases"] if phase["modelled"])
+    marks = result["marks"]
+    return phases | {
+        "RTO": result["rto_seconds"],
+        "RTO without Aurora's delay": result["rto_seconds"] - modelled,
+        "Orchestration": marks["writes_possible"] - marks["execution_started"] - modelled,
+        "Alarm to promotion": marks["writes_possible"] - marks["alarm"] - modelled,
+    }
+
+
+def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """The spread of every figure for each outage, what was lost, and how much longer hanging takes than refusing."""
+    outages = {}
+    for outage, drills in results.items():
+        measured = [figures(result) for result in drills]
+        outages[outage] = {
+            "runs": len(drills),
+            "passed": sum(result["status"] == "passed" for result in drills),
+            "lost": [result["lost"] for result in drills],
+            "duplicated": [result["duplicated"] for result in drills],
+            "both_wrote": [result["both_wrote"] for result in drills],
+            "seconds": {name: Spread.of([each[name] for each in measured]) for name in measured[0]},
+        }
+    compared = {}
+    if results.keys() >= {REFUSING, HANGING}:
+        medians = {name: outages[name]["seconds"]["Alarm to promotion"].median for name in (REFUSING, HANGING)}
+        compared = {
+            "hanging_minus_refusing_s": round(medians[HANGING] - medians[REFUSING], 3),
+            "hanging_over_refusing": round(medians[HANGING] / medians[REFUSING], 3),
+        }
+    return {"outages": outages, "compared": compared}
+
+
+def main(
+    runs: Annotated[int, typer.Option(min=1, help="Drills of each outage.")] = 10,
+    outage: Annotated[list[str] | None, typer.Option(help="What fails; may be repeated.")] = None,
+    aurora_promotion: Annotated[float, typer.Option(min=0, help="The stated delay of Aurora's promotion.")] = 0.0,
+    output: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("build/bench"),
+) -> None:
+    """Run drills of several outages in turn and print the spread of their phases."""
+    console = Console()
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in outage or (REFUSING, HANGING)}
+    failed = 0
+    for seed in range(1, runs + 1):
+        for name, found in results.items():
+            folder = output / f"{name}-{seed}"
+            command = [sys.executable, "-m", "drills", "--outage", name, "--seed", str(seed), "--output", str(folder)]
+            command += ["--aurora-promotion", f"{aurora_promotion:g}"]
+            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+            latest = folder / "latest" / "result.json"
+            console.print(f"{name} {seed} of {runs}: {(ended.stdout + ended.stderr).strip().splitlines()[-1]}")
+            failed += ended.returncode != 0
+            if latest.exists() and (result := json.loads(latest.read_text()))["rto_seconds"] is not None:
+                found.append(result)
+    results = {name: found for name, found in results.items() if found}
+    if results:
+        measured = summary(results)
+        report = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "aurora_promotion_s": aurora_promotion}
+        text = json.dumps(report | measured, default=asdict, indent=2)
+        (output / RESULT_FILE).write_text(text + "\n")
+        console.print(_table(measured))
+        for name, value in measured["compared"].items():
+            console.print(f"{name.replace('_', ' ')}: {value}")
+        console.print(f"All figures: {output / RESULT_FILE}")
+    raise SystemExit(1 if failed or not results else 0)
+
+
+def _table(measured: dict[str, Any]) -> Table:
+    outages: dict[str, Any] = measured["outages"]
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, title="seconds: minimum / median / maximum")
+    table.add_column("")
+    for name, found in outages.items():
+        table.add_column(f"{name} ({found['passed']} of {found['runs']} passed)", justify="right")
+    names = next(iter(outages.values()))["seconds"]
+    for figure in names:
+        table.add_row(figure, *(str(found["seconds"].get(figure, "-")) for found in outages.values()))
+    table.add_row("lost writes", *(f"{min(each['lost'])} to {max(each['lost'])}" for each in outages.values()))
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,55 @@
+"""What a benchmark makes of the results of its drills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from drills.bench import Spread, figures, summary
+
+
+def result(rto: float, alarm: float, promoted: float, delay: float = 0.0, **more: Any) -> dict[str, Any]:
+    return {
+        "status": "passed",
+        "lost": 1,
+        "duplicated": 0,
+        "both_wrote": 0,
+        "rto_seconds": rto,
+        "marks": {"alarm": alarm, "execution_started": alarm + 0.5, "writes_possible": promoted},
+        "phases": [
+            {"name": "Detection", "seconds": alarm, "modelled": False},
+            {"name": "Aurora's delay", "seconds": delay, "modelled": True},
+        ],
+        **more,
+    }
+
+
+def test_the_sums_leave_the_stated_delay_out() -> None:
+    assert figures(result(rto=60.0, alarm=15.0, promoted=50.0, delay=30.0)) == {
+        "Detection": 15.0,
+        "Aurora's delay": 30.0,
+        "RTO": 60.0,
+        "RTO without Aurora's delay": 30.0,
+        "Orchestration": 4.5,
+        "Alarm to promotion": 5.0,
+    }
+
+
+def test_a_hanging_region_is_compared_with_one_that_refuses_by_the_medians() -> None:
+    kill = [result(30.0, 10.0, promoted) for promoted in (13.0, 14.0, 30.0)]
+    hang = [result(30.0, 10.0, promoted) for promoted in (14.5, 14.0, 15.5)]
+    measured = summary({"kill": kill, "hang": hang})
+    assert measured["compared"] == {"hanging_minus_refusing_s": 0.5, "hanging_over_refusing": 1.125}
+    assert measured["outages"]["kill"]["seconds"]["Alarm to promotion"] == Spread(3.0, 4.0, 20.0)
+
+
+@pytest.mark.parametrize("outages", [("kill",), ("isolate", "kill")])
+def test_nothing_is_compared_that_was_not_run(outages: tuple[str, ...]) -> None:
+    assert summary({outage: [result(30.0, 10.0, 14.0)] for outage in outages})["compared"] == {}
+
+
+def test_what_was_lost_and_what_failed_is_kept_for_every_run() -> None:
+    drills = [result(30.0, 10.0, 14.0), result(30.0, 10.0, 14.0, status="failed", lost=7)]
+    found = summary({"kill": drills})["outages"]["kill"]
+    assert (found["runs"], found["passed"], found["lost"]) == (2, 1, [1, 7])
