@@ -340,6 +340,8 @@ class Drill:
     def _clients_lost(self) -> int:
         """How many clients of the writer name cannot write any more."""
         outage = OUTAGES.get(self._options.outage or "")
+        if self._options.comes_back and self._options.outage != "kill":  # a region that was cut off or frozen goes on
+            return 0
         return CLIENTS_PER_REGION if outage and outage.clients_lost else 0
 
     def _judge(self, lab: Lab, reached: End) -> DrillResult:
