@@ -83,5 +83,14 @@ def _change(resource: dict[str, Any]) -> Change:
     change = resource["change"]
     before, after, unknown = change["before"] or {}, change["after"] or {}, change["after_unknown"] or {}
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
-    changed |= {name for name, is_unknown in unknown.items() if is_unknown}
+    changed |= {name for name, marks in unknown.items() if _has_unknown(marks)}
     return Change(resource["address"], resource["type"], tuple(change["actions"]), frozenset(changed))
+
+
+def _has_unknown(marks: Any) -> bool:
+    """Whether Terraform marks anything of an attribute as known after apply; known blocks have empty marks."""
+    if isinstance(marks, dict):
+        return any(map(_has_unknown, marks.values()))
+    if isinstance(marks, list):
+        return any(map(_has_unknown, marks))
+    return bool(marks)

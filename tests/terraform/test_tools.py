@@ -8,11 +8,12 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
 from tests.infrastructure.synthesized import Deployment
-from tests.terraform import checkov, provider
+from tests.terraform import checkov, provider, terraform
 from tests.terraform.checkov import Failure, unexplained
 from tests.terraform.emulator_differences import DIFFERENCES, UNKNOWN, UNKNOWN_DATA, unneeded, unreviewed
 from tests.terraform.endpoint import Endpoint, signed_for
@@ -94,6 +95,20 @@ def test_no_review_covers_what_holds_a_database_in_place() -> None:
     held = {"global_cluster_identifier", "replication_source_identifier", "engine_version", "cluster_identifier"}
     assert not DIFFERENCES["aws_rds_cluster"].attributes & held
     assert {kind for kind in DIFFERENCES if kind.startswith("aws_rds_")} == {"aws_rds_cluster"}
+
+
+def planned(before: Any, after: Any, unknown: Any) -> Change:
+    change = {"actions": ["update"], "before": before, "after": after, "after_unknown": unknown}
+    return terraform._change({"address": "aws_vpc.x", "type": "aws_vpc", "change": change})
+
+
+def test_what_a_plan_changes_or_cannot_know_counts_and_the_rest_does_not() -> None:
+    same = {"name": "x", "ttl": [{"enabled": True}], "tags": {"a": "b"}}
+    assert planned(same, same, {"ttl": [{}], "tags": {}}).changed == set()
+    assert planned(same, {**same, "ttl": []}, {}).changed == {"ttl"}
+    assert planned(same, same, {"name": True}).changed == {"name"}
+    assert planned(same, same, {"ttl": [{"enabled": True}]}).changed == {"ttl"}
+    assert planned(None, same, {"id": True}).changed == {"name", "ttl", "tags", "id"}
 
 
 FAILURE = Failure("CKV_1", "Ensure it", "aws_vpc", "vpc_1", "us-east-1")
