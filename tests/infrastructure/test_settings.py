@@ -113,7 +113,7 @@ def test_any_legal_settings_describe_a_deployment_whose_names_fit(given_: dict[s
     assert re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", described.zone.writer_name)
 
 
-@settings(max_examples=2, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(legal())
 def test_any_legal_settings_synthesize(tmp_path_factory: pytest.TempPathFactory, given_: dict[str, Any]) -> None:
     deployment = synthesized(tmp_path_factory.mktemp("legal"), **given_)

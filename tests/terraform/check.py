@@ -2,7 +2,7 @@
 
 What it shows: every stack is valid and can be planned, applied and destroyed in its order; everything that is planned
 exists afterwards; a second plan proposes nothing but the emulator's own differences; a region can be planned while
-the other one is dark; and after a failover no plan touches a database.
+the other one is dark; and after a switchover or a failover no plan touches a database.
 """
 
 # ruff: noqa: T201  # a command that prints to a person
@@ -83,6 +83,21 @@ class Deployment:
                 self._expect_nothing_new(region, self.stacks[region].plan())
                 asked = {where for where, _ in seen}
                 expect(asked == {region}, f"{region} is planned by itself, but {sorted(asked)} was asked")
+
+    def plan_after_a_switchover(self) -> None:
+        """Plans each region's stack as if the regions had exchanged places: no database may be touched.
+
+        The emulator switches no PostgreSQL over. What RDS then says of the old writer is put into its answers: that
+        it replicates from the new one, which makes a provider that heeds it promote a cluster or fail
+        (terraform-provider-aws#40921).
+        """
+        names = Names(self.settings, ACCOUNT)
+        old, new = self.settings.regions
+        known = f"<DBClusterIdentifier>{names.cluster(old)}</DBClusterIdentifier>"
+        source = f"<ReplicationSourceIdentifier>{names.cluster_arn(new)}</ReplicationSourceIdentifier>"
+        for region in self.settings.regions:
+            with _timed(f"plan {region} after a switchover"), self.endpoint.telling(known, known + source):
+                self._expect_nothing_new(region, self.stacks[region].plan())
 
     def plan_after_a_failover(self) -> None:
         """Detaches the standby, as a failover does, and plans: no database may be touched."""
@@ -172,6 +187,7 @@ def run(folder: Path, terraform: str, emulator_python: str) -> None:
         deployment.deploy()
         deployment.plan_again()
         deployment.plan_in_the_dark()
+        deployment.plan_after_a_switchover()
         deployment.plan_after_a_failover()
         deployment.destroy()
 

@@ -55,6 +55,11 @@ class Endpoint:
         other = "us-west-2" if dark == "us-east-1" else "us-east-1"
         yield Counter({(other, "ec2"): 1} if self.seen is None else self.seen)
 
+    @contextmanager
+    def telling(self, said: str, instead: str) -> Iterator[None]:
+        assert instead.startswith(said)
+        yield
+
 
 def check(
     *stacks: Stack, seen: dict[tuple[str, str], int] | None = None, version: str | None = REVIEWED_WITH
@@ -112,6 +117,13 @@ def test_a_reviewed_difference_that_is_gone_fails() -> None:
 def test_a_plan_that_asks_the_dark_region_or_nobody_fails(seen: dict[tuple[str, str], int]) -> None:
     with pytest.raises(CheckFailed, match="us-east-1 is planned by itself"):
         check(Stack(), Stack(), seen=seen).plan_in_the_dark()
+
+
+def test_a_plan_that_undoes_a_switchover_fails() -> None:
+    check(Stack(), Stack()).plan_after_a_switchover()
+    heeded = replace(TOUCHED, changed=frozenset({"replication_source_identifier"}))
+    with pytest.raises(CheckFailed, match=r"us-east-1 .*\n  update aws_rds_cluster\.x: replication_source_identifier"):
+        check(Stack([heeded]), Stack()).plan_after_a_switchover()
 
 
 class Rds:

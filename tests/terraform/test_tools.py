@@ -151,7 +151,7 @@ class Upstream(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_dark_region_hangs_up_and_the_others_answer() -> None:
+def test_a_dark_region_hangs_up_and_the_others_answer_what_they_are_told_to() -> None:
     server = HTTPServer(("127.0.0.1", 0), Upstream)
     Thread(target=server.serve_forever, daemon=True).start()
     with Endpoint(server.server_address).running() as endpoint, endpoint.without("us-east-1") as seen:
@@ -167,5 +167,8 @@ def test_a_dark_region_hangs_up_and_the_others_answer() -> None:
         with pytest.raises((urllib.error.URLError, ConnectionError)):
             ask("us-east-1")
         assert seen == {("us-west-2", "rds"): 1, ("us-east-1", "rds"): 1}
+        with endpoint.telling("this", "something else"):
+            assert ask("us-west-2")[2] == b"got something else"
+        assert ask("us-west-2")[2] == b"got this"
     server.shutdown()
     server.server_close()
