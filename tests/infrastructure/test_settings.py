@@ -74,7 +74,7 @@ def legal(draw: st.DrawFn) -> dict[str, Any]:
         "database": {
             "name": draw(SQL_NAMES),
             "master_username": draw(MASTER_NAMES),
-            "engine_version": f"{draw(st.integers(16, 17))}.{draw(st.integers(1, 99))}",
+            "engine_version": f"{draw(st.integers(17, 18))}.{draw(st.integers(1, 99))}",
             "port": draw(st.integers(1150, 65535)),
             "min_capacity": draw(smaller),
             "standby_min_capacity": draw(smaller),
