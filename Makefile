@@ -31,7 +31,7 @@ help:
 	@echo 'make lint    check style (ruff) and types (mypy)'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
 	@echo 'make checkov          check production against security rules (checkov)'
-	@echo 'make terraform-check  deploy every stack to an emulator of AWS and destroy it again (about 10 minutes)'
+	@echo 'make terraform-check  deploy every stack to an emulator of AWS and destroy it again (about 13 minutes)'
 	@echo 'make clean   remove everything that the other targets made'
 
 drill: $(VENV)/.drill

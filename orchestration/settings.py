@@ -42,6 +42,9 @@ STRONG_CONSISTENCY_REGION_SETS = (
 # Route 53, IAM and others have their control planes in this region (AWS Fault Isolation Boundaries whitepaper).
 US_CONTROL_PLANE_REGION = "us-east-1"
 
+# What a VPC may have without surprises (RFC 1918). Python counts more as private, such as link-local and loopback.
+PRIVATE_RANGES = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+
 # 16 characters leave room for the longest name under the tightest limit (64: Lambda functions and IAM roles).
 EnvironmentSuffix = Annotated[str, StringConstraints(pattern=r"^[a-z](-?[a-z0-9]){0,15}$", max_length=16)]
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}-[a-z]+-\d$")]
@@ -81,6 +84,14 @@ class Database(_Section):
     )
     max_capacity: float = Field(16.0, ge=1, le=256, description="Upper bound of both regions, in ACU.")
     backup_retention_days: int = Field(7, ge=7, le=35, description="Point-in-time recovery window, in days.")
+
+    @field_validator("master_username")
+    @classmethod
+    def _free_username(cls, value: str) -> str:
+        # The monitoring user may log in by IAM only; as the master user it would lose its password.
+        if value == "monitor" or value.startswith(("pg_", "rds")):
+            raise ValueError("taken by the orchestrator, PostgreSQL or RDS; choose another, such as postgres_admin")
+        return value
 
     @field_validator("min_capacity", "standby_min_capacity", "max_capacity")
     @classmethod
@@ -216,8 +227,11 @@ class Settings(BaseSettings):
             network = ipaddress.IPv4Network(value)
         except ValueError as error:
             raise ValueError(f"{error}; give a network such as 10.40.0.0/16") from None
-        if not network.is_private or not 16 <= network.prefixlen <= 24:
-            raise ValueError("a VPC here is a private range of /16 to /24; give one such as 10.40.0.0/16")
+        if not any(network.subnet_of(allowed) for allowed in PRIVATE_RANGES) or not 16 <= network.prefixlen <= 24:
+            raise ValueError(
+                f"a VPC here is a private range of /16 to /24 inside {', '.join(map(str, PRIVATE_RANGES))}; "
+                "give one such as 10.40.0.0/16"
+            )
         return value
 
     @model_validator(mode="after")

@@ -97,6 +97,8 @@ class MasterPassword(Construct):
             # Outside production the name is free again at once, for the next deployment of the same suffix.
             recovery_window_in_days=30 if settings.protected else 0,
             replica=[SecretsmanagerSecretReplica(region=region.peer)],
+            # The peer's key is made after this; docs/deploy.md gives the replica that key, and Terraform leaves it so.
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["replica"]),
         )
         stored = SecretsmanagerSecretVersion(
             self,

@@ -138,7 +138,13 @@ def test_master_password_never_reaches_the_state(development: Deployment) -> Non
     assert "ephemeral.aws_secretsmanager_random_password.master" in version["secret_string_wo"]
     # Read back from the secret, so that a deployment that was interrupted in between sets what the secret holds.
     assert "ephemeral.aws_secretsmanager_secret_version.master" in cluster["master_password_wo"]
-    assert development.writer.only("aws_secretsmanager_secret")["replica"] == [{"region": "us-west-2"}]
+
+
+def test_master_secret_is_in_both_regions_and_its_copy_may_be_given_its_regions_key(development: Deployment) -> None:
+    secret = development.writer.only("aws_secretsmanager_secret")
+    assert secret["kms_key_id"].startswith("${aws_kms_key.")
+    assert secret["replica"] == [{"region": "us-west-2"}]
+    assert secret["lifecycle"]["ignore_changes"] == ["replica"]
 
 
 @pytest.mark.parametrize(("deployment", "protected"), [("development", False), ("production", True)])

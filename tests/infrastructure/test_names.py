@@ -10,7 +10,15 @@ import pytest
 from tests.infrastructure.synthesized import ACCOUNT, Deployment, Stack, synthesized
 
 ACCOUNT_ID = "123456789012"  # what the account's token becomes
-LONGEST_SUFFIX = "abcdefgh-1234567"
+# The regions' short names are 5 characters here, their longest.
+LONGEST = {
+    "environment_suffix": "abcdefgh-1234567",
+    "application": "abcdefghijkl",
+    "writer_region": "ap-northeast-1",
+    "standby_region": "ap-northeast-2",
+    "witness_region": "ap-northeast-3",
+}
+SHORTEST = {"environment_suffix": "a", "application": "b"}
 
 # Where each kind of resource has its name, and what AWS allows there (service quotas and API references).
 LIMITS = {
@@ -89,12 +97,10 @@ def names(stack: Stack):
         yield kind, value, pattern
 
 
-@pytest.fixture(scope="module", params=["development", "longest"])
+@pytest.fixture(scope="module", params=[LONGEST, SHORTEST], ids=["longest", "shortest"])
 def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    if request.param == "development":
-        return request.getfixturevalue("development")
-    folder: Path = tmp_path_factory.mktemp("longest")
-    return synthesized(folder, environment_suffix=LONGEST_SUFFIX, application="abcdefghijkl")
+    folder: Path = tmp_path_factory.mktemp("names")
+    return synthesized(folder, **request.param)
 
 
 def test_every_name_carries_the_suffix(deployment: Deployment) -> None:

@@ -12,13 +12,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestration.settings import STRONG_CONSISTENCY_REGION_SETS, SettingsError, load
+from orchestration.settings import PRIVATE_RANGES, STRONG_CONSISTENCY_REGION_SETS, SettingsError, load
 from orchestration.specification import describe
+from orchestration.specification.functions import MONITORING_USER
 from orchestration.specification.names import region_short
 from tests.infrastructure.synthesized import ACCOUNT, synthesized
 
 SUFFIXES = st.from_regex(r"[a-z](-?[a-z0-9]){0,15}", fullmatch=True).filter(lambda text: len(text) <= 16)
 APPLICATIONS = st.from_regex(r"[a-z](-?[a-z0-9]){0,11}", fullmatch=True).filter(lambda text: len(text) <= 12)
+SQL_NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,62}", fullmatch=True)
+MASTER_NAMES = SQL_NAMES.filter(lambda text: text != MONITORING_USER and not text.startswith(("pg_", "rds")))
+ZONES = st.from_regex(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.){1,3}[a-z]{2,63}", fullmatch=True).filter(
+    lambda text: len(text) <= 180
+)
 HALF_UNITS = st.integers(1, 512).map(lambda halves: halves / 2)
 
 
@@ -32,11 +38,12 @@ def region_triples(draw: st.DrawFn) -> tuple[str, str, str]:
 @st.composite
 def ranges(draw: st.DrawFn) -> tuple[str, str]:
     """Two private ranges that do not overlap."""
-    prefix = draw(st.integers(16, 24))
-    count = 2 ** (prefix - 8)
+    private = draw(st.sampled_from(PRIVATE_RANGES))
+    prefix = draw(st.integers(max(16, private.prefixlen + 1), 24))
+    count = 2 ** (prefix - private.prefixlen)
     first, second = draw(st.lists(st.integers(0, count - 1), min_size=2, max_size=2, unique=True))
     step = 2 ** (32 - prefix)
-    base = int(ipaddress.IPv4Address("10.0.0.0"))
+    base = int(private.network_address)
     return tuple(f"{ipaddress.IPv4Address(base + index * step)}/{prefix}" for index in (first, second))  # type: ignore[return-value]
 
 
@@ -63,7 +70,11 @@ def legal(draw: st.DrawFn) -> dict[str, Any]:
         "trigger_mode": draw(st.sampled_from(["failover", "rehearsal"])),
         "alert_emails": tuple(draw(st.lists(st.just("someone@example.org"), max_size=2))),
         "log_retention_days": draw(st.sampled_from([7, 14, 30, 60, 90, 180, 365])),
+        "dns_zone": draw(ZONES),
         "database": {
+            "name": draw(SQL_NAMES),
+            "master_username": draw(MASTER_NAMES),
+            "engine_version": f"{draw(st.integers(17, 18))}.{draw(st.integers(1, 99))}",
             "port": draw(st.integers(1150, 65535)),
             "min_capacity": draw(smaller),
             "standby_min_capacity": draw(smaller),
@@ -102,7 +113,7 @@ def test_any_legal_settings_describe_a_deployment_whose_names_fit(given_: dict[s
     assert re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", described.zone.writer_name)
 
 
-@settings(max_examples=2, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(legal())
 def test_any_legal_settings_synthesize(tmp_path_factory: pytest.TempPathFactory, given_: dict[str, Any]) -> None:
     deployment = synthesized(tmp_path_factory.mktemp("legal"), **given_)
@@ -123,12 +134,18 @@ ILLEGAL = [
     ({"writer_cidr": "10.40.0.0/8"}, "10.40.0.0/8", "give a network"),
     ({"writer_cidr": "10.0.0.0/8"}, "10.0.0.0/8", "/16 to /24"),
     ({"writer_cidr": "8.8.0.0/16"}, "8.8.0.0/16", "private range"),
+    ({"writer_cidr": "169.254.0.0/16"}, "169.254.0.0/16", "private range"),
     ({"writer_cidr": "10.41.0.0/16"}, "overlap", "choose ranges"),
     ({"protection_override": True}, "protection_override", "remove it"),
     ({"database": {"min_capacity": 0.7}}, "min_capacity = 0.7", "steps of 0.5"),
     ({"database": {"min_capacity": 0}}, "min_capacity = 0", "greater than or equal to 0.5"),
     ({"database": {"min_capacity": 20}}, "min_capacity 20", "lower it"),
     ({"database": {"backup_retention_days": 6}}, "backup_retention_days = 6", "greater than or equal to 7"),
+    ({"database": {"name": "Payments"}}, "name = 'Payments'", "pattern"),
+    ({"database": {"engine_version": "17"}}, "engine_version = '17'", "pattern"),
+    ({"database": {"master_username": MONITORING_USER}}, "master_username = 'monitor'", "choose another"),
+    ({"database": {"master_username": "rdsadmin"}}, "master_username = 'rdsadmin'", "choose another"),
+    ({"database": {"master_username": "pg_owner"}}, "master_username = 'pg_owner'", "choose another"),
     ({"database": {"port": 80}}, "port = 80", "1150"),
     ({"thresholds": {"replication_lag_alarm_ms": 2000}}, "replication_lag_alarm_ms 2000", "lower it"),
     ({"thresholds": {"unhealthy_heartbeat_s": 15}}, "unhealthy_heartbeat_s = 15", "multiple of 10"),

@@ -23,12 +23,17 @@ NEWER_ATTRIBUTES = {
 
 
 def prepare(
-    stack: Path, target: Path, version: str | None, without: Mapping[str, str | None] = MappingProxyType({})
+    stack: Path,
+    target: Path,
+    version: str | None,
+    without: Mapping[str, str | None] = MappingProxyType({}),
+    data_without: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Writes the stack in folder ``stack`` to ``target``, for Terraform to run there with local state.
 
     ``version`` is the provider's (None: the one that the stack pins); attributes newer than it are left out, and so
     are the resources of each type in ``without``: all (None), or those that have a certain attribute.
+    Data sources of the types in ``data_without`` lose that argument.
     """
     target.mkdir(parents=True)
     configuration = json.loads((stack / "cdk.tf.json").read_text())
@@ -44,6 +49,9 @@ def prepare(
             del resources[name]
         if not resources:
             configuration["resource"].pop(kind, None)
+    for kind, argument in data_without.items():
+        for source in configuration["data"].get(kind, {}).values():
+            source.pop(argument, None)
     (target / "cdk.tf.json").write_text(json.dumps(configuration, indent=1))
     if (stack / "assets").is_dir():
         shutil.copytree(stack / "assets", target / "assets")

@@ -1,4 +1,4 @@
-"""One endpoint for all of AWS that passes requests on to an emulator and can make regions dark."""
+"""One endpoint for all of AWS: passes requests on to an emulator, can make regions dark and change what is said."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Endpoint:
     def __init__(self, upstream: tuple[str, int], answers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.dark: Set[str] = frozenset()
         self.seen: Counter[tuple[str, str]] = Counter()  # (region, service): requests that arrived
+        self._said, self._instead = b"", b""
         self._upstream = upstream
         self._answers = answers
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -55,6 +56,15 @@ class Endpoint:
             yield self.seen
         finally:
             self.dark = frozenset()
+
+    @contextmanager
+    def telling(self, said: str, instead: str) -> Iterator[None]:
+        """Inside the block every answer has ``instead`` where the emulator said ``said``."""
+        self._said, self._instead = said.encode(), instead.encode()
+        try:
+            yield
+        finally:
+            self._said, self._instead = b"", b""
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         endpoint = self
@@ -100,7 +110,10 @@ class Endpoint:
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.getheaders(), answer.read()
+            body = answer.read()
+            if self._said:
+                body = body.replace(self._said, self._instead)
+            return answer.status, answer.getheaders(), body
         finally:
             connection.close()
 

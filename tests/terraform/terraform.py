@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+LONGEST_OUTPUT = 2000  # characters of its standard output that an error repeats; they say what it was doing
+
 
 class TerraformFailed(Exception):
     """Terraform ended with an error; the message is its own."""
@@ -65,19 +67,15 @@ class Terraform:
         return [resource for resource in module.get("resources", []) if resource["mode"] == "managed"]
 
     def _run(self, *arguments: str) -> str:
+        command = [self.program, *arguments]
         finished = subprocess.run(
-            [self.program, arguments[0], "-no-color", *arguments[1:]]
-            if arguments[0] != "show"
-            else [self.program, *arguments],
-            cwd=self.folder,
-            env=dict(self.environment),
-            capture_output=True,
-            text=True,
-            check=False,
+            command, cwd=self.folder, env=dict(self.environment), capture_output=True, text=True, check=False
         )
         if finished.returncode:
-            command = f"terraform {' '.join(arguments)} in {self.folder.name}"
-            raise TerraformFailed(f"{command}:\n{finished.stderr}{finished.stdout[-2000:]}")
+            raise TerraformFailed(
+                f"terraform {' '.join(arguments)} in {self.folder.name} ended with {finished.returncode}:\n"
+                f"{finished.stderr}{finished.stdout[-LONGEST_OUTPUT:]}"
+            )
         return finished.stdout
 
 
@@ -85,5 +83,14 @@ def _change(resource: dict[str, Any]) -> Change:
     change = resource["change"]
     before, after, unknown = change["before"] or {}, change["after"] or {}, change["after_unknown"] or {}
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
-    changed |= {name for name, is_unknown in unknown.items() if is_unknown}
+    changed |= {name for name, marks in unknown.items() if _has_unknown(marks)}
     return Change(resource["address"], resource["type"], tuple(change["actions"]), frozenset(changed))
+
+
+def _has_unknown(marks: Any) -> bool:
+    """Whether Terraform marks anything of an attribute as known after apply; known blocks have empty marks."""
+    if isinstance(marks, dict):
+        return any(map(_has_unknown, marks.values()))
+    if isinstance(marks, list):
+        return any(map(_has_unknown, marks))
+    return bool(marks)

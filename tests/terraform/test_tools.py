@@ -8,12 +8,14 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
-from tests.terraform import checkov, provider
+from tests.infrastructure.synthesized import Deployment
+from tests.terraform import checkov, provider, terraform
 from tests.terraform.checkov import Failure, unexplained
-from tests.terraform.emulator_differences import DIFFERENCES, unreviewed
+from tests.terraform.emulator_differences import DIFFERENCES, UNKNOWN, UNKNOWN_DATA, unneeded, unreviewed
 from tests.terraform.endpoint import Endpoint, signed_for
 from tests.terraform.terraform import Change
 
@@ -55,25 +57,58 @@ def test_plugin_directories_are_found_but_not_the_working_folders_of_others(tmp_
     assert list(provider._plugin_directories(tmp_path, 1)) == []
 
 
-@pytest.mark.parametrize("actions", [("create",), ("delete",), ("delete", "create")])
-def test_no_review_covers_what_is_made_or_removed(actions: tuple[str, ...]) -> None:
-    for kind, (attributes, _) in {**DIFFERENCES, "aws_rds_cluster": (frozenset(), "")}.items():
-        assert unreviewed([Change(f"{kind}.x", kind, actions, attributes)])
+@pytest.mark.parametrize("actions", [("create",), ("delete",), ("delete", "create"), ("create", "delete")])
+@pytest.mark.parametrize("kind", ["aws_rds_cluster", "aws_rds_global_cluster", "aws_dynamodb_table", "aws_kms_key"])
+def test_no_review_covers_data_that_is_made_again_or_removed(kind: str, actions: tuple[str, ...]) -> None:
+    assert unreviewed([Change(f"{kind}.x", kind, actions, frozenset())])
 
 
-def test_only_reviewed_attributes_may_differ() -> None:
+def test_only_reviewed_attributes_may_differ_in_the_reviewed_way() -> None:
     assert unreviewed([Change("aws_rds_cluster.x", "aws_rds_cluster", ("update",), frozenset({"engine_version"}))])
-    for kind, (attributes, why) in DIFFERENCES.items():
-        assert why
-        assert not unreviewed([Change(f"{kind}.x", kind, ("update",), attributes)])
-        assert unreviewed([Change(f"{kind}.x", kind, ("update",), attributes | {"name"})])
+    for kind, known in DIFFERENCES.items():
+        assert known.why
+        assert not unreviewed([Change(f"{kind}.x", kind, known.actions, known.attributes)])
+        assert unreviewed([Change(f"{kind}.x", kind, known.actions, known.attributes | {"name"})])
+        assert unreviewed([Change(f"{kind}.x", kind, ("delete",), known.attributes)])
+
+
+def test_an_entry_that_no_plan_needs_is_reported() -> None:
+    needed = [Change(f"{kind}.x", kind, known.actions, known.attributes) for kind, known in DIFFERENCES.items()]
+    assert unneeded(needed) == []
+    first, *others = needed
+    assert unneeded(others) == [f"  {first.kind}"]
+    lacking, *rest = sorted(first.changed)
+    fewer = Change(first.address, first.kind, first.actions, frozenset(rest))
+    assert unneeded([fewer, *others]) == [f"  {first.kind}: {lacking}"]
+
+
+def test_everything_that_is_left_out_for_the_emulator_is_deployed(deployment: Deployment) -> None:
+    for kind, attribute in UNKNOWN.items():
+        resources = [resource for stack in deployment.stacks.values() for resource in stack.all(kind)]
+        assert any(attribute is None or attribute in resource for resource in resources), kind
+    for kind, argument in UNKNOWN_DATA.items():
+        sources = [s for stack in deployment.stacks.values() for s in stack.json["data"].get(kind, {}).values()]
+        assert any(argument in source for source in sources), kind
 
 
 def test_no_review_covers_what_holds_a_database_in_place() -> None:
     held = {"global_cluster_identifier", "replication_source_identifier", "engine_version", "cluster_identifier"}
-    for kind, (attributes, _) in DIFFERENCES.items():
-        if kind.startswith("aws_rds_"):
-            assert not attributes & held
+    assert not DIFFERENCES["aws_rds_cluster"].attributes & held
+    assert {kind for kind in DIFFERENCES if kind.startswith("aws_rds_")} == {"aws_rds_cluster"}
+
+
+def planned(before: Any, after: Any, unknown: Any) -> Change:
+    change = {"actions": ["update"], "before": before, "after": after, "after_unknown": unknown}
+    return terraform._change({"address": "aws_vpc.x", "type": "aws_vpc", "change": change})
+
+
+def test_what_a_plan_changes_or_cannot_know_counts_and_the_rest_does_not() -> None:
+    same = {"name": "x", "ttl": [{"enabled": True}], "tags": {"a": "b"}}
+    assert planned(same, same, {"ttl": [{}], "tags": {}}).changed == set()
+    assert planned(same, {**same, "ttl": []}, {}).changed == {"ttl"}
+    assert planned(same, same, {"name": True}).changed == {"name"}
+    assert planned(same, same, {"ttl": [{"enabled": True}]}).changed == {"ttl"}
+    assert planned(None, same, {"id": True}).changed == {"name", "ttl", "tags", "id"}
 
 
 FAILURE = Failure("CKV_1", "Ensure it", "aws_vpc", "vpc_1", "us-east-1")
@@ -116,7 +151,7 @@ class Upstream(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_dark_region_hangs_up_and_the_others_answer() -> None:
+def test_a_dark_region_hangs_up_and_the_others_answer_what_they_are_told_to() -> None:
     server = HTTPServer(("127.0.0.1", 0), Upstream)
     Thread(target=server.serve_forever, daemon=True).start()
     with Endpoint(server.server_address).running() as endpoint, endpoint.without("us-east-1") as seen:
@@ -132,5 +167,8 @@ def test_a_dark_region_hangs_up_and_the_others_answer() -> None:
         with pytest.raises((urllib.error.URLError, ConnectionError)):
             ask("us-east-1")
         assert seen == {("us-west-2", "rds"): 1, ("us-east-1", "rds"): 1}
+        with endpoint.telling("this", "something else"):
+            assert ask("us-west-2")[2] == b"got something else"
+        assert ask("us-west-2")[2] == b"got this"
     server.shutdown()
     server.server_close()
