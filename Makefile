@@ -43,8 +43,9 @@ drills: $(VENV)/.test
 bench: $(VENV)/.drill
 	@$(RUN) -m drills.bench $(ARGS)
 
+# A file of tests stays on one core; more than four run more databases at a time than a laptop likes.
 test: $(VENV)/.test
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.lint
 	$(RUN) -m ruff check .
