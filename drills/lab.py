@@ -149,7 +149,7 @@ class Lab:
             upstream = self._upstream_of(region)
             self.network.add(NetworkPath(replication_to(region), region, self._peer(region), upstream, leader.address))
         writer.initialise()
-        ledger.install(writer)
+        ledger.install(writer, self._clock)
         standby.follow(self._upstream_of(self.standby))
         writer.wait_until_streaming()
 

@@ -83,10 +83,25 @@ SELECT (SELECT sum(balance_cents)::bigint FROM accounts),
 CURRENT_TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 
 
-def install(server: Server) -> None:
-    """Make the books on a new writer, with the tables and grants that the orchestrator brings."""
+# The databases' clock, scaled like that of the drill's processes.
+DRILL_NOW = """
+CREATE FUNCTION drill_now() RETURNS timestamptz LANGUAGE sql AS $$
+    SELECT to_timestamp({epoch!r} + (extract(epoch FROM clock_timestamp()) - {epoch!r}) * {speed!r})
+$$;
+"""
+
+
+def install(server: Server, clock: Clock | None = None) -> None:
+    """Make the books on a new writer, with the tables and grants that the orchestrator brings.
+
+    Its heartbeats and fences carry times, which functions compare with theirs. Where these are scaled, so are those.
+    """
+    script = MONITORING_SQL.read_text()
+    if clock is not None and clock.speed != 1:
+        server.run_script(DRILL_NOW.format(epoch=clock.epoch, speed=clock.speed))
+        script = script.replace("clock_timestamp()", "drill_now()")
     server.run_script(SCHEMA)
-    server.run_script(MONITORING_SQL.read_text())
+    server.run_script(script)
 
 
 # --------------------------------------------------------------------------------- what clients write down

@@ -45,7 +45,7 @@ def claim(control: ControlTable, request: Request, run: str, cool_down_s: float)
         now = time.time()
         record = control.read()
         decided = decide_claim(record, request, run, now, cool_down_s)
-        if decided.decision == "refused" or decided.mode == "rehearsal":
+        if decided.decision != "proceed" or decided.mode == "rehearsal":
             logger.info("decided on the claim", decision=decided.decision, reason=decided.reason)
             return decided
         if control.take(lock_for(decided, record, now), record):

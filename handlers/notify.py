@@ -1,4 +1,7 @@
-"""Notify: tells people in both regions how the run ended. The loss of one region's topic is tolerated."""
+"""Notify: tells people in both regions how the run ended. The loss of one region's topic is tolerated.
+
+Of a run that was started beside the one that does the work, nobody is told: its record says so.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.environment import Environment
 from handlers.core.outcome import End, message
 from handlers.gateways import notifications
+from handlers.gateways.notifications import Notification
 from handlers.idempotency import by, tokens
 from handlers.telemetry import instrumented, logger
 
@@ -24,6 +28,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry; see `handlers.core.outcome.End`."""
     end = End.read(event)
     logger.append_keys(run=end.run)
+    if end.is_duplicate:  # a storm of starts must not be one of messages
+        logger.info("nobody is told of a duplicate")
+        return asdict(Notification([], {}))
     sent = notifications.publish_to_all(TOPICS, message(end, ENVIRONMENT.aws_region, ENVIRONMENT.state_machine_arn))
     if sent.failed:
         logger.warning("a topic did not take the message", failed=sent.failed)

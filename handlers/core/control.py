@@ -27,6 +27,10 @@ Phase = Literal["checking", "stopping", "moving"]
 PHASES: tuple[Phase, ...] = ("checking", "stopping", "moving")
 
 
+ClaimDecision = Literal["proceed", "refused", "duplicate"]
+CLAIM_DECISIONS: tuple[ClaimDecision, ...] = ("proceed", "refused", "duplicate")
+
+
 @dataclass(frozen=True)
 class Transition:
     """The lock: the run that holds it and what it does. Times in seconds since 1970.
@@ -146,12 +150,13 @@ def _optional_moment(fields: Fields, field: str) -> float | None:
 class Claim:
     """The answer to a request, and what every later step works from.
 
-    ``decision`` is ``proceed`` or ``refused``; ``reason`` says why in a sentence for people. ``heartbeat`` is the last
+    ``decision`` is ``proceed``, ``refused``, or ``duplicate``: refused, because a run has handled it or is at it, so
+    that nobody has to be told; ``reason`` says why in a sentence for people. ``heartbeat`` is the last
     one of the writer that the record knew of; ``accept_data_loss`` opens the lag gate. ``only_forward``: an earlier
     run, whose lock this one takes over, has asked RDS to move the writer.
     """
 
-    decision: Literal["proceed", "refused"]
+    decision: ClaimDecision
     reason: str
     run: str
     mode: Mode
@@ -168,9 +173,8 @@ class Claim:
     @classmethod
     def read(cls, fields: Fields) -> Claim:
         """Reads a claim out of a step's event."""
-        decisions: tuple[Literal["proceed", "refused"], ...] = ("proceed", "refused")
         return cls(
-            decision=fields.choice("decision", decisions),
+            decision=fields.choice("decision", CLAIM_DECISIONS),
             reason=fields.text("reason", pattern=".{1,1000}"),
             run=fields.text("run"),
             mode=fields.choice("mode", MODES),
@@ -193,7 +197,7 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
     """
     held = record.transition
     rested_at = (record.last_transition_at or 0) + cool_down_s
-    rows: tuple[tuple[bool, Literal["proceed", "refused"], str], ...] = (
+    rows: tuple[tuple[bool, ClaimDecision, str], ...] = (
         (
             request.mode == "rehearsal",
             "proceed",
@@ -206,18 +210,18 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
         ),
         (
             record.last_run == run,
-            "refused",
+            "duplicate",
             f"this run has moved the writer to {record.writer_region} already",
         ),
         (
             record.writer_region == request.target_region,
-            "refused",
+            "duplicate",
             f"{request.target_region} is the writer already (epoch {record.epoch}, "
             + (f"moved by run {record.last_run})" if record.last_run else "as deployed)"),
         ),
         (
             request.incident == record.last_incident,
-            "refused",
+            "duplicate",
             f"run {record.last_run} has handled this incident already",
         ),
         (
@@ -227,7 +231,7 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
         ),
         (
             held is not None and held.deadline >= now,
-            "refused",
+            "duplicate",
             f"run {held.run if held else ''} is doing the work; to take over from it once it has stopped, "
             f'start this workflow with "resumes": "{held.run if held else ""}"',
         ),

@@ -51,6 +51,11 @@ class End:
         return cls(fields.text("run"), outcome, dict(fields.section("progress").data))
 
     @property
+    def is_duplicate(self) -> bool:
+        """Whether another run has done the work or is at it, and tells people how that ends."""
+        return self.outcome == "refused" and self.progress.get("claim", {}).get("decision") == "duplicate"
+
+    @property
     def mode(self) -> str:
         """What was asked for."""
         return str(self.progress.get("claim", {}).get("mode", "failover"))

@@ -36,6 +36,8 @@ class RunRecord:
 
     Attributes
     ----------
+    claim
+        what Claim found: why the run might go on or, for a duplicate, which run has done the work.
     cause
         what CheckHealth found.
     gate
@@ -60,6 +62,7 @@ class RunRecord:
     mode: str | None
     started_by: str | None
     incident: str | None
+    claim: str | None
     cause: str | None
     resumes: str | None
     old_writer_region: str | None
@@ -93,6 +96,7 @@ def run_record(end: End, started_at: str, now: float) -> RunRecord:
         mode=claim.get("mode"),
         started_by=claim.get("started_by"),
         incident=claim.get("incident"),
+        claim=claim.get("reason"),
         cause=_found(end, "assessment", "health").get("reason"),
         resumes=claim.get("resumes"),
         old_writer_region=claim.get("writer_region"),

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from drills import ledger
+from drills.clock import Clock
 from drills.postgres import APPLICATION, GOOD_MAJOR_VERSION, MONITOR, Server
 from handlers.gateways import postgres
 
@@ -149,6 +150,19 @@ def test_heartbeats_are_numbered_replicated_and_keep_the_longest_lease(server: S
         while (seen := postgres.standing(session)).heartbeat != second and time.monotonic() < give_up:
             time.sleep(0.02)
     assert (seen.heartbeat, seen.noted_lease) == (second, 2_000_000_000.0)
+
+
+def test_where_the_functions_live_faster_the_database_does_too(make_server: MakeServer) -> None:
+    """Otherwise a lift would count for longer, or never, in a drill that is not at production cadence."""
+    scaled = make_server("payments-fast")
+    scaled.initialise()
+    clock = Clock(speed=10, epoch=time.time() - 1000)
+    ledger.install(scaled, clock)
+    with monitor(scaled) as session:
+        before = clock.now()
+        at = postgres.beat(session, None).at
+        assert before - 1 <= at <= clock.now() + 1
+    scaled.stop()
 
 
 def test_a_proof_of_recovery_is_one_row_for_each_run(server: Server) -> None:

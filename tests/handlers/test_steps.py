@@ -105,7 +105,7 @@ def test_p2_a_claim_that_loses_a_race_says_who_has_won(deployment: Deployment) -
 
     deployment.gate.before = race
     claim = deployment.call("claim", {"run": RUN, "input": ASKED})
-    assert claim["decision"] == "refused"
+    assert claim["decision"] == "duplicate"
     assert "run run-0 is doing the work" in claim["reason"]
     lock = deployment.lock()
     assert lock is not None

@@ -23,6 +23,7 @@ def timing(after: float, lasted: float = 1.0) -> dict[str, float]:
 
 CLAIM: dict[str, Any] = {
     "decision": "proceed",
+    "reason": "the lock was free",
     "mode": "failover",
     "started_by": "alarm",
     "incident": "outage 7",
@@ -79,6 +80,7 @@ def test_p7_a_recovery_is_recorded_whole() -> None:
         mode="failover",
         started_by="alarm",
         incident="outage 7",
+        claim="the lock was free",
         cause="the writer does not answer",
         resumes=None,
         old_writer_region="us-east-1",
