@@ -16,7 +16,7 @@ from drills import ledger
 from drills.certificates import create_certificates
 from drills.cloud import ACCOUNT, Cloud
 from drills.dns import DnsServer, RecordSet, Resolver, Zone
-from drills.models.global_database import reader_endpoint, writer_endpoint
+from drills.models.global_database import instance_endpoint, reader_endpoint, writer_endpoint
 from drills.models.replication_lag import ReplicationLagMetric
 from drills.network import Address, Network, NetworkPath, address_in, free_port
 from drills.postgres import Server
@@ -124,7 +124,9 @@ class Lab:
     def start_databases(self) -> None:
         """Start the writer, its delayed link and its standby, with the bank's books in them."""
         names = [
-            endpoint(region.cluster) for region in self._regions() for endpoint in (writer_endpoint, reader_endpoint)
+            endpoint(region.cluster)
+            for region in self._regions()
+            for endpoint in (writer_endpoint, reader_endpoint, instance_endpoint)
         ]
         self._certificates = create_certificates(self._folder, names)
         self.network = Network(self._clock, self._certificates, self._folder, self._reaper, self.reachability)
@@ -244,9 +246,7 @@ class Lab:
         server = self._dns_addresses[DNS][self._living()]
         answer = Resolver(server, self._clock).resolve(self.specification.zone.writer_name)
         return next(
-            region.name
-            for region in self._regions()
-            if answer.canonical_name in (writer_endpoint(region.cluster), reader_endpoint(region.cluster))
+            region.name for region in self._regions() if answer.canonical_name == instance_endpoint(region.cluster)
         )
 
     def cluster_region(self, cluster: str) -> str:
@@ -386,16 +386,20 @@ class Lab:
             for record in self.specification.zone.records
         ]
         theirs = [
+            RecordSet(endpoint(region.cluster), "CNAME", instance_endpoint(region.cluster), ENDPOINT_TTL_SECONDS)
+            for region in self._regions()
+            for endpoint in endpoints.values()
+        ]
+        instances = [
             RecordSet(
-                endpoint(region.cluster),
+                instance_endpoint(region.cluster),
                 "A",
                 self._seen_from(origin, region.name, prober=prober).host,
                 ENDPOINT_TTL_SECONDS,
             )
             for region in self._regions()
-            for endpoint in endpoints.values()
         ]
-        return ours + theirs
+        return ours + theirs + instances
 
     def _replication_lag(self) -> ReplicationLag | None:
         """The lag as the writer sees it; None once it is gone (a frozen server would never answer) or out of sight."""

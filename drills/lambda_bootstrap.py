@@ -254,25 +254,33 @@ def _move_datetime(now: Any) -> None:
 
 def resolve_names(zone: str, server: list[Any] | None) -> None:
     """Have names of ``zone`` and of RDS resolved by ``server`` (address, port); without one they do not exist."""
-    ask_host = socket.getaddrinfo
+    ask_host, ask_names = socket.getaddrinfo, socket.gethostbyname_ex
 
-    def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:  # noqa: A002
-        name = host.rstrip(".").lower() if isinstance(host, str) else ""
-        if not any(name == domain or name.endswith(f".{domain}") for domain in (zone, RDS_DOMAIN)):
-            return ask_host(host, port, family, type, proto, flags)
+    def is_ours(name: str) -> bool:
+        return any(name == domain or name.endswith(f".{domain}") for domain in (zone, RDS_DOMAIN))
+
+    def ask(name: str) -> tuple[list[str], str]:
         if server is None:
             raise socket.gaierror(socket.EAI_NONAME, f"{name} exists inside the VPC only")
-        canonical, address = query(name, (server[0], server[1]))
-        found = ask_host(address, port, family, type, proto, flags & ~socket.AI_CANONNAME)
-        if flags & socket.AI_CANONNAME:  # on the first answer only, as getaddrinfo(3) has it
-            found[0] = (*found[0][:3], canonical, found[0][4])
-        return found
+        return query(name, (server[0], server[1]))
+
+    def getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
+        name = host.rstrip(".").lower() if isinstance(host, str) else ""
+        return ask_host(ask(name)[1] if is_ours(name) else host, *arguments, **named)
+
+    def gethostbyname_ex(host: str) -> tuple[str, list[str], list[str]]:
+        name = host.rstrip(".").lower()
+        if not is_ours(name):
+            return ask_names(host)
+        chain, address = ask(name)
+        return chain[-1], chain[:-1], [address]
 
     socket.getaddrinfo = getaddrinfo
+    socket.gethostbyname_ex = gethostbyname_ex
 
 
-def query(name: str, server: tuple[str, int]) -> tuple[str, str]:
-    """Return the canonical name and the IPv4 address of a name.
+def query(name: str, server: tuple[str, int]) -> tuple[list[str], str]:
+    """Return the chain of names that a name leads along, its last one at the end, and the IPv4 address of that one.
 
     Raises
     ------
@@ -302,18 +310,20 @@ def _ask(question: bytes, server: tuple[str, int]) -> bytes | None:
     return None
 
 
-def _address(name: str, message: bytes) -> tuple[str, str]:
-    """Return the last name of the answer's CNAME chain and its address."""
+def _address(name: str, message: bytes) -> tuple[list[str], str]:
+    """Return the names of the answer's CNAME chain and the address of the last one."""
     _, flags, questions, answers, _, _ = DNS_HEADER.unpack_from(message)
     position = DNS_HEADER.size
     for _ in range(questions):
         position = _name(message, position)[1] + 4
+    chain: list[str] = []
     for _ in range(answers if not flags & DNS_RESPONSE_CODE else 0):
         owner, position = _name(message, position)
+        chain.append(owner)
         kind, _, _, size = DNS_RECORD.unpack_from(message, position)
         position += DNS_RECORD.size
         if kind == TYPE_A:
-            return owner, socket.inet_ntoa(message[position : position + size])
+            return chain, socket.inet_ntoa(message[position : position + size])
         position += size
     raise socket.gaierror(socket.EAI_NONAME, f"{name} has no address")
 

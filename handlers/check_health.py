@@ -24,8 +24,8 @@ PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
 # The monitor has waited for the writer already. This probe can only veto, and a healthy writer in the other region
-# answers in about 0.5 s (7 round trips of 64 ms); a hanging one must not hold up the run.
-PROBE_TIMEOUT_S = 0.9
+# answers in about 0.5 s (7 round trips of 64 ms); a hanging one must not hold up the run by a second.
+PROBE_TIMEOUT_S = 0.75
 
 
 @instrumented

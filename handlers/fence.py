@@ -108,7 +108,7 @@ class Site:
         reached = self._prober.probe("own", PROBE_TIMEOUT_S, **work)
         if reached.error:
             self._errors.append(f"SQL: {reached.error}")
-        return reached.fenced if reached.role == "writer" else None
+        return reached.closed if reached.role == "writer" else None
 
     def _by_group(self, *, close: bool | None = None) -> tuple[bool, bool]:
         """Whether the security group keeps applications out now, and whether the cluster is a secondary."""

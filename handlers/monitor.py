@@ -6,9 +6,11 @@ EventBridge starts it once a minute and each run lasts a little longer, so two r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,11 +30,11 @@ from handlers.core.guardian import (
 )
 from handlers.core.health import Debounce, Probe
 from handlers.core.lease import LEASE_S, TICK_S
-from handlers.gateways import metrics as cloudwatch
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.fence import FenceFunction, FenceState, Lift
+from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Value, publish
 from handlers.gateways.prober import Prober
 from handlers.gateways.warm_up import Workflow
 from handlers.telemetry import instrumented, logger
@@ -55,6 +57,8 @@ PEER_PROBE_TIMEOUT_S = 2.0
 OWN_PROBE_TIMEOUT_S = 1.0
 # What may take longer goes beside the ticks: the heartbeat, a look at the fence, the old writer's fence, the warm-up.
 BESIDE = 4
+# How often the clock is looked at. The fence begins that much late at most, and has the rest of FENCE_BEFORE_S.
+CLOCK_LOOK_S = 0.25
 # A renewal that loses against another run of the monitor reads the record and decides once more.
 DECISIONS_A_TICK = 2
 
@@ -69,11 +73,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     watch = Watch(ENVIRONMENT, CONTROL, PROBER, FENCE, OTHER_REGION, WORKFLOW, HERE, PEER)
     started = time.monotonic()
     ticks = 0
-    while (elapsed := time.monotonic() - started) < RUN_FOR_S:
-        watch.tick()
-        ticks += 1
-        # Ticks keep to their grid, so that a slow one is followed by a short pause and not by a drift.
-        time.sleep(max(0.0, (int(elapsed / TICK_S) + 1) * TICK_S - (time.monotonic() - started)))
+    with watch.clock_watched():
+        while (elapsed := time.monotonic() - started) < RUN_FOR_S:
+            try:
+                watch.tick()
+            except Exception:  # noqa: BLE001 - a guardian that ends guards nothing until the next one starts
+                logger.exception("a tick failed; the next one comes")
+            ticks += 1
+            # Ticks keep to their grid, so that a slow one is followed by a short pause and not by a drift.
+            time.sleep(max(0.0, (int(elapsed / TICK_S) + 1) * TICK_S - (time.monotonic() - started)))
     return {"ticks": ticks}
 
 
@@ -111,9 +119,7 @@ class Watch:
 
     def tick(self) -> None:
         """Looks once, guards and publishes. Nothing that fails stops the watch; silence is what alarms look for."""
-        # First the clock, before any call that could hang.
-        if not self._rests and must_fence_first(self._is_writer, self._lease_ends_at, time.time()):
-            self._close(Decision("fence", "the lease ends and has not been renewed"), own="unknown")
+        self.look_at_the_clock()  # before any call that could hang
         record = self._read()
         is_writer, is_standby = self._is_writer, self._last_known is not None and not self._is_writer
         own = None if self._fenced.secondary and is_standby else self._probing("own", OWN_PROBE_TIMEOUT_S, is_writer)
@@ -129,6 +135,29 @@ class Watch:
         if record and record.writer_region == self._region and record.unfenced_region:
             self._beside.start("fence the old writer", lambda: self._fence_old_writer(record))
 
+    def look_at_the_clock(self) -> None:
+        """Fences a writer whose lease is about to end, whatever else the guardian waits for."""
+        if not self._rests and must_fence_first(self._is_writer, self._lease_ends_at, time.time()):
+            self._close(Decision("fence", "the lease ends and has not been renewed"), own="unknown")
+
+    @contextmanager
+    def clock_watched(self) -> Iterator[None]:
+        """Looks at the clock often, beside the ticks: a tick that waits for answers may last longer than a lease."""
+        ended = Event()
+
+        def look() -> None:
+            while not ended.wait(CLOCK_LOOK_S):
+                try:
+                    self.look_at_the_clock()
+                except Exception:  # noqa: BLE001 - as in the handler
+                    logger.exception("a look at the clock failed; the next one comes")
+
+        Thread(target=look, daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
+
     @property
     def _is_writer(self) -> bool:
         """Whether this region is the writer, as far as is known."""
@@ -138,6 +167,7 @@ class Watch:
 
     def _read(self) -> ControlRecord | None:
         """The control record, and what follows from it; None when no replica shows it."""
+        asked_at = time.time()
         try:
             record = self._control.read()
         except FailoverError:
@@ -149,7 +179,7 @@ class Watch:
         if self._fenced.secondary is None:
             self._beside.start("look at the fence", self._look_at_fence)
         self._last_known = record
-        self._lease_ends_at = known_lease_end(record, self._region, time.time(), self._lease_ends_at)
+        self._lease_ends_at = known_lease_end(record, self._region, asked_at, self._lease_ends_at)
         return record
 
     def _look_at_fence(self) -> None:
@@ -178,7 +208,7 @@ class Watch:
         """Renews, fences or rests, as `handlers.core.guardian.decide` says."""
         own: Own = "reader" if is_reader else _what(reached)
         if reached and reached.role == "writer" and reached.fenced is not None:
-            self._fenced = replace(self._fenced, by_sql=reached.fenced)
+            self._fenced = replace(self._fenced, by_sql=reached.closed)
         if record is None and reached and reached.noted_lease and (self._last_known is None or self._is_writer):
             # What another guardian of this region knew; the record that cannot be read holds at least that.
             self._lease_ends_at = max(self._lease_ends_at, min(reached.noted_lease, time.time() + LEASE_S))
@@ -217,7 +247,8 @@ class Watch:
         if reached.fenced and reached.fence_number is not None:
             lift = Lift(reached.fence_number, lift_until(lease_ends_at))
             self._order(lambda: self._fence.lift("the writer has renewed its lease", lift))
-        elif self._fenced.by_group:
+        elif self._fenced.by_group and (now := self._try(self._fence.look)) and now.by_group:
+            # Looked at once more, for another run of the monitor may have opened it; a new fence ends all sessions.
             self._order(lambda: self._fence.fence("the security group is about to be opened", group=False))
 
     def _close(self, decision: Decision, own: Own) -> None:
@@ -251,7 +282,8 @@ class Watch:
         region = record.unfenced_region or ""
         there = self._other_region.fence_function(record.last_run or "monitor")
         state = there.fence(f"{self._region} is the writer (epoch {record.epoch})")
-        if state.by_group or state.secondary:
+        # Not by group alone: sessions that were open before go on behind it.
+        if state.by_sql or state.secondary:
             self._control.note_fenced(region, record.epoch)
             logger.warning("the old writer is fenced", region=region)
 
@@ -261,28 +293,28 @@ class Watch:
         if reached is None:  # no metric, and so no failover
             return
         unreachable = self._debounce.saw(reached.writes)
+        dimensions = {"GlobalCluster": self._environment.global_cluster}
         if not reached.writes and not self._warm:
             self._warm = True
             self._beside.start("warm the workflow up", self._workflow.warm_up)
-        dimensions = {"GlobalCluster": self._environment.global_cluster}
-        self._publish(self._here, "WriterUnreachable", float(unreachable), dimensions)
+        self._publish(
+            self._here,
+            dimensions,
+            Value("WriterUnreachable", float(unreachable)),
+            Value("WriterReachable", float(reached.writes), STANDARD_RESOLUTION_S),
+        )
 
     def _send_heartbeat(self, *, healthy: bool) -> None:
         dimensions = {"GlobalCluster": self._environment.global_cluster, "FromRegion": self._region}
-        self._beside.start("heartbeat", lambda: self._publish(self._peer, "Heartbeat", float(healthy), dimensions))
+        value = Value("Heartbeat", float(healthy))
+        self._beside.start("heartbeat", lambda: self._publish(self._peer, dimensions, value))
 
-    def _publish(self, cloudwatch_client: Any, name: str, value: float, dimensions: dict[str, str]) -> None:
+    def _publish(self, cloudwatch_client: Any, dimensions: dict[str, str], *values: Value) -> None:
+        namespace = self._environment.powertools_metrics_namespace
         try:
-            cloudwatch.publish(
-                cloudwatch_client,
-                self._environment.powertools_metrics_namespace,
-                name,
-                value,
-                dimensions,
-                time.time(),
-            )
+            publish(cloudwatch_client, namespace, values, dimensions, time.time())
         except FailoverError as error:
-            logger.warning("a metric was not published", metric=name, error=str(error))
+            logger.warning("metrics were not published", metrics=[value.name for value in values], error=str(error))
 
 
 class Beside:

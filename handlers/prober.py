@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.control import LARGEST_EPOCH
 from handlers.core.environment import RDS_CA_BUNDLE, Environment
-from handlers.core.errors import InvalidRequest
+from handlers.core.errors import InvalidRequest, TransientFailure
 from handlers.core.health import Probe
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
 from handlers.core.reading import Fields
@@ -88,6 +88,13 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
     """Connects to ``target``, asks what it is and, on a writer, does the work.
 
     An unreachable database is an answer and not an error; so is a reader where work was asked for.
+
+    Raises
+    ------
+    UnexpectedEndpoint
+        the target's name leads elsewhere.
+    TransientFailure
+        the database lives and has no connection left.
     """
     started = time.monotonic()
     clusters = {
@@ -96,7 +103,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
     }
     found, region, error = None, None, None
     try:
-        endpoint = postgres.endpoint_behind(TARGETS[target], environment.database_port, clusters)
+        endpoint = postgres.endpoint_behind(TARGETS[target], clusters)
         region = endpoint.region
         session = postgres.connect(
             endpoint,
@@ -113,7 +120,9 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
                 found, error = do(session, work, found)
         finally:
             session.close()
-    except (OSError, pg8000.exceptions.Error, postgres.UnexpectedEndpoint) as failure:
+    except (OSError, pg8000.exceptions.Error) as failure:
+        if postgres.is_full(failure):  # it answered: nobody may take it for a database that is down
+            raise TransientFailure(f"{TARGETS[target]} has no connection left: {failure}") from failure
         # ssl.SSLError is an OSError: a server that cannot prove who it is counts as not reached.
         found, error = None, f"{type(failure).__name__}: {failure}"[:LONGEST_ERROR]
         logger.warning("did not reach the database", target=target, error=error)
@@ -130,6 +139,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         noted_lease=found.noted_lease,
         fenced=found.fenced,
         fence_number=found.fence_number,
+        open_sessions=found.open_sessions,
     )
 
 
@@ -142,7 +152,7 @@ def do(session: pg8000.native.Connection, work: Work, found: postgres.Standing) 
         found = replace(found, heartbeat=postgres.beat(session, work.lease))
     if work.fence:
         complete = postgres.fence(session, work.fence)
-        found = replace(found, fenced=complete)
+        found = replace(found, fenced=True, open_sessions=0 if complete else found.open_sessions)
         error = None if complete else "sessions of applications do not end"
     if work.lift_fence and postgres.lift_fence(session, *work.lift_fence):
         found = replace(found, fenced=False)

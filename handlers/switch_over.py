@@ -49,18 +49,20 @@ def switch_over(
     MoveUncertain
         RDS refused after an earlier request whose answer was lost: it may be at work on that one.
     """
+    if database.is_switching():
+        control.begin_request(step.run)  # by an earlier request; from here there is only the way forward
+        return Switchover(cluster, requested=False)
+    # "The AWS Region where the primary DB cluster is running" is to be asked (Aurora user guide, "Performing
+    # switchovers for Amazon Aurora global databases"). What may fail before the request is done before it is noted.
+    primary = other_region.client("rds", step.run)
     requests = control.begin_request(step.run)
-    if not database.is_switching():
-        try:
-            # "The AWS Region where the primary DB cluster is running" is to be asked (Aurora user guide, "Performing
-            # switchovers for Amazon Aurora global databases").
-            database.switch_over(other_region.client("rds", step.run))
-        except SwitchoverRejected as error:
-            if not database.is_switching():
-                if requests > 1 or not control.end_request(step.run):
-                    raise MoveUncertain(f"{error}; an earlier request of this run got no answer") from error
-                raise
-        else:
-            logger.info("asked RDS to switch over", cluster=cluster)
-            return Switchover(cluster, requested=True)
-    return Switchover(cluster, requested=False)
+    try:
+        database.switch_over(primary)
+    except SwitchoverRejected as error:
+        if database.is_switching():
+            return Switchover(cluster, requested=False)
+        if requests > 1 or not control.end_request(step.run):
+            raise MoveUncertain(f"{error}; an earlier request of this run got no answer") from error
+        raise
+    logger.info("asked RDS to switch over", cluster=cluster)
+    return Switchover(cluster, requested=True)

@@ -23,7 +23,7 @@ ENVIRONMENT = Environment.read()
 CLOUDWATCH = client("cloudwatch", ENVIRONMENT.aws_region)
 PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
 
-PROBE_TIMEOUT_S = 0.9  # as CheckHealth's, which waits for the same database beside this
+PROBE_TIMEOUT_S = 0.75  # as CheckHealth's, which waits for the same database beside this
 
 
 @instrumented

@@ -44,8 +44,9 @@ def verify_recovery(prober: Prober, step: Step) -> Recovery:
         no write yet, or it reached another region: DNS has not switched everywhere. To be tried again.
     """
     probe = prober.probe("writer", PROBE_TIMEOUT_S, proof={"run": step.run, "epoch": step.claim.epoch + 1})
-    if probe.role != "writer":
-        raise NotRecoveredYet(f"no write through the public name yet: {probe.error or 'it leads to a reader'}")
+    if not probe.writes:
+        found = "it is fenced" if probe.role == "writer" else probe.error or "it leads to a reader"
+        raise NotRecoveredYet(f"no write through the public name yet: {found}")
     if probe.region != step.claim.target_region:
         raise NotRecoveredYet(f"the public name still leads to {probe.region}, not to {step.claim.target_region}")
     logger.info("a write through the public name arrived", region=probe.region)

@@ -110,7 +110,7 @@ def move_stopped_writer(control: ControlTable, prober: Prober, step: Step) -> Le
     record = control.read()
     if record.moving is None or record.moving.run != step.run:
         reached = prober.probe("peer", PROBE_TIMEOUT_S)
-        if reached.writes or reached.role is None:
+        if not reached.closed:
             raise FenceFailed(f"the writer is not seen to be fenced: {reached.error or 'it takes writes'}")
     control.begin_move_of_stopped(step.run, step.claim.epoch)
     return Lease(True, True, "the writer is stopped and fenced", record.lease_expires_at)

@@ -64,6 +64,11 @@ def reader_endpoint(cluster: Cluster) -> str:
     return f"{cluster.identifier}.cluster-ro-{ENDPOINT_HASH}.{cluster.region}.rds.amazonaws.com"
 
 
+def instance_endpoint(cluster: Cluster) -> str:
+    """Return the endpoint of the one instance that a region has here; both cluster endpoints are CNAMEs of it."""
+    return f"{cluster.identifier}-0.{ENDPOINT_HASH}.{cluster.region}.rds.amazonaws.com"
+
+
 def security_group(region: str, key: str) -> str:
     """Return the id of a security group of a region; a cluster is created with the group ``database``."""
     return f"sg-{key}-{region}"

@@ -18,6 +18,10 @@ from handlers.core.request import MODES, Mode, Request
 # the lock without a person naming the run that it takes over.
 LOCK_SECONDS = 1860
 
+# A run that works tells people soon how it ended. Of one that holds the lock for longer nobody may have heard anything,
+# so that people are told of whoever is refused because of it.
+BUSY_S = 300
+
 LARGEST_EPOCH = LARGEST_COUNT = 2**53  # the largest whole number that JSON carries exactly
 
 # `checking`: the run looks, and a writer that renews its lease stops it. `stopping`: a switchover stops the healthy
@@ -231,7 +235,9 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
         ),
         (
             held is not None and held.deadline >= now,
-            "duplicate",
+            "duplicate"
+            if held and (request.incident == held.incident or now < held.started_at + BUSY_S)
+            else "refused",
             f"run {held.run if held else ''} is doing the work; to take over from it once it has stopped, "
             f'start this workflow with "resumes": "{held.run if held else ""}"',
         ),

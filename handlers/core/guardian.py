@@ -16,7 +16,7 @@ NO_LEASE = 0.0  # the end of the lease of a guardian that knows of none: it has 
 
 # `down`: it does not answer. `unknown`: nobody could ask it, the prober gave no answer.
 Own = Literal["writer", "reader", "down", "unknown"]
-Action = Literal["renew", "fence", "fence by sql", "end stop", "rest"]
+Action = Literal["renew", "fence", "fence by sql", "end stop", "wait", "rest"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Situation:
 class Decision:
     """The action, and a sentence that says why.
 
+    ``wait``: the lease lives, and its end has to be watched. ``rest``: nothing has to be.
     ``fence by sql`` leaves the security group alone; ``end stop`` takes the lock from a switchover that has stopped the
     writer for too long.
     """
@@ -105,7 +106,7 @@ def decide(now: Situation) -> Decision:
         ),
         (
             now.now <= now.lease_ends_at - FENCE_BEFORE_S,
-            "rest",
+            "wait",
             "the lease cannot be renewed now, but is alive",
         ),
         (True, "fence", "the lease ends and cannot be renewed"),
@@ -119,20 +120,22 @@ def must_fence_first(is_writer: bool, lease_ends_at: float, now: float) -> bool:
     return is_writer and lease_ends_at != NO_LEASE and now > lease_ends_at - FENCE_BEFORE_S
 
 
-def known_lease_end(record: ControlRecord, region: str, now: float, known: float) -> float:
+def known_lease_end(record: ControlRecord, region: str, asked_at: float, known: float) -> float:
     """Until when the writer of ``region`` may write, now that ``record`` was read; ``known`` is what held so far.
+
+    ``asked_at`` is from before the read: the record may be as old as that.
 
     What stands in the record counts: a run that wants to move the writer waits for it. That the writer moves here is as
     good as a lease, and until the first renewal the only one. A lease that is longer than any may be comes from a clock
     that was wrong, and nobody has a right to its end.
     """
     if record.moving and record.moving.target_region == region:
-        return now + LEASE_S
+        return asked_at + LEASE_S - CLOCK_MARGIN_S
     if record.writer_region != region or record.moving or record.stopping:
         return NO_LEASE
     if record.lease_expires_at is None:
         return known
-    return min(record.lease_expires_at, now + LEASE_S)
+    return min(record.lease_expires_at, asked_at + LEASE_S)
 
 
 def lift_until(lease_ends_at: float) -> float:

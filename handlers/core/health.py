@@ -19,7 +19,8 @@ class Probe:
     ``role`` is None when the database was not reached; ``error`` says why. ``region`` is the region of the cluster
     that answered, known from its verified certificate's name. ``elapsed_ms`` is the whole probe. ``heartbeat`` is the
     newest heartbeat row there, ``noted_lease`` the end of the lease that stands beside it (seconds since 1970),
-    ``fenced`` whether applications are kept out by SQL, ``fence_number`` which fence that is; None when not known.
+    ``fenced`` whether applications are kept out by SQL, ``fence_number`` which fence that is, ``open_sessions`` how
+    many of theirs there are all the same; None when not known.
     """
 
     target: str
@@ -31,6 +32,12 @@ class Probe:
     noted_lease: float | None = None
     fenced: bool | None = None
     fence_number: int | None = None
+    open_sessions: int | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether no application can write there, nor one that was connected before the fence."""
+        return self.role == "reader" or (self.role == "writer" and bool(self.fenced) and not self.open_sessions)
 
     @property
     def writes(self) -> bool:

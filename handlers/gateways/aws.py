@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,6 +43,7 @@ RETRYABLE_CODES = frozenset(
     }
 )
 FIRST_SERVER_ERROR = 500  # HTTP status
+LONGEST_REPORT = 500  # characters of a crash's report that are worth passing on
 
 
 def client(service: Any, region: str, *, read_timeout_s: float = READ_TIMEOUT_S, attempts: int = ATTEMPTS) -> Any:
@@ -57,9 +59,34 @@ def client(service: Any, region: str, *, read_timeout_s: float = READ_TIMEOUT_S,
     )
 
 
+def invoke(lambda_client: Any, function: str, event: object) -> object:
+    """Has a function run and returns its result.
+
+    Raises
+    ------
+    TransientFailure
+        Lambda did not answer, or not with JSON, or the function crashed or ran out of time.
+    """
+    with named_errors(f"invoking {function}"):
+        answer = lambda_client.invoke(FunctionName=function, Payload=json.dumps(event).encode())
+        payload = answer["Payload"].read().decode()
+    if answer.get("FunctionError"):
+        raise TransientFailure(f"{function} failed: {payload[:LONGEST_REPORT]}")
+    try:
+        return json.loads(payload)
+    except ValueError as error:
+        raise TransientFailure(f"{function} gave an answer that is no JSON: {payload[:LONGEST_REPORT]}") from error
+
+
 def code_of(error: ClientError) -> str:
     """The error code that AWS gave, or an empty text."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def is_definite(error: ClientError) -> bool:
+    """Whether AWS has refused the request, did nothing, and would answer the same again."""
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return code_of(error) not in RETRYABLE_CODES and status < FIRST_SERVER_ERROR
 
 
 @contextmanager
@@ -71,8 +98,7 @@ def named_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code_of(error) in RETRYABLE_CODES or status >= FIRST_SERVER_ERROR:
+        if not is_definite(error):
             raise TransientFailure(f"{doing}: {error}") from error
         raise Misconfigured(
             f"{doing}: {error}; AWS will answer the same again: check the function's permissions and that the "

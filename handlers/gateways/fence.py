@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from handlers.core.environment import Environment
-from handlers.core.errors import FailoverError, TransientFailure
+from handlers.core.errors import FailoverError
 from handlers.core.reading import Fields
-from handlers.gateways.aws import client, named_errors
+from handlers.gateways.aws import client, invoke
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
@@ -19,7 +18,6 @@ ORDERS: tuple[Order, ...] = ("fence", "lift", "look")
 
 # Its own cold start, then the longest fence by SQL (see handlers/gateways/postgres.py) with the prober's.
 INVOCATION_TIMEOUT_S = 6.0
-LONGEST_REPORT = 500  # characters of a crash's report that are worth passing on
 
 
 class FenceUnclear(FailoverError):
@@ -87,12 +85,7 @@ class FenceFunction:
         return self._order({"order": "look", "reason": "a guardian begins"})
 
     def _order(self, event: dict[str, Any]) -> FenceState:
-        with named_errors(f"invoking {self._function}"):
-            answer = self._client.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
-        payload = answer["Payload"].read().decode()
-        if answer.get("FunctionError"):
-            raise TransientFailure(f"{self._function} failed: {payload[:LONGEST_REPORT]}")
-        fields = Fields(json.loads(payload), "the fence function's answer", FenceUnclear)
+        fields = Fields(invoke(self._client, self._function, event), "the fence function's answer", FenceUnclear)
         return FenceState(
             by_sql=fields.optional_flag("by_sql"),
             by_group=fields.optional_flag("by_group"),

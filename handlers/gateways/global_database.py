@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from handlers.core.environment import Environment
-from handlers.core.errors import DetachRejected, SwitchoverRejected
+from handlers.core.errors import DetachRejected, SwitchoverRejected, TransientFailure
 from handlers.core.health import Membership
-from handlers.gateways.aws import client, code_of, named_errors
+from handlers.gateways.aws import client, code_of, is_definite, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 
 # The global cluster's status while the roles change (Aurora user guide, "Performing switchovers").
 SWITCHING_OVER = "switching-over"
-# What RDS answers when it will not detach or switch over, whoever asks again (RDS API reference).
-REJECTIONS = frozenset(
-    {
-        "InvalidGlobalClusterStateFault",
-        "InvalidDBClusterStateFault",
-        "GlobalClusterNotFoundFault",
-        "DBClusterNotFoundFault",
-    }
-)
+BUSY = "InvalidDBClusterStateFault"  # the cluster fails over or is being modified
 
 
 class GlobalDatabase:
@@ -91,7 +83,7 @@ class GlobalDatabase:
                     GlobalClusterIdentifier=self._identifier, TargetDbClusterIdentifier=self._arn
                 )
             except ClientError as error:
-                if code_of(error) in REJECTIONS:
+                if is_definite(error):
                     raise SwitchoverRejected(
                         f"RDS refuses to switch {self._identifier} over to {self._cluster}: {error}; look at the "
                         "status of both clusters in the RDS console, then start the workflow again"
@@ -114,7 +106,7 @@ class GlobalDatabase:
                     GlobalClusterIdentifier=self._identifier, DbClusterIdentifier=self._arn
                 )
             except ClientError as error:
-                if code_of(error) in REJECTIONS:
+                if is_definite(error):
                     raise DetachRejected(
                         f"RDS refuses to detach {self._cluster} from {self._identifier}: {error}; look at "
                         "the cluster's status in the RDS console, then start the workflow again"
@@ -132,7 +124,12 @@ class GlobalDatabase:
     def set_security_group(self, group: str) -> None:
         """Gives this region's cluster one security group in place of those it has; new connections meet it at once."""
         with named_errors(f"changing the security group of {self._cluster}"):
-            self._client.modify_db_cluster(DBClusterIdentifier=self._cluster, VpcSecurityGroupIds=[group])
+            try:
+                self._client.modify_db_cluster(DBClusterIdentifier=self._cluster, VpcSecurityGroupIds=[group])
+            except ClientError as error:
+                if code_of(error) == BUSY:
+                    raise TransientFailure(f"{self._cluster} is being changed by RDS: {error}") from error
+                raise
 
     def _cluster_now(self) -> DBClusterTypeDef:
         with named_errors(f"reading the cluster {self._cluster}"):

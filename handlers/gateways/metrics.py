@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,23 +19,34 @@ LAG_METRIC = "AuroraGlobalDBReplicationLag"
 LAG_PERIOD_S = 60  # Aurora publishes it once a minute
 LAG_LOOK_BACK_S = 600  # far enough to tell "stale" from "never published"
 HIGH_RESOLUTION_S = 1
+STANDARD_RESOLUTION_S = 60  # the only one that Route 53's health checks accept
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of the metric ``name``."""
+
+    name: str
+    value: float
+    resolution_s: int = HIGH_RESOLUTION_S
 
 
 def publish(
-    client: CloudWatchClient, namespace: str, name: str, value: float, dimensions: dict[str, str], at: float
+    client: CloudWatchClient, namespace: str, values: Sequence[Value], dimensions: dict[str, str], at: float
 ) -> None:
-    """Publishes one high-resolution value, taken at ``at`` (seconds since the epoch)."""
-    with named_errors(f"publishing {name}"):
+    """Publishes values that were taken at ``at`` (seconds since the epoch), in one call."""
+    with named_errors(f"publishing {', '.join(value.name for value in values)}"):
         client.put_metric_data(
             Namespace=namespace,
             MetricData=[
                 {
-                    "MetricName": name,
-                    "Value": value,
+                    "MetricName": value.name,
+                    "Value": value.value,
                     "Timestamp": datetime.fromtimestamp(at, UTC),
-                    "StorageResolution": HIGH_RESOLUTION_S,
+                    "StorageResolution": value.resolution_s,
                     "Dimensions": [{"Name": key, "Value": text} for key, text in dimensions.items()],
                 }
+                for value in values
             ],
         )
 

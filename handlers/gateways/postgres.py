@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pg8000.exceptions
 import pg8000.native
 
+from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import Beat
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ APPLICATION_NAME = "failover-prober"
 # SQLSTATEs of a missing table or function: handlers/sql/monitoring.sql has not been run, or was not replicated yet.
 NOT_SET_UP = frozenset({"42P01", "42883"})
 
+TOO_MANY_CONNECTIONS = "53300"
+
 # Sessions that are told to end are gone within milliseconds. One that was being opened when the right to connect was
 # taken shows up a moment later, so that two looks in a row must find none.
 QUIET_LOOKS = 2
@@ -31,8 +34,8 @@ LOOK_AGAIN_S = 0.05
 SESSIONS_END_WITHIN_S = 1.5
 
 
-class UnexpectedEndpoint(Exception):
-    """A name led to something that is not an endpoint of one of the two clusters."""
+class UnexpectedEndpoint(Misconfigured):
+    """A name leads to what is not an endpoint of one of the two clusters: nothing is known of the database."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,12 @@ class Endpoint:
     region: str
 
 
-def endpoint_behind(name: str, port: int, clusters: Mapping[str, str]) -> Endpoint:
+def endpoint_behind(name: str, clusters: Mapping[str, str]) -> Endpoint:
     """Follows ``name`` (a CNAME of our zone) to the cluster endpoint that it means.
 
     RDS certificates and IAM tokens carry the endpoint's own name, so that is what has to be verified; it is accepted
     only if it is an endpoint of one of ``clusters`` (region → cluster identifier), whoever answered the DNS query.
+    A cluster endpoint is itself a CNAME of the instance behind it, so it stands in the middle of the chain.
 
     Raises
     ------
@@ -56,14 +60,17 @@ def endpoint_behind(name: str, port: int, clusters: Mapping[str, str]) -> Endpoi
     OSError
         the name cannot be resolved.
     """
-    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)
-    host = found[0][3].rstrip(".").lower()
+    last, chain, _ = socket.gethostbyname_ex(name)  # getaddrinfo tells the last name only
+    hosts = [host.rstrip(".").lower() for host in (*chain, last)]
     for region, cluster in clusters.items():
         # RDS guide, "Amazon Aurora endpoint connections": <cluster>.cluster-[ro-]<account hash>.<region>.rds…
-        if re.fullmatch(rf"{re.escape(cluster)}\.cluster-(ro-)?[a-z0-9]+\.{region}\.rds\.amazonaws\.com", host):
-            return Endpoint(host, region)
+        ours = re.compile(rf"{re.escape(cluster)}\.cluster-(ro-)?[a-z0-9]+\.{region}\.rds\.amazonaws\.com")
+        for host in hosts:
+            if ours.fullmatch(host):
+                return Endpoint(host, region)
     raise UnexpectedEndpoint(
-        f"{name} leads to {host or 'no name'}, which is no endpoint of {', '.join(clusters.values())}"
+        f"{name} leads to {hosts[-1] or 'no name'}, and by no endpoint of {', '.join(clusters.values())}; look at the "
+        "record in the private zone"
     )
 
 
@@ -93,7 +100,8 @@ def connect(
 class Standing:
     """What a server is and holds: whether it takes writes now, its newest heartbeat row, its fence.
 
-    ``noted_lease`` is the end of the lease that stands beside the heartbeat. All None when not known.
+    ``noted_lease`` is the end of the lease that stands beside the heartbeat; ``open_sessions`` counts those of
+    applications. All None when not known.
     """
 
     writer: bool
@@ -101,25 +109,33 @@ class Standing:
     noted_lease: float | None = None
     fenced: bool | None = None
     fence_number: int | None = None
+    open_sessions: int | None = None
 
 
 def standing(session: pg8000.native.Connection) -> Standing:
     """Asks the server behind the session, in one round trip."""
     try:
-        ((recovering, seq, at, lease, fenced, number),) = session.run(
-            "SELECT pg_is_in_recovery(), seq, extract(epoch FROM heartbeat.at)::float8, lease, is_fenced(), number "
+        ((recovering, seq, at, lease, fenced, number, sessions),) = session.run(
+            "SELECT pg_is_in_recovery(), seq, extract(epoch FROM heartbeat.at)::float8, lease, is_fenced(), number, "
+            "(SELECT count(*) FROM application_sessions()) "
             "FROM (SELECT) AS one LEFT JOIN heartbeat ON true LEFT JOIN fence ON true"
         )
     except pg8000.exceptions.DatabaseError as error:
         if error.args[0].get("C") not in NOT_SET_UP:
             raise
         return Standing(not session.run("SELECT pg_is_in_recovery()")[0][0])
-    return Standing(not recovering, None if seq is None else Beat(seq, at), lease, fenced, number)
+    return Standing(not recovering, None if seq is None else Beat(seq, at), lease, fenced, number, sessions)
 
 
 def beat(session: pg8000.native.Connection, known_lease: float | None) -> Beat:
     """Commits the next heartbeat row, and the end of the lease beside it."""
     return Beat(*session.run("SELECT seq, at FROM heartbeat(:lease)", lease=known_lease)[0])
+
+
+def is_full(failure: Exception) -> bool:
+    """Whether a server refused a session because it has no connection left."""
+    report = failure.args[0] if failure.args else None
+    return isinstance(report, dict) and report.get("C") == TOO_MANY_CONNECTIONS
 
 
 def fence(session: pg8000.native.Connection, reason: str) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from handlers.core.environment import Environment
-from handlers.core.errors import FailoverError, TransientFailure
+from handlers.core.errors import FailoverError
 from handlers.core.health import Probe
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE, Beat
 from handlers.core.reading import Fields
-from handlers.gateways.aws import client, named_errors
+from handlers.gateways.aws import client, invoke
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
@@ -23,7 +22,6 @@ INVOCATION_TIMEOUT_S = 6.0
 # The steps before the move probe with less than a second for the database, and their own time is limited to 5 s.
 STEP_INVOCATION_TIMEOUT_S = 3.0
 SLOWEST_PROBE_MS = 3_600_000
-LONGEST_REPORT = 500  # characters of a crash's report that are worth passing on
 
 
 class ProbeFailed(FailoverError):
@@ -59,12 +57,7 @@ class Prober:
             the answer cannot be read.
         """
         event = {"target": target, "timeout_s": timeout_s, **work}
-        with named_errors(f"invoking {self._function}"):
-            answer = self._client.invoke(FunctionName=self._function, Payload=json.dumps(event).encode())
-        payload = answer["Payload"].read().decode()
-        if answer.get("FunctionError"):
-            raise TransientFailure(f"{self._function} failed: {payload[:LONGEST_REPORT]}")
-        fields = Fields(json.loads(payload), "the prober's answer", ProbeFailed)
+        fields = Fields(invoke(self._client, self._function, event), "the prober's answer", ProbeFailed)
         role = fields.optional_text("role", pattern="writer|reader")
         return Probe(
             target=fields.text("target"),
@@ -76,4 +69,5 @@ class Prober:
             noted_lease=fields.optional_number("noted_lease", at_least=0, at_most=END_OF_TIME_S),
             fenced=fields.optional_flag("fenced"),
             fence_number=fields.optional_whole("fence_number", at_most=LARGEST_SEQUENCE),
+            open_sessions=fields.optional_whole("open_sessions", at_most=LARGEST_SEQUENCE),
         )

@@ -71,12 +71,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     FROM fence
 $$;
 
--- Readers are let in everywhere. The owner of `application` is no member that inherits its rights.
+-- Everybody is refused but the monitor, superusers and the database's owner, who may have to repair it. Readers are let
+-- in everywhere.
 CREATE OR REPLACE FUNCTION refuse_while_fenced() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    IF NOT pg_is_in_recovery() AND pg_has_role(session_user, 'application', 'USAGE') AND is_fenced()
+    IF NOT pg_is_in_recovery() AND is_fenced() AND session_user <> 'monitor'
         AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)
+        AND session_user <> (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())
     THEN
         RAISE EXCEPTION 'this server is fenced from applications' USING
             ERRCODE = 'cannot_connect_now',
@@ -100,14 +102,19 @@ BEGIN
     EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC, application', current_database());
 END $$;
 
--- Ends every session in this database that could write: all but those of the monitor, of superusers (on Aurora AWS's
--- own) and of replication. Returns how many there were.
-CREATE OR REPLACE FUNCTION end_application_sessions() RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT count(pg_terminate_backend(pid))
+-- The sessions of clients that could write here: all but those of the monitor and of superusers (on Aurora AWS's own).
+CREATE OR REPLACE FUNCTION application_sessions() RETURNS TABLE (pid integer)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT pid
     FROM pg_stat_activity JOIN pg_roles ON pg_roles.oid = usesysid
     WHERE datname = current_database() AND backend_type = 'client backend'
       AND usename <> 'monitor' AND NOT rolsuper
+$$;
+
+-- Ends them; returns how many there were.
+CREATE OR REPLACE FUNCTION end_application_sessions() RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT count(pg_terminate_backend(pid)) FROM application_sessions()
 $$;
 
 -- Returns whether it lifted. `until` is in seconds since 1970. The row's lock lets one fence or lift work at a time.
@@ -125,9 +132,9 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
-    lift_fence(bigint, double precision), is_fenced(), refuse_while_fenced() FROM PUBLIC;
+    application_sessions(), lift_fence(bigint, double precision), is_fenced(), refuse_while_fenced() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
-    lift_fence(bigint, double precision), is_fenced() TO monitor;
+    application_sessions(), lift_fence(bigint, double precision), is_fenced() TO monitor;
 
 -- Who is not in `application` may not connect; a fence has to take that one right only.
 DO $$

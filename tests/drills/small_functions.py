@@ -75,10 +75,11 @@ def accept_timeout(event, context):
 
 def resolve(event, context):
     try:
-        found = socket.getaddrinfo(event["name"], 5432, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)
+        found = socket.getaddrinfo(event["name"], 5432, type=socket.SOCK_STREAM)
+        last, chain, _ = socket.gethostbyname_ex(event["name"])
     except socket.gaierror as error:
         return {"error": error.errno}
-    return {"address": found[0][4][0], "canonical": found[0][3], "port": found[0][4][1]}
+    return {"address": found[0][4][0], "chain": [*chain, last], "port": found[0][4][1]}
 
 class NoSuchAccount(Exception):
     pass

@@ -436,7 +436,7 @@ def test_a_rejected_detach_names_the_cluster_and_the_remedy(deployment: Deployme
         ("Throttling", 400, TransientFailure),
         ("ServiceUnavailable", 503, TransientFailure),
         ("refused", 0, TransientFailure),
-        ("AccessDenied", 403, Misconfigured),
+        ("AccessDenied", 403, DetachRejected),
         ("InvalidGlobalClusterStateFault", 400, DetachRejected),
         ("GlobalClusterNotFoundFault", 404, DetachRejected),
         ("DBClusterNotFoundFault", 404, DetachRejected),
