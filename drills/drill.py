@@ -191,6 +191,7 @@ class Drill:
         self._clock = clock
         self._timeline = timeline
         self._started_at = datetime.now(UTC)
+        self._told_before = 0  # messages that people got before the outage
         self._binaries = find_binaries(folder, options.postgres)
         trigger_mode = "rehearsal" if options.mode == "rehearsal" else "failover"
         wishes = Wishes(
@@ -278,6 +279,7 @@ class Drill:
         if self._options.guardian_dead:
             lab.cloud.stop_function(lab.writer, "monitor")
             say(Kind.OUTAGE, f"the guardian of {lab.writer} dies")
+        self._told_before = len(self._narrator.seen.messages)
         say(Kind.OUTAGE, f"{outage.upper()}: {self._sentence(lab)}", at=self._clock.now(), mark="zero")
         lab.strike(outage)
 
@@ -430,7 +432,7 @@ class Drill:
     def _people_told(self, lab: Lab) -> bool:
         """Whether a message with the reason left a region that lives after the outage."""
         words = re.compile(REASONS[self._options.outage or ""], re.IGNORECASE)
-        messages = self._narrator.seen.messages
+        messages = self._narrator.seen.messages[self._told_before :]
         return any(lab.cloud.is_up(one.region) and words.search(f"{one.subject} {one.text}") for one in messages)
 
     def _writes_went_on(self, lab: Lab, acknowledged: list[Event]) -> bool:

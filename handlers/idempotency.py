@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 from handlers.core.environment import Environment
 from handlers.gateways.aws import client
 
-# Longer than any execution may take (15 min), and long enough to be looked at after an incident.
+# Longer than any execution may take (30 min), and long enough to be looked at after an incident.
 TOKEN_LIFETIME_S = 7 * 24 * 3600
 
 

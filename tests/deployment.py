@@ -305,6 +305,7 @@ class Databases:
         self.admits = {WRITER: True, STANDBY: True}  # by security group
         self.heartbeat: dict[str, Beat | None] = {WRITER: None, STANDBY: None}
         self.sessions_end = True
+        self.open_sessions = {WRITER: 0, STANDBY: 0}  # of applications, behind a fence that has not ended them
         self.before_promotion: Callable[[str], None] = lambda region: None
         # Looked at before everything else: another answer of the prober, or None.
         self.script: Callable[[str], dict[str, Any] | None] = lambda target: None
@@ -334,7 +335,8 @@ class Databases:
         return {region for region in self.up if self.takes_writes(region)}
 
     def takes_writes(self, region: str) -> bool:
-        return self.up[region] and self.writes[region] and not self.fenced[region] and self.admits[region]
+        lets_in = not self.fenced[region] and self.admits[region]
+        return self.up[region] and self.writes[region] and (lets_in or self.open_sessions[region] > 0)
 
     def writer_region_by_name(self) -> str:
         """Where the public name leads: to the SECONDARY record once the writer switch is engaged."""
@@ -366,6 +368,7 @@ class Databases:
                 self.noted_lease[leads_to],
                 self.fenced[leads_to],
                 self.fence_number[leads_to],
+                self.open_sessions[leads_to],
             )
         )
 
@@ -378,7 +381,8 @@ class Databases:
             self.noted_lease[region] = event.get("lease", self.noted_lease[region])
         if "fence" in event:
             self.fence_number[region] += 1
-            self.fenced[region] = self.sessions_end
+            self.fenced[region] = True
+            self.open_sessions[region] = 0 if self.sessions_end else 3
             return None if self.sessions_end else "sessions of applications do not end"
         lift = event.get("lift_fence")
         if lift and lift["number"] == self.fence_number[region] and CLOCK.now() < lift["until"]:

@@ -20,7 +20,7 @@ MONITORING_USER = "monitor"  # the database role of handlers/sql/monitoring.sql
 STEP_MEMORY_MB = 1024
 ALWAYS_ON_MEMORY_MB = 256
 
-# One probe: connect, ask, answer. The prober gives up on the database after 2 s; the rest is its own cold start.
+# One probe: connect, ask, answer. Each of its waits for the database lasts 2 s at most; the rest is its own cold start.
 PROBER_TIMEOUT_SECONDS = 8
 # EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
 # have to wait for a whole probe.

@@ -85,6 +85,39 @@ def test_p1_a_fence_ends_every_session_of_the_applications_and_lets_nobody_in(se
     assert server.query("SELECT 1") == [(1,)]
 
 
+def test_p1_whoever_is_granted_the_right_to_connect_is_refused_behind_a_fence_all_the_same(server: Server) -> None:
+    with monitor(server) as session:
+        postgres.fence(session, "the test")
+        server.run_script("GRANT CONNECT ON DATABASE payments TO PUBLIC")
+        try:
+            with pytest.raises(psycopg.OperationalError, match="this server is fenced from applications"):
+                application(server)
+        finally:
+            server.run_script("REVOKE CONNECT ON DATABASE payments FROM PUBLIC")
+
+
+def test_p1_a_fence_is_complete_when_no_session_is_left(server: Server) -> None:
+    with monitor(server) as session, application(server):
+        session.run("SELECT fence_application('the test')")
+        seen = postgres.standing(session)
+        assert (seen.fenced, seen.open_sessions) == (True, 1)
+        assert postgres.fence(session, "the test")
+        assert postgres.standing(session).open_sessions == 0
+
+
+def test_p6_a_database_without_a_free_connection_is_known_for_what_it_is(server: Server) -> None:
+    server.run_script("ALTER ROLE monitor CONNECTION LIMIT 0")
+    try:
+        with pytest.raises(pg8000.exceptions.DatabaseError) as refused:
+            monitor(server)
+    finally:
+        server.run_script("ALTER ROLE monitor CONNECTION LIMIT -1")
+    assert postgres.is_full(refused.value)
+    with pytest.raises(pg8000.exceptions.InterfaceError) as down:
+        pg8000.native.Connection(MONITOR, host="127.0.0.1", port=1, timeout=1)
+    assert not postgres.is_full(down.value)
+
+
 def test_p1_a_lift_opens_the_fence_that_it_names_while_it_counts_and_no_other(server: Server) -> None:
     with monitor(server) as session:
         postgres.fence(session, "the first")

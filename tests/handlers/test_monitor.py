@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import threading
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from handlers.core.lease import FENCE_BEFORE_S, LEASE_S, TICK_S
 from orchestration.specification.functions import STEPS
-from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
+from tests.deployment import CLOCK, STANDBY, WRITER, Context, Deployment
 
 NAMESPACE = "FailoverOrchestrator"
 
@@ -337,6 +339,87 @@ def test_p1_a_fence_that_fails_is_tried_again(deployment: Deployment) -> None:
     deployment.fail("fence", "TransientFailure", "TransientFailure")
     watch(deployment, WRITER, 3)
     assert not deployment.databases.takes_writes(WRITER)
+
+
+def test_p1_a_fence_behind_which_sessions_go_on_is_put_up_again(deployment: Deployment) -> None:
+    """The database says that it is fenced, and is not yet closed."""
+    moving(deployment)
+    deployment.databases.sessions_end = False
+    watch(deployment, WRITER, 1)
+    assert deployment.databases.takes_writes(WRITER)
+    deployment.databases.sessions_end = True
+    watch(deployment, WRITER, 1)
+    assert not deployment.databases.takes_writes(WRITER)
+
+
+def test_p1_an_old_writer_is_not_noted_as_fenced_while_its_database_could_not_be_asked(deployment: Deployment) -> None:
+    """Behind a security group sessions go on that were open before."""
+    deployment.change_record(writer_region=STANDBY, epoch=2, unfenced_region=WRITER, last_run="run-1")
+    deployment.databases.writes[STANDBY] = True
+    deployment.databases.up[WRITER] = False
+    watch(deployment, STANDBY, 1)
+    assert not deployment.databases.admits[WRITER]
+    assert deployment.record()["unfenced_region"] == WRITER
+    deployment.databases.up[WRITER] = True
+    watch(deployment, STANDBY, 1)
+    assert "unfenced_region" not in deployment.record()
+
+
+def test_p1_the_clock_is_looked_at_while_a_tick_waits(deployment: Deployment) -> None:
+    with deployment.lambdas.environment(WRITER, "monitor") as module, deployment.lambdas.doing("monitor"):
+        watcher = new_watch(module)
+        tick(watcher)
+        CLOCK.sleep(LEASE_S - FENCE_BEFORE_S - 1)
+        watcher.look_at_the_clock()
+        assert deployment.databases.takes_writes(WRITER)
+        CLOCK.sleep(1)
+        watcher.look_at_the_clock()  # as beside a tick that hangs
+        assert not deployment.databases.takes_writes(WRITER)
+
+
+def test_p1_the_clock_is_watched_beside_the_ticks_and_no_surprise_ends_that(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Semaphore(0)
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
+        watcher = new_watch(module)
+
+        def look() -> None:
+            looked.release()
+            raise ValueError("made by the test")
+
+        monkeypatch.setattr(module, "CLOCK_LOOK_S", 0.01)
+        monkeypatch.setattr(watcher, "look_at_the_clock", look)
+        with watcher.clock_watched():
+            for _ in range(3):
+                assert looked.acquire(timeout=60)
+
+
+def test_p1_a_tick_that_fails_unexpectedly_does_not_end_the_guardian(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with deployment.lambdas.environment(WRITER, "monitor") as module, deployment.lambdas.doing("monitor"):
+        surprises = ["an answer that nobody expects"]
+        ticked = module.Watch.tick
+
+        def tick_once_badly(watcher: Any) -> None:
+            if surprises:
+                raise ValueError(surprises.pop())
+            ticked(watcher)
+
+        monkeypatch.setattr(module.Watch, "tick", tick_once_badly)
+        monkeypatch.setattr(module, "RUN_FOR_S", 2 * TICK_S)
+        module.Watch.clock_watched = lambda _: nullcontext()
+        answer = module.handler({}, Context("monitor", 90))
+    assert answer["ticks"] == 2
+    assert lease_ends(deployment) > CLOCK.now()
+
+
+def test_what_route_53_shows_is_published_at_the_resolution_that_it_accepts(deployment: Deployment) -> None:
+    watch(deployment, STANDBY, 1)
+    deployment.databases.up[WRITER] = False
+    watch(deployment, STANDBY, 1)
+    assert published(deployment, STANDBY, "WriterReachable") == [1.0, 0.0]
 
 
 def test_p1_two_guardians_at_once_do_not_shorten_each_others_lease(deployment: Deployment) -> None:

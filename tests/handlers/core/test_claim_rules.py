@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from handlers.core.control import (
+    BUSY_S,
     LOCK_SECONDS,
     Claim,
     ControlRecord,
@@ -104,6 +105,20 @@ RULES = [
         "run run-0 is doing the work",
     ),
     ("another run works", replace(FREE, transition=held("run-0")), PERSON, "duplicate", '"resumes": "run-0"'),
+    (
+        "another run has held the lock for long, and nobody has heard of it",
+        replace(FREE, transition=replace(held("run-0"), started_at=NOW - BUSY_S)),
+        PERSON,
+        "refused",
+        '"resumes": "run-0"',
+    ),
+    (
+        "the same incident, however long it takes",
+        replace(FREE, transition=replace(held("run-0"), started_at=NOW - BUSY_S, incident="outage 7")),
+        ALARM,
+        "duplicate",
+        "run run-0 is doing the work",
+    ),
     (
         "another run works until now",
         replace(FREE, transition=held("run-0", seconds_left=0)),
