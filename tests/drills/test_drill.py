@@ -114,7 +114,7 @@ def test_the_phases_of_a_drill_add_up_to_its_rto(finished):
 def test_a_drill_shows_its_timeline_and_leaves_a_report(finished):
     _, _, report, printed, _ = finished
     for moment in (
-        "KILL of us-east-1",
+        "KILL: us-east-1 died",
         "writer-down-usw2-dev: OK → ALARM",
         "→ DetachSecondary",
         "takes writes",

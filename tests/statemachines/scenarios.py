@@ -698,7 +698,7 @@ REFUSALS = (
     Scenario(
         "p5: the last known lag is stale, nobody can be asked and nothing moves",
         at_once(lag(40.0, age_s=400.0), nobody_is_asked),
-        end="Refused",
+        end="Aborted",
         says=(
             "Replication lag: no go: replication lag is unknown: the last value",
             "Error: NotificationFailed: no topic took the message",
@@ -880,10 +880,11 @@ ABORTIONS = (
         **ABORTED,
     ),
     Scenario(
-        "a switchover whose sessions do not end changes nothing",
+        "a switchover whose sessions do not end gives up",
         lambda deployment: [all_is_well(deployment), setattr(deployment.databases, "sessions_end", False)],
         asked=SWITCHOVER,
         says=("Error: FenceFailed: the writer in us-east-1 is not fenced by SQL: SQL: sessions of applications",),
+        fenced=True,  # the guardian lets the applications in again
         **ABORTED,
     ),
     Scenario(

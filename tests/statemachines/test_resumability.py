@@ -82,7 +82,7 @@ def test_p3_the_run_stands_still_after_a_step_and_another_resumes_it(step: str, 
     resumed = deployment.run(ASKED | {"resumes": OTHER}, "run-1")
     if deployment.record()["last_run"] == OTHER:  # it had got to the commit: what is left is to see that it worked
         assert resumed.end == "Refused"
-        assert "us-west-2 is the writer already" in deployment.messages(STANDBY)[-1][1]
+        assert "us-west-2 is the writer already" in resumed.output["claim"]
     else:
         assert_as_if_never_killed(deployment, resumed.end)
     assert deployment.record()["writer_region"] == STANDBY
