@@ -90,4 +90,4 @@ def test_p2_of_fifty_alarm_events_and_twenty_people_one_acts_and_the_others_name
     [acting] = [one for one in claims if one.decision == "proceed"]
     others = [one for one in claims if one is not acting]
     assert len(others) == EVENTS + PEOPLE - 1
-    assert all(one.decision == "refused" and acting.run in one.reason for one in others)
+    assert all(one.decision == "duplicate" and acting.run in one.reason for one in others)
