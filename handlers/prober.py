@@ -10,6 +10,7 @@ import pg8000.exceptions
 import pg8000.native
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.core.commands import WARM_UP
 from handlers.core.control import LARGEST_EPOCH
 from handlers.core.environment import RDS_CA_BUNDLE, Environment
 from handlers.core.errors import InvalidRequest, TransientFailure
@@ -32,6 +33,8 @@ TARGETS = {
     "own_reader": ENVIRONMENT.reader_name,
     "peer": ENVIRONMENT.peer_cluster_name,
 }
+# A warm-up lasts so long that those that come together are served by environments of their own.
+WARM_UP_S = 0.5
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 5.0  # the function's own time limit ends later
 LONGEST_ERROR = 500  # characters of a database's error that are worth passing on
 
@@ -77,6 +80,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     ``target`` is one of ``writer``, ``own``, ``own_reader``, ``peer``; ``timeout_s`` limits each wait for the
     database; the rest is `Work`.
     """
+    if event == WARM_UP:
+        time.sleep(WARM_UP_S)
+        return {}
     fields = Fields(event, "the prober's event", InvalidRequest)
     fields.only(("target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence"))
     target = fields.text("target", choices=tuple(TARGETS))

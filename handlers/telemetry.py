@@ -11,11 +11,10 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.core.commands import WARM_UP
+
 logger = Logger()
 metrics = Metrics()
-
-# The event that only has a function started; see handlers/gateways/warm_up.py.
-WARM_UP = {"warm_up": True}
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 

@@ -55,6 +55,7 @@ from drills.models.global_database import GlobalDatabase, security_group
 from drills.models.happenings import Happening, Kind
 from drills.models.step_functions import StepFunctions
 from drills.reachability import Reachability
+from handlers.core.commands import WARM_UP
 from handlers.core.health import Probe
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import LEASE_S
@@ -305,6 +306,7 @@ class Databases:
         self.admits = {WRITER: True, STANDBY: True}  # by security group
         self.heartbeat: dict[str, Beat | None] = {WRITER: None, STANDBY: None}
         self.sessions_end = True
+        self.warmed_up = 0  # probers
         self.open_sessions = {WRITER: 0, STANDBY: 0}  # of applications, behind a fence that has not ended them
         self.before_promotion: Callable[[str], None] = lambda region: None
         # Looked at before everything else: another answer of the prober, or None.
@@ -344,6 +346,9 @@ class Databases:
 
     def probe(self, region: str, event: dict[str, Any]) -> dict[str, Any]:
         """Answer as handlers/prober.py does."""
+        if event == WARM_UP:
+            self.warmed_up += 1
+            return {}
         assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence"}, event
         scripted = self.script(event["target"])
         if scripted is not None:

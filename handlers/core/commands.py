@@ -1,4 +1,4 @@
-"""The command that each step after the claim receives from the workflow."""
+"""The command that each step after the claim receives from the workflow, and the one that only warms it up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from handlers.core.control import Claim
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
+
+# The event that only has a function started; see handlers/gateways/warm_up.py.
+WARM_UP = {"warm_up": True}
 
 
 @dataclass(frozen=True)

@@ -11,28 +11,34 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from handlers.core.commands import WARM_UP
 from handlers.core.environment import Environment
 from handlers.gateways.aws import client, named_errors
-from handlers.telemetry import WARM_UP
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
 
 
-class Workflow:
-    """The functions ``steps`` of this region's workflow."""
+# CheckHealth has two databases probed and VerifyLag one, at the same moment; a region that hangs keeps the prober of
+# the monitor busy meanwhile.
+PROBERS = 3
 
-    def __init__(self, client: LambdaClient, steps: Sequence[str]) -> None:
+
+class Workflow:
+    """The functions of this region's workflow, one mention for each environment that it needs at a time."""
+
+    def __init__(self, client: LambdaClient, functions: Sequence[str]) -> None:
         self._client = client
-        self._steps = steps
+        self._functions = functions
 
     @classmethod
     def of(cls, environment: Environment) -> Workflow:
         """The functions as a function's environment names them."""
-        return cls(client("lambda", environment.aws_region), environment.step_functions.split(","))
+        functions = [*environment.step_functions.split(","), *[environment.prober_function] * PROBERS]
+        return cls(client("lambda", environment.aws_region), functions)
 
     def warm_up(self) -> None:
         """Has each function started and does not wait for it; `TransientFailure` when Lambda takes no more."""
-        for step in self._steps:
-            with named_errors(f"warming {step} up"):
-                self._client.invoke(FunctionName=step, InvocationType="Event", Payload=json.dumps(WARM_UP).encode())
+        for function in self._functions:
+            with named_errors(f"warming {function} up"):
+                self._client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(WARM_UP).encode())

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from handlers.core.lease import FENCE_BEFORE_S, LEASE_S, TICK_S
+from handlers.gateways.warm_up import PROBERS
 from orchestration.specification.functions import STEPS
 from tests.deployment import CLOCK, STANDBY, WRITER, Context, Deployment
 
@@ -110,6 +111,7 @@ def test_the_workflow_is_warmed_up_at_the_first_failure_and_once(deployment: Dep
     deployment.databases.up[WRITER] = False
     watch(deployment, STANDBY, 3)
     assert sorted(step for step in deployment.lambdas.calls if step in STEPS) == sorted(STEPS)
+    assert deployment.databases.warmed_up == PROBERS
     assert (deployment.lock(), deployment.tokens(), deployment.messages(STANDBY)) == (None, [], [])
     assert deployment.members() == {WRITER, STANDBY}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from handlers.core.commands import WARM_UP
 from handlers.core.errors import InvalidRequest
 from handlers.gateways.postgres import Endpoint, UnexpectedEndpoint, endpoint_behind
 from tests.deployment import STANDBY, WRITER, Deployment
@@ -132,6 +133,14 @@ def test_a_malformed_event_is_refused_before_anything_is_connected(
     with pytest.raises(InvalidRequest) as raised:
         deployment.call("prober", event)
     assert message in str(raised.value)
+
+
+def test_a_warm_up_connects_to_nothing(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: Any, **__: Any) -> None:
+        pytest.fail("a name was resolved")
+
+    monkeypatch.setattr(socket, "gethostbyname_ex", no_network)
+    assert deployment.call("prober", WARM_UP) == {}
 
 
 def test_a_name_that_cannot_be_resolved_is_an_answer(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
