@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -114,6 +114,7 @@ class Watch:
         self._lease_ends_at = NO_LEASE
         self._rests = False  # without a lease, with good reason
         self._fenced = UNKNOWN
+        self._closing = Lock()
         self._probes = ThreadPoolExecutor(max_workers=2)
         self._beside = Beside(BESIDE)
 
@@ -258,9 +259,13 @@ class Watch:
         group = decision.action == "fence"
         by_sql_done = self._fenced.by_sql or own == "down" or (own == "unknown" and self._fenced.by_group)
         by_group_done = self._fenced.by_group or self._fenced.secondary or not group
-        if not (by_sql_done and by_group_done):
-            logger.warning("fencing the own database", why=decision.why)
-            self._order(lambda: self._fence.fence(decision.why, group=group))
+        # One order at a time: the tick and the look at the clock beside it would only be in each other's way.
+        if not (by_sql_done and by_group_done) and self._closing.acquire(blocking=False):
+            try:
+                logger.warning("fencing the own database", why=decision.why)
+                self._order(lambda: self._fence.fence(decision.why, group=group))
+            finally:
+                self._closing.release()
 
     def _order(self, order: Callable[[], FenceState]) -> None:
         state = self._try(order)
