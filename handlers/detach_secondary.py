@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
-from handlers.core.errors import DetachRejected, MoveUncertain
+from handlers.gateways import move_request
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
 from handlers.idempotency import by, tokens
@@ -41,22 +41,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def detach_secondary(control: ControlTable, database: GlobalDatabase, step: Step, cluster: str) -> Detachment:
     """Detaches the cluster; only the run that holds the lock and has committed to move gets that far.
 
-    Raises
-    ------
-    DetachRejected
-        RDS refused, and nothing was changed.
-    MoveUncertain
-        RDS refused after an earlier request whose answer was lost: it may be at work on that one.
+    Raises as `handlers.gateways.move_request.send`, `DetachRejected` among it.
     """
-    requests = control.begin_request(step.run)
-    try:
-        database.detach()
-    except DetachRejected as error:
-        # RDS refuses to detach twice: an earlier run, or a request whose answer was lost, may have done it.
-        if database.membership() == "none":
-            return Detachment(cluster, requested=False)
-        if requests > 1 or not control.end_request(step.run):
-            raise MoveUncertain(f"{error}; an earlier request of this run got no answer") from error
-        raise
-    logger.info("asked RDS to detach the cluster", cluster=cluster)
-    return Detachment(cluster, requested=True)
+    requested = move_request.send(control, step.run, database.detach, lambda: database.membership() == "none")
+    if requested:
+        logger.info("asked RDS to detach the cluster", cluster=cluster)
+    return Detachment(cluster, requested)

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
-from handlers.core.errors import MoveUncertain, SwitchoverRejected
+from handlers.gateways import move_request
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
@@ -42,12 +42,7 @@ def switch_over(
 ) -> Switchover:
     """Asks Aurora, unless it is at work or done; only the run that holds the lock gets that far.
 
-    Raises
-    ------
-    SwitchoverRejected
-        RDS refused, and nothing was changed.
-    MoveUncertain
-        RDS refused after an earlier request whose answer was lost: it may be at work on that one.
+    Raises as `handlers.gateways.move_request.send`, `SwitchoverRejected` among it.
     """
     if database.is_switching():
         control.begin_request(step.run)  # by an earlier request; from here there is only the way forward
@@ -55,14 +50,7 @@ def switch_over(
     # "The AWS Region where the primary DB cluster is running" is to be asked (Aurora user guide, "Performing
     # switchovers for Amazon Aurora global databases"). What may fail before the request is done before it is noted.
     primary = other_region.client("rds", step.run)
-    requests = control.begin_request(step.run)
-    try:
-        database.switch_over(primary)
-    except SwitchoverRejected as error:
-        if database.is_switching():
-            return Switchover(cluster, requested=False)
-        if requests > 1 or not control.end_request(step.run):
-            raise MoveUncertain(f"{error}; an earlier request of this run got no answer") from error
-        raise
-    logger.info("asked RDS to switch over", cluster=cluster)
-    return Switchover(cluster, requested=True)
+    requested = move_request.send(control, step.run, lambda: database.switch_over(primary), database.is_switching)
+    if requested:
+        logger.info("asked RDS to switch over", cluster=cluster)
+    return Switchover(cluster, requested)

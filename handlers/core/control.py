@@ -10,7 +10,7 @@ from typing import Literal
 
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import END_OF_TIME_S, Beat
-from handlers.core.reading import Fields
+from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.request import MODES, Mode, Request
 
 # A run that holds the lock is over by then: the workflow's own TimeoutSeconds (30 min) has ended it, the function that
@@ -22,7 +22,7 @@ LOCK_SECONDS = 1860
 # so that people are told of whoever is refused because of it.
 BUSY_S = 300
 
-LARGEST_EPOCH = LARGEST_COUNT = 2**53  # the largest whole number that JSON carries exactly
+LARGEST_EPOCH = LARGEST_COUNT = LARGEST_WHOLE
 
 # `checking`: the run looks, and a writer that renews its lease stops it. `stopping`: a switchover stops the healthy
 # writer, whose guardian renews no more and fences; until `stopping_until`, then its guardian takes the lock away.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handlers.core.reading import Fields
+from handlers.core.reading import LARGEST_WHOLE, Fields
 
-LARGEST_SEQUENCE = 2**53  # the largest whole number that JSON carries exactly
+LARGEST_SEQUENCE = LARGEST_WHOLE
 END_OF_TIME_S = 4_102_444_800  # 2100-01-01: a timestamp beyond it is milliseconds taken for seconds
 
 

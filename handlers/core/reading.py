@@ -13,6 +13,8 @@ Choice = TypeVar("Choice", bound=str)
 
 LONGEST_VALUE_SHOWN = 80  # characters of a bad value in a message: enough to recognise it, too short to flood a log
 
+LARGEST_WHOLE = 2**53  # the largest whole number that JSON carries exactly
+
 
 class Fields:
     """A mapping that came from outside.

@@ -47,7 +47,10 @@ class GlobalDatabase:
 
     def membership(self) -> Membership:
         """What this region's cluster is in the global database; ``none`` as well when there is no such database."""
-        for member in self._global_cluster().get("GlobalClusterMembers", []):
+        return self._membership_in(self._global_cluster())
+
+    def _membership_in(self, found: GlobalClusterTypeDef) -> Membership:
+        for member in found.get("GlobalClusterMembers", []):
             if member.get("DBClusterArn") == self._arn:
                 return "primary" if member.get("IsWriter", False) else "secondary"
         return "none"
@@ -65,7 +68,8 @@ class GlobalDatabase:
 
     def is_switching(self) -> bool:
         """Whether a switchover to this region's cluster is at work or done."""
-        return self.membership() == "primary" or self._global_cluster().get("Status") == SWITCHING_OVER
+        found = self._global_cluster()
+        return self._membership_in(found) == "primary" or found.get("Status") == SWITCHING_OVER
 
     def switch_over(self, primary: RDSClient) -> None:
         """Asks RDS, through ``primary`` of the writer's region, to make this region's cluster the primary.
