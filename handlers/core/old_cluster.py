@@ -96,7 +96,11 @@ class OldCluster:
             resource_id=cluster["DbClusterResourceId"],
             fenced_at=fenced_at,
             cluster=_request(cluster, CLUSTER_SETTINGS) | {"VpcSecurityGroupIds": groups},
-            instances=[_request(instance, INSTANCE_SETTINGS) for instance in instances],
+            instances=[
+                _request(instance, INSTANCE_SETTINGS)
+                | {"DBSubnetGroupName": instance["DBSubnetGroup"]["DBSubnetGroupName"]}
+                for instance in instances
+            ],
             global_database=_request(global_database, GLOBAL_SETTINGS),
         )
 

@@ -145,20 +145,31 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     ORDER BY 1
 $$;
 
+-- A name out of that list, and of no other table.
+CREATE OR REPLACE FUNCTION salvage_table(table_name text) RETURNS regclass
+LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM salvage_tables() WHERE name = table_name) THEN
+        RAISE EXCEPTION '% is no table of the application', table_name;
+    END IF;
+    RETURN table_name::regclass;
+END $$;
+
 -- SQL that makes the key of a row r of a table as a JSON object; NULL without a primary key.
 CREATE OR REPLACE FUNCTION salvage_key(table_name text) RETURNS text
 LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
     SELECT 'jsonb_build_object(' || string_agg(format('%L, r.%I', attname, attname), ', ' ORDER BY attnum) || ')'
     FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-    WHERE indrelid = table_name::regclass AND indisprimary
+    WHERE indrelid = salvage_table(table_name) AND indisprimary
 $$;
 
 -- SQL that chooses the rows r between two tuple ids whose transaction may not have been replicated.
 CREATE OR REPLACE FUNCTION salvage_rows(table_name text, horizon bigint, behind text, before text) RETURNS text
 LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
-    SELECT format('FROM %s AS r WHERE r.ctid > %L::tid AND r.ctid < %L::tid', table_name::regclass, behind, before)
+    SELECT format('FROM %s AS r WHERE r.ctid > %L::tid AND r.ctid < %L::tid', salvage_table(table_name), behind, before)
         -- A transaction id in a row has 32 bits; age() compares them round the corner.
-        || coalesce(format(' AND age(r.xmin) <= age(%L::xid)', horizon & 4294967295), '')
+        || CASE WHEN horizon IS NULL THEN ''
+           ELSE format(' AND age(r.xmin) <= age(%L::xid)', horizon & 4294967295) END
 $$;
 
 CREATE OR REPLACE FUNCTION salvage_page(table_name text, horizon bigint, behind text, before text, most integer)
@@ -188,20 +199,21 @@ DECLARE
     columns text := (
         SELECT string_agg(quote_ident(attname), ', ')
         FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-        WHERE indrelid = table_name::regclass AND indisprimary
+        WHERE indrelid = salvage_table(table_name) AND indisprimary
     );
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT %1$s::text, md5(to_jsonb(r)::text) FROM %2$s AS r'
         ' WHERE (%3$s) IN (SELECT %3$s FROM jsonb_populate_recordset(NULL::%2$s, $1::jsonb))',
-        salvage_key(table_name), table_name::regclass, columns
+        salvage_key(table_name), salvage_table(table_name), columns
     ) USING keys;
 END $$;
 
 REVOKE ALL ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
     application_sessions(), lift_fence(bigint, double precision), is_fenced(), refuse_while_fenced(), salvage_tables(),
-    salvage_key(text), salvage_rows(text, bigint, text, text), salvage_page(text, bigint, text, text, integer),
-    salvage_count(text, bigint, text, text), salvage_compare(text, text) FROM PUBLIC;
+    salvage_table(text), salvage_key(text), salvage_rows(text, bigint, text, text),
+    salvage_page(text, bigint, text, text, integer), salvage_count(text, bigint, text, text),
+    salvage_compare(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
     application_sessions(), lift_fence(bigint, double precision), is_fenced(), salvage_tables(),
     salvage_page(text, bigint, text, text, integer), salvage_count(text, bigint, text, text),

@@ -111,7 +111,6 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
     They rest on metrics that AWS publishes, so they still ring when the orchestrator's own functions are silent.
     """
     monitor = names.function("monitor", region)
-    workflow = {"StateMachineArn": names.state_machine_arn(region)}
     return (
         MetricAlarm(
             key="writer-connectivity",
@@ -147,11 +146,15 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             _failures(
                 names,
                 region,
-                f"workflow-{key}",
-                f"A run of the failover workflow {ended}.",
+                f"{workflow}-{key}",
+                f"A run of the workflow {machine} {ended}.",
                 "AWS/States",
                 metric,
-                workflow,
+                {"StateMachineArn": names.arn("states", region, f"stateMachine:{machine}")},
+            )
+            for workflow, machine in (
+                ("workflow", names.state_machine(region)),
+                ("reprotection", names.reprotection(region)),
             )
             for key, metric, ended in (
                 ("failed", "ExecutionsFailed", "failed; its execution says where and why"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+from orchestration.specification import describe
 from tests.infrastructure.synthesized import ACCOUNT, Deployment, Stack
 
 
@@ -52,16 +54,35 @@ def test_backups_and_copies_are_reported(development: Deployment) -> None:
         assert {r["report_delivery_channel"]["s3_bucket_name"].split(".")[0] for r in reports} == {"${aws_s3_bucket"}
 
 
-def test_reports_are_private_and_encrypted(development: Deployment) -> None:
+def test_buckets_are_private_encrypted_and_versioned(development: Deployment) -> None:
     for stack in development.both:
-        blocked = stack.only("aws_s3_bucket_public_access_block")
-        assert all(blocked[b] is True for b in blocked if b.startswith(("block", "ignore", "restrict")))
-        (rule,) = stack.only("aws_s3_bucket_server_side_encryption_configuration")["rule"]
-        assert rule["apply_server_side_encryption_by_default"]["sse_algorithm"] == "aws:kms"
-        deny = [
-            s for s in json.loads(stack.only("aws_s3_bucket_policy")["policy"])["Statement"] if s["Effect"] == "Deny"
-        ]
-        assert [s["Condition"] for s in deny] == [{"Bool": {"aws:SecureTransport": "false"}}]
+        buckets = {bucket["bucket"] for bucket in stack.all("aws_s3_bucket")}
+        names = describe(development.settings, ACCOUNT).names
+        assert buckets == {names.backup_reports_bucket(stack.name), names.salvage_bucket(stack.name)}
+        for blocked in each_of_both(stack, "aws_s3_bucket_public_access_block"):
+            assert all(blocked[b] is True for b in blocked if b.startswith(("block", "ignore", "restrict")))
+        for encryption in each_of_both(stack, "aws_s3_bucket_server_side_encryption_configuration"):
+            (rule,) = encryption["rule"]
+            assert rule["apply_server_side_encryption_by_default"]["sse_algorithm"] == "aws:kms"
+        for versions in each_of_both(stack, "aws_s3_bucket_versioning"):
+            assert versions["versioning_configuration"] == {"status": "Enabled"}
+        for policy in each_of_both(stack, "aws_s3_bucket_policy"):
+            deny = [s for s in json.loads(policy["policy"])["Statement"] if s["Effect"] == "Deny"]
+            assert [s["Condition"] for s in deny] == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+def each_of_both(stack: Stack, kind: str) -> list[dict[str, Any]]:
+    found = stack.all(kind)
+    assert len({each["bucket"] for each in found}) == len(stack.all("aws_s3_bucket")) == 2
+    return found
+
+
+def test_what_is_salvaged_is_kept_for_good(development: Deployment, production: Deployment) -> None:
+    for stack in development.both:
+        rules = [rule for found in stack.all("aws_s3_bucket_lifecycle_configuration") for rule in found["rule"]]
+        assert sorted("expiration" in rule for rule in rules) == [False, True]
+    for stack in production.both:
+        assert [bucket["force_destroy"] for bucket in stack.all("aws_s3_bucket")] == [False, False]
 
 
 def test_production_backups_are_locked(development: Deployment, production: Deployment) -> None:

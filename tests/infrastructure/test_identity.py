@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,8 @@ EVERY_RESOURCE = {
         "logs:UpdateLogDelivery",
     },
 }
+EVERY_RESOURCE["reprotect"] = EVERY_RESOURCE["workflow"]
+EVERY_RESOURCE["salvage"] = EVERY_RESOURCE["prober"]
 RUNNING = {"logs:CreateLogStream", "logs:PutLogEvents", "kms:Decrypt", "kms:GenerateDataKey"}
 
 
@@ -75,16 +78,21 @@ def test_functions_get_what_the_specification_grants_and_what_running_takes(deve
             assert extra == RUNNING | (EVERY_RESOURCE["prober"] if function.in_vpc else set())
 
 
-def test_workflow_may_invoke_its_steps_and_nothing_else(development: Deployment) -> None:
+def test_workflows_may_invoke_their_steps_and_nothing_else(development: Deployment) -> None:
     for region in describe(development.settings, ACCOUNT).regions.values():
-        invoke, delivery = policies(development)[region.state_machine.name]
-        steps = {f.name for f in region.functions.values()} - {
+        steps: set[str] = set()
+        for machine in (region.state_machine, region.reprotection):
+            invoke, delivery = policies(development)[machine.name]
+            assert invoke["Action"] == ["lambda:InvokeFunction"]
+            invoked = {arn.rsplit(":")[-1] for arn in invoke["Resource"]}
+            assert invoked == set(re.findall(r'"FunctionName": "([^"]+)"', machine.definition))
+            assert not invoked & steps
+            steps |= invoked
+            assert set(delivery["Action"]) == EVERY_RESOURCE["workflow"]
+        assert {f.name for f in region.functions.values()} - steps == {
             region.functions[step].name
-            for step in ("prober", "monitor", "fence", "writer_switch", "bootstrap_database")
+            for step in ("prober", "monitor", "fence", "writer_switch", "bootstrap_database", "salvage")
         }
-        assert invoke["Action"] == ["lambda:InvokeFunction"]
-        assert {arn.rsplit(":")[-1] for arn in invoke["Resource"]} == steps
-        assert set(delivery["Action"]) == EVERY_RESOURCE["workflow"]
 
 
 def test_rule_may_start_its_workflow_and_nothing_else(development: Deployment) -> None:
@@ -127,7 +135,7 @@ def test_services_take_a_role_on_for_this_account_only(development: Deployment) 
             assert role["name"] in statement["Condition"]["ArnLike"]["aws:SourceArn"]
 
 
-def test_every_region_has_a_role_that_three_functions_of_the_other_one_take_on(development: Deployment) -> None:
+def test_the_failover_has_a_role_in_the_other_region_that_three_functions_take_on(development: Deployment) -> None:
     for region in describe(development.settings, ACCOUNT).regions.values():
         role = development.stacks["identity"].find("aws_iam_role", name=region.role_for_peer.name)
         (trust,) = json.loads(role["assume_role_policy"])["Statement"]
@@ -147,14 +155,15 @@ def test_whoever_takes_the_role_of_the_other_region_on_may_do_so_and_nobody_else
     """Both sides of each assumption: who is trusted, and who is allowed to ask."""
     granted = policies(development)
     for region in describe(development.settings, ACCOUNT).regions.values():
-        arn = f"arn:aws:iam::{ACCOUNT}:role/{region.role_for_peer.name}"
-        asking = {
-            f"arn:aws:iam::{ACCOUNT}:role/{role}"
-            for role, granted_to in granted.items()
-            for statement in granted_to
-            if "sts:AssumeRole" in statement["Action"] and arn in statement["Resource"]
-        }
-        assert asking == set(region.role_for_peer.trusted)
+        for role_for_others in region.roles_for_others:
+            arn = f"arn:aws:iam::{ACCOUNT}:role/{role_for_others.name}"
+            asking = {
+                f"arn:aws:iam::{ACCOUNT}:role/{role}"
+                for role, granted_to in granted.items()
+                for statement in granted_to
+                if "sts:AssumeRole" in statement["Action"] and arn in statement["Resource"]
+            }
+            assert asking == set(role_for_others.trusted)
 
 
 def test_the_role_for_the_other_region_fences_and_switches_over_in_its_own_region_and_nothing_else(
@@ -175,12 +184,41 @@ def test_the_role_for_the_other_region_fences_and_switches_over_in_its_own_regio
         }
 
 
-def test_only_the_fence_changes_a_cluster_and_only_its_own_regions(development: Deployment) -> None:
-    changing = [(role, s) for role, granted in policies(development).items() for s in granted if changes_cluster(s)]
-    assert [(role, s["Resource"]) for role, s in changing] == [
-        (region.functions["fence"].name, [f"arn:aws:rds:{region.name}:{ACCOUNT}:cluster:{region.cluster.identifier}"])
-        for region in describe(development.settings, ACCOUNT).regions.values()
-    ]
+def test_only_the_fence_and_the_rebuild_change_a_cluster_and_only_their_own_regions(development: Deployment) -> None:
+    for region in describe(development.settings, ACCOUNT).regions.values():
+        cluster = f"arn:aws:rds:{region.name}:{ACCOUNT}:cluster:{region.cluster.identifier}"
+        changing = {
+            role: [arn for arn in s["Resource"] if ":cluster:" in arn]
+            for role, granted in policies(development).items()
+            for s in granted
+            if changes_cluster(s) and cluster in s["Resource"]
+        }
+        assert changing == {name: [cluster] for name in (region.functions["fence"].name, region.role_for_rebuild.name)}
+
+
+def test_only_the_rebuild_removes_or_makes_a_cluster_and_two_steps_may_take_it_on(development: Deployment) -> None:
+    acts = {"rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:CreateDBCluster", "rds:CreateDBInstance"}
+    regions = describe(development.settings, ACCOUNT).regions.values()
+    may = {role for role, granted in policies(development).items() for s in granted if acts & set(s["Action"])}
+    assert may == {region.role_for_rebuild.name for region in regions}
+    for region in regions:
+        peer = {"us-east-1": "use1", "us-west-2": "usw2"}[region.peer]
+        assert [arn.rsplit("/")[-1] for arn in region.role_for_rebuild.trusted] == [
+            f"failover-{step}-{peer}-test" for step in ("retire-old-cluster", "build-standby")
+        ]
+        assert all(
+            f":{region.name}:" in arn or "global-cluster" in arn
+            for permission in region.role_for_rebuild.permissions
+            for arn in permission.resources
+        )
+
+
+def test_what_is_kept_of_the_old_cluster_is_never_deleted_by_a_function(development: Deployment) -> None:
+    forbidden = {"rds:DeleteDBClusterSnapshot", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:DeleteBucket"}
+    for role, statement in statements(development):
+        if "awsbackup" in json.dumps(statement["Resource"]):
+            continue  # AWS Backup's own snapshots
+        assert not forbidden & set(statement["Action"]), role
 
 
 def test_no_role_may_answer_an_approval_in_a_persons_place(development: Deployment) -> None:
@@ -197,7 +235,9 @@ def test_runs_are_added_to_the_record_and_never_read_changed_or_deleted(developm
             for s in granted
             if table in s["Resource"]
         ]
-        assert touching == [(region.functions["record_run"].name, ["dynamodb:PutItem"])]
+        assert sorted(touching) == sorted(
+            (region.functions[step].name, ["dynamodb:PutItem"]) for step in ("record_run", "notify_reprotection")
+        )
 
 
 def test_who_publishes_to_a_topic_may_use_the_key_of_its_region(development: Deployment) -> None:
@@ -209,7 +249,7 @@ def test_who_publishes_to_a_topic_may_use_the_key_of_its_region(development: Dep
         if topics:
             assert topics == set(development.settings.regions)
             publishing.add(short(role))
-    assert publishing == {"ask-approval", "notify"}
+    assert publishing == {"ask-approval", "notify", "ask-retirement", "notify-reprotection"}
 
 
 def changes_cluster(statement: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ import json
 
 from orchestration.specification import describe
 from orchestration.specification.model import Region
+from orchestration.specification.monitoring import POLLING_STEPS
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
 
@@ -81,14 +82,15 @@ def test_upkeep_alarms_never_move_the_writer(development: Deployment, region: st
             assert f'"{alarm.name}"' not in composite.rule
 
 
-def test_failures_of_the_workflow_tell_people(development: Deployment, region: str) -> None:
+def test_failures_of_either_workflow_tell_people(development: Deployment, region: str) -> None:
     stack = development.stacks[region]
-    machine = describe(development.settings, ACCOUNT).names.state_machine_arn(region)
-    for metric in ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"):
-        alarm = stack.find("aws_cloudwatch_metric_alarm", metric_name=metric)
-        assert alarm["dimensions"] == {"StateMachineArn": machine}
-        assert (alarm["threshold"], alarm["treat_missing_data"]) == (1, "notBreaching")
-        assert alarm["alarm_actions"]
+    names = describe(development.settings, ACCOUNT).names
+    for machine in (names.state_machine_arn(region), names.reprotection_arn(region)):
+        for metric in ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"):
+            wanted = {"metric_name": metric, "dimensions": {"StateMachineArn": machine}}
+            alarm = stack.find("aws_cloudwatch_metric_alarm", **wanted)
+            assert (alarm["threshold"], alarm["treat_missing_data"]) == (1, "notBreaching")
+            assert alarm["alarm_actions"]
     undelivered = stack.find("aws_cloudwatch_metric_alarm", metric_name="FailedInvocations")
     assert undelivered["dimensions"] == {"RuleName": specified(development, region).rules[0].name}
     assert undelivered["alarm_actions"]
@@ -100,9 +102,9 @@ def test_errors_of_every_function_tell_people(development: Deployment, region: s
     ]
     watched = {a["dimensions"]["FunctionName"] for a in alarms if a["alarm_actions"]}
     functions = specified(development, region).functions
-    # These two answer "not yet" by an error that the workflow retries; what comes of it the workflow's alarms say.
-    polling = {functions["promote"].name, functions["verify_recovery"].name}
-    assert watched == {function.name for function in functions.values()} - polling
+    # These answer "not yet" by an error that the workflow retries; what comes of it the workflow's alarms say.
+    assert watched == {function.name for step, function in functions.items() if step not in POLLING_STEPS}
+    assert set(functions) > POLLING_STEPS
 
 
 def test_dashboard_shows_every_alarm_and_both_limits_of_the_lag(development: Deployment, region: str) -> None:

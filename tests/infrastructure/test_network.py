@@ -78,7 +78,10 @@ def test_no_group_but_those_of_the_databases_lets_anybody_in(development: Deploy
         assert entered == {group(stack, "database"), group(stack, "fence")}
 
 
-def test_the_prober_and_nobody_else_has_a_way_through_a_fence(development: Deployment) -> None:
+WITHIN = {"handlers.prober.handler", "handlers.salvage.handler"}
+
+
+def test_the_functions_inside_the_vpc_and_nobody_else_have_a_way_through_a_fence(development: Deployment) -> None:
     for stack in development.both:
         fence = group(stack, "fence")
         rules = stack.all("aws_vpc_security_group_egress_rule")
@@ -86,7 +89,7 @@ def test_the_prober_and_nobody_else_has_a_way_through_a_fence(development: Deplo
         assert way["security_group_id"] == group(stack, "prober")
         for function in stack.all("aws_lambda_function"):
             used = function.get("vpc_config", {}).get("security_group_ids", [])
-            assert (group(stack, "prober") in used) is (function["handler"] == "handlers.prober.handler")
+            assert (group(stack, "prober") in used) is (function["handler"] in WITHIN)
 
 
 def test_clients_reach_the_databases_of_both_regions_and_the_gateway_endpoints(development: Deployment) -> None:

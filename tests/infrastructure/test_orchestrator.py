@@ -40,13 +40,16 @@ def test_stale_events_are_not_run_late(development: Deployment, region: str) -> 
     assert {(c["maximum_retry_attempts"], c["maximum_event_age_in_seconds"]) for c in configured} == {(0, 60)}
 
 
-def test_workflow_is_the_file_with_this_regions_functions(development: Deployment, region: str) -> None:
-    machine = development.stacks[region].only("aws_sfn_state_machine")
-    specified = describe(development.settings, ACCOUNT).regions[region].state_machine
-    assert json.loads(machine["definition"]) == json.loads(specified.definition)
-    assert "${" not in machine["definition"]
-    assert machine["type"] == "STANDARD"
-    assert machine["logging_configuration"]["level"] == "ALL"
+def test_each_workflow_is_its_file_with_this_regions_functions(development: Deployment, region: str) -> None:
+    described = describe(development.settings, ACCOUNT).regions[region]
+    machines = {machine["name"]: machine for machine in development.stacks[region].all("aws_sfn_state_machine")}
+    assert set(machines) == {described.state_machine.name, described.reprotection.name}
+    for specified in (described.state_machine, described.reprotection):
+        machine = machines[specified.name]
+        assert json.loads(machine["definition"]) == json.loads(specified.definition)
+        assert "${" not in machine["definition"]
+        assert machine["type"] == "STANDARD"
+        assert machine["logging_configuration"]["level"] == "ALL"
 
 
 def test_idempotency_tokens_expire_and_are_recoverable(development: Deployment, region: str) -> None:

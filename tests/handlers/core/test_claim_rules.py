@@ -91,6 +91,14 @@ RULES = [
         "run run-0 has handled this incident",
     ),
     (
+        "there is no standby",
+        replace(FREE, protected=False, last_run="run-0"),
+        PERSON,
+        "refused",
+        "there is no standby since run run-0: us-west-2 cannot take over before it has been re-protected",
+    ),
+    ("a rehearsal without a standby", replace(FREE, protected=False), REHEARSAL, "proceed", "changes nothing"),
+    (
         "a person resumes by name",
         replace(FREE, transition=held("run-0")),
         replace(PERSON, resumes="run-0"),

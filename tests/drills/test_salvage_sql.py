@@ -1,0 +1,172 @@
+"""What an old writer has and the new one lacks, read by the salvage's own code from real PostgreSQL servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pg8000.exceptions
+import pg8000.native
+import pytest
+
+from drills import ledger
+from drills.postgres import MONITOR, Server
+from handlers.core.salvage import FROM_THE_START, Table
+from handlers.gateways import postgres, salvage
+
+MakeServer = Callable[[str], Server]
+
+BEFORE = """
+CREATE TABLE notes (area text, number numeric(30, 4), body text, PRIMARY KEY (area, number));
+CREATE TABLE journal (line text);
+CREATE SCHEMA other; CREATE TABLE other."Odd ""name" (id integer PRIMARY KEY);
+INSERT INTO notes VALUES ('a', 1, 'replicated'), ('a', 2, 'to be changed on both'), ('a', 3, 'to be changed here');
+INSERT INTO journal VALUES ('replicated');
+"""
+ON_THE_OLD = """
+INSERT INTO notes VALUES ('b', 12345678901234567.8901, 'it''s lost'), ('ü', 2, NULL);
+UPDATE notes SET body = 'old' WHERE number = 2 AND area = 'a';
+UPDATE notes SET body = 'new' WHERE number = 3;
+INSERT INTO journal VALUES ('lost'), ('lost, too');
+INSERT INTO other."Odd ""name" VALUES (1);
+"""
+ON_THE_NEW = """
+UPDATE notes SET body = 'new' WHERE number = 2 AND area = 'a';
+INSERT INTO notes VALUES ('c', 1, 'of the new writer');
+"""
+
+
+def monitor(server: Server) -> pg8000.native.Connection:
+    return pg8000.native.Connection(
+        MONITOR, host=server.address.host, port=server.address.port, database="payments", timeout=10
+    )
+
+
+@dataclass
+class Split:
+    """Two writers with one past; ``horizon`` is what the standby said before it was promoted."""
+
+    old: pg8000.native.Connection
+    new: pg8000.native.Connection
+    old_server: Server
+    horizon: int
+
+
+@pytest.fixture(scope="module")
+def split(make_server: MakeServer, wait_until: Callable[[Callable[[], object]], None]) -> Iterator[Split]:
+    old, new = make_server("split-use1"), make_server("split-usw2")
+    old.initialise()
+    ledger.install(old)
+    old.run_script(BEFORE)
+    new.follow(old.address)
+    old.wait_until_streaming()
+    wait_until(lambda: (lag := old.standby_lag()) and lag.bytes == 0)
+    standby = monitor(new)
+    horizon = postgres.standing(standby).oldest_xid
+    standby.close()
+    assert horizon is not None
+    new.stop()  # nothing more arrives, as when the link is cut
+    old.run_script(ON_THE_OLD)
+    old.kill()
+    new.start()
+    new.promote()
+    new.run_script(ON_THE_NEW)
+    old.start()
+    with_old, with_new = monitor(old), monitor(new)
+    with_old.run("SELECT fence_application('the test')")
+    with_new.run("SELECT lift_fence(number, 4e9) FROM fence")
+    yield Split(with_old, with_new, old, horizon)
+    with_old.close()
+    with_new.close()
+
+
+def table(split: Split, name: str) -> Table:
+    return next(table for table in salvage.tables(split.old) if table.name == name)
+
+
+def export(split: Split, name: str, horizon: int | None = None) -> tuple[dict[str, str], int]:
+    """Every row that was found, page by page, and how many could not be compared."""
+    found: dict[str, str] = {}
+    uncompared, after = 0, FROM_THE_START
+    while after is not None:
+        page = salvage.page(split.old, split.new, table(split, name), after, horizon)
+        found |= {row.data: row.finding for row in page.rows}
+        uncompared += page.uncompared
+        after = page.after  # type: ignore[assignment]
+    return found, uncompared
+
+
+def test_every_table_of_the_application_is_found_and_none_of_ours(split: Split) -> None:
+    found = {table.name: table.keyed for table in salvage.tables(split.old)}
+    assert found == {
+        "public.accounts": True,
+        "public.transfers": True,
+        "public.movements": False,
+        "public.notes": True,
+        "public.journal": False,
+        'other."Odd ""name"': True,
+    }
+
+
+def test_what_the_new_writer_lacks_or_has_otherwise_is_found_by_key_and_content(split: Split) -> None:
+    found, uncompared = export(split, "public.notes", split.horizon)
+    assert found == {
+        '{"area": "b", "body": "it\'s lost", "number": 12345678901234567.8901}': "missing",
+        '{"area": "ü", "body": null, "number": 2.0000}': "missing",
+        '{"area": "a", "body": "old", "number": 2.0000}': "different",
+        '{"area": "a", "body": "new", "number": 3.0000}': "different",
+    }
+    assert uncompared == 0
+    assert export(split, 'other."Odd ""name"', split.horizon)[0] == {'{"id": 1}': "missing"}
+
+
+def test_rows_from_before_the_horizon_are_not_read(split: Split) -> None:
+    split.new.run("SET ROLE NONE")
+    everything, _ = export(split, "public.accounts")
+    assert everything == {}  # equal on both
+    (read,) = split.old.run(
+        "SELECT count(*) FROM salvage_page('public.accounts', :h, '(0,0)', '(9,0)', 500)", h=split.horizon
+    )
+    (all_read,) = split.old.run("SELECT count(*) FROM salvage_page('public.accounts', NULL, '(0,0)', '(9,0)', 500)")
+    assert (read, all_read) == ([0], [500])
+
+
+def test_without_a_horizon_everything_is_compared_and_the_same_is_found(split: Split) -> None:
+    assert export(split, "public.notes") == export(split, "public.notes", split.horizon)
+
+
+def test_rows_without_a_key_are_counted(split: Split) -> None:
+    assert export(split, "public.journal", split.horizon) == ({}, 2)
+    assert export(split, "public.journal") == ({}, 3)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_page_by_page_nothing_is_left_out(rows: int, split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = export(split, "public.notes", split.horizon)
+    monkeypatch.setattr(salvage, "ROWS_A_PAGE", rows)
+    assert export(split, "public.notes", split.horizon) == whole
+    monkeypatch.undo()
+    monkeypatch.setattr(salvage, "BYTES_A_PAGE", 1)
+    assert export(split, "public.notes", split.horizon) == whole
+    monkeypatch.undo()
+    monkeypatch.setattr(salvage, "BLOCKS_A_PAGE", 1)
+    assert export(split, "public.accounts") == ({}, 0)
+
+
+def test_rows_are_given_by_a_fenced_server_only(split: Split) -> None:
+    with pytest.raises(pg8000.exceptions.DatabaseError, match="from a fenced server only"):
+        salvage.page(split.new, split.old, table(split, "public.notes"), FROM_THE_START, None)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM notes",
+        "SELECT * FROM salvage_page('pg_authid', NULL, '(0,0)', '(9,0)', 9)",
+        "SELECT salvage_rows('notes', NULL, '(0,0)', '(9,0)')",
+        "SELECT * FROM salvage_compare('notes; DROP TABLE notes', '[]')",
+    ],
+)
+def test_the_monitor_reads_nothing_else(statement: str, split: Split) -> None:
+    with pytest.raises(pg8000.exceptions.DatabaseError):
+        split.old.run(statement)
