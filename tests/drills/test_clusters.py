@@ -25,7 +25,7 @@ SPECIFICATION = describe(load(environment_suffix="test"), ACCOUNT)
 GLOBAL = SPECIFICATION.global_identifier
 CLUSTERS = {region: SPECIFICATION.regions[region].cluster.identifier for region in (EAST, WEST)}
 ARNS = {region: f"arn:aws:rds:{region}:{ACCOUNT}:cluster:{CLUSTERS[region]}" for region in CLUSTERS}
-INSTANCES = {region: [SPECIFICATION.names.regional(f"payments-{n}", region) for n in (0, 1)] for region in CLUSTERS}
+INSTANCES = {region: [SPECIFICATION.names.instance(n, region) for n in (0, 1)] for region in CLUSTERS}
 
 WaitUntil = Callable[[Callable[[], object]], None]
 
