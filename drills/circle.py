@@ -21,6 +21,8 @@ from drills.drill import (
     WORKFLOW_LIMIT_SECONDS,
     Drill,
     Facts,
+    is_bounded,
+    run_record,
 )
 from drills.drill import MEANINGS as DRILL_MEANINGS
 from drills.ledger import Judgement
@@ -44,6 +46,8 @@ CATCH_UP_SECONDS = 20.0
 CIRCLE_MEANINGS = {
     "replicated_is_kept": "every acknowledged write that was replicated is on the writer at the end",
     "salvage_has_the_lost": "the lost writes are exactly those acknowledged ones that are in the salvage files",
+    "loss_was_bounded": "no failover lost a write that is older than its run's record says may be lost",
+    "recovery_proved": "every move's own write through the writer name is on the writer at the end",
     "something_was_lost": "at least one acknowledged write was lost, so that the salvage had something to show",
     "replay_applies_all": "every statement of the salvage files was applied when they were replayed",
     "replay_repeats_nothing": "replayed once more, no statement of them was applied",
@@ -207,15 +211,23 @@ class Circle(Drill):
         for again in ("", " once more"):
             said.append(salvage.replay(writer, texts))
             self._timeline.event(Kind.DATABASE, f"a person replays the salvage files{again}: {_counted(said[-1])}")
-        judgement = self._judgement(events, moves, judged, writer)
+        judgement = self._judgement(events, moves, judged, present, writer)
         acknowledged = {event.id for event in events if event.event == "ack"}
-        lost = acknowledged - present
+        lost, salvaged = acknowledged - present, salvage.transfers_in(texts)
+        unsaved, needless = lost - salvaged, (salvaged & acknowledged) - lost
+        if unsaved or needless:
+            judgement.problems.append(
+                f"{len(unsaved)} lost transfers are not in the salvage, {len(needless)} are there though not lost: "
+                f"{sorted(unsaved | needless)[:3]}"
+            )
         invariants = {
             **judgement.invariants,
             "replicated_is_kept": not unexplained(events, moves, present),
+            "loss_was_bounded": self._losses_were_bounded(judged),
+            "recovery_proved": self._recoveries_proved(writer),
             "something_was_lost": bool(lost),
-            "salvage_has_the_lost": salvage.transfers_in(texts) & acknowledged == lost,
-            "replay_applies_all": said[0].total() == said[0]["applied"] == len(salvage.transfers_in(texts)),
+            "salvage_has_the_lost": not unsaved and not needless,
+            "replay_applies_all": said[0].total() == said[0]["applied"] == len(salvaged),
             "replay_repeats_nothing": said[1].total() == said[1]["known"] == said[0].total(),
             "nothing_lost_in_the_end": acknowledged <= ledger.transfers_on(writer),
             "clients_recovered": len(self._writing(events)) == clients,
@@ -232,6 +244,19 @@ class Circle(Drill):
             replayed=said[0]["applied"],
         )
 
+    def _losses_were_bounded(self, judged: list[MoveJudgement]) -> bool:
+        """Whether each failover's run knew how much it might lose; what a failback loses is never explained."""
+        moves = [step for step in self._steps if step.kind != "re-protection"]
+        return all(
+            is_bounded(move.rpo_seconds, run_record(self._narrator.seen.executions[step.run]))
+            for step, move in zip(moves, judged, strict=True)
+            if step.kind == "failover"
+        )
+
+    def _recoveries_proved(self, writer: Server) -> bool:
+        proved = {row[0] for row in writer.query("SELECT run FROM recovery_proof")}
+        return proved == {step.run for step in self._steps if step.kind != "re-protection"}
+
     def _moves(self, lab: Lab) -> list[Move]:
         """The moves of the writer; a failover's old writer left what it never replicated with its cluster's end."""
         found = iter(lab.divergences)
@@ -246,7 +271,7 @@ class Circle(Drill):
         return moves
 
     def _judgement(
-        self, events: list[Event], moves: list[Move], judged: list[MoveJudgement], writer: Server
+        self, events: list[Event], moves: list[Move], judged: list[MoveJudgement], present: set[str], writer: Server
     ) -> Judgement:
         """The figures of all moves together; those of the outage are the first one's."""
         findings = ledger.read_books(writer).findings()
@@ -256,7 +281,7 @@ class Circle(Drill):
         return Judgement(
             acknowledged=len({event.id for event in events if event.event == "ack"}),
             failed_attempts=sum(event.event == "fail" for event in events),
-            lost=sum(len(each.lost) for each in judged),
+            lost=len({event.id for event in events if event.event == "ack"} - present),
             duplicated=ledger.read_books(writer).duplicated,
             unreplicated=sum(len(move.unreplicated) for move in moves),
             rpo_seconds=max((each.rpo_seconds for each in judged), default=0.0),

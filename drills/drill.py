@@ -420,7 +420,8 @@ class Drill:
         if demanded is not End.FAILED_OVER:
             held["nothing_lost"] = judgement.lost == 0
         if demanded is End.FAILED_OVER:
-            held["loss_was_bounded"] = _is_bounded(judgement, _run_record(self._acting) if acted else None)
+            record = run_record(self._acting) if acted else None
+            held["loss_was_bounded"] = is_bounded(judgement.rpo_seconds, record)
         if moves:
             after = lab.servers[facts.writer].name
             named = CLIENTS_PER_REGION * len(lab.settings.regions)
@@ -537,7 +538,7 @@ class Drill:
                 "unhealthy_heartbeat_s": lab.settings.thresholds.unhealthy_heartbeat_s,
                 "transfers_per_second": TRANSFERS_PER_SECOND * sum(each.settings.clients for each in lab.workloads),
             },
-            run_record=_run_record(acting),
+            run_record=run_record(acting),
             postgresql_version=self._binaries.version,
             notes=Notes(measured=list(MEASURED), modelled=list(MODELLED), limits=self._limits()),
             tolerated_errors=self._narrator.seen.tolerated,
@@ -546,12 +547,13 @@ class Drill:
         )
 
 
-def _is_bounded(judgement: Judgement, record: dict[str, Any] | None) -> bool:
+def is_bounded(rpo_seconds: float, record: dict[str, Any] | None) -> bool:
+    """Whether no write was lost that is older than a run's record says may be lost."""
     bound_ms = record.get("rpo_at_most_ms") if record else None
-    return bound_ms is not None and judgement.rpo_seconds * 1000 <= bound_ms
+    return bound_ms is not None and rpo_seconds * 1000 <= bound_ms
 
 
-def _run_record(run: Execution | None) -> dict[str, Any] | None:
+def run_record(run: Execution | None) -> dict[str, Any] | None:
     """What the run recorded of itself, which is its output; None when it has none."""
     return run.output if run and isinstance(run.output, dict) else None
 

@@ -37,7 +37,7 @@ class Move:
 class MoveJudgement:
     """What a move did to the clients. Durations are in virtual seconds, times real seconds since 1970.
 
-    ``lost`` are the transfers that the old writer acknowledged and the new one does not have.
+    ``lost`` are the transfers that the old writer acknowledged, never replicated, and that nobody has now.
     """
 
     lost: frozenset[str]
@@ -53,12 +53,7 @@ def judge_moves(events: Sequence[Event], moves: Sequence[Move], present: set[str
     """Judge each move by the events of its time; ``present`` are the transfers on the last writer."""
     bounds = [0.0, *(move.began for move in moves[1:]), float("inf")]
     return [
-        _judge(
-            [event for event in events if start <= event.t < end],
-            move,
-            present,
-            clock,
-        )
+        _judge([event for event in events if event.t < end], start, move, present, clock)
         for (start, end), move in zip(pairwise(bounds), moves, strict=True)
     ]
 
@@ -71,17 +66,24 @@ def unexplained(events: Sequence[Event], moves: Sequence[Move], present: set[str
     return lost ^ never
 
 
-def _judge(events: list[Event], move: Move, present: set[str], clock: Clock) -> MoveJudgement:
-    outage = measure_outage(events, move.before, move.after)
-    acknowledged = {event.id: event for event in events if event.event == "ack"}
-    lost = acknowledged.keys() - present
-    between = gap(events, move.before, move.after)
+def _judge(until_then: list[Event], start: float, move: Move, present: set[str], clock: Clock) -> MoveJudgement:
+    events = [event for event in until_then if event.t >= start]
+    outage = measure_outage(events, *_ends(move))
+    # What a move loses was acknowledged before it began, a moment or some seconds.
+    acknowledged = [event for event in until_then if event.event == "ack" and event.cluster == move.before]
+    lost = {event.id for event in acknowledged if event.id in move.unreplicated} - present
+    # The old writer's last answer may have come before the move; the new one's earlier life does not count.
+    between = gap([event for event in until_then if event.t >= start or event.cluster == move.before], *_ends(move))
     return MoveJudgement(
         lost=frozenset(lost),
-        rpo_seconds=clock.to_virtual(lost_span(acknowledged.values(), lost, move.before)),
+        rpo_seconds=clock.to_virtual(lost_span(acknowledged, lost, move.before)),
         rto_seconds=clock.to_virtual(outage.recovered - outage.started) if outage else None,
         gap_seconds=None if between is None else clock.to_virtual(between),
-        both_wrote=acknowledged_late(events, move.before, move.after),
+        both_wrote=acknowledged_late(events, *_ends(move)),
         outage_started=outage.started if outage else None,
         outage_ended=outage.recovered if outage else None,
     )
+
+
+def _ends(move: Move) -> tuple[str, str]:
+    return move.before, move.after
