@@ -362,6 +362,16 @@ def test_a_global_database_is_made_around_the_promoted_cluster(after_failover: R
     assert rds.global_cluster()["Status"] == "available"
 
 
+def test_a_cluster_that_was_never_in_one_becomes_the_primary_of_a_new_global_database(rds: Rds) -> None:
+    plain = {"DBClusterIdentifier": "plain", "Engine": "aurora-postgresql"}
+    made = rds.west.create_db_cluster(**plain, MasterUsername="somebody", MasterUserPassword="something")
+    rds.west.create_global_cluster(
+        GlobalClusterIdentifier="other", SourceDBClusterIdentifier=made["DBCluster"]["DBClusterArn"]
+    )
+    found = rds.west.describe_global_clusters(GlobalClusterIdentifier="other")["GlobalClusters"][0]
+    assert [member["IsWriter"] for member in found["GlobalClusterMembers"]] == [True]
+
+
 def test_a_global_database_is_not_made_where_it_cannot_be(after_failover: Rds) -> None:
     rds = after_failover
     around = {"SourceDBClusterIdentifier": ARNS[WEST]}
