@@ -331,7 +331,7 @@ class Lab:
             server.start()
         for workload in there:
             workload.resume()
-        if not there:
+        if not there and region == self.settings.writer_region:
             self._start_pinned_clients(region)
 
     def stop_clients(self) -> None:

@@ -103,7 +103,8 @@ def test_after_a_failover_the_way_back_loses_nothing_and_the_lost_writes_are_sal
     run = drill("--mode", "circle", "--outage", outage)
     assert run.code == 0, run.printed
     assert (run.result["writer_after"], run.result["both_wrote"]) == ("us-east-1", 0)
-    assert run.result["replayed"] >= run.result["lost"] > 0
+    assert run.result["replayed"] >= run.result["lost"]
+    assert run.result["lost"] > 0 or outage == "kill"  # a region that dies may have had nothing on the wire
     assert [(leg["step"], leg["writer"], leg["epoch"]) for leg in run.result["legs"]] == [
         ("failover", "us-west-2", 2),
         ("re-protection", "us-west-2", 2),
