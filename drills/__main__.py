@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from drills.drill import AURORA_PROMOTION_SECONDS, Options, run
+from drills.circle import Circle
+from drills.drill import AURORA_PROMOTION_SECONDS, Drill, Options, run
 from drills.errors import EXPECTED
-from drills.result import APPROVALS, MODES, NO_OUTAGE, OUTAGES, UndemandedError, demanded_end
+from drills.result import APPROVALS, CIRCLE, MODES, NO_OUTAGE, OUTAGES, UndemandedError, demanded_end
 
 # Exit codes besides 0 (passed) and 1 (failed).
 CANNOT_RUN, INTERRUPTED = 2, 130
@@ -22,6 +23,9 @@ Mode = StrEnum("Mode", {name: name for name in MODES})  # type: ignore[misc]
 Approve = StrEnum("Approve", {name: name for name in APPROVALS})  # type: ignore[misc]
 
 FAILOVER, KILL, YES = Mode("failover"), Outage("kill"), Approve("yes")
+# What is made when nobody says which outage. A region that was cut off has surely written what nobody else has, and
+# comes back with it: that shows what a circle is about.
+USUAL_OUTAGES = {"failover": KILL, CIRCLE: Outage("isolate")}
 
 # Faster than this, the lab's processes do not keep up with their own clock, and the figures mean nothing.
 FASTEST = 20.0
@@ -32,7 +36,8 @@ def drill(
     outage: Annotated[
         Outage | None,
         typer.Option(
-            help="What fails; a failover's default is kill, otherwise a person starts the run.", show_default=False
+            help="What fails; a failover's default is kill, a circle's isolate; else a person starts the run.",
+            show_default=False,
         ),
     ] = None,
     approve: Annotated[
@@ -47,6 +52,9 @@ def drill(
     storm: Annotated[
         bool, typer.Option("--storm", help="The alarm's event arrives 50 times, and 20 people start a failover too.")
     ] = False,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=10, help="Of a circle: failovers, each re-protected, before the way back.")
+    ] = 1,
     speed: Annotated[
         float, typer.Option(min=0.1, max=FASTEST, help="Virtual seconds in a real one; 1 is production cadence.")
     ] = 1.0,
@@ -60,7 +68,7 @@ def drill(
     output: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("build/drill"),
 ) -> None:
     """Fail a region over on this machine: real databases, real clients, the real workflow, no AWS account."""
-    chosen = outage or (KILL if mode is FAILOVER else Outage(NO_OUTAGE))
+    chosen = outage or USUAL_OUTAGES.get(mode.value, Outage(NO_OUTAGE))
     options = Options(
         mode=mode.value,
         outage=None if chosen.value == NO_OUTAGE else chosen.value,
@@ -68,6 +76,7 @@ def drill(
         comes_back=comes_back,
         guardian_dead=guardian_dead,
         storm=storm,
+        rounds=rounds,
         speed=speed,
         seed=seed,
         aurora_promotion_seconds=aurora_promotion,
@@ -80,7 +89,7 @@ def drill(
         signal.signal(request, signal.default_int_handler)
     try:
         demanded_end(options.mode, options.outage, options.approve)
-        code = run(options)
+        code = run(options, Circle if options.mode == CIRCLE else Drill)
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted. Everything that the drill had started is gone.\n")
         code = INTERRUPTED

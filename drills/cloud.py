@@ -232,11 +232,15 @@ class Cloud:
         }
         return self.alarms.state(region, names[key])
 
-    def start_execution(self, region: str, text: str, name: str | None = None) -> str:
-        """Start a region's workflow by hand with an input (JSON text); return the execution's ARN."""
+    def start_execution(self, region: str, text: str, name: str | None = None, machine: str | None = None) -> str:
+        """Start a workflow of a region by hand with an input (JSON text); return the execution's ARN.
+
+        Without the name of a ``machine`` it is the failover workflow.
+        """
         named = {"name": name} if name else {}
-        machine = self._arn("states", region, f"stateMachine:{self._specification.regions[region].state_machine.name}")
-        started = self.client("stepfunctions", region).start_execution(stateMachineArn=machine, input=text, **named)
+        machine = machine or self._specification.regions[region].state_machine.name
+        arn = self._arn("states", region, f"stateMachine:{machine}")
+        started = self.client("stepfunctions", region).start_execution(stateMachineArn=arn, input=text, **named)
         return str(started["executionArn"])
 
     def stop_function(self, region: str, step: str) -> None:
@@ -339,9 +343,15 @@ class Cloud:
         replicated_table.create(self.client("dynamodb", name), ACCOUNT, name, region.runs_table)
         topic_arn = self.client("sns", name).create_topic(Name=region.topic)["TopicArn"]
         role_arn = f"arn:aws:iam::{ACCOUNT}:role/lab"
-        machine = self.client("stepfunctions", name).create_state_machine(
-            name=region.state_machine.name, definition=region.state_machine.definition, roleArn=role_arn
-        )["stateMachineArn"]
+        machine, _ = (
+            self.client("stepfunctions", name).create_state_machine(
+                name=each.name, definition=each.definition, roleArn=role_arn
+            )["stateMachineArn"]
+            for each in (region.state_machine, region.reprotection)
+        )
+        # us-east-1 is where buckets are when nobody says where, and may not be said (S3 API reference, CreateBucket).
+        where = {} if name == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": name}}
+        self.client("s3", name).create_bucket(Bucket=region.salvage_bucket, **where)
         events = self.client("events", name)
         for rule in region.rules:
             create_rule(events, rule, machine, role_arn)

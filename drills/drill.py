@@ -21,6 +21,7 @@ from drills.postgres import find_binaries
 from drills.reaper import Reaper
 from drills.report import render
 from drills.result import (
+    CIRCLE,
     NO_OUTAGE,
     OUTAGES,
     DrillResult,
@@ -125,6 +126,7 @@ class Options:
     comes_back: bool
     guardian_dead: bool
     storm: bool
+    rounds: int
     speed: float
     seed: int
     aurora_promotion_seconds: float
@@ -144,6 +146,8 @@ class Options:
         ]
         if self.postgres is not None:
             chosen.append(("--postgres", str(self.postgres)))
+        if self.mode == CIRCLE:
+            chosen.append(("--rounds", str(self.rounds)))
         flags = [
             ("--comes-back", self.comes_back),
             ("--guardian-dead", self.guardian_dead),
@@ -152,7 +156,7 @@ class Options:
         return [part for pair in chosen for part in pair] + [flag for flag, wanted in flags if wanted]
 
 
-def run(options: Options) -> int:
+def run(options: Options, kind: type[Drill]) -> int:
     """Run a drill and return its exit code: 0 exactly when the demanded end was reached and every invariant held."""
     discard_latest(options.output)
     reaper = Reaper()
@@ -162,7 +166,7 @@ def run(options: Options) -> int:
         reaper.folder(folder)
         clock = Clock.started_now(options.speed)
         with Timeline(clock) as timeline:
-            result = Drill(options, folder, clock, reaper, timeline).run()
+            result = kind(options, folder, clock, reaper, timeline).run()
             timeline.summary(result, save(result, render(result), options.output))
         return result.exit_code
     finally:
@@ -186,18 +190,27 @@ class Facts:
 class Drill:
     """The steps of one drill."""
 
+    meanings = MEANINGS
+
     def __init__(self, options: Options, folder: Path, clock: Clock, reaper: Reaper, timeline: Timeline) -> None:
         self._options = options
         self._clock = clock
         self._timeline = timeline
         self._started_at = datetime.now(UTC)
+        self._chance = random.Random(options.seed)  # noqa: S311 - not for secrets
         self._told_before = 0  # messages that people got before the outage
         self._binaries = find_binaries(folder, options.postgres)
         trigger_mode = "rehearsal" if options.mode == "rehearsal" else "failover"
         wishes = Wishes(
-            trigger_mode, options.seed, options.aurora_promotion_seconds, STORM_EVENTS if options.storm else 1
+            trigger_mode,
+            options.seed,
+            options.aurora_promotion_seconds,
+            STORM_EVENTS if options.storm else 1,
+            # A circle's next outage comes minutes after the last one, and is to be answered by the alarms as well.
+            cools_down=options.mode != CIRCLE,
         )
         self._lab = Lab(folder, self._binaries, clock, reaper, self._observe, wishes)
+        self._writer_before, self._standby_before = self._lab.writer, self._lab.standby
         self._trigger = self._lab.specification.regions[self._lab.standby].composite("writer-down").name
         self._narrator = Narrator(timeline, clock, self._trigger)
         self._lab_timeline_started = clock.now()
@@ -237,6 +250,18 @@ class Drill:
 
     def _play(self, lab: Lab) -> End:
         """The outage and what follows, until the drill has reached an end."""
+        if not self._is_steady(lab):
+            return End.TIMED_OUT
+        self._happen(lab)
+        reached = self._watch(lab)
+        if self._options.comes_back:
+            self._bring_back(lab)
+        with self._timeline.waiting("a few seconds more, to compare"):
+            self._clock.sleep(AFTER_SECONDS)
+        return reached
+
+    def _is_steady(self, lab: Lab) -> bool:
+        """Wait until everything is well, and then for a moment that the seed chooses; whether it ever is."""
         watched = [
             alarm.name
             for region in lab.specification.regions.values()
@@ -251,18 +276,11 @@ class Drill:
         if not steady:
             bad = [name for name in watched if self._narrator.seen.alarms.get(name) != "OK"]
             self._timeline.event(Kind.LAB, f"never steady: {', '.join(bad)} not OK; no outage was made")
-            return End.TIMED_OUT
+            return False
         self._timeline.event(Kind.ALARM, "every alarm that detects an outage is OK: the deployment is steady")
-        chance = random.Random(self._options.seed)  # noqa: S311 - not for secrets
         with self._timeline.waiting("a moment for the outage, chosen by the seed"):
-            self._clock.sleep(BEFORE_SECONDS + chance.uniform(0, PHASE_SECONDS))
-        self._happen(lab)
-        reached = self._watch(lab)
-        if self._options.comes_back:
-            self._bring_back(lab)
-        with self._timeline.waiting("a few seconds more, to compare"):
-            self._clock.sleep(AFTER_SECONDS)
-        return reached
+            self._clock.sleep(BEFORE_SECONDS + self._chance.uniform(0, PHASE_SECONDS))
+        return True
 
     def _happen(self, lab: Lab) -> None:
         """Make the outage, or start the workflow as a person does."""
@@ -356,9 +374,9 @@ class Drill:
             judgement = ledger.judge(
                 events, lab.servers[lab.writer], lab.servers[lab.standby if moved else lab.writer], self._clock
             )
-        for problem in judgement.problems:
-            self._timeline.event(Kind.LAB, f"PROBLEM: {problem}")
-        return self._result(lab, reached, judgement, events, facts)
+        acknowledged = [event for event in events if event.event == "ack"]
+        invariants = self._invariants(lab, judgement, facts, acknowledged)
+        return self._result(lab, reached, judgement, events, facts.writer, invariants)
 
     def _facts(self, lab: Lab) -> Facts:
         """What the world looks like now, asked of the world itself."""
@@ -402,7 +420,8 @@ class Drill:
         if demanded is not End.FAILED_OVER:
             held["nothing_lost"] = judgement.lost == 0
         if demanded is End.FAILED_OVER:
-            held["loss_was_bounded"] = _is_bounded(judgement, _run_record(self._acting) if acted else None)
+            record = run_record(self._acting) if acted else None
+            held["loss_was_bounded"] = is_bounded(judgement.rpo_seconds, record)
         if moves:
             after = lab.servers[facts.writer].name
             named = CLIENTS_PER_REGION * len(lab.settings.regions)
@@ -442,18 +461,30 @@ class Drill:
         clients = CLIENTS_PER_REGION * len(lab.settings.regions) + PINNED_CLIENTS
         return len(recent) == clients - self._clients_lost()
 
-    def _result(self, lab: Lab, reached: End, judgement: Judgement, events: list[Event], facts: Facts) -> DrillResult:
+    def _result(
+        self,
+        lab: Lab,
+        reached: End,
+        judgement: Judgement,
+        events: list[Event],
+        writer: str,
+        invariants: dict[str, bool],
+        **more: Any,
+    ) -> DrillResult:
+        """Put everything together; ``writer`` is the region that writes now, ``more`` are fields of the result."""
+        for problem in judgement.problems:
+            self._timeline.event(Kind.LAB, f"PROBLEM: {problem}")
         zero = self._timeline.zero
         acting = self._acting if self._narrator.seen.executions else None
 
         def since_zero(event: Event) -> float:
             return self._clock.virtual_time(event.t) - zero
 
-        after = lab.servers[facts.writer].name
+        after = lab.servers[writer].name
         acknowledged = [event for event in events if event.event == "ack"]
         failures = [since_zero(event) for event in events if event.event == "fail"]
         recovered = {event.client for event in acknowledged if event.cluster == after and since_zero(event) > 0}
-        moved = facts.writer != lab.writer
+        moved = writer != self._writer_before
         marks = self._timeline.marks(
             first_acknowledged_write=self._since_zero(judgement.outage_ended),
             first_failed_write=self._since_zero(judgement.outage_started),
@@ -461,9 +492,10 @@ class Drill:
         moments = [since_zero(event) for event in events]
         names = Names(lab.settings, lab.specification.account)
         arn = names.arn(
-            "states", lab.standby, f"execution:{names.state_machine(lab.standby)}:{acting.name if acting else ''}"
+            "states",
+            self._standby_before,
+            f"execution:{names.state_machine(self._standby_before)}:{acting.name if acting else ''}",
         )
-        invariants = self._invariants(lab, judgement, facts, acknowledged)
         return DrillResult(
             mode=self._options.mode,
             outage=self._options.outage,
@@ -477,9 +509,9 @@ class Drill:
             execution_name=acting.name if acting else None,
             execution_arn=arn if acting else None,
             execution_status=acting.status if acting else None,
-            writer_before=lab.writer,
-            standby=lab.standby,
-            writer_after=facts.writer if recovered or not moved else None,
+            writer_before=self._writer_before,
+            standby=self._standby_before,
+            writer_after=writer if recovered or not moved else None,
             gap_seconds=judgement.gap_seconds,
             both_wrote=judgement.both_wrote,
             rpo_seconds=judgement.rpo_seconds,
@@ -487,7 +519,7 @@ class Drill:
             lost=judgement.lost,
             duplicated=judgement.duplicated,
             invariants=invariants,
-            invariant_meanings={name: MEANINGS[name] for name in invariants},
+            invariant_meanings={name: self.meanings[name] for name in invariants},
             marks=marks,
             throughput=Throughput.count(
                 {
@@ -506,20 +538,22 @@ class Drill:
                 "unhealthy_heartbeat_s": lab.settings.thresholds.unhealthy_heartbeat_s,
                 "transfers_per_second": TRANSFERS_PER_SECOND * sum(each.settings.clients for each in lab.workloads),
             },
-            run_record=_run_record(acting),
+            run_record=run_record(acting),
             postgresql_version=self._binaries.version,
             notes=Notes(measured=list(MEASURED), modelled=list(MODELLED), limits=self._limits()),
             tolerated_errors=self._narrator.seen.tolerated,
             problems=judgement.problems,
+            **more,
         )
 
 
-def _is_bounded(judgement: Judgement, record: dict[str, Any] | None) -> bool:
+def is_bounded(rpo_seconds: float, record: dict[str, Any] | None) -> bool:
+    """Whether no write was lost that is older than a run's record says may be lost."""
     bound_ms = record.get("rpo_at_most_ms") if record else None
-    return bound_ms is not None and judgement.rpo_seconds * 1000 <= bound_ms
+    return bound_ms is not None and rpo_seconds * 1000 <= bound_ms
 
 
-def _run_record(run: Execution | None) -> dict[str, Any] | None:
+def run_record(run: Execution | None) -> dict[str, Any] | None:
     """What the run recorded of itself, which is its output; None when it has none."""
     return run.output if run and isinstance(run.output, dict) else None
 

@@ -54,6 +54,8 @@ PINNED_CLIENTS = 2
 TRANSFERS_PER_SECOND = 10.0
 # RDS gives its endpoints' addresses this time to live (seconds); read off its answers, not documented.
 ENDPOINT_TTL_SECONDS = 5
+# How the books' missing rows are written again: `drills.ledger.SCHEMA` has the function.
+REPLAY = {"transfers": "transfer(id, source, destination, amount_cents)"}
 # Over how long the display averages commits (real seconds).
 RATE_WINDOW_SECONDS = 1.0
 
@@ -66,6 +68,8 @@ class Wishes:
     seed: int
     aurora_promotion_seconds: float
     deliveries: int
+    cools_down: bool = True
+    """Whether automatic failovers stay off for the deployed time after each change of writer."""
 
 
 class Lab:
@@ -92,7 +96,10 @@ class Lab:
         regions = list(load().regions)
         hosts = [address_in(regions, region, thing) for region in regions for thing in range(THINGS)]
         self.port = free_port(hosts)
-        self.settings: Settings = load(database={"port": self.port}, trigger_mode=wishes.trigger_mode)
+        changes: dict[str, Any] = {} if wishes.cools_down else {"thresholds": {"cool_down_minutes": 0}}
+        self.settings: Settings = load(
+            database={"port": self.port}, trigger_mode=wishes.trigger_mode, salvage={"replay": REPLAY}, **changes
+        )
         self.specification: Specification = describe(self.settings, ACCOUNT)
         self.writer, self.standby = self.settings.regions
         self.reachability = Reachability([*regions, self.settings.witness_region])
@@ -188,23 +195,27 @@ class Lab:
             TableName=self.specification.control_table.name, Item=self.specification.first_control_record
         )
         self.cloud.start()
-        ReplicationLagMetric(
-            self.specification.regions[self.standby].cluster,
-            self.writer,
-            self._replication_lag,
-            self.cloud.client("cloudwatch", self.standby),
-            self._clock,
-        ).start(self.cloud.timetable)
+        for each in self._regions():
+            ReplicationLagMetric(
+                each.cluster,
+                each.peer,
+                lambda region=each.name: self._replication_lag(region),  # type: ignore[misc]
+                self.cloud.client("cloudwatch", each.name),
+                self._clock,
+            ).start(self.cloud.timetable)
 
     def start_clients(self) -> None:
         """Let the application write: in both regions by the name, and some in the writer region by its endpoint."""
         for region in self.settings.regions:
-            self._start_clients(region, CLIENTS_PER_REGION, self.specification.zone.writer_name, self._pulse.saw)
-        self._start_pinned_clients()
+            self._start_named_clients(region)
+        self._start_pinned_clients(self.writer)
 
-    def _start_pinned_clients(self) -> None:
-        endpoint = writer_endpoint(self.specification.regions[self.writer].cluster)
-        self._start_clients(self.writer, PINNED_CLIENTS, endpoint, _not_shown)
+    def _start_named_clients(self, region: str) -> None:
+        self._start_clients(region, CLIENTS_PER_REGION, self.specification.zone.writer_name, self._pulse.saw)
+
+    def _start_pinned_clients(self, region: str) -> None:
+        endpoint = writer_endpoint(self.specification.regions[region].cluster)
+        self._start_clients(region, PINNED_CLIENTS, endpoint, _not_shown)
 
     def _start_clients(self, region: str, clients: int, host: str, saw: Callable[[Progress], None]) -> None:
         first = sum(workload.settings.clients for workload in self.workloads)
@@ -251,6 +262,12 @@ class Lab:
             region.name for region in self._regions() if answer.canonical_name == instance_endpoint(region.cluster)
         )
 
+    def salvage_files(self, region: str) -> dict[str, str]:
+        """What re-protections kept in a region's bucket: each object's text by its key."""
+        s3, bucket = self.cloud.client("s3", region), self.specification.regions[region].salvage_bucket
+        keys = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+        return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys}
+
     def cluster_region(self, cluster: str) -> str:
         """The region of a cluster, by its identifier."""
         return next(region.name for region in self._regions() if region.cluster.identifier == cluster)
@@ -283,11 +300,30 @@ class Lab:
         request = {"mode": mode, "started_by": "a person at the drill", "target_region": self.standby}
         return self.cloud.start_execution(self.standby, json.dumps(request))
 
-    def bring_writer_back(self) -> None:
+    def start_reprotection(self) -> str:
+        """Start the re-protection in the writer's region as a person does; return the execution's ARN."""
+        request = {"started_by": "a person at the drill"}
+        machine = self.specification.regions[self.writer].reprotection.name
+        return self.cloud.start_execution(self.writer, json.dumps(request), machine=machine)
+
+    def follow_roles(self) -> None:
+        """Take the writer and the standby from the control record, so that what is struck next follows it."""
+        self.writer = self.control_record()["writer_region"]["S"]
+        self.standby = self._peer(self.writer)
+
+    def bring_back(self, region: str) -> None:
+        """Let a region's clients of the writer name live again as well, after all of `bring_writer_back`."""
+        had_clients = bool(self._clients_in(region))
+        self.bring_writer_back(region)
+        if not had_clients:
+            self._start_named_clients(region)
+
+    def bring_writer_back(self, region: str | None = None) -> None:
         """Let the old writer region, or its database alone, live again as it was: open to clients, which go on."""
-        server, there = self.servers[self.writer], self._clients_in(self.writer)
+        region = region or self.writer
+        server, there = self.servers[region], self._clients_in(region)
         self.reachability.mend()
-        self.cloud.bring_back(self.writer)
+        self.cloud.bring_back(region)
         self.network.apply()
         if server.is_running():
             server.resume()
@@ -295,8 +331,8 @@ class Lab:
             server.start()
         for workload in there:
             workload.resume()
-        if not there:
-            self._start_pinned_clients()
+        if not there and region == self.settings.writer_region:
+            self._start_pinned_clients(region)
 
     def stop_clients(self) -> None:
         """Let the clients finish what they are doing, and end them; those of a lost region end as they are."""
@@ -417,11 +453,15 @@ class Lab:
         ]
         return ours + theirs + instances
 
-    def _replication_lag(self) -> ReplicationLag | None:
-        """The lag as the writer sees it; None once it is gone (a frozen server would never answer) or out of sight."""
-        if not self.reachability.reaches(self.standby, self.writer):
+    def _replication_lag(self, region: str) -> ReplicationLag | None:
+        """The lag of a region's standby as its writer sees it.
+
+        None when the region has none, or the writer is gone (a frozen server would never answer) or out of sight.
+        """
+        leader = self._peer(region)
+        if not self.servers[region].is_standby or not self.reachability.reaches(region, leader):
             return None
-        return self.servers[self.writer].standby_lag()
+        return self.servers[leader].standby_lag()
 
 
 def replication_to(region: str) -> str:

@@ -260,6 +260,34 @@ class Judgement:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Books:
+    """What the books of a writer say of themselves."""
+
+    total_cents: int
+    wrong_balances: int
+    duplicated: int
+
+    def findings(self) -> dict[str, str]:
+        """What is wrong with them by invariant, in words; empty where nothing is."""
+        surplus = self.total_cents - ACCOUNTS * START_BALANCE_CENTS
+        return {
+            "nothing_duplicated": _problem(self.duplicated, "transfers were applied more than once"),
+            "sum_unchanged": _problem(surplus, "cents more than at the start are in the accounts"),
+            "balances_match_movements": _problem(self.wrong_balances, "balances differ from start plus movements"),
+        }
+
+
+def read_books(server: Server) -> Books:
+    """Add up the books of a writer."""
+    return Books(*server.query(BOOKS)[0])
+
+
+def transfers_on(server: Server) -> set[str]:
+    """Return the ids of the transfers that a server has."""
+    return {row[0] for row in server.query("SELECT id::text FROM transfers")}
+
+
 def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) -> Judgement:
     """Judge a run by its clients' events and its databases, after the clients have stopped.
 
@@ -276,24 +304,21 @@ def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) 
     """
     after.revive()
     acknowledged = {event.id: event for event in events if event.event == "ack"}
-    present = {row[0] for row in after.query("SELECT id::text FROM transfers")}
+    present = transfers_on(after)
     lost = acknowledged.keys() - present
-    total, wrong_balances, duplicated = after.query(BOOKS)[0]
+    books = read_books(after)
     divergence = find_divergence(before, after) if before is not after and not before.is_standby else None
     unreplicated = divergence.unreplicated if divergence else frozenset()
     outage = measure_outage(events, before.name, after.name)
     resumptions = [clock.to_virtual(t - outage.started) for t in outage.resumed.values()] if outage else []
-    both_wrote = _acknowledged_late(events, before.name, after.name)
-    gap = _gap(events, before.name, after.name)
+    both_wrote = acknowledged_late(events, before.name, after.name)
+    between = gap(events, before.name, after.name)
 
     # What the old writer committed without an answer and the new one was then asked for again is not lost.
     answered_before = {event.id for event in acknowledged.values() if event.cluster == before.name}
     unexplained = lost ^ (answered_before & unreplicated)
-    expected_total = ACCOUNTS * START_BALANCE_CENTS
     findings = {
-        "nothing_duplicated": _problem(duplicated, "transfers were applied more than once"),
-        "sum_unchanged": _problem(total - expected_total, "cents more than at the start are in the accounts"),
-        "balances_match_movements": _problem(wrong_balances, "balances differ from start plus movements"),
+        **books.findings(),
         "lost_were_not_replicated": _problem(
             len(unexplained),
             f"transfers were lost though replicated, or kept though not: {sorted(unexplained)[:3]}",
@@ -306,13 +331,13 @@ def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) 
         acknowledged=len(acknowledged),
         failed_attempts=sum(event.event == "fail" for event in events),
         lost=len(lost),
-        duplicated=duplicated,
+        duplicated=books.duplicated,
         unreplicated=len(unreplicated),
-        rpo_seconds=clock.to_virtual(_lost_span(acknowledged.values(), lost, before.name)),
+        rpo_seconds=clock.to_virtual(lost_span(acknowledged.values(), lost, before.name)),
         rto_seconds=clock.to_virtual(outage.recovered - outage.started) if outage else None,
         resumption_median_seconds=statistics.median(resumptions) if outage else None,
         resumption_last_seconds=max(resumptions) if outage else None,
-        gap_seconds=None if gap is None else clock.to_virtual(gap),
+        gap_seconds=None if between is None else clock.to_virtual(between),
         both_wrote=both_wrote,
         outage_started=outage.started if outage else None,
         outage_ended=outage.recovered if outage else None,
@@ -326,14 +351,14 @@ def _problem(count: int, sentence: str) -> str:
     return f"{count} {sentence}" if count else ""
 
 
-def _lost_span(acknowledged: Iterable[Event], lost: set[str], before: str) -> float:
+def lost_span(acknowledged: Iterable[Event], lost: set[str], before: str) -> float:
     """Return the real seconds from the earliest lost acknowledgement to the old writer's last one."""
     times = [event.t for event in acknowledged if event.cluster == before]
     lost_times = [event.t for event in acknowledged if event.id in lost]
     return max(times, default=0.0) - min(lost_times) if lost_times else 0.0
 
 
-def _acknowledged_late(events: Sequence[Event], before: str, after: str) -> int:
+def acknowledged_late(events: Sequence[Event], before: str, after: str) -> int:
     """Return how many acknowledgements the old writer gave after the new one's first."""
     if before == after:
         return 0
@@ -341,7 +366,7 @@ def _acknowledged_late(events: Sequence[Event], before: str, after: str) -> int:
     return sum(e.event == "ack" and e.cluster == before and e.t > taken_over for e in events)
 
 
-def _gap(events: Sequence[Event], before: str, after: str) -> float | None:
+def gap(events: Sequence[Event], before: str, after: str) -> float | None:
     """Return the real seconds from the old writer's last acknowledgement to the new one's first; None without both."""
     last = max((e.t for e in events if e.event == "ack" and e.cluster == before), default=None)
     first = _first_acknowledgement(events, after)

@@ -24,6 +24,8 @@ ENDS = {
     "Refused": End.REFUSED,
     "Aborted": End.ABORTED,
     "NeedsPerson": End.NEEDS_PERSON,
+    "Reprotected": End.REPROTECTED,
+    "Held": End.HELD,
 }
 # States that wait for the end of the old writer's lease, and the one that asks a person.
 LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval", "WaitForLeaseOfFencedWriter")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from drills.result import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from drills.cloud import Cloud
     from drills.narrator import Message
@@ -44,6 +44,16 @@ class Person:
                 self._answered.add(token)
                 self._timeline.event(Kind.NOTIFICATION, f"the person on call answers: {self._command}")
                 self._send(options)
+
+    def start(self, messages: Sequence[Message]) -> str | None:
+        """Start a workflow by the command of the latest message that has one; return the execution's ARN."""
+        for message in reversed(messages):
+            if options := command_in(message.text, "start-execution"):
+                self._timeline.event(Kind.NOTIFICATION, f"the person on call starts {options['state-machine-arn']}")
+                client = self._cloud.client("stepfunctions", options["region"])
+                started = client.start_execution(stateMachineArn=options["state-machine-arn"], input=options["input"])
+                return str(started["executionArn"])
+        return None
 
     def _send(self, options: dict[str, str]) -> None:
         client = self._cloud.client("stepfunctions", options["region"])

@@ -21,7 +21,7 @@ from drills.result import (
     Kind,
     plain_name,
 )
-from drills.timeline import measured_or_modelled, seconds, since
+from drills.timeline import counted, measured_or_modelled, seconds, since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -181,6 +181,7 @@ def render(result: DrillResult) -> str:
         "since": since,
         "plain_name": plain_name,
         "origin": measured_or_modelled,
+        "counted": counted,
         "number": lambda number: f"{number:,}",
         "units": lambda value: f"{value:.1f}",
     }

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, FiniteFloat, computed_field, model_validator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 # The targets of the design's section 1. A drill over a target is shown as such; only invariants can fail it.
 RTO_TARGET_SECONDS = 60.0
@@ -77,6 +77,8 @@ class End(StrEnum):
     FAILED_OVER = "failed over"
     SWITCHED_OVER = "switched over"
     REHEARSED = "rehearsed"
+    REPROTECTED = "re-protected"
+    FULL_CIRCLE = "full circle"
     NOTHING_MOVED = "nothing moved"
     HELD = "held for want of approval"
     REFUSED = "refused"
@@ -119,7 +121,10 @@ OUTAGES = {
     "monitor": Outage("the monitors of both regions died", End.NOTHING_MOVED, False, None),
 }
 NO_OUTAGE = "none"
-MODES = ("failover", "switchover", "rehearsal")
+CIRCLE = "circle"
+MODES = ("failover", "switchover", "rehearsal", CIRCLE)
+# After which outages a circle goes on: the old region must come back with a database that can be read.
+CIRCLE_OUTAGES = ("isolate", "kill", "hang", "database")
 APPROVALS = ("yes", "no", "never")
 
 
@@ -147,6 +152,8 @@ def demanded_end(mode: str, outage: str | None, approve: str = "yes") -> End:
     if outage is None and mode in ("switchover", "rehearsal"):
         return End.SWITCHED_OVER if mode == "switchover" else End.REHEARSED
     kind = OUTAGES.get(outage or "")
+    if mode == CIRCLE and outage in CIRCLE_OUTAGES and approve == "yes":
+        return End.FULL_CIRCLE
     if kind and mode == "rehearsal" and kind.starts_workflow and kind.demanded is End.FAILED_OVER:
         return End.REHEARSED
     if kind and mode == "failover":
@@ -154,7 +161,8 @@ def demanded_end(mode: str, outage: str | None, approve: str = "yes") -> End:
     failing = ", ".join(OUTAGES)
     raise UndemandedError(
         f"mode {mode} with outage {outage or NO_OUTAGE} has no demanded end: a failover takes one of the outages "
-        f"{failing}; a switchover takes {NO_OUTAGE}; a rehearsal takes {NO_OUTAGE} or an outage that demands a failover"
+        f"{failing}; a switchover takes {NO_OUTAGE}; a rehearsal takes {NO_OUTAGE} or an outage that demands a "
+        f"failover; a circle takes {', '.join(CIRCLE_OUTAGES)}, and a person who approves"
     )
 
 
@@ -404,6 +412,28 @@ class Notes(_Record):
     limits: list[str]
 
 
+class Leg(_Record):
+    """One step of a drill that goes in a circle.
+
+    ``started_s`` to the end is the step as people see it: from the outage, or from the start of its workflow, until
+    clients write again, or until the workflow has ended. ``writer`` and ``epoch`` are those after it. ``lost`` counts
+    acknowledged writes that had not been replicated, ``salvaged`` those of them that were in the files which the
+    re-protection kept.
+    """
+
+    step: Literal["failover", "re-protection", "failback"]
+    run: str
+    started_s: Seconds
+    seconds: Seconds
+    writer: str
+    epoch: int
+    lost: int | None = None
+    salvaged: int | None = None
+    rto_seconds: Seconds | None = None
+    gap_seconds: Seconds | None = None
+    both_wrote: int | None = None
+
+
 class DrillResult(_Record):
     """Everything known about one finished drill.
 
@@ -411,8 +441,9 @@ class DrillResult(_Record):
     each invariant whether it held, ``invariant_meanings`` what it promises. ``settings`` are the product
     settings that bear on the figures, ``gap_seconds`` lies between the old writer's last acknowledgement and the new
     one's first, ``both_wrote`` counts the old one's acknowledgements after that, ``run_record`` is what the workflow
-    recorded of itself, ``problems`` says what broke, a sentence each, and ``tolerated_errors``
-    are the errors that were seen and expected.
+    recorded of itself, ``legs`` are the steps of a circle, ``replayed`` counts the lost writes that a person wrote
+    again from the files which the re-protections kept, ``problems`` says what broke, a sentence each, and
+    ``tolerated_errors`` are the errors that were seen and expected.
     """
 
     mode: str
@@ -447,6 +478,8 @@ class DrillResult(_Record):
     notes: Notes
     problems: list[str]
     tolerated_errors: list[str]
+    legs: list[Leg] = []
+    replayed: int | None = None
 
     @model_validator(mode="after")
     def _invariants_explained(self) -> Self:
@@ -502,6 +535,8 @@ class DrillResult(_Record):
         if self.demanded in (End.FAILED_OVER, End.SWITCHED_OVER):
             when = "" if self.rto_seconds is None else f"{self.rto_seconds:.1f} s later "
             return f"{_what_happened(self)}; {when}clients wrote to {self.writer_after}."
+        if self.demanded is End.FULL_CIRCLE:
+            return f"{_what_happened(self)}; {_ways(self.legs)}, and {self.writer_after} is the writer again."
         done = {
             End.REHEARSED: "the rehearsal changed nothing",
             End.HELD: "without an approval nothing moved",
@@ -515,7 +550,8 @@ class DrillResult(_Record):
         if self.lost:
             span = "" if self.rpo_seconds is None else f" (the last {self.rpo_seconds:.3f} s)"
             lost = f"{self.lost:,} of {self.acknowledged:,} acknowledged writes{span}"
-        return f"Lost: {lost}; duplicated: {f'{self.duplicated:,}' if self.duplicated else 'none'}."
+        again = "" if self.replayed is None else f"; written again from the salvage: {self.replayed:,}"
+        return f"Lost: {lost}{again}; duplicated: {f'{self.duplicated:,}' if self.duplicated else 'none'}."
 
     @property
     def command(self) -> str:
@@ -547,6 +583,13 @@ def _what_happened(result: DrillResult) -> str:
     outage = OUTAGES.get(result.outage)
     sentence = outage.sentence if outage else f"outage {result.outage} of {{writer}}"
     return sentence.format(writer=result.writer_before, standby=result.standby)
+
+
+def _ways(legs: Sequence[Leg]) -> str:
+    """Say how the writer moved: "failed over, re-protected and failed back"."""
+    words = {"failover": "failed over", "re-protection": "re-protected", "failback": "failed back"}
+    *first, last = [words[leg.step] for leg in legs] or ["nothing moved"]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _failure(result: DrillResult) -> str:

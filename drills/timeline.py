@@ -318,8 +318,10 @@ def _one_line(text: str) -> str:
 def summary_of(result: DrillResult, folder: Path) -> list[Text | Table]:
     """Return the lines and tables that end a drill's output."""
     report = folder / REPORT_FILE
+    legs: list[Text | Table] = [_leg_table(result), Text()] if result.legs else []
     return [
         Text(),
+        *legs,
         _phase_table(result),
         Text(),
         _figure_table(result),
@@ -353,6 +355,24 @@ def _phase_table(result: DrillResult) -> Table:
     for phase in result.parallel_work:
         started = f"{seconds(phase.seconds)} from {since(phase.started_s)}"
         table.add_row(phase.name, "", "in parallel", f"{started}: {phase.meaning}", style="dim")
+    return table
+
+
+def _leg_table(result: DrillResult) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("Step", "From", "Seconds", "RTO", "Writer after", "Epoch", "Lost", "Salvaged"):
+        table.add_column(name, justify="left" if name in ("Step", "Writer after") else "right")
+    for leg in result.legs:
+        table.add_row(
+            leg.step,
+            since(leg.started_s),
+            seconds(leg.seconds),
+            seconds(leg.rto_seconds),
+            leg.writer,
+            str(leg.epoch),
+            counted(leg.lost),
+            counted(leg.salvaged),
+        )
     return table
 
 
@@ -390,6 +410,11 @@ def _invariant_table(result: DrillResult) -> Table:
 def measured_or_modelled(phase: Phase) -> str:
     """Return the word for where a phase's duration comes from."""
     return "modelled" if phase.modelled else "measured"
+
+
+def counted(number: int | None) -> str:
+    """Return a number of writes for people, a dash where none was counted."""
+    return "-" if number is None else f"{number:,}"
 
 
 def seconds(value: float | None, decimals: int = 1) -> str:

@@ -55,9 +55,9 @@ class Callers:
     """Everybody the lab has given an access key."""
 
     def __init__(self, specification: Specification) -> None:
-        """Give each function its key; the roles that may be assumed are those that act on a region."""
+        """Give each function its key; the roles that may be assumed are those in which a region acts on the other."""
         names = Names(specification.settings, specification.account)
-        roles = [region.role_for_peer for region in specification.regions.values()]
+        roles = [role for region in specification.regions.values() for role in region.roles_for_others]
         self._names = names
         self._roles = {names.role_arn(role.name): role for role in roles}
         self._lock = threading.Lock()

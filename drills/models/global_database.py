@@ -41,6 +41,7 @@ from moto.rds.responses import RDSResponse
 
 from drills.models.clusters import ENGINE, Agenda, Clusters, security_group
 from drills.models.happenings import Happening, Kind
+from orchestration.specification import INSTANCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
 
 # moto keeps global clusters in this region's backend, whatever the region asked.
 MOTO_REGION = "us-east-1"
-# As many instances as a deployment gives a cluster (`orchestration.constructs.database`, which needs CDKTF).
-INSTANCES = 2
 # How long RDS takes until the last member has left, and until a global database is made (virtual seconds): stated.
 REMOVAL_SECONDS = 5.0
 MAKING_SECONDS = 5.0
@@ -175,7 +174,7 @@ class GlobalDatabase:
         )
         for index in range(INSTANCES):
             rds.create_db_instance(
-                DBInstanceIdentifier=self._specification.names.regional(f"{settings.application}-{index}", region),
+                DBInstanceIdentifier=self._specification.names.instance(index, region),
                 DBClusterIdentifier=cluster.identifier,
                 DBInstanceClass="db.serverless",
                 Engine=ENGINE,

@@ -6,8 +6,8 @@ is known from the access key (`drills.models.callers`). A request whose action i
 
 Limits: only functions and the roles they assume are checked, not the lab itself nor the state machines; of the
 conditions only ``aws:RequestedRegion`` is evaluated; resources are compared where the request names them plainly
-(tables, functions, topics, clusters, roles), else the action alone decides; there are no resource policies and no
-explicit denials.
+(tables, functions, topics, roles, objects, and what RDS has), else the action alone decides; there are no resource
+policies and no explicit denials.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 IAM_SERVICES = {"monitoring": "cloudwatch"}
 # The Smithy RPC v2 protocol, which CloudWatch's clients speak, has the action in the path.
 RPC_PATH = re.compile(r"/service/\w+/operation/(\w+)")
+OBJECT_ACTIONS = {"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "DELETE": "s3:DeleteObject"}
 INVOKE_PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 
 
@@ -70,6 +71,12 @@ class Permissions:
             "DbClusterIdentifier": f"arn:aws:rds:{regional}:cluster:",
             "DBClusterIdentifier": f"arn:aws:rds:{regional}:cluster:",
             "TargetDbClusterIdentifier": "",
+            "SourceDBClusterIdentifier": "",
+            "DBInstanceIdentifier": f"arn:aws:rds:{regional}:db:",
+            "DBClusterSnapshotIdentifier": f"arn:aws:rds:{regional}:cluster-snapshot:",
+            "DBClusterParameterGroupName": f"arn:aws:rds:{regional}:cluster-pg:",
+            "DBSubnetGroupName": f"arn:aws:rds:{regional}:subgrp:",
+            "ObjectArn": "",
             "TopicArn": "",
             "RoleArn": "",
         }
@@ -97,6 +104,8 @@ def _request(environ: dict[str, Any], service: str) -> tuple[str, dict[str, str]
     path = environ.get("PATH_INFO", "")
     if invoked := INVOKE_PATH.fullmatch(path):
         return f"{service}:InvokeFunction", {"FunctionName": unquote(invoked[1])}
+    if service == "s3":
+        return _object_request(environ)
     if called := RPC_PATH.fullmatch(path):
         return f"{service}:{called[1]}", {}
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -109,12 +118,23 @@ def _request(environ: dict[str, Any], service: str) -> tuple[str, dict[str, str]
     return (f"{service}:{form['Action']}" if "Action" in form else ""), form
 
 
+def _object_request(environ: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """Return the action of a request to S3, which names its bucket and its object in the path."""
+    bucket, _, key = unquote(environ.get("PATH_INFO", "")).strip("/").partition("/")
+    method = environ.get("REQUEST_METHOD", "")
+    action = OBJECT_ACTIONS.get(method, "") if key else {"GET": "s3:ListBucket"}.get(method, "")
+    return action, {"ObjectArn": f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else "")}
+
+
 def _deny(environ: dict[str, Any], start_response: Callable[..., Any], message: str) -> Iterable[bytes]:
     """Answer "access denied" in the protocol of the request."""
     headers = [("X-Amzn-ErrorType", "AccessDeniedException")]
     if RPC_PATH.fullmatch(environ.get("PATH_INFO", "")):
         headers += [("Content-Type", "application/cbor"), ("Smithy-Protocol", "rpc-v2-cbor")]
         body = _cbor({"__type": "AccessDeniedException", "message": message})
+    elif "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):
+        headers.append(("Content-Type", "application/xml"))
+        body = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>".encode()
     elif environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         headers.append(("Content-Type", "text/xml"))
         error = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>"

@@ -104,6 +104,12 @@ class World:
     def admit(self, region: str, *, clients: bool) -> None:
         self.admitting[region] = clients
 
+    def retire(self, region: str) -> None:
+        self.promoted.append(f"no {region}")
+
+    def rebuild(self, region: str, leader: str) -> None:
+        self.promoted.append(f"{region} follows {leader}")
+
     def of(self, kind: Kind) -> list[Happening]:
         return [happening for happening in list(self.told) if happening.kind is kind]
 
@@ -266,6 +272,14 @@ def test_executions_without_a_name_get_one_each(shared: World) -> None:
     arns = {shared.cloud.start_execution(STANDBY, '{"do": "echo"}') for _ in range(2)}
     assert len(arns) == 2
     assert not [arn for arn in arns if arn.endswith("None")]
+
+
+def test_each_region_has_a_reprotection_workflow_of_its_own(shared: World) -> None:
+    for region in (WRITER, STANDBY):
+        name = shared.specification.regions[region].reprotection.name
+        arn = shared.cloud.start_execution(region, "{}", machine=name)
+        assert f":{region}:" in arn
+        assert f":{name}:" in arn
 
 
 def test_the_global_database_is_seen_from_both_regions(shared: World) -> None:
@@ -563,6 +577,11 @@ METRIC = {"Namespace": "Test", "MetricData": [{"MetricName": "M", "Value": 1.0}]
             {"GlobalClusterIdentifier": "{global}"},
             "AccessDenied",
         ),
+        ("export_salvage", "s3", "put_object", {"Bucket": "{bucket}", "Key": "epoch-2/a.sql", "Body": "x"}, "done"),
+        ("export_salvage", "s3", "put_object", {"Bucket": "{bucket}", "Key": "a.sql", "Body": "x"}, "AccessDenied"),
+        ("build_standby", "s3", "get_object", {"Bucket": "{bucket}", "Key": "epoch-2/none"}, "NoSuchKey"),
+        ("build_standby", "s3", "put_object", {"Bucket": "{bucket}", "Key": "epoch-2/a", "Body": "x"}, "AccessDenied"),
+        ("export_salvage", "s3", "delete_object", {"Bucket": "{bucket}", "Key": "epoch-2/a.sql"}, "AccessDenied"),
     ],
 )
 def test_a_function_may_do_what_its_permissions_say(
@@ -577,6 +596,7 @@ def test_a_function_may_do_what_its_permissions_say(
         "notify": calm.name("notify"),
         "cluster": region.cluster.identifier,
         "global": calm.specification.global_identifier,
+        "bucket": region.salvage_bucket,
     }
     text = json.dumps(parameters)
     for name, value in names.items():
@@ -586,7 +606,7 @@ def test_a_function_may_do_what_its_permissions_say(
     event |= {"where": {"region_name": where}} if where else {}
     denied = len(calm.of(Kind.ACCESS_DENIED))
     assert calm.cloud.lambdas.invoke(STANDBY, calm.name(step), event).value == outcome
-    assert len(calm.of(Kind.ACCESS_DENIED)) - denied == (0 if outcome == "done" else 1)
+    assert len(calm.of(Kind.ACCESS_DENIED)) - denied == (0 if outcome in ("done", "NoSuchKey") else 1)
 
 
 def test_a_function_calls_from_its_own_region(calm: World) -> None:
@@ -620,6 +640,52 @@ def test_a_role_is_for_those_it_trusts_and_for_what_it_allows(
     event = {"do": "call", "service": "lambda", "operation": operation, "parameters": json.loads(text)}
     there = {"role": f"arn:aws:iam::{ACCOUNT}:role/{role.name}", "where": {"region_name": WRITER}}
     assert calm.cloud.lambdas.invoke(STANDBY, calm.name(step), event | there).value == outcome
+
+
+@pytest.mark.parametrize(
+    ("step", "role", "operation", "parameters", "outcome"),
+    [
+        ("build_standby", "rebuild", "delete_db_instance", {"DBInstanceIdentifier": "another"}, "AccessDenied"),
+        ("build_standby", "rebuild", "describe_db_clusters", {"DBClusterIdentifier": "{cluster}"}, "done"),
+        (
+            "snapshot_old_cluster",
+            "reprotection",
+            "delete_db_cluster",
+            {"DBClusterIdentifier": "{cluster}"},
+            "AccessDenied",
+        ),
+        (
+            "snapshot_old_cluster",
+            "reprotection",
+            "describe_db_cluster_snapshots",
+            {"DBClusterSnapshotIdentifier": "{cluster}-epoch-9"},
+            "DBClusterSnapshotNotFoundFault",
+        ),
+        (
+            "snapshot_old_cluster",
+            "reprotection",
+            "describe_db_cluster_snapshots",
+            {"DBClusterSnapshotIdentifier": "somebody-elses"},
+            "AccessDenied",
+        ),
+        (
+            "snapshot_old_cluster",
+            "rebuild",
+            "describe_db_clusters",
+            {"DBClusterIdentifier": "{cluster}"},
+            "AccessDenied",
+        ),
+    ],
+)
+def test_the_roles_of_a_reprotection_are_for_their_steps_and_their_database(
+    calm: World, step: str, role: str, operation: str, parameters: dict[str, str], outcome: str
+) -> None:
+    there = calm.specification.regions[WRITER]
+    names = {"rebuild": there.role_for_rebuild.name, "reprotection": there.role_for_reprotection.name}
+    text = json.dumps(parameters).replace("{cluster}", there.cluster.identifier)
+    event = {"do": "call", "service": "rds", "operation": operation, "parameters": json.loads(text)}
+    event |= {"role": f"arn:aws:iam::{ACCOUNT}:role/{names[role]}", "where": {"region_name": WRITER}}
+    assert calm.cloud.lambdas.invoke(STANDBY, calm.name(step), event).value == outcome
 
 
 def test_an_assumed_role_calls_from_the_region_of_who_assumed_it(calm: World) -> None:

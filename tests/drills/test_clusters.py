@@ -25,7 +25,7 @@ SPECIFICATION = describe(load(environment_suffix="test"), ACCOUNT)
 GLOBAL = SPECIFICATION.global_identifier
 CLUSTERS = {region: SPECIFICATION.regions[region].cluster.identifier for region in (EAST, WEST)}
 ARNS = {region: f"arn:aws:rds:{region}:{ACCOUNT}:cluster:{CLUSTERS[region]}" for region in CLUSTERS}
-INSTANCES = {region: [SPECIFICATION.names.regional(f"payments-{n}", region) for n in (0, 1)] for region in CLUSTERS}
+INSTANCES = {region: [SPECIFICATION.names.instance(n, region) for n in (0, 1)] for region in CLUSTERS}
 
 WaitUntil = Callable[[Callable[[], object]], None]
 
@@ -360,6 +360,16 @@ def test_a_global_database_is_made_around_the_promoted_cluster(after_failover: R
     assert made["TagList"] == [{"Key": "application", "Value": "payments"}]
     rds.later(MAKING_SECONDS)
     assert rds.global_cluster()["Status"] == "available"
+
+
+def test_a_cluster_that_was_never_in_one_becomes_the_primary_of_a_new_global_database(rds: Rds) -> None:
+    plain = {"DBClusterIdentifier": "plain", "Engine": "aurora-postgresql"}
+    made = rds.west.create_db_cluster(**plain, MasterUsername="somebody", MasterUserPassword="something")
+    rds.west.create_global_cluster(
+        GlobalClusterIdentifier="other", SourceDBClusterIdentifier=made["DBCluster"]["DBClusterArn"]
+    )
+    found = rds.west.describe_global_clusters(GlobalClusterIdentifier="other")["GlobalClusters"][0]
+    assert [member["IsWriter"] for member in found["GlobalClusterMembers"]] == [True]
 
 
 def test_a_global_database_is_not_made_where_it_cannot_be(after_failover: Rds) -> None:

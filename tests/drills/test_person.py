@@ -12,6 +12,8 @@ from drills.narrator import Message
 from drills.person import Person, command_in
 from handlers.core.approval import request
 from handlers.core.control import Claim
+from handlers.core.reprotection import Order
+from handlers.core.reprotection_outcome import End, message
 
 CLAIM = Claim("proceed", "free", "run-1", "failover", "alarm", "incident", "us-east-1", "us-west-2", 1)
 ASKED = request(CLAIM, reason="12.0 s would be lost", token="token/1+a==", region="us-west-2", deadline=1_700_000_000.0)
@@ -27,10 +29,14 @@ class Cloud:
     def client(self, service: str, region: str) -> Any:
         return SimpleNamespace(
             **{
-                name: lambda name=name, **given: self.calls.append((region, name, given))
-                for name in ("send_task_success", "send_task_failure")
+                name: lambda name=name, **given: self._take(region, name, given)
+                for name in ("send_task_success", "send_task_failure", "start_execution")
             }
         )
+
+    def _take(self, region: str, name: str, given: dict[str, Any]) -> dict[str, str]:
+        self.calls.append((region, name, given))
+        return {"executionArn": f"arn:{len(self.calls)}"}
 
 
 def answers(approve: str) -> list[tuple[str, str, dict[str, Any]]]:
@@ -60,6 +66,25 @@ def test_a_refusal_is_the_messages_own_command() -> None:
 
 def test_who_says_nothing_calls_nothing() -> None:
     assert answers("never") == []
+
+
+def test_a_failback_is_started_by_the_last_messages_own_command() -> None:
+    order = Order("proceed", "a person asked", "run-2", "somebody", "us-west-2", "us-east-1", 2)
+    told = message(End("run-2", "reprotected", {"armed": {}}), order, {"reprotect": "arn:r", "failover": "arn:f"})
+    cloud = Cloud()
+    person = Person("yes", cloud, SimpleNamespace(event=lambda *_: None))  # type: ignore[arg-type]
+    arn = person.start([*MESSAGES, Message("us-west-2", told.subject, told.text), *MESSAGES])
+    assert arn == "arn:1"
+    [(region, call, given)] = cloud.calls
+    assert (region, call, given["stateMachineArn"]) == ("us-east-1", "start_execution", "arn:f")
+    assert json.loads(given["input"]) == {"mode": "switchover", "started_by": "the person at the drill"}
+
+
+def test_without_a_command_nothing_is_started() -> None:
+    cloud = Cloud()
+    person = Person("yes", cloud, SimpleNamespace(event=lambda *_: None))  # type: ignore[arg-type]
+    assert person.start(MESSAGES) is None
+    assert cloud.calls == []
 
 
 @pytest.mark.parametrize("text", ["", "aws stepfunctions describe-execution --name x"])

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from drills.report import LETTER_WIDTH, TEMPLATES, WIDTH, Label, picture_of, render, ticks
-from drills.result import End, Event, Kind, Marks, Notes, Throughput
+from drills.result import End, Event, Kind, Leg, Marks, Notes, Throughput
 from tests.drills.sample_result import INVARIANTS, MARKS, sample_result
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -37,6 +37,22 @@ def test_the_report_needs_nothing_from_outside() -> None:
     assert not re.search(r"https?:|//|src=|<link|<script|@import|<iframe|<object", html)
     assert set(re.findall(r"url\([^)]*\)", html)) == {"url(#hatch)"}
     assert "default-src 'none'" in html
+
+
+def test_the_steps_of_a_circle_are_a_table_and_no_other_drill_has_one() -> None:
+    legs = [
+        Leg(
+            step="failover", run="r", started_s=0, seconds=26.64, writer="us-west-2", epoch=2, lost=207, rto_seconds=25
+        ),
+        Leg(step="re-protection", run="s", started_s=40, seconds=195.6, writer="us-west-2", epoch=2, salvaged=208),
+    ]
+    html = render(sample_result(legs=legs))
+    rows = re.findall(r'<tr><th scope="row">(Failover|Re-protection)</th>(.*?)</tr>', html)
+    assert [(name, re.findall(r">([^<>]+)</td>", cells)) for name, cells in rows] == [
+        ("Failover", ["+0.0 s", "26.6 s", "25.0 s", "us-west-2", "2", "207", "-", "-"]),
+        ("Re-protection", ["+40.0 s", "195.6 s", "-", "us-west-2", "2", "-", "208", "-"]),
+    ]
+    assert "<h2>Steps</h2>" not in render(sample_result())
 
 
 def test_whatever_a_text_holds_is_shown_as_text() -> None:

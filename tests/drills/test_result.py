@@ -16,6 +16,7 @@ from drills.result import (
     AURORA_DELAY,
     DrillResult,
     End,
+    Leg,
     MarkName,
     Marks,
     Throughput,
@@ -181,6 +182,8 @@ def test_the_verdict_of_a_recovery() -> None:
         ("switchover", None, "yes", End.SWITCHED_OVER),
         ("rehearsal", None, "yes", End.REHEARSED),
         ("rehearsal", "kill", "yes", End.REHEARSED),
+        ("circle", "isolate", "yes", End.FULL_CIRCLE),
+        ("circle", "kill", "yes", End.FULL_CIRCLE),
     ],
 )
 def test_what_the_design_demands(mode: str, outage: str | None, approve: str, end: End) -> None:
@@ -189,11 +192,47 @@ def test_what_the_design_demands(mode: str, outage: str | None, approve: str, en
 
 @pytest.mark.parametrize(
     ("mode", "outage"),
-    [("failover", "flood"), ("failover", None), ("switchover", "kill"), ("rehearsal", "link"), ("panic", "kill")],
+    [
+        ("failover", "flood"),
+        ("failover", None),
+        ("switchover", "kill"),
+        ("rehearsal", "link"),
+        ("panic", "kill"),
+        ("circle", "lag"),
+    ],
 )
 def test_what_the_design_demands_nothing_for_is_named(mode: str, outage: str | None) -> None:
     with pytest.raises(UndemandedError, match=rf"mode {mode} with outage {outage or 'none'} .*kill, hang, database"):
         demanded_end(mode, outage)
+
+
+def test_a_circle_needs_a_person_who_approves() -> None:
+    with pytest.raises(
+        UndemandedError, match="a circle takes isolate, kill, hang, database, and a person who approves"
+    ):
+        demanded_end("circle", "isolate", "no")
+
+
+def test_the_verdict_of_a_circle_says_which_way_it_went_and_what_came_back() -> None:
+    legs = [
+        Leg(step=step, run="r", started_s=0, seconds=1, writer=writer, epoch=2)
+        for step, writer in (("failover", "us-west-2"), ("re-protection", "us-west-2"), ("failback", "us-east-1"))
+    ]
+    result = sample_result(
+        mode="circle",
+        outage="isolate",
+        demanded=End.FULL_CIRCLE,
+        reached=End.FULL_CIRCLE,
+        writer_after="us-east-1",
+        legs=legs,
+        replayed=27,
+    )
+    assert result.verdict == (
+        "PASSED: us-east-1 was cut off from every other region; failed over, re-protected and failed back, and "
+        "us-east-1 is the writer again. Lost: 27 of 15,217 acknowledged writes (the last 0.034 s); written again from "
+        "the salvage: 27; duplicated: none."
+    )
+    assert DrillResult.from_json(result.to_json()) == result
 
 
 def test_the_json_has_the_promised_fields_first() -> None:

@@ -19,8 +19,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Twice as fast as the world: faster, and a machine with two cores no longer keeps up with cold starts and lease.
 SPEED = 2
-# Only ends a drill that would otherwise run for ever.
-PATIENCE_SECONDS = 900
+# Only ends a drill that would otherwise run for ever; three rounds of a circle take some ten minutes.
+PATIENCE_SECONDS = 1800
 
 pytestmark = pytest.mark.drill
 
@@ -96,6 +96,29 @@ def test_a_rehearsal_changes_nothing(outage: str) -> None:
     run = drill("--mode", "rehearsal", "--outage", outage)
     assert run.code == 0, run.printed
     assert run.result["writer_after"] == "us-east-1"
+
+
+@pytest.mark.parametrize("outage", ["isolate", "kill"])
+def test_after_a_failover_the_way_back_loses_nothing_and_the_lost_writes_are_salvaged(outage: str) -> None:
+    run = drill("--mode", "circle", "--outage", outage)
+    assert run.code == 0, run.printed
+    assert (run.result["writer_after"], run.result["both_wrote"]) == ("us-east-1", 0)
+    assert run.result["replayed"] >= run.result["lost"]
+    assert run.result["lost"] > 0 or outage == "kill"  # a region that dies may have had nothing on the wire
+    assert [(leg["step"], leg["writer"], leg["epoch"]) for leg in run.result["legs"]] == [
+        ("failover", "us-west-2", 2),
+        ("re-protection", "us-west-2", 2),
+        ("failback", "us-east-1", 3),
+    ]
+
+
+def test_each_region_in_turn_is_struck_and_re_protected_and_takes_over_again() -> None:
+    """Four moves in a row: each cluster is retired and made anew, and the third failover leads to a rebuilt standby."""
+    run = drill("--mode", "circle", "--outage", "kill", "--rounds", "3")
+    assert run.code == 0, run.printed
+    writers = [leg["writer"] for leg in run.result["legs"] if leg["step"] != "re-protection"]
+    assert writers == ["us-west-2", "us-east-1", "us-west-2", "us-east-1"]
+    assert run.result["both_wrote"] == 0
 
 
 @pytest.mark.parametrize("outage", ["kill", "database", "isolate"])

@@ -36,6 +36,10 @@ class NoDatabases:
 
     def admit(self, region: str, *, clients: bool) -> None: ...
 
+    def retire(self, region: str) -> None: ...
+
+    def rebuild(self, region: str, leader: str) -> None: ...
+
 
 @pytest.fixture
 def specification() -> Specification:

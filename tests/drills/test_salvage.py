@@ -1,0 +1,63 @@
+"""What a re-protection kept, read and replayed: files as the handlers write them, on a real server."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from drills import ledger, salvage
+from drills.lab import REPLAY
+from drills.postgres import Server
+from handlers.core.salvage import Replay, Row, file_text
+
+MakeServer = Callable[[str], Server]
+IDS = [str(uuid.UUID(int=number, version=4)) for number in (1, 2, 3)]
+
+
+def file_with(*transfers: str) -> str:
+    replay = Replay(REPLAY)
+    rows = [{"id": name, "source": 1, "destination": 2, "amount_cents": 700} for name in transfers]
+    lines = [replay.line("public.transfers", Row("missing", json.dumps(row))) for row in rows]
+    lines.append(replay.line("public.accounts", Row("different", json.dumps({"id": 1, "balance_cents": 5}))))
+    return file_text(2, "us-east-1", 1, lines)
+
+
+@pytest.fixture(scope="module")
+def server(make_server: MakeServer) -> Iterator[Server]:
+    made = make_server("payments-use1")
+    made.initialise()
+    ledger.install(made)
+    yield made
+    made.kill()
+
+
+def test_the_files_are_taken_by_epoch_and_in_order() -> None:
+    objects = {
+        "epoch-4/salvage-001.sql": "d",
+        "epoch-2/salvage-002.sql": "b",
+        "epoch-2/salvage-001.sql": "a",
+        "epoch-2/salvage.json": "{}",
+        "epoch-2/old-cluster.json": "{}",
+    }
+    assert salvage.files_of(objects) == {2: ["a", "b"], 4: ["d"]}
+
+
+def test_the_transfers_in_a_file_are_those_that_it_would_write() -> None:
+    commented = f'-- different in public.transfers: {{"id": "{IDS[2]}"}}\n'
+    assert salvage.transfers_in([file_with(IDS[0]), file_with(IDS[1]) + commented]) == set(IDS[:2])
+
+
+def test_a_replay_applies_each_transfer_once_however_often(server: Server) -> None:
+    server.query("SELECT transfer(%s, 3, 4, 100)", (IDS[0],))
+    texts = [file_with(IDS[0], IDS[1]), file_with(IDS[2])]
+    assert salvage.replay(server, texts) == {"known": 1, "applied": 2}
+    assert salvage.replay(server, texts) == {"known": 3}
+    assert ledger.transfers_on(server) == set(IDS)
+    assert not any(ledger.read_books(server).findings().values())
+
+
+def test_an_empty_file_says_nothing(server: Server) -> None:
+    assert salvage.replay(server, [file_text(2, "us-east-1", 1, [])]).total() == 0
