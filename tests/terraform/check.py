@@ -24,11 +24,12 @@ import boto3
 
 from orchestration.settings import PROJECT_ROOT, Settings, load
 from orchestration.specification import Names
+from orchestration.terraform import Change, TerraformFailed
 from tests.terraform import emulator, inventory, provider
 from tests.terraform.configuration import prepare
 from tests.terraform.emulator_differences import REVIEWED_WITH, UNKNOWN, UNKNOWN_DATA, unneeded, unreviewed
 from tests.terraform.endpoint import Endpoint
-from tests.terraform.terraform import Change, Terraform, TerraformFailed
+from tests.terraform.terraform import Terraform
 
 ACCOUNT = "000000000000"  # the emulator's
 

@@ -13,10 +13,10 @@ import pytest
 from moto import mock_aws
 
 from orchestration.settings import load
+from orchestration.terraform import Change
 from tests.terraform import inventory
 from tests.terraform.check import CheckFailed, Deployment
 from tests.terraform.emulator_differences import DIFFERENCES, REVIEWED_WITH
-from tests.terraform.terraform import Change
 
 LISTED = [f"{listing.kind} it-dev" for listing in inventory.LISTINGS]
 NEW = Change("aws_vpc.x", "aws_vpc", ("create",), frozenset({"id"}))

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from orchestration import terraform
+from orchestration.terraform import Change
 from tests.infrastructure.synthesized import Deployment
-from tests.terraform import checkov, provider, terraform
+from tests.terraform import checkov, provider
 from tests.terraform.checkov import Failure, unexplained
 from tests.terraform.emulator_differences import DIFFERENCES, UNKNOWN, UNKNOWN_DATA, unneeded, unreviewed
 from tests.terraform.endpoint import Endpoint, signed_for
-from tests.terraform.terraform import Change
 
 
 def unpacked(mirror: Path, *versions: str) -> None:
