@@ -283,10 +283,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             answer, sentences = judge(stack, plan, record)
             answers.append(answer)
             print(f"{stack}: {answer}", *(f"  {sentence}" for sentence in sentences), sep="\n")
-            if answer == "safe" and not options.plan:
-                print(
-                    f"  apply what was checked: terraform -chdir={os.path.relpath(STACKS_FOLDER / stack)} apply {PLAN}"
-                )
+            if not options.plan:
+                _offer(STACKS_FOLDER / stack, answer)
     except CannotTell as error:
         print(f"error: {error}", file=sys.stderr)
         answers.append("cannot tell")
@@ -308,6 +306,14 @@ def _options(arguments: Sequence[str] | None, settings: Settings) -> argparse.Na
     if options.plan and len(options.stack) != 1:
         parser.error("--plan is the plan of one stack: name it with --stack")
     return options
+
+
+def _offer(folder: Path, answer: Answer) -> None:
+    """Says how to apply the plan that was found safe; any other is removed, so that nobody applies it."""
+    if answer == "safe":
+        print(f"  apply what was checked: terraform -chdir={os.path.relpath(folder)} apply {PLAN}")
+    else:
+        (folder / PLAN).unlink(missing_ok=True)
 
 
 def _told(record: Record | None) -> str:
