@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from drills.clock import Clock
-    from drills.models.global_database import Databases
+    from drills.models.clusters import Databases
     from drills.models.happenings import Observe
     from drills.reachability import Reachability
     from orchestration.specification.model import Region, Schedule, Specification

@@ -16,7 +16,7 @@ from drills import ledger
 from drills.certificates import create_certificates
 from drills.cloud import ACCOUNT, Cloud
 from drills.dns import DnsServer, RecordSet, Resolver, Zone
-from drills.models.global_database import instance_endpoint, reader_endpoint, writer_endpoint
+from drills.models.clusters import instance_endpoint, reader_endpoint, writer_endpoint
 from drills.models.replication_lag import ReplicationLagMetric
 from drills.network import Address, Network, NetworkPath, address_in, free_port
 from drills.postgres import Server
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from drills.clock import Clock
+    from drills.ledger import Divergence
     from drills.models.happenings import Observe
     from drills.postgres import Binaries, ReplicationLag
     from drills.reaper import Reaper
@@ -111,6 +112,7 @@ class Lab:
             for thing in (DNS, PROBER_DNS)
         }
         self.workloads: list[Workload] = []
+        self.divergences: list[Divergence] = []  # of the old writers whose clusters were deleted, one after the other
         self._pulse = Pulse(clock)
 
     def __enter__(self) -> Self:
@@ -304,7 +306,7 @@ class Lab:
             else:
                 workload.kill()
 
-    # ---- what RDS does to the databases (`drills.models.global_database.Databases`)
+    # ---- what RDS does to the databases (`drills.models.clusters.Databases`)
 
     def promote(self, region: str) -> None:
         """Let a standby take writes."""
@@ -321,6 +323,20 @@ class Lab:
     def admit(self, region: str, *, clients: bool) -> None:
         """Let clients open connections to a region's database, or not."""
         self.network.fence(region, fenced=not clients)
+
+    def retire(self, region: str) -> None:
+        """End a region's database for good, after noting for the judge what it never replicated; wipe its data."""
+        server, successor = self.servers[region], self.servers[self._peer(region)]
+        if not server.is_standby and not successor.is_standby:
+            self.divergences.append(ledger.find_divergence(server, successor))
+        server.wipe()
+
+    def rebuild(self, region: str, leader: str) -> None:
+        """Make a region's database anew, as a standby of ``leader``, from a base backup over the link."""
+        server = self.servers[region]
+        self.servers[leader].drop_slot(server.slot)
+        server.follow(self._upstream_of(region))
+        self.servers[leader].wait_until_streaming()
 
     # ---- details
 

@@ -35,7 +35,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import TYPE_CHECKING, Any, Literal
 
 from drills import lambda_bootstrap
-from drills.models.global_database import security_group
+from drills.models.clusters import security_group
 from drills.models.happenings import Happening, Kind
 
 if TYPE_CHECKING:

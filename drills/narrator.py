@@ -157,8 +157,23 @@ class Narrator:
     def _promoted(self, it: Happening) -> None:
         self._say(it, Kind.DATABASE, f"{it.subject} takes writes", mark="writes_possible")
 
-    def _promotion_failed(self, it: Happening) -> None:
-        self._say(it, Kind.DATABASE, f"promotion of {it.subject} failed: {it.detail['error']}")
+    def _database_failed(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"RDS could not do what it had begun with {it.subject}: {it.detail['error']}")
+
+    def _snapshot_started(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"snapshot {it.subject} is being made")
+
+    def _cluster_deleted(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"{it.subject} is deleted")
+
+    def _global_database_deleted(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"the global database {it.subject} is deleted")
+
+    def _global_database_made(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"the global database {it.subject} is made around the writer of {it.region}")
+
+    def _rebuild_started(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"{it.subject} is being made as a new secondary")
 
     def _health_changed(self, it: Happening) -> None:
         answer = "PRIMARY" if it.detail["healthy"] else "SECONDARY"

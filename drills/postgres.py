@@ -319,10 +319,37 @@ class Server:
             if self.database != "postgres":
                 connection.execute(f'CREATE DATABASE "{self.database}"')
 
-    def follow(self, upstream: Address) -> None:
-        """Make this server a streaming standby of the one at ``upstream``, and start it.
+    def wipe(self) -> None:
+        """End the server for good and remove everything that it had, so that it can be made anew."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
-        Takes a base backup and makes a physical replication slot there, both through ``upstream``.
+    def drop_slot(self, slot: str) -> None:
+        """Drop a replication slot that a former standby may have left here, ending what still streams from it.
+
+        Raises
+        ------
+        PostgresError
+            When it stays in use.
+        """
+        deadline = time.monotonic() + STREAMING_TIMEOUT_SECONDS
+        while self.query("SELECT slot_name FROM pg_replication_slots WHERE slot_name = %s", (slot,)):
+            if time.monotonic() > deadline:
+                raise PostgresError(f"the replication slot {slot} of {self.name} stays in use")
+            self.query(
+                "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", (slot,)
+            )
+            with suppress(psycopg.errors.ObjectInUse):
+                self.query(
+                    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", (slot,)
+                )
+            time.sleep(POLL_SECONDS)
+
+    def follow(self, upstream: Address) -> None:
+        """Make this server, which has no data, a streaming standby of the one at ``upstream``, and start it.
+
+        Takes a base backup and makes a physical replication slot there, both through ``upstream``. The whole database
+        crosses the link between the regions, as Aurora's rebuild of a secondary does.
         """
         _make_folder(self.folder)
         self._run(

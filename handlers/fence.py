@@ -34,7 +34,7 @@ Found = TypeVar("Found")
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """``order`` (fence, lift, look) and ``reason``, a sentence for people.
+    """``order`` (fence, lift, look, open) and ``reason``, a sentence for people.
 
     With ``fence``: ``group``, whether by security group as well. With ``lift``: ``number`` and ``until``, see
     `handlers.gateways.fence.Lift`.
@@ -48,6 +48,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     elif order == "lift":
         number = int(fields.number("number", at_least=0, at_most=LARGEST_SEQUENCE))
         state = site.lift(Lift(number, fields.number("until", at_least=0, at_most=END_OF_TIME_S)))
+    elif order == "open":
+        state = site.open_secondary()
     else:
         state = site.look()
     logger.info("carried out", order=order, reason=reason, state=asdict(state))
@@ -72,6 +74,13 @@ class Site:
     def look(self) -> FenceState:
         """Changes nothing."""
         return self._both(self._by_sql, self._by_group)
+
+    def open_secondary(self) -> FenceState:
+        """Opens the security group of a secondary, which was made with the fence's; of another cluster it does not."""
+        group = self._attempt(self._by_group)
+        if group is not None and group[1]:
+            group = self._attempt(lambda: self._by_group(close=False))
+        return self._state(None, group)
 
     def lift(self, lift: Lift) -> FenceState:
         """Lets applications in again: the security group first, for only the fence by SQL judges whether a lift counts.

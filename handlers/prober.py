@@ -146,6 +146,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         fenced=found.fenced,
         fence_number=found.fence_number,
         open_sessions=found.open_sessions,
+        oldest_xid=found.oldest_xid,
     )
 
 

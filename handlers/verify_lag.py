@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,7 +12,7 @@ from handlers.core.commands import Step
 from handlers.core.control import Claim
 from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError
-from handlers.core.heartbeat import Beat
+from handlers.core.health import Probe
 from handlers.core.lag import Lag, by_heartbeats, judge
 from handlers.gateways import metrics as cloudwatch
 from handlers.gateways.aws import client
@@ -38,18 +38,22 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def verify_lag(prober: Prober, cloudwatch_client: Any, environment: Environment, claim: Claim) -> Lag:
     """Measures the lag by heartbeats, else takes the metric's last value, and compares it with the budget."""
-    measured = by_heartbeats(claim.heartbeat, replicated_heartbeat(prober), time.time())
+    standby = reach_standby(prober)
+    measured = by_heartbeats(claim.heartbeat, standby.heartbeat if standby else None, time.time())
     if measured is None:
         measured = cloudwatch.replication_lag(
             cloudwatch_client, environment.cluster, environment.peer_region, time.time()
         )
-    return judge(measured, environment.rpo_budget_ms, cloudwatch.LAG_METRIC, only_forward=claim.only_forward)
+    lag = judge(measured, environment.rpo_budget_ms, cloudwatch.LAG_METRIC, only_forward=claim.only_forward)
+    # A cluster that takes writes already has transactions of its own.
+    replicates = standby is not None and standby.role == "reader"
+    return replace(lag, replicated_xid=standby.oldest_xid if standby and replicates else None)
 
 
-def replicated_heartbeat(prober: Prober) -> Beat | None:
-    """The newest heartbeat in this region's database; None when it cannot be asked."""
+def reach_standby(prober: Prober) -> Probe | None:
+    """This region's database, its newest heartbeat among the rest; None when it cannot be asked."""
     try:
-        return prober.probe("own_reader", PROBE_TIMEOUT_S).heartbeat
+        return prober.probe("own_reader", PROBE_TIMEOUT_S)
     except FailoverError as error:
         logger.warning("the prober gave no answer", error=str(error))
         return None

@@ -16,7 +16,7 @@ from handlers.core.commands import Step
 from handlers.core.environment import Environment
 from handlers.core.errors import FenceFailed, InvalidRequest, LeaseLive, LockLost
 from handlers.core.lease import decide_wait
-from handlers.core.reading import Fields
+from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober
 from handlers.telemetry import instrumented, logger
@@ -55,7 +55,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     fields = Fields(event, "the step's event", InvalidRequest)
     approved_by = approver(fields)
     inside_budget = fields.section("lag").flag("proceed", False)
-    lease = wait_for_lease(CONTROL, step, inside_budget or step.claim.accept_data_loss or bool(approved_by))
+    lease = wait_for_lease(
+        CONTROL,
+        step,
+        inside_budget or step.claim.accept_data_loss or bool(approved_by),
+        fields.section("lag").optional_whole("replicated_xid", at_most=LARGEST_WHOLE),
+    )
     return asdict(lease) | {"approved_by": approved_by}
 
 
@@ -66,8 +71,10 @@ def approver(fields: Fields) -> str | None:
     return Fields(fields.data["approval"], "the answer to the approval", InvalidRequest).text("approved_by")
 
 
-def wait_for_lease(control: ControlTable, step: Step, gate_open: bool) -> Lease:
+def wait_for_lease(control: ControlTable, step: Step, gate_open: bool, replicated_xid: int | None = None) -> Lease:
     """Waits for the lease's end and, with ``gate_open``, commits to move.
+
+    ``replicated_xid`` of VerifyLag's verdict is kept for the re-protection.
 
     Raises
     ------
@@ -87,7 +94,9 @@ def wait_for_lease(control: ControlTable, step: Step, gate_open: bool) -> Lease:
         if wait.action in ("refuse", "go", "ask"):
             logger.info("the lease decides", action=wait.action, reason=wait.reason)
             return lease
-        if wait.action == "commit" and control.begin_move(step.run, step.claim.epoch, record.lease_expires_at):
+        if wait.action == "commit" and control.begin_move(
+            step.run, step.claim.epoch, record.lease_expires_at, replicated_xid
+        ):
             logger.info("committed to move the writer", reason=wait.reason)
             return Lease(True, True, wait.reason, record.lease_expires_at)
         # A record that has changed under the commit is read again at once.

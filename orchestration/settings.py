@@ -150,6 +150,19 @@ class Thresholds(_Section):
         return self
 
 
+class Salvage(_Section):
+    """How writes that a failover lost are written again; see docs/runbooks/reprotection.md."""
+
+    replay: dict[
+        Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$")],
+        Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_.]*\([a-z0-9_, ]*\)$")],
+    ] = Field(
+        {},
+        description="Table → a call of the application's own idempotent function with the table's columns, such as "
+        'transfers = "transfer(id, source, destination, amount_cents)". Rows of other tables are shown, not replayed.',
+    )
+
+
 class State(_Section):
     """Where Terraform's state is kept; without a bucket in files beside the project, for a first try."""
 
@@ -200,6 +213,7 @@ class Settings(BaseSettings):
     log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365] = Field(90, description="How long logs are kept.")
     database: Database = Database()
     thresholds: Thresholds = Thresholds()
+    salvage: Salvage = Salvage()
     state: State = State()
 
     @property

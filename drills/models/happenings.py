@@ -26,7 +26,12 @@ class Kind(StrEnum):
     FOLLOWS = "follows"  # identifier of the cluster that is a standby now; nothing
     SECURITY_GROUP_CHANGED = "security group changed"  # cluster identifier; admits (clients)
     PROMOTED = "promoted"  # cluster identifier; nothing
-    PROMOTION_FAILED = "promotion failed"  # cluster identifier; error
+    DATABASE_FAILED = "database failed"  # cluster identifier; error: what RDS had begun could not be done
+    SNAPSHOT_STARTED = "snapshot started"  # snapshot identifier; nothing
+    CLUSTER_DELETED = "cluster deleted"  # cluster identifier; nothing
+    GLOBAL_DATABASE_DELETED = "global database deleted"  # its identifier; nothing
+    GLOBAL_DATABASE_MADE = "global database made"  # its identifier; nothing
+    REBUILD_STARTED = "rebuild started"  # identifier of the new secondary cluster; nothing
     HEALTH_CHANGED = "health changed"  # health check key; healthy (as DNS sees it)
     ACCESS_DENIED = "access denied"  # function name or access key; action, resources
 

@@ -41,6 +41,7 @@ class Transition:
 
     ``seen_lease`` is the end of the writer's lease as the run saw it when it took the lock; ``move_requests`` counts
     the requests to RDS to move the writer (detach or switchover), each before it is sent, less one that RDS refused.
+    ``replicated_xid``: every transaction of the old writer with a lower id had ended and was in the standby.
     """
 
     run: str
@@ -54,6 +55,7 @@ class Transition:
     stopping_until: float | None = None
     dns_engaged: bool = False
     move_requests: int = 0
+    replicated_xid: int | None = None
 
     @classmethod
     def read(cls, fields: Fields) -> Transition:
@@ -70,7 +72,22 @@ class Transition:
             stopping_until=_optional_moment(fields, "stopping_until"),
             dns_engaged=fields.flag("dns_engaged", False),
             move_requests=int(fields.number("move_requests", at_least=0, at_most=LARGEST_COUNT, default=0)),
+            replicated_xid=fields.optional_whole("replicated_xid", at_most=LARGEST_COUNT),
         )
+
+
+@dataclass(frozen=True)
+class ReprotectionLock:
+    """The run that re-protects, who started it, and since when (seconds since 1970)."""
+
+    run: str
+    started_by: str
+    started_at: float
+
+    @classmethod
+    def read(cls, fields: Fields) -> ReprotectionLock:
+        """Reads the lock out of a control item."""
+        return cls(fields.text("run"), fields.text("started_by"), _moment(fields, "started_at"))
 
 
 @dataclass(frozen=True)
@@ -96,6 +113,16 @@ class ControlRecord:
         the old writer's region after a failover, until it is known to be fenced.
     last_run, last_incident, last_transition_at
         the run that moved the writer last, the incident it answered, and when (seconds since 1970).
+    protected
+        False from a failover until a re-protection has made a new standby: there is nothing to move the writer to.
+    reprotection
+        the lock of the run that re-protects.
+    retiring
+        RDS's resource id of the old cluster, once a run has begun to retire it.
+    replicated_xid
+        of the last failover: every transaction of the old writer with a lower id is in the new one.
+    last_reprotection
+        the run that re-protected last.
     """
 
     writer_region: str
@@ -108,6 +135,11 @@ class ControlRecord:
     last_run: str | None = None
     last_incident: str | None = None
     last_transition_at: float | None = None
+    protected: bool = True
+    reprotection: ReprotectionLock | None = None
+    retiring: str | None = None
+    replicated_xid: int | None = None
+    last_reprotection: str | None = None
 
     @classmethod
     def read(cls, item: object) -> ControlRecord:
@@ -124,6 +156,13 @@ class ControlRecord:
             last_run=fields.optional_text("last_run"),
             last_incident=fields.optional_text("last_incident"),
             last_transition_at=_optional_moment(fields, "last_transition_at"),
+            protected=fields.flag("protected", True),
+            reprotection=(
+                ReprotectionLock.read(fields.section("reprotection")) if "reprotection" in fields.data else None
+            ),
+            retiring=fields.optional_text("retiring"),
+            replicated_xid=fields.optional_whole("replicated_xid", at_most=LARGEST_COUNT),
+            last_reprotection=fields.optional_text("last_reprotection"),
         )
 
     @property
@@ -229,6 +268,12 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
             f"run {record.last_run} has handled this incident already",
         ),
         (
+            not record.protected,
+            "refused",
+            f"there is no standby since run {record.last_run}: {request.target_region} cannot take over before it has "
+            f"been re-protected (workflow reprotect in {record.writer_region})",
+        ),
+        (
             held is not None and request.resumes is not None and held.run == request.resumes,
             "proceed",
             f"takes over from run {request.resumes}, as {request.started_by} asked",
@@ -296,6 +341,7 @@ def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
         stopping_until=before.stopping_until if before else None,
         dns_engaged=before.dns_engaged if before else False,
         move_requests=before.move_requests if before else 0,
+        replicated_xid=before.replicated_xid if before else None,
     )
 
 

@@ -23,6 +23,7 @@ class Environment:
     cluster: str
     cluster_arn: str
     peer_cluster: str
+    peer_cluster_arn: str
     writer_name: str
     cluster_name: str
     reader_name: str
@@ -42,6 +43,13 @@ class Environment:
     fence_function: str
     peer_fence_function: str
     peer_role_arn: str
+    reprotection_role_arn: str
+    rebuild_role_arn: str
+    reprotection_arn: str  # the state machine
+    peer_state_machine_arn: str
+    peer_prober_function: str
+    peer_salvage_function: str
+    salvage_bucket: str
     runs_table: str
     cool_down_s: int
     rpo_budget_ms: int

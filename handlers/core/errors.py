@@ -62,5 +62,33 @@ class NotRecoveredYet(FailoverError):
     """A write through the public name has not reached the new writer yet; try again."""
 
 
+class OldRegionSilent(FailoverError):
+    """The old writer's region, or its cluster there, does not answer yet; ask again."""
+
+
+class SnapshotPending(FailoverError):
+    """The old cluster's snapshot is not complete yet; ask again."""
+
+
+class SnapshotFailed(FailoverError):
+    """RDS could not make the old cluster's snapshot."""
+
+
+class RetirementForbidden(FailoverError):
+    """The old cluster must not be retired; nothing of it was touched. The message says why."""
+
+
+class RetirementPending(FailoverError):
+    """The old cluster, or its global database, is being deleted; ask again."""
+
+
+class RebuildPending(FailoverError):
+    """What is made anew is not available yet; ask again."""
+
+
+class ReplicationBehind(FailoverError):
+    """The new standby does not replicate inside the lag budget yet; ask again."""
+
+
 class NotificationFailed(FailoverError):
     """No topic of any region took the message."""

@@ -33,7 +33,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Lag:
-    """The verdict; ``reason`` is a sentence for people, ``lag_ms`` None when it is not known."""
+    """The verdict; ``reason`` is a sentence for people, ``lag_ms`` None when it is not known.
+
+    ``replicated_xid``: every transaction of the writer with a lower id had ended and was in the standby.
+    """
 
     proceed: bool
     reason: str
@@ -42,6 +45,7 @@ class Lag:
     budget_ms: int
     source: str
     heartbeats: int | None = None
+    replicated_xid: int | None = None
 
 
 def by_heartbeats(committed: Beat | None, replicated: Beat | None, now: float) -> Measurement | None:

@@ -93,9 +93,7 @@ def causes(end: End) -> list[str]:
     """The errors that the workflow caught, as sentences."""
     # Giving the lock back may fail after anything else.
     caught = (end.progress.get("error", {}), end.progress.get("release_error", {}))
-    return [
-        f"{error['Error']}: {_cause(error.get('Cause') or 'no cause given')}" for error in caught if "Error" in error
-    ]
+    return [words_of(error) for error in caught if "Error" in error]
 
 
 def _reasons(end: End) -> list[str]:
@@ -145,6 +143,11 @@ def _rehearsal(end: End) -> list[str]:
         took = max(timing["ended"] for timing in timings) - min(timing["began"] for timing in timings)
         lines.append(f"The checks took {took:.1f} s; Aurora's promotion comes on top, and was not rehearsed.")
     return lines
+
+
+def words_of(error: dict[str, Any]) -> str:
+    """An error that the workflow caught, as a sentence."""
+    return f"{error.get('Error')}: {_cause(error.get('Cause') or 'no cause given')}"
 
 
 def _cause(cause: str) -> str:

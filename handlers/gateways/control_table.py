@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from handlers.core.control import Claim, ControlRecord, Transition
+from handlers.core.control import Claim, ControlRecord, ReprotectionLock, Transition
 from handlers.core.environment import Environment
 from handlers.core.errors import LockLost, Misconfigured, TransientFailure
 from handlers.core.heartbeat import Beat
@@ -130,13 +130,23 @@ class ControlTable:
             },
         )
 
-    def begin_move(self, run: str, epoch: int, lease: float | None) -> bool:
-        """Commits to move: from now on the old writer cannot renew. False unless ``lease`` still is the last one."""
+    def begin_move(self, run: str, epoch: int, lease: float | None, replicated_xid: int | None = None) -> bool:
+        """Commits to move: from now on the old writer cannot renew. False unless ``lease`` still is the last one.
+
+        ``replicated_xid`` is noted in the lock, if it is known.
+        """
         unchanged = "attribute_not_exists(lease_expires_at)" if lease is None else "lease_expires_at = :lease"
+        noted = "" if replicated_xid is None else ", transition.replicated_xid = :xid"
         return self._update(
-            "SET transition.#phase = :moving",
+            f"SET transition.#phase = :moving{noted}",
             f"transition.#run = :run AND epoch = :epoch AND {unchanged}",
-            {":moving": "moving", ":run": run, ":epoch": epoch, **({} if lease is None else {":lease": lease})},
+            {
+                ":moving": "moving",
+                ":run": run,
+                ":epoch": epoch,
+                **({} if lease is None else {":lease": lease}),
+                **({} if replicated_xid is None else {":xid": replicated_xid}),
+            },
         )
 
     def begin_stop(self, run: str, epoch: int, until: float) -> None:
@@ -207,10 +217,15 @@ class ControlTable:
     def commit(self, claim: Claim, now: float) -> int:
         """Makes the claim's target region the writer of the next epoch and gives the lock back, in one write.
 
-        The old writer's lease goes; the new one's guardian takes the first of its own. Returns the new epoch. A second
-        call of the same run changes nothing and returns the same.
+        The old writer's lease goes; the new one's guardian takes the first of its own. After a failover there is no
+        standby. Returns the new epoch. A second call of the same run changes nothing and returns the same.
         """
-        unfenced = "" if claim.mode == "switchover" else ", unfenced_region = :old"
+        unfenced = (
+            ""
+            if claim.mode == "switchover"
+            else ", unfenced_region = :old, protected = :no, "
+            "replicated_xid = if_not_exists(transition.replicated_xid, :unknown)"
+        )
         if self._update(
             "SET writer_region = :target, epoch = :next, last_run = :run, last_incident = :incident, "
             f"last_transition_at = :now{unfenced} REMOVE transition, lease_expires_at",
@@ -223,7 +238,7 @@ class ControlTable:
                 ":run": claim.run,
                 ":incident": claim.incident,
                 ":now": now,
-                **({":old": claim.writer_region} if unfenced else {}),
+                **({":old": claim.writer_region, ":no": False, ":unknown": None} if unfenced else {}),
             },
         ):
             return claim.epoch + 1
@@ -239,6 +254,53 @@ class ControlTable:
             "epoch = :epoch AND unfenced_region = :region",
             {":epoch": epoch, ":region": region},
         )
+
+    def begin_reprotection(self, lock: ReprotectionLock, seen: ControlRecord) -> bool:
+        """Takes the lock of the re-protection; False when the record is no more what was decided on."""
+        before = seen.reprotection
+        held = "reprotection.#run = :seen" if before else "attribute_not_exists(reprotection)"
+        return self._update(
+            "SET reprotection = :lock",
+            f"epoch = :epoch AND protected = :no AND attribute_not_exists(transition) AND {held}",
+            {
+                ":lock": asdict(lock),
+                ":epoch": seen.epoch,
+                ":no": False,
+                **({":seen": before.run} if before else {}),
+            },
+        )
+
+    def assert_reprotecting(self, run: str, epoch: int) -> None:
+        """Raises `LockLost` unless ``run`` holds the lock of the re-protection at this moment."""
+        self._reprotecting("SET reprotection.#run = :run", run, epoch, {})
+
+    def begin_retirement(self, run: str, epoch: int, resource_id: str) -> None:
+        """Notes that the old cluster is being retired, from where there is only the way forward; raises `LockLost`."""
+        self._reprotecting("SET retiring = :resource", run, epoch, {":resource": resource_id})
+
+    def _reprotecting(self, update: str, run: str, epoch: int, values: dict[str, Any]) -> None:
+        condition = "reprotection.#run = :run AND epoch = :epoch"
+        if not self._update(update, condition, {":run": run, ":epoch": epoch, **values}):
+            held = self.read().reprotection
+            holder = f"run {held.run} holds it" if held else "nobody holds it"
+            raise LockLost(f"run {run} does not hold the re-protection's lock ({holder}); it must change nothing more")
+
+    def arm(self, run: str, epoch: int) -> None:
+        """Ends the re-protection: the writer may be moved again. A second call of the same run changes nothing.
+
+        Raises `LockLost` when another run has taken the re-protection over.
+        """
+        if not self._update(
+            "SET protected = :yes, last_reprotection = :run "
+            "REMOVE reprotection, retiring, replicated_xid, unfenced_region",
+            "reprotection.#run = :run AND epoch = :epoch",
+            {":yes": True, ":run": run, ":epoch": epoch},
+        ) and (self.read().last_reprotection != run):
+            self.assert_reprotecting(run, epoch)
+
+    def end_reprotection(self, run: str) -> bool:
+        """Gives the re-protection's lock back without having armed; False when ``run`` does not hold it."""
+        return self._update("REMOVE reprotection", "reprotection.#run = :run", {":run": run})
 
     def release(self, run: str) -> bool:
         """Gives the lock back; False when ``run`` does not hold it, or there is only the way forward.

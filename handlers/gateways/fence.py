@@ -13,8 +13,8 @@ from handlers.gateways.aws import client, invoke
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
 
-Order = Literal["fence", "lift", "look"]
-ORDERS: tuple[Order, ...] = ("fence", "lift", "look")
+Order = Literal["fence", "lift", "look", "open"]
+ORDERS: tuple[Order, ...] = ("fence", "lift", "look", "open")
 
 # Its own cold start, then the longest fence by SQL (see handlers/gateways/postgres.py) with the prober's.
 INVOCATION_TIMEOUT_S = 6.0
@@ -71,6 +71,10 @@ class FenceFunction:
     def lift(self, reason: str, lift: Lift) -> FenceState:
         """Lets applications in again, if the lift still counts. Raises as `look` does."""
         return self._order({"order": "lift", "reason": reason, "number": lift.number, "until": lift.until})
+
+    def open_secondary(self, reason: str) -> FenceState:
+        """Opens the security group of a cluster that is a secondary, and so takes no writes. Raises as `look` does."""
+        return self._order({"order": "open", "reason": reason})
 
     def look(self) -> FenceState:
         """Only looks.

@@ -101,7 +101,7 @@ class Standing:
     """What a server is and holds: whether it takes writes now, its newest heartbeat row, its fence.
 
     ``noted_lease`` is the end of the lease that stands beside the heartbeat; ``open_sessions`` counts those of
-    applications. All None when not known.
+    applications; every transaction with an id below ``oldest_xid`` has ended there. All None when not known.
     """
 
     writer: bool
@@ -110,21 +110,22 @@ class Standing:
     fenced: bool | None = None
     fence_number: int | None = None
     open_sessions: int | None = None
+    oldest_xid: int | None = None
 
 
 def standing(session: pg8000.native.Connection) -> Standing:
     """Asks the server behind the session, in one round trip."""
     try:
-        ((recovering, seq, at, lease, fenced, number, sessions),) = session.run(
+        ((recovering, seq, at, lease, fenced, number, sessions, oldest),) = session.run(
             "SELECT pg_is_in_recovery(), seq, extract(epoch FROM heartbeat.at)::float8, lease, is_fenced(), number, "
-            "(SELECT count(*) FROM application_sessions()) "
+            "(SELECT count(*) FROM application_sessions()), pg_snapshot_xmin(pg_current_snapshot())::text::bigint "
             "FROM (SELECT) AS one LEFT JOIN heartbeat ON true LEFT JOIN fence ON true"
         )
     except pg8000.exceptions.DatabaseError as error:
         if error.args[0].get("C") not in NOT_SET_UP:
             raise
         return Standing(not session.run("SELECT pg_is_in_recovery()")[0][0])
-    return Standing(not recovering, None if seq is None else Beat(seq, at), lease, fenced, number, sessions)
+    return Standing(not recovering, None if seq is None else Beat(seq, at), lease, fenced, number, sessions, oldest)
 
 
 def beat(session: pg8000.native.Connection, known_lease: float | None) -> Beat:

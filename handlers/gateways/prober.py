@@ -70,4 +70,5 @@ class Prober:
             fenced=fields.optional_flag("fenced"),
             fence_number=fields.optional_whole("fence_number", at_most=LARGEST_SEQUENCE),
             open_sessions=fields.optional_whole("open_sessions", at_most=LARGEST_SEQUENCE),
+            oldest_xid=fields.optional_whole("oldest_xid", at_most=LARGEST_SEQUENCE),
         )

@@ -2,7 +2,8 @@
 -- it may be run again at any time, and replication carries it to the standby region.
 
 -- `application` is the group of everybody who may write: grant it to the applications' login roles.
--- `monitor` may connect, ask whether it reached a writer, leave heartbeats, prove a recovery and fence. Nothing else.
+-- `monitor` may connect, ask whether it reached a writer, leave heartbeats, prove a recovery, fence, and export what a
+-- fenced writer has that was never replicated. Nothing else.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'application') THEN
@@ -131,10 +132,80 @@ BEGIN
     RETURN FOUND;
 END $$;
 
+-- Salvage: what an old writer has committed and the new one lacks. Rows are given by a fenced server only, and only those
+-- of transactions that may not have been replicated; the new writer gives fingerprints of the rows it is asked for.
+CREATE OR REPLACE FUNCTION salvage_tables() RETURNS TABLE (name text, keyed boolean, blocks bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT format('%I.%I', nspname, relname),
+           EXISTS (SELECT FROM pg_index WHERE indrelid = t.oid AND indisprimary) AND has_table_privilege(t.oid, 'SELECT'),
+           pg_relation_size(t.oid) / current_setting('block_size')::bigint
+    FROM pg_class AS t JOIN pg_namespace AS s ON s.oid = relnamespace
+    WHERE relkind = 'r' AND relpersistence = 'p' AND nspname NOT IN ('pg_catalog', 'information_schema')
+      AND t.oid NOT IN ('heartbeat'::regclass, 'fence'::regclass, 'recovery_proof'::regclass)
+    ORDER BY 1
+$$;
+
+-- SQL that makes the key of a row r of a table as a JSON object; NULL without a primary key.
+CREATE OR REPLACE FUNCTION salvage_key(table_name text) RETURNS text
+LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT 'jsonb_build_object(' || string_agg(format('%L, r.%I', attname, attname), ', ' ORDER BY attnum) || ')'
+    FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+    WHERE indrelid = table_name::regclass AND indisprimary
+$$;
+
+-- SQL that chooses the rows r between two tuple ids whose transaction may not have been replicated.
+CREATE OR REPLACE FUNCTION salvage_rows(table_name text, horizon bigint, behind text, before text) RETURNS text
+LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT format('FROM %s AS r WHERE r.ctid > %L::tid AND r.ctid < %L::tid', table_name::regclass, behind, before)
+        -- A transaction id in a row has 32 bits; age() compares them round the corner.
+        || coalesce(format(' AND age(r.xmin) <= age(%L::xid)', horizon & 4294967295), '')
+$$;
+
+CREATE OR REPLACE FUNCTION salvage_page(table_name text, horizon bigint, behind text, before text, most integer)
+RETURNS TABLE (tuple_id text, key text, data text, digest text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF NOT is_fenced() THEN
+        RAISE EXCEPTION 'rows are exported from a fenced server only';
+    END IF;
+    RETURN QUERY EXECUTE 'SELECT r.ctid::text, ' || salvage_key(table_name) || '::text, to_jsonb(r)::text,'
+        ' md5(to_jsonb(r)::text) ' || salvage_rows(table_name, horizon, behind, before) || ' ORDER BY r.ctid LIMIT $1'
+        USING most;
+END $$;
+
+CREATE OR REPLACE FUNCTION salvage_count(table_name text, horizon bigint, behind text, before text) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    found bigint;
+BEGIN
+    EXECUTE 'SELECT count(*) ' || salvage_rows(table_name, horizon, behind, before) INTO found;
+    RETURN found;
+END $$;
+
+CREATE OR REPLACE FUNCTION salvage_compare(table_name text, keys text) RETURNS TABLE (key text, digest text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    columns text := (
+        SELECT string_agg(quote_ident(attname), ', ')
+        FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+        WHERE indrelid = table_name::regclass AND indisprimary
+    );
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT %1$s::text, md5(to_jsonb(r)::text) FROM %2$s AS r'
+        ' WHERE (%3$s) IN (SELECT %3$s FROM jsonb_populate_recordset(NULL::%2$s, $1::jsonb))',
+        salvage_key(table_name), table_name::regclass, columns
+    ) USING keys;
+END $$;
+
 REVOKE ALL ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
-    application_sessions(), lift_fence(bigint, double precision), is_fenced(), refuse_while_fenced() FROM PUBLIC;
+    application_sessions(), lift_fence(bigint, double precision), is_fenced(), refuse_while_fenced(), salvage_tables(),
+    salvage_key(text), salvage_rows(text, bigint, text, text), salvage_page(text, bigint, text, text, integer),
+    salvage_count(text, bigint, text, text), salvage_compare(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
-    application_sessions(), lift_fence(bigint, double precision), is_fenced() TO monitor;
+    application_sessions(), lift_fence(bigint, double precision), is_fenced(), salvage_tables(),
+    salvage_page(text, bigint, text, text, integer), salvage_count(text, bigint, text, text),
+    salvage_compare(text, text) TO monitor;
 
 -- Who is not in `application` may not connect; a fence has to take that one right only.
 DO $$

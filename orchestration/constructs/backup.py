@@ -23,28 +23,10 @@ from cdktf_cdktf_provider_aws.backup_vault import BackupVault
 from cdktf_cdktf_provider_aws.backup_vault_lock_configuration import BackupVaultLockConfiguration
 from cdktf_cdktf_provider_aws.backup_vault_notifications import BackupVaultNotifications
 from cdktf_cdktf_provider_aws.s3_bucket import S3Bucket
-from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
-    S3BucketLifecycleConfiguration,
-    S3BucketLifecycleConfigurationRule,
-    S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload,
-    S3BucketLifecycleConfigurationRuleExpiration,
-    S3BucketLifecycleConfigurationRuleFilter,
-)
-from cdktf_cdktf_provider_aws.s3_bucket_policy import S3BucketPolicy
-from cdktf_cdktf_provider_aws.s3_bucket_public_access_block import S3BucketPublicAccessBlock
-from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration import (
-    S3BucketServerSideEncryptionConfigurationA,
-    S3BucketServerSideEncryptionConfigurationRuleA,
-    S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA,
-)
-from cdktf_cdktf_provider_aws.s3_bucket_versioning import (
-    S3BucketVersioningA,
-    S3BucketVersioningVersioningConfiguration,
-)
 from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
 from constructs import Construct
 
-from orchestration.constructs import policy
+from orchestration.constructs.bucket import PrivateBucket
 from orchestration.constructs.keys import RegionKey
 from orchestration.specification import Specification
 from orchestration.specification.model import Region
@@ -147,82 +129,27 @@ class Backup(Construct):
         )
 
     def _reports_bucket(self) -> S3Bucket:
-        """A private, encrypted bucket with versions, to which AWS Backup delivers and nobody else writes."""
-        bucket = S3Bucket(
+        """A bucket to which AWS Backup delivers and nobody else writes.
+
+        Only Backup's service-linked role does (AWS Backup guide, "Working with reports").
+        """
+        role = "aws-service-role/reports.backup.amazonaws.com/AWSServiceRoleForBackupReports"
+        private = PrivateBucket(
             self,
             "reports",
-            bucket=self._names.backup_reports_bucket(self._region.name),
-            force_destroy=not self._specification.settings.protected,
+            self._names.backup_reports_bucket(self._region.name),
+            self._key,
+            self._specification.settings.protected,
+            kept_days=REPORTS_KEPT_DAYS,
         )
-        S3BucketPublicAccessBlock(
-            self,
-            "reports-private",
-            bucket=bucket.id,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
+        private.allow(
+            {
+                "Sid": "BackupDelivers",
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:{PARTITION}:iam::{self._names.account}:role/{role}"},
+                "Action": ["s3:PutObject"],
+                "Resource": f"{private.bucket.arn}/*",
+                "Condition": {"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}},
+            }
         )
-        S3BucketVersioningA(
-            self,
-            "reports-versions",
-            bucket=bucket.id,
-            versioning_configuration=S3BucketVersioningVersioningConfiguration(status="Enabled"),
-        )
-        S3BucketServerSideEncryptionConfigurationA(
-            self,
-            "reports-encryption",
-            bucket=bucket.id,
-            rule=[
-                S3BucketServerSideEncryptionConfigurationRuleA(
-                    apply_server_side_encryption_by_default=(
-                        S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA(
-                            sse_algorithm="aws:kms", kms_master_key_id=self._key.arn
-                        )
-                    ),
-                    bucket_key_enabled=True,
-                )
-            ],
-        )
-        S3BucketLifecycleConfiguration(
-            self,
-            "reports-lifecycle",
-            bucket=bucket.id,
-            rule=[
-                S3BucketLifecycleConfigurationRule(
-                    id="expire",
-                    status="Enabled",
-                    filter=[S3BucketLifecycleConfigurationRuleFilter(prefix="")],
-                    expiration=[S3BucketLifecycleConfigurationRuleExpiration(days=REPORTS_KEPT_DAYS)],
-                    abort_incomplete_multipart_upload=[
-                        S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload(days_after_initiation=7)
-                    ],
-                )
-            ],
-        )
-        S3BucketPolicy(self, "reports-policy", bucket=bucket.id, policy=self._reports_policy(bucket))
-        return bucket
-
-    def _reports_policy(self, bucket: S3Bucket) -> str:
-        """Over TLS only; only Backup's service-linked role writes (AWS Backup guide, "Working with reports")."""
-        role = "aws-service-role/reports.backup.amazonaws.com/AWSServiceRoleForBackupReports"
-        return policy.document(
-            [
-                {
-                    "Sid": "BackupDelivers",
-                    "Effect": "Allow",
-                    "Principal": {"AWS": f"arn:{PARTITION}:iam::{self._names.account}:role/{role}"},
-                    "Action": ["s3:PutObject"],
-                    "Resource": f"{bucket.arn}/*",
-                    "Condition": {"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}},
-                },
-                {
-                    "Sid": "OnlyOverTls",
-                    "Effect": "Deny",
-                    "Principal": "*",
-                    "Action": "s3:*",
-                    "Resource": [bucket.arn, f"{bucket.arn}/*"],
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                },
-            ]
-        )
+        return private.bucket

@@ -23,11 +23,10 @@ from constructs import Construct
 
 from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.network import Network
-from orchestration.specification import Specification
+from orchestration.specification import INSTANCES, Specification
 from orchestration.specification.model import Region
 
 ENGINE = "aurora-postgresql"
-INSTANCES = 2  # in different zones, so that the loss of a zone is Aurora's affair and not a failover's
 # Instances of tier 0 and 1 keep the capacity of the writer, so either takes over at once (Aurora guide,
 # "Choosing the promotion tier for an Aurora Serverless v2 reader").
 PROMOTION_TIER = 1
@@ -227,7 +226,7 @@ class RegionCluster(Construct):
         return RdsClusterInstance(
             self,
             f"instance-{index}",
-            identifier=self._specification.names.regional(f"{settings.application}-{index}", self._region.name),
+            identifier=self._specification.names.instance(index, self._region.name),
             cluster_identifier=self.cluster.id,
             instance_class="db.serverless",
             engine=ENGINE,

@@ -1,8 +1,8 @@
 """The roles of one region.
 
-One for each function, one for the workflow, one for the rule that starts it, one in which the other region acts on
-this one, and one each for the flow log and the backups. A role has the name of what uses it, so that the region's
-stack knows its ARN without asking IAM.
+One for each function, one for each workflow, one for the rule that starts the failover, those in which the other
+region acts on this one, and one each for the flow log and the backups. A role has the name of what uses it, so that the
+region's stack knows its ARN without asking IAM.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from constructs import Construct
 
 from orchestration.constructs import policy
 from orchestration.specification import Specification
-from orchestration.specification.model import Function, Permission, Region, Role, Rule
+from orchestration.specification.model import Function, Permission, Region, Role, Rule, StateMachine
 from orchestration.specification.names import Names
 
 
@@ -26,10 +26,12 @@ class RegionRoles(Construct):
         self._region = region
         for function in region.functions.values():
             self._function_role(function)
-        self._workflow_role()
+        for id_, machine in (("workflow", region.state_machine), ("reprotect", region.reprotection)):
+            self._workflow_role(id_, machine)
         for rule in region.rules:
             self._rule_role(rule)
-        self._role_for_peer(region.role_for_peer)
+        for id_, role in zip(("peer", "reprotection", "rebuild"), region.roles_for_others, strict=True):
+            self._role_for_others(id_, role)
         self._flow_log_role()
         self._backup_role()
 
@@ -39,11 +41,11 @@ class RegionRoles(Construct):
             function.step, function.name, function.description, policy.trust("lambda.amazonaws.com"), permissions
         )
 
-    def _workflow_role(self) -> None:
-        machine = self._region.state_machine
-        trust = policy.trust("states.amazonaws.com", self._only_from(self._names.state_machine_arn(self._region.name)))
+    def _workflow_role(self, id_: str, machine: StateMachine) -> None:
+        arn = self._names.arn("states", self._region.name, f"stateMachine:{machine.name}")
+        trust = policy.trust("states.amazonaws.com", self._only_from(arn))
         permissions = (*machine.permissions, *LOG_DELIVERY)
-        self._role("workflow", machine.name, "Runs the failover workflow", trust, permissions)
+        self._role(id_, machine.name, f"Runs the workflow {machine.name}", trust, permissions)
 
     def _rule_role(self, rule: Rule) -> None:
         region = self._region.name
@@ -55,9 +57,9 @@ class RegionRoles(Construct):
         )
         self._role("trigger", rule.name, rule.description, trust, (start,))
 
-    def _role_for_peer(self, role: Role) -> None:
+    def _role_for_others(self, id_: str, role: Role) -> None:
         trust = policy.trust_roles(self._names.account, role.trusted)
-        self._role("peer", role.name, role.description, trust, role.permissions)
+        self._role(id_, role.name, role.description, trust, role.permissions)
 
     def _flow_log_role(self) -> None:
         region = self._region.name

@@ -1,4 +1,4 @@
-"""The orchestrator of one region: functions, workflow, its two tables and the topic that tells people."""
+"""The orchestrator of one region: functions, workflows, tables, the topic that tells people, what is kept for good."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ from cdktf_cdktf_provider_aws.sns_topic_subscription import SnsTopicSubscription
 from constructs import Construct
 
 from orchestration.constructs import policy
+from orchestration.constructs.bucket import PrivateBucket
 from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.network import Network
 from orchestration.packaging import Package
 from orchestration.specification import Specification
-from orchestration.specification.model import Function, Region, Table
+from orchestration.specification.model import Function, Region, StateMachine, Table
 
 RUNTIME = "python3.12"
 ARCHITECTURE = "arm64"
@@ -68,7 +69,9 @@ class Orchestrator(Construct):
         self._table("runs", region.runs_table)
         self.topic = self._topic()
         self.functions = {step: self._function(function) for step, function in region.functions.items()}
-        self.workflow = self._workflow()
+        self.workflow = self._workflow("workflow", region.state_machine)
+        self._workflow("reprotection", region.reprotection)
+        self._salvage_bucket()
 
     def _function(self, function: Function) -> LambdaFunction:
         log = self._log_group(f"{function.step}-log", self._names.log_group(function.name))
@@ -138,12 +141,11 @@ class Orchestrator(Construct):
             principal="*",
         )
 
-    def _workflow(self) -> SfnStateMachine:
-        machine = self._region.state_machine
-        log = self._log_group("workflow-log", f"/aws/vendedlogs/states/{machine.name}")
+    def _workflow(self, id_: str, machine: StateMachine) -> SfnStateMachine:
+        log = self._log_group(f"{id_}-log", f"/aws/vendedlogs/states/{machine.name}")
         return SfnStateMachine(
             self,
-            "workflow",
+            id_,
             name=machine.name,
             type="STANDARD",
             definition=machine.definition,
@@ -154,6 +156,13 @@ class Orchestrator(Construct):
             # A workflow that names functions which do not exist yet would fail in its first seconds.
             depends_on=list(self.functions.values()),
         )
+
+    def _salvage_bucket(self) -> None:
+        """What re-protections keep: settings of the old cluster, and its writes that were never replicated."""
+        bucket = PrivateBucket(
+            self, "salvage", self._region.salvage_bucket, self._key, self._specification.settings.protected
+        )
+        bucket.allow()
 
     def _table(self, id_: str, table: Table) -> None:
         """A table of this region only; without a time to live its items are kept for good."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from orchestration.settings import Settings
 from orchestration.specification import dns, functions, monitoring
@@ -17,7 +18,9 @@ from orchestration.specification.model import (
 )
 from orchestration.specification.names import Names
 
-__all__ = ["Names", "Specification", "describe"]
+__all__ = ["INSTANCES", "Names", "Specification", "describe"]
+
+INSTANCES = 2  # of each cluster, in different zones, so that the loss of a zone is Aurora's affair and not a failover's
 
 CONTROL_KEY = "database"  # hash key of the control table: one item per global database
 IDEMPOTENCY_KEY = "id"  # Powertools' default names
@@ -88,20 +91,27 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
         upkeep_alarms=monitoring.upkeep_alarms(names, region, all_functions.values()),
         composites=monitoring.composites(names, region, peer),
         rules=monitoring.rules(settings, names, region),
-        state_machine=_state_machine(names, region),
+        state_machine=_state_machine(
+            names, region, names.state_machine(region), functions.FAILOVER_ASL, tuple(functions.STEPS)
+        ),
+        reprotection=_state_machine(
+            names, region, names.reprotection(region), functions.REPROTECT_ASL, tuple(functions.REPROTECTION_STEPS)
+        ),
         idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),
         topic=names.topic(region),
         runs_table=Table(names.runs_table(region), RUNS_KEY),
+        salvage_bucket=names.salvage_bucket(region),
         role_for_peer=functions.role_for_peer(names, region, peer),
+        role_for_reprotection=functions.role_for_reprotection(names, region, peer, INSTANCES),
+        role_for_rebuild=functions.role_for_rebuild(names, region, peer, INSTANCES),
     )
 
 
-def _state_machine(names: Names, region: str) -> StateMachine:
-    """The workflow with ``${step}`` replaced by the name of that step's function in ``region``."""
-    text = functions.FAILOVER_ASL.read_text()
-    invoked = tuple(names.function_arn(step, region) for step in functions.STEPS)
+def _state_machine(names: Names, region: str, name: str, path: Path, steps: tuple[str, ...]) -> StateMachine:
+    """The workflow of a file with ``${step}`` replaced by the name of that step's function in ``region``."""
+    invoked = tuple(names.function_arn(step, region) for step in steps)
     return StateMachine(
-        name=names.state_machine(region),
-        definition=re.sub(r"\$\{(\w+)\}", lambda match: names.function(match[1], region), text),
+        name=name,
+        definition=re.sub(r"\$\{(\w+)\}", lambda match: names.function(match[1], region), path.read_text()),
         permissions=(Permission(("lambda:InvokeFunction",), invoked, "runs the steps, and nothing else"),),
     )

@@ -168,10 +168,19 @@ class Region:
     composites: tuple[CompositeAlarm, ...]
     rules: tuple[Rule, ...]
     state_machine: StateMachine
+    reprotection: StateMachine
     idempotency_table: Table
     topic: str
     runs_table: Table
+    salvage_bucket: str
     role_for_peer: Role
+    role_for_reprotection: Role
+    role_for_rebuild: Role
+
+    @property
+    def roles_for_others(self) -> tuple[Role, ...]:
+        """The roles in which the other region acts on this one."""
+        return (self.role_for_peer, self.role_for_reprotection, self.role_for_rebuild)
 
     def alarm(self, key: str) -> MetricAlarm:
         """The metric alarm of that key."""

@@ -24,7 +24,18 @@ STANDARD_PERIOD_SECONDS = 60
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
 SILENT_MONITOR_PERIODS = 3
 # Steps that answer "not yet" by an error, which the workflow retries; what comes of it the workflow's own alarms say.
-POLLING_STEPS = frozenset({"promote", "verify_recovery"})
+POLLING_STEPS = frozenset(
+    {
+        "promote",
+        "verify_recovery",
+        "wait_for_old_region",
+        "snapshot_old_cluster",
+        "retire_old_cluster",
+        "build_global_database",
+        "build_standby",
+        "verify_replication",
+    }
+)
 
 
 def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[MetricAlarm, ...]:

@@ -130,6 +130,10 @@ class Names:
         """Bucket of the reports on backups; with the account, because buckets share one name space world-wide."""
         return f"{self.regional(f'{self.settings.application}-backup-reports', region)}-{self.account}"
 
+    def salvage_bucket(self, region: str) -> str:
+        """Bucket of what re-protections keep; with the account, because buckets share one name space world-wide."""
+        return f"{self.regional(f'{self.settings.application}-salvage', region)}-{self.account}"
+
     # --- identity: a role has the name of what uses it
     def role_arn(self, user: str) -> str:
         """ARN of the role of the function, workflow or rule named ``user``."""
@@ -138,6 +142,14 @@ class Names:
     def role_for_peer(self, region: str) -> str:
         """Role in which the other region's orchestrator acts on ``region``."""
         return self.regional("failover-peer", region)
+
+    def role_for_reprotection(self, region: str) -> str:
+        """Role in which the other region's re-protection looks at the old cluster of ``region``, and keeps it."""
+        return self.regional("failover-reprotection", region)
+
+    def role_for_rebuild(self, region: str) -> str:
+        """Role in which the other region's re-protection removes the cluster of ``region`` and makes it anew."""
+        return self.regional("failover-rebuild", region)
 
     # --- the application's own state
     @property
@@ -174,6 +186,18 @@ class Names:
     def state_machine_arn(self, region: str) -> str:
         """ARN of the failover workflow in a region."""
         return self.arn("states", region, f"stateMachine:{self.state_machine(region)}")
+
+    def reprotection(self, region: str) -> str:
+        """Name of the re-protection workflow in a region."""
+        return self.regional("reprotect", region)
+
+    def reprotection_arn(self, region: str) -> str:
+        """ARN of the re-protection workflow in a region."""
+        return self.arn("states", region, f"stateMachine:{self.reprotection(region)}")
+
+    def instance(self, index: int, region: str) -> str:
+        """Identifier of one of the region's database instances."""
+        return self.regional(f"{self.settings.application}-{index}", region)
 
     def trigger_rule(self, region: str) -> str:
         """Name of the EventBridge rule that starts a region's workflow."""

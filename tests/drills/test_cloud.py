@@ -22,7 +22,7 @@ from moto.stepfunctions.parser.backend.execution import Execution
 
 from drills.clock import Clock
 from drills.cloud import ACCOUNT, Cloud
-from drills.models.global_database import security_group, writer_endpoint
+from drills.models.clusters import security_group, writer_endpoint
 from drills.models.happenings import Happening, Kind
 from drills.reachability import Fault, Reachability
 from orchestration.settings import load

@@ -301,3 +301,36 @@ def test_a_standby_that_cannot_reach_its_upstream_is_an_error(make_server: MakeS
     nobody = Address("127.0.0.1", free_port(["127.0.0.1"]))
     with pytest.raises(PostgresError, match=r"pg_basebackup failed: .*Connection refused"):
         make_server("lonely").follow(nobody)
+
+
+def test_a_wiped_server_is_made_anew_as_a_standby_of_its_successor(pair: tuple[Server, Server]) -> None:
+    """As a retired cluster is: nothing of what only it had comes back."""
+    old, successor = pair
+    old.run_script("CREATE TABLE kept (id integer); INSERT INTO kept VALUES (1)")
+    old.stop()
+    successor.promote()
+    successor.query("INSERT INTO kept VALUES (2)")
+    old.start()
+    old.query("INSERT INTO kept VALUES (3)")
+    old.wipe()
+    assert members(old) == []
+    assert not old.folder.exists()
+
+    # An earlier life of the old server may have left its slot there, and something may still stream from it.
+    successor.query("SELECT pg_create_physical_replication_slot(%s, true)", (old.slot,))
+    successor.drop_slot(old.slot)
+    old.follow(successor.address)
+    successor.wait_until_streaming()
+    assert old.is_standby
+    assert old.query("SELECT id FROM kept ORDER BY id") == [(1,), (2,)]
+
+
+def test_a_slot_that_is_in_use_is_dropped_with_what_uses_it(pair: tuple[Server, Server]) -> None:
+    writer, standby = pair
+    standby.hang()
+    try:
+        writer.drop_slot(standby.slot)
+        assert writer.query("SELECT slot_name FROM pg_replication_slots") == []
+    finally:
+        standby.resume()
+    writer.drop_slot(standby.slot)

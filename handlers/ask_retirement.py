@@ -1,0 +1,46 @@
+"""AskRetirement: asks people, in both regions, whether the old cluster may be retired.
+
+The workflow waits for the answer; the message has the command that gives it, and the moment until which it counts.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.approval import RETIREMENT_APPROVAL_S
+from handlers.core.environment import Environment
+from handlers.core.errors import InvalidRequest
+from handlers.core.reading import Fields
+from handlers.core.reprotection import Order
+from handlers.core.reprotection_outcome import question
+from handlers.gateways import notifications
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+TOPICS = notifications.topics(ENVIRONMENT)
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.reprotection.Order`.
+
+    Besides: ``token``, which the answer has to name, and ``snapshot`` and ``salvage``, what is kept.
+    """
+    order = Order.read(event)
+    logger.append_keys(run=order.run)
+    fields = Fields(event, "the step's event", InvalidRequest)
+    asking = question(
+        order,
+        dict(fields.section("snapshot").data),
+        dict(fields.section("salvage").data),
+        token=fields.text("token", pattern=".{1,2048}"),
+        region=ENVIRONMENT.aws_region,
+        deadline=time.time() + RETIREMENT_APPROVAL_S,
+    )
+    sent = notifications.publish_to_all(TOPICS, asking)
+    logger.info("asked for an approval", sent=sent.sent, failed=sent.failed)
+    return asdict(sent)

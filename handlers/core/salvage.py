@@ -1,0 +1,109 @@
+"""The writes of an old writer that never reached the new one, as a file that people can read and replay. Pure.
+
+The file is SQL. Each missing row of a table for which the settings know a way to replay is one statement; all else is
+for the eyes, in comments. What a statement does with a row that is there already is the application's affair: the
+settings name its own idempotent function, so that a file may be replayed twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from handlers.core.errors import Misconfigured
+from handlers.core.reading import LARGEST_WHOLE, Fields
+
+Finding = Literal["missing", "different"]
+FINDINGS: tuple[Finding, ...] = ("missing", "different")
+
+DEFAULT_SCHEMA = "public"
+FROM_THE_START = "(0,0)"  # PostgreSQL's tuple ids begin at (0,1)
+TUPLE_ID = r"\(\d{1,10},\d{1,5}\)"
+LONGEST_ROW = 6_000_000  # characters; no answer of Lambda is longer
+MOST_BLOCKS = 2**32  # PostgreSQL's own limit of a table
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the old writer: its quoted name with the schema, whether rows have a key, its size in blocks."""
+
+    name: str
+    keyed: bool
+    blocks: int
+
+    @classmethod
+    def read(cls, fields: Fields) -> Table:
+        """Reads it out of the salvage function's answer or event."""
+        return cls(
+            fields.text("name"),
+            fields.flag("keyed", False),
+            int(fields.number("blocks", at_least=0, at_most=MOST_BLOCKS)),
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that the old writer has committed and the new one lacks, or has otherwise; ``data`` is JSON text."""
+
+    finding: Finding
+    data: str
+
+    @classmethod
+    def read(cls, fields: Fields) -> Row:
+        """Reads it out of the salvage function's answer."""
+        return cls(fields.choice("finding", FINDINGS), fields.text("data", pattern=rf"(?s).{{1,{LONGEST_ROW}}}"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far an export has come: the table, and the tuple after which to go on."""
+
+    table: int = 0
+    after: str = FROM_THE_START
+
+    @classmethod
+    def read(cls, fields: Fields) -> Place:
+        """Reads it out of a step's event."""
+        return cls(
+            int(fields.number("table", at_least=0, at_most=LARGEST_WHOLE, default=0)),
+            fields.text("after", pattern=TUPLE_ID, default=FROM_THE_START),
+        )
+
+
+class Replay:
+    """How rows are written again: table → SQL expression of its columns, a call of an idempotent function."""
+
+    def __init__(self, expressions: Mapping[str, str]) -> None:
+        self._expressions = {_qualified(table): expression for table, expression in expressions.items()}
+
+    @classmethod
+    def read(cls, data: object) -> Replay:
+        """Reads it out of a function's environment; `Misconfigured` names what is wrong."""
+        fields = Fields(data, "the variable SALVAGE_REPLAY", Misconfigured)
+        return cls({table: fields.text(table, pattern=".{1,1000}") for table in fields.data})
+
+    def line(self, table: str, row: Row) -> str:
+        """The row as a line of the file: a statement, or a comment."""
+        expression = self._expressions.get(_qualified(table))
+        if row.finding == "missing" and expression is not None:
+            literal = row.data.replace("'", "''")
+            return f"SELECT {expression} FROM jsonb_populate_record(NULL::{table}, '{literal}');"  # noqa: S608  # quoted
+        words = {"missing": "missing in", "different": "different in"}[row.finding]
+        return f"-- {words} {table}: {row.data}"
+
+
+def _qualified(table: str) -> str:
+    """The table's name with its schema, unquoted where PostgreSQL would not quote it."""
+    return table if re.search(r"\.", table) else f"{DEFAULT_SCHEMA}.{table}"
+
+
+def file_text(epoch: int, old_region: str, part: int, lines: Iterable[str]) -> str:
+    """A part of the file."""
+    head = (
+        f"-- Salvage of epoch {epoch}, part {part}: what the old writer in {old_region} has, and the new one lacks.",
+        "-- Read it; then replay it on the writer:  psql --set ON_ERROR_STOP=1 --file <this file>",
+        "-- Comments are rows that the settings know no way to replay, or that the new writer has otherwise.",
+    )
+    return "\n".join((*head, *lines, ""))

@@ -1,0 +1,26 @@
+"""EndReprotection: gives the re-protection's lock back, so that another run may go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.environment import Environment
+from handlers.core.errors import InvalidRequest
+from handlers.core.reading import Fields
+from handlers.gateways.control_table import ControlTable
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry: ``run``, the execution's name."""
+    run = Fields(event, "the step's event", InvalidRequest).text("run")
+    logger.append_keys(run=run)
+    released = CONTROL.end_reprotection(run)
+    logger.info("gave the lock back", released=released)
+    return {"released": released}

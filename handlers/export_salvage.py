@@ -1,0 +1,126 @@
+"""ExportSalvage: exports what the old writer has committed and the new one lacks, as a file to read and replay.
+
+One invocation makes one part of it; the workflow goes on from there until it is done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.environment import Environment
+from handlers.core.errors import InvalidRequest, Misconfigured
+from handlers.core.reading import LARGEST_WHOLE, Fields
+from handlers.core.reprotection import Order
+from handlers.core.salvage import Place, Replay, file_text
+from handlers.gateways.acting import OtherRegion
+from handlers.gateways.archive import Archive
+from handlers.gateways.control_table import ControlTable
+from handlers.gateways.salvage import SalvageFunction
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
+REPLAY_VARIABLE = "SALVAGE_REPLAY"
+
+SUMMARY = "salvage.json"
+# A part that a person can open in an editor.
+ROWS_A_PART = 5_000
+# One invocation begins no page after that long; a page may take a minute, and the state waits for two.
+WORK_FOR_S = 40.0
+
+
+@dataclass(frozen=True)
+class Salvage:
+    """How far the export has come, and what it has found so far.
+
+    ``missing`` counts rows that the new writer lacks, ``different`` those that it has otherwise, ``uncompared`` rows of
+    tables without a primary key. ``place`` is where to go on.
+    """
+
+    done: bool
+    place: Place
+    part: int = 0
+    missing: int = 0
+    different: int = 0
+    uncompared: int = 0
+    kept_at: str = ""
+
+    @classmethod
+    def read(cls, fields: Fields) -> Salvage:
+        """Reads what the invocation before has returned."""
+
+        def count(name: str) -> int:
+            return int(fields.number(name, at_least=0, at_most=LARGEST_WHOLE, default=0))
+
+        return cls(
+            done=fields.flag("done", False),
+            place=Place.read(fields.section("place")),
+            part=count("part"),
+            missing=count("missing"),
+            different=count("different"),
+            uncompared=count("uncompared"),
+        )
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.reprotection.Order`. Besides: ``salvage``, what came so far."""
+    order = Order.read(event)
+    logger.append_keys(run=order.run)
+    before = Salvage.read(Fields(event, "the step's event", InvalidRequest).section("salvage"))
+    try:
+        replay = Replay.read(json.loads(os.environ.get(REPLAY_VARIABLE, "")))
+    except ValueError as error:
+        raise Misconfigured(
+            f"{REPLAY_VARIABLE} is no JSON; deploy the function from the specification again"
+        ) from error
+    old = SalvageFunction.there(OTHER_REGION, ENVIRONMENT, order.run)
+    return asdict(export_salvage(CONTROL, old, Archive.of(ENVIRONMENT, order.epoch), replay, order, before))
+
+
+def export_salvage(
+    control: ControlTable,
+    old: SalvageFunction,
+    archive: Archive,
+    replay: Replay,
+    order: Order,
+    before: Salvage,
+    now: Callable[[], float] | None = None,
+) -> Salvage:
+    """Writes the next part of the file and, after the last, the summary. `LockLost` when another run re-protects."""
+    control.assert_reprotecting(order.run, order.epoch)
+    now = now or time.monotonic
+    began, horizon = now(), control.read().replicated_xid
+    tables = old.tables()
+    salvage, place, lines = before, before.place, list[str]()
+    while place.table < len(tables) and len(lines) < ROWS_A_PART and now() - began < WORK_FOR_S:
+        table = tables[place.table]
+        page = old.page(table, place, horizon)
+        lines += [replay.line(table.name, row) for row in page.rows]
+        salvage = replace(
+            salvage,
+            missing=salvage.missing + sum(row.finding == "missing" for row in page.rows),
+            different=salvage.different + sum(row.finding == "different" for row in page.rows),
+            uncompared=salvage.uncompared + page.uncompared,
+        )
+        place = Place(place.table, page.after) if page.after else Place(place.table + 1)
+    done = place.table >= len(tables)
+    if lines or (done and salvage.part == 0):  # nothing found is worth a file as well
+        salvage = replace(salvage, part=salvage.part + 1)
+        text = file_text(order.epoch, order.old_region, salvage.part, lines)
+        archive.keep(f"salvage-{salvage.part:03d}.sql", text)
+    salvage = replace(salvage, done=done, place=place, kept_at=archive.address(""))
+    if done:
+        kept = archive.the_old_cluster()
+        summary = asdict(salvage) | {"resource_id": kept.resource_id, "salvaged_at": time.time(), "horizon": horizon}
+        archive.keep_json(SUMMARY, summary)
+        logger.info("exported", missing=salvage.missing, different=salvage.different, uncompared=salvage.uncompared)
+    return salvage

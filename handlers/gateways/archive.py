@@ -1,0 +1,88 @@
+"""What a re-protection keeps for good, in a bucket of the acting region: one folder for each epoch."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from handlers.core.environment import Environment
+from handlers.core.errors import Misconfigured
+from handlers.core.old_cluster import OldCluster
+from handlers.gateways.aws import client, code_of, named_errors
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+OLD_CLUSTER = "old-cluster.json"
+
+
+class Archive:
+    """The folder of ``epoch`` in ``bucket``."""
+
+    def __init__(self, client: S3Client, bucket: str, epoch: int) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._folder = f"epoch-{epoch}"
+
+    @classmethod
+    def of(cls, environment: Environment, epoch: int) -> Archive:
+        """The folder of that epoch in this region's bucket."""
+        return cls(client("s3", environment.aws_region), environment.salvage_bucket, epoch)
+
+    def address(self, name: str) -> str:
+        """Where people find it."""
+        return f"s3://{self._bucket}/{self._folder}/{name}"
+
+    def keep(self, name: str, text: str) -> str:
+        """Writes an object, the same again when it is written again; returns its address."""
+        with named_errors(f"writing {self.address(name)}"):
+            self._client.put_object(
+                Bucket=self._bucket, Key=f"{self._folder}/{name}", Body=text.encode(), ContentType="text/plain"
+            )
+        return self.address(name)
+
+    def read(self, name: str) -> str | None:
+        """The text of an object; None when there is none."""
+        with named_errors(f"reading {self.address(name)}"):
+            try:
+                found = self._client.get_object(Bucket=self._bucket, Key=f"{self._folder}/{name}")
+            except ClientError as error:
+                if code_of(error) == "NoSuchKey":
+                    return None
+                raise
+            return found["Body"].read().decode()
+
+    def keep_json(self, name: str, data: dict[str, Any]) -> str:
+        """`keep` of JSON data."""
+        return self.keep(name, json.dumps(data, indent=2, sort_keys=True, default=str))
+
+    def read_json(self, name: str) -> object | None:
+        """`read` of JSON data; `Misconfigured` when it is none."""
+        text = self.read(name)
+        try:
+            return None if text is None else json.loads(text)
+        except ValueError as error:
+            raise Misconfigured(
+                f"{self.address(name)} is no JSON ({error}); restore an earlier version of it"
+            ) from error
+
+    def old_cluster(self) -> OldCluster | None:
+        """What is kept of the old cluster; None when it has not been kept yet."""
+        data = self.read_json(OLD_CLUSTER)
+        return None if data is None else OldCluster.read(data)
+
+    def the_old_cluster(self) -> OldCluster:
+        """`old_cluster`, which the steps before this one have kept."""
+        found = self.old_cluster()
+        if found is None:
+            raise Misconfigured(
+                f"{self.address(OLD_CLUSTER)} is missing; restore it from the bucket's versions, for without it the "
+                "standby cannot be made as it was"
+            )
+        return found
+
+    def keep_old_cluster(self, cluster: OldCluster) -> str:
+        """Keeps it, in place of what was kept before."""
+        return self.keep_json(OLD_CLUSTER, cluster.kept())

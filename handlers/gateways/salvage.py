@@ -1,0 +1,119 @@
+"""The salvage function of a region as its callers see it, and the SQL that it runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from handlers.core.environment import Environment
+from handlers.core.errors import FailoverError
+from handlers.core.reading import Fields
+from handlers.core.salvage import TUPLE_ID, Place, Row, Table
+from handlers.gateways.acting import OtherRegion
+from handlers.gateways.aws import invoke
+
+if TYPE_CHECKING:
+    import pg8000.native
+    from types_boto3_lambda import LambdaClient
+
+# A page looks through so many blocks of 8 kB (400 MB), which storage that is cold gives in some seconds.
+BLOCKS_A_PAGE = 50_000
+ROWS_A_PAGE = 500
+# Lambda's answers are 6 MB at most (Lambda guide, "Lambda quotas"); JSON in JSON grows by its quotes.
+BYTES_A_PAGE = 2_000_000
+# Longer than the function's own limit.
+INVOCATION_TIMEOUT_S = 65.0
+
+
+class SalvageUnclear(FailoverError):
+    """The salvage function gave an answer that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of a table, how many of its rows could not be compared, and after which tuple to go on."""
+
+    rows: list[Row]
+    uncompared: int
+    after: str | None  # None at the table's end
+
+
+class SalvageFunction:
+    """The function ``function`` of the old region, through ``client``."""
+
+    def __init__(self, client: LambdaClient, function: str) -> None:
+        self._client = client
+        self._function = function
+
+    @classmethod
+    def there(cls, other_region: OtherRegion, environment: Environment, run: str) -> SalvageFunction:
+        """The other region's, in the role for it."""
+        lambda_client = other_region.client("lambda", run, read_timeout_s=INVOCATION_TIMEOUT_S)
+        return cls(lambda_client, environment.peer_salvage_function)
+
+    def tables(self) -> list[Table]:
+        """The tables of the old writer. Raises `TransientFailure` or `SalvageUnclear`."""
+        fields = self._ask({"order": "tables"})
+        return [Table.read(one) for one in _sections(fields, "tables")]
+
+    def page(self, table: Table, place: Place, horizon: int | None) -> Page:
+        """The rows after ``place`` that the new writer lacks or has otherwise. Raises as `tables`.
+
+        ``horizon``: every transaction with a lower id is in the new writer.
+        """
+        event = {"order": "page", "table": asdict(table), "after": place.after, "horizon": horizon}
+        fields = self._ask(event)
+        return Page(
+            [Row.read(one) for one in _sections(fields, "rows")],
+            fields.optional_whole("uncompared", at_most=2**63) or 0,
+            fields.optional_text("after", pattern=TUPLE_ID),
+        )
+
+    def _ask(self, event: dict[str, Any]) -> Fields:
+        return Fields(invoke(self._client, self._function, event), "the salvage function's answer", SalvageUnclear)
+
+
+def _sections(fields: Fields, field: str) -> list[Fields]:
+    found = fields.data.get(field)
+    if not isinstance(found, list):
+        raise SalvageUnclear(f"{fields.name}: field {field!r} is no list; look at the function's log")
+    return [Fields(one, f"{fields.name}, {field}", SalvageUnclear) for one in found]
+
+
+# --- in the function itself
+
+
+def tables(old: pg8000.native.Connection) -> list[Table]:
+    """The application's tables."""
+    return [Table(name, bool(keyed), int(blocks)) for name, keyed, blocks in old.run("SELECT * FROM salvage_tables()")]
+
+
+def page(
+    old: pg8000.native.Connection, new: pg8000.native.Connection, table: Table, after: str, horizon: int | None
+) -> Page:
+    """The rows of one page of ``old`` that ``new`` lacks or has otherwise."""
+    first_block = int(after.strip("()").split(",")[0])
+    end = min(first_block + BLOCKS_A_PAGE, table.blocks)
+    then = f"({end},0)" if end < table.blocks else None
+    where = {"name": table.name, "horizon": horizon, "after": after, "end": f"({end},0)"}
+    if not table.keyed:
+        ((count,),) = old.run("SELECT salvage_count(:name, :horizon, :after, :end)", **where)
+        return Page([], int(count), then)
+    found = old.run("SELECT * FROM salvage_page(:name, :horizon, :after, :end, :rows)", **where, rows=ROWS_A_PAGE)
+    taken: list[tuple[str, str, str, str]] = []
+    size = 0
+    for tuple_id, key, data, digest in found:
+        size += len(data)
+        if taken and size > BYTES_A_PAGE:
+            break
+        taken.append((tuple_id, key, data, digest))
+    if len(taken) < len(found) or len(found) == ROWS_A_PAGE:
+        then = taken[-1][0]
+    keys = "[" + ",".join(key for _, key, _, _ in taken) + "]"
+    have = dict(new.run("SELECT * FROM salvage_compare(:name, :keys)", name=table.name, keys=keys)) if taken else {}
+    rows = [
+        Row("different" if key in have else "missing", data)
+        for _, key, data, digest in taken
+        if have.get(key) != digest
+    ]
+    return Page(rows, 0, then)

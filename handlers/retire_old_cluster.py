@@ -1,0 +1,162 @@
+"""RetireOldCluster: removes the old cluster and its global database, once everything of it is kept.
+
+It looks for itself whether that is so, whatever the steps before it have said: the fence, the snapshot, the export, the
+approval. From its first request to RDS there is only the way forward, which the control record notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.environment import Environment
+from handlers.core.errors import InvalidRequest, Misconfigured, RetirementForbidden, RetirementPending
+from handlers.core.heartbeat import END_OF_TIME_S
+from handlers.core.old_cluster import OldCluster
+from handlers.core.reading import Fields
+from handlers.core.reprotection import Order, Retirement, objections
+from handlers.export_salvage import SUMMARY
+from handlers.gateways.acting import OtherRegion
+from handlers.gateways.archive import Archive
+from handlers.gateways.clusters import Clusters, Description, members
+from handlers.gateways.control_table import ControlTable
+from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+TO_LOOK = OtherRegion.for_reprotection(ENVIRONMENT)
+TO_REBUILD = OtherRegion.for_rebuild(ENVIRONMENT)
+HERE = Clusters.here(ENVIRONMENT)
+
+DELETING = "deleting"
+
+
+@dataclass(frozen=True)
+class Retired:
+    """The old cluster that is gone."""
+
+    resource_id: str
+    approved_by: str | None
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.reprotection.Order`.
+
+    Besides, unless an earlier run has begun: ``approval`` with ``approved_by``.
+    """
+    order = Order.read(event)
+    logger.append_keys(run=order.run)
+    fields = Fields(event, "the step's event", InvalidRequest)
+    approved_by = fields.section("approval").text("approved_by") if "approval" in fields.data else None
+    site = Site(
+        control=CONTROL,
+        fence=TO_LOOK.fence_function(order.run, read_timeout_s=INVOCATION_TIMEOUT_S),
+        kept=Clusters.there(TO_LOOK, ENVIRONMENT, order.run),
+        there=Clusters.there(TO_REBUILD, ENVIRONMENT, order.run),
+        here=HERE,
+        archive=Archive.of(ENVIRONMENT, order.epoch),
+        environment=ENVIRONMENT,
+    )
+    return asdict(site.retire(order, approved_by))
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything that retiring needs: ``kept`` looks, ``there`` removes in the old region, ``here`` in this one."""
+
+    control: ControlTable
+    fence: FenceFunction
+    kept: Clusters
+    there: Clusters
+    here: Clusters
+    archive: Archive
+    environment: Environment
+
+    def retire(self, order: Order, approved_by: str | None) -> Retired:
+        """Removes what is left of it.
+
+        Raises
+        ------
+        RetirementForbidden
+            something of the old cluster is not kept, or it is not fenced; nothing of it was touched.
+        RetirementPending
+            RDS is at work.
+        LockLost
+            another run re-protects.
+        """
+        old = self.archive.the_old_cluster()
+        cluster = self.there.find(self.environment.peer_cluster)
+        if cluster is not None and cluster["DbClusterResourceId"] == old.resource_id:
+            begun = self.control.read().retiring == old.resource_id
+            if reasons := objections(self._known(cluster, old, order, approved_by, look=not begun), begun=begun):
+                raise RetirementForbidden("the old cluster must not be retired: " + "; ".join(reasons))
+            self.control.begin_retirement(order.run, order.epoch, old.resource_id)
+            self._remove(cluster)
+            raise RetirementPending(f"{self.environment.peer_cluster} is being removed")
+        if self.control.read().retiring != old.resource_id:
+            raise RetirementForbidden(
+                f"the cluster that was kept ({old.resource_id}) is gone, though no run has retired it; look who did, and "
+                "whether its snapshot is complete"
+            )
+        self._remove_global(order)
+        logger.info("the old cluster is retired", resource_id=old.resource_id)
+        return Retired(old.resource_id, approved_by)
+
+    def _known(
+        self, cluster: Description, old: OldCluster, order: Order, approved_by: str | None, *, look: bool
+    ) -> Retirement:
+        """What is known; ``look``: the fence as well."""
+        state = self.fence.look() if look else None
+        found = self.here.find_global(self.environment.global_cluster) or {}
+        salvaged_from, salvaged_at = self._salvage()
+        return Retirement(
+            resource_id=cluster["DbClusterResourceId"],
+            fenced_resource_id=old.resource_id,
+            fenced_at=old.fenced_at,
+            fenced_by_sql=state.by_sql if state else None,
+            fenced_by_group=state.by_group if state else None,
+            is_member_beside=tuple(
+                arn.split(":")[3] for arn in members(found) if arn != self.environment.peer_cluster_arn
+            ),
+            snapshot=self.kept.find_snapshot(old.snapshot_name(order.epoch)),
+            salvaged_resource_id=salvaged_from,
+            salvaged_at=salvaged_at,
+            approved_by=approved_by,
+        )
+
+    def _salvage(self) -> tuple[str | None, float | None]:
+        """Which cluster the complete export is of, and when it was made."""
+        summary = self.archive.read_json(SUMMARY)
+        if summary is None:
+            return None, None
+        fields = Fields(summary, "the summary of the salvage", Misconfigured)
+        if not fields.flag("done", False):
+            return None, None
+        return fields.text("resource_id"), fields.number("salvaged_at", at_least=0, at_most=END_OF_TIME_S)
+
+    def _remove(self, cluster: Description) -> None:
+        """One more round of removing; RDS goes on by itself, and the next round does what this one could not."""
+        if cluster["Status"] == DELETING:
+            return
+        found = self.here.find_global(self.environment.global_cluster) or {}
+        if self.environment.peer_cluster_arn in members(found):
+            self.there.leave_global(self.environment.global_cluster, self.environment.peer_cluster_arn)
+            return
+        self.there.unprotect(cluster)
+        for instance in self.there.instances_of(cluster):
+            if instance["DBInstanceStatus"] != DELETING:
+                self.there.delete_instance(instance["DBInstanceIdentifier"])
+        self.there.delete(self.environment.peer_cluster)
+
+    def _remove_global(self, order: Order) -> None:
+        """Removes the global database that the old cluster leaves empty; one that has this cluster is the new one."""
+        found = self.here.find_global(self.environment.global_cluster)
+        if found is None or self.environment.cluster_arn in members(found):
+            return
+        self.control.assert_reprotecting(order.run, order.epoch)
+        self.here.delete_global(found)
+        raise RetirementPending(f"the global database {self.environment.global_cluster} is being removed")

@@ -1,0 +1,59 @@
+"""SnapshotOldCluster: has a snapshot of the fenced old cluster made, and waits until it is complete."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.environment import Environment
+from handlers.core.errors import SnapshotFailed, SnapshotPending
+from handlers.core.old_cluster import OldCluster
+from handlers.core.reprotection import Order, Snapshot
+from handlers.gateways.acting import OtherRegion
+from handlers.gateways.archive import Archive
+from handlers.gateways.clusters import Clusters
+from handlers.gateways.control_table import ControlTable
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
+
+FAILED = "failed"  # RDS's word for a snapshot that does not become complete
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.reprotection.Order`."""
+    order = Order.read(event)
+    logger.append_keys(run=order.run)
+    old = Archive.of(ENVIRONMENT, order.epoch).the_old_cluster()
+    return asdict(snapshot_old_cluster(CONTROL, Clusters.there(OTHER_REGION, ENVIRONMENT, order.run), old, order))
+
+
+def snapshot_old_cluster(control: ControlTable, there: Clusters, old: OldCluster, order: Order) -> Snapshot:
+    """The complete snapshot.
+
+    Raises
+    ------
+    SnapshotPending
+        it is being made.
+    SnapshotFailed
+        RDS could not make it.
+    LockLost
+        another run re-protects.
+    """
+    control.assert_reprotecting(order.run, order.epoch)
+    name = old.snapshot_name(order.epoch)
+    snapshot = there.find_snapshot(name)
+    if snapshot is None:
+        there.make_snapshot(old.cluster["DBClusterIdentifier"], name, old.cluster.get("Tags", []))
+        raise SnapshotPending(f"the snapshot {name} has been asked for")
+    if snapshot.status == FAILED:
+        raise SnapshotFailed(f"RDS could not make the snapshot {name}; remove it, then start the workflow again")
+    if snapshot.status != "available":
+        raise SnapshotPending(f"the snapshot {name} is {snapshot.status}, {snapshot.percent} % of it is done")
+    logger.info("the snapshot is complete", snapshot=asdict(snapshot))
+    return snapshot

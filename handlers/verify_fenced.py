@@ -1,0 +1,83 @@
+"""VerifyFenced: makes sure that the old cluster is fenced, by SQL and by security group, and keeps its settings."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.environment import Environment
+from handlers.core.errors import FenceFailed, Misconfigured
+from handlers.core.old_cluster import OldCluster
+from handlers.core.reprotection import Order
+from handlers.gateways.acting import OtherRegion
+from handlers.gateways.archive import Archive
+from handlers.gateways.clusters import Clusters
+from handlers.gateways.control_table import ControlTable
+from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction
+from handlers.telemetry import instrumented, logger
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
+HERE = Clusters.here(ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Fenced:
+    """Since when the old cluster has been fenced for the re-protection (s since 1970), and where that is kept."""
+
+    fenced_at: float
+    kept_at: str
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Step Functions' entry; see `handlers.core.reprotection.Order`."""
+    order = Order.read(event)
+    logger.append_keys(run=order.run)
+    fence = OTHER_REGION.fence_function(order.run, read_timeout_s=INVOCATION_TIMEOUT_S)
+    there = Clusters.there(OTHER_REGION, ENVIRONMENT, order.run)
+    archive = Archive.of(ENVIRONMENT, order.epoch)
+    return asdict(verify_fenced(CONTROL, fence, there, HERE, archive, ENVIRONMENT, order))
+
+
+def verify_fenced(
+    control: ControlTable,
+    fence: FenceFunction,
+    there: Clusters,
+    here: Clusters,
+    archive: Archive,
+    environment: Environment,
+    order: Order,
+) -> Fenced:
+    """Fences where it has to; a fence that stands since an earlier run goes on to count.
+
+    Raises
+    ------
+    FenceFailed
+        the cluster is not seen to be fenced in both ways.
+    LockLost
+        another run re-protects.
+    """
+    control.assert_reprotecting(order.run, order.epoch)
+    stood = fence.look()
+    if not (stood.by_sql and stood.by_group):
+        state = fence.fence(f"{order.writer_region} is the writer (epoch {order.epoch}); this cluster will be retired")
+        if not (state.by_sql and state.by_group):
+            raise FenceFailed(f"the old cluster is not fenced in both ways: {asdict(state)}")
+    cluster, global_database = there.find(environment.peer_cluster), here.find_global(environment.global_cluster)
+    if cluster is None or global_database is None:
+        raise Misconfigured(
+            f"{environment.peer_cluster} or {environment.global_cluster} is gone, though no run has retired them; look "
+            "who has removed it, for it cannot be kept any more"
+        )
+    kept = archive.old_cluster()
+    if kept is None or kept.resource_id != cluster["DbClusterResourceId"] or not (stood.by_sql and stood.by_group):
+        kept = OldCluster.described(cluster, there.instances_of(cluster), global_database, time.time())
+        archive.keep_old_cluster(kept)
+        logger.info("kept the old cluster's settings", resource_id=kept.resource_id)
+    control.note_fenced(order.old_region, order.epoch)
+    return Fenced(kept.fenced_at, archive.address(""))
