@@ -13,15 +13,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from handlers.core.errors import FailoverError, Misconfigured
-from handlers.core.reading import LARGEST_WHOLE, Fields
+from handlers.core.control import ControlRecord
+from handlers.core.errors import Misconfigured
 from handlers.gateways import items
 from handlers.gateways.aws import client, code_of, is_definite
 from orchestration.settings import PROJECT_ROOT, Settings, SettingsError, load
@@ -56,44 +55,7 @@ class CannotTell(Exception):
     """What the answer rests on cannot be read; the message says what, and what to do."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """What the control record says about work on the databases.
-
-    Attributes
-    ----------
-    run, mode
-        the run that holds the lock (`transition`), and what it does; None when nobody does.
-    reprotection
-        the run that rebuilds the standby, or None.
-    protected
-        False from a failover until re-protection has ended: the old region's cluster is about to be retired.
-    """
-
-    writer_region: str
-    epoch: int = 1
-    run: str | None = None
-    mode: str | None = None
-    reprotection: str | None = None
-    protected: bool = True
-
-    @classmethod
-    def read(cls, item: object) -> Record:
-        """Reads a control item; raises `Misconfigured`."""
-        fields = Fields(item, "the control record", Misconfigured)
-        held = fields.section("transition") if "transition" in fields.data else None
-        rebuilds = fields.section("reprotection") if "reprotection" in fields.data else None
-        return cls(
-            writer_region=fields.text("writer_region"),
-            epoch=int(fields.number("epoch", at_least=1, at_most=LARGEST_WHOLE)),
-            run=held.text("run") if held else None,
-            mode=held.text("mode") if held else None,
-            reprotection=rebuilds.text("run") if rebuilds else None,
-            protected=fields.flag("protected", True),
-        )
-
-
-def verdict(record: Record | None, changes: Iterable[Change], stack: str) -> list[str]:
+def verdict(record: ControlRecord | None, changes: Iterable[Change], stack: str) -> list[str]:
     """Why ``stack`` must not be applied now, in sentences for people; empty when an apply is safe.
 
     ``record`` is None before the first deployment: then databases may be made, and nothing else is different.
@@ -110,19 +72,19 @@ def verdict(record: Record | None, changes: Iterable[Change], stack: str) -> lis
     return reasons + [reason for reason in found if reason]
 
 
-def at_work(record: Record) -> list[str]:
+def at_work(record: ControlRecord) -> list[str]:
     """Who changes databases right now, and what to wait for; nothing may be applied meanwhile, in any stack."""
     reasons = []
-    if record.run:
+    if moving := record.transition:
         reasons.append(
-            f"run {record.run} ({record.mode}) holds the lock on the control record and may be moving the writer: wait "
+            f"run {moving.run} ({moving.mode}) holds the lock on the control record and may be moving the writer: wait "
             "until its execution has ended; if that has stopped without giving the lock back, start the workflow again "
-            f'with "resumes": "{record.run}"'
+            f'with "resumes": "{moving.run}"'
         )
-    if record.reprotection:
+    if rebuilding := record.reprotection:
         reasons.append(
-            f"run {record.reprotection} is rebuilding the standby, and makes and removes databases itself: wait until "
-            "its execution has ended"
+            f"run {rebuilding.run} (re-protection) removes and makes databases itself: wait until its execution has "
+            f'ended; if that has stopped half way, start the workflow again with "resumes": "{rebuilding.run}"'
         )
     return reasons
 
@@ -145,7 +107,7 @@ def danger(change: Change, *, first_deployment: bool = False) -> str | None:
         return (
             f"{_named(change)} would be made, empty: it is in the configuration but not in AWS, as between the "
             "retirement and the rebuilding of a standby. Finish the re-protection, which makes it as a copy of the "
-            "writer; Terraform then finds it"
+            "writer; where Terraform's state has lost one that is in AWS, bring it back with `terraform import`"
         )
     undone = [meaning for name, meaning in UNDOING.get(change.kind, {}).items() if name in change.changed]
     if change.actions == ("update",) and undone:
@@ -165,7 +127,7 @@ def _is_region(stack: str) -> bool:
     return stack not in ("identity", "global")
 
 
-def read_record(replicas: Sequence[Any], table: str, database: str) -> Record | None:
+def read_record(replicas: Sequence[Any], table: str, database: str) -> ControlRecord | None:
     """The control record as it stands now, through the first of these DynamoDB clients that answers.
 
     None when there is no such table or no record in it, which the ``global`` stack makes.
@@ -180,7 +142,7 @@ def read_record(replicas: Sequence[Any], table: str, database: str) -> Record | 
         region = replica.meta.region_name
         try:
             answer = replica.get_item(TableName=table, Key={CONTROL_KEY: {"S": database}}, ConsistentRead=True)
-            return Record.read(items.plain(answer["Item"])) if "Item" in answer else None
+            return ControlRecord.read(items.plain(answer["Item"])) if "Item" in answer else None
         except ClientError as error:
             if code_of(error) == "ResourceNotFoundException":
                 return None
@@ -195,7 +157,7 @@ def read_record(replicas: Sequence[Any], table: str, database: str) -> Record | 
             ) from error
         except BotoCoreError as error:
             silent.append(f"{region}: {error}")
-        except FailoverError as error:
+        except Misconfigured as error:
             raise CannotTell(str(error)) from error
     raise CannotTell(f"no region tells the control record, so a run may be at work: {'; '.join(silent)}")
 
@@ -241,7 +203,7 @@ def read_plan(file: Path) -> list[Change]:
 
 
 def judge(
-    stack: str, plan: Callable[[], list[Change]], record: Callable[[], Record | None]
+    stack: str, plan: Callable[[], list[Change]], record: Callable[[], ControlRecord | None]
 ) -> tuple[Answer, list[str]]:
     """The answer for one stack, and what it rests on, each in a sentence.
 
@@ -271,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = Names(settings, "")
     replicas = [client("dynamodb", region) for region in settings.regions]
 
-    def record() -> Record | None:
+    def record() -> ControlRecord | None:
         return read_record(replicas, names.control_table, names.global_cluster)
 
     answers: list[Answer] = []
@@ -316,7 +278,7 @@ def _offer(folder: Path, answer: Answer) -> None:
         (folder / PLAN).unlink(missing_ok=True)
 
 
-def _told(record: Record | None) -> str:
+def _told(record: ControlRecord | None) -> str:
     if record is None:
         return "no control record yet, so this is the first deployment"
     return f"writer {record.writer_region}, epoch {record.epoch}" + ("" if record.protected else ", not protected")

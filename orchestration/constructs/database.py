@@ -47,8 +47,8 @@ CHANGED_OUTSIDE_TERRAFORM = [
     "master_username",
     "database_name",
 ]
-# Taken from its first member when it is rebuilt around that (RDS API, CreateGlobalCluster). Upgrades are made on purpose,
-# in both regions; and encryption cannot be changed, so a difference would have the global database replaced.
+# What a rebuilt global database takes from its first member (RDS API, CreateGlobalCluster). Upgrades are made on
+# purpose, in both regions; encryption cannot be changed, so a difference would have the global database replaced.
 TAKEN_FROM_A_MEMBER = ["engine_version", "storage_encrypted"]
 
 PASSWORD_LENGTH = 32

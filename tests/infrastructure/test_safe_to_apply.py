@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,21 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from moto import mock_aws
 
+from handlers.core.control import ControlRecord, ReprotectionLock, Transition
+from handlers.gateways import items
 from orchestration import safe_to_apply
-from orchestration.safe_to_apply import CannotTell, Record, danger, read_record, verdict
+from orchestration.safe_to_apply import CannotTell, danger, read_record, verdict
 from orchestration.settings import load
 from orchestration.specification import describe
 from orchestration.terraform import Change
 from tests.infrastructure.synthesized import Deployment
 
-AS_DEPLOYED = Record("us-east-1")
-FAILED_OVER = Record("us-west-2", epoch=2, protected=False)
-SWITCHING = Record("us-east-1", run="run-7", mode="switchover")
-REBUILDING = Record("us-west-2", epoch=2, protected=False, reprotection="rebuild-1")
-PROTECTED_AGAIN = Record("us-west-2", epoch=2)
+AS_DEPLOYED = ControlRecord("us-east-1", 1, automatic_failover=True)
+LOCK = Transition("run-7", "switchover", "checking", "drill-1", "us-west-2", started_at=0, deadline=1860)
+SWITCHING = replace(AS_DEPLOYED, transition=LOCK)
+PROTECTED_AGAIN = ControlRecord("us-west-2", 2, automatic_failover=True)
+FAILED_OVER = replace(PROTECTED_AGAIN, protected=False)
+REBUILDING = replace(FAILED_OVER, reprotection=ReprotectionLock("rebuild-1", "alice", 0))
 
 
 def change(kind: str, *actions: str, changed: str = "tags", forced: str = "") -> Change:
@@ -60,7 +64,7 @@ DETACHED = change("aws_rds_cluster", "update", changed="global_cluster_identifie
         (None, [DETACHED], "us-east-1", ["detached"]),
         # Somebody is at work: nothing is applied, whatever the plan says.
         (SWITCHING, [], "global", [r'run run-7 \(switchover\) holds the lock .*"resumes": "run-7"']),
-        (REBUILDING, [], "identity", ["run rebuild-1 is rebuilding the standby"]),
+        (REBUILDING, [], "identity", ["run rebuild-1 .re-protection. removes and makes databases itself"]),
         (REBUILDING, [MADE], "us-east-1", ["rebuild-1", "waits to be retired", "would be made, empty"]),
         # After a failover the old region's cluster is left alone; the rest may change.
         (FAILED_OVER, [], "us-east-1", []),
@@ -70,7 +74,7 @@ DETACHED = change("aws_rds_cluster", "update", changed="global_cluster_identifie
         (PROTECTED_AGAIN, [RESIZED], "us-east-1", []),
     ],
 )
-def test_verdict(record: Record | None, changes: list[Change], stack: str, expected: list[str]) -> None:
+def test_verdict(record: ControlRecord | None, changes: list[Change], stack: str, expected: list[str]) -> None:
     reasons = verdict(record, changes, stack)
     assert len(reasons) == len(expected)
     for reason, pattern in zip(reasons, expected, strict=True):
@@ -146,7 +150,11 @@ def deployed(**attributes: Any) -> None:
         dynamodb.put_item(TableName=specification.control_table.name, Item=item)
 
 
-def read(*clients: Any) -> Record | None:
+def held(lock: Any) -> dict[str, Any]:
+    return {name: value for name, value in asdict(lock).items() if value is not None}
+
+
+def read(*clients: Any) -> ControlRecord | None:
     return read_record(
         clients or [boto3.client("dynamodb", "us-east-1")], "failover-control-dev", "payments-global-dev"
     )
@@ -163,11 +171,11 @@ def test_record_of_the_deployment_says_that_nobody_is_at_work(aws: None) -> None
 
 def test_record_tells_of_a_run_a_reprotection_and_a_lost_protection(aws: None) -> None:
     deployed(
-        transition={"M": {"run": {"S": "run-7"}, "mode": {"S": "switchover"}}},
-        reprotection={"M": {"run": {"S": "rebuild-1"}}},
+        transition=items.typed(held(LOCK)),
+        reprotection=items.typed(held(REBUILDING.reprotection)),
         protected={"BOOL": False},
     )
-    assert read() == Record("us-east-1", 1, "run-7", "switchover", "rebuild-1", protected=False)
+    assert read() == replace(SWITCHING, reprotection=REBUILDING.reprotection, protected=False)
 
 
 def test_record_that_cannot_be_understood_is_no_record_of_peace(aws: None) -> None:
@@ -314,7 +322,7 @@ def test_command_cannot_tell_without_a_plan(
 
 def test_a_run_at_work_is_told_even_without_a_plan(aws: None, settings: None, stacks: Path, capsys: Any) -> None:
     """Half of AWS is dark while a failover runs; that is no time to apply, planned or not."""
-    deployed(transition={"M": {"run": {"S": "run-7"}, "mode": {"S": "failover"}}})
+    deployed(transition=items.typed(held(replace(LOCK, mode="failover"))))
     (stacks / "us-east-1" / "plan.json").unlink()
     assert safe_to_apply.main(["--stack", "us-east-1"]) == 1
     assert "run run-7 (failover) holds the lock" in capsys.readouterr().out

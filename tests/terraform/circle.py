@@ -13,10 +13,11 @@ from typing import Any
 
 import boto3
 
+from handlers.core.control import ControlRecord
 from handlers.core.old_cluster import OldCluster
 from handlers.gateways import items
 from handlers.gateways.clusters import Clusters, members
-from orchestration.safe_to_apply import Record, read_record
+from orchestration.safe_to_apply import read_record
 from orchestration.settings import Settings
 from orchestration.specification import CONTROL_KEY, Names
 
@@ -51,7 +52,6 @@ class Circle:
         self._home, self._away = settings.regions
         self._rds = {region: self._client("rds", region) for region in settings.regions}
         self._clusters = {region: Clusters(rds, region) for region, rds in self._rds.items()}
-        self._endpoints: list[str] = []  # the first cluster's, before it is retired
 
     def steps(self) -> Iterator[Step]:
         """Takes one step after the other, each when the next is asked for."""
@@ -74,7 +74,7 @@ class Circle:
         self._switch_over(home)
         yield Step(f"failback to {home}", ("identity", *regions, "global"), told | self._secondary(away))
 
-    def record(self) -> Record | None:
+    def record(self) -> ControlRecord | None:
         """The control record, as the product reads it."""
         replicas = [self._client("dynamodb", region) for region in self._settings.regions]
         return read_record(replicas, self._names.control_table, self._names.global_cluster)
@@ -104,7 +104,6 @@ class Circle:
         assert cluster is not None
         assert global_database is not None
         kept = OldCluster.described(cluster, old.instances_of(cluster), global_database, time.time())
-        self._endpoints = [cluster["Endpoint"], cluster["ReaderEndpoint"]]
         self._note(reprotection={"run": "rebuild-1", "started_by": "the check", "started_at": int(time.time())})
         old.leave_global(global_name, self._names.cluster_arn(self._home))
         old.unprotect(cluster)
@@ -119,7 +118,7 @@ class Circle:
     def _rebuild(self, kept: OldCluster) -> dict[str, str]:
         """Makes the global database and the old region's cluster anew; returns what RDS would tell of them."""
         old, own = self._clusters[self._home], self._clusters[self._away]
-        name, global_name = self._names.cluster(self._home), self._names.global_cluster
+        global_name = self._names.global_cluster
         own.make_global(kept.global_database, self._names.cluster_arn(self._away))
         made = own.find_global(global_name)
         assert made is not None
@@ -131,14 +130,9 @@ class Circle:
         )
         self._set_group("database")
         self._note(reprotection=None, protected=True)
-        cluster = old.find(name)
-        assert cluster is not None
-        return {
-            # An endpoint ends with what is the same for all clusters of an account in a region; not so in the emulator.
-            **dict(zip([cluster["Endpoint"], cluster["ReaderEndpoint"]], self._endpoints, strict=True)),
-            # A global database made around a cluster is encrypted as that one is (RDS API, CreateGlobalCluster).
-            "<StorageEncrypted>false</StorageEncrypted>": "<StorageEncrypted>true</StorageEncrypted>",
-        }
+        # An instance takes the subnet group of its cluster, which the emulator forgets.
+        group = f"<DBSubnetGroupName>{kept.cluster['DBSubnetGroupName']}</DBSubnetGroupName>"
+        return {"<DBSubnetGroupName>default</DBSubnetGroupName>": group}
 
     def _secondary(self, region: str) -> dict[str, str]:
         """What RDS tells of a secondary in ``region``: that it replicates, and not what it was once made with.
