@@ -5,7 +5,6 @@ One invocation makes one part of it; the workflow goes on from there until it is
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -15,12 +14,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.environment import Environment
-from handlers.core.errors import InvalidRequest, Misconfigured
+from handlers.core.errors import InvalidRequest
 from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.reprotection import Order
 from handlers.core.salvage import Place, Replay, file_text
 from handlers.gateways.acting import OtherRegion
-from handlers.gateways.archive import Archive
+from handlers.gateways.archive import SALVAGE_SUMMARY, Archive
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.salvage import SalvageFunction
 from handlers.telemetry import instrumented, logger
@@ -28,9 +27,8 @@ from handlers.telemetry import instrumented, logger
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
-REPLAY_VARIABLE = "SALVAGE_REPLAY"
+REPLAY = Replay.read(os.environ.get("SALVAGE_REPLAY", ""))
 
-SUMMARY = "salvage.json"
 # A part that a person can open in an editor.
 ROWS_A_PART = 5_000
 # One invocation begins no page after that long; a page may take a minute, and the state waits for two.
@@ -76,14 +74,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     order = Order.read(event)
     logger.append_keys(run=order.run)
     before = Salvage.read(Fields(event, "the step's event", InvalidRequest).section("salvage"))
-    try:
-        replay = Replay.read(json.loads(os.environ.get(REPLAY_VARIABLE, "")))
-    except ValueError as error:
-        raise Misconfigured(
-            f"{REPLAY_VARIABLE} is no JSON; deploy the function from the specification again"
-        ) from error
     old = SalvageFunction.there(OTHER_REGION, ENVIRONMENT, order.run)
-    return asdict(export_salvage(CONTROL, old, Archive.of(ENVIRONMENT, order.epoch), replay, order, before))
+    return asdict(export_salvage(CONTROL, old, Archive.of(ENVIRONMENT, order.epoch), REPLAY, order, before))
 
 
 def export_salvage(
@@ -121,6 +113,6 @@ def export_salvage(
     if done:
         kept = archive.the_old_cluster()
         summary = asdict(salvage) | {"resource_id": kept.resource_id, "salvaged_at": time.time(), "horizon": horizon}
-        archive.keep_json(SUMMARY, summary)
+        archive.keep_json(SALVAGE_SUMMARY, summary)
         logger.info("exported", missing=salvage.missing, different=salvage.different, uncompared=salvage.uncompared)
     return salvage

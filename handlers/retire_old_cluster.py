@@ -17,9 +17,8 @@ from handlers.core.heartbeat import END_OF_TIME_S
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reading import Fields
 from handlers.core.reprotection import Order, Retirement, objections
-from handlers.export_salvage import SUMMARY
 from handlers.gateways.acting import OtherRegion
-from handlers.gateways.archive import Archive
+from handlers.gateways.archive import SALVAGE_SUMMARY, Archive
 from handlers.gateways.clusters import Clusters, Description, members
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction
@@ -99,7 +98,7 @@ class Site:
             raise RetirementPending(f"{self.environment.peer_cluster} is being removed")
         if self.control.read().retiring != old.resource_id:
             raise RetirementForbidden(
-                f"the cluster that was kept ({old.resource_id}) is gone, though no run has retired it; look who did, and "
+                f"the cluster that was kept ({old.resource_id}) is gone, and no run has retired it; look who did, and "
                 "whether its snapshot is complete"
             )
         self._remove_global(order)
@@ -130,7 +129,7 @@ class Site:
 
     def _salvage(self) -> tuple[str | None, float | None]:
         """Which cluster the complete export is of, and when it was made."""
-        summary = self.archive.read_json(SUMMARY)
+        summary = self.archive.read_json(SALVAGE_SUMMARY)
         if summary is None:
             return None, None
         fields = Fields(summary, "the summary of the salvage", Misconfigured)

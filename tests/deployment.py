@@ -9,6 +9,7 @@ Time is skipped, not waited for: the retries of the workflow and the pauses of t
 
 from __future__ import annotations
 
+import copy
 import datetime
 import importlib
 import json
@@ -20,7 +21,7 @@ import time
 import traceback
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -65,6 +66,11 @@ from orchestration.specification.model import Function, Region
 
 ACCOUNT = "123456789012"
 WRITER, STANDBY = "us-east-1", "us-west-2"  # the regions' roles at deployment
+
+# How the application's writes are written again.
+REPLAY = {"transfers": "transfer(id, note)"}
+# The standby's transactions had ended below this id.
+OLDEST_XID = 700
 
 # Only ends a test that would otherwise wait for ever; nothing is measured by it (real seconds).
 PATIENCE_S = 60.0
@@ -160,8 +166,10 @@ class Lambdas:
     # Environments outlive a deployment: importing is slow, and every deployment's variables are the same.
     _idle: ClassVar[dict[tuple[str, str], list[ModuleType]]] = defaultdict(list)
 
-    def __init__(self, specification: Specification, prober: Callable[[str, Any], dict[str, Any]]) -> None:
-        self._prober = prober
+    def __init__(
+        self, specification: Specification, stand_ins: Mapping[str, Callable[[str, Any], dict[str, Any]]]
+    ) -> None:
+        self._stand_ins = stand_ins
         self._functions = {
             (region.name, function.name): function
             for region in specification.regions.values()
@@ -258,8 +266,8 @@ class Lambdas:
     def invoke(self, region: str, name: str, event: Any) -> Outcome:
         """As `drills.lambda_runtime.LambdaService.invoke`, for the model of Step Functions and for boto3."""
         function = self._functions[region, name.rsplit(":", 1)[-1]]
-        if function.step == "prober":
-            return self._answer(lambda: self._prober(region, event))
+        if function.step in self._stand_ins:
+            return self._answer(lambda: self._stand_ins[function.step](region, event))
         if self.errors[function.step]:
             self.calls.append(function.step)
             return _failure(self.errors[function.step].pop(0), "made by the test")
@@ -308,6 +316,7 @@ class Databases:
         self.sessions_end = True
         self.warmed_up = 0  # probers
         self.open_sessions = {WRITER: 0, STANDBY: 0}  # of applications, behind a fence that has not ended them
+        self.rows: dict[str, dict[int, str]] = {WRITER: {}, STANDBY: {}}  # of the application's one table, by key
         self.before_promotion: Callable[[str], None] = lambda region: None
         # Looked at before everything else: another answer of the prober, or None.
         self.script: Callable[[str], dict[str, Any] | None] = lambda target: None
@@ -329,6 +338,15 @@ class Databases:
 
     def admit(self, region: str, *, clients: bool) -> None:
         self.admits[region] = clients
+
+    def retire(self, region: str) -> None:
+        self.up[region] = self.writes[region] = False
+        self.rows[region] = {}
+
+    def rebuild(self, region: str, leader: str) -> None:
+        self.up[region], self.writes[region], self.fenced[region] = True, False, self.fenced[leader]
+        for replicated in (self.fence_number, self.heartbeat, self.noted_lease, self.rows):
+            replicated[region] = copy.copy(replicated[leader])  # type: ignore[index]
 
     # What clients see.
 
@@ -374,8 +392,24 @@ class Databases:
                 self.fenced[leads_to],
                 self.fence_number[leads_to],
                 self.open_sessions[leads_to],
+                OLDEST_XID,
             )
         )
+
+    def salvage(self, region: str, event: dict[str, Any]) -> dict[str, Any]:
+        """Answer as handlers/salvage.py does, with one row a page."""
+        if event["order"] == "tables":
+            return {"tables": [{"name": "public.transfers", "keyed": True, "blocks": 1}]}
+        if not self.fenced[region]:
+            raise RuntimeError("rows are exported from a fenced server only")
+        old, new = self.rows[region], self.rows[STANDBY if region == WRITER else WRITER]
+        after = int(event["after"].strip("()").split(",")[1])
+        key = min((key for key in old if key > after), default=None)
+        rows = []
+        if key is not None and new.get(key) != old[key]:
+            finding = "different" if key in new else "missing"
+            rows.append({"finding": finding, "data": json.dumps({"id": key, "note": old[key]})})
+        return {"rows": rows, "uncompared": 0, "after": None if key is None else f"(0,{key})"}
 
     def _work(self, region: str, event: dict[str, Any]) -> str | None:
         if "proof" in event and not any(run == event["proof"]["run"] for _, run, _ in self.proofs):
@@ -568,9 +602,10 @@ class Deployment:
     """Both regions. Use it as a context manager."""
 
     def __init__(self) -> None:
-        self.specification = describe(load(environment_suffix="test", environment="development"), ACCOUNT)
+        settings = load(environment_suffix="test", environment="development", salvage={"replay": REPLAY})
+        self.specification = describe(settings, ACCOUNT)
         self.databases = Databases(lambda: self.is_switched(STANDBY))
-        self.lambdas = Lambdas(self.specification, self.databases.probe)
+        self.lambdas = Lambdas(self.specification, {"prober": self.databases.probe, "salvage": self.databases.salvage})
         self.gate = Gate(self.lambdas)
         self._stack = ExitStack()
         self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
@@ -635,6 +670,8 @@ class Deployment:
         for table in (region.idempotency_table, region.runs_table):
             replicated_table.create(self.client("dynamodb", region.name), ACCOUNT, region.name, table)
         self.client("sns", region.name).create_topic(Name=region.topic)
+        place = {} if region.name == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region.name}}
+        self.client("s3", region.name).create_bucket(Bucket=region.salvage_bucket, **place)
         for key in ("heartbeat-missing", "heartbeat-unhealthy"):
             alarm = region.alarm(key)
             self.client("cloudwatch", region.name).put_metric_alarm(
@@ -647,11 +684,12 @@ class Deployment:
                 Threshold=alarm.threshold,
                 ComparisonOperator=alarm.comparison,
             )
-        self.client("stepfunctions", region.name).create_state_machine(
-            name=region.state_machine.name,
-            definition=region.state_machine.definition,
-            roleArn=f"arn:aws:iam::{ACCOUNT}:role/{region.state_machine.name}",
-        )
+        for machine in (region.state_machine, region.reprotection):
+            self.client("stepfunctions", region.name).create_state_machine(
+                name=machine.name,
+                definition=machine.definition,
+                roleArn=f"arn:aws:iam::{ACCOUNT}:role/{machine.name}",
+            )
 
     # --- the world before a run
 
@@ -808,7 +846,7 @@ class Deployment:
         """A person answers every question with that command of the Step Functions client, as the message says."""
 
         def answer_when_asked(step: str, event: Any) -> None:
-            if step == "ask_approval":
+            if step in ("ask_approval", "ask_retirement"):
                 (token,) = re.findall(r"send-task-success .*--task-token (\S+)", self.messages(STANDBY)[-1][1])
                 with self.gate.wide_open():
                     getattr(self.client("stepfunctions", STANDBY), command)(taskToken=token, **answer)
@@ -829,10 +867,12 @@ class Deployment:
         """Run one handler outside the workflow; its result, or its own error."""
         return self.lambdas.call(region, step, event)
 
-    def start(self, data: Any, name: str, region: str = STANDBY) -> str:
+    def start(self, data: Any, name: str, region: str = STANDBY, *, reprotect: bool = False) -> str:
         """Start an execution; its ARN. ``data`` may be anything that is JSON."""
+        names = self.specification.names
+        machine = names.reprotection_arn(region) if reprotect else names.state_machine_arn(region)
         return self.client("stepfunctions", region).start_execution(  # type: ignore[no-any-return]
-            stateMachineArn=self.state_machine_arn(region), name=name, input=json.dumps(data)
+            stateMachineArn=machine, name=name, input=json.dumps(data)
         )["executionArn"]
 
     def wait(self, arn: str) -> Run:
@@ -844,11 +884,11 @@ class Deployment:
         output = json.loads(found["output"]) if "output" in found else None
         return Run(found["name"], found["status"], output, found.get("error"), found.get("cause"), events)
 
-    def run(self, data: Any, name: str = "run-1", region: str = STANDBY) -> Run:
+    def run(self, data: Any, name: str = "run-1", region: str = STANDBY, *, reprotect: bool = False) -> Run:
         """Start an execution and wait for its end."""
-        return self.wait(self.start(data, name, region))
+        return self.wait(self.start(data, name, region, reprotect=reprotect))
 
-    def run_until(self, step: str, data: Any, name: str, region: str = STANDBY) -> None:
+    def run_until(self, step: str, data: Any, name: str, region: str = STANDBY, *, reprotect: bool = False) -> None:
         """Start an execution that stands still for ever once a step has done its work: nothing it starts runs."""
         still = threading.Event()
 
@@ -859,26 +899,25 @@ class Deployment:
 
         self.lambdas.after = stand_still
         self.lambdas.before = lambda coming, event: stand_still("", event)
-        self.start(data, name, region)
+        self.start(data, name, region, reprotect=reprotect)
         assert still.wait(PATIENCE_S), f"{name} does not get to {step}"
 
-    def reprotect(self) -> None:
-        """The old writer's cluster comes back as a secondary of a new global database around the present writer."""
-        record = self.record()
-        writer, standby = record["writer_region"], ({WRITER, STANDBY} - {record["writer_region"]}).pop()
-        rds = rds_backends[ACCOUNT]
-        global_cluster = rds[WRITER].global_clusters[self.specification.global_identifier]
-        clusters = {
-            region: rds[region].clusters[self.specification.regions[region].cluster.identifier]
-            for region in (writer, standby)
-        }
-        global_cluster.members[:] = clusters.values()
-        clusters[writer].is_writer, clusters[standby].is_writer = True, False
-        self.databases.up[standby] = True
-        self.databases.writes[standby] = False
-        self.databases.heartbeat[standby] = self.databases.heartbeat[writer]
-        for region in (writer, standby):
+    def old_region_returns(self) -> None:
+        """The region that lost the writer lives again, its database as it was; the new writer goes on meanwhile."""
+        self.databases.up = {WRITER: True, STANDBY: True}
+        for region in (WRITER, STANDBY):
             self.ring("heartbeat-missing", region, "OK")
+        self.lambdas.before = lambda step, event: self.new_writer_beats() if step == "verify_replication" else None
+
+    def new_writer_beats(self) -> None:
+        """The new writer's guardian has just renewed; what it wrote is replicated to whoever follows it."""
+        self.guardian_was_here()
+
+    def reprotect(self, name: str = "reprotect-1") -> Run:
+        """The old writer's region returns and is made the standby of the present writer, by the real workflow."""
+        self.old_region_returns()
+        asked = {"started_by": "ada", "retire_without_asking": True}
+        return self.run(asked, name, self.record()["writer_region"], reprotect=True)
 
     def state_machine_arn(self, region: str) -> str:
         """ARN of the workflow of a region."""

@@ -91,7 +91,7 @@ def decide_begin(record: ControlRecord, request: ReprotectionRequest, run: str, 
             "refused",
             f"run {record.transition.run if record.transition else ''} is moving the writer",
         ),
-        (held is None, "proceed", "nobody is re-protecting"),
+        (held is None, "proceed", "the lock was free"),
         (held is not None and held.run == run, "proceed", "this run is re-protecting already"),
         (
             held is not None and held.run == request.resumes,

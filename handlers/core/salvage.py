@@ -7,6 +7,7 @@ settings name its own idempotent function, so that a file may be replayed twice.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -79,9 +80,14 @@ class Replay:
         self._expressions = {_qualified(table): expression for table, expression in expressions.items()}
 
     @classmethod
-    def read(cls, data: object) -> Replay:
-        """Reads it out of a function's environment; `Misconfigured` names what is wrong."""
-        fields = Fields(data, "the variable SALVAGE_REPLAY", Misconfigured)
+    def read(cls, text: str) -> Replay:
+        """Reads it out of a function's environment (JSON); `Misconfigured` names what is wrong."""
+        name = "the variable SALVAGE_REPLAY"
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise Misconfigured(f"{name} is no JSON ({error}); deploy it from the specification again") from error
+        fields = Fields(data, name, Misconfigured)
         return cls({table: fields.text(table, pattern=".{1,1000}") for table in fields.data})
 
     def line(self, table: str, row: Row) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 OLD_CLUSTER = "old-cluster.json"
+SALVAGE_SUMMARY = "salvage.json"
 
 
 class Archive:

@@ -160,7 +160,7 @@ class Orchestrator(Construct):
     def _salvage_bucket(self) -> None:
         """What re-protections keep: settings of the old cluster, and its writes that were never replicated."""
         bucket = PrivateBucket(
-            self, "salvage", self._region.salvage_bucket, self._key, self._specification.settings.protected
+            self, "salvage-bucket", self._region.salvage_bucket, self._key, self._specification.settings.protected
         )
         bucket.allow()
 

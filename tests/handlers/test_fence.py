@@ -87,7 +87,7 @@ def test_the_readers_of_a_secondary_keep_their_sessions(deployment: Deployment) 
     ("event", "message"),
     [
         ({}, "the fence's event: field 'order' is missing; give one of fence, lift, look"),
-        ({"order": "open", "reason": "x"}, "field 'order' is 'open'; give one of fence, lift, look"),
+        ({"order": "shut", "reason": "x"}, "field 'order' is 'shut'; give one of fence, lift, look, open"),
         ({"order": "fence"}, "field 'reason' is missing; give a text"),
         (FENCE | {"group": "no"}, "field 'group' is 'no'; give true or false"),
     ],
