@@ -33,13 +33,14 @@ class Step:
     """A place on the circle.
 
     ``told`` is what RDS would say in place of what the emulator says. ``at_work``: a run is in the middle of it, so
-    that an apply has to be refused.
+    that an apply has to be refused. ``applied``: the plans are applied, and the global database must stay as it is.
     """
 
     name: str
     stacks: tuple[str, ...]
     told: Mapping[str, str] = field(default_factory=dict)
     at_work: bool = False
+    applied: bool = False
 
 
 class Circle:
@@ -72,7 +73,9 @@ class Circle:
         yield Step("re-protection", (*regions, "global"), told | self._secondary(home))
 
         self._switch_over(home)
-        yield Step(f"failback to {home}", ("identity", *regions, "global"), told | self._secondary(away))
+        told |= self._secondary(away)
+        yield Step(f"failback to {home}", ("identity", *regions, "global"), told, applied=True)
+        self._expect_members({self._names.cluster_arn(region): region == home for region in regions})
 
     def record(self) -> ControlRecord | None:
         """The control record, as the product reads it."""
