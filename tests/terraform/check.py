@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -155,7 +156,7 @@ def table(rows: Iterable[Row]) -> str:
         (
             row.step,
             row.stack,
-            f"{len(row.proposed)} changes" if row.proposed else "nothing",
+            ", ".join(f"{actions} {count}" for actions, count in _counted(row.proposed)) or "nothing",
             ", ".join(row.databases) or "none",
             "refused" if row.reasons else "safe",
         )
@@ -166,6 +167,11 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join(
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in ruled
     )
+
+
+def _counted(proposed: Iterable[str]) -> list[tuple[str, int]]:
+    """How many resources have which actions."""
+    return sorted(Counter(line.split()[0] for line in proposed).items())
 
 
 def expect(holds: bool, what: str) -> None:

@@ -61,8 +61,7 @@ class Circle:
 
         self._switch_over(away)
         yield Step(f"switchover to {away}", regions, self._secondary(home))
-        self._switch_over(home)
-        yield Step(f"switchover back to {home}", regions, self._secondary(away))
+        self._switch_over(home)  # as the failback at the end, where it is planned
 
         self._fail_over()
         yield Step(f"failover to {away}", regions)

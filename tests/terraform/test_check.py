@@ -191,13 +191,19 @@ def test_plans_are_applied_only_where_the_step_says_so() -> None:
 def test_table_shows_what_was_proposed_and_what_may_be_applied() -> None:
     rows = [
         Row("failover", "us-west-2", (), (), ()),
-        Row("while re-protecting", "us-east-1", ("create aws_rds_cluster.x",), ("payments-use1-dev",), ("at work",)),
+        Row(
+            "while re-protecting",
+            "us-east-1",
+            ("create a", "update b", "create c"),
+            ("payments-use1-dev",),
+            ("at work",),
+        ),
     ]
     assert table(rows).splitlines() == [
-        "| step                | stack     | proposed  | databases touched | apply   |",
-        "| ------------------- | --------- | --------- | ----------------- | ------- |",
-        "| failover            | us-west-2 | nothing   | none              | safe    |",
-        "| while re-protecting | us-east-1 | 1 changes | payments-use1-dev | refused |",
+        "| step                | stack     | proposed           | databases touched | apply   |",
+        "| ------------------- | --------- | ------------------ | ----------------- | ------- |",
+        "| failover            | us-west-2 | nothing            | none              | safe    |",
+        "| while re-protecting | us-east-1 | create 2, update 1 | payments-use1-dev | refused |",
     ]
 
 
