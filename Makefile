@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill drills bench test lint synth checkov terraform-check clean
+.PHONY: help drill drills bench test lint synth safe-to-apply checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
@@ -30,8 +30,10 @@ help:
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
 	@echo 'make lint    check style (ruff) and types (mypy)'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
+	@echo 'make safe-to-apply    say for each stack whether `terraform apply` is safe now, and why not'
+	@echo '             ARGS="--stack us-east-1" asks for one stack only'
 	@echo 'make checkov          check production against security rules (checkov)'
-	@echo 'make terraform-check  deploy every stack to an emulator of AWS and destroy it again (about 13 minutes)'
+	@echo 'make terraform-check  deploy every stack to an emulator of AWS, plan around a failover, destroy (about 20 minutes)'
 	@echo 'make clean   remove everything that the other targets made'
 
 drill: $(VENV)/.drill
@@ -55,11 +57,14 @@ lint: $(VENV)/.lint
 synth: $(VENV)/.test
 	$(RUN) app.py
 
+safe-to-apply: synth
+	@$(RUN) -m orchestration.safe_to_apply $(ARGS)
+
 checkov: $(VENV)/.test $(CHECKOV)/.done
 	@$(RUN) -m tests.terraform.checkov --checkov $(CHECKOV)/bin/checkov
 
 terraform-check: $(VENV)/.test $(EMULATOR)/.done
-	@$(RUN) -m tests.terraform.check --emulator $(EMULATOR)/bin/python
+	@$(RUN) -m tests.terraform.check --emulator $(EMULATOR)/bin/python $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(CHECKOV) $(EMULATOR) build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis

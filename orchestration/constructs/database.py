@@ -42,7 +42,14 @@ CHANGED_OUTSIDE_TERRAFORM = [
     "replication_source_identifier",
     "vpc_security_group_ids",  # an apply never lifts a fence: the old writer would take writes beside the new one
     "engine_version",
+    # The first cluster is made with them; rebuilt, it is a secondary, which has none of its own. Neither can be changed
+    # in place, so a cluster that RDS tells no user of would be replaced, and its instances with it.
+    "master_username",
+    "database_name",
 ]
+# What a rebuilt global database takes from its first member (RDS API, CreateGlobalCluster). Upgrades are made on
+# purpose, in both regions; encryption cannot be changed, so a difference would have the global database replaced.
+TAKEN_FROM_A_MEMBER = ["engine_version", "storage_encrypted"]
 
 PASSWORD_LENGTH = 32
 PASSWORD_VERSION = 1  # raise it to have a new password made and set
@@ -63,9 +70,7 @@ class GlobalCluster(Construct):
             storage_encrypted=True,
             deletion_protection=settings.protected,
             lifecycle=TerraformResourceLifecycle(
-                # Upgrades are made on purpose, in both regions; a rebuilt one takes its version from its first member.
-                ignore_changes=["engine_version"],
-                prevent_destroy=settings.protected,
+                ignore_changes=TAKEN_FROM_A_MEMBER, prevent_destroy=settings.protected
             ),
         )
 

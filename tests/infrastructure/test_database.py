@@ -17,6 +17,25 @@ def test_terraform_leaves_alone_what_a_failover_changes(development: Deployment,
             assert set(stack.only("aws_rds_cluster")["lifecycle"]["ignore_changes"]) >= NEVER_UNDONE
 
 
+def test_terraform_does_not_replace_a_first_cluster_that_was_rebuilt_as_a_secondary(
+    development: Deployment, production: Deployment
+) -> None:
+    """RDS need not tell the user and the database that it was once made with, and neither can be changed in place."""
+    for deployment in (development, production):
+        first = deployment.writer.only("aws_rds_cluster")
+        made_with = {"master_username", "database_name"}
+        assert made_with <= set(first)
+        assert made_with <= set(first["lifecycle"]["ignore_changes"])
+
+
+def test_terraform_does_not_replace_a_global_database_that_was_rebuilt(
+    development: Deployment, production: Deployment
+) -> None:
+    for deployment in (development, production):
+        lifecycle = deployment.writer.only("aws_rds_global_cluster")["lifecycle"]
+        assert set(lifecycle["ignore_changes"]) == {"engine_version", "storage_encrypted"}
+
+
 def test_terraform_does_not_lift_a_fence(development: Deployment, production: Deployment) -> None:
     """A fence is another security group of the cluster; an apply would give the cluster its first one back."""
     for deployment in (development, production):

@@ -2,7 +2,8 @@
 
 What it shows: every stack is valid and can be planned, applied and destroyed in its order; everything that is planned
 exists afterwards; a second plan proposes nothing but the emulator's own differences; a region can be planned while
-the other one is dark; and after a switchover or a failover no plan touches a database.
+the other one is dark; and from a switchover and a failover to the failback, no plan touches a database whose apply is
+not refused.
 """
 
 # ruff: noqa: T201  # a command that prints to a person
@@ -16,19 +17,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import boto3
-
+from orchestration.safe_to_apply import DATABASES, verdict
 from orchestration.settings import PROJECT_ROOT, Settings, load
-from orchestration.specification import Names
+from orchestration.terraform import Change, TerraformFailed
 from tests.terraform import emulator, inventory, provider
+from tests.terraform.circle import Circle, NotThere
 from tests.terraform.configuration import prepare
 from tests.terraform.emulator_differences import REVIEWED_WITH, UNKNOWN, UNKNOWN_DATA, unneeded, unreviewed
 from tests.terraform.endpoint import Endpoint
-from tests.terraform.terraform import Change, Terraform, TerraformFailed
+from tests.terraform.terraform import Terraform
 
 ACCOUNT = "000000000000"  # the emulator's
 
@@ -84,35 +86,25 @@ class Deployment:
                 asked = {where for where, _ in seen}
                 expect(asked == {region}, f"{region} is planned by itself, but {sorted(asked)} was asked")
 
-    def plan_after_a_switchover(self) -> None:
-        """Plans each region's stack as if the regions had exchanged places: no database may be touched.
-
-        The emulator switches no PostgreSQL over. What RDS then says of the old writer is put into its answers: that
-        it replicates from the new one, which makes a provider that heeds it promote a cluster or fail
-        (terraform-provider-aws#40921).
-        """
-        names = Names(self.settings, ACCOUNT)
-        old, new = self.settings.regions
-        known = f"<DBClusterIdentifier>{names.cluster(old)}</DBClusterIdentifier>"
-        source = f"<ReplicationSourceIdentifier>{names.cluster_arn(new)}</ReplicationSourceIdentifier>"
-        for region in self.settings.regions:
-            with _timed(f"plan {region} after a switchover"), self.endpoint.telling(known, known + source):
-                self._expect_nothing_new(region, self.stacks[region].plan())
-
-    def plan_after_a_failover(self) -> None:
-        """Detaches the standby, as a failover does, and plans: no database may be touched."""
-        names = Names(self.settings, ACCOUNT)
-        standby = self.settings.standby_region
-        rds = boto3.client("rds", standby, endpoint_url=self.endpoint.url)
-        rds.remove_from_global_cluster(
-            GlobalClusterIdentifier=names.global_cluster, DbClusterIdentifier=names.cluster_arn(standby)
-        )
-        members = rds.describe_global_clusters(GlobalClusterIdentifier=names.global_cluster)["GlobalClusters"][0]
-        left = [member["DBClusterArn"] for member in members["GlobalClusterMembers"]]
-        expect(names.cluster_arn(standby) not in left, "the emulator has detached the standby")
-        for region in self.settings.regions:
-            with _timed(f"plan {region} after a failover"):
-                self._expect_nothing_new(region, self.stacks[region].plan())
+    def plan_around(self, circle: Circle) -> list[Row]:
+        """Plans after each step of the circle: nothing may be proposed, or an apply has to be refused."""
+        rows = []
+        for step in circle.steps():
+            for name in step.stacks:
+                stack = self.stacks[name]
+                with _timed(f"{step.name}: plan {name}"), self.endpoint.telling(step.told):
+                    new = [change for change in stack.plan() if unreviewed([change])]
+                reasons = verdict(circle.record(), new, name)
+                rows.append(Row.of(step.name, name, new, reasons))
+                if step.at_work:
+                    expect(bool(reasons), f"an apply of {name} is refused {step.name}")
+                    continue
+                self._expect_nothing_new(f"{name} after the {step.name}", new)
+                expect(not reasons, f"an apply of {name} is safe after the {step.name}, but: {reasons}")
+                if step.applied:
+                    with _timed(f"{step.name}: apply {name}"), self.endpoint.telling(step.told):
+                        stack.apply()
+        return rows
 
     def destroy(self) -> None:
         """Destroys every stack in the reverse order, until nothing is left."""
@@ -135,6 +127,53 @@ class Deployment:
         expect(not found, f"a second plan of {name} proposes nothing, but:\n" + "\n".join(found))
 
 
+@dataclass(frozen=True)
+class Row:
+    """One plan: what it proposes beyond the reviewed differences, to which databases, and whether it may be applied."""
+
+    step: str
+    stack: str
+    proposed: tuple[str, ...]
+    databases: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @classmethod
+    def of(cls, step: str, stack: str, changes: Sequence[Change], reasons: Iterable[str]) -> Row:
+        """The row of a plan with these changes, which must not be applied for these reasons."""
+        return cls(
+            step,
+            stack,
+            tuple(f"{'/'.join(change.actions)} {change.address}" for change in changes),
+            tuple(sorted(change.name or change.address for change in changes if change.kind in DATABASES)),
+            tuple(reasons),
+        )
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows for a person to read, as a table of Markdown."""
+    lines = [("step", "stack", "proposed", "databases touched", "apply")]
+    lines += [
+        (
+            row.step,
+            row.stack,
+            ", ".join(f"{actions} {count}" for actions, count in _counted(row.proposed)) or "nothing",
+            ", ".join(row.databases) or "none",
+            "refused" if row.reasons else "safe",
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    ruled = [lines[0], tuple("-" * width for width in widths), *lines[1:]]
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in ruled
+    )
+
+
+def _counted(proposed: Iterable[str]) -> list[tuple[str, int]]:
+    """How many resources have which actions."""
+    return sorted(Counter(line.split()[0] for line in proposed).items())
+
+
 def expect(holds: bool, what: str) -> None:
     """Raises `CheckFailed` unless ``holds``; ``what`` says what was expected."""
     if not holds:
@@ -145,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the check; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make terraform-check", description=__doc__)
     parser.add_argument("--emulator", required=True, help="Python of the virtual environment that holds ministack")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table of plans to FILE as well")
     options = parser.parse_args(arguments)
     terraform = provider.terraform()
     if terraform is None:
@@ -153,16 +193,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="terraform-check-") as folder:
         try:
-            run(Path(folder), terraform, options.emulator)
-        except (CheckFailed, TerraformFailed) as error:
+            rows = run(Path(folder), terraform, options.emulator)
+        except (CheckFailed, NotThere, TerraformFailed) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
+    print(table(rows))
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     print(f"All checks passed in {time.monotonic() - started:.0f} s.")
     return 0
 
 
-def run(folder: Path, terraform: str, emulator_python: str) -> None:
-    """The whole check, with everything it writes below ``folder``."""
+def run(folder: Path, terraform: str, emulator_python: str) -> list[Row]:
+    """The whole check, with everything it writes below ``folder``; returns the plans around the circle."""
     found = provider.find()
     print(f"Terraform: {terraform}; AWS provider: {found.version or 'as pinned, from the registry'}")
     synthesized = folder / "cdktf.out"
@@ -187,9 +230,9 @@ def run(folder: Path, terraform: str, emulator_python: str) -> None:
         deployment.deploy()
         deployment.plan_again()
         deployment.plan_in_the_dark()
-        deployment.plan_after_a_switchover()
-        deployment.plan_after_a_failover()
+        rows = deployment.plan_around(Circle(deployment.settings, ACCOUNT, endpoint.url))
         deployment.destroy()
+    return rows
 
 
 # Nothing but HTTP on one port of this machine.

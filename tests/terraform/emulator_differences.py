@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tests.terraform.terraform import Change
+from orchestration.terraform import Change
 
 # Resources that the emulator has no API for or forgets half of: type → the attribute that it forgets, or None for all
 # of the type. They are validated and planned with the others, by `make test`.

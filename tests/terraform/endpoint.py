@@ -25,7 +25,7 @@ class Endpoint:
     def __init__(self, upstream: tuple[str, int], answers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.dark: Set[str] = frozenset()
         self.seen: Counter[tuple[str, str]] = Counter()  # (region, service): requests that arrived
-        self._said, self._instead = b"", b""
+        self._told: Mapping[str, str] = {}
         self._upstream = upstream
         self._answers = answers
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -58,13 +58,13 @@ class Endpoint:
             self.dark = frozenset()
 
     @contextmanager
-    def telling(self, said: str, instead: str) -> Iterator[None]:
-        """Inside the block every answer has ``instead`` where the emulator said ``said``."""
-        self._said, self._instead = said.encode(), instead.encode()
+    def telling(self, told: Mapping[str, str]) -> Iterator[None]:
+        """Inside the block every answer has, in place of each key of ``told`` that the emulator says, its value."""
+        self._told = told
         try:
             yield
         finally:
-            self._said, self._instead = b"", b""
+            self._told = {}
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         endpoint = self
@@ -111,8 +111,8 @@ class Endpoint:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
             body = answer.read()
-            if self._said:
-                body = body.replace(self._said, self._instead)
+            for said, instead in self._told.items():
+                body = body.replace(said.encode(), instead.encode())
             return answer.status, answer.getheaders(), body
         finally:
             connection.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,11 +12,13 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from handlers.core.control import ControlRecord, ReprotectionLock
 from orchestration.settings import load
+from orchestration.terraform import Change
 from tests.terraform import inventory
-from tests.terraform.check import CheckFailed, Deployment
+from tests.terraform.check import CheckFailed, Deployment, Row, table
+from tests.terraform.circle import Step
 from tests.terraform.emulator_differences import DIFFERENCES, REVIEWED_WITH
-from tests.terraform.terraform import Change
 
 LISTED = [f"{listing.kind} it-dev" for listing in inventory.LISTINGS]
 NEW = Change("aws_vpc.x", "aws_vpc", ("create",), frozenset({"id"}))
@@ -37,10 +39,15 @@ class Stack:
     def resources(self) -> list[dict[str, Any]]:
         return self.kept
 
+    applied: int = 0
+
+    def apply(self) -> None:
+        self.applied += 1
+
     def nothing(self) -> None:
         pass
 
-    init = validate = apply = destroy = nothing
+    init = validate = destroy = nothing
 
 
 @dataclass
@@ -56,8 +63,7 @@ class Endpoint:
         yield Counter({(other, "ec2"): 1} if self.seen is None else self.seen)
 
     @contextmanager
-    def telling(self, said: str, instead: str) -> Iterator[None]:
-        assert instead.startswith(said)
+    def telling(self, told: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
@@ -119,38 +125,86 @@ def test_a_plan_that_asks_the_dark_region_or_nobody_fails(seen: dict[tuple[str, 
         check(Stack(), Stack(), seen=seen).plan_in_the_dark()
 
 
-def test_a_plan_that_undoes_a_switchover_fails() -> None:
-    check(Stack(), Stack()).plan_after_a_switchover()
-    heeded = replace(TOUCHED, changed=frozenset({"replication_source_identifier"}))
-    with pytest.raises(CheckFailed, match=r"us-east-1 .*\n  update aws_rds_cluster\.x: replication_source_identifier"):
-        check(Stack([heeded]), Stack()).plan_after_a_switchover()
+@dataclass
+class Around:
+    """A stand-in for the circle, of one step."""
+
+    step: Step
+    noted: ControlRecord | None = field(default_factory=lambda: ControlRecord("us-west-2", 2, automatic_failover=True))
+
+    def steps(self) -> Iterator[Step]:
+        yield self.step
+
+    def record(self) -> ControlRecord | None:
+        return self.noted
 
 
-class Rds:
-    """A stand-in for RDS that has detached the standby, or has not."""
-
-    def __init__(self, *members: str) -> None:
-        self.members = [{"DBClusterArn": arn} for arn in members]
-
-    def remove_from_global_cluster(self, **_: str) -> None:
-        pass
-
-    def describe_global_clusters(self, **_: str) -> dict[str, Any]:
-        return {"GlobalClusters": [{"GlobalClusterMembers": self.members}]}
+def around(step: Step, *stacks: Stack, record: ControlRecord | None = None) -> list[Row]:
+    circle: Any = Around(step, record) if record else Around(step)
+    return check(*stacks).plan_around(circle)
 
 
-def test_a_failover_that_did_not_happen_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    standby = "arn:aws:rds:us-west-2:000000000000:cluster:payments-usw2-dev"
-    monkeypatch.setattr(boto3, "client", lambda *_, **__: Rds(standby))
-    with pytest.raises(CheckFailed, match="the emulator has detached the standby"):
-        check(Stack(), Stack()).plan_after_a_failover()
+REGIONS = ("us-east-1", "us-west-2")
+FAILED_OVER = Step("failover", REGIONS)
+AT_WORK = Step("while re-protecting", REGIONS[:1], at_work=True)
+MADE = Change("aws_rds_cluster.x", "aws_rds_cluster", ("create",), frozenset({"id"}), "payments-use1-dev")
+REBUILDING = ControlRecord(
+    "us-west-2", 2, automatic_failover=True, protected=False, reprotection=ReprotectionLock("rebuild-1", "alice", 0)
+)
 
 
-def test_a_plan_that_undoes_a_failover_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boto3, "client", lambda *_, **__: Rds())
-    check(Stack(), Stack()).plan_after_a_failover()
-    with pytest.raises(CheckFailed, match=r"us-west-2 .*\n  update aws_rds_cluster\.x: global_cluster_identifier"):
-        check(Stack(), Stack([TOUCHED])).plan_after_a_failover()
+def test_plans_that_propose_nothing_are_safe_to_apply() -> None:
+    rows = around(FAILED_OVER, Stack(REVIEWED), Stack())
+    assert rows == [Row("failover", region, (), (), ()) for region in REGIONS]
+
+
+def test_a_plan_that_undoes_a_failover_fails() -> None:
+    with pytest.raises(CheckFailed, match=r"us-west-2 after the failover .*\n  update aws_rds_cluster\.x: global"):
+        around(FAILED_OVER, Stack(), Stack([TOUCHED]))
+
+
+def test_a_record_that_still_tells_of_work_after_it_fails() -> None:
+    with pytest.raises(CheckFailed, match=r"an apply of us-east-1 is safe after the failover, but: .*rebuild-1"):
+        around(FAILED_OVER, Stack(), Stack(), record=REBUILDING)
+
+
+def test_while_somebody_is_at_work_an_apply_is_refused() -> None:
+    (row,) = around(AT_WORK, Stack([MADE]), record=REBUILDING)
+    assert row.proposed == ("create aws_rds_cluster.x",)
+    assert row.databases == ("payments-use1-dev",)
+    assert len(row.reasons) == 3  # at work, not protected, and what the plan would make
+
+
+def test_an_apply_that_is_not_refused_while_somebody_is_at_work_fails() -> None:
+    with pytest.raises(CheckFailed, match="an apply of us-east-1 is refused while re-protecting"):
+        around(AT_WORK, Stack(REVIEWED))
+
+
+def test_plans_are_applied_only_where_the_step_says_so() -> None:
+    stacks = Stack(), Stack()
+    around(FAILED_OVER, *stacks)
+    assert [stack.applied for stack in stacks] == [0, 0]
+    around(replace(FAILED_OVER, applied=True), *stacks)
+    assert [stack.applied for stack in stacks] == [1, 1]
+
+
+def test_table_shows_what_was_proposed_and_what_may_be_applied() -> None:
+    rows = [
+        Row("failover", "us-west-2", (), (), ()),
+        Row(
+            "while re-protecting",
+            "us-east-1",
+            ("create a", "update b", "create c"),
+            ("payments-use1-dev",),
+            ("at work",),
+        ),
+    ]
+    assert table(rows).splitlines() == [
+        "| step                | stack     | proposed           | databases touched | apply   |",
+        "| ------------------- | --------- | ------------------ | ----------------- | ------- |",
+        "| failover            | us-west-2 | nothing            | none              | safe    |",
+        "| while re-protecting | us-east-1 | create 2, update 1 | payments-use1-dev | refused |",
+    ]
 
 
 def test_what_a_destroy_leaves_behind_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,12 +17,13 @@ import boto3
 import pytest
 
 from orchestration.specification import describe
+from orchestration.terraform import TerraformFailed
 from tests.infrastructure.synthesized import Deployment
 from tests.terraform import emulator, provider
 from tests.terraform.check import terraform_environment
 from tests.terraform.configuration import prepare
 from tests.terraform.endpoint import Endpoint
-from tests.terraform.terraform import Terraform, TerraformFailed
+from tests.terraform.terraform import Terraform
 
 ACCOUNT = "123456789012"  # moto's
 # Asked of AWS by a plan, and unknown to moto; `tests/statemachines` checks the workflow's definition.

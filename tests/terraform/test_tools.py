@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from orchestration import terraform
+from orchestration.terraform import Change
 from tests.infrastructure.synthesized import Deployment
-from tests.terraform import checkov, provider, terraform
+from tests.terraform import checkov, provider
 from tests.terraform.checkov import Failure, unexplained
 from tests.terraform.emulator_differences import DIFFERENCES, UNKNOWN, UNKNOWN_DATA, unneeded, unreviewed
 from tests.terraform.endpoint import Endpoint, signed_for
-from tests.terraform.terraform import Change
 
 
 def unpacked(mirror: Path, *versions: str) -> None:
@@ -167,8 +168,8 @@ def test_a_dark_region_hangs_up_and_the_others_answer_what_they_are_told_to() ->
         with pytest.raises((urllib.error.URLError, ConnectionError)):
             ask("us-east-1")
         assert seen == {("us-west-2", "rds"): 1, ("us-east-1", "rds"): 1}
-        with endpoint.telling("this", "something else"):
-            assert ask("us-west-2")[2] == b"got something else"
+        with endpoint.telling({"this": "something else", "got": "heard"}):
+            assert ask("us-west-2")[2] == b"heard something else"
         assert ask("us-west-2")[2] == b"got this"
     server.shutdown()
     server.server_close()
