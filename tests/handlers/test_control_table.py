@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from handlers.core.control import Claim, ControlRecord, Transition
+from handlers.core.control import Claim, ControlRecord, ReprotectionLock, Transition
 from handlers.core.environment import Environment
 from handlers.core.errors import LockLost, Misconfigured, TransientFailure
 from handlers.core.heartbeat import Beat
@@ -614,3 +614,115 @@ def test_p4_a_guardian_has_asked_both_regions_inside_a_tick(guardians_table: Con
         assert replica.meta.config.retries["total_max_attempts"] == 1
         assert replica.meta.config.read_timeout == GUARDIAN_READ_TIMEOUT_S
     assert len(guardians_table._replicas) * GUARDIAN_READ_TIMEOUT_S <= TICK_S
+
+
+# --- after a failover
+
+
+@pytest.fixture
+def unprotected(table: ControlTable) -> ControlTable:
+    """After a failover of run-1."""
+    table.take(lock("run-1"), table.read())
+    assert table.begin_move("run-1", 1, LEASE, replicated_xid=700)
+    table.commit(CLAIM, NOW)
+    return table
+
+
+def by(run: str) -> ReprotectionLock:
+    return ReprotectionLock(run, "ada", NOW)
+
+
+def test_a_failover_leaves_no_standby_and_notes_what_had_been_replicated(unprotected: ControlTable) -> None:
+    record = unprotected.read()
+    assert (record.protected, record.replicated_xid, record.unfenced_region) == (False, 700, WRITER)
+
+
+def test_what_had_been_replicated_is_kept_by_a_run_that_takes_over(table: ControlTable) -> None:
+    table.take(lock("run-0"), table.read())
+    table.begin_move("run-0", 1, LEASE, replicated_xid=700)
+    table.take(replace(moving("run-1"), replicated_xid=table.read().moving.replicated_xid), table.read())  # type: ignore[union-attr]
+    table.commit(CLAIM, NOW)
+    assert table.read().replicated_xid == 700
+
+
+def test_what_is_not_known_to_have_been_replicated_is_not_known_afterwards(table: ControlTable) -> None:
+    table.take(lock("run-1"), table.read())
+    table.begin_move("run-1", 1, LEASE)
+    table.commit(CLAIM, NOW)
+    assert table.read().replicated_xid is None
+    assert table.read().protected is False
+
+
+def test_a_switchover_leaves_the_old_writer_as_the_standby(table: ControlTable) -> None:
+    table.take(moving("run-1", mode="switchover"), table.read())
+    table.commit(replace(CLAIM, mode="switchover"), NOW)
+    assert table.read().protected is True
+
+
+def test_p2_one_run_re_protects_and_a_second_takes_over_only_from_the_one_it_has_seen(
+    unprotected: ControlTable, deployment: Deployment
+) -> None:
+    free = unprotected.read()
+    assert unprotected.begin_reprotection(by("reprotect-0"), free)
+    seen = unprotected.read()
+    assert seen.reprotection == by("reprotect-0")
+    assert not unprotected.begin_reprotection(by("reprotect-1"), free)
+    assert unprotected.begin_reprotection(by("reprotect-1"), seen)
+    before = deployment.record()
+    assert not unprotected.begin_reprotection(by("reprotect-2"), seen)
+    assert deployment.record() == before
+
+
+@pytest.mark.parametrize("change", [{"protected": True}, {"epoch": 3}, {"transition": {"run": "run-2"}}])
+def test_a_re_protection_does_not_begin_when_the_record_has_changed_since(
+    change: dict[str, Any], unprotected: ControlTable, deployment: Deployment
+) -> None:
+    seen = unprotected.read()
+    deployment.change_record(**change)
+    before = deployment.record()
+    assert not unprotected.begin_reprotection(by("reprotect-1"), seen)
+    assert deployment.record() == before
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda table, run: table.assert_reprotecting(run, 2),
+        lambda table, run: table.begin_retirement(run, 2, "cluster-OLD"),
+        lambda table, run: table.arm(run, 2),
+    ],
+    ids=["assert", "retire", "arm"],
+)
+def test_p2_only_the_holder_re_protects(
+    act: Callable[[ControlTable, str], Any], unprotected: ControlTable, deployment: Deployment
+) -> None:
+    with pytest.raises(LockLost, match="nobody holds it"):
+        act(unprotected, "reprotect-1")
+    unprotected.begin_reprotection(by("reprotect-1"), unprotected.read())
+    before = deployment.record()
+    with pytest.raises(LockLost, match="run reprotect-1 holds it"):
+        act(unprotected, "reprotect-2")
+    assert deployment.record() == before
+    act(unprotected, "reprotect-1")
+
+
+def test_p3_arming_ends_the_re_protection_and_may_be_repeated(
+    unprotected: ControlTable, deployment: Deployment
+) -> None:
+    unprotected.begin_reprotection(by("reprotect-1"), unprotected.read())
+    unprotected.begin_retirement("reprotect-1", 2, "cluster-OLD")
+    assert unprotected.read().retiring == "cluster-OLD"
+    unprotected.arm("reprotect-1", 2)
+    armed = deployment.record()
+    assert armed["protected"] is True
+    assert not {"reprotection", "retiring", "replicated_xid", "unfenced_region"} & set(armed)
+    unprotected.arm("reprotect-1", 2)
+    assert deployment.record() == armed
+
+
+def test_a_run_that_ends_without_arming_gives_back_its_own_lock_only(unprotected: ControlTable) -> None:
+    unprotected.begin_reprotection(by("reprotect-1"), unprotected.read())
+    assert not unprotected.end_reprotection("reprotect-2")
+    assert unprotected.end_reprotection("reprotect-1")
+    assert unprotected.read().reprotection is None
+    assert unprotected.read().protected is False
