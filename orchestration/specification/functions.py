@@ -575,6 +575,17 @@ def role_for_rebuild(names: Names, region: str, peer: str, instances: int) -> Ro
                 there,
             ),
             Permission(
+                ("rds:CreateDBCluster",),
+                (
+                    names.global_cluster_arn,
+                    names.cluster_arn(peer),
+                    names.arn("rds", peer, f"cluster:{names.cluster(region)}"),
+                ),
+                "the request for a copy of an encrypted cluster carries another one, signed for the writer's region "
+                "(RDS API reference, CreateDBCluster, PreSignedUrl)",
+                {"StringEquals": {"aws:RequestedRegion": peer}},
+            ),
+            Permission(
                 ("kms:CreateGrant", "kms:DescribeKey"),
                 (names.arn("kms", region, "key/*"),),
                 "the new cluster is encrypted with its region's key; the alias limits it to that key",
