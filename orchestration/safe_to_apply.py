@@ -29,6 +29,9 @@ from orchestration.terraform import PLAN, Change, Terraform, TerraformFailed, ch
 
 STACKS_FOLDER = PROJECT_ROOT / "cdktf.out" / "stacks"
 
+# The provider's 25 would have a plan of a region that is dark take many minutes.
+ATTEMPTS_VARIABLE, ATTEMPTS = "AWS_MAX_ATTEMPTS", "3"
+
 CLUSTER, INSTANCE, GLOBAL_CLUSTER = "aws_rds_cluster", "aws_rds_cluster_instance", "aws_rds_global_cluster"
 DATABASES = {CLUSTER: "cluster", INSTANCE: "instance", GLOBAL_CLUSTER: "global database"}
 
@@ -60,16 +63,17 @@ def verdict(record: ControlRecord | None, changes: Iterable[Change], stack: str)
 
     ``record`` is None before the first deployment: then databases may be made, and nothing else is different.
     """
-    changes = list(changes)
     reasons = at_work(record) if record else []
-    touched = [change for change in changes if change.kind in DATABASES]
-    if record and not record.protected and record.writer_region != stack and touched and _is_region(stack):
-        reasons.append(
-            f"{_named(touched[0])} would be changed, but the writer has failed over to {record.writer_region} and this "
-            "region's cluster waits to be retired: finish the re-protection first"
-        )
-    found = (danger(change, first_deployment=record is None) for change in changes)
-    return reasons + [reason for reason in found if reason]
+    waits = record and not record.protected and record.writer_region != stack and _is_region(stack)
+    for change in changes:
+        if reason := danger(change, first_deployment=record is None):
+            reasons.append(reason)
+        elif record and waits and change.kind in DATABASES:
+            reasons.append(
+                f"{_named(change)} would be changed, but the writer has failed over to {record.writer_region} and this "
+                "region's cluster waits to be retired: finish the re-protection first"
+            )
+    return reasons
 
 
 def at_work(record: ControlRecord) -> list[str]:
@@ -105,9 +109,9 @@ def danger(change: Change, *, first_deployment: bool = False) -> str | None:
         )
     if change.kind in DATABASES and "create" in change.actions and not first_deployment:
         return (
-            f"{_named(change)} would be made, empty: it is in the configuration but not in AWS, as between the "
-            "retirement and the rebuilding of a standby. Finish the re-protection, which makes it as a copy of the "
-            "writer; where Terraform's state has lost one that is in AWS, bring it back with `terraform import`"
+            f"{_named(change)} would be made, empty: AWS has none now, as while a standby is rebuilt. Finish the "
+            "re-protection, which makes it as a copy of the writer; what only Terraform's state has lost comes back by "
+            "`terraform import`"
         )
     undone = [meaning for name, meaning in UNDOING.get(change.kind, {}).items() if name in change.changed]
     if change.actions == ("update",) and undone:
@@ -185,7 +189,7 @@ def planned(stack: str) -> list[Change]:
     if not folder.is_dir():
         raise CannotTell(f"there is no {folder}; write it with `make synth`")
     try:
-        return Terraform(program, folder, os.environ).plan()
+        return Terraform(program, folder, {ATTEMPTS_VARIABLE: ATTEMPTS, **os.environ}).plan()
     except TerraformFailed as error:
         raise CannotTell(
             f"{error}\nIs the stack initialized (`terraform init`), and does its region answer?"
@@ -207,14 +211,15 @@ def judge(
 ) -> tuple[Answer, list[str]]:
     """The answer for one stack, and what it rests on, each in a sentence.
 
-    The record is read after the plan, which takes a while: a run may have begun meanwhile.
+    Nothing is planned while somebody is at work. The record is read again after the plan, which takes a while.
     """
+    now = record()
+    if now and (reasons := at_work(now)):
+        return "NOT SAFE", reasons
     try:
         changes = plan()
     except CannotTell as error:
-        now = record()
-        reasons = at_work(now) if now else []
-        return ("NOT SAFE", reasons) if reasons else ("cannot tell", [str(error)])
+        return "cannot tell", [str(error)]
     reasons = verdict(record(), changes, stack)
     if reasons:
         return "NOT SAFE", reasons

@@ -19,6 +19,11 @@ PLAN = (
 NAMES = ("identifier", "cluster_identifier", "global_cluster_identifier", "table_name", "name")
 
 
+# A plan of a whole stack takes about a minute; of a stack whose region is dark, it would go on trying for long.
+PLAN_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 30.0  # what Terraform gets to end its provider when it is told to stop
+
+
 class TerraformFailed(Exception):
     """Terraform ended with an error; the message is its own."""
 
@@ -58,26 +63,48 @@ class Terraform:
     def plan(self) -> list[Change]:
         """Plans, keeps the plan as `PLAN`, and returns every change in it.
 
+        Takes no lock on the state: it only reads, and Terraform refuses to apply a plan whose state has changed since.
+
         Raises
         ------
         TerraformFailed
-            there is no plan: the folder is not initialized, AWS or the state cannot be read, somebody else applies.
+            there is no plan: the folder is not initialized, or AWS or the state cannot be read.
         """
-        self.run("plan", "-input=false", f"-out={PLAN}")
+        self.run("plan", "-input=false", "-lock=false", f"-out={PLAN}", timeout_s=PLAN_TIMEOUT_S)
         return changes(json.loads(self.run("show", "-json", PLAN)))
 
-    def run(self, *arguments: str) -> str:
-        """Runs one command to its end and returns what it wrote; raises `TerraformFailed`."""
-        command = [self.program, *arguments]
-        finished = subprocess.run(
-            command, cwd=self.folder, env=dict(self.environment), capture_output=True, text=True, check=False
-        )
-        if finished.returncode:
-            raise TerraformFailed(
-                f"terraform {' '.join(arguments)} in {self.folder.name} ended with {finished.returncode}:\n"
-                f"{finished.stderr}{finished.stdout[-LONGEST_OUTPUT:]}"
-            )
-        return finished.stdout
+    def run(self, *arguments: str, timeout_s: float | None = None) -> str:
+        """Runs one command to its end and returns what it wrote.
+
+        Raises `TerraformFailed` when it ends with an error, or not within ``timeout_s`` seconds.
+        """
+        what = f"terraform {' '.join(arguments)} in {self.folder.name}"
+        with subprocess.Popen(
+            [self.program, *arguments],
+            cwd=self.folder,
+            env=dict(self.environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                output, errors = process.communicate(timeout=timeout_s)
+            except subprocess.TimeoutExpired as error:
+                _stop(process)
+                raise TerraformFailed(f"{what} has not ended within {timeout_s:.0f} s") from error
+        if process.returncode:
+            raise TerraformFailed(f"{what} ended with {process.returncode}:\n{errors}{output[-LONGEST_OUTPUT:]}")
+        return output
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """Has Terraform end its provider and then itself."""
+    process.terminate()
+    try:
+        process.communicate(timeout=STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
 
 
 def changes(shown: Mapping[str, Any]) -> list[Change]:

@@ -16,7 +16,7 @@ from moto import mock_aws
 
 from handlers.core.control import ControlRecord, ReprotectionLock, Transition
 from handlers.gateways import items
-from orchestration import safe_to_apply
+from orchestration import safe_to_apply, terraform
 from orchestration.safe_to_apply import CannotTell, danger, read_record, verdict
 from orchestration.settings import load
 from orchestration.specification import describe
@@ -65,7 +65,7 @@ DETACHED = change("aws_rds_cluster", "update", changed="global_cluster_identifie
         # Somebody is at work: nothing is applied, whatever the plan says.
         (SWITCHING, [], "global", [r'run run-7 \(switchover\) holds the lock .*"resumes": "run-7"']),
         (REBUILDING, [], "identity", ["run rebuild-1 .re-protection. removes and makes databases itself"]),
-        (REBUILDING, [MADE], "us-east-1", ["rebuild-1", "waits to be retired", "would be made, empty"]),
+        (REBUILDING, [MADE], "us-east-1", ["rebuild-1", "would be made, empty"]),
         # After a failover the old region's cluster is left alone; the rest may change.
         (FAILED_OVER, [], "us-east-1", []),
         (FAILED_OVER, [VPC], "us-east-1", []),
@@ -320,12 +320,30 @@ def test_command_cannot_tell_without_a_plan(
     assert safe_to_apply.EXIT_CODES == {"safe": 0, "NOT SAFE": 1, "cannot tell": 2}
 
 
-def test_a_run_at_work_is_told_even_without_a_plan(aws: None, settings: None, stacks: Path, capsys: Any) -> None:
-    """Half of AWS is dark while a failover runs; that is no time to apply, planned or not."""
+def test_command_cannot_tell_when_a_plan_takes_too_long(
+    aws: None, settings: None, stacks: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed()
+    program = Path(os.environ["PATH"].split(":")[0]) / "terraform"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    monkeypatch.setattr(terraform, "PLAN_TIMEOUT_S", 0.1)
+    assert safe_to_apply.main(["--stack", "global"]) == 2
+    assert "has not ended within 0 s" in capsys.readouterr().out
+
+
+def test_a_run_at_work_is_told_without_a_plan(aws: None, settings: None, stacks: Path, capsys: Any) -> None:
+    """Half of AWS may be dark while a failover runs, and a plan of it takes long."""
     deployed(transition=items.typed(held(replace(LOCK, mode="failover"))))
     (stacks / "us-east-1" / "plan.json").unlink()
     assert safe_to_apply.main(["--stack", "us-east-1"]) == 1
     assert "run run-7 (failover) holds the lock" in capsys.readouterr().out
+
+
+def test_a_run_that_begins_while_the_stack_is_planned_is_seen() -> None:
+    records = iter([AS_DEPLOYED, SWITCHING])
+    answer, reasons = safe_to_apply.judge("global", list, lambda: next(records))
+    assert answer == "NOT SAFE"
+    assert "run-7" in reasons[0]
 
 
 def test_command_needs_the_stacks(aws: None, settings: None, stacks: Path, capsys: Any) -> None:

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orchestration.safe_to_apply import DATABASES, verdict
+from orchestration.safe_to_apply import ATTEMPTS, ATTEMPTS_VARIABLE, DATABASES, verdict
 from orchestration.settings import PROJECT_ROOT, Settings, load
 from orchestration.terraform import Change, TerraformFailed
 from tests.terraform import emulator, inventory, provider
@@ -239,17 +239,13 @@ def run(folder: Path, terraform: str, emulator_python: str) -> list[Row]:
 MINISTACK = {"BIND_HOST": "127.0.0.1", "SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0"}
 
 
-# The provider's 25 would have a request to a dark region retried for many minutes.
-ATTEMPTS = "3"
-
-
 def terraform_environment(url: str) -> dict[str, str]:
     """What Terraform is told: the emulator's address, and nothing of the user's AWS accounts."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return {
         **kept,
         **emulator.credentials(url),
-        "AWS_MAX_ATTEMPTS": ATTEMPTS,
+        ATTEMPTS_VARIABLE: ATTEMPTS,
         "CHECKPOINT_DISABLE": "1",
         "TF_CLI_ARGS": "-no-color",
         "TF_IN_AUTOMATION": "1",
