@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import WARM_UP
 from handlers.core.control import LARGEST_EPOCH
-from handlers.core.environment import RDS_CA_BUNDLE, Environment
+from handlers.core.environment import Environment
 from handlers.core.errors import InvalidRequest, TransientFailure
 from handlers.core.health import Probe
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
@@ -111,15 +111,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
     try:
         endpoint = postgres.endpoint_behind(TARGETS[target], clusters)
         region = endpoint.region
-        session = postgres.connect(
-            endpoint,
-            environment.database_port,
-            environment.database_name,
-            environment.database_user,
-            RDS_CA_BUNDLE,
-            timeout_s,
-            rds,
-        )
+        session = postgres.connect(endpoint, environment, timeout_s, rds)
         try:
             found = postgres.standing(session)
             if found.writer:

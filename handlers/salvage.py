@@ -15,7 +15,7 @@ import pg8000.exceptions
 import pg8000.native
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import RDS_CA_BUNDLE, Environment
+from handlers.core.environment import Environment
 from handlers.core.errors import InvalidRequest, TransientFailure
 from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.salvage import TUPLE_ID, Table
@@ -59,15 +59,7 @@ def connected(environment: Environment, name: str, rds: RDSClient) -> Iterator[p
     """A session with the cluster behind ``name``; what fails on the way is a `TransientFailure`."""
     try:
         endpoint = postgres.endpoint_behind(name, CLUSTERS)
-        session = postgres.connect(
-            endpoint,
-            environment.database_port,
-            environment.database_name,
-            environment.database_user,
-            RDS_CA_BUNDLE,
-            STATEMENT_TIMEOUT_S,
-            rds,
-        )
+        session = postgres.connect(endpoint, environment, STATEMENT_TIMEOUT_S, rds)
         try:
             yield session
         finally:

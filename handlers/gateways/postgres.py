@@ -8,12 +8,12 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pg8000.exceptions
 import pg8000.native
 
+from handlers.core.environment import RDS_CA_BUNDLE, Environment
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import Beat
 
@@ -74,21 +74,20 @@ def endpoint_behind(name: str, clusters: Mapping[str, str]) -> Endpoint:
     )
 
 
-def connect(
-    endpoint: Endpoint, port: int, database: str, user: str, ca_bundle: Path, timeout_s: float, rds: RDSClient
-) -> pg8000.native.Connection:
-    """Opens a session over verified TLS with an IAM token as the password.
+def connect(endpoint: Endpoint, environment: Environment, timeout_s: float, rds: RDSClient) -> pg8000.native.Connection:
+    """Opens a session of the monitoring user over verified TLS, with an IAM token as the password.
 
     ``timeout_s`` limits every wait for the server. ``rds`` signs the token; it makes no call.
     """
-    tls = ssl.create_default_context(cafile=str(ca_bundle))
+    port, user = environment.database_port, environment.database_user
+    tls = ssl.create_default_context(cafile=str(RDS_CA_BUNDLE))
     tls.minimum_version = ssl.TLSVersion.TLSv1_2  # RDS offers 1.2 and 1.3
     token = rds.generate_db_auth_token(DBHostname=endpoint.host, Port=port, DBUsername=user, Region=endpoint.region)
     return pg8000.native.Connection(
         user,
         host=endpoint.host,
         port=port,
-        database=database,
+        database=environment.database_name,
         password=token,
         ssl_context=tls,
         timeout=timeout_s,

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from orchestration.settings import Settings
-from orchestration.specification import dns, functions, monitoring
+from orchestration.specification import dns, functions, monitoring, reprotection
 from orchestration.specification.model import (
     Cluster,
     Permission,
@@ -95,15 +95,15 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
             names, region, names.state_machine(region), functions.FAILOVER_ASL, tuple(functions.STEPS)
         ),
         reprotection=_state_machine(
-            names, region, names.reprotection(region), functions.REPROTECT_ASL, tuple(functions.REPROTECTION_STEPS)
+            names, region, names.reprotection(region), functions.REPROTECT_ASL, tuple(reprotection.STEPS)
         ),
         idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),
         topic=names.topic(region),
         runs_table=Table(names.runs_table(region), RUNS_KEY),
         salvage_bucket=names.salvage_bucket(region),
         role_for_peer=functions.role_for_peer(names, region, peer),
-        role_for_reprotection=functions.role_for_reprotection(names, region, peer, INSTANCES),
-        role_for_rebuild=functions.role_for_rebuild(names, region, peer, INSTANCES),
+        role_for_reprotection=reprotection.role_for_reprotection(names, region, peer, INSTANCES),
+        role_for_rebuild=reprotection.role_for_rebuild(names, region, peer, INSTANCES),
     )
 
 

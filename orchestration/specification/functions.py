@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.settings import PROJECT_ROOT, Settings
+from orchestration.specification import reprotection
 from orchestration.specification.model import Function, Permission, Role
-from orchestration.specification.names import PARTITION, Names
+from orchestration.specification.names import Names
 
 FAILOVER_ASL = PROJECT_ROOT / "statemachines" / "failover.asl.json"
 REPROTECT_ASL = PROJECT_ROOT / "statemachines" / "reprotect.asl.json"
@@ -37,9 +38,6 @@ WRITER_SWITCH_TIMEOUT_SECONDS = 5
 # Some ten statements over the Data API; a person waits for it.
 BOOTSTRAP_TIMEOUT_SECONDS = 60
 
-# A page of the old writer's tables, read from storage that is cold and compared across the peering.
-SALVAGE_TIMEOUT_SECONDS = 60
-
 # Every step of the failover workflow, and what it is for.
 STEPS = {
     "claim": "Reads and validates a request and takes the lock on the control record",
@@ -58,33 +56,6 @@ STEPS = {
     "record_run": "Keeps the record of the run",
     "notify": "Tells people in both regions how the run ended",
 }
-
-# Every step of the re-protection workflow.
-REPROTECTION_STEPS = {
-    "begin_reprotection": "Reads and validates a request and takes the re-protection's lock",
-    "wait_for_old_region": "Waits until the old writer's region and its cluster answer",
-    "verify_fenced": "Makes sure that the old cluster is fenced, and keeps its settings",
-    "snapshot_old_cluster": "Makes a snapshot of the old cluster and waits until it is complete",
-    "export_salvage": "Exports what the old writer has committed and the new one lacks",
-    "ask_retirement": "Asks people whether the old cluster may be retired",
-    "retire_old_cluster": "Removes the old cluster, once everything of it is kept",
-    "build_global_database": "Makes the global database anew around the present writer",
-    "build_standby": "Makes the old region's cluster anew, as a standby",
-    "verify_replication": "Waits until the new standby replicates inside the RPO budget",
-    "arm_failover": "Records that there is a standby again",
-    "end_reprotection": "Gives the re-protection's lock back",
-    "notify_reprotection": "Tells people in both regions how the re-protection ended, and keeps its record",
-}
-# Those that act on the other region in order to look, fence and keep, and those that remove and make there.
-STEPS_THAT_KEEP = (
-    "wait_for_old_region",
-    "verify_fenced",
-    "snapshot_old_cluster",
-    "export_salvage",
-    "retire_old_cluster",
-    "verify_replication",
-)
-STEPS_THAT_REBUILD = ("retire_old_cluster", "build_standby")
 
 # Steps of the failover that act on the other region, each in the role that the other region has for it.
 STEPS_ON_THE_PEER = ("fence_old_writer", "switch_over", "monitor")
@@ -126,97 +97,71 @@ def step_timeouts() -> dict[str, int]:
 def functions(settings: Settings, names: Names, region: str, peer: str) -> dict[str, Function]:
     """All functions of ``region``, by step."""
     environment = _environment(settings, names, region, peer)
-    permissions = _permissions(names, region, peer) | _reprotection_permissions(names, region, peer)
+    permissions = _permissions(names, region, peer) | reprotection.permissions(names, region, peer)
     timeouts = step_timeouts()
-    built = {
-        step: Function(
+    built: dict[str, Function] = {}
+
+    def add(step: str, description: str, timeout_seconds: int, memory_mb: int, **more: Any) -> None:
+        own = more.pop("environment", {})
+        built[step] = Function(
             step=step,
             name=names.function(step, region),
             description=description,
-            package="workflow",
-            timeout_seconds=timeouts[step],
-            memory_mb=STEP_MEMORY_MB,
-            environment=environment,
+            package="database" if more.get("in_vpc") else "workflow",
+            timeout_seconds=timeout_seconds,
+            memory_mb=memory_mb,
+            environment=environment | own,
             permissions=permissions[step],
+            **more,
         )
-        for step, description in STEPS.items()
-    }
-    built |= {
-        step: Function(
-            step=step,
-            name=names.function(step, region),
-            description=description,
-            package="workflow",
-            timeout_seconds=timeouts[step],
-            memory_mb=ALWAYS_ON_MEMORY_MB,  # nobody waits for it
-            environment=environment | _reprotection_environment(settings, step),
-            permissions=permissions[step],
+
+    for step, description in STEPS.items():
+        add(step, description, timeouts[step], STEP_MEMORY_MB)
+    for step, description in reprotection.STEPS.items():
+        # Nobody waits for it.
+        add(
+            step, description, timeouts[step], ALWAYS_ON_MEMORY_MB, environment=reprotection.environment(settings, step)
         )
-        for step, description in REPROTECTION_STEPS.items()
-    }
-    built["salvage"] = Function(
-        step="salvage",
-        name=names.function("salvage", region),
-        description="Reads what the old writer in this region has committed and the new one lacks",
-        package="database",
-        timeout_seconds=SALVAGE_TIMEOUT_SECONDS,
-        memory_mb=STEP_MEMORY_MB,
-        environment=environment,
-        permissions=permissions["prober"],
+    add(
+        "salvage",
+        "Reads what the old writer in this region has committed and the new one lacks",
+        reprotection.SALVAGE_TIMEOUT_SECONDS,
+        STEP_MEMORY_MB,
         in_vpc=True,
     )
-    built["prober"] = Function(
-        step="prober",
-        name=names.function("prober", region),
-        description="Connects to a database over verified TLS and says what it reached",
-        package="database",
-        timeout_seconds=PROBER_TIMEOUT_SECONDS,
-        memory_mb=ALWAYS_ON_MEMORY_MB,
-        environment=environment,
-        permissions=permissions["prober"],
+    add(
+        "prober",
+        "Connects to a database over verified TLS and says what it reached",
+        PROBER_TIMEOUT_SECONDS,
+        ALWAYS_ON_MEMORY_MB,
         in_vpc=True,
     )
-    built["monitor"] = Function(
-        step="monitor",
-        name=names.function("monitor", region),
-        description="Has the writer probed every 2 s and publishes what it sees, here and to the other region",
-        package="workflow",
-        timeout_seconds=MONITOR_TIMEOUT_SECONDS,
-        memory_mb=ALWAYS_ON_MEMORY_MB,
-        environment=environment,
-        permissions=permissions["monitor"],
+    add(
+        "monitor",
+        "Has the writer probed every 2 s and publishes what it sees, here and to the other region",
+        MONITOR_TIMEOUT_SECONDS,
+        ALWAYS_ON_MEMORY_MB,
     )
-    built["fence"] = Function(
-        step="fence",
-        name=names.function("fence", region),
-        description="Keeps this region's database from its applications, by SQL and by security group",
-        package="workflow",
-        timeout_seconds=FENCE_TIMEOUT_SECONDS,
-        memory_mb=STEP_MEMORY_MB,
-        environment=environment,
-        permissions=permissions["fence"],
+    add(
+        "fence",
+        "Keeps this region's database from its applications, by SQL and by security group",
+        FENCE_TIMEOUT_SECONDS,
+        STEP_MEMORY_MB,
         security_groups=(("CLUSTER_SECURITY_GROUP", "database"), ("FENCE_SECURITY_GROUP", "fence")),
     )
-    built["writer_switch"] = Function(
-        step="writer_switch",
-        name=names.function("writer_switch", region),
-        description="Tells Route 53's health checkers whether the writer role has moved to this region",
-        package="workflow",
-        timeout_seconds=WRITER_SWITCH_TIMEOUT_SECONDS,
-        memory_mb=ALWAYS_ON_MEMORY_MB,
-        environment=environment,
-        permissions=permissions["writer_switch"],
+    add(
+        "writer_switch",
+        "Tells Route 53's health checkers whether the writer role has moved to this region",
+        WRITER_SWITCH_TIMEOUT_SECONDS,
+        ALWAYS_ON_MEMORY_MB,
         public_url=True,
     )
-    built["bootstrap_database"] = Function(
-        step="bootstrap_database",
-        name=names.function("bootstrap_database", region),
-        description="Run by a person once after the deployment: makes the monitoring user and its tables",
-        package="workflow",
-        timeout_seconds=BOOTSTRAP_TIMEOUT_SECONDS,
-        memory_mb=ALWAYS_ON_MEMORY_MB,
-        environment=environment | {"MASTER_SECRET": names.master_secret},
-        permissions=permissions["bootstrap_database"],
+    add(
+        "bootstrap_database",
+        "Run by a person once after the deployment: makes the monitoring user and its tables",
+        BOOTSTRAP_TIMEOUT_SECONDS,
+        ALWAYS_ON_MEMORY_MB,
+        environment={"MASTER_SECRET": names.master_secret},
     )
     return built
 
@@ -266,11 +211,6 @@ def _environment(settings: Settings, names: Names, region: str, peer: str) -> di
     }
 
 
-def _reprotection_environment(settings: Settings, step: str) -> dict[str, str]:
-    """What one step alone is told."""
-    return {"SALVAGE_REPLAY": json.dumps(settings.salvage.replay)} if step == "export_salvage" else {}
-
-
 def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permission, ...]]:
     """What each function may do, beyond writing its own logs."""
     control = names.arn("dynamodb", region, f"table/{names.control_table}")
@@ -304,6 +244,12 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         (names.global_cluster_arn,),
         "sees whether this cluster is still a member",
         here,
+    )
+    log_in = Permission(
+        ("rds-db:connect",),
+        tuple(names.arn("rds-db", where, f"dbuser:cluster-*/{MONITORING_USER}") for where in (region, peer)),
+        "logs in as the monitoring user; the cluster's resource id is not fixed here because re-protection "
+        "replaces the cluster, and the user name is what limits it",
     )
     return {
         "claim": (change_control,),
@@ -360,14 +306,8 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
             ),
         ),
         "notify": (tokens, tell),
-        "prober": (
-            Permission(
-                ("rds-db:connect",),
-                tuple(names.arn("rds-db", where, f"dbuser:cluster-*/{MONITORING_USER}") for where in (region, peer)),
-                "logs in as the monitoring user; the cluster's resource id is not fixed here because re-protection "
-                "replaces the cluster, and the user name is what limits it",
-            ),
-        ),
+        "prober": (log_in,),
+        "salvage": (log_in,),
         "fence": (
             probe,
             membership,
@@ -421,182 +361,6 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
             ),
         ),
     }
-
-
-def _reprotection_permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permission, ...]]:
-    """What each step of the re-protection may do in its own region."""
-    control = names.arn("dynamodb", region, f"table/{names.control_table}")
-    read_control = Permission(("dynamodb:GetItem",), (control,), "reads the control record")
-    change_control = Permission(
-        ("dynamodb:GetItem", "dynamodb:UpdateItem"), (control,), "reads and conditionally changes the control record"
-    )
-    here = {"StringEquals": {"aws:RequestedRegion": region}}
-    look_at_global = Permission(
-        ("rds:DescribeGlobalClusters",), (names.global_cluster_arn,), "reads the members of the global database", here
-    )
-    bucket = f"arn:{PARTITION}:s3:::{names.salvage_bucket(region)}"
-    objects = (f"{bucket}/epoch-*/*",)
-    # Without the right to list, S3 calls an object that is not there forbidden.
-    listing = Permission(("s3:ListBucket",), (bucket,), "tells an object that is not there from one it may not read")
-    read_kept = Permission(("s3:GetObject",), objects, "reads what is kept of the old cluster")
-    keep = Permission(("s3:GetObject", "s3:PutObject"), objects, "keeps what is needed of the old cluster")
-    look_there = Permission(
-        ("sts:AssumeRole",),
-        (names.role_arn(names.role_for_reprotection(peer)),),
-        "looks at the old cluster, fences and keeps it, in the role that is made for that",
-    )
-    rebuild_there = Permission(
-        ("sts:AssumeRole",),
-        (names.role_arn(names.role_for_rebuild(peer)),),
-        "removes the old cluster or makes the new one, in the role that is made for that",
-    )
-    own_cluster = Permission(
-        ("rds:DescribeDBClusters",), (names.cluster_arn(region),), "reads the present writer's engine version"
-    )
-    tell = Permission(
-        ("sns:Publish",), (names.topic_arn(region), names.topic_arn(peer)), "tells people, in both regions"
-    )
-    return {
-        "begin_reprotection": (change_control,),
-        "wait_for_old_region": (read_control, listing, read_kept, look_there),
-        "verify_fenced": (change_control, listing, keep, look_there, look_at_global),
-        "snapshot_old_cluster": (change_control, listing, read_kept, look_there),
-        "export_salvage": (change_control, listing, keep, look_there),
-        "ask_retirement": (tell,),
-        "retire_old_cluster": (
-            change_control,
-            listing,
-            read_kept,
-            look_there,
-            rebuild_there,
-            Permission(
-                ("rds:DeleteGlobalCluster", "rds:DescribeGlobalClusters", "rds:ModifyGlobalCluster"),
-                (names.global_cluster_arn,),
-                "removes the old global database, once it is empty",
-                here,
-            ),
-        ),
-        "build_global_database": (
-            change_control,
-            listing,
-            read_kept,
-            Permission(
-                ("rds:AddTagsToResource", "rds:CreateGlobalCluster", "rds:DescribeGlobalClusters"),
-                (names.global_cluster_arn, names.cluster_arn(region)),
-                "makes the global database around this region's cluster",
-                here,
-            ),
-        ),
-        "build_standby": (change_control, listing, read_kept, rebuild_there, own_cluster),
-        "verify_replication": (change_control, look_at_global, look_there),
-        "arm_failover": (change_control,),
-        "end_reprotection": (change_control,),
-        "notify_reprotection": (
-            tell,
-            Permission(
-                ("dynamodb:PutItem",),
-                (names.arn("dynamodb", region, f"table/{names.runs_table(region)}"),),
-                "keeps the record of the run",
-            ),
-            Permission(
-                ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
-                (names.arn("dynamodb", region, f"table/{names.idempotency_table(region)}"),),
-                "keeps its idempotency tokens",
-            ),
-        ),
-    }
-
-
-def role_for_reprotection(names: Names, region: str, peer: str, instances: int) -> Role:
-    """The role in which the re-protection of ``peer`` looks at the old cluster in ``region``, fences and keeps it."""
-    cluster, snapshots = (
-        names.cluster_arn(region),
-        names.arn("rds", region, f"cluster-snapshot:{names.cluster(region)}-*"),
-    )
-    there = {"StringEquals": {"aws:RequestedRegion": region}}
-    return Role(
-        name=names.role_for_reprotection(region),
-        description=f"The re-protection of {peer} fences and keeps the old cluster in {region}",
-        trusted=tuple(names.role_arn(names.function(step, peer)) for step in STEPS_THAT_KEEP),
-        permissions=(
-            Permission(
-                ("lambda:InvokeFunction",),
-                tuple(names.function_arn(step, region) for step in ("fence", "prober", "salvage")),
-                "has the old cluster fenced, looked at and read",
-            ),
-            Permission(
-                ("rds:DescribeDBClusters", "rds:DescribeDBInstances"),
-                (cluster, *_instances(names, region, instances)),
-                "reads the settings of the cluster and its instances",
-                there,
-            ),
-            Permission(
-                ("rds:AddTagsToResource", "rds:CreateDBClusterSnapshot", "rds:DescribeDBClusterSnapshots"),
-                (cluster, snapshots),
-                "keeps a snapshot of the old cluster",
-                there,
-            ),
-        ),
-    )
-
-
-def role_for_rebuild(names: Names, region: str, peer: str, instances: int) -> Role:
-    """The role in which the re-protection of ``peer`` removes the old cluster in ``region`` and makes the new one."""
-    cluster, members = names.cluster_arn(region), _instances(names, region, instances)
-    there = {"StringEquals": {"aws:RequestedRegion": region}}
-    return Role(
-        name=names.role_for_rebuild(region),
-        description=f"The re-protection of {peer} removes the old cluster in {region} and makes a standby there",
-        trusted=tuple(names.role_arn(names.function(step, peer)) for step in STEPS_THAT_REBUILD),
-        permissions=(
-            Permission(
-                (
-                    "rds:AddTagsToResource",
-                    "rds:CreateDBCluster",
-                    "rds:CreateDBInstance",
-                    "rds:DeleteDBCluster",
-                    "rds:DeleteDBInstance",
-                    "rds:DescribeDBClusters",
-                    "rds:DescribeDBInstances",
-                    "rds:ModifyDBCluster",
-                    "rds:RemoveFromGlobalCluster",
-                ),
-                (
-                    cluster,
-                    *members,
-                    names.global_cluster_arn,
-                    *(
-                        names.arn("rds", region, f"{kind}:{names.cluster(region)}{ending}")
-                        for kind, ending in (("cluster-pg", "-pg*"), ("subgrp", ""))
-                    ),
-                    *(names.arn("rds", region, f"{kind}:default*") for kind in ("og", "pg")),  # RDS's own
-                ),
-                "removes the old cluster with its instances, and makes it anew as a secondary",
-                there,
-            ),
-            Permission(
-                ("rds:CreateDBCluster",),
-                (
-                    names.global_cluster_arn,
-                    names.cluster_arn(peer),
-                    names.arn("rds", peer, f"cluster:{names.cluster(region)}"),
-                ),
-                "the request for a copy of an encrypted cluster carries another one, signed for the writer's region "
-                "(RDS API reference, CreateDBCluster, PreSignedUrl)",
-                {"StringEquals": {"aws:RequestedRegion": peer}},
-            ),
-            Permission(
-                ("kms:CreateGrant", "kms:DescribeKey"),
-                (names.arn("kms", region, "key/*"),),
-                "the new cluster is encrypted with its region's key; the alias limits it to that key",
-                {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias(region)}},
-            ),
-        ),
-    )
-
-
-def _instances(names: Names, region: str, instances: int) -> tuple[str, ...]:
-    return tuple(names.arn("rds", region, f"db:{names.instance(index, region)}") for index in range(instances))
 
 
 def role_for_peer(names: Names, region: str, peer: str) -> Role:
