@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from moto.rds.models import rds_backends
 from handlers.core.approval import RETIREMENT_APPROVAL_S
 from handlers.core.errors import RetirementForbidden
 from handlers.core.reprotection import Order
-from orchestration.specification.functions import REPROTECT_ASL, definition, tasks
+from orchestration.specification import reprotection
+from orchestration.specification.functions import REPROTECT_ASL, asks_a_person, definition, tasks
 from tests.deployment import ACCOUNT, CLOCK, OLDEST_XID, STANDBY, WRITER, Deployment, Run
 from tests.statemachines.scenarios import ASKED, SWITCHOVER
+from tests.statemachines.test_definition import LAMBDA_FAILURES, caught, retried, statelint
 
 MACHINE = definition(REPROTECT_ASL)
 REQUEST = {"started_by": "ada", "retire_without_asking": True}
@@ -477,7 +480,57 @@ def test_a_standby_that_does_not_catch_up_does_not_arm(failed_over: Deployment) 
 
 def test_a_history_never_outgrows_what_step_functions_keeps() -> None:
     # Finishing a retirement takes the place of retiring.
-    visited = [state for name, _, state in tasks(MACHINE) if name != "FinishRetirement"]
+    visited = [state for name, _, state in tasks(MACHINE) if name != "RetireOldClusterContinued"]
     retries = sum(retrier["MaxAttempts"] for state in visited for retrier in state["Retry"])
     # A task that succeeds has five events, entered and left included.
     assert retries * EVENTS_A_RETRY + 10 * len(MACHINE["States"]) < LONGEST_HISTORY
+
+
+TASKS = {name: (step, state) for name, step, state in tasks(MACHINE)}
+BY_TASK = pytest.mark.parametrize("task", TASKS)
+# These ask to be called again, by their own meaning.
+ASK_AGAIN = {
+    "wait_for_old_region": {"OldRegionSilent"},
+    "verify_fenced": {"FenceFailed"},
+    "snapshot_old_cluster": {"SnapshotPending"},
+    "retire_old_cluster": {"RetirementPending"},
+    "build_global_database": {"RebuildPending"},
+    "build_standby": {"RebuildPending"},
+    "verify_replication": {"ReplicationBehind"},
+    "ask_retirement": {"NotificationFailed"},
+    "notify_reprotection": {
+        "NotificationFailed",
+        "IdempotencyAlreadyInProgressError",
+        "IdempotencyPersistenceLayerError",
+    },
+}
+
+
+@pytest.mark.parametrize("region", [WRITER, STANDBY])
+def test_statelint_finds_nothing_in_the_deployed_definition(region: str, tmp_path: Path) -> None:
+    deployed = tmp_path / "reprotect.asl.json"
+    with Deployment() as deployment:
+        deployed.write_text(deployment.specification.regions[region].reprotection.definition)
+    result = statelint(deployed)
+    assert result.returncode == 0, result.stdout
+    assert "${" not in deployed.read_text()
+
+
+@BY_TASK
+def test_every_task_retries_what_a_retry_may_cure_and_nothing_else(task: str) -> None:
+    step, state = TASKS[task]
+    wanted = LAMBDA_FAILURES | {"TransientFailure"} | ASK_AGAIN.get(step, set())
+    assert retried(state) == (wanted - {"States.Timeout"} if asks_a_person(state) else wanted)
+
+
+@BY_TASK
+def test_every_task_is_named_as_its_step_and_its_errors_lead_to_an_end(task: str) -> None:
+    step, state = TASKS[task]
+    assert task.startswith("".join(word.capitalize() for word in step.split("_")))
+    assert "States.ALL" in caught(state)
+    assert len(state["Comment"]) > 20
+    assert state["Parameters"]["Payload"]["run.$"] == "$$.Execution.Name"
+
+
+def test_every_step_is_a_task_and_every_task_a_step() -> None:
+    assert {step for step, _ in TASKS.values()} == set(reprotection.STEPS)
