@@ -68,12 +68,11 @@ class Circle:
 
         kept = self._retire()
         yield Step("while re-protecting", regions, at_work=True)
-        told = self._rebuild(kept)
-        yield Step("re-protection", (*regions, "global"), told | self._secondary(home))
+        self._rebuild(kept)
+        yield Step("re-protection", (*regions, "global"), self._secondary(home))
 
         self._switch_over(home)
-        told |= self._secondary(away)
-        yield Step(f"failback to {home}", ("identity", *regions, "global"), told, applied=True)
+        yield Step(f"failback to {home}", ("identity", *regions, "global"), self._secondary(away), applied=True)
         self._expect_members({self._names.cluster_arn(region): region == home for region in regions})
 
     def record(self) -> ControlRecord | None:
@@ -117,8 +116,8 @@ class Circle:
         own.delete_global(global_database)
         return kept
 
-    def _rebuild(self, kept: OldCluster) -> dict[str, str]:
-        """Makes the global database and the old region's cluster anew; returns what RDS would tell of them."""
+    def _rebuild(self, kept: OldCluster) -> None:
+        """Makes the global database and the old region's cluster anew."""
         old, own = self._clusters[self._home], self._clusters[self._away]
         global_name = self._names.global_cluster
         own.make_global(kept.global_database, self._names.cluster_arn(self._away))
@@ -132,9 +131,6 @@ class Circle:
         )
         self._set_group("database")
         self._note(reprotection=None, protected=True)
-        # An instance takes the subnet group of its cluster, which the emulator forgets.
-        group = f"<DBSubnetGroupName>{kept.cluster['DBSubnetGroupName']}</DBSubnetGroupName>"
-        return {"<DBSubnetGroupName>default</DBSubnetGroupName>": group}
 
     def _secondary(self, region: str) -> dict[str, str]:
         """What RDS tells of a secondary in ``region``: that it replicates, and not what it was once made with.
