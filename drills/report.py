@@ -266,6 +266,7 @@ def _labels(result: DrillResult, x: _TimeAxis) -> tuple[list[Label], int]:
 
 def _moments(result: DrillResult) -> list[tuple[float, str, Kind]]:
     marks = result.marks
+    new_writer = result.legs[0].writer if result.legs else result.writer_after  # the marks are of the first move
     moments: list[tuple[float | None, str, Kind]] = [
         (0.0 if result.outage else None, f"outage: {result.outage}", Kind.OUTAGE),
         (marks.alarm, "composite alarm", Kind.ALARM),
@@ -273,8 +274,8 @@ def _moments(result: DrillResult) -> list[tuple[float, str, Kind]]:
         (marks.lease_over, "old lease over", Kind.WORKFLOW),
         (marks.dns_switch_started, "writer switch engaged", Kind.DNS),
         (marks.detach_called, "detach called", Kind.DATABASE),
-        (marks.dns_switched, f"DNS answers {result.writer_after}", Kind.DNS),
-        (marks.writes_possible, f"{result.writer_after} takes writes", Kind.DATABASE),
+        (marks.dns_switched, f"DNS answers {new_writer}", Kind.DNS),
+        (marks.writes_possible, f"{new_writer} takes writes", Kind.DATABASE),
         (marks.first_acknowledged_write, "first acknowledged write", Kind.CLIENT),
         (marks.execution_ended, "workflow ended", Kind.WORKFLOW),
     ]

@@ -46,7 +46,8 @@ def test_the_steps_of_a_circle_are_a_table_and_no_other_drill_has_one() -> None:
         ),
         Leg(step="re-protection", run="s", started_s=40, seconds=195.6, writer="us-west-2", epoch=2, salvaged=208),
     ]
-    html = render(sample_result(legs=legs))
+    html = render(sample_result(legs=legs, writer_after="us-east-1"))
+    assert "DNS answers us-west-2" in html  # the picture's moments are those of the first move
     rows = re.findall(r'<tr><th scope="row">(Failover|Re-protection)</th>(.*?)</tr>', html)
     assert [(name, re.findall(r">([^<>]+)</td>", cells)) for name, cells in rows] == [
         ("Failover", ["+0.0 s", "26.6 s", "25.0 s", "us-west-2", "2", "207", "-", "-"]),
