@@ -278,15 +278,17 @@ class Circle(Drill):
         self, events: list[Event], moves: list[Move], judged: list[MoveJudgement], present: set[str], writer: Server
     ) -> Judgement:
         """The figures of all moves together; those of the outage are the first one's."""
-        findings = ledger.read_books(writer).findings()
+        books = ledger.read_books(writer)
+        findings = books.findings()
+        acknowledged = {event.id for event in events if event.event == "ack"}
         both_wrote = sum(each.both_wrote for each in judged)
         findings["one_writer"] = f"{both_wrote} transfers were acknowledged by an old writer" if both_wrote else ""
         first = judged[0] if judged else None
         return Judgement(
-            acknowledged=len({event.id for event in events if event.event == "ack"}),
+            acknowledged=len(acknowledged),
             failed_attempts=sum(event.event == "fail" for event in events),
-            lost=len({event.id for event in events if event.event == "ack"} - present),
-            duplicated=ledger.read_books(writer).duplicated,
+            lost=len(acknowledged - present),
+            duplicated=books.duplicated,
             unreplicated=sum(len(move.unreplicated) for move in moves),
             rpo_seconds=max((each.rpo_seconds for each in judged), default=0.0),
             rto_seconds=first.rto_seconds if first else None,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -85,15 +84,13 @@ def export_salvage(
     replay: Replay,
     order: Order,
     before: Salvage,
-    now: Callable[[], float] | None = None,
 ) -> Salvage:
     """Writes the next part of the file and, after the last, the summary. `LockLost` when another run re-protects."""
     control.assert_reprotecting(order.run, order.epoch)
-    now = now or time.monotonic
-    began, horizon = now(), control.read().replicated_xid
+    began, horizon = time.monotonic(), control.read().replicated_xid
     tables = old.tables()
     salvage, place, lines = before, before.place, list[str]()
-    while place.table < len(tables) and len(lines) < ROWS_A_PART and now() - began < WORK_FOR_S:
+    while place.table < len(tables) and len(lines) < ROWS_A_PART and time.monotonic() - began < WORK_FOR_S:
         table = tables[place.table]
         page = old.page(table, place, horizon)
         lines += [replay.line(table.name, row) for row in page.rows]

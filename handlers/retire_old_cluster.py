@@ -89,14 +89,14 @@ class Site:
         """
         old = self.archive.the_old_cluster()
         cluster = self.there.find(self.environment.peer_cluster)
+        begun = self.control.read().retiring == old.resource_id
         if cluster is not None and cluster["DbClusterResourceId"] == old.resource_id:
-            begun = self.control.read().retiring == old.resource_id
             if reasons := objections(self._known(cluster, old, order, approved_by, look=not begun), begun=begun):
                 raise RetirementForbidden("the old cluster must not be retired: " + "; ".join(reasons))
             self.control.begin_retirement(order.run, order.epoch, old.resource_id)
             self._remove(cluster)
             raise RetirementPending(f"{self.environment.peer_cluster} is being removed")
-        if self.control.read().retiring != old.resource_id:
+        if not begun:
             raise RetirementForbidden(
                 f"the cluster that was kept ({old.resource_id}) is gone, and no run has retired it; look who did, and "
                 "whether its snapshot is complete"

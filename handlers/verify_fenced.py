@@ -64,9 +64,9 @@ def verify_fenced(
     """
     control.assert_reprotecting(order.run, order.epoch)
     stood = fence.look()
-    if not (stood.by_sql and stood.by_group):
+    if not stood.in_both_ways:
         state = fence.fence(f"{order.writer_region} is the writer (epoch {order.epoch}); this cluster will be retired")
-        if not (state.by_sql and state.by_group):
+        if not state.in_both_ways:
             raise FenceFailed(f"the old cluster is not fenced in both ways: {asdict(state)}")
     cluster, global_database = there.find(environment.peer_cluster), here.find_global(environment.global_cluster)
     if cluster is None or global_database is None:
@@ -75,7 +75,7 @@ def verify_fenced(
             "who has removed it, for it cannot be kept any more"
         )
     kept = archive.old_cluster()
-    if kept is None or kept.resource_id != cluster["DbClusterResourceId"] or not (stood.by_sql and stood.by_group):
+    if kept is None or kept.resource_id != cluster["DbClusterResourceId"] or not stood.in_both_ways:
         kept = OldCluster.described(cluster, there.instances_of(cluster), global_database, time.time())
         archive.keep_old_cluster(kept)
         logger.info("kept the old cluster's settings", resource_id=kept.resource_id)

@@ -46,8 +46,7 @@ class End:
     def read(cls, event: object) -> End:
         """Reads the notify step's event; `InvalidRequest` names what is wrong with it."""
         fields = Fields(event, "the step's event", InvalidRequest)
-        named = fields.text("outcome", choices=tuple(HEADLINES))
-        outcome: Outcome = next(known for known in HEADLINES if known == named)
+        outcome: Outcome = fields.choice("outcome", tuple(HEADLINES))
         return cls(fields.text("run"), outcome, dict(fields.section("progress").data))
 
     @property

@@ -8,7 +8,6 @@ settings name its own idempotent function, so that a file may be replayed twice.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -101,8 +100,8 @@ class Replay:
 
 
 def _qualified(table: str) -> str:
-    """The table's name with its schema, unquoted where PostgreSQL would not quote it."""
-    return table if re.search(r"\.", table) else f"{DEFAULT_SCHEMA}.{table}"
+    """The table's name with its schema."""
+    return table if "." in table else f"{DEFAULT_SCHEMA}.{table}"
 
 
 def file_text(epoch: int, old_region: str, part: int, lines: Iterable[str]) -> str:

@@ -42,7 +42,6 @@ THERE = frozenset(
 # Requests that make or remove a cluster take RDS some seconds, and nobody is in a hurry.
 READ_TIMEOUT_S = 20.0
 
-# Terraform's provider removes an instance or a cluster by the same requests.
 Description = dict[str, Any]
 
 

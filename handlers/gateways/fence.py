@@ -50,6 +50,11 @@ class FenceState:
         """Whether no application can write there."""
         return bool(self.by_sql or self.by_group or self.secondary)
 
+    @property
+    def in_both_ways(self) -> bool:
+        """Whether both fences are seen to stand."""
+        return bool(self.by_sql and self.by_group)
+
 
 class FenceFunction:
     """The function ``function``, through ``client``."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.settings import PROJECT_ROOT, Settings
+from orchestration.specification import permissions as shared
 from orchestration.specification import reprotection
 from orchestration.specification.model import Function, Permission, Role
 from orchestration.specification.names import Names
@@ -214,17 +215,8 @@ def _environment(settings: Settings, names: Names, region: str, peer: str) -> di
 def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permission, ...]]:
     """What each function may do, beyond writing its own logs."""
     control = names.arn("dynamodb", region, f"table/{names.control_table}")
-    read_control = Permission(("dynamodb:GetItem",), (control,), "reads the control record")
-    change_control = Permission(
-        ("dynamodb:GetItem", "dynamodb:UpdateItem"),
-        (control,),
-        "reads and conditionally changes the control record",
-    )
-    tokens = Permission(
-        ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
-        (names.arn("dynamodb", region, f"table/{names.idempotency_table(region)}"),),
-        "keeps its idempotency tokens",
-    )
+    read_control, change_control = shared.read_control(names, region), shared.change_control(names, region)
+    tokens, tell = shared.keep_tokens(names, region), shared.tell(names, region, peer)
     probe = Permission(
         ("lambda:InvokeFunction",),
         (names.function_arn("prober", region),),
@@ -234,9 +226,6 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         ("sts:AssumeRole",),
         (names.role_arn(names.role_for_peer(peer)),),
         "acts on the other region, in the one role that is made for it",
-    )
-    tell = Permission(
-        ("sns:Publish",), (names.topic_arn(region), names.topic_arn(peer)), "tells people, in both regions"
     )
     here = {"StringEquals": {"aws:RequestedRegion": region}}  # the ARN of a global cluster names no region
     membership = Permission(
@@ -298,13 +287,7 @@ def _permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permis
         "commit_writer": (change_control,),
         "verify_recovery": (probe,),
         "release_claim": (change_control,),
-        "record_run": (
-            Permission(
-                ("dynamodb:PutItem",),
-                (names.arn("dynamodb", region, f"table/{names.runs_table(region)}"),),
-                "keeps the record of the run",
-            ),
-        ),
+        "record_run": (shared.keep_record(names, region),),
         "notify": (tokens, tell),
         "prober": (log_in,),
         "salvage": (log_in,),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from orchestration.settings import Settings
+from orchestration.specification import permissions as shared
 from orchestration.specification.model import Permission, Role
 from orchestration.specification.names import PARTITION, Names
 
@@ -46,11 +47,7 @@ def environment(settings: Settings, step: str) -> dict[str, str]:
 
 def permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permission, ...]]:
     """What each step of the re-protection may do in its own region."""
-    control = names.arn("dynamodb", region, f"table/{names.control_table}")
-    read_control = Permission(("dynamodb:GetItem",), (control,), "reads the control record")
-    change_control = Permission(
-        ("dynamodb:GetItem", "dynamodb:UpdateItem"), (control,), "reads and conditionally changes the control record"
-    )
+    change_control, tell = shared.change_control(names, region), shared.tell(names, region, peer)
     here = {"StringEquals": {"aws:RequestedRegion": region}}
     look_at_global = Permission(
         ("rds:DescribeGlobalClusters",), (names.global_cluster_arn,), "reads the members of the global database", here
@@ -74,12 +71,9 @@ def permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permiss
     own_cluster = Permission(
         ("rds:DescribeDBClusters",), (names.cluster_arn(region),), "reads the present writer's engine version"
     )
-    tell = Permission(
-        ("sns:Publish",), (names.topic_arn(region), names.topic_arn(peer)), "tells people, in both regions"
-    )
     return {
         "begin_reprotection": (change_control,),
-        "wait_for_old_region": (read_control, listing, read_kept, look_there),
+        "wait_for_old_region": (shared.read_control(names, region), look_there),
         "verify_fenced": (change_control, listing, keep, look_there, look_at_global),
         "snapshot_old_cluster": (change_control, listing, read_kept, look_there),
         "export_salvage": (change_control, listing, keep, look_there),
@@ -114,16 +108,8 @@ def permissions(names: Names, region: str, peer: str) -> dict[str, tuple[Permiss
         "end_reprotection": (change_control,),
         "notify_reprotection": (
             tell,
-            Permission(
-                ("dynamodb:PutItem",),
-                (names.arn("dynamodb", region, f"table/{names.runs_table(region)}"),),
-                "keeps the record of the run",
-            ),
-            Permission(
-                ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
-                (names.arn("dynamodb", region, f"table/{names.idempotency_table(region)}"),),
-                "keeps its idempotency tokens",
-            ),
+            shared.keep_record(names, region),
+            shared.keep_tokens(names, region),
         ),
     }
 
