@@ -1,1 +1,1 @@
-"""What runs in Lambda: one module per step of the workflow, named as its state is in the console."""
+"""What runs in Lambda: the steps of the two workflows, and what runs beside them."""

@@ -142,10 +142,10 @@ class Context:
 _importing = threading.Lock()
 
 
-def load_step(step: str, variables: dict[str, str]) -> ModuleType:
-    """Import a handler's module as a new execution environment of Lambda does: with its own globals and telemetry."""
+def load_step(name: str, variables: dict[str, str]) -> ModuleType:
+    """Import a handler's module ``name`` as a new execution environment of Lambda does: with its own globals and telemetry."""
     with _importing, mock.patch.dict(os.environ, variables):
-        names = (f"handlers.{step}", "handlers.telemetry")
+        names = (name, "handlers.telemetry")
         before = {name: sys.modules.pop(name, None) for name in names}
         try:
             # Powertools keeps metrics in the class, so that one process has one set of them.
@@ -195,7 +195,7 @@ class Lambdas:
         try:
             module = idle.pop()
         except IndexError:
-            module = load_step(step, variables(function, region))
+            module = load_step(function.module, variables(function, region))
         killed = False
         try:
             yield module
@@ -363,7 +363,7 @@ class Databases:
         return STANDBY if self._is_switched() else WRITER
 
     def probe(self, region: str, event: dict[str, Any]) -> dict[str, Any]:
-        """Answer as handlers/prober.py does."""
+        """Answer as handlers/standing/prober.py does."""
         if event == WARM_UP:
             self.warmed_up += 1
             return {}
@@ -397,7 +397,7 @@ class Databases:
         )
 
     def salvage(self, region: str, event: dict[str, Any]) -> dict[str, Any]:
-        """Answer as handlers/salvage.py does, with one row a page."""
+        """Answer as handlers/standing/salvage.py does, with one row a page."""
         if event["order"] == "tables":
             return {"tables": [{"name": "public.transfers", "keyed": True, "blocks": 1}]}
         if not self.fenced[region]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # `writer`: the public name. `own`, `own_reader`, `peer`: the endpoints of this region's and the other region's cluster.
 Target = Literal["writer", "own", "own_reader", "peer"]
 
-# Longer than the prober's own limit on the database (see handlers/prober.py) plus a cold start in a VPC.
+# Longer than the prober's own limit on the database (see handlers/standing/prober.py) plus a cold start in a VPC.
 INVOCATION_TIMEOUT_S = 6.0
 # The steps before the move probe with less than a second for the database, and their own time is limited to 5 s.
 STEP_INVOCATION_TIMEOUT_S = 3.0
@@ -46,7 +46,7 @@ class Prober:
     def probe(self, target: Target, timeout_s: float, **work: Any) -> Probe:
         """Connects to ``target`` and says what was reached, within ``timeout_s`` seconds for the database.
 
-        ``work`` is what the prober does on a writer there (see `handlers.prober.Work`): ``proof``, ``heartbeat`` and
+        ``work`` is what the prober does on a writer there (see `handlers.standing.prober.Work`): ``proof``, ``heartbeat`` and
         ``lease``, ``fence``, ``lift_fence``.
 
         Raises

@@ -106,6 +106,7 @@ def functions(settings: Settings, names: Names, region: str, peer: str) -> dict[
         own = more.pop("environment", {})
         built[step] = Function(
             step=step,
+            folder="failover" if step in STEPS else "reprotect" if step in reprotection.STEPS else "standing",
             name=names.function(step, region),
             description=description,
             package="database" if more.get("in_vpc") else "workflow",

@@ -24,9 +24,10 @@ class Permission:
 
 @dataclass(frozen=True)
 class Function:
-    """One Lambda function; ``step`` is its module in ``handlers/``."""
+    """One Lambda function; ``step`` is its module in ``handlers/<folder>/``."""
 
     step: str
+    folder: Literal["failover", "reprotect", "standing"]
     name: str
     description: str
     package: Literal["workflow", "database"]
@@ -42,9 +43,14 @@ class Function:
     security_groups: tuple[tuple[str, str], ...] = ()
 
     @property
+    def module(self) -> str:
+        """The module of the handler."""
+        return f"handlers.{self.folder}.{self.step}"
+
+    @property
     def handler(self) -> str:
         """The handler as Lambda wants it: module path and function."""
-        return f"handlers.{self.step}.handler"
+        return f"{self.module}.handler"
 
 
 @dataclass(frozen=True)

@@ -116,11 +116,11 @@ def call(event, context):
 
 def write_package(path: Path, specification: Specification) -> Path:
     """Write a zip whose functions all run `HANDLER`, except ``claim``, which cannot be imported."""
-    steps = {step for region in specification.regions.values() for step in region.functions}
+    modules = {found.module for region in specification.regions.values() for found in region.functions.values()}
     with zipfile.ZipFile(path, "w") as package:
         package.writestr("handlers/__init__.py", "")
         package.writestr("handlers/rds-ca.pem", "the authorities of RDS")
-        for step in steps - {"claim"}:
-            package.writestr(f"handlers/{step}.py", HANDLER)
-        package.writestr("handlers/claim.py", "import no_such_module")
+        for module in modules:
+            broken = module.endswith(".claim")
+            package.writestr(f"{module.replace('.', '/')}.py", "import no_such_module" if broken else HANDLER)
     return path

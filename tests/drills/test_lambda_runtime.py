@@ -176,7 +176,7 @@ def test_an_exception_is_reported_as_lambda_does(lambdas: Lambdas) -> None:
     [
         ("promote", "leave", "Runtime.ExitError", "Runtime exited with error: exit status 3"),
         ("promote", "unserializable", "Runtime.MarshalError", "Unable to marshal response: "),
-        ("claim", "echo", "Runtime.ImportModuleError", "Unable to import module 'handlers.claim': No module named"),
+        ("claim", "echo", "Runtime.ImportModuleError", "Unable to import module 'handlers.failover.claim': No module named"),
     ],
 )
 def test_a_function_that_cannot_run_is_reported_in_lambdas_words(

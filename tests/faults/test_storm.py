@@ -75,7 +75,7 @@ def test_p2_of_fifty_alarm_events_and_twenty_people_one_acts_and_the_others_name
     for name, value in specification.regions[STANDBY].functions["claim"].environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_REGION", STANDBY)
-    claim = importlib.import_module("handlers.claim").claim
+    claim = importlib.import_module("handlers.failover.claim").claim
     requests = {
         f"event-{number}": Request("failover", "alarm", "the one incident", STANDBY, automatic=True)
         for number in range(EVENTS)

@@ -29,7 +29,7 @@ def bootstrap(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     function = describe(load(environment_suffix="test"), ACCOUNT).regions["us-east-1"].functions["bootstrap_database"]
     for name, value in {**function.environment, "AWS_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
-    return importlib.import_module("handlers.bootstrap_database")
+    return importlib.import_module("handlers.standing.bootstrap_database")
 
 
 class Sql:

@@ -78,7 +78,7 @@ def test_no_group_but_those_of_the_databases_lets_anybody_in(development: Deploy
         assert entered == {group(stack, "database"), group(stack, "fence")}
 
 
-WITHIN = {"handlers.prober.handler", "handlers.salvage.handler"}
+WITHIN = {"handlers.standing.prober.handler", "handlers.standing.salvage.handler"}
 
 
 def test_the_functions_inside_the_vpc_and_nobody_else_have_a_way_through_a_fence(development: Deployment) -> None:

@@ -14,7 +14,7 @@ def test_functions_are_deployed_as_specified(development: Deployment, region: st
     assert len(stack.all("aws_lambda_function")) == len(specified)
     for function in specified.values():
         deployed = stack.find("aws_lambda_function", function_name=function.name)
-        assert deployed["handler"] == f"handlers.{function.step}.handler"
+        assert deployed["handler"] == f"handlers.{function.folder}.{function.step}.handler"
         assert deployed["timeout"] == function.timeout_seconds
         assert deployed["memory_size"] == function.memory_mb
         groups = {name: f"${{{stack.security_group(purpose)}.id}}" for name, purpose in function.security_groups}

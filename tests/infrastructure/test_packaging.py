@@ -62,7 +62,8 @@ def test_another_folder_with_other_dates_and_rights_and_leftovers_gives_the_same
     for file in clone.rglob("*.py"):
         os.utime(file, (0, 86_400 * 365))
         file.chmod(0o700)
-    for leftover in ("handlers/__pycache__/claim.cpython-313.pyc", "handlers/.DS_Store", "handlers/claim.py~"):
+    leftovers = ("handlers/failover/__pycache__/claim.pyc", "handlers/.DS_Store", "handlers/failover/claim.py~")
+    for leftover in leftovers:
         (clone / leftover).parent.mkdir(exist_ok=True)
         (clone / leftover).write_text("left by a tool")
     before = os.umask(0o077)

@@ -105,7 +105,7 @@ def test_the_workflow_may_invoke_exactly_its_steps(specification: Specification)
 def test_the_step_of_every_task_is_a_module_of_that_name(task: str) -> None:
     step, _ = TASKS[task]
     assert step in STEPS
-    found = importlib.util.find_spec(f"handlers.{step}")
+    found = importlib.util.find_spec(f"handlers.failover.{step}")
     assert found is not None
     assert found.origin is not None
     assert re.search(r"^def handler\(", Path(found.origin).read_text(), re.MULTILINE)
@@ -216,7 +216,7 @@ def test_a_function_may_run_as_long_as_its_state_waits(task: str, specification:
 
 
 def test_only_steps_that_act_once_keep_tokens() -> None:
-    sources = {step: (PROJECT_ROOT / "handlers" / f"{step}.py").read_text() for step in STEPS}
+    sources = {step: (PROJECT_ROOT / "handlers" / "failover" / f"{step}.py").read_text() for step in STEPS}
     decorated = {step for step, source in sources.items() if "@idempotent(" in source}
     assert decorated == IDEMPOTENT
 

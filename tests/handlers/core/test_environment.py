@@ -52,7 +52,7 @@ def test_the_specification_gives_every_function_what_it_reads(region: str, funct
 def test_the_specification_gives_nothing_that_nobody_reads(region: str, function: Function) -> None:
     own = set(function.environment) - READ - FOR_LIBRARIES
     assert {name for name, _ in function.security_groups} <= {"CLUSTER_SECURITY_GROUP", "FENCE_SECURITY_GROUP"}
-    source = (PROJECT_ROOT / "handlers" / f"{function.step}.py").read_text() if own else ""
+    source = (PROJECT_ROOT / "handlers" / function.folder / f"{function.step}.py").read_text() if own else ""
     assert all(variable in source for variable in own)
 
 

@@ -19,7 +19,7 @@ from handlers.gateways.data_api import DataApi
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
-SCRIPT = Path(__file__).resolve().parent / "sql" / "monitoring.sql"
+SCRIPT = Path(__file__).resolve().parent.parent / "sql" / "monitoring.sql"
 SECRET_VARIABLE = "MASTER_SECRET"  # noqa: S105  # the name of a variable that holds the name of a secret
 
 

@@ -1,0 +1,1 @@
+"""The steps of the failover workflow, one module a step; the console shows the state of the same name."""
