@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from drills.circle import Circle
-from drills.drill import AURORA_PROMOTION_SECONDS, Drill, Options, run
 from drills.errors import EXPECTED
-from drills.result import APPROVALS, CIRCLE, MODES, NO_OUTAGE, OUTAGES, UndemandedError, demanded_end
+from drills.script.circle import Circle
+from drills.script.drill import AURORA_PROMOTION_SECONDS, Drill, Options, run
+from drills.verdict.result import APPROVALS, CIRCLE, MODES, NO_OUTAGE, OUTAGES, UndemandedError, demanded_end
 
 # Exit codes besides 0 (passed) and 1 (failed).
 CANNOT_RUN, INTERRUPTED = 2, 130

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from drills.dns import ResolutionError
-from drills.network import NetworkError
-from drills.postgres import PostgresError
+from drills.world.dns import ResolutionError
+from drills.world.network import NetworkError
+from drills.world.postgres import PostgresError
 from orchestration.packaging import PackagingError
 from orchestration.settings import SettingsError
 

@@ -12,17 +12,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from drills import ledger
-from drills.certificates import create_certificates
-from drills.cloud import ACCOUNT, Cloud
-from drills.dns import DnsServer, RecordSet, Resolver, Zone
-from drills.models.clusters import instance_endpoint, reader_endpoint, writer_endpoint
-from drills.models.replication_lag import ReplicationLagMetric
-from drills.network import Address, Network, NetworkPath, address_in, free_port
-from drills.postgres import Server
-from drills.reachability import OUTSIDE, Fault, Reachability
-from drills.timeline import Load
-from drills.workload import Workload, WorkloadSettings
+from drills.aws.cloud import ACCOUNT, Cloud
+from drills.aws.clusters import instance_endpoint, reader_endpoint, writer_endpoint
+from drills.aws.replication_lag import ReplicationLagMetric
+from drills.show.timeline import Load
+from drills.verdict import ledger
+from drills.world.certificates import create_certificates
+from drills.world.dns import DnsServer, RecordSet, Resolver, Zone
+from drills.world.network import Address, Network, NetworkPath, address_in, free_port
+from drills.world.postgres import Server
+from drills.world.reachability import OUTSIDE, Fault, Reachability
+from drills.world.workload import Workload, WorkloadSettings
 from orchestration.packaging import build_packages
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import describe
@@ -31,18 +31,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from drills.clock import Clock
-    from drills.ledger import Divergence
-    from drills.models.happenings import Observe
-    from drills.postgres import Binaries, ReplicationLag
-    from drills.reaper import Reaper
-    from drills.workload import Progress
+    from drills.aws.happenings import Observe
+    from drills.verdict.ledger import Divergence
+    from drills.world.clock import Clock
+    from drills.world.postgres import Binaries, ReplicationLag
+    from drills.world.reaper import Reaper
+    from drills.world.workload import Progress
     from orchestration.settings import Settings
     from orchestration.specification import Specification
     from orchestration.specification.model import Region
 
-# What has an address in each region (`drills.network.address_in`): the two clusters as clients there see them, then
-# these, and then the two clusters as the region's prober sees them: a fence leaves it its own way to its own cluster.
+# What has an address in each region (`drills.world.network.address_in`): the two clusters as clients there see them,
+# then these, and then the two clusters as the region's prober sees them: a fence leaves it its own way to its own
+# cluster.
 SERVER, DNS, REPLICATION, PROBER_DNS, PROBER = 2, 3, 4, 5, 6
 THINGS = PROBER + 2
 # The application runs in both regions, so that there is somebody left to write when one of them dies.
@@ -54,7 +55,7 @@ PINNED_CLIENTS = 2
 TRANSFERS_PER_SECOND = 10.0
 # RDS gives its endpoints' addresses this time to live (seconds); read off its answers, not documented.
 ENDPOINT_TTL_SECONDS = 5
-# How the books' missing rows are written again: `drills.ledger.SCHEMA` has the function.
+# How the books' missing rows are written again: `drills.verdict.ledger.SCHEMA` has the function.
 REPLAY = {"transfers": "transfer(id, source, destination, amount_cents)"}
 # Over how long the display averages commits (real seconds).
 RATE_WINDOW_SECONDS = 1.0
@@ -279,7 +280,7 @@ class Lab:
     # ---- what can be done to it
 
     def strike(self, outage: str) -> None:
-        """Make an outage, at once; `drills.result.OUTAGES` says what each of them is."""
+        """Make an outage, at once; `drills.verdict.result.OUTAGES` says what each of them is."""
         {
             "kill": lambda: self._lose(self.writer, Fault.REFUSE),
             "hang": lambda: self._lose(self.writer, Fault.HANG),
@@ -342,7 +343,7 @@ class Lab:
             else:
                 workload.kill()
 
-    # ---- what RDS does to the databases (`drills.models.clusters.Databases`)
+    # ---- what RDS does to the databases (`drills.aws.clusters.Databases`)
 
     def promote(self, region: str) -> None:
         """Let a standby take writes."""

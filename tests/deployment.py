@@ -1,6 +1,6 @@
 """A whole deployment inside the test's process: what the specification describes, on moto, with the real handlers.
 
-Real here: the handlers, the specification, the state machines, and moto's AWS with the models of `drills/models`.
+Real here: the handlers, the specification, the state machines, and moto's AWS with the models of `drills/aws`.
 Stand-ins: the prober function and the two databases behind it (`Databases`), because they need servers and a network;
 `tests/drills` runs the real prober against real servers.
 
@@ -50,12 +50,12 @@ from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-from drills.lambda_runtime import Outcome
-from drills.models import atomic, replicated_table
-from drills.models.global_database import GlobalDatabase, security_group
-from drills.models.happenings import Happening, Kind
-from drills.models.step_functions import StepFunctions
-from drills.reachability import Reachability
+from drills.aws import atomic, replicated_table
+from drills.aws.global_database import GlobalDatabase, security_group
+from drills.aws.happenings import Happening, Kind
+from drills.aws.lambda_runtime import Outcome
+from drills.aws.step_functions import StepFunctions
+from drills.world.reachability import Reachability
 from handlers.core.commands import WARM_UP
 from handlers.core.health import Probe
 from handlers.core.heartbeat import Beat
@@ -143,7 +143,7 @@ _importing = threading.Lock()
 
 
 def load_step(name: str, variables: dict[str, str]) -> ModuleType:
-    """Import a handler's module ``name`` as a new execution environment of Lambda does: with its own globals and telemetry."""
+    """Import the handler ``name`` as a new execution environment of Lambda does: with its own globals and telemetry."""
     with _importing, mock.patch.dict(os.environ, variables):
         names = (name, "handlers.telemetry")
         before = {name: sys.modules.pop(name, None) for name in names}
@@ -264,7 +264,7 @@ class Lambdas:
         stack.enter_context(mock.patch.object(ThreadPoolExecutor, "submit", submit_for_step))
 
     def invoke(self, region: str, name: str, event: Any) -> Outcome:
-        """As `drills.lambda_runtime.LambdaService.invoke`, for the model of Step Functions and for boto3."""
+        """As `drills.aws.lambda_runtime.LambdaService.invoke`, for the model of Step Functions and for boto3."""
         function = self._functions[region, name.rsplit(":", 1)[-1]]
         if function.step in self._stand_ins:
             return self._answer(lambda: self._stand_ins[function.step](region, event))
@@ -321,7 +321,7 @@ class Databases:
         # Looked at before everything else: another answer of the prober, or None.
         self.script: Callable[[str], dict[str, Any] | None] = lambda target: None
 
-    # What RDS does to them (`drills.models.global_database.Databases`).
+    # What RDS does to them (`drills.aws.global_database.Databases`).
 
     def promote(self, region: str) -> None:
         self.before_promotion(region)

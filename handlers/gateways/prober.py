@@ -46,8 +46,8 @@ class Prober:
     def probe(self, target: Target, timeout_s: float, **work: Any) -> Probe:
         """Connects to ``target`` and says what was reached, within ``timeout_s`` seconds for the database.
 
-        ``work`` is what the prober does on a writer there (see `handlers.standing.prober.Work`): ``proof``, ``heartbeat`` and
-        ``lease``, ``fence``, ``lift_fence``.
+        ``work`` is what the prober does on a writer there (see `handlers.standing.prober.Work`): ``proof``,
+        ``heartbeat`` and ``lease``, ``fence``, ``lift_fence``.
 
         Raises
         ------

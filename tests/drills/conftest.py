@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from drills.network import Address, free_port
-from drills.postgres import Binaries, Server, find_binaries
-from drills.reaper import Reaper
+from drills.world.network import Address, free_port
+from drills.world.postgres import Binaries, Server, find_binaries
+from drills.world.reaper import Reaper
 
 # Only ends a test that would otherwise wait for ever; nothing is measured by it.
 PATIENCE_SECONDS = 30.0

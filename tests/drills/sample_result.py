@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime
 from typing import Any
 
-from drills.result import DrillResult, End, Event, Kind, Marks, Notes, Throughput
+from drills.verdict.result import DrillResult, End, Event, Kind, Marks, Notes, Throughput
 
 SEED = 7
 CLIENTS = 8

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from drills.clock import Clock
+from drills.world.clock import Clock
 
 
 def test_ten_times_faster_clock_shows_ten_seconds_after_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,11 +20,11 @@ from moto.dynamodb.models import table as table_model
 from moto.dynamodb.responses import DynamoHandler
 from moto.stepfunctions.parser.backend.execution import Execution
 
-from drills.clock import Clock
-from drills.cloud import ACCOUNT, Cloud
-from drills.models.clusters import security_group, writer_endpoint
-from drills.models.happenings import Happening, Kind
-from drills.reachability import Fault, Reachability
+from drills.aws.cloud import ACCOUNT, Cloud
+from drills.aws.clusters import security_group, writer_endpoint
+from drills.aws.happenings import Happening, Kind
+from drills.world.clock import Clock
+from drills.world.reachability import Fault, Reachability
 from orchestration.settings import load
 from orchestration.specification import Specification, describe
 from tests.drills.small_functions import write_package

@@ -11,11 +11,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from drills.models import clusters
-from drills.models.clusters import security_group
-from drills.models.global_database import MAKING_SECONDS, REMOVAL_SECONDS, GlobalDatabase
-from drills.models.happenings import Happening, Kind
-from drills.reachability import Reachability
+from drills.aws import clusters
+from drills.aws.clusters import security_group
+from drills.aws.global_database import MAKING_SECONDS, REMOVAL_SECONDS, GlobalDatabase
+from drills.aws.happenings import Happening, Kind
+from drills.world.reachability import Reachability
 from orchestration.settings import load
 from orchestration.specification import describe
 

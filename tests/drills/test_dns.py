@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from dnslib import QTYPE, DNSRecord
 
-from drills.clock import Clock
-from drills.dns import Answer, DnsServer, RecordSet, ResolutionError, Resolver, Zone
-from drills.network import Address, free_port
+from drills.world.clock import Clock
+from drills.world.dns import Answer, DnsServer, RecordSet, ResolutionError, Resolver, Zone
+from drills.world.network import Address, free_port
 
 WRITER = "writer.payments.internal"
 EAST, WEST = "payments-use1.example.rds.amazonaws.com", "payments-usw2.example.rds.amazonaws.com"
@@ -66,7 +66,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    monkeypatch.setattr("drills.clock.time.time", time)
+    monkeypatch.setattr("drills.world.clock.time.time", time)
     return time
 
 
@@ -132,7 +132,7 @@ def test_a_chain_that_leads_nowhere_is_an_error(serve: Callable[[Zone], Address]
 
 
 def test_a_silent_name_service_is_an_error_and_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drills.dns.QUERY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("drills.world.dns.QUERY_TIMEOUT_SECONDS", 0.05)
     resolver = Resolver(Address("127.0.0.1", free_port(["127.0.0.1"])), Clock(1, 0.0))
     with pytest.raises(ResolutionError, match=f"no DNS answer for {WRITER}"):
         resolver.resolve(WRITER)

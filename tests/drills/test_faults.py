@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from drills.faults import Faults
-from drills.reachability import OUTSIDE, Fault, Reachability
+from drills.aws.faults import Faults
+from drills.world.reachability import OUTSIDE, Fault, Reachability
 
 WaitUntil = Callable[[Callable[[], object]], None]
 

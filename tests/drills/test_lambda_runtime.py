@@ -13,12 +13,12 @@ from typing import Literal
 import psutil
 import pytest
 
-from drills.clock import Clock
-from drills.dns import DnsServer, RecordSet, Zone
-from drills.lambda_runtime import LambdaService, Outcome, RegionDownError, UnknownFunctionError
-from drills.models.happenings import Happening, Kind
-from drills.network import Address, free_port
-from drills.reachability import Fault, Reachability
+from drills.aws.happenings import Happening, Kind
+from drills.aws.lambda_runtime import LambdaService, Outcome, RegionDownError, UnknownFunctionError
+from drills.world.clock import Clock
+from drills.world.dns import DnsServer, RecordSet, Zone
+from drills.world.network import Address, free_port
+from drills.world.reachability import Fault, Reachability
 from orchestration.settings import load
 from orchestration.specification import describe
 from tests.drills.small_functions import write_package
@@ -176,7 +176,12 @@ def test_an_exception_is_reported_as_lambda_does(lambdas: Lambdas) -> None:
     [
         ("promote", "leave", "Runtime.ExitError", "Runtime exited with error: exit status 3"),
         ("promote", "unserializable", "Runtime.MarshalError", "Unable to marshal response: "),
-        ("claim", "echo", "Runtime.ImportModuleError", "Unable to import module 'handlers.failover.claim': No module named"),
+        (
+            "claim",
+            "echo",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'handlers.failover.claim': No module",
+        ),
     ],
 )
 def test_a_function_that_cannot_run_is_reported_in_lambdas_words(

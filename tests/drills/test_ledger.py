@@ -9,14 +9,14 @@ from typing import Literal
 
 import pytest
 
-from drills import ledger
-from drills.certificates import create_certificates
-from drills.clock import Clock
-from drills.ledger import Event, Judgement, Outage, judge, measure_outage, read_events
-from drills.network import Address, Network, NetworkPath, State, address_in, free_port
-from drills.postgres import PostgresError, Server
-from drills.reachability import Reachability
-from drills.reaper import Reaper
+from drills.verdict import ledger
+from drills.verdict.ledger import Event, Judgement, Outage, judge, measure_outage, read_events
+from drills.world.certificates import create_certificates
+from drills.world.clock import Clock
+from drills.world.network import Address, Network, NetworkPath, State, address_in, free_port
+from drills.world.postgres import PostgresError, Server
+from drills.world.reachability import Reachability
+from drills.world.reaper import Reaper
 
 WaitUntil = Callable[[Callable[[], object]], None]
 OLD, NEW = "payments-use1", "payments-usw2"

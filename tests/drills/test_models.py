@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from drills.clock import Clock
-from drills.lambda_runtime import Outcome, RegionDownError
-from drills.models import composite_rules
-from drills.models.alarms import State, Treatment, judge
-from drills.models.composite_rules import RuleError
-from drills.models.events import rate_seconds, transform
-from drills.models.happenings import Happening
-from drills.models.health_checks import HealthChecker
-from drills.models.timetable import Timetable
-from drills.reachability import Reachability
+from drills.aws import composite_rules
+from drills.aws.alarms import State, Treatment, judge
+from drills.aws.composite_rules import RuleError
+from drills.aws.events import rate_seconds, transform
+from drills.aws.happenings import Happening
+from drills.aws.health_checks import HealthChecker
+from drills.aws.lambda_runtime import Outcome, RegionDownError
+from drills.aws.timetable import Timetable
+from drills.world.clock import Clock
+from drills.world.reachability import Reachability
 from orchestration.settings import load
 from orchestration.specification import describe
 

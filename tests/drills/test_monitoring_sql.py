@@ -10,9 +10,9 @@ import pg8000.native
 import psycopg
 import pytest
 
-from drills import ledger
-from drills.clock import Clock
-from drills.postgres import APPLICATION, GOOD_MAJOR_VERSION, MONITOR, Server
+from drills.verdict import ledger
+from drills.world.clock import Clock
+from drills.world.postgres import APPLICATION, GOOD_MAJOR_VERSION, MONITOR, Server
 from handlers.gateways import postgres
 
 MakeServer = Callable[[str], Server]

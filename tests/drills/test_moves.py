@@ -6,9 +6,9 @@ from typing import Literal
 
 import pytest
 
-from drills.clock import Clock
-from drills.ledger import Event
-from drills.moves import Move, judge_moves, unexplained
+from drills.verdict.ledger import Event
+from drills.verdict.moves import Move, judge_moves, unexplained
+from drills.world.clock import Clock
 
 EAST, WEST = "payments-use1", "payments-usw2"
 CLOCK = Clock(epoch=0.0, speed=1.0)

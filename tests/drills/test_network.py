@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from drills.certificates import Certificates, create_certificates
-from drills.clock import Clock
-from drills.network import (
+from drills.world.certificates import Certificates, create_certificates
+from drills.world.clock import Clock
+from drills.world.network import (
     GSS_ENCRYPTION_REQUEST,
     SSL_REQUEST,
     Address,
@@ -27,8 +27,8 @@ from drills.network import (
     free_port,
     one_way_delay_seconds,
 )
-from drills.reachability import Fault, Reachability
-from drills.reaper import Reaper
+from drills.world.reachability import Fault, Reachability
+from drills.world.reaper import Reaper
 
 EAST, WEST = "us-east-1", "us-west-2"
 REGIONS = (EAST, WEST)
@@ -365,7 +365,7 @@ def test_each_region_sees_the_same_thing_at_an_address_of_its_own() -> None:
 
 def test_a_port_that_is_taken_on_one_of_the_addresses_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     taken, free = free_port(["127.0.0.1"]), free_port(["127.0.0.1"])
-    monkeypatch.setattr("drills.network.random.SystemRandom.sample", lambda *_: [taken, free])
+    monkeypatch.setattr("drills.world.network.random.SystemRandom.sample", lambda *_: [taken, free])
     with socket.create_server(("127.0.0.1", taken)):
         assert free_port(["127.0.0.2", "127.0.0.1"]) == free
 

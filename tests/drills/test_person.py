@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from drills.narrator import Message
-from drills.person import Person, command_in
+from drills.script.person import Person, command_in
+from drills.show.narrator import Message
 from handlers.core.approval import request
 from handlers.core.control import Claim
 from handlers.core.reprotection import Order

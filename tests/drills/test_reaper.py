@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from drills.network import free_port
-from drills.reaper import REPOSITORY, reap
+from drills.world.network import free_port
+from drills.world.reaper import REPOSITORY, reap
 
 WaitUntil = Callable[[Callable[[], object]], None]
 
@@ -23,9 +23,9 @@ WaitUntil = Callable[[Callable[[], object]], None]
 DRILL = """
     import os, signal, subprocess, sys, tempfile, time
     from pathlib import Path
-    from drills.network import Address
-    from drills.postgres import Server, find_binaries
-    from drills.reaper import Reaper
+    from drills.world.network import Address
+    from drills.world.postgres import Server, find_binaries
+    from drills.world.reaper import Reaper
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     reaper = Reaper()

@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from drills.report import LETTER_WIDTH, TEMPLATES, WIDTH, Label, picture_of, render, ticks
-from drills.result import End, Event, Kind, Leg, Marks, Notes, Throughput
+from drills.show.report import LETTER_WIDTH, TEMPLATES, WIDTH, Label, picture_of, render, ticks
+from drills.verdict.result import End, Event, Kind, Leg, Marks, Notes, Throughput
 from tests.drills.sample_result import INVARIANTS, MARKS, sample_result
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from drills.result import (
+from drills.verdict.result import (
     AURORA_DELAY,
     DrillResult,
     End,

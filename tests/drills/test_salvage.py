@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from drills import ledger, salvage
 from drills.lab import REPLAY
-from drills.postgres import Server
+from drills.script import salvage
+from drills.verdict import ledger
+from drills.world.postgres import Server
 from handlers.core.salvage import Replay, Row, file_text
 
 MakeServer = Callable[[str], Server]

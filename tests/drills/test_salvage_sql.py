@@ -9,8 +9,8 @@ import pg8000.exceptions
 import pg8000.native
 import pytest
 
-from drills import ledger
-from drills.postgres import MONITOR, Server
+from drills.verdict import ledger
+from drills.world.postgres import MONITOR, Server
 from handlers.core.salvage import FROM_THE_START, Table
 from handlers.gateways import postgres, salvage
 

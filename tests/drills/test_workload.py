@@ -9,16 +9,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from drills import ledger
-from drills.certificates import create_certificates
-from drills.clock import Clock
-from drills.dns import DnsServer, RecordSet, Zone
-from drills.ledger import Event, judge, read_events
-from drills.network import Address, Network, NetworkPath, State, address_in, free_port
-from drills.postgres import Server
-from drills.reachability import Reachability
-from drills.reaper import Reaper
-from drills.workload import Progress, Workload, WorkloadSettings
+from drills.verdict import ledger
+from drills.verdict.ledger import Event, judge, read_events
+from drills.world.certificates import create_certificates
+from drills.world.clock import Clock
+from drills.world.dns import DnsServer, RecordSet, Zone
+from drills.world.network import Address, Network, NetworkPath, State, address_in, free_port
+from drills.world.postgres import Server
+from drills.world.reachability import Reachability
+from drills.world.reaper import Reaper
+from drills.world.workload import Progress, Workload, WorkloadSettings
 
 WaitUntil = Callable[[Callable[[], object]], None]
 REGION = "us-west-2"

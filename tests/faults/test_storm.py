@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from drills.clock import Clock
-from drills.cloud import ACCOUNT, Cloud
-from drills.reachability import Reachability
+from drills.aws.cloud import ACCOUNT, Cloud
+from drills.world.clock import Clock
+from drills.world.reachability import Reachability
 from handlers.core.control import Claim
 from handlers.core.request import Request
 from handlers.gateways.control_table import ControlTable

@@ -1,0 +1,404 @@
+"""The AWS plane of the lab: everything of a specification, running, in both regions.
+
+moto answers the AWS APIs over HTTP on a port of this machine; `drills.aws` adds the behaviour that moto lacks,
+`drills.aws.lambda_runtime` runs the functions, `drills.aws.faults` makes a region unreachable. Nothing of it stays
+changed in this process when a `Cloud` is closed.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+from unittest import mock
+
+import boto3
+from botocore.config import Config
+from moto.awslambda.exceptions import UnknownFunctionException
+from moto.awslambda.models import LambdaBackend
+from moto.core.exceptions import JsonRESTError
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.sns.models import Topic, sns_backends
+from werkzeug.serving import make_server
+
+from drills.aws import atomic, replicated_table
+from drills.aws.alarms import Alarms, State
+from drills.aws.callers import Callers
+from drills.aws.events import EventBus, create_rule, rate_seconds
+from drills.aws.faults import Faults
+from drills.aws.global_database import GlobalDatabase
+from drills.aws.happenings import Happening, Kind
+from drills.aws.health_checks import HealthChecker
+from drills.aws.lambda_runtime import (
+    SECRET_ACCESS_KEY,
+    LambdaService,
+    RegionDownError,
+    ThrottledError,
+    UnknownFunctionError,
+)
+from drills.aws.permissions import Permissions
+from drills.aws.step_functions import StepFunctions
+from drills.aws.timetable import Timetable
+from drills.world.reachability import OUTSIDE, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from drills.aws.clusters import Databases
+    from drills.aws.happenings import Observe
+    from drills.world.clock import Clock
+    from drills.world.reachability import Reachability
+    from orchestration.specification.model import Region, Schedule, Specification
+
+# moto's own account, which it assumes for every access key that it does not know.
+ACCOUNT = "123456789012"
+# The lab's own requests are answered in milliseconds; a longer silence is a fault of the lab (real seconds).
+CLIENT_TIMEOUT_SECONDS = 10
+CLIENT_CONFIG = Config(
+    connect_timeout=CLIENT_TIMEOUT_SECONDS,
+    read_timeout=CLIENT_TIMEOUT_SECONDS,
+    retries={"total_max_attempts": 1},
+)
+
+
+class Cloud:
+    """AWS for one drill. Use it as a context manager, then call `start`."""
+
+    def __init__(
+        self,
+        specification: Specification,
+        packages: Mapping[str, Path],
+        folder: Path,
+        clock: Clock,
+        reachability: Reachability,
+        *,
+        register: Callable[[int], None],
+        dns_servers: Mapping[str, tuple[str, int]],
+        databases: Databases,
+        promotion_seconds: float,
+        observe: Observe,
+        authority: Path | None = None,
+        seed: int = 0,
+        deliveries: int = 1,
+    ) -> None:
+        """Create everything; nothing runs by itself before `start`.
+
+        Parameters
+        ----------
+        specification
+            What to create; its account is `ACCOUNT`.
+        packages
+            The built zip of each `Function.package`.
+        folder
+            The run's folder: unpacked packages go to ``functions``, the functions' logs to ``logs/<function>.log``.
+        clock, reachability
+            The lab's clock, and who reaches whom.
+        register
+            Called with the id of every process started (`Reaper.process`).
+        dns_servers
+            Address and UDP port of the DNS server that each region's functions ask.
+        databases
+            The real databases behind the clusters.
+        promotion_seconds
+            How long Aurora takes to promote one, as the drill states it (virtual seconds).
+        observe
+            Told of everything that happens, from many threads.
+        authority
+            PEM file of the databases' certificate authority; it replaces RDS's in the packages.
+        seed
+            Fixes the moments at which alarms are evaluated.
+        deliveries
+            How often EventBridge delivers each event.
+        """
+        if specification.account != ACCOUNT:
+            raise ValueError(f"the specification is of account {specification.account}; the lab's is {ACCOUNT}")
+        self._specification = specification
+        self._clock = clock
+        self._observe = observe
+        self.reachability = reachability
+        self.callers = Callers(specification)
+        self._session = boto3.session.Session()
+        self._session_lock = threading.Lock()
+        self._stack = ExitStack()
+        with ExitStack() as stack:  # undone at once when something below fails
+            moto_api_backend.reset()
+            stack.callback(moto_api_backend.reset)
+            self.endpoint = self._serve(stack)
+            self.lambdas = LambdaService(
+                specification,
+                packages,
+                folder,
+                clock,
+                endpoint=self.endpoint,
+                register=register,
+                dns_servers=dns_servers,
+                observe=self._tell,
+                reachability=reachability,
+                authority=authority,
+            )
+            stack.callback(self.lambdas.close)
+            self.machines = StepFunctions(ACCOUNT, clock, self.lambdas, self._tell)
+            self.machines.install(stack)
+            self.database = GlobalDatabase(
+                specification,
+                clock,
+                reachability,
+                databases=databases,
+                promotion_seconds=promotion_seconds,
+                observe=self._tell,
+            )
+            self.database.install(stack)
+            atomic.install(stack)
+            replicated_table.install(stack, specification.control_table, reachability, clock)
+            self.callers.install(stack)
+            self._install_lambda(stack)
+            self._install_topics(stack)
+            bus = EventBus(ACCOUNT, self._is_down, self._tell, deliveries)
+            self.alarms = Alarms(
+                ACCOUNT, clock, bus, publish=self._notify, is_down=self._is_down, observe=self._tell, seed=seed
+            )
+            self._checkers = {
+                check.key: HealthChecker(check, self.lambdas, reachability, clock, self._tell)
+                for check in specification.zone.health_checks
+            }
+            self._last_news: dict[tuple[str, str], bool] = {}
+            self._create()
+            self.timetable = Timetable(clock)
+            stack.callback(self.timetable.close)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        """Return the cloud itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop everything and undo every change to moto. Requests and functions under way are cut off."""
+        self.reachability.close()
+        self._stack.close()
+
+    def start(self) -> None:
+        """Start the health checks, the schedules (each function for the first time) and the alarms."""
+        for checker in self._checkers.values():
+            checker.start(self.timetable)
+        for region in self._specification.regions.values():
+            for schedule in region.schedules:
+                self.timetable.every(
+                    rate_seconds(schedule.expression),
+                    self._clock.now(),
+                    lambda due, region=region, schedule=schedule: self._scheduled(region, schedule, due),  # type: ignore[misc]
+                )
+            self.alarms.start(region, self.timetable)
+
+    def client(self, service: str, region: str) -> Any:
+        """Return a boto3 client of the lab, which may do everything and does not retry."""
+        with self._session_lock:  # clients may be shared by threads, sessions may not
+            return self._session.client(
+                service,  # type: ignore[call-overload]
+                region_name=region,
+                endpoint_url=self.endpoint,
+                aws_access_key_id="LAB-drill",
+                aws_secret_access_key=SECRET_ACCESS_KEY,
+                config=CLIENT_CONFIG,
+            )
+
+    def is_up(self, region: str) -> bool:
+        """Whether the region is up."""
+        return self.reachability.is_up(region)
+
+    def is_healthy(self, check: str) -> bool:
+        """Whether DNS takes the health check of that key for healthy."""
+        return self._checkers[check].healthy
+
+    def answer_in(self, region: str, check: str) -> bool:
+        """Whether DNS in ``region`` takes a health check for healthy: a region that is cut off knows the last news."""
+        if self.reachability.reaches(OUTSIDE, region):
+            self._last_news[region, check] = self.is_healthy(check)
+        return self._last_news.get((region, check), self.is_healthy(check))
+
+    def alarm_state(self, region: str, key: str) -> State:
+        """Return the state of the alarm (metric or composite) of that key in a region."""
+        there = self._specification.regions[region]
+        names = {alarm.key: alarm.name for alarm in there.alarms} | {
+            alarm.key: alarm.name for alarm in there.composites
+        }
+        return self.alarms.state(region, names[key])
+
+    def start_execution(self, region: str, text: str, name: str | None = None, machine: str | None = None) -> str:
+        """Start a workflow of a region by hand with an input (JSON text); return the execution's ARN.
+
+        Without the name of a ``machine`` it is the failover workflow.
+        """
+        named = {"name": name} if name else {}
+        machine = machine or self._specification.regions[region].state_machine.name
+        arn = self._arn("states", region, f"stateMachine:{machine}")
+        started = self.client("stepfunctions", region).start_execution(stateMachineArn=arn, input=text, **named)
+        return str(started["executionArn"])
+
+    def stop_function(self, region: str, step: str) -> None:
+        """Let a function never run again, as somebody does who sets its reserved concurrency to 0."""
+        self.lambdas.stop(region, self._specification.regions[region].functions[step].name)
+
+    def take_down(self, region: str, fault: Fault) -> None:
+        """Take a region away: its endpoints, functions, schedules, alarms, rules and workflows, all at once.
+
+        Its endpoints show ``fault``; with `Fault.HANG` its functions freeze, else they are killed.
+        """
+        self.reachability.take_down(region, fault)
+        self.lambdas.take_down(region, "freeze" if fault is Fault.HANG else "kill")
+        self.machines.abort(region)
+
+    def bring_back(self, region: str) -> None:
+        """Let a region live again, with the state it had; executions that ran there stay aborted."""
+        self.reachability.bring_back(region)
+        self.lambdas.bring_back(region)
+
+    def _is_down(self, region: str) -> bool:
+        return not self.is_up(region)
+
+    def _tell(self, happening: Happening) -> None:
+        """Pass on what happens, except inside a region that is down; health checkers stand outside of it."""
+        if self.is_up(happening.region) or happening.kind is Kind.HEALTH_CHANGED:
+            self._observe(happening)
+
+    def _arn(self, service: str, region: str, resource: str) -> str:
+        return f"arn:aws:{service}:{region}:{ACCOUNT}:{resource}"
+
+    # --- what moto serves
+
+    def _serve(self, stack: ExitStack) -> str:
+        """Serve moto, behind permissions and faults, on a free port, in threads of this process."""
+        moto = DomainDispatcherApplication(create_backend_app)
+        permitted = Permissions(moto, self.callers, ACCOUNT, self._tell)
+        faults = Faults(permitted, self.reachability, self.callers.region_of)
+        server = make_server("127.0.0.1", 0, faults, threaded=True, request_handler=_QuietHandler)
+        server.daemon_threads = True  # type: ignore[attr-defined]
+        # Half a second of polling would be the wait for the end.
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        stack.callback(server.server_close)
+        stack.callback(thread.join)
+        stack.callback(server.shutdown)
+        stack.callback(self.reachability.close)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    def _install_lambda(self, stack: ExitStack) -> None:
+        """Answer ``Invoke`` by the lab's Lambda service; moto's functions are not used."""
+        cloud = self
+
+        def invoke(
+            backend: LambdaBackend, name: str, _qualifier: str | None, body: Any, headers: Any, answer: dict[str, str]
+        ) -> bytes:
+            event = _json(body)
+            try:
+                if headers.get("X-Amz-Invocation-Type") == "Event":
+                    cloud.lambdas.invoke_async(backend.region_name, name, event)
+                    return b""
+                outcome = cloud.lambdas.invoke(backend.region_name, name, event)
+            except UnknownFunctionError as error:
+                raise UnknownFunctionException(name) from error
+            except ThrottledError as error:
+                raise TooManyRequestsException(str(error)) from error
+            except RegionDownError as error:
+                raise ConnectionResetError from error
+            if outcome.failed:
+                answer["X-Amz-Function-Error"] = "Unhandled"
+            answer["X-Amz-Executed-Version"] = "$LATEST"
+            return outcome.payload.encode()
+
+        stack.enter_context(mock.patch.object(LambdaBackend, "invoke", invoke))
+
+    def _install_topics(self, stack: ExitStack) -> None:
+        """Tell the timeline of every message."""
+        cloud, publish = self, Topic.publish
+
+        def watched(topic: Topic, message: str, subject: str | None = None, **rest: Any) -> str:
+            detail = {"subject": subject, "message": message}
+            cloud._tell(Happening(Kind.MESSAGE_PUBLISHED, topic.arn.split(":")[3], topic.name, detail))
+            return str(publish(topic, message, subject=subject, **rest))
+
+        stack.enter_context(mock.patch.object(Topic, "publish", watched))
+
+    def _create(self) -> None:
+        """Create the specification's resources in moto."""
+        specification = self._specification
+        control = specification.control_table
+        writer = specification.settings.writer_region
+        replicated_table.create(self.client("dynamodb", writer), ACCOUNT, writer, control)
+        self.database.create(self.client)
+        for region in specification.regions.values():
+            self._create_region(region)
+
+    def _create_region(self, region: Region) -> None:
+        name = region.name
+        replicated_table.create(self.client("dynamodb", name), ACCOUNT, name, region.idempotency_table)
+        replicated_table.create(self.client("dynamodb", name), ACCOUNT, name, region.runs_table)
+        topic_arn = self.client("sns", name).create_topic(Name=region.topic)["TopicArn"]
+        role_arn = f"arn:aws:iam::{ACCOUNT}:role/lab"
+        machine, _ = (
+            self.client("stepfunctions", name).create_state_machine(
+                name=each.name, definition=each.definition, roleArn=role_arn
+            )["stateMachineArn"]
+            for each in (region.state_machine, region.reprotection)
+        )
+        # us-east-1 is where buckets are when nobody says where, and may not be said (S3 API reference, CreateBucket).
+        where = {} if name == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": name}}
+        self.client("s3", name).create_bucket(Bucket=region.salvage_bucket, **where)
+        events = self.client("events", name)
+        for rule in region.rules:
+            create_rule(events, rule, machine, role_arn)
+        self.alarms.create(region, self.client("cloudwatch", name), topic_arn)
+
+    def _notify(self, region: str, subject: str, message: str) -> None:
+        """Publish to the topic of a region."""
+        topic_arn = self._arn("sns", region, self._specification.regions[region].topic)
+        sns_backends[ACCOUNT][region].topics[topic_arn].publish(message, subject=subject)
+
+    def _scheduled(self, region: Region, schedule: Schedule, due: float) -> None:
+        if not self._is_down(region.name):
+            event = _scheduled_event(region.name, schedule.name, due)
+            self.lambdas.invoke_async(region.name, schedule.function.name, event)
+
+
+class TooManyRequestsException(JsonRESTError):
+    """Lambda throttles the caller."""
+
+    code = 429
+
+    def __init__(self, message: str) -> None:
+        super().__init__("TooManyRequestsException", message)
+
+
+class _QuietHandler(MotoRequestHandler):
+    """Writes no line per request; the drill's timeline shows what matters."""
+
+    def log(self, kind: str, message: str, *args: Any) -> None:
+        """Drop what the server would print."""
+
+
+def _json(body: Any) -> Any:
+    """Return an invocation's event: an empty body is an empty object."""
+    return json.loads(body) if body else {}
+
+
+def _scheduled_event(region: str, schedule: str, now: float) -> dict[str, Any]:
+    """Return the event that a schedule sends to its function (EventBridge user guide, "Schedule types")."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "time": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": region,
+        "resources": [f"arn:aws:events:{region}:{ACCOUNT}:rule/{schedule}"],
+        "detail": {},
+    }

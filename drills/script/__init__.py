@@ -1,0 +1,1 @@
+"""What a drill does, from the outage to the verdict."""

@@ -1,0 +1,1 @@
+"""What people see of a drill: the live timeline, the report."""

@@ -1,0 +1,198 @@
+"""Turns what happens in the lab into the lines of the timeline, and remembers what the drill waits for."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from drills.aws.happenings import Happening
+from drills.verdict.result import End, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drills.show.timeline import Timeline
+    from drills.verdict.result import MarkName
+    from drills.world.clock import Clock
+
+# The last states of the workflow, and what they mean for a drill; a switchover recovers too.
+ENDS = {
+    "Recovered": End.FAILED_OVER,
+    "Rehearsed": End.REHEARSED,
+    "Refused": End.REFUSED,
+    "Aborted": End.ABORTED,
+    "NeedsPerson": End.NEEDS_PERSON,
+    "Reprotected": End.REPROTECTED,
+    "Held": End.HELD,
+}
+# States that wait for the end of the old writer's lease, and the one that asks a person.
+LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval", "WaitForLeaseOfFencedWriter")
+ASKS_PERSON = "AskApproval"
+REPOINTS_DNS = ("RepointDns", "RepointDnsBesideSwitchover")
+LONGEST_DETAIL = 2000  # characters of an input or output in the report
+
+
+@dataclass
+class Execution:
+    """One run of the workflow; ``input`` is JSON text, ``output`` is data, None when it failed."""
+
+    name: str
+    region: str
+    status: str = "RUNNING"
+    end: End | None = None
+    output: Any = None
+    input: str = ""
+    asked_person: bool = False
+
+
+@dataclass(frozen=True)
+class Message:
+    """What people were sent, from the topic of a region."""
+
+    region: str
+    subject: str
+    text: str
+
+
+@dataclass
+class Seen:
+    """What has happened so far."""
+
+    alarms: dict[str, str] = field(default_factory=dict)
+    executions: dict[str, Execution] = field(default_factory=dict)
+    tolerated: list[str] = field(default_factory=list)
+    denied: list[str] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+
+
+class Narrator:
+    """Told of every happening, from many threads."""
+
+    def __init__(self, timeline: Timeline, clock: Clock, trigger: str) -> None:
+        """``trigger`` is the name of the composite alarm that starts the workflow."""
+        self._timeline = timeline
+        self._clock = clock
+        self._trigger = trigger
+        self._changed = threading.Condition()
+        self.seen = Seen()
+
+    def observe(self, happening: Happening) -> None:
+        """Show a happening and take it into account."""
+        tell = getattr(self, f"_{happening.kind.name.lower()}", None)
+        if tell is not None:
+            with self._changed:
+                tell(happening)
+                self._changed.notify_all()
+
+    def wait(self, what: str, holds: Callable[[Seen], bool], at_most: float) -> bool:
+        """Wait until ``holds``, at most so many virtual seconds, with progress on the display; whether it does."""
+        deadline = self._clock.now() + at_most
+        with self._timeline.waiting(what, at_most=at_most), self._changed:
+            while not holds(self.seen):
+                left = deadline - self._clock.now()
+                if left <= 0:
+                    return False
+                # Looks again now and then: not everything that a condition asks about is a happening.
+                self._changed.wait(min(self._clock.to_real(left), 0.2))
+        return True
+
+    def _say(self, happening: Happening, kind: Kind, text: str, detail: Any = "", mark: MarkName | None = None) -> None:
+        at = self._clock.virtual_time(happening.at)
+        self._timeline.event(kind, text, str(detail)[:LONGEST_DETAIL], at=at, mark=mark)
+
+    def _alarm_changed(self, it: Happening) -> None:
+        before, state = it.detail["previous"], it.detail["state"]
+        self.seen.alarms[it.subject] = state
+        if state == "ALARM" or before == "ALARM":
+            mark: MarkName | None = "alarm" if it.subject == self._trigger and state == "ALARM" else None
+            self._say(it, Kind.ALARM, f"{it.subject}: {before} → {state}", it.detail.get("reason", ""), mark)
+
+    def _execution_started(self, it: Happening) -> None:
+        self.seen.executions[it.subject] = Execution(it.subject, it.region, input=it.detail.get("input") or "")
+        self._say(it, Kind.WORKFLOW, f"workflow started in {it.region}", it.detail.get("input"), "execution_started")
+
+    def _state_entered(self, it: Happening) -> None:
+        execution = self.seen.executions.get(it.detail["execution"])
+        mark: MarkName | None = None
+        if execution and it.subject in ENDS:
+            execution.end = ENDS[it.subject]
+            if execution.end is End.FAILED_OVER and '"switchover"' in execution.input:
+                execution.end = End.SWITCHED_OVER
+        if execution and it.subject == ASKS_PERSON:
+            execution.asked_person = True
+        if it.subject in LEASE_WAITS:
+            mark = "lease_wait_started"
+        self._say(it, Kind.WORKFLOW, f"→ {it.subject}", it.detail.get("input"), mark)
+
+    def _state_exited(self, it: Happening) -> None:
+        if it.subject in REPOINTS_DNS:
+            self._say(it, Kind.DNS, "writer switch engaged", it.detail.get("output"), "dns_switch_started")
+        if it.subject in LEASE_WAITS:
+            lease = _result(it.detail.get("output"), "lease")
+            mark: MarkName | None = "lease_over" if lease.get("taken") else None
+            self._say(it, Kind.WORKFLOW, f"lease: {lease.get('reason', 'no word')}", it.detail.get("output"), mark)
+
+    def _task_failed(self, it: Happening) -> None:
+        self.seen.tolerated.append(f"{it.subject}: {it.detail.get('cause', '')}"[:LONGEST_DETAIL])
+        self._say(it, Kind.WORKFLOW, f"task failed: {it.subject}", it.detail.get("cause"))
+
+    def _execution_ended(self, it: Happening) -> None:
+        execution = self.seen.executions[it.subject]
+        execution.status, execution.output = it.detail["status"], it.detail.get("output")
+        self._say(it, Kind.WORKFLOW, f"workflow ended: {execution.status}", execution.output or "", "execution_ended")
+
+    def _detached(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"{it.subject} detached from the global database", mark="detach_called")
+
+    def _switchover_started(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"switchover to {it.subject} started", mark="detach_called")
+
+    def _follows(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"{it.subject} follows the new writer")
+
+    def _security_group_changed(self, it: Happening) -> None:
+        does = "admits clients again" if it.detail["admits"] else "admits no new connections"
+        self._say(it, Kind.DATABASE, f"the security group of {it.subject} {does}")
+
+    def _promoted(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"{it.subject} takes writes", mark="writes_possible")
+
+    def _database_failed(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"RDS could not do what it had begun with {it.subject}: {it.detail['error']}")
+
+    def _snapshot_started(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"snapshot {it.subject} is being made")
+
+    def _cluster_deleted(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"{it.subject} is deleted")
+
+    def _global_database_deleted(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"the global database {it.subject} is deleted")
+
+    def _global_database_made(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"the global database {it.subject} is made around the writer of {it.region}")
+
+    def _rebuild_started(self, it: Happening) -> None:
+        self._say(it, Kind.DATABASE, f"{it.subject} is being made as a new secondary")
+
+    def _health_changed(self, it: Happening) -> None:
+        answer = "PRIMARY" if it.detail["healthy"] else "SECONDARY"
+        mark: MarkName | None = None if it.detail["healthy"] else "dns_switched"
+        self._say(it, Kind.DNS, f"Route 53 answers the {answer} record: check {it.subject} changed", mark=mark)
+
+    def _message_published(self, it: Happening) -> None:
+        self.seen.messages.append(Message(it.region, it.detail["subject"] or "", it.detail["message"]))
+        self._say(it, Kind.NOTIFICATION, f"{it.region}: {it.detail['subject']}", it.detail["message"])
+
+    def _access_denied(self, it: Happening) -> None:
+        self.seen.denied.append(f"{it.subject}: {it.detail.get('action')} on {it.detail.get('resources')}")
+        self._say(it, Kind.LAB, f"ACCESS DENIED to {it.subject}: {it.detail.get('action')}", it.detail)
+
+
+def _result(output: str | None, step: str) -> dict[str, Any]:
+    """Return what a step's function returned, out of the workflow's data (JSON text) after it."""
+    data = json.loads(output or "{}")
+    result = data.get(step, {}).get("result", {})
+    return result if isinstance(result, dict) else {}
