@@ -60,6 +60,7 @@ from handlers.core.commands import WARM_UP
 from handlers.core.health import Probe
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import LEASE_S
+from handlers.machine import Machine
 from orchestration.settings import load
 from orchestration.specification import CONTROL_KEY, Specification, describe
 from orchestration.specification.model import Function, Region
@@ -157,6 +158,8 @@ def load_step(name: str, variables: dict[str, str]) -> ModuleType:
             sys.modules.update({name: found for name, found in before.items() if found})
     if getattr(module, "time", None) is time:
         module.time = HANDLERS_TIME  # type: ignore[attr-defined]
+    if hasattr(module, "MACHINE"):
+        module.MACHINE = Machine(now=CLOCK.now, monotonic=CLOCK.monotonic, sleep=CLOCK.sleep)
     return module
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError
+from handlers.core.fence import FenceState, Lift
 from handlers.core.reading import Fields
 from handlers.gateways.aws import client, invoke
 
@@ -22,38 +22,6 @@ INVOCATION_TIMEOUT_S = 6.0
 
 class FenceUnclear(FailoverError):
     """The fence function gave an answer that cannot be read."""
-
-
-@dataclass(frozen=True)
-class Lift:
-    """What a renewed lease earns: the fence of that ``number`` may be lifted ``until`` then (seconds since 1970)."""
-
-    number: int
-    until: float
-
-
-@dataclass(frozen=True)
-class FenceState:
-    """How a region's database is kept from its applications: by SQL, by security group; None when not known.
-
-    ``secondary``: the cluster is a reading member of the global database, which takes no writes from anybody.
-    ``error`` says what did not succeed.
-    """
-
-    by_sql: bool | None
-    by_group: bool | None
-    secondary: bool | None
-    error: str | None
-
-    @property
-    def closed(self) -> bool:
-        """Whether no application can write there."""
-        return bool(self.by_sql or self.by_group or self.secondary)
-
-    @property
-    def in_both_ways(self) -> bool:
-        """Whether both fences are seen to stand."""
-        return bool(self.by_sql and self.by_group)
 
 
 class FenceFunction:

@@ -14,9 +14,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.environment import Environment, SecurityGroups
 from handlers.core.errors import FailoverError, InvalidRequest
+from handlers.core.fence import FenceState, Lift
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
 from handlers.core.reading import Fields
-from handlers.gateways.fence import ORDERS, FenceState, Lift
+from handlers.gateways.fence import ORDERS
 from handlers.gateways.global_database import GlobalDatabase
 from handlers.gateways.prober import Prober
 from handlers.telemetry import instrumented, logger
@@ -37,7 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """``order`` (fence, lift, look, open) and ``reason``, a sentence for people.
 
     With ``fence``: ``group``, whether by security group as well. With ``lift``: ``number`` and ``until``, see
-    `handlers.gateways.fence.Lift`.
+    `handlers.core.fence.Lift`.
     """
     fields = Fields(event, "the fence's event", InvalidRequest)
     order = fields.choice("order", ORDERS)

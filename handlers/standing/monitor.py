@@ -5,12 +5,10 @@ EventBridge starts it once a minute and each run lasts a little longer, so two r
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from threading import Event, Lock, Thread
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -18,28 +16,39 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.control import ControlRecord
 from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError
-from handlers.core.guardian import (
-    NO_LEASE,
-    Decision,
-    Own,
-    Situation,
-    decide,
-    known_lease_end,
-    lift_until,
-    must_fence_first,
+from handlers.core.fence import FenceState
+from handlers.core.guardian import NO_LEASE, Own
+from handlers.core.guardian_state import (
+    ClockSeen,
+    DatabaseProbed,
+    EndStop,
+    FenceSeen,
+    GuardianState,
+    Learnt,
+    LeaseRenewed,
+    LiftFence,
+    LookAtFence,
+    LookedAround,
+    Order,
+    PutFenceUp,
+    RecordRead,
+    Renew,
+    step,
 )
 from handlers.core.health import Debounce, Probe
-from handlers.core.lease import LEASE_S, TICK_S
+from handlers.core.lease import TICK_S
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable
-from handlers.gateways.fence import FenceFunction, FenceState, Lift
+from handlers.gateways.fence import FenceFunction
 from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Value, publish
 from handlers.gateways.prober import Prober
 from handlers.gateways.warm_up import Workflow
+from handlers.machine import Machine
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
+MACHINE = Machine()
 CONTROL = ControlTable.through_either(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT)
 FENCE = FenceFunction.of(ENVIRONMENT)
@@ -64,33 +73,32 @@ DECISIONS_A_TICK = 2
 
 Result = TypeVar("Result")
 
-UNKNOWN = FenceState(by_sql=None, by_group=None, secondary=None, error=None)
-
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The schedule's entry; the event carries nothing."""
-    watch = Watch(ENVIRONMENT, CONTROL, PROBER, FENCE, OTHER_REGION, WORKFLOW, HERE, PEER)
-    started = time.monotonic()
+    watch = Watch(ENVIRONMENT, MACHINE, CONTROL, PROBER, FENCE, OTHER_REGION, WORKFLOW, HERE, PEER)
+    started = MACHINE.monotonic()
     ticks = 0
     with watch.clock_watched():
-        while (elapsed := time.monotonic() - started) < RUN_FOR_S:
+        while (elapsed := MACHINE.monotonic() - started) < RUN_FOR_S:
             try:
                 watch.tick()
             except Exception:  # noqa: BLE001 - a guardian that ends guards nothing until the next one starts
                 logger.exception("a tick failed; the next one comes")
             ticks += 1
             # Ticks keep to their grid, so that a slow one is followed by a short pause and not by a drift.
-            time.sleep(max(0.0, (int(elapsed / TICK_S) + 1) * TICK_S - (time.monotonic() - started)))
+            MACHINE.sleep(max(0.0, (int(elapsed / TICK_S) + 1) * TICK_S - (MACHINE.monotonic() - started)))
     return {"ticks": ticks}
 
 
 class Watch:
-    """One run of the monitor: what it remembers from tick to tick."""
+    """One run of the monitor. What it remembers and decides as a guardian is `handlers.core.guardian_state`."""
 
     def __init__(
         self,
         environment: Environment,
+        machine: Machine,
         control: ControlTable,
         prober: Prober,
         fence: FenceFunction,
@@ -101,6 +109,7 @@ class Watch:
     ) -> None:
         self._environment = environment
         self._region = environment.aws_region
+        self._machine = machine
         self._control = control
         self._prober = prober
         self._fence = fence
@@ -110,24 +119,23 @@ class Watch:
         self._here = here
         self._peer = peer
         self._debounce = Debounce()
-        self._last_known: ControlRecord | None = None
-        self._lease_ends_at = NO_LEASE
-        self._rests = False  # without a lease, with good reason
-        self._fenced = UNKNOWN
-        self._closing = Lock()
-        self._probes = ThreadPoolExecutor(max_workers=2)
-        self._beside = Beside(BESIDE)
+        self._state = GuardianState(self._region)
+        self._learning = machine.lock()
+        self._closing = machine.lock()
+        self._probes = machine.pool(2)
+        self._beside = Beside(machine, BESIDE)
 
     def tick(self) -> None:
         """Looks once, guards and publishes. Nothing that fails stops the watch; silence is what alarms look for."""
         self.look_at_the_clock()  # before any call that could hang
         record = self._read()
-        is_writer, is_standby = self._is_writer, self._last_known is not None and not self._is_writer
-        own = None if self._fenced.secondary and is_standby else self._probing("own", OWN_PROBE_TIMEOUT_S, is_writer)
-        peer = self._probing("peer", PEER_PROBE_TIMEOUT_S, heartbeat=False) if is_standby else None
+        state = self._state
+        is_reader = state.is_standby and bool(state.fence.secondary)
+        own = None if is_reader else self._probing("own", OWN_PROBE_TIMEOUT_S, heartbeat=state.is_writer)
+        peer = self._probing("peer", PEER_PROBE_TIMEOUT_S, heartbeat=False) if state.is_standby else None
         reached = own.result() if own else None
-        self._guard(record, reached, is_reader=own is None)
-        if is_writer and reached:
+        self._guard(record, reached, "reader" if is_reader else _what(reached))
+        if state.is_writer and reached:
             self._send_heartbeat(healthy=reached.writes)
         if peer:
             # The standby's heartbeat says that its monitor lives; whether it can take over is asked when it has to.
@@ -138,13 +146,12 @@ class Watch:
 
     def look_at_the_clock(self) -> None:
         """Fences a writer whose lease is about to end, whatever else the guardian waits for."""
-        if not self._rests and must_fence_first(self._is_writer, self._lease_ends_at, time.time()):
-            self._close(Decision("fence", "the lease ends and has not been renewed"), own="unknown")
+        self._obey(self._learn(ClockSeen(self._machine.now())))
 
     @contextmanager
     def clock_watched(self) -> Iterator[None]:
         """Looks at the clock often, beside the ticks: a tick that waits for answers may last longer than a lease."""
-        ended = Event()
+        ended = self._machine.event()
 
         def look() -> None:
             while not ended.wait(CLOCK_LOOK_S):
@@ -153,40 +160,34 @@ class Watch:
                 except Exception:  # noqa: BLE001 - as in the handler
                     logger.exception("a look at the clock failed; the next one comes")
 
-        Thread(target=look, daemon=True).start()
+        self._machine.background(look)
         try:
             yield
         finally:
             ended.set()
 
-    @property
-    def _is_writer(self) -> bool:
-        """Whether this region is the writer, as far as is known."""
-        return self._last_known is not None and self._last_known.writer_region == self._region
+    def _learn(self, learnt: Learnt) -> Order | None:
+        """Takes in what was learnt; what is to be done about it. Threads learn one after the other."""
+        with self._learning:
+            self._state, order = step(self._state, learnt)
+        return order
 
     # --- looking
 
     def _read(self) -> ControlRecord | None:
-        """The control record, and what follows from it; None when no replica shows it."""
-        asked_at = time.time()
+        """The control record; None when no replica shows it."""
+        asked_at = self._machine.now()
         try:
             record = self._control.read()
         except FailoverError:
             logger.exception("the control record cannot be read; the last known role holds")
             return None
-        known = self._last_known
-        if known is None or (known.epoch, known.writer_region) != (record.epoch, record.writer_region):
-            self._fenced = UNKNOWN
-        if self._fenced.secondary is None:
-            self._beside.start("look at the fence", self._look_at_fence)
-        self._last_known = record
-        self._lease_ends_at = known_lease_end(record, self._region, asked_at, self._lease_ends_at)
+        order = self._learn(RecordRead(record, asked_at))
+        if order:
+            self._beside.start("look at the fence", lambda: self._obey(order))
         return record
 
-    def _look_at_fence(self) -> None:
-        self._fenced = self._fence.look()
-
-    def _probing(self, target: Any, timeout_s: float, heartbeat: bool) -> Future[Probe | None]:
+    def _probing(self, target: Any, timeout_s: float, *, heartbeat: bool) -> Future[Probe | None]:
         """Has a database probed; a prober that fails says nothing about it (P6)."""
 
         def probe() -> Probe | None:
@@ -200,78 +201,67 @@ class Watch:
 
     def _beat(self) -> dict[str, Any]:
         """The work of a heartbeat, which notes the lease for guardians that start."""
-        known = {} if self._lease_ends_at == NO_LEASE else {"lease": self._lease_ends_at}
-        return {"heartbeat": True, **known}
+        ends_at = self._state.lease_ends_at
+        return {"heartbeat": True, **({} if ends_at == NO_LEASE else {"lease": ends_at})}
 
     # --- guarding
 
-    def _guard(self, record: ControlRecord | None, reached: Probe | None, *, is_reader: bool) -> None:
+    def _guard(self, record: ControlRecord | None, reached: Probe | None, own: Own) -> None:
         """Renews, fences or rests, as `handlers.core.guardian.decide` says."""
-        own: Own = "reader" if is_reader else _what(reached)
-        if reached and reached.role == "writer" and reached.fenced is not None:
-            self._fenced = replace(self._fenced, by_sql=reached.closed)
-        if record is None and reached and reached.noted_lease and (self._last_known is None or self._is_writer):
-            # What another guardian of this region knew; the record that cannot be read holds at least that.
-            self._lease_ends_at = max(self._lease_ends_at, min(reached.noted_lease, time.time() + LEASE_S))
+        if reached:
+            self._learn(DatabaseProbed(reached, record is not None, self._machine.now()))
         can_renew = True
         for _ in range(DECISIONS_A_TICK):
-            now = time.time()  # after the record was read: a lease counts from there
-            decision = decide(Situation(self._region, now, record, own, self._lease_ends_at, can_renew))
-            self._rests = decision.action == "rest"
-            if decision.action == "end stop" and record and record.transition:
-                run = record.transition.run
-                self._try(lambda run=run: self._control.end_stop(run))  # type: ignore[misc]
+            now = self._machine.now()  # after the record was read: a lease counts from there
+            order = self._learn(LookedAround(now, record, own, reached, can_renew))
+            if not isinstance(order, Renew) or reached is None:
+                self._obey(order)
                 return
-            if decision.action != "renew" or record is None or reached is None:
-                self._close(decision, own)
-                return
-            renewed = self._renew(record, reached, now + LEASE_S)
+            renewed = self._renew(order, reached)
             if renewed:
                 return
             can_renew = renewed is not None
             record = record if renewed is None else self._read()
 
-    def _renew(self, record: ControlRecord, reached: Probe, expires_at: float) -> bool | None:
+    def _renew(self, order: Renew, reached: Probe) -> bool | None:
         """Renews, and lifts an own fence after that; False: the record has changed; None: it cannot be reached."""
-        if reached.heartbeat is None:
+        beat = order.beat
+        if beat is None:
             logger.error("the writer keeps no heartbeats; run handlers/sql/monitoring.sql there as the master user")
             return None
-        beat = reached.heartbeat
-        renewed = self._try(lambda: self._control.renew(self._region, record.epoch, expires_at, beat))
+        renewed = self._try(lambda: self._control.renew(self._region, order.epoch, order.expires_at, beat))
         if renewed:
-            self._lease_ends_at = expires_at
-            self._lift(reached, expires_at)
+            self._obey(self._learn(LeaseRenewed(order.expires_at, reached)))
         return renewed
 
-    def _lift(self, reached: Probe, lease_ends_at: float) -> None:
-        """Lifts the fence that stood before the renewal; one by security group alone gets one by SQL first."""
-        if reached.fenced and reached.fence_number is not None:
-            lift = Lift(reached.fence_number, lift_until(lease_ends_at))
-            self._order(lambda: self._fence.lift("the writer has renewed its lease", lift))
-        elif self._fenced.by_group and (now := self._try(self._fence.look)) and now.by_group:
-            # Looked at once more, for another run of the monitor may have opened it; a new fence ends all sessions.
-            self._order(lambda: self._fence.fence("the security group is about to be opened", group=False))
+    def _obey(self, order: Order | None) -> None:
+        """Does what follows from what was learnt; what fails is logged, and comes again with the next tick."""
+        match order:
+            case EndStop(run):
+                self._try(lambda: self._control.end_stop(run))
+            case PutFenceUp(why, with_group):
+                # One at a time: the tick and the look at the clock beside it would only be in each other's way.
+                if self._closing.acquire(blocking=False):
+                    try:
+                        logger.warning("fencing the own database", why=why)
+                        self._see(lambda: self._fence.fence(why, group=with_group))
+                    finally:
+                        self._closing.release()
+            case LiftFence(lift):
+                self._see(lambda: self._fence.lift("the writer has renewed its lease", lift))
+            case LookAtFence(to_open):
+                self._see(self._fence.look, to_open=to_open)
 
-    def _close(self, decision: Decision, own: Own) -> None:
-        """Fences as far as it is not done yet."""
-        if decision.action not in ("fence", "fence by sql"):
+    def _see(self, order: Callable[[], FenceState], *, to_open: bool = False) -> None:
+        """Has the fence function look or act, and keeps what it has seen."""
+        seen = self._try(order)
+        if seen is None:
             return
-        group = decision.action == "fence"
-        by_sql_done = self._fenced.by_sql or own == "down" or (own == "unknown" and self._fenced.by_group)
-        by_group_done = self._fenced.by_group or self._fenced.secondary or not group
-        # One order at a time: the tick and the look at the clock beside it would only be in each other's way.
-        if not (by_sql_done and by_group_done) and self._closing.acquire(blocking=False):
-            try:
-                logger.warning("fencing the own database", why=decision.why)
-                self._order(lambda: self._fence.fence(decision.why, group=group))
-            finally:
-                self._closing.release()
-
-    def _order(self, order: Callable[[], FenceState]) -> None:
-        state = self._try(order)
-        if state:
-            self._fenced = state
-            logger.warning("the fence has changed", state=asdict(state))
+        before = self._state.fence
+        follows = self._learn(FenceSeen(seen, to_open))
+        if seen != before:
+            logger.warning("the fence has changed", state=asdict(seen))
+        self._obey(follows)
 
     @staticmethod
     def _try(work: Callable[[], Result]) -> Result | None:
@@ -317,7 +307,7 @@ class Watch:
     def _publish(self, cloudwatch_client: Any, dimensions: dict[str, str], *values: Value) -> None:
         namespace = self._environment.powertools_metrics_namespace
         try:
-            publish(cloudwatch_client, namespace, values, dimensions, time.time())
+            publish(cloudwatch_client, namespace, values, dimensions, self._machine.now())
         except FailoverError as error:
             logger.warning("metrics were not published", metrics=[value.name for value in values], error=str(error))
 
@@ -325,8 +315,8 @@ class Watch:
 class Beside:
     """Work that must not hold up the ticks: one of each kind at a time, and none waits for another."""
 
-    def __init__(self, kinds: int) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=kinds)
+    def __init__(self, machine: Machine, kinds: int) -> None:
+        self._pool = machine.pool(kinds)
         self._running: dict[str, Future[None]] = {}
 
     def start(self, kind: str, work: Callable[[], None]) -> None:

@@ -1,0 +1,242 @@
+"""What a guardian remembers, and what follows from each thing that it learns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from handlers.core.control import ControlRecord, Phase, Transition
+from handlers.core.fence import UNSEEN, FenceState, Lift
+from handlers.core.guardian import NO_LEASE, Own, lift_until
+from handlers.core.guardian_state import (
+    ClockSeen,
+    DatabaseProbed,
+    EndStop,
+    FenceSeen,
+    GuardianState,
+    Learnt,
+    LeaseRenewed,
+    LiftFence,
+    LookAtFence,
+    LookedAround,
+    Order,
+    PutFenceUp,
+    RecordRead,
+    Renew,
+    step,
+)
+from handlers.core.health import Probe
+from handlers.core.heartbeat import Beat
+from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S
+from handlers.core.request import Mode
+
+EAST, WEST = "us-east-1", "us-west-2"
+NOW = 1_800_000_000.0
+BEAT = Beat(7, NOW - 1)
+
+HERE = ControlRecord(writer_region=EAST, epoch=4, automatic_failover=True, lease_expires_at=NOW + 8)
+THERE = replace(HERE, writer_region=WEST)
+OPEN = FenceState(by_sql=False, by_group=False, secondary=False, error=None)
+CLOSED = FenceState(by_sql=True, by_group=True, secondary=False, error=None)
+BY_GROUP_ALONE = FenceState(by_sql=False, by_group=True, secondary=False, error=None)
+SECONDARY = FenceState(by_sql=None, by_group=False, secondary=True, error=None)
+
+WATCHES = GuardianState(EAST, HERE, lease_ends_at=NOW + 8, fence=OPEN)
+HEALTHY = Probe("own", "writer", EAST, None, 20.0, BEAT, fenced=False, fence_number=3, open_sessions=5)
+FENCED = replace(HEALTHY, fenced=True, open_sessions=0)
+SILENT = Probe("own", None, EAST, "TimeoutError: timed out", 1000.0)
+
+
+def moved(mode: Mode = "failover", phase: Phase = "moving", stopping_until: float | None = None) -> ControlRecord:
+    lock = Transition("run-1", mode, phase, "outage 7", WEST, NOW - 5, NOW + 1855, stopping_until=stopping_until)
+    return replace(HERE, transition=lock)
+
+
+def around(
+    record: ControlRecord | None, own: Own, reached: Probe | None = None, *, now: float = NOW, can_renew: bool = True
+) -> LookedAround:
+    return LookedAround(now, record, own, reached, can_renew)
+
+
+def after(state: GuardianState, *learnt: Learnt) -> GuardianState:
+    for each in learnt:
+        state, _ = step(state, each)
+    return state
+
+
+def ordered(state: GuardianState, learnt: Learnt) -> Order | None:
+    return step(state, learnt)[1]
+
+
+# --- the record
+
+
+def test_a_guardian_begins_without_knowing_its_role() -> None:
+    begins = GuardianState(EAST)
+    assert (begins.is_writer, begins.is_standby, begins.lease_ends_at, begins.fence) == (False, False, 0.0, UNSEEN)
+
+
+def test_its_first_look_at_the_record_tells_the_role_and_the_lease_and_asks_for_the_fence() -> None:
+    state, order = step(GuardianState(EAST), RecordRead(HERE, NOW))
+    assert (state.is_writer, state.is_standby, state.lease_ends_at) == (True, False, NOW + 8)
+    assert order == LookAtFence()
+
+
+def test_a_fence_that_was_seen_is_not_looked_at_again() -> None:
+    assert ordered(WATCHES, RecordRead(HERE, NOW)) is None
+
+
+@pytest.mark.parametrize("record", [replace(HERE, epoch=5), THERE], ids=["another epoch", "another writer"])
+def test_what_was_seen_of_the_fence_counts_for_one_role_only(record: ControlRecord) -> None:
+    state, order = step(WATCHES, RecordRead(record, NOW))
+    assert (state.fence, order) == (UNSEEN, LookAtFence())
+
+
+def test_a_lease_that_is_not_in_the_record_is_none() -> None:
+    assert after(WATCHES, RecordRead(moved(), NOW)).lease_ends_at == NO_LEASE
+
+
+# --- the database
+
+
+@pytest.mark.parametrize(
+    ("reached", "by_sql"), [(HEALTHY, False), (FENCED, True), (replace(FENCED, open_sessions=1), False)]
+)
+def test_a_writer_that_answers_says_whether_it_is_closed_by_sql(reached: Probe, by_sql: bool) -> None:
+    state = after(replace(WATCHES, fence=UNSEEN), DatabaseProbed(reached, record_is_known=True, now=NOW))
+    assert state.fence == replace(UNSEEN, by_sql=by_sql)
+
+
+@pytest.mark.parametrize("reached", [SILENT, replace(HEALTHY, role="reader", fenced=True)], ids=["silent", "reader"])
+def test_a_database_that_is_no_writer_says_nothing_of_the_fence(reached: Probe) -> None:
+    assert after(WATCHES, DatabaseProbed(reached, record_is_known=True, now=NOW)) == WATCHES
+
+
+NOTED = replace(HEALTHY, noted_lease=NOW + 6)
+
+
+@pytest.mark.parametrize(
+    ("state", "reached", "record_is_known", "ends_at"),
+    [
+        (GuardianState(EAST), NOTED, False, NOW + 6),
+        (replace(WATCHES, lease_ends_at=NOW + 2), NOTED, False, NOW + 6),
+        (WATCHES, NOTED, False, NOW + 8),
+        (GuardianState(EAST), replace(NOTED, noted_lease=NOW + 3600), False, NOW + LEASE_S),
+        (GuardianState(EAST), NOTED, True, NO_LEASE),
+        (GuardianState(EAST, THERE), NOTED, False, NO_LEASE),
+    ],
+    ids=["begins", "knew less", "knew more", "longer than any lease", "the record is there", "a standby"],
+)
+def test_without_the_record_a_lease_that_is_noted_beside_the_heartbeat_counts(
+    state: GuardianState, reached: Probe, record_is_known: bool, ends_at: float
+) -> None:
+    assert after(state, DatabaseProbed(reached, record_is_known, NOW)).lease_ends_at == ends_at
+
+
+# --- the decision
+
+
+def test_a_healthy_writer_renews() -> None:
+    state, order = step(WATCHES, around(HERE, "writer", HEALTHY))
+    assert order == Renew(4, NOW + LEASE_S, BEAT)
+    assert not state.rests
+
+
+def test_a_switchover_that_stops_the_writer_for_too_long_loses_its_lock() -> None:
+    record = moved("switchover", "stopping", NOW - CLOCK_MARGIN_S - 1)
+    assert ordered(WATCHES, around(record, "writer", HEALTHY)) == EndStop("run-1")
+
+
+def test_a_guardian_that_rests_remembers_it_until_it_decides_otherwise() -> None:
+    resting = after(WATCHES, around(HERE, "unknown"))
+    assert resting.rests
+    assert not after(resting, around(HERE, "writer", HEALTHY)).rests
+
+
+@pytest.mark.parametrize(
+    ("fence", "record", "own", "with_group"),
+    [
+        (OPEN, moved(), "writer", True),
+        (UNSEEN, moved(), "writer", True),
+        (replace(OPEN, by_sql=True), moved(), "writer", True),
+        (BY_GROUP_ALONE, moved(), "writer", True),
+        (CLOSED, moved(), "writer", None),
+        (replace(SECONDARY, by_sql=True), moved(), "writer", None),
+        (OPEN, moved(), "down", True),
+        (BY_GROUP_ALONE, moved(), "down", None),
+        (BY_GROUP_ALONE, moved(), "unknown", None),
+        (OPEN, moved("switchover"), "writer", False),
+        (replace(OPEN, by_sql=True), moved("switchover"), "writer", None),
+        (BY_GROUP_ALONE, moved("switchover"), "writer", False),
+        (OPEN, moved("switchover"), "down", None),
+    ],
+)
+def test_a_fence_is_put_up_as_far_as_it_does_not_stand(
+    fence: FenceState, record: ControlRecord, own: Own, with_group: bool | None
+) -> None:
+    """``with_group``: None when nothing is to be done."""
+    why = "run run-1 is moving the writer to us-west-2"
+    expected = None if with_group is None else PutFenceUp(why, with_group)
+    assert ordered(replace(WATCHES, fence=fence), around(record, own)) == expected
+
+
+# --- the renewal, and what it lifts
+
+
+def test_a_renewal_counts_from_then_on() -> None:
+    state, order = step(WATCHES, LeaseRenewed(NOW + LEASE_S, HEALTHY))
+    assert (state.lease_ends_at, order) == (NOW + LEASE_S, None)
+
+
+def test_a_renewal_lifts_the_very_fence_that_was_seen_before_it() -> None:
+    lift = Lift(3, lift_until(NOW + LEASE_S))
+    assert ordered(WATCHES, LeaseRenewed(NOW + LEASE_S, FENCED)) == LiftFence(lift)
+
+
+def test_a_group_that_is_closed_alone_is_looked_at_before_it_is_opened() -> None:
+    closed = replace(WATCHES, fence=BY_GROUP_ALONE)
+    assert ordered(closed, LeaseRenewed(NOW + LEASE_S, HEALTHY)) == LookAtFence(to_open=True)
+
+
+def test_a_group_that_is_still_closed_gets_a_fence_by_sql_whose_lift_opens_both() -> None:
+    state, order = step(WATCHES, FenceSeen(BY_GROUP_ALONE, to_open=True))
+    assert order == PutFenceUp("the security group is about to be opened", with_group=False)
+    assert state.fence == BY_GROUP_ALONE
+
+
+def test_what_a_look_sees_is_kept() -> None:
+    """Another run of the monitor has opened the group meanwhile: nobody looks again at the next renewal."""
+    state, order = step(replace(WATCHES, fence=BY_GROUP_ALONE), FenceSeen(OPEN, to_open=True))
+    assert (state.fence, order) == (OPEN, None)
+    assert ordered(state, LeaseRenewed(NOW + LEASE_S, HEALTHY)) is None
+
+
+def test_a_look_for_another_reason_changes_nothing_there() -> None:
+    state, order = step(WATCHES, FenceSeen(BY_GROUP_ALONE))
+    assert (state.fence, order) == (BY_GROUP_ALONE, None)
+
+
+# --- the clock
+
+ENDS = NOW + 8
+
+
+@pytest.mark.parametrize(
+    ("state", "now", "fences"),
+    [
+        (WATCHES, ENDS - FENCE_BEFORE_S, False),
+        (WATCHES, ENDS - FENCE_BEFORE_S + 0.01, True),
+        (replace(WATCHES, rests=True), ENDS, False),
+        (replace(WATCHES, record=THERE), ENDS, False),
+        (replace(WATCHES, lease_ends_at=NO_LEASE), ENDS, False),
+        (replace(WATCHES, fence=CLOSED), ENDS, False),
+        (replace(WATCHES, fence=BY_GROUP_ALONE), ENDS, False),
+        (GuardianState(EAST), ENDS, False),
+    ],
+    ids=["in time", "late", "rests", "a standby", "without a lease", "closed", "closed by group", "begins"],
+)
+def test_a_lease_that_ends_is_seen_by_the_clock_alone(state: GuardianState, now: float, fences: bool) -> None:
+    why = "the lease ends and has not been renewed"
+    assert ordered(state, ClockSeen(now)) == (PutFenceUp(why, with_group=True) if fences else None)
+    assert after(state, ClockSeen(now)) == state
