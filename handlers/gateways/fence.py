@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from handlers.core.environment import Environment
+from handlers.core.environment import Variables
 from handlers.core.errors import FailoverError
 from handlers.core.reading import Fields
+from handlers.gateways.acting import READ_TIMEOUT_S, OtherRegion
 from handlers.gateways.aws import client, invoke
 
 if TYPE_CHECKING:
@@ -56,6 +57,20 @@ class FenceState:
         return bool(self.by_sql and self.by_group)
 
 
+@dataclass(frozen=True)
+class FenceVariables(Variables):
+    """This region's fence function."""
+
+    fence_function: str
+
+
+@dataclass(frozen=True)
+class PeerFenceVariables(Variables):
+    """The other region's fence function."""
+
+    peer_fence_function: str
+
+
 class FenceFunction:
     """The function ``function``, through ``client``."""
 
@@ -64,10 +79,23 @@ class FenceFunction:
         self._function = function
 
     @classmethod
-    def of(cls, environment: Environment) -> FenceFunction:
+    def of(cls, environment: FenceVariables) -> FenceFunction:
         """This region's own. One attempt: the guardian's next tick is the next one."""
         lambda_client = client("lambda", environment.aws_region, read_timeout_s=INVOCATION_TIMEOUT_S, attempts=1)
         return cls(lambda_client, environment.fence_function)
+
+    @classmethod
+    def there(
+        cls,
+        other_region: OtherRegion,
+        environment: PeerFenceVariables,
+        run: str,
+        *,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> FenceFunction:
+        """The other region's, in the role for it."""
+        lambda_client = other_region.client("lambda", run, read_timeout_s=read_timeout_s)
+        return cls(lambda_client, environment.peer_fence_function)
 
     def fence(self, reason: str, *, group: bool = True) -> FenceState:
         """Keeps applications out; ``group`` False leaves the security group alone. Raises as `look` does."""

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from orchestration.settings import PRIVATE_RANGES, STRONG_CONSISTENCY_REGION_SETS, SettingsError, load
 from orchestration.specification import describe
-from orchestration.specification.functions import MONITORING_USER
-from orchestration.specification.names import region_short
+from orchestration.specification.names import MONITORING_USER, region_short
 from tests.infrastructure.synthesized import ACCOUNT, synthesized
 
 SUFFIXES = st.from_regex(r"[a-z](-?[a-z0-9]){0,15}", fullmatch=True).filter(lambda text: len(text) <= 16)
