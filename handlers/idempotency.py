@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig
 
-from handlers.core.environment import Environment
+from handlers.core.environment import Variables
 from handlers.gateways.aws import client
 
 # Longer than any execution may take (30 min), and long enough to be looked at after an incident.
 TOKEN_LIFETIME_S = 7 * 24 * 3600
 
 
-def tokens(environment: Environment) -> DynamoDBPersistenceLayer:
+@dataclass(frozen=True)
+class TokenVariables(Variables):
+    """The table of this region."""
+
+    idempotency_table: str
+
+
+def tokens(environment: TokenVariables) -> DynamoDBPersistenceLayer:
     """The table that holds the tokens."""
     return DynamoDBPersistenceLayer(
         table_name=environment.idempotency_table, boto3_client=client("dynamodb", environment.aws_region)

@@ -6,6 +6,7 @@ by ``__``), then the TOML file named by ``FAILOVER_SETTINGS`` (default ``setting
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import re
@@ -30,6 +31,9 @@ from pydantic_settings import (
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SETTINGS_FILE_VARIABLE = "FAILOVER_SETTINGS"
+VARIABLE_PREFIX = "FAILOVER_"
+VARIABLE_DELIMITER = "__"  # between a section and its setting
+MEANT = 0.8  # how alike an unknown variable and a setting must be for the one to be taken for the other (0 to 1)
 
 # DynamoDB offers multi-region strong consistency inside these sets of three regions only (DynamoDB guide,
 # "Multi-Region strong consistency"); the control record needs it, so the three regions must be one of them.
@@ -183,7 +187,11 @@ class Settings(BaseSettings):
     """Everything that may differ between two deployments of the product."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FAILOVER_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+        env_prefix=VARIABLE_PREFIX,
+        env_nested_delimiter=VARIABLE_DELIMITER,
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
     )
 
     environment_suffix: EnvironmentSuffix = Field(
@@ -318,18 +326,49 @@ def load(**overrides: Any) -> Settings:
     Raises
     ------
     SettingsError
-        when the file is missing or unreadable, or a setting is missing, unknown or not allowed; one line a fault.
+        when the file is missing or unreadable, or a setting is missing, unknown or not allowed, or an environment
+        variable is named like a setting and is none; one line a fault.
     """
     source = _settings_file()
     if not source.is_file():
         raise SettingsError(f"{SETTINGS_FILE_VARIABLE}: no settings file at {source}; create it, or name another")
+    unknown = _unknown_variables()
+    lines = list(unknown.values())
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
-        lines = [_fault(dict(fault)) for fault in error.errors()]
-        raise SettingsError(f"{len(lines)} setting(s) cannot be used ({source}):\n" + "\n".join(lines)) from None
+        lines += [_fault(dict(fault)) for fault in error.errors() if _variable(fault["loc"]) not in unknown]
     except ValueError as error:  # the TOML file itself, or an environment variable that is not JSON where it must be
         raise SettingsError(f"the settings cannot be read ({source}): {error}; correct the file's syntax") from None
+    if lines:
+        raise SettingsError(f"{len(lines)} setting(s) cannot be used ({source}):\n" + "\n".join(lines))
+    return settings
+
+
+def _unknown_variables() -> dict[str, str]:
+    """Environment variables that begin as a setting's and are none: each with its fault, in one line."""
+    known = {SETTINGS_FILE_VARIABLE}
+    for name, field in Settings.model_fields.items():
+        known.add(_variable((name,)))
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            known |= {_variable((name, key)) for key in field.annotation.model_fields}
+    faults = {}
+    for variable, value in os.environ.items():
+        name = variable.upper()  # pydantic-settings takes either case
+        if (
+            name.startswith(VARIABLE_PREFIX)
+            and name not in known
+            and not name.startswith(_variable(("salvage", "replay__")))
+        ):
+            meant = difflib.get_close_matches(name, sorted(known), n=1, cutoff=MEANT)
+            hint = f"; {meant[0]} may be meant" if meant else ""
+            faults[name] = f"  {variable} = {value!r}: there is no such setting; unset it or correct its name{hint}"
+    return faults
+
+
+def _variable(path: tuple[int | str, ...]) -> str:
+    """The environment variable of a setting."""
+    return VARIABLE_PREFIX + VARIABLE_DELIMITER.join(str(part) for part in path).upper()
 
 
 def _fault(fault: dict[str, Any]) -> str:
@@ -337,7 +376,7 @@ def _fault(fault: dict[str, Any]) -> str:
     field = ".".join(str(part) for part in fault["loc"]) or "settings"
     described = Settings.model_fields.get(str(fault["loc"][0])) if fault["loc"] else None
     hint = f" ({described.description})" if described is not None and described.description else ""
-    variable = "FAILOVER_" + "__".join(str(part) for part in fault["loc"]).upper()
+    variable = _variable(fault["loc"])
     message = re.sub(r"^Value error, ", "", fault["msg"])
     if fault["type"] == "missing":
         return f"  {field}: missing; set it in the settings file or as {variable}{hint}"

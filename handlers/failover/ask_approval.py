@@ -6,18 +6,23 @@ The workflow waits for the answer; the message has the command that gives it, an
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.approval import APPROVAL_S, request
 from handlers.core.commands import Step
-from handlers.core.environment import Environment
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
 from handlers.gateways import notifications
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(notifications.TopicVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 TOPICS = notifications.topics(ENVIRONMENT)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.control import Claim
-from handlers.core.environment import Environment
 from handlers.core.health import Evidence, Health, judge
 from handlers.gateways import metrics as cloudwatch
 from handlers.gateways.aws import client
-from handlers.gateways.global_database import GlobalDatabase
-from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober
+from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
+from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ProberVariables, GlobalDatabaseVariables):
+    """What this step reads."""
+
+    heartbeat_missing_alarm: str
+    heartbeat_unhealthy_alarm: str
+
 
 ENVIRONMENT = Environment.read()
 CLOUDWATCH = client("cloudwatch", ENVIRONMENT.aws_region)

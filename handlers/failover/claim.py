@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.control import Claim, decide_claim, lock_for
-from handlers.core.environment import Environment
 from handlers.core.errors import InvalidRequest, TransientFailure
 from handlers.core.reading import Fields
 from handlers.core.request import Request
-from handlers.gateways.control_table import ControlTable
+from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables):
+    """What this step reads."""
+
+    cool_down_s: int
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)

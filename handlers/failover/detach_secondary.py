@@ -9,12 +9,17 @@ from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.environment import Environment
 from handlers.gateways import move_request
-from handlers.gateways.control_table import ControlTable
-from handlers.gateways.global_database import GlobalDatabase
-from handlers.idempotency import by, tokens
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
+from handlers.idempotency import TokenVariables, by, tokens
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, GlobalDatabaseVariables, TokenVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)

@@ -13,11 +13,17 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError, FenceFailed
-from handlers.gateways.acting import OtherRegion
-from handlers.gateways.control_table import ControlTable
+from handlers.gateways.acting import OtherRegion, PeerRoleVariables
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.fence import FenceFunction, PeerFenceVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, PeerRoleVariables, PeerFenceVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
@@ -42,19 +48,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     step = Step.read(event)
     logger.append_keys(run=step.run)
     if step.claim.mode == "switchover":
-        return asdict(stop_writer(CONTROL, OTHER_REGION, step))
-    return asdict(fence_old_writer(OTHER_REGION, step))
+        return asdict(stop_writer(CONTROL, OTHER_REGION, ENVIRONMENT, step))
+    return asdict(fence_old_writer(OTHER_REGION, ENVIRONMENT, step))
 
 
-def stop_writer(control: ControlTable, other_region: OtherRegion, step: Step) -> OldWriterFence:
+def stop_writer(
+    control: ControlTable, other_region: OtherRegion, environment: PeerFenceVariables, step: Step
+) -> OldWriterFence:
     """Fences a healthy writer: first the record forbids its guardian to renew, which would lift the fence."""
     record = control.read()
     if record.moving is None or record.moving.run != step.run:  # a resumed run may be further
         control.begin_stop(step.run, step.claim.epoch, time.time() + STOP_FOR_S)
-    return fence_old_writer(other_region, step)
+    return fence_old_writer(other_region, environment, step)
 
 
-def fence_old_writer(other_region: OtherRegion, step: Step) -> OldWriterFence:
+def fence_old_writer(other_region: OtherRegion, environment: PeerFenceVariables, step: Step) -> OldWriterFence:
     """Orders the fence there.
 
     Raises
@@ -66,7 +74,7 @@ def fence_old_writer(other_region: OtherRegion, step: Step) -> OldWriterFence:
     switchover = step.claim.mode == "switchover"
     reason = f"run {step.run} moves the writer to {step.claim.target_region}"
     try:
-        state = other_region.fence_function(step.run).fence(reason, group=not switchover)
+        state = FenceFunction.there(other_region, environment, step.run).fence(reason, group=not switchover)
     except FailoverError as error:
         if switchover:
             raise FenceFailed(f"the fence of {step.claim.writer_region} did not answer: {error}") from error

@@ -5,18 +5,25 @@ Of a run that was started beside the one that does the work, nobody is told: its
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
 from handlers.core.outcome import End, message
 from handlers.gateways import notifications
 from handlers.gateways.notifications import Notification
-from handlers.idempotency import by, tokens
+from handlers.idempotency import TokenVariables, by, tokens
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(notifications.TopicVariables, TokenVariables):
+    """What this step reads."""
+
+    state_machine_arn: str
+
 
 ENVIRONMENT = Environment.read()
 TOPICS = notifications.topics(ENVIRONMENT)

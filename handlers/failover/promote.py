@@ -9,13 +9,18 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.environment import Environment
 from handlers.core.errors import PromotionFailed, PromotionPending, TransientFailure
 from handlers.core.heartbeat import Beat
-from handlers.gateways.control_table import ControlTable
-from handlers.gateways.global_database import GlobalDatabase
-from handlers.gateways.prober import Prober
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
+from handlers.gateways.prober import Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, ProberVariables, GlobalDatabaseVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)

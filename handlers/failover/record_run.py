@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
 from handlers.core.errors import InvalidRequest
 from handlers.core.outcome import End
 from handlers.core.reading import Fields
 from handlers.core.run_record import run_record
-from handlers.gateways.run_table import RunTable
+from handlers.gateways.run_table import RunTable, RunTableVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(RunTableVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 RUNS = RunTable.of(ENVIRONMENT)

@@ -7,11 +7,16 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
 from handlers.core.errors import HalfWay, InvalidRequest
 from handlers.core.reading import Fields
-from handlers.gateways.control_table import ControlTable
+from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)

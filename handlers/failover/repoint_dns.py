@@ -9,10 +9,17 @@ from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.environment import Environment
-from handlers.gateways.control_table import ControlTable
-from handlers.idempotency import by, tokens
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.idempotency import TokenVariables, by, tokens
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, TokenVariables):
+    """What this step reads."""
+
+    writer_dns_name: str
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
@@ -32,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
-    return asdict(repoint_dns(CONTROL, step, ENVIRONMENT.writer_name))
+    return asdict(repoint_dns(CONTROL, step, ENVIRONMENT.writer_dns_name))
 
 
 def repoint_dns(control: ControlTable, step: Step, writer_name: str) -> Repointing:

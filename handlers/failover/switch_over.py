@@ -8,12 +8,17 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.environment import Environment
 from handlers.gateways import move_request
-from handlers.gateways.acting import OtherRegion
-from handlers.gateways.control_table import ControlTable
-from handlers.gateways.global_database import GlobalDatabase
+from handlers.gateways.acting import OtherRegion, PeerRoleVariables
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, PeerRoleVariables, GlobalDatabaseVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)

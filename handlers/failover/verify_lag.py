@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.control import Claim
-from handlers.core.environment import Environment
+from handlers.core.environment import PeerVariables
 from handlers.core.errors import FailoverError
 from handlers.core.health import Probe
 from handlers.core.lag import Lag, by_heartbeats, judge
 from handlers.gateways import metrics as cloudwatch
 from handlers.gateways.aws import client
-from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober
+from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ProberVariables, PeerVariables):
+    """What this step reads."""
+
+    cluster: str
+    rpo_budget_ms: int
+
 
 ENVIRONMENT = Environment.read()
 CLOUDWATCH = client("cloudwatch", ENVIRONMENT.aws_region)

@@ -9,10 +9,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.environment import Environment
 from handlers.core.errors import NotRecoveredYet
-from handlers.gateways.prober import Prober
+from handlers.gateways.prober import Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ProberVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 PROBER = Prober.of(ENVIRONMENT)

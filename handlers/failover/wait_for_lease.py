@@ -13,13 +13,18 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.environment import Environment
 from handlers.core.errors import FenceFailed, InvalidRequest, LeaseLive, LockLost
 from handlers.core.lease import decide_wait
 from handlers.core.reading import LARGEST_WHOLE, Fields
-from handlers.gateways.control_table import ControlTable
-from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, ProberVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)

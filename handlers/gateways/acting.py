@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 
-from handlers.core.environment import Environment
+from handlers.core.environment import PeerVariables, Variables
 from handlers.gateways.aws import CONNECT_TIMEOUT_S, client, named_errors
-from handlers.gateways.fence import FenceFunction
-from handlers.gateways.prober import INVOCATION_TIMEOUT_S, Prober
 
 if TYPE_CHECKING:
     from types_boto3_sts import STSClient
@@ -20,32 +19,49 @@ READ_TIMEOUT_S = 2.0
 SESSION_S = 900  # the shortest that STS offers
 
 
-class OtherRegion:
-    """The peer of this region, as ``role_arn`` may act there."""
+@dataclass(frozen=True)
+class PeerRoleVariables(PeerVariables):
+    """The role in which the failover and the guardian act there."""
 
-    def __init__(self, sts: STSClient, environment: Environment, role_arn: str) -> None:
+    peer_role_arn: str
+
+
+@dataclass(frozen=True)
+class ReprotectionRoleVariables(PeerVariables):
+    """The role in which the re-protection looks there, fences and keeps."""
+
+    reprotection_role_arn: str
+
+
+@dataclass(frozen=True)
+class RebuildRoleVariables(PeerVariables):
+    """The role in which the re-protection removes and makes clusters there."""
+
+    rebuild_role_arn: str
+
+
+class OtherRegion:
+    """The other region, ``region``, as ``role_arn`` may act there."""
+
+    def __init__(self, sts: STSClient, region: str, role_arn: str) -> None:
         self._sts = sts
-        self._environment = environment
+        self._region = region
         self._role_arn = role_arn
 
     @classmethod
-    def of(cls, environment: Environment) -> OtherRegion:
-        """As the failover may act there, and its guardian.
-
-        The role is assumed through this region's STS endpoint: the global one is in us-east-1, which may be gone. The
-        specification sets ``AWS_STS_REGIONAL_ENDPOINTS`` for SDKs whose default is the global one.
-        """
-        return cls(client("sts", environment.aws_region, attempts=1), environment, environment.peer_role_arn)
+    def of(cls, environment: PeerRoleVariables) -> OtherRegion:
+        """As the failover may act there, and its guardian."""
+        return cls(_sts(environment), environment.peer_region, environment.peer_role_arn)
 
     @classmethod
-    def for_reprotection(cls, environment: Environment) -> OtherRegion:
+    def for_reprotection(cls, environment: ReprotectionRoleVariables) -> OtherRegion:
         """As the re-protection may look at the old cluster, fence it and keep it."""
-        return cls(client("sts", environment.aws_region, attempts=1), environment, environment.reprotection_role_arn)
+        return cls(_sts(environment), environment.peer_region, environment.reprotection_role_arn)
 
     @classmethod
-    def for_rebuild(cls, environment: Environment) -> OtherRegion:
+    def for_rebuild(cls, environment: RebuildRoleVariables) -> OtherRegion:
         """As the re-protection may remove the old cluster and make the new one."""
-        return cls(client("sts", environment.aws_region, attempts=1), environment, environment.rebuild_role_arn)
+        return cls(_sts(environment), environment.peer_region, environment.rebuild_role_arn)
 
     def client(self, service: Any, run: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
         """A client of a service there, for the session of ``run``."""
@@ -56,7 +72,7 @@ class OtherRegion:
         keys = session["Credentials"]
         return boto3.client(
             service,
-            region_name=self._environment.peer_region,
+            region_name=self._region,
             aws_access_key_id=keys["AccessKeyId"],
             aws_secret_access_key=keys["SecretAccessKey"],
             aws_session_token=keys["SessionToken"],
@@ -67,16 +83,14 @@ class OtherRegion:
             ),
         )
 
-    def fence_function(self, run: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> FenceFunction:
-        """The fence function there."""
-        lambda_client = self.client("lambda", run, read_timeout_s=read_timeout_s)
-        return FenceFunction(lambda_client, self._environment.peer_fence_function)
 
-    def prober(self, run: str) -> Prober:
-        """The prober there."""
-        return Prober(
-            self.client("lambda", run, read_timeout_s=INVOCATION_TIMEOUT_S), self._environment.peer_prober_function
-        )
+def _sts(environment: Variables) -> STSClient:
+    """This region's STS endpoint: the global one is in us-east-1, which may be gone.
+
+    The specification sets ``AWS_STS_REGIONAL_ENDPOINTS`` for SDKs whose default is the global one.
+    """
+    sts: STSClient = client("sts", environment.aws_region, attempts=1)
+    return sts
 
 
 def _session_name(run: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from handlers.core.environment import Environment
+from handlers.core.environment import Variables
 from handlers.core.errors import Misconfigured
 from handlers.core.old_cluster import OldCluster
 from handlers.gateways.aws import client, code_of, named_errors
@@ -19,6 +20,13 @@ OLD_CLUSTER = "old-cluster.json"
 SALVAGE_SUMMARY = "salvage.json"
 
 
+@dataclass(frozen=True)
+class ArchiveVariables(Variables):
+    """The bucket of this region."""
+
+    salvage_bucket: str
+
+
 class Archive:
     """The folder of ``epoch`` in ``bucket``."""
 
@@ -28,7 +36,7 @@ class Archive:
         self._folder = f"epoch-{epoch}"
 
     @classmethod
-    def of(cls, environment: Environment, epoch: int) -> Archive:
+    def of(cls, environment: ArchiveVariables, epoch: int) -> Archive:
         """The folder of that epoch in this region's bucket."""
         return cls(client("s3", environment.aws_region), environment.salvage_bucket, epoch)
 

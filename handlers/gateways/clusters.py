@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from handlers.core.environment import Environment
+from handlers.core.environment import PeerVariables, Variables
 from handlers.core.errors import TransientFailure
 from handlers.core.reprotection import Snapshot
 from handlers.gateways.acting import OtherRegion
@@ -53,14 +53,14 @@ class Clusters:
         self._region = region
 
     @classmethod
-    def here(cls, environment: Environment) -> Clusters:
+    def here(cls, environment: Variables) -> Clusters:
         """This region's, with the function's own permissions."""
         return cls(
             client("rds", environment.aws_region, read_timeout_s=READ_TIMEOUT_S, attempts=1), environment.aws_region
         )
 
     @classmethod
-    def there(cls, other_region: OtherRegion, environment: Environment, run: str) -> Clusters:
+    def there(cls, other_region: OtherRegion, environment: PeerVariables, run: str) -> Clusters:
         """The other region's, in the role for it."""
         return cls(other_region.client("rds", run, read_timeout_s=READ_TIMEOUT_S), environment.peer_region)
 

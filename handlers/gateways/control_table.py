@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
 from handlers.core.control import Claim, ControlRecord, ReprotectionLock, Transition
-from handlers.core.environment import Environment
+from handlers.core.environment import PeerVariables, Variables
 from handlers.core.errors import LockLost, Misconfigured, TransientFailure
 from handlers.core.heartbeat import Beat
 from handlers.gateways import items
@@ -32,6 +32,19 @@ HELD_AND_MOVING = "transition.#run = :run AND transition.#phase = :moving"
 Answer = TypeVar("Answer")
 
 
+@dataclass(frozen=True)
+class ControlVariables(Variables):
+    """Where the control record is."""
+
+    control_table: str
+    global_cluster: str  # the record's key
+
+
+@dataclass(frozen=True)
+class GuardianControlVariables(ControlVariables, PeerVariables):
+    """Where both replicas are."""
+
+
 class ControlTable:
     """The one item of the global database ``database`` in ``table``.
 
@@ -45,13 +58,13 @@ class ControlTable:
         self._key: Any = {KEY: {"S": database}}
 
     @classmethod
-    def of(cls, environment: Environment) -> ControlTable:
+    def of(cls, environment: ControlVariables) -> ControlTable:
         """The table as a function's environment names it, through this region's endpoint."""
         replicas = [client("dynamodb", environment.aws_region)]
         return cls(replicas, environment.control_table, environment.global_cluster)
 
     @classmethod
-    def through_either(cls, environment: Environment) -> ControlTable:
+    def through_either(cls, environment: GuardianControlVariables) -> ControlTable:
         """The table through this region's endpoint, else the other region's: for the guardian."""
         replicas = [
             client("dynamodb", region, read_timeout_s=GUARDIAN_READ_TIMEOUT_S, attempts=1)

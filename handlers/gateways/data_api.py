@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.core.environment import Environment
+from handlers.core.environment import Variables
 from handlers.core.errors import FailoverError
 from handlers.gateways.aws import client, code_of, named_errors
 
@@ -23,6 +24,15 @@ class StatementRejected(FailoverError):
     """PostgreSQL refused a statement. Nothing of its transaction was kept."""
 
 
+@dataclass(frozen=True)
+class DataApiVariables(Variables):
+    """This region's cluster, its database, and the name of the secret of the user who logs in."""
+
+    cluster_arn: str
+    database_name: str
+    master_secret: str
+
+
 class DataApi:
     """The database ``database`` of the cluster ``cluster_arn``, as the user whose secret is ``secret_arn``."""
 
@@ -33,8 +43,8 @@ class DataApi:
         self._database = database
 
     @classmethod
-    def of(cls, environment: Environment, secret: str) -> DataApi:
-        """This region's cluster, as a function's environment names it. ``secret`` is the name of the user's secret.
+    def of(cls, environment: DataApiVariables) -> DataApi:
+        """This region's cluster, as a function's environment names it.
 
         Raises
         ------
@@ -42,8 +52,8 @@ class DataApi:
             there is no such secret in this region.
         """
         secrets = client("secretsmanager", environment.aws_region)
-        with named_errors(f"looking up the secret {secret}"):
-            arn = secrets.describe_secret(SecretId=secret)["ARN"]
+        with named_errors(f"looking up the secret {environment.master_secret}"):
+            arn = secrets.describe_secret(SecretId=environment.master_secret)["ARN"]
         # One attempt: a person is there, and a second BeginTransaction would leave the first one open.
         sql = client("rds-data", environment.aws_region, read_timeout_s=STATEMENT_TIMEOUT_S, attempts=1)
         return cls(sql, environment.cluster_arn, arn, environment.database_name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from handlers.core.environment import Environment
+from handlers.core.environment import Variables
 from handlers.core.errors import FailoverError
 from handlers.core.fence import FenceState, Lift
 from handlers.core.reading import Fields
+from handlers.gateways.acting import READ_TIMEOUT_S, OtherRegion
 from handlers.gateways.aws import client, invoke
 
 if TYPE_CHECKING:
@@ -24,6 +26,20 @@ class FenceUnclear(FailoverError):
     """The fence function gave an answer that cannot be read."""
 
 
+@dataclass(frozen=True)
+class FenceVariables(Variables):
+    """This region's fence function."""
+
+    fence_function: str
+
+
+@dataclass(frozen=True)
+class PeerFenceVariables(Variables):
+    """The other region's fence function."""
+
+    peer_fence_function: str
+
+
 class FenceFunction:
     """The function ``function``, through ``client``."""
 
@@ -32,10 +48,23 @@ class FenceFunction:
         self._function = function
 
     @classmethod
-    def of(cls, environment: Environment) -> FenceFunction:
+    def of(cls, environment: FenceVariables) -> FenceFunction:
         """This region's own. One attempt: the guardian's next tick is the next one."""
         lambda_client = client("lambda", environment.aws_region, read_timeout_s=INVOCATION_TIMEOUT_S, attempts=1)
         return cls(lambda_client, environment.fence_function)
+
+    @classmethod
+    def there(
+        cls,
+        other_region: OtherRegion,
+        environment: PeerFenceVariables,
+        run: str,
+        *,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> FenceFunction:
+        """The other region's, in the role for it."""
+        lambda_client = other_region.client("lambda", run, read_timeout_s=read_timeout_s)
+        return cls(lambda_client, environment.peer_fence_function)
 
     def fence(self, reason: str, *, group: bool = True) -> FenceState:
         """Keeps applications out; ``group`` False leaves the security group alone. Raises as `look` does."""

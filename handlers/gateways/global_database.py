@@ -5,11 +5,12 @@ Everything is asked of this region's own RDS endpoint, which goes on answering w
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from handlers.core.environment import Environment
+from handlers.core.environment import Variables
 from handlers.core.errors import DetachRejected, SwitchoverRejected, TransientFailure
 from handlers.core.health import Membership
 from handlers.gateways.aws import client, code_of, is_definite, named_errors
@@ -23,6 +24,15 @@ SWITCHING_OVER = "switching-over"
 BUSY = "InvalidDBClusterStateFault"  # the cluster fails over or is being modified
 
 
+@dataclass(frozen=True)
+class GlobalDatabaseVariables(Variables):
+    """The global database and this region's cluster, by their RDS identifiers."""
+
+    global_cluster: str
+    cluster: str
+    cluster_arn: str
+
+
 class GlobalDatabase:
     """The global database ``identifier`` and this region's cluster in it."""
 
@@ -33,7 +43,7 @@ class GlobalDatabase:
         self._arn = cluster_arn
 
     @classmethod
-    def of(cls, environment: Environment) -> GlobalDatabase:
+    def of(cls, environment: GlobalDatabaseVariables) -> GlobalDatabase:
         """The database as a function's environment names it, through this region's endpoint.
 
         One attempt: a detach whose answer was lost must be seen as that, and the workflow asks again by itself.

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handlers.core.environment import Environment
+from handlers.core.environment import PeerVariables
 from handlers.core.errors import FailoverError, NotificationFailed
 from handlers.core.outcome import Message
 from handlers.gateways.aws import client, named_errors
@@ -23,7 +23,15 @@ class Notification:
     failed: dict[str, str]
 
 
-def topics(environment: Environment) -> dict[str, SNSClient]:
+@dataclass(frozen=True)
+class TopicVariables(PeerVariables):
+    """The topics of both regions."""
+
+    topic_arn: str
+    peer_topic_arn: str
+
+
+def topics(environment: TopicVariables) -> dict[str, SNSClient]:
     """The topics of both regions, each with a client of its region."""
     return {
         environment.topic_arn: client("sns", environment.aws_region),

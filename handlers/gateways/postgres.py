@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pg8000.exceptions
 import pg8000.native
 
-from handlers.core.environment import RDS_CA_BUNDLE, Environment
+from handlers.core.environment import RDS_CA_BUNDLE, Variables
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import Beat
 
@@ -36,6 +36,15 @@ SESSIONS_END_WITHIN_S = 1.5
 
 class UnexpectedEndpoint(Misconfigured):
     """A name leads to what is not an endpoint of one of the two clusters: nothing is known of the database."""
+
+
+@dataclass(frozen=True)
+class DatabaseVariables(Variables):
+    """The application's database, and the monitoring user who logs in to it."""
+
+    database_name: str
+    database_port: int
+    database_user: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,9 @@ def endpoint_behind(name: str, clusters: Mapping[str, str]) -> Endpoint:
     )
 
 
-def connect(endpoint: Endpoint, environment: Environment, timeout_s: float, rds: RDSClient) -> pg8000.native.Connection:
+def connect(
+    endpoint: Endpoint, environment: DatabaseVariables, timeout_s: float, rds: RDSClient
+) -> pg8000.native.Connection:
     """Opens a session of the monitoring user over verified TLS, with an IAM token as the password.
 
     ``timeout_s`` limits every wait for the server. ``rds`` signs the token; it makes no call.

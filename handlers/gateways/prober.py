@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from handlers.core.environment import Environment
+from handlers.core.environment import Variables
 from handlers.core.errors import FailoverError
 from handlers.core.health import Probe
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE, Beat
 from handlers.core.reading import Fields
+from handlers.gateways.acting import OtherRegion
 from handlers.gateways.aws import client, invoke
 
 if TYPE_CHECKING:
@@ -28,6 +30,20 @@ class ProbeFailed(FailoverError):
     """The prober gave no answer that can be read: nothing is known of the database, least of all that it is down."""
 
 
+@dataclass(frozen=True)
+class ProberVariables(Variables):
+    """This region's prober."""
+
+    prober_function: str
+
+
+@dataclass(frozen=True)
+class PeerProberVariables(Variables):
+    """The other region's prober."""
+
+    peer_prober_function: str
+
+
 class Prober:
     """The function ``function`` as its callers see it."""
 
@@ -36,11 +52,18 @@ class Prober:
         self._function = function
 
     @classmethod
-    def of(cls, environment: Environment, timeout_s: float = INVOCATION_TIMEOUT_S) -> Prober:
+    def of(cls, environment: ProberVariables, timeout_s: float = INVOCATION_TIMEOUT_S) -> Prober:
         """The prober as a function's environment names it. One attempt: its callers look again by themselves."""
         return cls(
             client("lambda", environment.aws_region, read_timeout_s=timeout_s, attempts=1),
             environment.prober_function,
+        )
+
+    @classmethod
+    def there(cls, other_region: OtherRegion, environment: PeerProberVariables, run: str) -> Prober:
+        """The other region's, in the role for it."""
+        return cls(
+            other_region.client("lambda", run, read_timeout_s=INVOCATION_TIMEOUT_S), environment.peer_prober_function
         )
 
     def probe(self, target: Target, timeout_s: float, **work: Any) -> Probe:

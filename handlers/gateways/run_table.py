@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handlers.core.environment import Environment
+from handlers.core.environment import Variables
 from handlers.gateways import items
 from handlers.gateways.aws import client, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True)
+class RunTableVariables(Variables):
+    """The table of this region."""
+
+    runs_table: str
 
 
 class RunTable:
@@ -20,7 +28,7 @@ class RunTable:
         self._table = table
 
     @classmethod
-    def of(cls, environment: Environment) -> RunTable:
+    def of(cls, environment: RunTableVariables) -> RunTable:
         """The table of this region."""
         return cls(client("dynamodb", environment.aws_region), environment.runs_table)
 

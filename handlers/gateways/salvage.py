@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from handlers.core.environment import Environment
+from handlers.core.environment import Variables
 from handlers.core.errors import FailoverError
 from handlers.core.reading import Fields
 from handlers.core.salvage import TUPLE_ID, Place, Row, Table
@@ -38,6 +38,13 @@ class Page:
     after: str | None  # None at the table's end
 
 
+@dataclass(frozen=True)
+class SalvageVariables(Variables):
+    """The other region's salvage function."""
+
+    peer_salvage_function: str
+
+
 class SalvageFunction:
     """The function ``function`` of the old region, through ``client``."""
 
@@ -46,7 +53,7 @@ class SalvageFunction:
         self._function = function
 
     @classmethod
-    def there(cls, other_region: OtherRegion, environment: Environment, run: str) -> SalvageFunction:
+    def there(cls, other_region: OtherRegion, environment: SalvageVariables, run: str) -> SalvageFunction:
         """The other region's, in the role for it."""
         lambda_client = other_region.client("lambda", run, read_timeout_s=INVOCATION_TIMEOUT_S)
         return cls(lambda_client, environment.peer_salvage_function)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handlers.core.commands import WARM_UP
-from handlers.core.environment import Environment
+from handlers.core.environment import Variables
 from handlers.gateways.aws import client, named_errors
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 PROBERS = 3
 
 
+@dataclass(frozen=True)
+class WarmUpVariables(Variables):
+    """Whom to warm up."""
+
+    warm_up_functions: str  # the steps' functions, with commas between them
+    prober_function: str
+
+
 class Workflow:
     """The functions of this region's workflow, one mention for each environment that it needs at a time."""
 
@@ -32,9 +41,9 @@ class Workflow:
         self._functions = functions
 
     @classmethod
-    def of(cls, environment: Environment) -> Workflow:
+    def of(cls, environment: WarmUpVariables) -> Workflow:
         """The functions as a function's environment names them."""
-        functions = [*environment.step_functions.split(","), *[environment.prober_function] * PROBERS]
+        functions = [*environment.warm_up_functions.split(","), *[environment.prober_function] * PROBERS]
         return cls(client("lambda", environment.aws_region), functions)
 
     def warm_up(self) -> None:

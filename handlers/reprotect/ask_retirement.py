@@ -6,19 +6,24 @@ The workflow waits for the answer; the message has the command that gives it, an
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.approval import RETIREMENT_APPROVAL_S
-from handlers.core.environment import Environment
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
 from handlers.core.reprotection import Order
 from handlers.core.reprotection_outcome import question
 from handlers.gateways import notifications
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(notifications.TopicVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 TOPICS = notifications.topics(ENVIRONMENT)

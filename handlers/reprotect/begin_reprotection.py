@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.control import ReprotectionLock
-from handlers.core.environment import Environment
+from handlers.core.environment import PeerVariables
 from handlers.core.errors import InvalidRequest, TransientFailure
 from handlers.core.reading import Fields
 from handlers.core.reprotection import Order, ReprotectionRequest, decide_begin
-from handlers.gateways.control_table import ControlTable
+from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, PeerVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)

@@ -5,28 +5,34 @@ One invocation makes one part of it; the workflow goes on from there until it is
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.reprotection import Order
 from handlers.core.salvage import Place, Replay, file_text
-from handlers.gateways.acting import OtherRegion
-from handlers.gateways.archive import SALVAGE_SUMMARY, Archive
-from handlers.gateways.control_table import ControlTable
-from handlers.gateways.salvage import SalvageFunction
+from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
+from handlers.gateways.archive import SALVAGE_SUMMARY, Archive, ArchiveVariables
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.salvage import SalvageFunction, SalvageVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, ReprotectionRoleVariables, ArchiveVariables, SalvageVariables):
+    """What this step reads."""
+
+    salvage_replay: str  # JSON: see `handlers.core.salvage.Replay`
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
-REPLAY = Replay.read(os.environ.get("SALVAGE_REPLAY", ""))
+REPLAY = Replay.read(ENVIRONMENT.salvage_replay)
 
 # A part that a person can open in an editor.
 ROWS_A_PART = 5_000

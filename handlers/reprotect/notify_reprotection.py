@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
 from handlers.core.reprotection import Order
 from handlers.core.reprotection_outcome import End, message, record
 from handlers.gateways import notifications
-from handlers.gateways.run_table import RunTable
-from handlers.idempotency import by, tokens
+from handlers.gateways.run_table import RunTable, RunTableVariables
+from handlers.idempotency import TokenVariables, by, tokens
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(notifications.TopicVariables, RunTableVariables, TokenVariables):
+    """What this step reads."""
+
+    reprotection_state_machine_arn: str
+    peer_state_machine_arn: str
+
 
 ENVIRONMENT = Environment.read()
 TOPICS = notifications.topics(ENVIRONMENT)
 RUNS = RunTable.of(ENVIRONMENT)
-MACHINES = {"reprotect": ENVIRONMENT.reprotection_arn, "failover": ENVIRONMENT.peer_state_machine_arn}
+MACHINES = {"reprotect": ENVIRONMENT.reprotection_state_machine_arn, "failover": ENVIRONMENT.peer_state_machine_arn}
 
 
 @instrumented

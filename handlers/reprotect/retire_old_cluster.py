@@ -11,18 +11,29 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
 from handlers.core.errors import InvalidRequest, Misconfigured, RetirementForbidden, RetirementPending
 from handlers.core.heartbeat import END_OF_TIME_S
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reading import Fields
 from handlers.core.reprotection import Order, Retirement, objections
-from handlers.gateways.acting import OtherRegion
-from handlers.gateways.archive import SALVAGE_SUMMARY, Archive
+from handlers.gateways.acting import OtherRegion, RebuildRoleVariables, ReprotectionRoleVariables
+from handlers.gateways.archive import SALVAGE_SUMMARY, Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters, Description, members
-from handlers.gateways.control_table import ControlTable
-from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction, PeerFenceVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(
+    ControlVariables, ReprotectionRoleVariables, RebuildRoleVariables, PeerFenceVariables, ArchiveVariables
+):
+    """What this step reads."""
+
+    cluster_arn: str
+    peer_cluster: str
+    peer_cluster_arn: str
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
@@ -53,7 +64,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     approved_by = fields.section("approval").text("approved_by") if "approval" in fields.data else None
     site = Site(
         control=CONTROL,
-        fence=TO_LOOK.fence_function(order.run, read_timeout_s=INVOCATION_TIMEOUT_S),
+        fence=FenceFunction.there(TO_LOOK, ENVIRONMENT, order.run, read_timeout_s=INVOCATION_TIMEOUT_S),
         kept=Clusters.there(TO_LOOK, ENVIRONMENT, order.run),
         there=Clusters.there(TO_REBUILD, ENVIRONMENT, order.run),
         here=HERE,

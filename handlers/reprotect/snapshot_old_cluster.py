@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
 from handlers.core.errors import SnapshotFailed, SnapshotPending
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order, Snapshot
-from handlers.gateways.acting import OtherRegion
-from handlers.gateways.archive import Archive
+from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
+from handlers.gateways.archive import Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters
-from handlers.gateways.control_table import ControlTable
+from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, ReprotectionRoleVariables, ArchiveVariables):
+    """What this step reads."""
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)

@@ -8,16 +8,23 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
 from handlers.core.errors import FenceFailed, Misconfigured
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order
-from handlers.gateways.acting import OtherRegion
-from handlers.gateways.archive import Archive
+from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
+from handlers.gateways.archive import Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters
-from handlers.gateways.control_table import ControlTable
-from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction, PeerFenceVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, ReprotectionRoleVariables, PeerFenceVariables, ArchiveVariables):
+    """What this step reads."""
+
+    peer_cluster: str
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
@@ -38,7 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry; see `handlers.core.reprotection.Order`."""
     order = Order.read(event)
     logger.append_keys(run=order.run)
-    fence = OTHER_REGION.fence_function(order.run, read_timeout_s=INVOCATION_TIMEOUT_S)
+    fence = FenceFunction.there(OTHER_REGION, ENVIRONMENT, order.run, read_timeout_s=INVOCATION_TIMEOUT_S)
     there = Clusters.there(OTHER_REGION, ENVIRONMENT, order.run)
     archive = Archive.of(ENVIRONMENT, order.epoch)
     return asdict(verify_fenced(CONTROL, fence, there, HERE, archive, ENVIRONMENT, order))

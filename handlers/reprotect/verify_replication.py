@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
 from handlers.core.errors import ReplicationBehind
 from handlers.core.lag import HEARTBEATS, Lag, by_heartbeats, judge
 from handlers.core.reprotection import Order
-from handlers.gateways.acting import OtherRegion
+from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
 from handlers.gateways.clusters import Clusters, members
-from handlers.gateways.control_table import ControlTable
-from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction
-from handlers.gateways.prober import Prober
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction, PeerFenceVariables
+from handlers.gateways.prober import PeerProberVariables, Prober
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, ReprotectionRoleVariables, PeerFenceVariables, PeerProberVariables):
+    """What this step reads."""
+
+    peer_cluster: str
+    peer_cluster_arn: str
+    rpo_budget_ms: int
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
@@ -32,8 +41,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry; see `handlers.core.reprotection.Order`."""
     order = Order.read(event)
     logger.append_keys(run=order.run)
-    fence = OTHER_REGION.fence_function(order.run, read_timeout_s=INVOCATION_TIMEOUT_S)
-    lag = verify_replication(CONTROL, HERE, OTHER_REGION.prober(order.run), fence, ENVIRONMENT, order)
+    fence = FenceFunction.there(OTHER_REGION, ENVIRONMENT, order.run, read_timeout_s=INVOCATION_TIMEOUT_S)
+    prober = Prober.there(OTHER_REGION, ENVIRONMENT, order.run)
+    lag = verify_replication(CONTROL, HERE, prober, fence, ENVIRONMENT, order)
     logger.info("the standby replicates", reason=lag.reason)
     return asdict(lag)
 

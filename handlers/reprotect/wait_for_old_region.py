@@ -7,14 +7,21 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
 from handlers.core.errors import Misconfigured, OldRegionSilent
 from handlers.core.reprotection import Order
-from handlers.gateways.acting import OtherRegion
-from handlers.gateways.archive import OLD_CLUSTER, Archive
+from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
+from handlers.gateways.archive import OLD_CLUSTER, Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters
-from handlers.gateways.control_table import ControlTable
+from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables, ReprotectionRoleVariables, ArchiveVariables):
+    """What this step reads."""
+
+    peer_cluster: str
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)

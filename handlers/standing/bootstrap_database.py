@@ -5,22 +5,28 @@ It may be run again at any time, and is run again when a new version brings more
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
-from handlers.core.errors import FailoverError, Misconfigured
+from handlers.core.environment import PeerVariables
+from handlers.core.errors import FailoverError
 from handlers.core.sql import statements
-from handlers.gateways.data_api import DataApi
+from handlers.gateways.data_api import DataApi, DataApiVariables
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(DataApiVariables, PeerVariables):
+    """What the function reads."""
+
+    cluster: str
+
 
 ENVIRONMENT = Environment.read()
 SCRIPT = Path(__file__).resolve().parent.parent / "sql" / "monitoring.sql"
-SECRET_VARIABLE = "MASTER_SECRET"  # noqa: S105  # the name of a variable that holds the name of a secret
 
 
 class NotTheWriter(FailoverError):
@@ -38,10 +44,7 @@ class Bootstrapped:
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Invoked by a person after the deployment; the event carries nothing."""
-    secret = os.environ.get(SECRET_VARIABLE)
-    if not secret:
-        raise Misconfigured(f"{SECRET_VARIABLE} is missing; deploy the function from the specification again")
-    return asdict(bootstrap(DataApi.of(ENVIRONMENT, secret), ENVIRONMENT, SCRIPT.read_text()))
+    return asdict(bootstrap(DataApi.of(ENVIRONMENT), ENVIRONMENT, SCRIPT.read_text()))
 
 
 def bootstrap(database: DataApi, environment: Environment, script: str) -> Bootstrapped:

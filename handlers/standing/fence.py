@@ -7,23 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment, SecurityGroups
 from handlers.core.errors import FailoverError, InvalidRequest
 from handlers.core.fence import FenceState, Lift
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
 from handlers.core.reading import Fields
 from handlers.gateways.fence import ORDERS
-from handlers.gateways.global_database import GlobalDatabase
-from handlers.gateways.prober import Prober
+from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
+from handlers.gateways.prober import Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
 
+
+@dataclass(frozen=True)
+class Environment(ProberVariables, GlobalDatabaseVariables):
+    """What the function reads."""
+
+    cluster_security_group: str  # admits clients
+    fence_security_group: str  # admits this region's prober and nobody else
+
+
 ENVIRONMENT = Environment.read()
-GROUPS = SecurityGroups.read()
 PROBER = Prober.of(ENVIRONMENT)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
@@ -43,7 +50,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     fields = Fields(event, "the fence's event", InvalidRequest)
     order = fields.choice("order", ORDERS)
     reason = fields.text("reason")
-    site = Site(PROBER, DATABASE, GROUPS)
+    site = Site(PROBER, DATABASE, ENVIRONMENT)
     if order == "fence":
         state = site.fence(reason, with_group=fields.flag("group", True))
     elif order == "lift":
@@ -60,10 +67,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 class Site:
     """This region's database, where a fence can be put up. What fails is reported, and does not stop the rest."""
 
-    def __init__(self, prober: Prober, database: GlobalDatabase, groups: SecurityGroups) -> None:
+    def __init__(self, prober: Prober, database: GlobalDatabase, environment: Environment) -> None:
         self._prober = prober
         self._database = database
-        self._groups = groups
+        self._environment = environment
         self._errors: list[str] = []
 
     def fence(self, reason: str, *, with_group: bool) -> FenceState:
@@ -123,9 +130,11 @@ class Site:
     def _by_group(self, *, close: bool | None = None) -> tuple[bool, bool]:
         """Whether the security group keeps applications out now, and whether the cluster is a secondary."""
         secondary = self._database.membership() == "secondary"
-        closed = self._groups.fence in self._database.security_groups()
+        closed = self._environment.fence_security_group in self._database.security_groups()
         # A secondary takes no writes; its readers keep their sessions.
         if close is not None and close != closed and not (close and secondary):
-            self._database.set_security_group(self._groups.fence if close else self._groups.cluster)
+            self._database.set_security_group(
+                self._environment.fence_security_group if close else self._environment.cluster_security_group
+            )
             closed = close
         return closed, secondary

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.control import ControlRecord
-from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError
 from handlers.core.fence import FenceState
 from handlers.core.guardian import NO_LEASE, Own
@@ -37,15 +36,25 @@ from handlers.core.guardian_state import (
 )
 from handlers.core.health import Debounce, Probe
 from handlers.core.lease import TICK_S
-from handlers.gateways.acting import OtherRegion
+from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.aws import client
-from handlers.gateways.control_table import ControlTable
-from handlers.gateways.fence import FenceFunction
+from handlers.gateways.control_table import ControlTable, GuardianControlVariables
+from handlers.gateways.fence import FenceFunction, FenceVariables, PeerFenceVariables
 from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Value, publish
-from handlers.gateways.prober import Prober
-from handlers.gateways.warm_up import Workflow
+from handlers.gateways.prober import Prober, ProberVariables
+from handlers.gateways.warm_up import WarmUpVariables, Workflow
 from handlers.machine import Machine
 from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(
+    GuardianControlVariables, ProberVariables, FenceVariables, PeerRoleVariables, PeerFenceVariables, WarmUpVariables
+):
+    """What the function reads."""
+
+    powertools_metrics_namespace: str
+
 
 ENVIRONMENT = Environment.read()
 MACHINE = Machine()
@@ -275,7 +284,7 @@ class Watch:
     def _fence_old_writer(self, record: ControlRecord) -> None:
         """After a failover: fences the old writer as soon as its region answers, before its database comes back."""
         region = record.unfenced_region or ""
-        there = self._other_region.fence_function(record.last_run or "monitor")
+        there = FenceFunction.there(self._other_region, self._environment, record.last_run or "monitor")
         state = there.fence(f"{self._region} is the writer (epoch {record.epoch})")
         # Not by group alone: sessions that were open before go on behind it.
         if state.by_sql or state.secondary:

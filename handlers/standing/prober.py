@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import WARM_UP
 from handlers.core.control import LARGEST_EPOCH
-from handlers.core.environment import Environment
+from handlers.core.environment import PeerVariables
 from handlers.core.errors import InvalidRequest, TransientFailure
 from handlers.core.health import Probe
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
@@ -24,14 +24,27 @@ from handlers.telemetry import logger
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
 
+
+@dataclass(frozen=True)
+class Environment(postgres.DatabaseVariables, PeerVariables):
+    """What the function reads."""
+
+    cluster: str
+    peer_cluster: str
+    writer_dns_name: str
+    cluster_dns_name: str
+    reader_dns_name: str
+    peer_cluster_dns_name: str
+
+
 ENVIRONMENT = Environment.read()
 RDS = client("rds", ENVIRONMENT.aws_region)  # signs IAM tokens; the VPC has no way to call RDS, and needs none
 
 TARGETS = {
-    "writer": ENVIRONMENT.writer_name,
-    "own": ENVIRONMENT.cluster_name,
-    "own_reader": ENVIRONMENT.reader_name,
-    "peer": ENVIRONMENT.peer_cluster_name,
+    "writer": ENVIRONMENT.writer_dns_name,
+    "own": ENVIRONMENT.cluster_dns_name,
+    "own_reader": ENVIRONMENT.reader_dns_name,
+    "peer": ENVIRONMENT.peer_cluster_dns_name,
 }
 # A warm-up lasts so long that those that come together are served by environments of their own.
 WARM_UP_S = 0.5

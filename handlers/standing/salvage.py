@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pg8000.exceptions
 import pg8000.native
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.environment import Environment
+from handlers.core.environment import PeerVariables
 from handlers.core.errors import InvalidRequest, TransientFailure
 from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.salvage import TUPLE_ID, Table
@@ -25,6 +25,17 @@ from handlers.telemetry import instrumented, logger
 
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
+
+
+@dataclass(frozen=True)
+class Environment(postgres.DatabaseVariables, PeerVariables):
+    """What the function reads."""
+
+    cluster: str
+    peer_cluster: str
+    cluster_dns_name: str
+    peer_cluster_dns_name: str
+
 
 ENVIRONMENT = Environment.read()
 RDS = client("rds", ENVIRONMENT.aws_region)  # signs IAM tokens only
@@ -42,13 +53,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """``order``: ``tables``, or ``page`` with ``table``, ``after`` and ``horizon`` (`handlers.gateways.salvage`)."""
     fields = Fields(event, "the salvage's event", InvalidRequest)
     order = fields.text("order", choices=("tables", "page"))
-    with connected(ENVIRONMENT, ENVIRONMENT.cluster_name, RDS) as old:
+    with connected(ENVIRONMENT, ENVIRONMENT.cluster_dns_name, RDS) as old:
         if order == "tables":
             return {"tables": [asdict(table) for table in salvage.tables(old)]}
         table = Table.read(fields.section("table"))
         after = fields.text("after", pattern=TUPLE_ID)
         horizon = fields.optional_whole("horizon", at_most=LARGEST_WHOLE)
-        with connected(ENVIRONMENT, ENVIRONMENT.peer_cluster_name, RDS) as new:
+        with connected(ENVIRONMENT, ENVIRONMENT.peer_cluster_dns_name, RDS) as new:
             page = salvage.page(old, new, table, after, horizon)
     logger.info("compared", table=table.name, after=after, rows=len(page.rows))
     return asdict(page)

@@ -6,15 +6,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.control import writer_switch_engaged
-from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError
-from handlers.gateways.control_table import ControlTable
+from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import logger
+
+
+@dataclass(frozen=True)
+class Environment(ControlVariables):
+    """What the function reads."""
+
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)

@@ -31,7 +31,7 @@ class Control(Construct):
         table = specification.control_table
         protected = specification.settings.protected
         assert table.witness_region is not None, "strong consistency needs a third region"
-        built = DynamodbTable(
+        self.table = DynamodbTable(
             self,
             "table",
             name=table.name,
@@ -58,8 +58,8 @@ class Control(Construct):
         DynamodbTableItem(
             self,
             "record",
-            table_name=built.name,
-            hash_key=built.hash_key,
+            table_name=self.table.name,
+            hash_key=self.table.hash_key,
             item=json.dumps(specification.first_control_record),
             # From here on the record belongs to the orchestrators.
             lifecycle=TerraformResourceLifecycle(ignore_changes=["item"]),

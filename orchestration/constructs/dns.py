@@ -35,7 +35,7 @@ class Dns(Construct):
         self._specification = specification
         self._providers = providers
         zone = specification.zone
-        self._zone = Route53Zone(
+        self.zone = Route53Zone(
             self,
             "zone",
             name=zone.name,
@@ -109,7 +109,7 @@ class Dns(Construct):
         Route53Record(
             self,
             f"{kind}-{region_short(record.cluster_region)}",
-            zone_id=self._zone.zone_id,
+            zone_id=self.zone.zone_id,
             name=record.name,
             type="CNAME",
             ttl=record.ttl_seconds,

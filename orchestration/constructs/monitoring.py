@@ -51,7 +51,7 @@ class Monitoring(Construct):
             self._rule(rule)
         for schedule in region.schedules:
             self._schedule(schedule)
-        CloudwatchDashboard(
+        self.dashboard = CloudwatchDashboard(
             self,
             "dashboard",
             dashboard_name=self._names.regional("failover", region.name),

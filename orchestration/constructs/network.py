@@ -71,7 +71,7 @@ class Network(Construct):
             # Without this, local zones of the account would count as well.
             filter=[DataAwsAvailabilityZonesFilter(name="opt-in-status", values=["opt-in-not-required"])],
         )
-        self._vpc = Vpc(
+        self.vpc = Vpc(
             self,
             "vpc",
             cidr_block=str(specification.settings.cidr(region.name)),
@@ -90,7 +90,7 @@ class Network(Construct):
             ),
         )
         # Made with every VPC and open inside it; without rules, nothing that forgets its group is reachable.
-        DefaultSecurityGroup(self, "default-group", vpc_id=self._vpc.id, tags={"Name": f"{self._name('default')}"})
+        DefaultSecurityGroup(self, "default-group", vpc_id=self.vpc.id, tags={"Name": f"{self._name('default')}"})
         self._route_tables = {tier: self._route_table(tier) for tier in ("database", "client")}
         self.database_subnet_ids = self._subnets("database")
         self.client_subnet_ids = self._subnets("client")
@@ -117,7 +117,7 @@ class Network(Construct):
 
     def _route_table(self, tier: str) -> RouteTable:
         name = self._names.route_table(tier, self._region.name)
-        return RouteTable(self, f"{tier}-routes", vpc_id=self._vpc.id, tags={"Name": name})
+        return RouteTable(self, f"{tier}-routes", vpc_id=self.vpc.id, tags={"Name": name})
 
     def _subnets(self, tier: str) -> list[str]:
         """The subnets of one tier, one in each zone; returns their ids."""
@@ -129,7 +129,7 @@ class Network(Construct):
             subnet = Subnet(
                 self,
                 f"{tier}-{index}",
-                vpc_id=self._vpc.id,
+                vpc_id=self.vpc.id,
                 cidr_block=str(blocks[index]),
                 availability_zone=self.zone(index),
                 map_public_ip_on_launch=False,
@@ -167,7 +167,7 @@ class Network(Construct):
         endpoint = VpcEndpoint(
             self,
             service,
-            vpc_id=self._vpc.id,
+            vpc_id=self.vpc.id,
             service_name=f"com.amazonaws.{self._region.name}.{service}",
             vpc_endpoint_type="Gateway",
             route_table_ids=[self._route_tables["client"].id],
@@ -214,7 +214,7 @@ class Network(Construct):
         FlowLog(
             self,
             "flow-log",
-            vpc_id=self._vpc.id,
+            vpc_id=self.vpc.id,
             traffic_type="ALL",
             max_aggregation_interval=FLOW_LOG_SECONDS,
             log_destination_type="cloud-watch-logs",
@@ -225,9 +225,7 @@ class Network(Construct):
 
     def _group(self, purpose: str, description: str) -> SecurityGroup:
         name = self._names.security_group(purpose, self._region.name)
-        return SecurityGroup(
-            self, purpose, name=name, description=description, vpc_id=self._vpc.id, tags={"Name": name}
-        )
+        return SecurityGroup(self, purpose, name=name, description=description, vpc_id=self.vpc.id, tags={"Name": name})
 
     def _rule_in(
         self,

@@ -22,6 +22,7 @@ from cdktf_cdktf_provider_aws.lambda_function import (
 from cdktf_cdktf_provider_aws.lambda_function_event_invoke_config import LambdaFunctionEventInvokeConfig
 from cdktf_cdktf_provider_aws.lambda_function_url import LambdaFunctionUrl
 from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
+from cdktf_cdktf_provider_aws.s3_bucket import S3Bucket
 from cdktf_cdktf_provider_aws.sfn_state_machine import SfnStateMachine, SfnStateMachineLoggingConfiguration
 from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
 from cdktf_cdktf_provider_aws.sns_topic_policy import SnsTopicPolicy
@@ -70,8 +71,8 @@ class Orchestrator(Construct):
         self.topic = self._topic()
         self.functions = {step: self._function(function) for step, function in region.functions.items()}
         self.workflow = self._workflow("workflow", region.state_machine)
-        self._workflow("reprotection", region.reprotection)
-        self._salvage_bucket()
+        self.reprotection = self._workflow("reprotection", region.reprotection)
+        self.salvage_bucket = self._salvage_bucket()
 
     def _function(self, function: Function) -> LambdaFunction:
         log = self._log_group(f"{function.step}-log", self._names.log_group(function.name))
@@ -157,12 +158,13 @@ class Orchestrator(Construct):
             depends_on=list(self.functions.values()),
         )
 
-    def _salvage_bucket(self) -> None:
+    def _salvage_bucket(self) -> S3Bucket:
         """What re-protections keep: settings of the old cluster, and its writes that were never replicated."""
-        bucket = PrivateBucket(
+        private = PrivateBucket(
             self, "salvage-bucket", self._region.salvage_bucket, self._key, self._specification.settings.protected
         )
-        bucket.allow()
+        private.allow()
+        return private.bucket
 
     def _table(self, id_: str, table: Table) -> None:
         """A table of this region only; without a time to live its items are kept for good."""

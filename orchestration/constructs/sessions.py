@@ -38,7 +38,7 @@ class Sessions(Construct):
             ).target_key_arn
             for region in table.replica_regions
         }
-        DynamodbTable(
+        self.table = DynamodbTable(
             self,
             "table",
             name=table.name,

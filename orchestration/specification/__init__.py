@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from orchestration.settings import Settings
-from orchestration.specification import dns, functions, monitoring, reprotection
+from orchestration.specification import dns, failover, functions, monitoring, reprotection, roles, workflows
 from orchestration.specification.model import (
     Cluster,
     Permission,
@@ -17,6 +17,7 @@ from orchestration.specification.model import (
     Table,
 )
 from orchestration.specification.names import Names
+from orchestration.specification.rows import Place, Step
 
 __all__ = ["INSTANCES", "Names", "Specification", "describe"]
 
@@ -74,7 +75,8 @@ def describe(settings: Settings, account: str) -> Specification:
 
 
 def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
-    all_functions = functions.functions(settings, names, region, peer)
+    place = Place(names, region, peer)
+    all_functions = functions.functions(settings, place)
     return Region(
         name=region,
         peer=peer,
@@ -91,25 +93,22 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
         upkeep_alarms=monitoring.upkeep_alarms(names, region, all_functions.values()),
         composites=monitoring.composites(names, region, peer),
         rules=monitoring.rules(settings, names, region),
-        state_machine=_state_machine(
-            names, region, names.state_machine(region), functions.FAILOVER_ASL, tuple(functions.STEPS)
-        ),
-        reprotection=_state_machine(
-            names, region, names.reprotection(region), functions.REPROTECT_ASL, tuple(reprotection.STEPS)
-        ),
+        state_machine=_state_machine(place, names.state_machine(region), workflows.FAILOVER_ASL, failover.STEPS),
+        reprotection=_state_machine(place, names.reprotection(region), workflows.REPROTECT_ASL, reprotection.STEPS),
         idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),
         topic=names.topic(region),
         runs_table=Table(names.runs_table(region), RUNS_KEY),
         salvage_bucket=names.salvage_bucket(region),
-        role_for_peer=functions.role_for_peer(names, region, peer),
-        role_for_reprotection=reprotection.role_for_reprotection(names, region, peer, INSTANCES),
-        role_for_rebuild=reprotection.role_for_rebuild(names, region, peer, INSTANCES),
+        role_for_peer=roles.role_for_peer(place),
+        role_for_reprotection=roles.role_for_reprotection(place, INSTANCES),
+        role_for_rebuild=roles.role_for_rebuild(place, INSTANCES),
     )
 
 
-def _state_machine(names: Names, region: str, name: str, path: Path, steps: tuple[str, ...]) -> StateMachine:
-    """The workflow of a file with ``${step}`` replaced by the name of that step's function in ``region``."""
-    invoked = tuple(names.function_arn(step, region) for step in steps)
+def _state_machine(place: Place, name: str, path: Path, steps: tuple[Step, ...]) -> StateMachine:
+    """The workflow of a file with ``${step}`` replaced by the name of that step's function in the region."""
+    names, region = place.names, place.region
+    invoked = tuple(names.function_arn(step.name, region) for step in steps)
     return StateMachine(
         name=name,
         definition=re.sub(r"\$\{(\w+)\}", lambda match: names.function(match[1], region), path.read_text()),

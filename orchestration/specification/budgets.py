@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from orchestration.specification.functions import definition, tasks
+from orchestration.specification.workflows import definition, tasks
 
 # From the alarm's change (detection) to a standby that takes writes.
 DETECTION_TO_PROMOTION_S = 60

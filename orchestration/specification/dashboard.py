@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from orchestration.settings import Settings
-from orchestration.specification.functions import METRIC_NAMESPACE
 from orchestration.specification.model import Region
-from orchestration.specification.names import Names
+from orchestration.specification.names import METRIC_NAMESPACE, Names
 
 WIDTH = 12  # half of the dashboard's 24 columns
 HEIGHT = 6

@@ -35,6 +35,7 @@ class Function:
     memory_mb: int
     environment: dict[str, str]
     permissions: tuple[Permission, ...]
+    polls: bool = False  # whether its errors mostly mean "not yet"
     in_vpc: bool = False
     public_url: bool = False
     # Variables that hold the id of one of the region's security groups, with the group's key: `database` is the one

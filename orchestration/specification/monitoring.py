@@ -10,9 +10,8 @@ import json
 from collections.abc import Iterable
 
 from orchestration.settings import Settings
-from orchestration.specification.functions import METRIC_NAMESPACE
 from orchestration.specification.model import CompositeAlarm, Function, Metric, MetricAlarm, Rule
-from orchestration.specification.names import Names
+from orchestration.specification.names import METRIC_NAMESPACE, Names
 
 # Alarms with a period of 10 s are evaluated every 10 s (CloudWatch guide); the shortest that custom metrics allow.
 DETECTION_PERIOD_SECONDS = 10
@@ -23,19 +22,6 @@ AURORA_PERIOD_SECONDS = 60
 STANDARD_PERIOD_SECONDS = 60
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
 SILENT_MONITOR_PERIODS = 3
-# Steps that answer "not yet" by an error, which the workflow retries; what comes of it the workflow's own alarms say.
-POLLING_STEPS = frozenset(
-    {
-        "promote",
-        "verify_recovery",
-        "wait_for_old_region",
-        "snapshot_old_cluster",
-        "retire_old_cluster",
-        "build_global_database",
-        "build_standby",
-        "verify_replication",
-    }
-)
 
 
 def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[MetricAlarm, ...]:
@@ -182,7 +168,7 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
                 {"FunctionName": function.name},
             )
             for function in functions
-            if function.step not in POLLING_STEPS
+            if not function.polls
         ),
     )
 

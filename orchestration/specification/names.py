@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from orchestration.settings import Settings
 
 PARTITION = "aws"
+METRIC_NAMESPACE = "FailoverOrchestrator"
+MONITORING_USER = "monitor"  # the database role of handlers/sql/monitoring.sql
 
 
 def region_short(region: str) -> str:

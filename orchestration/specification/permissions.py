@@ -1,49 +1,84 @@
-"""Permissions that functions of both workflows have."""
+"""Permissions that several functions have."""
 
 from __future__ import annotations
 
-from orchestration.specification.model import Permission
-from orchestration.specification.names import Names
+from orchestration.specification.names import MONITORING_USER
+from orchestration.specification.rows import Grant, Place, only_here
 
 
-def read_control(names: Names, region: str) -> Permission:
-    """To read the control record, in the region's replica."""
-    return Permission(("dynamodb:GetItem",), (_control(names, region),), "reads the control record")
+def _control(place: Place) -> tuple[str, ...]:
+    return (place.names.arn("dynamodb", place.region, f"table/{place.names.control_table}"),)
 
 
-def change_control(names: Names, region: str) -> Permission:
-    """To change it as well."""
-    return Permission(
-        ("dynamodb:GetItem", "dynamodb:UpdateItem"),
-        (_control(names, region),),
-        "reads and conditionally changes the control record",
-    )
+CONTROL_VARIABLES = ("CONTROL_TABLE", "GLOBAL_CLUSTER")
+READ_CONTROL = Grant(("dynamodb:GetItem",), _control, "reads the control record", tells=CONTROL_VARIABLES)
+CHANGE_CONTROL = Grant(
+    ("dynamodb:GetItem", "dynamodb:UpdateItem"),
+    _control,
+    "reads and conditionally changes the control record",
+    tells=CONTROL_VARIABLES,
+)
+KEEP_TOKENS = Grant(
+    ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+    lambda place: (place.names.arn("dynamodb", place.region, f"table/{place.names.idempotency_table(place.region)}"),),
+    "keeps its idempotency tokens",
+    tells=("IDEMPOTENCY_TABLE",),
+)
+KEEP_RECORD = Grant(
+    ("dynamodb:PutItem",),
+    lambda place: (place.names.arn("dynamodb", place.region, f"table/{place.names.runs_table(place.region)}"),),
+    "keeps the record of the run",
+    tells=("RUNS_TABLE",),
+)
+TELL = Grant(
+    ("sns:Publish",),
+    lambda place: (place.names.topic_arn(place.region), place.names.topic_arn(place.peer)),
+    "tells people, in both regions",
+    tells=("PEER_REGION", "PEER_TOPIC_ARN", "TOPIC_ARN"),
+)
+PROBE = Grant(
+    ("lambda:InvokeFunction",),
+    lambda place: (place.names.function_arn("prober", place.region),),
+    "has the region's prober connect to a database",
+    tells=("PROBER_FUNCTION",),
+)
+# What a function has to be told of this region's cluster and the global database in order to look at either.
+MEMBER_VARIABLES = ("CLUSTER", "CLUSTER_ARN", "GLOBAL_CLUSTER")
+SEE_MEMBERSHIP = Grant(
+    ("rds:DescribeGlobalClusters",),
+    lambda place: (place.names.global_cluster_arn,),
+    "sees whether this cluster is still a member",
+    tells=MEMBER_VARIABLES,
+    conditions=only_here,
+)
+LOG_IN = Grant(
+    ("rds-db:connect",),
+    lambda place: tuple(
+        place.names.arn("rds-db", where, f"dbuser:cluster-*/{MONITORING_USER}") for where in (place.region, place.peer)
+    ),
+    "logs in as the monitoring user; the cluster's resource id is not fixed here because re-protection "
+    "replaces the cluster, and the user name is what limits it",
+    tells=("DATABASE_NAME", "DATABASE_PORT", "DATABASE_USER"),
+)
 
+# --- acting on the other region: `roles` has what each role may do there, and trusts whoever has its grant.
+# The variable for boto3 keeps it from STS's global endpoint, which is in us-east-1.
 
-def keep_tokens(names: Names, region: str) -> Permission:
-    """To keep idempotency tokens."""
-    return Permission(
-        ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
-        (names.arn("dynamodb", region, f"table/{names.idempotency_table(region)}"),),
-        "keeps its idempotency tokens",
-    )
-
-
-def keep_record(names: Names, region: str) -> Permission:
-    """To add to the records of the region's runs."""
-    return Permission(
-        ("dynamodb:PutItem",),
-        (names.arn("dynamodb", region, f"table/{names.runs_table(region)}"),),
-        "keeps the record of the run",
-    )
-
-
-def tell(names: Names, region: str, peer: str) -> Permission:
-    """To tell people."""
-    return Permission(
-        ("sns:Publish",), (names.topic_arn(region), names.topic_arn(peer)), "tells people, in both regions"
-    )
-
-
-def _control(names: Names, region: str) -> str:
-    return names.arn("dynamodb", region, f"table/{names.control_table}")
+ACT_ON_PEER = Grant(
+    ("sts:AssumeRole",),
+    lambda place: (place.names.role_arn(place.names.role_for_peer(place.peer)),),
+    "acts on the other region, in the one role that is made for it",
+    tells=("AWS_STS_REGIONAL_ENDPOINTS", "PEER_REGION", "PEER_ROLE_ARN"),
+)
+LOOK_THERE = Grant(
+    ("sts:AssumeRole",),
+    lambda place: (place.names.role_arn(place.names.role_for_reprotection(place.peer)),),
+    "looks at the old cluster, fences and keeps it, in the role that is made for that",
+    tells=("AWS_STS_REGIONAL_ENDPOINTS", "PEER_REGION", "REPROTECTION_ROLE_ARN"),
+)
+REBUILD_THERE = Grant(
+    ("sts:AssumeRole",),
+    lambda place: (place.names.role_arn(place.names.role_for_rebuild(place.peer)),),
+    "removes the old cluster or makes the new one, in the role that is made for that",
+    tells=("AWS_STS_REGIONAL_ENDPOINTS", "PEER_REGION", "REBUILD_ROLE_ARN"),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cdktf import App, LocalBackend, S3Backend, TerraformStack
+from cdktf import App, LocalBackend, S3Backend, TerraformOutput, TerraformStack
 from cdktf_cdktf_provider_aws.data_aws_caller_identity import DataAwsCallerIdentity
 from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags
 from constructs import Construct
@@ -38,6 +38,10 @@ class DeploymentStack(TerraformStack):
             "ManagedBy": "cdktf",
         }
         return AwsProvider(self, id_, region=region, alias=alias, default_tags=[AwsProviderDefaultTags(tags=tags)])
+
+    def _output(self, name: str, value: str | list[str], description: str) -> None:
+        """An output under exactly that name, for whoever builds on the deployment; ``terraform output`` shows it."""
+        TerraformOutput(self, f"output-{name}", value=value, description=description).override_logical_id(name)
 
     def _state(self, name: str) -> None:
         """One state for each stack of each deployment: in the bucket of the settings, or beside the project."""

@@ -27,11 +27,12 @@ class RegionStack(DeploymentStack):
 
     def __init__(self, scope: Construct, settings: Settings, region_name: str, packages: Mapping[str, Package]) -> None:
         super().__init__(scope, region_name, settings, region=region_name)
+        self._region_name = region_name
         region = self.specification.regions[region_name]
         key = RegionKey(self, self.specification, region_name)
         network = Network(self, self.specification, region, key)
         is_first = region_name == settings.writer_region
-        RegionCluster(
+        database = RegionCluster(
             self,
             self.specification,
             region,
@@ -41,5 +42,56 @@ class RegionStack(DeploymentStack):
             password=MasterPassword(self, self.specification, region, key) if is_first else None,
         )
         orchestrator = Orchestrator(self, self.specification, region, network, key, packages)
-        Monitoring(self, self.specification, region, orchestrator)
+        monitoring = Monitoring(self, self.specification, region, orchestrator)
         Backup(self, self.specification, region, key, orchestrator.topic)
+        self._describe_connections(database, network)
+        self._describe_operations(orchestrator, monitoring)
+
+    def _describe_connections(self, database: RegionCluster, network: Network) -> None:
+        """Outputs for an application that connects."""
+        names, region = self.specification.names, self._region_name
+        cluster = database.cluster
+        self._output(
+            "cluster_endpoint",
+            cluster.endpoint,
+            "Writer endpoint of this region's cluster; it takes writes only while the writer is in this region.",
+        )
+        self._output("cluster_reader_endpoint", cluster.reader_endpoint, "Reader endpoint of this region's cluster.")
+        self._output(
+            "cluster_dns_name", names.cluster_dns(region), "This region's writer endpoint by a name that outlives it."
+        )
+        self._output(
+            "reader_dns_name", names.reader_dns(region), "This region's reader endpoint by a name that outlives it."
+        )
+        self._output("cluster_identifier", cluster.cluster_identifier, "RDS identifier of this region's cluster.")
+        self._output("global_cluster_identifier", names.global_cluster, "RDS identifier of the global database.")
+        self._output("database_name", self._settings.database.name, "Name of the database.")
+        self._output("vpc_id", network.vpc.id, "The VPC of the databases and their clients.")
+        self._output("client_subnet_ids", network.client_subnet_ids, "Private subnets for the application, by zone.")
+        self._output(
+            "application_security_group_id",
+            network.security_group("application").id,
+            "Security group that the application joins in order to reach the databases of both regions.",
+        )
+
+    def _describe_operations(self, orchestrator: Orchestrator, monitoring: Monitoring) -> None:
+        """Outputs for whoever watches and operates it."""
+        region, dashboard = self._region_name, monitoring.dashboard.dashboard_name
+        self._output("notifications_topic_arn", orchestrator.topic.arn, "SNS topic that tells people; subscribe to it.")
+        self._output("failover_state_machine_arn", orchestrator.workflow.arn, "Workflow that moves the writer here.")
+        self._output(
+            "reprotection_state_machine_arn",
+            orchestrator.reprotection.arn,
+            "Workflow that makes the other region the standby of this one.",
+        )
+        self._output("dashboard_name", dashboard, "CloudWatch dashboard of this region.")
+        self._output(
+            "dashboard_url",
+            f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#dashboards/dashboard/{dashboard}",
+            "The dashboard in the console.",
+        )
+        self._output(
+            "salvage_bucket_name",
+            orchestrator.salvage_bucket.bucket,
+            "Bucket of what re-protections keep: writes that a failover lost, and the old cluster's settings.",
+        )

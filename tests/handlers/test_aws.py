@@ -13,7 +13,7 @@ from botocore.exceptions import (
 
 from handlers.core.errors import Misconfigured, TransientFailure
 from handlers.gateways.aws import ATTEMPTS, CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRYABLE_CODES, client, named_errors
-from orchestration.specification.functions import step_timeouts
+from orchestration.specification.workflows import step_timeouts
 from tests.deployment import STANDBY, Deployment
 
 ENDPOINT = "https://dynamodb.us-west-2.amazonaws.com"

@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 
 from handlers.core.control import Claim, ControlRecord, ReprotectionLock, Transition
-from handlers.core.environment import Environment
 from handlers.core.errors import LockLost, Misconfigured, TransientFailure
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import TICK_S
-from handlers.gateways.control_table import GUARDIAN_READ_TIMEOUT_S, ControlTable
+from handlers.gateways.control_table import (
+    GUARDIAN_READ_TIMEOUT_S,
+    ControlTable,
+    ControlVariables,
+    GuardianControlVariables,
+)
 from tests.deployment import STANDBY, WRITER, Deployment, variables
 
 RACERS = 8
@@ -49,23 +53,21 @@ def moving(run: str, **more: Any) -> Transition:
 FREE = ControlRecord(writer_region=WRITER, epoch=1, automatic_failover=True, lease_expires_at=LEASE, heartbeat=BEAT)
 
 
-def environment(deployment: Deployment, region: str) -> Environment:
-    return Environment.read(variables(deployment.specification.regions[region].functions["claim"], region))
-
-
 @pytest.fixture
 def table(deployment: Deployment) -> ControlTable:
     """The table as a step of the standby region sees it; the writer has a lease."""
     deployment.change_record(
         lease_expires_at=Decimal(str(LEASE)), heartbeat={"seq": BEAT.seq, "at": Decimal(str(BEAT.at))}
     )
-    return ControlTable.of(environment(deployment, STANDBY))
+    told = variables(deployment.specification.regions[STANDBY].functions["claim"], STANDBY)
+    return ControlTable.of(ControlVariables.read(told))
 
 
 @pytest.fixture
 def guardians_table(table: ControlTable, deployment: Deployment) -> ControlTable:
     """The same, as the guardian of the writer region sees it: through either region."""
-    return ControlTable.through_either(environment(deployment, WRITER))
+    told = variables(deployment.specification.regions[WRITER].functions["monitor"], WRITER)
+    return ControlTable.through_either(GuardianControlVariables.read(told))
 
 
 def test_the_first_record_can_be_read(table: ControlTable, deployment: Deployment) -> None:

@@ -11,10 +11,11 @@ import pytest
 
 from handlers.core.lease import FENCE_BEFORE_S, LEASE_S, TICK_S
 from handlers.gateways.warm_up import PROBERS
-from orchestration.specification.functions import STEPS
+from orchestration.specification import failover
 from tests.deployment import CLOCK, STANDBY, WRITER, Context, Deployment
 
 NAMESPACE = "FailoverOrchestrator"
+STEPS = {row.name for row in failover.STEPS}
 
 
 def published(deployment: Deployment, region: str, name: str, from_region: str = "") -> list[float]:

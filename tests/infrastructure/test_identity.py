@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from orchestration.specification import describe
@@ -36,7 +37,8 @@ EVERY_RESOURCE = {
 }
 EVERY_RESOURCE["reprotect"] = EVERY_RESOURCE["workflow"]
 EVERY_RESOURCE["salvage"] = EVERY_RESOURCE["prober"]
-RUNNING = {"logs:CreateLogStream", "logs:PutLogEvents", "kms:Decrypt", "kms:GenerateDataKey"}
+# The reviewers' list of roles: to change a permission is to change it there too, on purpose.
+REVIEWED = Path(__file__).parent / "reviewed_roles.txt"
 
 
 def policies(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
@@ -66,16 +68,73 @@ def test_every_function_has_a_role_of_its_own(development: Deployment) -> None:
         assert {role.rsplit("/")[-1] for role in used} <= roles
 
 
-def test_functions_get_what_the_specification_grants_and_what_running_takes(development: Deployment) -> None:
-    granted = policies(development)
-    specification = describe(development.settings, ACCOUNT)
-    for region in specification.regions.values():
-        for function in region.functions.values():
-            actual = {(tuple(s["Action"]), tuple(s["Resource"])) for s in granted[function.name]}
-            wanted = {(p.actions, p.resources) for p in function.permissions}
-            assert wanted <= actual
-            extra = {action for actions, _ in actual - wanted for action in actions}
-            assert extra == RUNNING | (EVERY_RESOURCE["prober"] if function.in_vpc else set())
+def test_every_role_may_do_what_was_reviewed_and_is_trusted_to_whom(development: Deployment, region: str) -> None:
+    """The reviewers' list is of us-west-2; the other region has the same with the regions in each other's place."""
+    reviewed = REVIEWED.read_text()
+    if region == "us-east-1":
+        swap = {"us-east-1": "us-west-2", "us-west-2": "us-east-1", "use1": "usw2", "usw2": "use1"}
+        reviewed = re.sub("|".join(swap), lambda found: swap[found[0]], reviewed)
+    short_name = {"us-east-1": "use1", "us-west-2": "usw2"}[region]
+    identity = development.stacks["identity"]
+    found = {
+        role["name"]: role_as_text(role, policies(development)[role["name"]])
+        for role in identity.all("aws_iam_role")
+        if f"-{short_name}-" in role["name"]
+    }
+    wanted = {block.split("\n")[0]: block for block in reviewed.strip().split("\n\n") if not block.startswith("#")}
+    assert set(found) == set(wanted)
+    for name, text in found.items():
+        assert text == wanted[name]
+
+
+def test_whatever_runs_writes_its_own_log_and_uses_its_regions_key(development: Deployment, region: str) -> None:
+    key = {"us-east-1": "alias/failover-use1-test", "us-west-2": "alias/failover-usw2-test"}[region]
+    for function in development.stacks[region].all("aws_lambda_function"):
+        name = function["function_name"]
+        log, use = running(name, policies(development)[name])
+        assert log["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+        assert log["Resource"] == [f"arn:aws:logs:{region}:{ACCOUNT}:log-group:/aws/lambda/{name}:*"]
+        assert use["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+        assert use["Resource"] == [f"arn:aws:kms:{region}:{ACCOUNT}:key/*"]
+        assert use["Condition"] == {"ForAnyValue:StringEquals": {"kms:ResourceAliases": key}}
+
+
+def running(role: str, granted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The two statements that any function needs to run at all: its log and its region's key."""
+    log = [index for index, statement in enumerate(granted) if "logs:PutLogEvents" in statement["Action"]]
+    return granted[log[0] : log[0] + 2] if log and granted[log[0]]["Resource"][0].endswith(f"/{role}:*") else []
+
+
+def role_as_text(role: dict[str, Any], granted: list[dict[str, Any]]) -> str:
+    """A role as the reviewers' list has it: who is trusted, then what may be done, on what, on which condition."""
+    (trust,) = json.loads(role["assume_role_policy"])["Statement"]
+    assert trust["Action"] == "sts:AssumeRole"
+    ((kind, who),) = trust["Principal"].items()
+    lines = [role["name"], f"  for {kind} {plain(who)}", *condition_as_text(trust)]
+    own = running(role["name"], granted)
+    for statement in (trust, *granted):
+        assert statement["Effect"] == "Allow"
+        assert set(statement) <= {"Action", "Condition", "Effect", "Principal", "Resource"}
+    for statement in granted:
+        if statement not in own:
+            lines += [f"  may {action}" for action in statement["Action"]]
+            lines += [f"    on {plain(arn)}" for arn in statement["Resource"]]
+            lines += condition_as_text(statement)
+    return "\n".join(lines)
+
+
+def condition_as_text(statement: dict[str, Any]) -> list[str]:
+    return [
+        f"    if {operator} {variable} {plain(value)}"
+        for operator, tests in statement.get("Condition", {}).items()
+        for variable, values in tests.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+
+
+def plain(arn: str) -> str:
+    """An ARN without what all have in common."""
+    return arn.removeprefix("arn:aws:").replace(ACCOUNT, "ACCOUNT")
 
 
 def test_workflows_may_invoke_their_steps_and_nothing_else(development: Deployment) -> None:

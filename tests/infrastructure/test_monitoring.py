@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
 from orchestration.specification import describe
 from orchestration.specification.model import Region
-from orchestration.specification.monitoring import POLLING_STEPS
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
 
@@ -14,24 +15,114 @@ def specified(deployment: Deployment, region: str) -> Region:
     return describe(deployment.settings, ACCOUNT).regions[region]
 
 
-def test_metric_alarms_are_deployed_as_specified(development: Deployment, region: str) -> None:
-    stack = development.stacks[region]
-    described = specified(development, region)
-    alarms = (*described.alarms, *described.upkeep_alarms)
-    assert len(stack.all("aws_cloudwatch_metric_alarm")) == len(alarms)
-    for alarm in alarms:
-        deployed = stack.find("aws_cloudwatch_metric_alarm", alarm_name=alarm.name)
-        assert deployed["comparison_operator"] == alarm.comparison
-        assert deployed["threshold"] == alarm.threshold
-        assert deployed["evaluation_periods"] == alarm.evaluation_periods
-        assert deployed["treat_missing_data"] == alarm.missing_data
-        assert ("alarm_actions" in deployed) is alarm.notifies
-        metric = deployed if alarm.fill is None else measured(deployed)
-        assert metric["metric_name"] == alarm.metric.name
-        assert metric["namespace"] == alarm.metric.namespace
-        assert metric["period"] == alarm.metric.period_seconds
-        assert metric["dimensions"] == alarm.metric.dimensions
-        assert metric["statistic" if alarm.fill is None else "stat"] == alarm.metric.statistic
+# Every alarm but those on functions' errors: metric, statistic and period (s), when it rings, after how many periods,
+# what a missing period counts as, and whether it pages people.
+PAGES, QUIET = True, False
+AT_LEAST, ABOVE, BELOW = "GreaterThanOrEqualToThreshold", "GreaterThanThreshold", "LessThanThreshold"
+ALARMS = {
+    "writer-unreachable": ("WriterUnreachable", "Maximum", 10, AT_LEAST, 1, 1, "notBreaching", QUIET),
+    "heartbeat-missing": ("Heartbeat", "SampleCount", 10, BELOW, 1, 1, "breaching", PAGES),
+    "heartbeat-unhealthy": ("Heartbeat", "Maximum", 10, BELOW, 1, 3, "notBreaching", PAGES),
+    "replication-lag": ("AuroraGlobalDBReplicationLag", "Maximum", 60, ABOVE, 500, 1, "notBreaching", PAGES),
+    "writer-connectivity": ("WriterReachable", "Maximum", 60, BELOW, 1, 1, "notBreaching", QUIET),
+    "monitor-silent": ("Invocations", "Sum", 60, BELOW, 1, 3, "breaching", PAGES),
+    "workflow-failed": ("ExecutionsFailed", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
+    "workflow-timed-out": ("ExecutionsTimedOut", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
+    "workflow-aborted": ("ExecutionsAborted", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
+    "reprotection-failed": ("ExecutionsFailed", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
+    "reprotection-timed-out": ("ExecutionsTimedOut", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
+    "reprotection-aborted": ("ExecutionsAborted", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
+    "trigger-not-delivered": ("FailedInvocations", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
+}
+# What they look at, in us-west-2.
+STATE_MACHINES = f"arn:aws:states:us-west-2:{ACCOUNT}:stateMachine"
+EVERYONE = {"GlobalCluster": "payments-global-test"}
+FROM_PEER = EVERYONE | {"FromRegion": "us-east-1"}
+FAILOVER, REPROTECTION = (
+    {"StateMachineArn": f"{STATE_MACHINES}:failover-usw2-test"},
+    {"StateMachineArn": f"{STATE_MACHINES}:reprotect-usw2-test"},
+)
+WATCHED = {
+    "writer-unreachable": ("FailoverOrchestrator", EVERYONE),
+    "heartbeat-missing": ("FailoverOrchestrator", FROM_PEER),
+    "heartbeat-unhealthy": ("FailoverOrchestrator", FROM_PEER),
+    "replication-lag": ("AWS/RDS", {"DBClusterIdentifier": "payments-usw2-test", "SourceRegion": "us-east-1"}),
+    "writer-connectivity": ("FailoverOrchestrator", EVERYONE),
+    "monitor-silent": ("AWS/Lambda", {"FunctionName": "failover-monitor-usw2-test"}),
+    "workflow-failed": ("AWS/States", FAILOVER),
+    "workflow-timed-out": ("AWS/States", FAILOVER),
+    "workflow-aborted": ("AWS/States", FAILOVER),
+    "reprotection-failed": ("AWS/States", REPROTECTION),
+    "reprotection-timed-out": ("AWS/States", REPROTECTION),
+    "reprotection-aborted": ("AWS/States", REPROTECTION),
+    "trigger-not-delivered": ("AWS/Events", {"RuleName": "failover-trigger-usw2-test"}),
+}
+# These answer "not yet" by an error that the workflow retries; what comes of it the workflow's own alarms say. Of every
+# other function the first error pages people.
+ERRORS_PAGE_NOBODY = {
+    "promote",
+    "verify_recovery",
+    "wait_for_old_region",
+    "snapshot_old_cluster",
+    "retire_old_cluster",
+    "build_global_database",
+    "build_standby",
+    "verify_replication",
+}
+
+
+def deployed_alarms(deployment: Deployment, region: str) -> dict[str, dict[str, Any]]:
+    """The metric alarms of a region by their keys, the last parts of their names taken away."""
+    ending = {"us-east-1": "-use1-test", "us-west-2": "-usw2-test"}[region]
+    return {
+        alarm["alarm_name"].removesuffix(ending): alarm
+        for alarm in deployment.stacks[region].all("aws_cloudwatch_metric_alarm")
+    }
+
+
+def test_every_alarm_rings_when_it_was_agreed_to(development: Deployment, region: str) -> None:
+    topic = f"${{aws_sns_topic.{next(iter(development.stacks[region].json['resource']['aws_sns_topic']))}.arn}}"
+    alarms = deployed_alarms(development, region)
+    agreed = ALARMS | {
+        f"{step.replace('_', '-')}-errors": ("Errors", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES)
+        for step in specified(development, region).functions
+        if step not in ERRORS_PAGE_NOBODY
+    }
+    assert set(alarms) == set(agreed)
+    for key, alarm in alarms.items():
+        metric = measured(alarm)
+        pages = "alarm_actions" in alarm
+        assert agreed[key] == (
+            metric["metric_name"],
+            metric["statistic"],
+            metric["period"],
+            alarm["comparison_operator"],
+            alarm["threshold"],
+            alarm["evaluation_periods"],
+            alarm["treat_missing_data"],
+            pages,
+        )
+        assert alarm.get("alarm_actions") == alarm.get("ok_actions") == ([topic] if pages else None)
+        assert alarm.get("actions_enabled", True)
+
+
+def test_every_alarm_looks_at_what_it_is_named_after(development: Deployment, region: str) -> None:
+    for key, alarm in deployed_alarms(development, region).items():
+        metric = measured(alarm)
+        if key in WATCHED:
+            assert (metric["namespace"], in_us_west_2(metric["dimensions"], region)) == WATCHED[key]
+        else:
+            assert metric["namespace"] == "AWS/Lambda"
+            named = f"failover-{key.removesuffix('-errors')}-usw2-test"
+            assert in_us_west_2(metric["dimensions"], region) == {"FunctionName": named}
+
+
+def in_us_west_2(dimensions: dict[str, str], region: str) -> dict[str, str]:
+    """The dimensions, with the regions in each other's place if they are us-east-1's."""
+    swap = {"us-east-1": "us-west-2", "us-west-2": "us-east-1", "use1": "usw2", "usw2": "use1"}
+    if region == "us-west-2":
+        return dimensions
+    return {name: re.sub("|".join(swap), lambda found: swap[found[0]], text) for name, text in dimensions.items()}
 
 
 def test_a_silent_heartbeat_is_seen_at_once(development: Deployment, region: str) -> None:
@@ -52,11 +143,15 @@ def test_lag_over_half_a_second_tells_people(development: Deployment, region: st
 
 def test_trigger_needs_both_observers(development: Deployment, region: str) -> None:
     stack = development.stacks[region]
-    (composite,) = specified(development, region).composites
+    at = {"us-east-1": "use1-test", "us-west-2": "usw2-test"}[region]
     deployed = stack.only("aws_cloudwatch_composite_alarm")
-    assert (deployed["alarm_name"], deployed["alarm_rule"]) == (composite.name, composite.rule)
-    assert len(deployed["depends_on"]) == len(specified(development, region).alarms)
-    assert deployed["alarm_actions"]  # people hear of it even when the workflow cannot start
+    assert deployed["alarm_name"] == f"writer-down-{at}"
+    assert deployed["alarm_rule"] == (
+        f'ALARM("writer-unreachable-{at}") AND (ALARM("heartbeat-missing-{at}") OR ALARM("heartbeat-unhealthy-{at}"))'
+    )
+    assert len(deployed["depends_on"]) == 4
+    (topic,) = deployed["alarm_actions"]  # people hear of it even when the workflow cannot start
+    assert topic.startswith("${aws_sns_topic.")
 
 
 def test_a_dead_monitor_pages_people_within_minutes(development: Deployment, region: str) -> None:
@@ -94,17 +189,6 @@ def test_failures_of_either_workflow_tell_people(development: Deployment, region
     undelivered = stack.find("aws_cloudwatch_metric_alarm", metric_name="FailedInvocations")
     assert undelivered["dimensions"] == {"RuleName": specified(development, region).rules[0].name}
     assert undelivered["alarm_actions"]
-
-
-def test_errors_of_every_function_tell_people(development: Deployment, region: str) -> None:
-    alarms = [
-        a for a in development.stacks[region].all("aws_cloudwatch_metric_alarm") if a.get("metric_name") == "Errors"
-    ]
-    watched = {a["dimensions"]["FunctionName"] for a in alarms if a["alarm_actions"]}
-    functions = specified(development, region).functions
-    # These answer "not yet" by an error that the workflow retries; what comes of it the workflow's alarms say.
-    assert watched == {function.name for step, function in functions.items() if step not in POLLING_STEPS}
-    assert set(functions) > POLLING_STEPS
 
 
 def test_dashboard_shows_every_alarm_and_both_limits_of_the_lag(development: Deployment, region: str) -> None:
@@ -150,17 +234,34 @@ def test_every_function_and_the_workflow_have_a_log_group(development: Deploymen
 
 def test_rule_starts_the_workflow_with_the_incident(development: Deployment, region: str) -> None:
     stack = development.stacks[region]
-    (rule,) = specified(development, region).rules
-    deployed = stack.find("aws_cloudwatch_event_rule", name=rule.name)
-    assert json.loads(deployed["event_pattern"]) == rule.event_pattern
-    target = stack.find("aws_cloudwatch_event_target", target_id=rule.state_machine)
-    assert target["input_transformer"] == {
-        "input_paths": rule.input_paths,
-        "input_template": rule.input_template,
+    at = {"us-east-1": "use1-test", "us-west-2": "usw2-test"}[region]
+    rule = stack.find("aws_cloudwatch_event_rule", name=f"failover-trigger-{at}")
+    assert json.loads(rule["event_pattern"]) == {
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "resources": [f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:writer-down-{at}"],
+        "detail": {"state": {"value": ["ALARM"]}},
     }
-    assert target["arn"].startswith("${aws_sfn_state_machine.")
-    assert target["role_arn"].endswith(f"role/{rule.name}")
-    assert target["retry_policy"]["maximum_event_age_in_seconds"] == 300
+    target = stack.find("aws_cloudwatch_event_target", target_id=f"failover-{at}")
+    assert target["input_transformer"]["input_paths"] == {
+        "alarm": "$.detail.alarmName",
+        "at": "$.detail.state.timestamp",
+    }
+    assert json.loads(target["input_transformer"]["input_template"]) == {
+        "mode": "failover",
+        "incident": "<alarm> <at>",
+        "started_by": "alarm <alarm>",
+        "automatic": True,
+        "target_region": region,
+    }
+    (machine,) = [
+        logical_id
+        for logical_id, machine in stack.json["resource"]["aws_sfn_state_machine"].items()
+        if machine["name"] == f"failover-{at}"
+    ]
+    assert target["arn"] == f"${{aws_sfn_state_machine.{machine}.arn}}"
+    assert target["role_arn"] == f"arn:aws:iam::{ACCOUNT}:role/failover-trigger-{at}"
+    assert target["retry_policy"] == {"maximum_event_age_in_seconds": 300, "maximum_retry_attempts": 20}
 
 
 def test_monitor_runs_every_minute(development: Deployment, region: str) -> None:
@@ -178,6 +279,9 @@ def measured_id(alarm: dict) -> str:
     return query["id"]
 
 
-def measured(alarm: dict) -> dict:
+def measured(alarm: dict[str, Any]) -> dict[str, Any]:
+    """What an alarm measures, whether it does so by itself or in metric math."""
+    if "metric_query" not in alarm:
+        return alarm
     (query,) = [query for query in alarm["metric_query"] if "metric" in query]
-    return query["metric"]
+    return query["metric"] | {"statistic": query["metric"]["stat"]}

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from orchestration.settings import PRIVATE_RANGES, STRONG_CONSISTENCY_REGION_SETS, SettingsError, load
 from orchestration.specification import describe
-from orchestration.specification.functions import MONITORING_USER
-from orchestration.specification.names import region_short
+from orchestration.specification.names import MONITORING_USER, region_short
 from tests.infrastructure.synthesized import ACCOUNT, synthesized
 
 SUFFIXES = st.from_regex(r"[a-z](-?[a-z0-9]){0,15}", fullmatch=True).filter(lambda text: len(text) <= 16)
@@ -209,3 +208,39 @@ def test_settings_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch)
     loaded = load(environment_suffix="test")
     assert loaded.database.min_capacity == 1.5
     assert loaded.state.region == "us-west-2"
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("FAILOVER_DATABASE_MAX_CAPACITY", "FAILOVER_DATABASE__MAX_CAPACITY"),
+        ("FAILOVER_DATABASE__MAX_CAPACTY", "FAILOVER_DATABASE__MAX_CAPACITY"),
+        ("FAILOVER_WRITER_REGION__NAME", "FAILOVER_WRITER_REGION"),
+        ("failover_trigger_mod", "FAILOVER_TRIGGER_MODE"),
+        ("FAILOVER_XYZ", None),
+    ],
+)
+def test_a_variable_that_is_no_setting_gives_one_error_with_field_value_and_remedy(
+    monkeypatch: pytest.MonkeyPatch, variable: str, meant: str | None
+) -> None:
+    monkeypatch.setenv(variable, "some value")
+    with pytest.raises(SettingsError) as raised:
+        load()
+    (_, line) = str(raised.value).splitlines()
+    hint = f"; {meant} may be meant" if meant else ""
+    assert line == f"  {variable} = 'some value': there is no such setting; unset it or correct its name{hint}"
+
+
+def test_an_unknown_variable_is_told_together_with_the_other_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILOVER_XYZ", "1")
+    monkeypatch.setenv("FAILOVER_ENVIRONMENT_SUFFIX", "Not_Legal")
+    with pytest.raises(SettingsError, match="2 setting") as raised:
+        load()
+    assert "FAILOVER_XYZ = '1'" in str(raised.value)
+    assert "environment_suffix = 'Not_Legal'" in str(raised.value)
+
+
+def test_replays_can_be_given_table_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILOVER_SALVAGE__REPLAY__transfers", "transfer(id, amount)")
+    monkeypatch.setenv("UNRELATED_FAILOVER_XYZ", "1")
+    assert load().salvage.replay == {"transfers": "transfer(id, amount)"}

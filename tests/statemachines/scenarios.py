@@ -329,10 +329,9 @@ NOT_YET = probe("own", None, STANDBY, "ConnectionRefusedError: refused")
 
 
 def detached_already(deployment: Deployment) -> None:
-    standby = deployment.specification.regions[STANDBY]
     deployment.client("rds", STANDBY).remove_from_global_cluster(
         GlobalClusterIdentifier=deployment.specification.global_identifier,
-        DbClusterIdentifier=standby.functions["claim"].environment["CLUSTER_ARN"],
+        DbClusterIdentifier=deployment.specification.names.cluster_arn(STANDBY),
     )
 
 

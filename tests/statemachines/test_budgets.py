@@ -11,7 +11,7 @@ import pytest
 from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, TICK_S
 from handlers.gateways import acting, aws, prober
 from orchestration.specification import budgets
-from orchestration.specification.functions import definition, tasks
+from orchestration.specification.workflows import definition, tasks
 from tests.deployment import STANDBY, Deployment
 from tests.statemachines import graph
 

@@ -7,6 +7,7 @@ import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ from aws_lambda_powertools.utilities.idempotency import exceptions as idempotenc
 
 from handlers.core import control, errors
 from handlers.core.approval import APPROVAL_S
+from handlers.core.run_record import PHASES
 from orchestration.settings import PROJECT_ROOT, load
-from orchestration.specification import Specification, describe
-from orchestration.specification.functions import (
+from orchestration.specification import Specification, describe, failover, reprotection
+from orchestration.specification.functions import ROWS
+from orchestration.specification.permissions import KEEP_TOKENS
+from orchestration.specification.rows import Step
+from orchestration.specification.workflows import (
     ASKING_TIMEOUT_SECONDS,
     FAILOVER_ASL,
-    STEPS,
+    REPROTECT_ASL,
     asks_a_person,
     definition,
     tasks,
@@ -55,6 +60,8 @@ ASK_AGAIN = {
     "promote": {"PromotionPending"},
     "verify_recovery": {"NotRecoveredYet"},
 }
+STEPS = {row.name for row in failover.STEPS}
+# What must happen once however often the workflow repeats it: requests that are no conditional write, and messages.
 IDEMPOTENT = {"detach_secondary", "repoint_dns", "notify"}
 
 
@@ -104,7 +111,6 @@ def test_the_workflow_may_invoke_exactly_its_steps(specification: Specification)
 @BY_TASK
 def test_the_step_of_every_task_is_a_module_of_that_name(task: str) -> None:
     step, _ = TASKS[task]
-    assert step in STEPS
     found = importlib.util.find_spec(f"handlers.failover.{step}")
     assert found is not None
     assert found.origin is not None
@@ -114,8 +120,7 @@ def test_the_step_of_every_task_is_a_module_of_that_name(task: str) -> None:
 @BY_TASK
 def test_a_state_is_named_as_its_step(task: str) -> None:
     step, _ = TASKS[task]
-    words = "".join(word.capitalize() for word in step.split("_"))
-    assert task.startswith(words)
+    assert task.startswith(state_of(step))
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -215,10 +220,72 @@ def test_a_function_may_run_as_long_as_its_state_waits(task: str, specification:
         assert region.functions[step].timeout_seconds >= limit
 
 
+@pytest.mark.parametrize(
+    ("folder", "steps", "path"),
+    [("failover", failover.STEPS, FAILOVER_ASL), ("reprotect", reprotection.STEPS, REPROTECT_ASL)],
+    ids=["failover", "reprotect"],
+)
+def test_a_step_has_a_row_a_state_and_a_handler(folder: str, steps: tuple[Step, ...], path: Path) -> None:
+    rows = [row.name for row in steps]
+    assert sorted(set(rows)) == sorted(rows)
+    assert {step for _, step, _ in tasks(definition(path))} == set(rows)
+    assert {file.stem for file in (PROJECT_ROOT / "handlers" / folder).glob("[!_]*.py")} == set(rows)
+
+
 def test_only_steps_that_act_once_keep_tokens() -> None:
-    sources = {step: (PROJECT_ROOT / "handlers" / "failover" / f"{step}.py").read_text() for step in STEPS}
-    decorated = {step for step, source in sources.items() if "@idempotent(" in source}
-    assert decorated == IDEMPOTENT
+    for folder, steps, once in (
+        ("failover", failover.STEPS, IDEMPOTENT),
+        ("reprotect", reprotection.STEPS, {"notify_reprotection"}),
+    ):
+        sources = {row.name: (PROJECT_ROOT / "handlers" / folder / f"{row.name}.py").read_text() for row in steps}
+        assert {step for step, source in sources.items() if "@idempotent(" in source} == once
+        assert {row.name for row in steps if KEEP_TOKENS in row.may} == once
+
+
+def test_steps_that_poll_answer_not_yet_by_an_error_that_the_workflow_retries() -> None:
+    own = {"PromotionPending", "NotRecoveredYet", "OldRegionSilent", "SnapshotPending", "RetirementPending"}
+    own |= {"RebuildPending", "ReplicationBehind"}
+    for path in (FAILOVER_ASL, REPROTECT_ASL):
+        for _, step, state in tasks(definition(path)):
+            (row,) = [row for row in ROWS if row.name == step]
+            assert row.polls is bool(retried(state) & own)
+
+
+# Phases that are a step at another state than the one of its name.
+OTHER_STATES = {"fence_first": "FenceOldWriterFirst", "ask_approval": "WaitForLeaseAfterApproval"}
+
+
+def test_the_record_of_a_run_looks_for_each_phase_where_the_workflow_keeps_its_result() -> None:
+    kept = dict(results(MACHINE))
+    for phase, path in PHASES:
+        assert path == kept[OTHER_STATES.get(phase) or state_of(phase)], phase
+    # Whatever way a run goes through the workflow, the same step keeps its result in the same place.
+    assert kept["WaitForLeaseOfFencedWriter"] == kept["WaitForLease"]
+    assert kept["PromoteSwitchedOver"] == kept["Promote"]
+    assert kept["RepointDnsBesideSwitchover"] == kept["RepointDns"]
+
+
+def test_every_step_is_a_phase_but_those_that_end_a_run() -> None:
+    assert STEPS - {phase for phase, _ in PHASES} == {"release_claim", "record_run", "notify"}
+
+
+def state_of(step: str) -> str:
+    return "".join(word.capitalize() for word in step.split("_"))
+
+
+def results(scope: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every task's name, and where the workflow's data has its function's result once the run has passed it."""
+    for name, state in scope["States"].items():
+        base = tuple(state.get("ResultPath", "$").split(".")[1:])
+        kept_as = {key.removesuffix(".$"): source for key, source in state.get("ResultSelector", {}).items()}
+        if state["Type"] == "Task":
+            yield name, (*base, *(key for key, source in kept_as.items() if source == "$.Payload"))
+        for number, branch in enumerate(state.get("Branches", ())):
+            for inner, path in results(branch):
+                for key, source in kept_as.items():
+                    at, *taken = source.removeprefix("$").split(".")
+                    if at == f"[{number}]" and list(path[: len(taken)]) == taken:
+                        yield inner, (*base, key, *path[len(taken) :])
 
 
 def retried(state: dict[str, Any]) -> set[str]:

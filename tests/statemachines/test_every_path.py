@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.specification.functions import definition
+from orchestration.specification.workflows import definition
 from tests.deployment import STANDBY, WRITER
 from tests.statemachines import graph
 from tests.statemachines.scenarios import (

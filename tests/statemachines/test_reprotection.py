@@ -15,7 +15,7 @@ from handlers.core.approval import RETIREMENT_APPROVAL_S
 from handlers.core.errors import RetirementForbidden
 from handlers.core.reprotection import Order
 from orchestration.specification import reprotection
-from orchestration.specification.functions import REPROTECT_ASL, asks_a_person, definition, tasks
+from orchestration.specification.workflows import REPROTECT_ASL, asks_a_person, definition, tasks
 from tests.deployment import ACCOUNT, CLOCK, OLDEST_XID, STANDBY, WRITER, Deployment, Run
 from tests.statemachines.scenarios import ASKED, SWITCHOVER
 from tests.statemachines.test_definition import LAMBDA_FAILURES, caught, retried, statelint
@@ -533,4 +533,4 @@ def test_every_task_is_named_as_its_step_and_its_errors_lead_to_an_end(task: str
 
 
 def test_every_step_is_a_task_and_every_task_a_step() -> None:
-    assert {step for step, _ in TASKS.values()} == set(reprotection.STEPS)
+    assert {step for step, _ in TASKS.values()} == {row.name for row in reprotection.STEPS}

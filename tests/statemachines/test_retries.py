@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.specification.functions import asks_a_person, definition, tasks
+from orchestration.specification.workflows import asks_a_person, definition, tasks
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 from tests.statemachines.scenarios import BY_NAME, Scenario, play
 

@@ -1,0 +1,132 @@
+"""The roles in which one region's functions act on the other region, and all that each may do there."""
+
+from __future__ import annotations
+
+from orchestration.specification.functions import ROWS
+from orchestration.specification.model import Permission, Role
+from orchestration.specification.permissions import ACT_ON_PEER, LOOK_THERE, REBUILD_THERE
+from orchestration.specification.rows import Grant, Place, only_here
+
+
+def role_for_peer(place: Place) -> Role:
+    """The role in which the orchestrator of the peer acts on this region.
+
+    It is taken on through the regional STS endpoint of the peer, so it works while this region is dark.
+    """
+    names, region, peer = place.names, place.region, place.peer
+    return Role(
+        name=names.role_for_peer(region),
+        description=f"The orchestrator of {peer} fences the old writer in {region} and switches over",
+        trusted=_who_has(ACT_ON_PEER, place),
+        permissions=(
+            Permission(
+                ("lambda:InvokeFunction",),
+                (names.function_arn("fence", region),),
+                "has the database of this region fenced, whose writer has moved away",
+            ),
+            Permission(
+                ("rds:SwitchoverGlobalCluster",),
+                (names.global_cluster_arn, names.cluster_arn(region), names.cluster_arn(peer)),
+                "a switchover is asked of the region of the primary",
+                only_here(place),
+            ),
+        ),
+    )
+
+
+def role_for_reprotection(place: Place, instances: int) -> Role:
+    """The role in which the re-protection of the peer looks at the old cluster of this region, fences and keeps it."""
+    names, region, peer = place.names, place.region, place.peer
+    cluster, snapshots = (
+        names.cluster_arn(region),
+        names.arn("rds", region, f"cluster-snapshot:{names.cluster(region)}-*"),
+    )
+    return Role(
+        name=names.role_for_reprotection(region),
+        description=f"The re-protection of {peer} fences and keeps the old cluster in {region}",
+        trusted=_who_has(LOOK_THERE, place),
+        permissions=(
+            Permission(
+                ("lambda:InvokeFunction",),
+                tuple(names.function_arn(step, region) for step in ("fence", "prober", "salvage")),
+                "has the old cluster fenced, looked at and read",
+            ),
+            Permission(
+                ("rds:DescribeDBClusters", "rds:DescribeDBInstances"),
+                (cluster, *_instances(place, instances)),
+                "reads the settings of the cluster and its instances",
+                only_here(place),
+            ),
+            Permission(
+                ("rds:AddTagsToResource", "rds:CreateDBClusterSnapshot", "rds:DescribeDBClusterSnapshots"),
+                (cluster, snapshots),
+                "keeps a snapshot of the old cluster",
+                only_here(place),
+            ),
+        ),
+    )
+
+
+def role_for_rebuild(place: Place, instances: int) -> Role:
+    """The role in which the re-protection of the peer removes the old cluster of this region and makes the new one."""
+    names, region, peer = place.names, place.region, place.peer
+    cluster, members = names.cluster_arn(region), _instances(place, instances)
+    return Role(
+        name=names.role_for_rebuild(region),
+        description=f"The re-protection of {peer} removes the old cluster in {region} and makes a standby there",
+        trusted=_who_has(REBUILD_THERE, place),
+        permissions=(
+            Permission(
+                (
+                    "rds:AddTagsToResource",
+                    "rds:CreateDBCluster",
+                    "rds:CreateDBInstance",
+                    "rds:DeleteDBCluster",
+                    "rds:DeleteDBInstance",
+                    "rds:DescribeDBClusters",
+                    "rds:DescribeDBInstances",
+                    "rds:ModifyDBCluster",
+                    "rds:RemoveFromGlobalCluster",
+                ),
+                (
+                    cluster,
+                    *members,
+                    names.global_cluster_arn,
+                    *(
+                        names.arn("rds", region, f"{kind}:{names.cluster(region)}{ending}")
+                        for kind, ending in (("cluster-pg", "-pg*"), ("subgrp", ""))
+                    ),
+                    *(names.arn("rds", region, f"{kind}:default*") for kind in ("og", "pg")),  # RDS's own
+                ),
+                "removes the old cluster with its instances, and makes it anew as a secondary",
+                only_here(place),
+            ),
+            Permission(
+                ("rds:CreateDBCluster",),
+                (
+                    names.global_cluster_arn,
+                    names.cluster_arn(peer),
+                    names.arn("rds", peer, f"cluster:{names.cluster(region)}"),
+                ),
+                "the request for a copy of an encrypted cluster carries another one, signed for the writer's region "
+                "(RDS API reference, CreateDBCluster, PreSignedUrl)",
+                {"StringEquals": {"aws:RequestedRegion": peer}},
+            ),
+            Permission(
+                ("kms:CreateGrant", "kms:DescribeKey"),
+                (names.arn("kms", region, "key/*"),),
+                "the new cluster is encrypted with its region's key; the alias limits it to that key",
+                {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias(region)}},
+            ),
+        ),
+    )
+
+
+def _instances(place: Place, instances: int) -> tuple[str, ...]:
+    names, region = place.names, place.region
+    return tuple(names.arn("rds", region, f"db:{names.instance(index, region)}") for index in range(instances))
+
+
+def _who_has(grant: Grant, place: Place) -> tuple[str, ...]:
+    """The roles of the peer's functions whose rows have the grant to take this one on."""
+    return tuple(place.names.role_arn(place.names.function(row.name, place.peer)) for row in ROWS if grant in row.may)

@@ -1,0 +1,106 @@
+"""What a row of the specification says of a function; the tables are in `failover`, `reprotection` and `standing`.
+
+Everything that is known of a function before it is built stands in its row, and nowhere else. What follows from the
+rows is derived: permissions and variables in `functions`, who is trusted in `roles`, alarms in `monitoring`. A step's
+time limit and where its result is kept stand in its workflow's ASL file only, where the console shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+
+from orchestration.specification.model import Permission
+from orchestration.specification.names import Names
+
+# A function gets CPU in proportion to its memory. Steps on the critical path are short and mostly cold, so they get
+# over half a processor to import in a fraction of a second; what runs all day, or is waited for by nobody, gets the
+# least that keeps up.
+HURRIED_MB = 1024
+UNHURRIED_MB = 256
+
+Conditions = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A region in which functions run, and the region opposite."""
+
+    names: Names
+    region: str
+    peer: str
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A permission in any region: ``actions`` on what ``on`` names there, and why it is needed.
+
+    ``tells`` are the variables by which a function that has it knows what it is about.
+    """
+
+    actions: tuple[str, ...]
+    on: Callable[[Place], tuple[str, ...]]
+    why: str
+    tells: tuple[str, ...] = ()
+    conditions: Callable[[Place], Conditions] | None = None
+
+    def at(self, place: Place) -> Permission:
+        """The permission in one region."""
+        conditions = self.conditions(place) if self.conditions else None
+        return Permission(self.actions, self.on(place), self.why, conditions)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One function; ``name`` is its module in the folder of its table.
+
+    Attributes
+    ----------
+    purpose
+        what it is for, as the console shows it.
+    may
+        what it may do beyond writing its own log. Some grants say more: a function with `permissions.KEEP_TOKENS` acts
+        once however often it is repeated; one with a grant to assume a role acts on the other region in that role.
+    reads
+        its variables beside those that its grants tell.
+    polls
+        whether it answers "not yet" by an error, which the workflow retries; what comes of it the workflow's own alarms
+        say, so that it has none for its errors.
+    """
+
+    name: str
+    purpose: str
+    _: KW_ONLY
+    may: tuple[Grant, ...]
+    reads: tuple[str, ...] = ()
+    memory_mb: int = HURRIED_MB
+    polls: bool = False
+
+    @property
+    def variables(self) -> list[str]:
+        """Every variable that it is told, by name; what only the region's stack knows is not among them."""
+        return sorted({*self.reads, *(variable for grant in self.may for variable in grant.tells)})
+
+
+@dataclass(frozen=True)
+class Step(Row):
+    """A step of a workflow."""
+
+
+@dataclass(frozen=True)
+class StandingFunction(Row):
+    """A function that is no step of a workflow.
+
+    ``timeout_seconds`` is how long one invocation may take. For ``security_groups`` see `model.Function`.
+    """
+
+    _: KW_ONLY
+    timeout_seconds: int
+    in_vpc: bool = False
+    public_url: bool = False
+    security_groups: tuple[tuple[str, str], ...] = ()
+
+
+def only_here(place: Place) -> Conditions:
+    """The condition that a request goes to this region: ARNs of global clusters and of metrics name none."""
+    return {"StringEquals": {"aws:RequestedRegion": place.region}}

@@ -1,0 +1,140 @@
+"""The functions that are no step of a workflow, each in one row."""
+
+from __future__ import annotations
+
+from orchestration.specification import failover
+from orchestration.specification.names import METRIC_NAMESPACE
+from orchestration.specification.permissions import (
+    ACT_ON_PEER,
+    CONTROL_VARIABLES,
+    LOG_IN,
+    MEMBER_VARIABLES,
+    PROBE,
+    READ_CONTROL,
+    SEE_MEMBERSHIP,
+)
+from orchestration.specification.rows import UNHURRIED_MB, Grant, StandingFunction
+
+# A page of the old writer's tables, read from storage that is cold and compared across the peering.
+SALVAGE_TIMEOUT_SECONDS = 60
+# One probe: connect, ask, answer. Each of its waits for the database lasts 2 s at most; the rest is its own cold start.
+PROBER_TIMEOUT_SECONDS = 8
+# EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
+# have to wait for a whole probe.
+MONITOR_TIMEOUT_SECONDS = 80
+# A fence by SQL takes a second and a half at most, one by security group three calls to RDS.
+FENCE_TIMEOUT_SECONDS = 8
+# Route 53 gives an HTTPS check 4 s to connect and 2 s to answer (Route 53 guide, "How health checks work").
+WRITER_SWITCH_TIMEOUT_SECONDS = 5
+# Some ten statements over the Data API; a person waits for it.
+BOOTSTRAP_TIMEOUT_SECONDS = 60
+
+RENEW_LEASE = Grant(
+    ("dynamodb:GetItem", "dynamodb:UpdateItem"),
+    lambda place: tuple(
+        place.names.arn("dynamodb", where, f"table/{place.names.control_table}") for where in (place.region, place.peer)
+    ),
+    "renews the writer's lease through either replica",
+    tells=(*CONTROL_VARIABLES, "PEER_REGION"),
+)
+ORDER_FENCE = Grant(
+    ("lambda:InvokeFunction",),
+    lambda place: (place.names.function_arn("fence", place.region),),
+    "has the region's own database fenced",
+    tells=("FENCE_FUNCTION",),
+)
+WARM_UP = Grant(
+    ("lambda:InvokeFunction",),
+    lambda place: tuple(place.names.function_arn(step.name, place.region) for step in failover.STEPS),
+    "has the steps started before they are needed",
+    tells=("WARM_UP_FUNCTIONS",),
+)
+PUBLISH = Grant(
+    ("cloudwatch:PutMetricData",),
+    lambda _: ("*",),
+    "publishes what it sees; CloudWatch has no resource-level permission for it, the namespace limits it",
+    tells=("PEER_REGION", "POWERTOOLS_METRICS_NAMESPACE"),
+    conditions=lambda _: {"StringEquals": {"cloudwatch:namespace": METRIC_NAMESPACE}},
+)
+CHANGE_SECURITY_GROUP = Grant(
+    ("rds:DescribeDBClusters", "rds:ModifyDBCluster"),
+    lambda place: (place.names.cluster_arn(place.region),),
+    "changes the security group of this region's cluster",
+    tells=MEMBER_VARIABLES,
+)
+RUN_SQL = Grant(
+    (
+        "rds-data:BeginTransaction",
+        "rds-data:CommitTransaction",
+        "rds-data:RollbackTransaction",
+        "rds-data:ExecuteStatement",
+    ),
+    lambda place: (place.names.cluster_arn(place.region),),
+    "runs SQL in this region's cluster without a network path to it",
+    tells=("CLUSTER", "CLUSTER_ARN", "DATABASE_NAME"),
+)
+READ_MASTER_SECRET = Grant(
+    ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"),
+    lambda place: (place.names.secret_arn(place.names.master_secret, place.region),),
+    "logs in as the master user; Secrets Manager ends the name with six characters of its own",
+    tells=("MASTER_SECRET",),
+)
+
+FUNCTIONS = (
+    StandingFunction(
+        "salvage",
+        "Reads what the old writer in this region has committed and the new one lacks",
+        may=(LOG_IN,),
+        reads=("CLUSTER", "CLUSTER_DNS_NAME", "PEER_CLUSTER", "PEER_CLUSTER_DNS_NAME", "PEER_REGION"),
+        timeout_seconds=SALVAGE_TIMEOUT_SECONDS,
+        in_vpc=True,
+    ),
+    StandingFunction(
+        "prober",
+        "Connects to a database over verified TLS and says what it reached",
+        may=(LOG_IN,),
+        reads=(
+            "CLUSTER",
+            "CLUSTER_DNS_NAME",
+            "PEER_CLUSTER",
+            "PEER_CLUSTER_DNS_NAME",
+            "PEER_REGION",
+            "READER_DNS_NAME",
+            "WRITER_DNS_NAME",
+        ),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=PROBER_TIMEOUT_SECONDS,
+        in_vpc=True,
+    ),
+    StandingFunction(
+        "monitor",
+        "Has the writer probed every 2 s and publishes what it sees, here and to the other region",
+        may=(PROBE, RENEW_LEASE, ORDER_FENCE, WARM_UP, ACT_ON_PEER, PUBLISH),
+        reads=("PEER_FENCE_FUNCTION",),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=MONITOR_TIMEOUT_SECONDS,
+    ),
+    StandingFunction(
+        "fence",
+        "Keeps this region's database from its applications, by SQL and by security group",
+        may=(PROBE, SEE_MEMBERSHIP, CHANGE_SECURITY_GROUP),
+        timeout_seconds=FENCE_TIMEOUT_SECONDS,
+        security_groups=(("CLUSTER_SECURITY_GROUP", "database"), ("FENCE_SECURITY_GROUP", "fence")),
+    ),
+    StandingFunction(
+        "writer_switch",
+        "Tells Route 53's health checkers whether the writer role has moved to this region",
+        may=(READ_CONTROL,),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=WRITER_SWITCH_TIMEOUT_SECONDS,
+        public_url=True,
+    ),
+    StandingFunction(
+        "bootstrap_database",
+        "Run by a person once after the deployment: makes the monitoring user and its tables",
+        may=(RUN_SQL, READ_MASTER_SECRET),
+        reads=("PEER_REGION",),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=BOOTSTRAP_TIMEOUT_SECONDS,
+    ),
+)
