@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import END_OF_TIME_S, Beat
@@ -58,6 +58,10 @@ class Transition:
             move_requests=int(fields.number("move_requests", at_least=0, at_most=LARGEST_COUNT, default=0)),
             replicated_xid=fields.optional_whole("replicated_xid", at_most=LARGEST_COUNT),
         )
+
+    def stored(self) -> dict[str, Any]:
+        """The lock as the record holds it: what is not known is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
