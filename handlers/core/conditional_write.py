@@ -148,7 +148,7 @@ class Row:
 def allowed(row: Row, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     """Whether the write may happen on this record."""
     row.check(values)
-    return all(_holds(condition, record, values) for condition in row.when)
+    return all(holds(condition, record, values) for condition in row.when)
 
 
 def after(row: Row, record: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +187,8 @@ def after(row: Row, record: Mapping[str, Any], values: Mapping[str, Any]) -> dic
 _ABSENT = object()
 
 
-def _holds(condition: Condition, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+def holds(condition: Condition, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether one condition holds on this record."""
     held = _at(record, condition.path)
     match condition:
         case Equals(value=value):
@@ -205,7 +206,7 @@ def _holds(condition: Condition, record: Mapping[str, Any], values: Mapping[str,
             seen = _value(value, values)
             return held is _ABSENT if seen is None else _same(held, seen)
         case AbsentOr(condition=otherwise):
-            return held is _ABSENT or _holds(otherwise, record, values)
+            return held is _ABSENT or holds(otherwise, record, values)
         case _:
             assert_never(condition)
 
