@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from handlers.core.control import Claim
+from handlers.core.claim import Claim
 from handlers.core.outcome import Message
 
 # How long a failover waits for an answer: long enough for somebody who is woken, short enough that the claim is not

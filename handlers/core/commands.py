@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handlers.core.control import Claim
+from handlers.core.claim import Claim
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from handlers.core.control import Claim, ControlRecord
+from handlers.core.claim import Claim
+from handlers.core.control import ControlRecord
 
 # How often the guardian looks and renews. Three missed renewals in a row still leave the lease alive.
 TICK_S = 2.0

@@ -8,8 +8,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.core.claim import Claim
 from handlers.core.commands import Step
-from handlers.core.control import Claim
 from handlers.core.health import Evidence, Health, judge
 from handlers.gateways import metrics as cloudwatch
 from handlers.gateways.aws import client

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.control import Claim, decide_claim, lock_for
+from handlers.core.claim import Claim, decide_claim, lock_for
 from handlers.core.errors import InvalidRequest, TransientFailure
 from handlers.core.reading import Fields
 from handlers.core.request import Request

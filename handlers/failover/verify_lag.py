@@ -8,8 +8,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.core.claim import Claim
 from handlers.core.commands import Step
-from handlers.core.control import Claim
 from handlers.core.environment import PeerVariables
 from handlers.core.errors import FailoverError
 from handlers.core.health import Probe

@@ -11,7 +11,7 @@ import pytest
 from drills.script.person import Person, command_in
 from drills.show.narrator import Message
 from handlers.core.approval import request
-from handlers.core.control import Claim
+from handlers.core.claim import Claim
 from handlers.core.reprotection import Order
 from handlers.core.reprotection_outcome import End, message
 

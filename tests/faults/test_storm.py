@@ -13,7 +13,7 @@ import pytest
 from drills.aws.cloud import ACCOUNT, Cloud
 from drills.world.clock import Clock
 from drills.world.reachability import Reachability
-from handlers.core.control import Claim
+from handlers.core.claim import Claim
 from handlers.core.request import Request
 from handlers.gateways.control_table import ControlTable
 from orchestration.settings import load

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from handlers.core.control import Claim, ControlRecord, ReprotectionLock, Transition
+from handlers.core.claim import Claim
+from handlers.core.control import ControlRecord, ReprotectionLock, Transition
 from handlers.core.errors import LockLost, Misconfigured, TransientFailure
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import TICK_S

@@ -13,7 +13,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handlers.core.control import Claim, ControlRecord, decide_claim, lock_for
+from handlers.core.claim import Claim, decide_claim, lock_for
+from handlers.core.control import ControlRecord
 from handlers.core.guardian import NO_LEASE, Own, Situation, decide, known_lease_end, lift_until, must_fence_first
 from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S, TICK_S, decide_wait
 from handlers.core.request import Mode, Request

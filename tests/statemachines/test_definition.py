@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.idempotency import exceptions as idempotency_errors
 
-from handlers.core import control, errors
+from handlers.core import errors
 from handlers.core.approval import APPROVAL_S
+from handlers.core.claim import LOCK_SECONDS
 from handlers.core.run_record import PHASES
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import Specification, describe, failover, reprotection
@@ -209,7 +210,7 @@ def test_every_named_error_has_one_meaning() -> None:
 def test_p2_a_lock_outlives_every_run_that_holds_it() -> None:
     # The execution is ended after TimeoutSeconds; a function that it has started by then may still run.
     longest_step_s = max(state["TimeoutSeconds"] for _, state in TASKS.values() if not asks_a_person(state))
-    assert MACHINE["TimeoutSeconds"] + longest_step_s < control.LOCK_SECONDS
+    assert MACHINE["TimeoutSeconds"] + longest_step_s < LOCK_SECONDS
 
 
 @BY_TASK

@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 from handlers.core.approval import APPROVAL_S, Message, request
-from handlers.core.control import LOCK_SECONDS, Claim
+from handlers.core.claim import LOCK_SECONDS, Claim
 from orchestration.specification.workflows import asks_a_person, definition, tasks
 
 CLAIM = Claim("proceed", "free", "run-1", "failover", "alarm", "outage 7", "us-east-1", "us-west-2", 4)

@@ -8,16 +8,8 @@ from typing import Any
 
 import pytest
 
-from handlers.core.control import (
-    BUSY_S,
-    LOCK_SECONDS,
-    Claim,
-    ControlRecord,
-    Transition,
-    decide_claim,
-    lock_for,
-    writer_switch_engaged,
-)
+from handlers.core.claim import BUSY_S, LOCK_SECONDS, Claim, decide_claim, lock_for
+from handlers.core.control import ControlRecord, Transition, writer_switch_engaged
 from handlers.core.errors import InvalidRequest, Misconfigured
 from handlers.core.heartbeat import Beat
 from handlers.core.reading import Fields

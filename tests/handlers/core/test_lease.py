@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.core.control import Claim, ControlRecord, Transition, lock_for
+from handlers.core.claim import Claim, lock_for
+from handlers.core.control import ControlRecord, Transition
 from handlers.core.guardian import Situation, decide
 from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, decide_wait, may_be_alive_until
 

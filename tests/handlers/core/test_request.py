@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.core.claim import Claim
 from handlers.core.commands import Step
-from handlers.core.control import Claim
 from handlers.core.errors import InvalidRequest
 from handlers.core.outcome import End
 from handlers.core.request import FIELDS, MODES, Request

@@ -1,0 +1,182 @@
+"""The claim: whether a run may go on, and the lock that it takes. Pure.
+
+The rules are the table in `decide_claim`; read it from the top, the first row that fits decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from handlers.core.control import LARGEST_EPOCH, ControlRecord, Transition
+from handlers.core.heartbeat import Beat
+from handlers.core.reading import Fields
+from handlers.core.request import MODES, Mode, Request
+
+# A run that holds the lock is over by then: the workflow's own TimeoutSeconds (30 min) has ended it, the function that
+# it started last has ended too (40 s), and 20 s are left for clocks that differ. Only after that may another run take
+# the lock without a person naming the run that it takes over.
+LOCK_SECONDS = 1860
+
+# A run that works tells people soon how it ended. Of one that holds the lock for longer nobody may have heard anything,
+# so that people are told of whoever is refused because of it.
+BUSY_S = 300
+
+ClaimDecision = Literal["proceed", "refused", "duplicate"]
+CLAIM_DECISIONS: tuple[ClaimDecision, ...] = ("proceed", "refused", "duplicate")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The answer to a request, and what every later step works from.
+
+    ``decision`` is ``proceed``, ``refused``, or ``duplicate``: refused, because a run has handled it or is at it, so
+    that nobody has to be told; ``reason`` says why in a sentence for people. ``heartbeat`` is the last
+    one of the writer that the record knew of; ``accept_data_loss`` opens the lag gate. ``only_forward``: an earlier
+    run, whose lock this one takes over, has asked RDS to move the writer.
+    """
+
+    decision: ClaimDecision
+    reason: str
+    run: str
+    mode: Mode
+    started_by: str
+    incident: str
+    writer_region: str
+    target_region: str
+    epoch: int
+    resumes: str | None = None
+    accept_data_loss: bool = False
+    heartbeat: Beat | None = None
+    only_forward: bool = False
+
+    @classmethod
+    def read(cls, fields: Fields) -> Claim:
+        """Reads a claim out of a step's event."""
+        return cls(
+            decision=fields.choice("decision", CLAIM_DECISIONS),
+            reason=fields.text("reason", pattern=".{1,1000}"),
+            run=fields.text("run"),
+            mode=fields.choice("mode", MODES),
+            started_by=fields.text("started_by"),
+            incident=fields.text("incident"),
+            writer_region=fields.text("writer_region"),
+            target_region=fields.text("target_region"),
+            epoch=int(fields.number("epoch", at_least=1, at_most=LARGEST_EPOCH)),
+            resumes=fields.optional_text("resumes"),
+            accept_data_loss=fields.flag("accept_data_loss", False),
+            heartbeat=Beat.read_optional(fields, "heartbeat"),
+            only_forward=fields.flag("only_forward", False),
+        )
+
+
+def decide_claim(record: ControlRecord, request: Request, run: str, now: float, cool_down_s: float) -> Claim:
+    """Whether ``run`` may go on, and why.
+
+    ``now`` in seconds since 1970; ``cool_down_s``: how long automatic failovers stay off after a change of writer.
+    """
+    held = record.transition
+    rested_at = (record.last_transition_at or 0) + cool_down_s
+    rows: tuple[tuple[bool, ClaimDecision, str], ...] = (
+        (
+            request.mode == "rehearsal",
+            "proceed",
+            "a rehearsal changes nothing and needs no lock",
+        ),
+        (
+            held is not None and held.run == run,
+            "proceed",
+            "this run holds the lock already",
+        ),
+        (
+            record.last_run == run,
+            "duplicate",
+            f"this run has moved the writer to {record.writer_region} already",
+        ),
+        (
+            record.writer_region == request.target_region,
+            "duplicate",
+            f"{request.target_region} is the writer already (epoch {record.epoch}, "
+            + (f"moved by run {record.last_run})" if record.last_run else "as deployed)"),
+        ),
+        (
+            request.incident == record.last_incident,
+            "duplicate",
+            f"run {record.last_run} has handled this incident already",
+        ),
+        (
+            not record.protected,
+            "refused",
+            f"there is no standby since run {record.last_run}: {request.target_region} cannot take over before it has "
+            f"been re-protected (workflow reprotect in {record.writer_region})",
+        ),
+        (
+            held is not None and request.resumes is not None and held.run == request.resumes,
+            "proceed",
+            f"takes over from run {request.resumes}, as {request.started_by} asked",
+        ),
+        (
+            held is not None and held.deadline >= now,
+            "duplicate"
+            if held and (request.incident == held.incident or now < held.started_at + BUSY_S)
+            else "refused",
+            f"run {held.run if held else ''} is doing the work; to take over from it once it has stopped, "
+            f'start this workflow with "resumes": "{held.run if held else ""}"',
+        ),
+        (
+            not record.automatic_failover and request.automatic,
+            "refused",
+            "automatic failover is paused in the control record",
+        ),
+        (
+            request.automatic and not request.ignore_cool_down and now < rested_at,
+            "refused",
+            f"the writer has just moved: automatic failovers stay off for {rested_at - now:.0f} s more; a person may "
+            "start one",
+        ),
+        (
+            held is not None,
+            "proceed",
+            f"takes over from run {held.run if held else ''}, which ended without giving the lock back",
+        ),
+        (
+            True,
+            "proceed",
+            "the lock was free",
+        ),
+    )
+    decision, reason = next((decision, reason) for fits, decision, reason in rows if fits)
+    return Claim(
+        decision=decision,
+        reason=reason,
+        run=run,
+        mode=request.mode,
+        started_by=request.started_by,
+        incident=request.incident,
+        writer_region=record.writer_region,
+        target_region=request.target_region,
+        epoch=record.epoch,
+        resumes=request.resumes,
+        accept_data_loss=request.accept_data_loss,
+        heartbeat=record.heartbeat,
+        only_forward=record.only_forward,
+    )
+
+
+def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
+    """The lock that a claim takes; a run that takes over keeps what the other one may have begun."""
+    before = record.transition
+    return Transition(
+        run=claim.run,
+        mode=claim.mode,
+        phase=before.phase if before else "checking",
+        incident=claim.incident,
+        target_region=claim.target_region,
+        started_at=now,
+        deadline=now + LOCK_SECONDS,
+        seen_lease=record.lease_expires_at,
+        stopping_until=before.stopping_until if before else None,
+        dns_engaged=before.dns_engaged if before else False,
+        move_requests=before.move_requests if before else 0,
+        replicated_xid=before.replicated_xid if before else None,
+    )

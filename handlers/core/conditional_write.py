@@ -1,0 +1,245 @@
+"""The language of a conditional write, as data: when it may happen, what it does, and why. Pure.
+
+`allowed` and `after` evaluate a row on a plain record, as it is stored; `handlers.gateways.expressions` makes
+DynamoDB's expressions of the same row. The language has what the rows of `handlers.core.transitions` need, and no more.
+
+A path names an attribute, with a dot before one of a map: ``transition.run``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, fields, is_dataclass
+from decimal import Decimal
+from typing import Any, assert_never
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value that the caller gives by name."""
+
+    name: str
+
+
+# What a row compares with or writes: what the caller gives, or a word, number or flag of its own.
+Value = Given | str | int | bool
+
+
+@dataclass(frozen=True)
+class Equals:
+    """The attribute is there and has this value."""
+
+    path: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Differs:
+    """The attribute has another value, or is absent."""
+
+    path: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The attribute is there and has one of these values."""
+
+    path: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class LessThan:
+    """The attribute is a number below this one."""
+
+    path: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Absent:
+    """The attribute is not there."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class AsRead:
+    """The attribute is as the caller has read it: of the value given or, where that is None, absent."""
+
+    path: str
+    value: Given
+
+
+@dataclass(frozen=True)
+class AbsentOr:
+    """The attribute is not there, or the other condition holds."""
+
+    path: str
+    condition: Equals | LessThan
+
+
+Condition = Equals | Differs | OneOf | LessThan | Absent | AsRead | AbsentOr
+
+
+@dataclass(frozen=True)
+class Set:
+    """Writes the attribute."""
+
+    path: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class SetIfKnown:
+    """Writes the attribute, unless the value given is None: then it stays as it is."""
+
+    path: str
+    value: Given
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Writes what another attribute holds before the write; null, when that is absent."""
+
+    path: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Increment:
+    """Adds one to a number that is there."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Takes the attribute away, if it is there."""
+
+    path: str
+
+
+Effect = Set | SetIfKnown | Copy | Increment | Remove
+
+
+@dataclass(frozen=True)
+class Row:
+    """One conditional write: if all of ``when`` holds, all of ``then`` is done at once; ``why`` in a sentence."""
+
+    name: str
+    why: str
+    when: tuple[Condition, ...]
+    then: tuple[Effect, ...]
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The names of the values that the caller gives."""
+        return frozenset(_names((self.when, self.then)))
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Raises ``TypeError`` unless ``values`` are those that the row names."""
+        if values.keys() != self.given:
+            raise TypeError(f"{self.name} takes {sorted(self.given)}, but was given {sorted(values)}")
+
+
+def allowed(row: Row, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether the write may happen on this record."""
+    row.check(values)
+    return all(holds(condition, record, values) for condition in row.when)
+
+
+def after(row: Row, record: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The record after the write, whose condition holds; ``record`` itself stays as it is.
+
+    Raises
+    ------
+    KeyError
+        a map to write into, or a number to add to, is absent: DynamoDB refuses such a request as invalid.
+    """
+    row.check(values)
+    changed: dict[str, Any] = deepcopy(dict(record))
+    for effect in row.then:
+        *maps, last = effect.path.split(".")
+        inside = changed
+        for name in maps:
+            inside = inside[name]
+        match effect:
+            case Set(value=value):
+                inside[last] = deepcopy(_value(value, values))
+            case SetIfKnown(value=value):
+                if _value(value, values) is not None:
+                    inside[last] = deepcopy(_value(value, values))
+            case Copy(source=source):
+                held = _at(record, source)
+                inside[last] = None if held is _ABSENT else deepcopy(held)
+            case Increment():
+                inside[last] += 1
+            case Remove():
+                inside.pop(last, None)
+            case _:
+                assert_never(effect)
+    return changed
+
+
+_ABSENT = object()
+
+
+def holds(condition: Condition, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether one condition holds on this record."""
+    held = _at(record, condition.path)
+    match condition:
+        case Equals(value=value):
+            return _same(held, _value(value, values))
+        case Differs(value=value):
+            return not _same(held, _value(value, values))
+        case OneOf(values=known):
+            return any(_same(held, _value(value, values)) for value in known)
+        case LessThan(value=value):
+            low, high = _comparable(held), _comparable(_value(value, values))
+            return isinstance(low, Decimal) and isinstance(high, Decimal) and low < high
+        case Absent():
+            return held is _ABSENT
+        case AsRead(value=value):
+            seen = _value(value, values)
+            return held is _ABSENT if seen is None else _same(held, seen)
+        case AbsentOr(condition=otherwise):
+            return held is _ABSENT or holds(otherwise, record, values)
+        case _:
+            assert_never(condition)
+
+
+def _at(record: Mapping[str, Any], path: str) -> Any:
+    held: Any = record
+    for name in path.split("."):
+        if not isinstance(held, Mapping) or name not in held:
+            return _ABSENT
+        held = held[name]
+    return held
+
+
+def _value(value: Value, values: Mapping[str, Any]) -> Any:
+    return values[value.name] if isinstance(value, Given) else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether DynamoDB takes two values for equal: a flag is no number, and numbers are decimal."""
+    one, other = _comparable(one), _comparable(other)
+    return type(one) is type(other) and bool(one == other)
+
+
+def _comparable(value: Any) -> Any:
+    return Decimal(repr(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _names(part: object) -> Iterator[str]:
+    if isinstance(part, Given):
+        yield part.name
+    elif isinstance(part, tuple):
+        for inner in part:
+            yield from _names(inner)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from _names(getattr(part, field.name))
