@@ -19,6 +19,7 @@ from tests.deployment import CLOCK, STANDBY, WRITER, Databases, Deployment, Run
 ASKED = {"mode": "failover", "started_by": "ada"}
 SWITCHOVER = {"mode": "switchover", "started_by": "ada"}
 REHEARSAL = {"mode": "rehearsal", "started_by": "ada"}
+PROMOTION_LIMIT_S = 40  # how long the workflow waits for one answer of Promote
 FOREVER = 10**9
 OTHER = "run-0"  # another run than the scenario's own, which is called RUN
 RUN = "run-1"
@@ -348,6 +349,18 @@ def switch_before_promotion(deployment: Deployment) -> None:
             deployment.wait_for_switch()
 
     deployment.lambdas.before = wait
+
+
+def promotion_hangs(deployment: Deployment) -> None:
+    """The function never answers; its state's limit, which no other task's is as long as, gives it up each time."""
+    CLOCK.real_limits[PROMOTION_LIMIT_S] = 0.3
+
+    def hang(coming: str, event: Any) -> None:
+        if coming == "promote":
+            deployment.wait_for_switch()
+            deployment.hang()
+
+    deployment.lambdas.before = hang
 
 
 def switch_fails_after_promotion(deployment: Deployment) -> None:
@@ -926,6 +939,15 @@ HALF_WAY = (
         "the promotion never ends and a person is called",
         dead_and(promotion_never_ends),
         says=("Error: PromotionPending: the detached cluster is not a writer yet", GO_ON),
+        fenced=None,
+        detached=True,
+        switched=True,
+        **NEEDS_PERSON,
+    ),
+    Scenario(
+        "the promotion's function never answers and a person is called",
+        dead_and(promotion_hangs),
+        says=("FAILOVER STOPPED HALF WAY: a person is needed", "Error: States.Timeout", NOTHING_CERTAIN, GO_ON),
         fenced=None,
         detached=True,
         switched=True,
