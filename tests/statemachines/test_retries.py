@@ -59,7 +59,7 @@ def test_every_step_fails_as_often_as_it_may_and_the_end_is_the_same(
     scenario: Scenario, first: int, deployment: Deployment
 ) -> None:
     errors = NAMES[first : first + ATTEMPTS]
-    scenario.given(deployment)
+    scenario.prepare(deployment)
     for step, _ in TASKS.values():
         deployment.lambdas.errors[step] = list(errors)
     run = deployment.run(scenario.asked or {"mode": "failover", "started_by": "ada"})
