@@ -28,7 +28,7 @@ help:
 	@echo 'make bench   measure: drills at production cadence, region dead and region hanging in turn (about half an hour)'
 	@echo '             ARGS="--runs 3 --outage isolate" passes options on'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
-	@echo 'make lint    check style (ruff) and types (mypy)'
+	@echo 'make lint    check style (ruff), types (mypy) and the form of the state machines'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
 	@echo 'make safe-to-apply    say for each stack whether `terraform apply` is safe now, and why not'
 	@echo '             ARGS="--stack us-east-1" asks for one stack only'
@@ -53,6 +53,7 @@ lint: $(VENV)/.lint
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(RUN) -m orchestration.asl_format --check
 
 synth: $(VENV)/.test
 	$(RUN) app.py

@@ -11,6 +11,9 @@ Everything that a state machine says is moto's. What is changed here, and why:
 * A definition is parsed once, when the state machine is made. moto parses it again for each execution, which for ours
   takes about 0.4 s of an outage; parsed definitions hold no state.
 * ``$.list[0].name`` gives what is there; moto gives a list with it inside.
+* A branch that ends in an error of Step Functions' own, such as ``States.Timeout``, ends its Parallel state in that
+  error, which Catch then sees (Step Functions guide, "Handling errors in Step Functions workflows"); moto takes the
+  name for one of a function's, which may not begin so, and ends the execution in ``States.Runtime``.
 * Executions of a region that is down, and all of them when the lab closes, are aborted.
 
 Limits: an execution whose region comes back does not go on, whereas Step Functions keeps its state; ``Wait`` with
@@ -32,9 +35,16 @@ from unittest import mock
 from botocore.exceptions import ClientError
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser import models as machines
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
+    ILLEGAL_CUSTOM_ERROR_PREFIX,
+    CustomErrorName,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.timeouts import heartbeat, timeout
 from moto.stepfunctions.parser.asl.component.program.program import Program
+from moto.stepfunctions.parser.asl.component.state.exec.state_parallel import branches_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
@@ -145,6 +155,12 @@ class StepFunctions:
         ) -> Execution:
             return start(self, state_machine_arn, name or str(uuid.uuid4()), *arguments, **named)
 
+        def error_of_branch(error_name: str | None) -> ErrorName:
+            if error_name and error_name.startswith(ILLEGAL_CUSTOM_ERROR_PREFIX):
+                return StatesErrorName.from_name(error_name)
+            return CustomErrorName(error_name)
+
+        stack.enter_context(mock.patch.object(branches_decl, "CustomErrorName", error_of_branch))
         parse = functools.cache(AmazonStateLanguageParser.parse)
         stack.enter_context(mock.patch.object(AmazonStateLanguageParser, "parse", staticmethod(parse)))
         stack.enter_context(mock.patch.object(machines.StepFunctionsParserBackend, "start_execution", start_named))

@@ -1,4 +1,4 @@
-"""What may happen to a run of the failover workflow, as data: what the world is like, what is asked, how it must end.
+"""What may happen to a run of the failover workflow, as data: what is the case, what is asked, how it must end.
 
 A scenario's name says what happened and what must hold.
 """
@@ -6,21 +6,67 @@ A scenario's name says what happened and what must hold.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from handlers.core.approval import APPROVAL_S
-from handlers.core.errors import Misconfigured
-from handlers.core.heartbeat import Beat
 from tests.deployment import CLOCK, STANDBY, WRITER, Databases, Deployment, Run
+from tests.statemachines.conditions import (
+    OTHER,
+    Condition,
+    all_is_well,
+    approved_by,
+    approved_by_nobody,
+    before,
+    cluster_breaks_in_promotion,
+    detach_is_not_answered,
+    detach_is_refused,
+    failover_is_paused,
+    fails,
+    fence_is_lifted,
+    fence_is_not_reached,
+    guardian_renews,
+    has_run,
+    it_fails,
+    it_never_answers,
+    lease_was_renewed,
+    metric_says,
+    name_leads_to_the_old_writer,
+    name_never_moves,
+    no_topic_answers,
+    nobody_answers,
+    nobody_can_be_asked,
+    old_writer_is_closed,
+    other_run_holds_the_lock,
+    other_run_takes_over,
+    own_endpoint_refuses,
+    prober_dies,
+    promotion_is_given_up_soon,
+    promotion_never_ends,
+    record_lacks,
+    record_says,
+    refused_by,
+    region_is_lost,
+    sessions_do_not_end,
+    standby_does_not_answer,
+    standby_is_behind,
+    standby_is_detached,
+    standby_is_not_asked_for_its_heartbeat,
+    switch_is_engaged,
+    switchover_is_refused,
+    topic_is_not_reached,
+    writer_dies,
+    writer_dies_unmeasured,
+    writer_does_not_answer,
+    writer_has_moved,
+    writer_is_fenced,
+    writer_is_reported_unhealthy,
+    writer_lives,
+)
 
 ASKED = {"mode": "failover", "started_by": "ada"}
 SWITCHOVER = {"mode": "switchover", "started_by": "ada"}
 REHEARSAL = {"mode": "rehearsal", "started_by": "ada"}
-FOREVER = 10**9
-OTHER = "run-0"  # another run than the scenario's own, which is called RUN
 RUN = "run-1"
 
 
@@ -33,7 +79,7 @@ class Scenario:
     name
         what happened and what must hold; ends up in the test's name.
     given
-        makes the world.
+        what is the case, or happens, in this order.
     asked
         the execution's input.
     end
@@ -62,7 +108,7 @@ class Scenario:
     """
 
     name: str
-    given: Callable[[Deployment], object]
+    given: tuple[Condition, ...]
     end: str
     says: tuple[str, ...]
     asked: Any = None
@@ -75,6 +121,11 @@ class Scenario:
     locked_by: str | None = None
     fenced: bool | None = False
     no_primary: bool = False
+
+    def prepare(self, deployment: Deployment) -> None:
+        """Make it the case."""
+        for condition in self.given:
+            condition(deployment)
 
 
 @dataclass(frozen=True)
@@ -104,7 +155,7 @@ def _play(name: str) -> Played:
     scenario = BY_NAME[name]
     before = CLOCK.skipped
     with Deployment() as deployment:
-        scenario.given(deployment)
+        scenario.prepare(deployment)
         try:
             run = deployment.run(ASKED if scenario.asked is None else scenario.asked, RUN)
         finally:
@@ -124,286 +175,6 @@ def _play(name: str) -> Played:
         )
 
 
-# --- worlds
-
-
-def writer_dies(deployment: Deployment) -> None:
-    deployment.writer_dies()
-
-
-def all_is_well(deployment: Deployment) -> None:
-    deployment.guardian_was_here()
-    deployment.publish_lag(40.0)
-
-
-def dead_and(*more: Callable[[Deployment], object]) -> Callable[[Deployment], None]:
-    def make(deployment: Deployment) -> None:
-        deployment.writer_dies()
-        for change in more:
-            change(deployment)
-
-    return make
-
-
-def failing(step: str, *errors: str) -> Callable[[Deployment], None]:
-    return lambda deployment: deployment.fail(step, *errors)
-
-
-def always_failing(step: str, error: str = "Misconfigured") -> Callable[[Deployment], None]:
-    return failing(step, *[error] * 100)
-
-
-def no_topic_answers(deployment: Deployment) -> None:
-    deployment.trouble("sns.Publish", "InternalError", status=500, times=FOREVER)
-
-
-def held_by_other(
-    seconds_left: float = 600.0, *, engaged: bool = False, requests: int = 0
-) -> Callable[[Deployment], None]:
-    def make(deployment: Deployment) -> None:
-        deployment.change_record(transition=lock(OTHER, seconds_left, engaged=engaged) | {"move_requests": requests})
-
-    return make
-
-
-def lock(run: str, seconds_left: float, *, engaged: bool = False, mode: str = "failover") -> dict[str, Any]:
-    """A lock as it stands in the control record; a run that has engaged the switch has committed to move."""
-    return {
-        "run": run,
-        "mode": mode,
-        "phase": "moving" if engaged else "checking",
-        "move_requests": 0,
-        "incident": "an earlier outage",
-        "target_region": STANDBY,
-        "started_at": int(CLOCK.now()) - 60,
-        "deadline": int(CLOCK.now() + seconds_left),
-        "dns_engaged": engaged,
-    }
-
-
-def lag(lag_ms: float, age_s: float = 30.0) -> Callable[[Deployment], None]:
-    """The writer is dead, and all that is known of the lag is Aurora's metric."""
-
-    def make(deployment: Deployment) -> None:
-        lag_unknown(deployment)
-        deployment.publish_lag(lag_ms, age_s)
-
-    return make
-
-
-def lag_unknown(deployment: Deployment) -> None:
-    deployment.databases.up[WRITER] = False
-    deployment.guardian_was_here(ago_s=15.0)
-    deployment.forget("heartbeat")
-    deployment.ring("heartbeat-missing", STANDBY)
-
-
-def behind(heartbeats: int, seconds: float) -> Callable[[Deployment], None]:
-    """The writer is dead, and the standby is so far behind it."""
-
-    def make(deployment: Deployment) -> None:
-        deployment.writer_dies()
-        last = deployment.databases.heartbeat[WRITER]
-        assert last is not None
-        deployment.databases.heartbeat[STANDBY] = Beat(last.seq - heartbeats, last.at - seconds)
-
-    return make
-
-
-def answered(command: str, **answer: str) -> Callable[[Deployment], None]:
-    return lambda deployment: deployment.answers(command, **answer)
-
-
-def approved_by(name: str) -> Callable[[Deployment], None]:
-    return answered("send_task_success", output=json.dumps({"approved_by": name}))
-
-
-def nobody_answers(deployment: Deployment) -> None:
-    CLOCK.real_limits[APPROVAL_S] = 0.3  # of the time that a person has
-
-
-def guardian_renews_before(step: str) -> Callable[[Deployment], None]:
-    """The writer is cut off from this region, but not from the control record."""
-
-    def make(deployment: Deployment) -> None:
-        def renew(coming: str, event: Any) -> None:
-            if coming == step:
-                deployment.guardian_was_here()
-
-        deployment.lambdas.before = renew
-
-    return make
-
-
-def at_once(*hooks: Callable[[Deployment], None]) -> Callable[[Deployment], None]:
-    """Several worlds whose hooks before or after a step must all be called."""
-
-    def make(deployment: Deployment) -> None:
-        before, after = [], []
-        for hook in hooks:
-            hook(deployment)
-            before.append(deployment.lambdas.before)
-            after.append(deployment.lambdas.after)
-        deployment.lambdas.before = lambda step, event: [run(step, event) for run in dict.fromkeys(before)] and None
-        deployment.lambdas.after = lambda step, event: [run(step, event) for run in dict.fromkeys(after)] and None
-
-    return make
-
-
-def nobody_is_asked(deployment: Deployment) -> None:
-    """No topic takes the question; the message about the end is sent again later and arrives."""
-    deployment.trouble("sns.Publish", "InternalError", status=500, step="ask_approval", times=FOREVER)
-
-
-def fails_after(first: str, step: str) -> Callable[[Deployment], None]:
-    """A step fails for good once another one has been called."""
-
-    def make(deployment: Deployment) -> None:
-        def break_it(coming: str, event: Any) -> None:
-            if coming == first:
-                deployment.fail(step, *["Misconfigured"] * 100)
-
-        deployment.lambdas.before = break_it
-
-    return make
-
-
-def old_writer_fences_badly(deployment: Deployment) -> None:
-    deployment.trouble("lambda.Invoke", "refused", region=WRITER, step="fence_old_writer", times=FOREVER)
-
-
-def fence_is_lifted_behind_its_back(deployment: Deployment) -> None:
-    """After the fence and before the lease is given up, somebody lets the applications in again."""
-
-    def lift(coming: str, event: Any) -> None:
-        if coming == "wait_for_lease":
-            deployment.databases.fenced[WRITER] = False
-
-    all_is_well(deployment)
-    deployment.lambdas.before = lift
-
-
-def heartbeat_unhealthy(deployment: Deployment) -> None:
-    deployment.publish_lag(40.0)
-    deployment.guardian_was_here(ago_s=40.0)
-    deployment.databases.up[WRITER] = False
-    deployment.ring("heartbeat-unhealthy", STANDBY)
-
-
-def link_is_cut(deployment: Deployment) -> None:
-    all_is_well(deployment)
-    deployment.databases.up[WRITER] = False
-
-
-def prober_answers(target: str, first: int, answer: dict[str, Any]) -> Callable[[Deployment], None]:
-    """The ``first`` probes of a target are answered so."""
-
-    def make(deployment: Deployment) -> None:
-        left = [answer] * first
-        deployment.databases.script = lambda asked: left.pop() if asked == target and left else None
-
-    return make
-
-
-def prober_crashes(target: str, first: int) -> Callable[[Deployment], None]:
-    """The ``first`` probes of a target kill the prober."""
-
-    def make(deployment: Deployment) -> None:
-        left = [None] * first
-
-        def crash(asked: str) -> None:
-            if asked == target and left:
-                left.pop()
-                raise MemoryError("made by the test")
-
-        deployment.databases.script = crash
-
-    return make
-
-
-def probe(target: str, role: str | None, region: str | None, error: str | None = None) -> dict[str, Any]:
-    return {"target": target, "role": role, "region": region, "error": error, "elapsed_ms": 12.5}
-
-
-NOT_YET = probe("own", None, STANDBY, "ConnectionRefusedError: refused")
-
-
-def detached_already(deployment: Deployment) -> None:
-    deployment.client("rds", STANDBY).remove_from_global_cluster(
-        GlobalClusterIdentifier=deployment.specification.global_identifier,
-        DbClusterIdentifier=deployment.specification.names.cluster_arn(STANDBY),
-    )
-
-
-def detach_is_refused(deployment: Deployment) -> None:
-    deployment.trouble("rds.RemoveFromGlobalCluster", "InvalidGlobalClusterStateFault", times=FOREVER)
-
-
-def switch_before_promotion(deployment: Deployment) -> None:
-    """The branches of MoveWriter run side by side and the first failure stops both: here the switch comes first."""
-
-    def wait(coming: str, event: Any) -> None:
-        if coming == "promote":
-            deployment.wait_for_switch()
-
-    deployment.lambdas.before = wait
-
-
-def switch_fails_after_promotion(deployment: Deployment) -> None:
-    def wait(coming: str, event: Any) -> None:
-        if coming == "repoint_dns":
-            deployment.wait_for_promotion()
-
-    deployment.lambdas.before = wait
-    deployment.trouble("dynamodb.UpdateItem", "AccessDeniedException", step="repoint_dns")
-
-
-def promotion_breaks(deployment: Deployment) -> None:
-    switch_before_promotion(deployment)
-
-    def break_cluster(region: str) -> None:
-        deployment.set_cluster_status("inaccessible-encryption-credentials", region)
-        raise RuntimeError("made by the test")
-
-    deployment.databases.before_promotion = break_cluster
-
-
-def switch_fails_once_promoted(deployment: Deployment) -> None:
-    def fail(step: str, event: Any) -> None:
-        if step == "repoint_dns":
-            deployment.wait_for(lambda: "promote" in deployment.lambdas.calls)
-            raise Misconfigured("made by the test")
-
-    deployment.lambdas.before = fail
-
-
-def promotion_never_ends(deployment: Deployment) -> None:
-    switch_before_promotion(deployment)
-
-    def hold(region: str) -> None:
-        raise RuntimeError("made by the test")
-
-    deployment.databases.before_promotion = hold
-
-
-def person_takes_over_before(step: str) -> Callable[[Deployment], None]:
-    def make(deployment: Deployment) -> None:
-        def take(coming: str, event: Any) -> None:
-            if coming == step:
-                taken = lock(OTHER, 600.0, engaged=True)
-                deployment.change_record(transition=taken)
-
-        deployment.lambdas.before = take
-
-    return make
-
-
-def name_never_moves(deployment: Deployment) -> None:
-    deployment.databases.script = lambda asked: (
-        probe("writer", None, WRITER, "timed out") if asked == "writer" else None
-    )
-
-
 def rule_input(deployment: Deployment) -> dict[str, Any]:
     """What EventBridge makes of the rule's input template."""
     (rule,) = deployment.specification.regions[STANDBY].rules
@@ -411,15 +182,6 @@ def rule_input(deployment: Deployment) -> dict[str, Any]:
         "<at>", "2026-01-02T03:04:05.000+0000"
     )
     return json.loads(text)  # type: ignore[no-any-return]
-
-
-def all_is_well_again(deployment: Deployment) -> None:
-    deployment.databases.up[WRITER] = True
-    deployment.ring("heartbeat-missing", STANDBY, "OK")
-
-
-def fence(deployment: Deployment) -> None:
-    deployment.databases.fenced[WRITER] = True
 
 
 AUTOMATIC = {"mode": "failover", "started_by": "alarm", "automatic": True, "incident": "alarm 03:04"}
@@ -448,143 +210,150 @@ NEEDS_PERSON: dict[str, Any] = {
 GO_ON = '"resumes": "run-1"'
 DETACH_DONE = "Done: the standby's cluster is detached and promoted"
 NOTHING_CERTAIN = "Done: nothing that is certain"
+# The branches of MoveWriter run side by side, and the first failure stops the others: here they have done their part.
+BESIDE_THE_DETACH = (switch_is_engaged, old_writer_is_closed)
 
 RECOVERIES = (
     Scenario(
-        "the writer region dies and the standby becomes the writer", writer_dies, says=RECOVERED_MESSAGE, **RECOVERED
+        "the writer region dies and the standby becomes the writer",
+        given=(writer_dies,),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
     ),
     Scenario(
         "the writer's region says that its database is unhealthy and the standby becomes the writer",
-        heartbeat_unhealthy,
+        given=(writer_is_reported_unhealthy,),
         says=("its heartbeat is unhealthy",),
         **RECOVERED,
     ),
     Scenario(
         "p4: every endpoint of the failed region refuses and the standby becomes the writer",
-        dead_and(lambda deployment: deployment.lose_region(WRITER)),
+        given=(writer_dies, region_is_lost(WRITER)),
         says=RECOVERED_MESSAGE,
         **(RECOVERED | {"fenced": False}),
     ),
     Scenario(
         "the fence of the old writer fails for good and the standby becomes the writer",
-        dead_and(always_failing("fence_old_writer")),
+        given=(writer_dies, fails("fence_old_writer")),
         says=RECOVERED_MESSAGE,
         **(RECOVERED | {"fenced": False}),
     ),
     Scenario(
         "p1: a writer that has fenced itself counts as down",
-        dead_and(lambda deployment: [deployment.databases.up.update({WRITER: True}), fence(deployment)]),
+        given=(writer_dies, writer_lives, writer_is_fenced),
         says=("the writer does not answer this region (it is fenced)", *RECOVERED_MESSAGE),
         **RECOVERED,
     ),
     Scenario(
         "p1: the writer's lease ends in seconds and the run waits for its end",
-        dead_and(lambda deployment: deployment.guardian_was_here(ago_s=4.0)),
+        given=(writer_dies, lease_was_renewed(seconds_ago=4.0)),
         says=("Lease: go: the writer's lease has ended",),
         **RECOVERED,
     ),
     Scenario(
         "p1: there has never been a lease and the run waits as long as one may last",
-        dead_and(lambda deployment: deployment.forget("lease_expires_at")),
+        given=(writer_dies, record_lacks("lease_expires_at")),
         says=("Lease: go: the writer's lease has ended",),
         **RECOVERED,
     ),
     Scenario(
         "p5: the standby is behind by more than the budget and a person accepts the loss",
-        at_once(behind(2, 4.0), approved_by("grace")),
+        given=(writer_dies, standby_is_behind(heartbeats=2, seconds=4.0), approved_by("grace")),
         says=("replication lag was 4000 ms by heartbeats", "Loss approved by: grace", *RECOVERED_MESSAGE),
         asks=True,
         **RECOVERED,
     ),
     Scenario(
         "the lag is unknown and the request accepts the loss",
-        lag_unknown,
+        given=(writer_dies_unmeasured,),
         asked=ASKED | {"accept_data_loss": True},
         says=("Replication lag: no go", *RECOVERED_MESSAGE),
         **RECOVERED,
     ),
     Scenario(
         "the prober cannot be asked for the standby's heartbeat and the metric is taken",
-        dead_and(lambda deployment: deployment.trouble("lambda.Invoke", "refused", step="verify_lag", times=FOREVER)),
+        given=(writer_dies, standby_is_not_asked_for_its_heartbeat),
         says=("replication lag was 40 ms by AuroraGlobalDBReplicationLag",),
         **RECOVERED,
     ),
     Scenario(
         "a person starts a failover in the cool-down",
-        dead_and(lambda deployment: deployment.change_record(last_transition_at=int(CLOCK.now()) - 60)),
+        given=(writer_dies, writer_has_moved(seconds_ago=60.0)),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),
     Scenario(
         "the cool-down is overridden and the alarm moves the writer",
-        dead_and(lambda deployment: deployment.change_record(last_transition_at=int(CLOCK.now()) - 60)),
+        given=(writer_dies, writer_has_moved(seconds_ago=60.0)),
         asked={"mode": "failover", "started_by": "alarm", "automatic": True, "ignore_cool_down": True},
         says=("Failover done",),
         **RECOVERED,
     ),
     Scenario(
         "the record of the run cannot be kept and the end is the same",
-        dead_and(always_failing("record_run")),
+        given=(writer_dies, fails("record_run")),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),
     Scenario(
         "the lag is exactly the budget and the standby becomes the writer",
-        lag(1000.0),
+        given=(writer_dies_unmeasured, metric_says(lag_ms=1000.0)),
         says=("replication lag was 1000 ms by AuroraGlobalDBReplicationLag, inside",),
         **RECOVERED,
     ),
     Scenario(
         "the promotion takes minutes and the run waits for it",
-        dead_and(prober_answers("own", 300, NOT_YET)),
+        given=(writer_dies, own_endpoint_refuses(times=300)),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),
     Scenario(
         "the prober dies while the promotion is awaited and the run goes on",
-        dead_and(prober_crashes("own", 3)),
+        given=(writer_dies, prober_dies(times=3)),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),
     Scenario(
         "the public name follows late and the run waits for it",
-        dead_and(prober_answers("writer", 8, probe("writer", "writer", WRITER))),
+        given=(writer_dies, name_leads_to_the_old_writer(times=8)),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),
     Scenario(
         "an earlier run has detached the cluster and another one finishes the failover",
-        dead_and(detached_already, held_by_other(engaged=True, requests=1)),
+        given=(writer_dies, standby_is_detached, other_run_holds_the_lock(engaged=True, requests=1)),
         asked=ASKED | {"resumes": OTHER},
         says=("has been asked to move the writer already; the failover has to be finished", *RECOVERED_MESSAGE),
         **RECOVERED,
     ),
     Scenario(
         "a run that ended long ago left its lock and the next one takes it over",
-        dead_and(held_by_other(-1.0)),
+        given=(writer_dies, other_run_holds_the_lock(seconds_left=-1.0)),
         says=(f"takes over from run {OTHER}, which ended without giving the lock back", *RECOVERED_MESSAGE),
         **RECOVERED,
     ),
     Scenario(
         "a person resumes a stopped run",
-        dead_and(held_by_other(engaged=True)),
+        given=(writer_dies, other_run_holds_the_lock(engaged=True)),
         asked=ASKED | {"resumes": OTHER},
         says=(f"takes over from run {OTHER}, as ada asked", *RECOVERED_MESSAGE),
         **RECOVERED,
     ),
     Scenario(
         "a person starts a failover while automatic failover is paused",
-        dead_and(lambda deployment: deployment.change_record(automatic_failover=False)),
+        given=(writer_dies, failover_is_paused),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),
     Scenario(
         "p4: one topic of two takes the message and that is enough",
-        dead_and(lambda deployment: deployment.trouble("sns.Publish", "refused", region=WRITER, times=FOREVER)),
+        given=(writer_dies, topic_is_not_reached(WRITER)),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),
-    Scenario("no topic takes the message and the end is the same", dead_and(no_topic_answers), says=(), **RECOVERED),
+    Scenario(
+        "no topic takes the message and the end is the same", (writer_dies, no_topic_answers), says=(), **RECOVERED
+    ),
 )
 
 SWITCHOVER_MESSAGE = (
@@ -596,15 +365,15 @@ SWITCHOVER_MESSAGE = (
 )
 SWITCHOVERS = (
     Scenario(
-        "a healthy writer is switched over", all_is_well, asked=SWITCHOVER, says=SWITCHOVER_MESSAGE, **SWITCHED_OVER
+        "a healthy writer is switched over",
+        given=(all_is_well,),
+        asked=SWITCHOVER,
+        says=SWITCHOVER_MESSAGE,
+        **SWITCHED_OVER,
     ),
     Scenario(
         "a switchover that has stopped half way is resumed",
-        lambda deployment: [
-            all_is_well(deployment),
-            deployment.change_record(transition=lock(OTHER, 600.0, engaged=True, mode="switchover")),
-            fence(deployment),
-        ],
+        given=(all_is_well, other_run_holds_the_lock(engaged=True, mode="switchover"), writer_is_fenced),
         asked=SWITCHOVER | {"resumes": OTHER},
         says=(f"takes over from run {OTHER}, as ada asked", *SWITCHOVER_MESSAGE),
         **SWITCHED_OVER,
@@ -614,28 +383,28 @@ SWITCHOVERS = (
 REHEARSALS = (
     Scenario(
         "a rehearsal while the writer is dead says go",
-        writer_dies,
+        given=(writer_dies,),
         asked=REHEARSAL,
         end="Rehearsed",
         says=("Failover rehearsed: nothing was changed", "Health: go", "Replication lag: go"),
     ),
     Scenario(
         "a rehearsal while the lag is unknown says that a failover would ask",
-        lag_unknown,
+        given=(writer_dies_unmeasured,),
         asked=REHEARSAL,
         end="Rehearsed",
         says=("A failover would now wait for the end of the writer's lease, then ask people", "The checks took "),
     ),
     Scenario(
         "a rehearsal while all is well says no go",
-        all_is_well,
+        given=(all_is_well,),
         asked=REHEARSAL,
         end="Rehearsed",
         says=("Health: no go: the writer answers this region", "Replication lag: go"),
     ),
     Scenario(
         "a rehearsal beside a run that holds the lock leaves the lock alone",
-        dead_and(held_by_other()),
+        given=(writer_dies, other_run_holds_the_lock()),
         asked=REHEARSAL,
         end="Rehearsed",
         says=("a rehearsal changes nothing and needs no lock",),
@@ -643,7 +412,7 @@ REHEARSALS = (
     ),
     Scenario(
         "a rehearsal whose message cannot be sent ends the same",
-        dead_and(no_topic_answers),
+        given=(writer_dies, no_topic_answers),
         asked=REHEARSAL,
         end="Rehearsed",
         says=(),
@@ -653,32 +422,32 @@ REHEARSALS = (
 REFUSALS = (
     Scenario(
         "p5: a cluster that no run has detached is no standby and is not made the writer",
-        dead_and(detached_already),
+        given=(writer_dies, standby_is_detached),
         says=("this region's cluster is no member of the global database: it cannot take over",),
         detached=True,
         end="Refused",
     ),
     Scenario(
         "p5: the writer answers and nothing moves",
-        all_is_well,
+        given=(all_is_well,),
         end="Refused",
         says=("Failover refused: nothing was changed", "Health: no go: the writer answers this region"),
     ),
     Scenario(
         "p5: only one of two observers says that the writer is down and nothing moves",
-        link_is_cut,
+        given=(all_is_well, writer_does_not_answer),
         end="Refused",
         says=("Health: no go: the writer's own region says that it is healthy",),
     ),
     Scenario(
         "the standby's own database does not answer and nothing moves",
-        dead_and(lambda deployment: deployment.databases.up.update({STANDBY: False})),
+        given=(writer_dies, standby_does_not_answer),
         end="Refused",
         says=("Health: no go: this region's own database does not answer (TimeoutError: timed out)",),
     ),
     Scenario(
         "p5: the lag is over the budget, nobody answers and nothing moves",
-        at_once(lag(1001.0), nobody_answers),
+        given=(writer_dies_unmeasured, metric_says(lag_ms=1001.0), nobody_answers),
         end="Refused",
         says=(
             "Replication lag: no go: replication lag was 1001 ms by AuroraGlobalDBReplicationLag, more than",
@@ -689,14 +458,14 @@ REFUSALS = (
     ),
     Scenario(
         "p5: the lag was never published, a person refuses and nothing moves",
-        at_once(lag_unknown, answered("send_task_failure", error="Refused", cause="grace: not without finance")),
+        given=(writer_dies_unmeasured, refused_by("grace", reason="not without finance")),
         end="Refused",
         says=("Replication lag: no go: replication lag is unknown", "Error: Refused: "),
         asks=True,
     ),
     Scenario(
         "p5: the last known lag is stale, nobody can be asked and nothing moves",
-        at_once(lag(40.0, age_s=400.0), nobody_is_asked),
+        given=(writer_dies_unmeasured, metric_says(lag_ms=40.0, age_s=400.0), nobody_can_be_asked),
         end="Aborted",
         says=(
             "Replication lag: no go: replication lag is unknown: the last value",
@@ -705,68 +474,73 @@ REFUSALS = (
     ),
     Scenario(
         "p5: somebody answers without a name and nothing moves",
-        at_once(behind(1, 2.0), answered("send_task_success", output='{"approved": true}')),
+        given=(writer_dies, standby_is_behind(heartbeats=1, seconds=2.0), approved_by_nobody),
         end="Refused",
         says=("Error: InvalidRequest: the answer to the approval: field 'approved_by' is missing",),
         asks=True,
     ),
     Scenario(
         "p1: the writer renews while people are asked and keeps its role",
-        at_once(behind(1, 2.0), approved_by("grace"), guardian_renews_before("ask_approval")),
+        given=(
+            writer_dies,
+            standby_is_behind(heartbeats=1, seconds=2.0),
+            approved_by("grace"),
+            before("ask_approval", guardian_renews),
+        ),
         end="Refused",
         says=("Lease: no go: the writer in us-east-1 lives: it has renewed its lease",),
         asks=True,
     ),
     Scenario(
         "p1: the writer renews after the claim and keeps its role",
-        dead_and(guardian_renews_before("wait_for_lease")),
+        given=(writer_dies, before("wait_for_lease", guardian_renews)),
         end="Refused",
         says=("Failover refused", "Lease: no go: the writer in us-east-1 lives: it has renewed its lease"),
     ),
     Scenario(
         "p1: a lease that is longer than any may be comes from a clock that is wrong and nothing moves",
-        dead_and(lambda deployment: deployment.guardian_was_here(ago_s=-60.0)),
+        given=(writer_dies, lease_was_renewed(seconds_ago=-60.0)),
         end="Refused",
         says=("later than any lease may: a clock is wrong",),
     ),
     Scenario(
         "the writer has just moved and the alarm starts nothing",
-        dead_and(lambda deployment: deployment.change_record(last_transition_at=int(CLOCK.now()) - 60)),
+        given=(writer_dies, writer_has_moved(seconds_ago=60.0)),
         asked=AUTOMATIC,
         end="Refused",
         says=("the writer has just moved: automatic failovers stay off for 17",),
     ),
     Scenario(
         "a switchover of a dead writer is refused",
-        writer_dies,
+        given=(writer_dies,),
         asked=SWITCHOVER,
         end="Refused",
         says=("Switchover refused: nothing was changed", "a switchover needs it healthy"),
     ),
     Scenario(
         "a switchover to a standby that is behind is refused",
-        lambda deployment: [behind(2, 4.0)(deployment), all_is_well_again(deployment)],
+        given=(all_is_well, standby_is_behind(heartbeats=2, seconds=4.0)),
         asked=SWITCHOVER,
         end="Refused",
         says=("Replication lag: no go: replication lag was 4000 ms by heartbeats",),
     ),
     Scenario(
         "p2: another run holds the lock and is named",
-        dead_and(held_by_other()),
+        given=(writer_dies, other_run_holds_the_lock()),
         end="Refused",
         says=(),
         locked_by=OTHER,
     ),
     Scenario(
         "automatic failover is paused and the alarm starts nothing",
-        dead_and(lambda deployment: deployment.change_record(automatic_failover=False)),
+        given=(writer_dies, failover_is_paused),
         asked=AUTOMATIC,
         end="Refused",
         says=("automatic failover is paused",),
     ),
     Scenario(
         "automatic failover is paused and the alarm does not take over an old lock either",
-        dead_and(lambda deployment: deployment.change_record(automatic_failover=False), held_by_other(-1.0)),
+        given=(writer_dies, failover_is_paused, other_run_holds_the_lock(seconds_left=-1.0)),
         asked=AUTOMATIC,
         end="Refused",
         says=("automatic failover is paused",),
@@ -774,9 +548,7 @@ REFUSALS = (
     ),
     Scenario(
         "p2: the writer is in this region already and stays there",
-        dead_and(
-            lambda deployment: deployment.change_record(writer_region=STANDBY, epoch=2, last_run=OTHER),
-        ),
+        given=(writer_dies, record_says(writer_region=STANDBY, epoch=2, last_run=OTHER)),
         end="Refused",
         says=(),
         moved=True,
@@ -784,14 +556,14 @@ REFUSALS = (
     ),
     Scenario(
         "p2: the incident was handled before the writer came back and is not handled again",
-        dead_and(lambda deployment: deployment.change_record(last_run=OTHER, last_incident=AUTOMATIC["incident"])),
+        given=(writer_dies, record_says(last_run=OTHER, last_incident=AUTOMATIC["incident"])),
         asked=AUTOMATIC,
         end="Refused",
         says=(),
     ),
     Scenario(
         "a refusal whose message cannot be sent ends the same",
-        no_topic_answers,
+        given=(no_topic_answers,),
         end="Refused",
         says=(),
     ),
@@ -799,7 +571,7 @@ REFUSALS = (
 
 
 def rejected(name: str, asked: Any, cause: str) -> Scenario:
-    return Scenario(f"{name} is rejected", writer_dies, asked=asked, end="RejectRequest", says=(), cause=cause)
+    return Scenario(f"{name} is rejected", given=(writer_dies,), asked=asked, end="RejectRequest", says=(), cause=cause)
 
 
 REJECTIONS = (
@@ -828,59 +600,64 @@ ABORTED: dict[str, Any] = {"end": "Aborted", "cause": "The run stopped, and the 
 ABORTIONS = (
     Scenario(
         "rds refuses the detach and the lock and the switch are given back",
-        dead_and(detach_is_refused),
+        given=(writer_dies, before("detach_secondary", *BESIDE_THE_DETACH), detach_is_refused),
         says=("Failover aborted: the writer stays in its region", "Error: DetachRejected: RDS refuses to detach"),
         fenced=True,
         **ABORTED,
     ),
     Scenario(
         "the health check fails for good and the lock is given back",
-        dead_and(always_failing("check_health")),
+        given=(writer_dies, fails("check_health")),
         says=("Error: Misconfigured: made by the test",),
         **ABORTED,
     ),
     Scenario(
         "the lag check fails for good and the lock is given back",
-        dead_and(always_failing("verify_lag", "TransientFailure")),
+        given=(writer_dies, fails("verify_lag", "TransientFailure")),
         says=("Error: TransientFailure: made by the test",),
         **ABORTED,
     ),
     Scenario(
         "the claim fails for good and nothing was changed",
-        dead_and(always_failing("claim")),
+        given=(writer_dies, fails("claim")),
         says=("Error: Misconfigured: made by the test",),
         **ABORTED,
     ),
     Scenario(
         "an abortion whose message cannot be sent ends the same",
-        dead_and(detach_is_refused, no_topic_answers),
+        given=(writer_dies, before("detach_secondary", *BESIDE_THE_DETACH), detach_is_refused, no_topic_answers),
         says=(),
         fenced=True,
         **ABORTED,
     ),
     Scenario(
         "the lease cannot be read and the lock is given back",
-        dead_and(always_failing("wait_for_lease", "TransientFailure")),
+        given=(writer_dies, fails("wait_for_lease", "TransientFailure")),
         says=("Error: TransientFailure: made by the test",),
         **ABORTED,
     ),
     Scenario(
         "the lease cannot be read after the approval and the lock is given back",
-        at_once(behind(1, 2.0), approved_by("grace"), fails_after("ask_approval", "wait_for_lease")),
+        given=(
+            writer_dies,
+            standby_is_behind(heartbeats=1, seconds=2.0),
+            approved_by("grace"),
+            before("ask_approval", fails("wait_for_lease")),
+        ),
         says=("Error: Misconfigured: made by the test",),
         asks=True,
         **ABORTED,
     ),
     Scenario(
         "a switchover whose fence does not answer changes nothing",
-        lambda deployment: [all_is_well(deployment), old_writer_fences_badly(deployment)],
+        given=(all_is_well, fence_is_not_reached),
         asked=SWITCHOVER,
         says=("Switchover aborted", "Error: FenceFailed: the fence of us-east-1 did not answer"),
         **ABORTED,
     ),
     Scenario(
         "a switchover whose sessions do not end gives up",
-        lambda deployment: [all_is_well(deployment), setattr(deployment.databases, "sessions_end", False)],
+        given=(all_is_well, sessions_do_not_end),
         asked=SWITCHOVER,
         says=("Error: FenceFailed: the writer in us-east-1 is not fenced by SQL: SQL: sessions of applications",),
         fenced=True,  # the guardian lets the applications in again
@@ -888,17 +665,14 @@ ABORTIONS = (
     ),
     Scenario(
         "p1: a switchover does not move a writer that takes writes",
-        fence_is_lifted_behind_its_back,
+        given=(all_is_well, before("wait_for_lease", fence_is_lifted)),
         asked=SWITCHOVER,
         says=("Error: FenceFailed: the writer is not seen to be fenced: it takes writes",),
         **ABORTED,
     ),
     Scenario(
         "rds refuses the switchover and the lock and the switch are given back",
-        lambda deployment: [
-            all_is_well(deployment),
-            deployment.trouble("rds.SwitchoverGlobalCluster", "InvalidGlobalClusterStateFault", times=FOREVER),
-        ],
+        given=(all_is_well, before("switch_over", switch_is_engaged), switchover_is_refused),
         asked=SWITCHOVER,
         says=("Switchover aborted", "Error: SwitchoverRejected: RDS refuses to switch"),
         fenced=True,  # its guardian lifts the fence after it has renewed
@@ -909,7 +683,7 @@ ABORTIONS = (
 HALF_WAY = (
     Scenario(
         "the promotion breaks and a person is called",
-        dead_and(promotion_breaks),
+        given=(writer_dies, before("promote", switch_is_engaged), cluster_breaks_in_promotion),
         says=(
             "FAILOVER STOPPED HALF WAY: a person is needed",
             "Error: PromotionFailed: the detached cluster will not become a writer by itself",
@@ -923,7 +697,7 @@ HALF_WAY = (
     ),
     Scenario(
         "the promotion never ends and a person is called",
-        dead_and(promotion_never_ends),
+        given=(writer_dies, before("promote", switch_is_engaged), promotion_never_ends),
         says=("Error: PromotionPending: the detached cluster is not a writer yet", GO_ON),
         fenced=None,
         detached=True,
@@ -931,8 +705,17 @@ HALF_WAY = (
         **NEEDS_PERSON,
     ),
     Scenario(
+        "the promotion's function never answers and a person is called",
+        given=(writer_dies, before("promote", switch_is_engaged, it_never_answers), promotion_is_given_up_soon),
+        says=("FAILOVER STOPPED HALF WAY: a person is needed", "Error: States.Timeout", NOTHING_CERTAIN, GO_ON),
+        fenced=None,
+        detached=True,
+        switched=True,
+        **NEEDS_PERSON,
+    ),
+    Scenario(
         "p2: a person takes the lock over and the old run commits nothing",
-        dead_and(person_takes_over_before("commit_writer")),
+        given=(writer_dies, before("commit_writer", other_run_takes_over)),
         says=("Error: LockLost: run run-1 does not hold the lock", DETACH_DONE),
         fenced=True,
         detached=True,
@@ -941,7 +724,7 @@ HALF_WAY = (
     ),
     Scenario(
         "p2: a person takes the lock over and the old run detaches nothing",
-        dead_and(person_takes_over_before("detach_secondary")),
+        given=(writer_dies, before("detach_secondary", other_run_takes_over)),
         says=("Error: LockLost: run run-1 does not hold the lock", NOTHING_CERTAIN),
         fenced=None,
         switched=True,
@@ -949,7 +732,7 @@ HALF_WAY = (
     ),
     Scenario(
         "p7: no write through the public name arrives and success is not declared",
-        dead_and(name_never_moves),
+        given=(writer_dies, name_never_moves),
         says=(
             "Error: NotRecoveredYet: no write through the public name yet: timed out",
             "the control record names the new writer",
@@ -962,7 +745,7 @@ HALF_WAY = (
     ),
     Scenario(
         "the switch cannot be engaged and a person is called",
-        dead_and(switch_fails_once_promoted),
+        given=(writer_dies, before("repoint_dns", has_run("promote"), it_fails)),
         says=("Error: Misconfigured: made by the test", GO_ON),
         fenced=None,
         detached=True,
@@ -970,7 +753,7 @@ HALF_WAY = (
     ),
     Scenario(
         "a switchover never ends and a person is called",
-        lambda deployment: [all_is_well(deployment), promotion_never_ends(deployment)],
+        given=(all_is_well, before("promote", switch_is_engaged), promotion_never_ends),
         asked=SWITCHOVER,
         says=(
             "SWITCHOVER STOPPED HALF WAY: a person is needed",
@@ -984,8 +767,10 @@ HALF_WAY = (
     ),
     Scenario(
         "p7: a detach that may be under way is not reported as nothing changed",
-        dead_and(
-            lambda deployment: deployment.trouble("rds.RemoveFromGlobalCluster", "refused", times=2),
+        given=(
+            writer_dies,
+            before("detach_secondary", switch_is_engaged),
+            detach_is_not_answered(times=2),
             detach_is_refused,
         ),
         says=("Error: MoveUncertain: RDS refuses to detach", "an earlier request of this run got no answer", GO_ON),
@@ -995,7 +780,12 @@ HALF_WAY = (
     ),
     Scenario(
         "p1: a resumed run that fails does not lead clients back to the old writer",
-        dead_and(detached_already, held_by_other(engaged=True, requests=1), always_failing("check_health")),
+        given=(
+            writer_dies,
+            standby_is_detached,
+            other_run_holds_the_lock(engaged=True, requests=1),
+            fails("check_health"),
+        ),
         asked=ASKED | {"resumes": OTHER},
         says=("Error: Misconfigured: made by the test", "Error: HalfWay: run run-1 keeps the lock", GO_ON),
         detached=True,
@@ -1004,7 +794,7 @@ HALF_WAY = (
     ),
     Scenario(
         "the commit fails for good and a person is called",
-        dead_and(always_failing("commit_writer", "TransientFailure")),
+        given=(writer_dies, fails("commit_writer", "TransientFailure")),
         says=("Error: TransientFailure: made by the test", DETACH_DONE, GO_ON),
         fenced=True,
         detached=True,
@@ -1013,19 +803,19 @@ HALF_WAY = (
     ),
     Scenario(
         "the lock cannot be given back after a refusal and a person is called",
-        always_failing("release_claim"),
+        given=(fails("release_claim"),),
         says=("FAILOVER STOPPED HALF WAY", "Error: Misconfigured: made by the test", GO_ON),
         **NEEDS_PERSON,
     ),
     Scenario(
         "the lock cannot be given back after a failure and a person is called",
-        dead_and(always_failing("check_health"), always_failing("release_claim")),
+        given=(writer_dies, fails("check_health"), fails("release_claim")),
         says=("FAILOVER STOPPED HALF WAY", "Error: Misconfigured: made by the test", GO_ON),
         **NEEDS_PERSON,
     ),
     Scenario(
         "a person cannot be told and the end is the same",
-        dead_and(promotion_breaks, no_topic_answers),
+        given=(writer_dies, before("promote", switch_is_engaged), cluster_breaks_in_promotion, no_topic_answers),
         says=(),
         fenced=None,
         detached=True,

@@ -7,8 +7,8 @@ import pytest
 from orchestration.specification.workflows import definition
 from tests.deployment import STANDBY, WRITER
 from tests.statemachines import graph
+from tests.statemachines.conditions import OTHER
 from tests.statemachines.scenarios import (
-    OTHER,
     RECOVERIES,
     REHEARSALS,
     RUN,

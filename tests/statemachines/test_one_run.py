@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.deployment import STANDBY, WRITER, Deployment, Run
-from tests.statemachines.scenarios import ASKED, AUTOMATIC, OTHER, lock, rule_input
+from tests.statemachines.conditions import OTHER, lock
+from tests.statemachines.scenarios import ASKED, AUTOMATIC, rule_input
 
 
 def outcomes(runs: list[Run]) -> dict[str, list[str]]:

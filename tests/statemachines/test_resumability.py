@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.deployment import STANDBY, WRITER, Deployment
-from tests.statemachines.scenarios import ASKED, BY_NAME, OTHER, SWITCHOVER, all_is_well, play
+from tests.statemachines.conditions import OTHER, all_is_well
+from tests.statemachines.scenarios import ASKED, BY_NAME, SWITCHOVER, play
 
 CLEAN = BY_NAME["the writer region dies and the standby becomes the writer"]
 STEPS = (

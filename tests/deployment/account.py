@@ -1,0 +1,179 @@
+"""AWS, as the specification describes it: made on moto, looked at and changed through clients of its own."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import boto3
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from moto.rds.models import rds_backends
+from moto.sns.models import sns_backends
+
+from drills.aws import replicated_table
+from orchestration.specification import CONTROL_KEY, Specification
+from orchestration.specification.model import Region
+from tests.deployment.clock import CLOCK
+from tests.deployment.gate import Gate
+from tests.deployment.regions import ACCOUNT, STANDBY, WRITER
+
+
+@cache
+def _client(service: str, region: str) -> Any:
+    return boto3.client(service, region_name=region)  # type: ignore[call-overload]
+
+
+def decimal(number: float) -> Decimal:
+    return Decimal(repr(round(number, 3)))
+
+
+def _plain(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
+
+
+class Account:
+    """The tables, topics, buckets, alarms and state machines of both regions, and their clusters in RDS."""
+
+    def __init__(self, specification: Specification, gate: Gate) -> None:
+        self.specification = specification
+        self.gate = gate
+
+    def client(self, service: str, region: str) -> Any:
+        """A boto3 client of the test's own."""
+        return _client(service, region)
+
+    def create(self) -> None:
+        """Make everything but the clusters; the control record is as a deployment leaves it."""
+        table = self.specification.control_table
+        replicated_table.create(self.client("dynamodb", WRITER), ACCOUNT, WRITER, table)
+        self.client("dynamodb", WRITER).put_item(TableName=table.name, Item=self.specification.first_control_record)
+        for region in self.specification.regions.values():
+            self._create_region(region)
+
+    def _create_region(self, region: Region) -> None:
+        for table in (region.idempotency_table, region.runs_table):
+            replicated_table.create(self.client("dynamodb", region.name), ACCOUNT, region.name, table)
+        self.client("sns", region.name).create_topic(Name=region.topic)
+        place = {} if region.name == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region.name}}
+        self.client("s3", region.name).create_bucket(Bucket=region.salvage_bucket, **place)
+        for key in ("heartbeat-missing", "heartbeat-unhealthy"):
+            alarm = region.alarm(key)
+            self.client("cloudwatch", region.name).put_metric_alarm(
+                AlarmName=alarm.name,
+                Namespace=alarm.metric.namespace,
+                MetricName=alarm.metric.name,
+                Statistic=alarm.metric.statistic,
+                Period=alarm.metric.period_seconds,
+                EvaluationPeriods=alarm.evaluation_periods,
+                Threshold=alarm.threshold,
+                ComparisonOperator=alarm.comparison,
+            )
+        for machine in (region.state_machine, region.reprotection):
+            self.client("stepfunctions", region.name).create_state_machine(
+                name=machine.name,
+                definition=machine.definition,
+                roleArn=f"arn:aws:iam::{ACCOUNT}:role/{machine.name}",
+            )
+
+    def ring(self, key: str, region: str, state: str = "ALARM") -> None:
+        """Put an alarm into a state."""
+        name = self.specification.regions[region].alarm(key).name
+        self.client("cloudwatch", region).set_alarm_state(AlarmName=name, StateValue=state, StateReason="the test")
+
+    def publish_lag(self, lag_ms: float, age_s: float = 30.0, region: str = STANDBY) -> None:
+        """Publish a replication lag as Aurora does."""
+        metric = self.specification.regions[region].alarm("replication-lag").metric
+        self.client("cloudwatch", region).put_metric_data(
+            Namespace=metric.namespace,
+            MetricData=[
+                {
+                    "MetricName": metric.name,
+                    "Value": lag_ms,
+                    "Timestamp": datetime.datetime.fromtimestamp(CLOCK.now() - age_s, datetime.UTC),
+                    "Dimensions": [{"Name": name, "Value": value} for name, value in metric.dimensions.items()],
+                }
+            ],
+        )
+
+    def change_record(self, **attributes: Any) -> None:
+        """Change the control record as a person would."""
+        with self.gate.wide_open():
+            self.client("dynamodb", WRITER).update_item(
+                TableName=self.specification.control_table.name,
+                Key=self._key(),
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in attributes),
+                ExpressionAttributeNames={f"#{name}": name for name in attributes},
+                ExpressionAttributeValues={
+                    f":{name}": TypeSerializer().serialize(value) for name, value in attributes.items()
+                },
+            )
+
+    def forget(self, *attributes: str) -> None:
+        """Take attributes out of the control record."""
+        with self.gate.wide_open():
+            self.client("dynamodb", WRITER).update_item(
+                TableName=self.specification.control_table.name,
+                Key=self._key(),
+                UpdateExpression="REMOVE " + ", ".join(attributes),
+            )
+
+    def _key(self) -> dict[str, Any]:
+        return {CONTROL_KEY: {"S": self.specification.global_identifier}}
+
+    def set_cluster_status(self, status: str, region: str = STANDBY) -> None:
+        """Have RDS report another status of a region's cluster."""
+        rds_backends[ACCOUNT][region].clusters[self.specification.regions[region].cluster.identifier].status = status
+
+    def record(self) -> dict[str, Any]:
+        """The control record's item, as DynamoDB holds it."""
+        with self.gate.wide_open():
+            found = self.client("dynamodb", WRITER).get_item(
+                TableName=self.specification.control_table.name, Key=self._key(), ConsistentRead=True
+            )
+        return _plain(found["Item"])
+
+    def lock(self) -> dict[str, Any] | None:
+        """The lock in the control record."""
+        return self.record().get("transition")
+
+    def members(self) -> set[str]:
+        """The regions whose clusters are members of the global database."""
+        with self.gate.wide_open():
+            answer = self.client("rds", STANDBY).describe_global_clusters(
+                GlobalClusterIdentifier=self.specification.global_identifier
+            )
+        arns = [member["DBClusterArn"] for member in answer["GlobalClusters"][0]["GlobalClusterMembers"]]
+        return {arn.split(":")[3] for arn in arns}
+
+    def primaries(self) -> set[str]:
+        """The regions whose cluster is the primary of the global database."""
+        with self.gate.wide_open():
+            answer = self.client("rds", STANDBY).describe_global_clusters(
+                GlobalClusterIdentifier=self.specification.global_identifier
+            )
+        members = answer["GlobalClusters"][0]["GlobalClusterMembers"]
+        return {member["DBClusterArn"].split(":")[3] for member in members if member["IsWriter"]}
+
+    def messages(self, region: str) -> list[tuple[str, str]]:
+        """Subject and text of what was published to a region's topic."""
+        topic = self.specification.regions[region].topic
+        found = sns_backends[ACCOUNT][region].topics[f"arn:aws:sns:{region}:{ACCOUNT}:{topic}"]
+        return [(str(subject), text) for _, text, subject, *_ in found.sent_notifications]
+
+    def run_record(self, run: str, region: str = STANDBY) -> dict[str, Any] | None:
+        """The record that is kept of a run."""
+        with self.gate.wide_open():
+            found = self.client("dynamodb", region).get_item(
+                TableName=self.specification.regions[region].runs_table.name, Key={"run": {"S": run}}
+            )
+        return _plain(found["Item"]) if "Item" in found else None
+
+    def tokens(self, region: str = STANDBY) -> list[dict[str, Any]]:
+        """The idempotency tokens of a region."""
+        with self.gate.wide_open():
+            found = self.client("dynamodb", region).scan(
+                TableName=self.specification.regions[region].idempotency_table.name
+            )
+        return [_plain(item) for item in found["Items"]]

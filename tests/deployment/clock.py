@@ -1,0 +1,58 @@
+"""Time, which is skipped and not waited for: whoever would have slept moves one common clock."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+# Only ends a test that would otherwise wait for ever; nothing is measured by it (real seconds).
+PATIENCE_S = 60.0
+
+# The limits of states and machines are real time, unlike all else here, and a machine that is busy with other work
+# must not run into them: on AWS they hold for a function alone in its own environment. They last longer by this much,
+# so that the shortest outlasts `PATIENCE_S`; a test of a limit sets what it needs.
+UNHURRIED = 1 / 20
+
+
+class SkippingClock:
+    """The time of everything here: the machine's, plus what was skipped by whoever would have slept."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+        self.limits_are_divided_by = UNHURRIED
+        self.real_limits: dict[float, float] = {}  # limits of that length last so long here, whatever divides the rest
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time() + self.skipped
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic() + self.skipped
+
+    def sleep(self, seconds: float) -> None:
+        """Skip that time; other threads get a chance to run."""
+        with self._lock:
+            self.skipped += seconds
+        time.sleep(0.0005)
+
+    def to_real(self, seconds: float) -> float:
+        """How long the time limit of a state or of a machine is here."""
+        return self.real_limits.get(seconds, seconds / self.limits_are_divided_by)
+
+
+CLOCK = SkippingClock()
+HANDLERS_TIME = SimpleNamespace(time=CLOCK.now, monotonic=CLOCK.monotonic, sleep=CLOCK.sleep)
+
+
+class _Datetime(datetime.datetime):
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+        return cls.fromtimestamp(CLOCK.now(), tz)
+
+
+POWERTOOLS_TIME = SimpleNamespace(datetime=_Datetime, timedelta=datetime.timedelta)

@@ -1,0 +1,212 @@
+"""A whole deployment inside the test's process: what a test does to it, and the runs that it starts."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+from unittest import mock
+
+import botocore.endpoint
+from aws_lambda_powertools.utilities.idempotency.persistence import base as idempotency_base
+from aws_lambda_powertools.utilities.idempotency.persistence import dynamodb as idempotency_dynamodb
+from moto import mock_aws
+
+from drills.aws import atomic
+from drills.aws.global_database import GlobalDatabase
+from drills.aws.happenings import Happening, Kind
+from drills.aws.step_functions import StepFunctions
+from drills.world.reachability import Reachability
+from handlers.core.heartbeat import Beat
+from handlers.core.lease import LEASE_S
+from orchestration.settings import load
+from orchestration.specification import describe
+from tests.deployment.account import Account, decimal
+from tests.deployment.clock import CLOCK, HANDLERS_TIME, PATIENCE_S, POWERTOOLS_TIME, UNHURRIED
+from tests.deployment.databases import Databases
+from tests.deployment.executions import Run, hasten
+from tests.deployment.functions import Killed, Lambdas
+from tests.deployment.gate import Gate, Trouble
+from tests.deployment.regions import ACCOUNT, STANDBY, WRITER
+
+# How the application's writes are written again.
+REPLAY = {"transfers": "transfer(id, note)"}
+
+
+class Deployment(Account):
+    """Both regions, with their functions and their databases. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        settings = load(environment_suffix="test", environment="development", salvage={"replay": REPLAY})
+        specification = describe(settings, ACCOUNT)
+        self.databases = Databases(lambda: self.is_switched(STANDBY))
+        self.lambdas = Lambdas(specification, {"prober": self.databases.probe, "salvage": self.databases.salvage})
+        super().__init__(specification, Gate(self.lambdas))
+        self._stack = ExitStack()
+        self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
+        self._closing = threading.Event()
+
+    def __enter__(self) -> Deployment:
+        """Create everything."""
+        stack = self._stack
+        stack.enter_context(mock_aws(config={"core": {"reset_boto3_session": False}}))
+        stack.enter_context(mock.patch.object(botocore.endpoint, "time", HANDLERS_TIME))
+        stack.enter_context(mock.patch.object(idempotency_base, "dt", POWERTOOLS_TIME))
+        stack.enter_context(mock.patch.object(idempotency_dynamodb, "dt", POWERTOOLS_TIME))
+        atomic.install(stack)
+        StepFunctions(ACCOUNT, CLOCK, self.lambdas, self._observe).install(stack)  # type: ignore[arg-type]
+        hasten(stack)
+        database = GlobalDatabase(
+            self.specification,
+            CLOCK,  # type: ignore[arg-type]
+            Reachability([*self.specification.settings.regions]),
+            databases=self.databases,
+            promotion_seconds=0,
+            observe=self._observe,
+        )
+        database.install(stack)
+        database.create(self.client)
+        self.create()
+        self.guardian_was_here()
+        self.gate.install(stack)
+        self.lambdas.install(stack)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Undo everything."""
+        CLOCK.limits_are_divided_by = UNHURRIED
+        self._closing.set()
+        try:
+            self.lambdas.wait_until_idle()
+        finally:
+            self._stack.close()
+
+    def _observe(self, happening: Happening) -> None:
+        if happening.kind is Kind.EXECUTION_ENDED:
+            self._ended[happening.subject].set()
+
+    def guardian_was_here(self, ago_s: float = 0.0) -> None:
+        """So long ago the writer's guardian renewed its lease; its heartbeat has been replicated."""
+        now = CLOCK.now() - ago_s
+        beat = Beat(100, round(now, 3))
+        self.databases.heartbeat = {WRITER: beat, STANDBY: beat}
+        self.change_record(lease_expires_at=decimal(now + LEASE_S), heartbeat={"seq": 100, "at": decimal(beat.at)})
+
+    def writer_dies(self) -> None:
+        """The writer region is gone, and both observers have seen it, later than its lease; nothing was lost."""
+        self.databases.up[WRITER] = False
+        self.guardian_was_here(ago_s=15.0)
+        self.ring("heartbeat-missing", STANDBY)
+        self.publish_lag(40.0)
+
+    def fail(self, step: str, *errors: str) -> None:
+        """Have the next invocations of a step end in these errors instead of running it."""
+        self.lambdas.errors[step] += errors
+
+    def trouble(self, operation: str, kind: str, **how: Any) -> Trouble:
+        """Have the next requests of that kind go wrong; see `Trouble`."""
+        trouble = Trouble(operation, kind, **how)
+        self.gate.troubles.append(trouble)
+        return trouble
+
+    def hang(self) -> None:
+        """Never return, as a function that waits for something that never comes; the test's end kills it."""
+        self._closing.wait()
+        raise Killed
+
+    @staticmethod
+    def wait_for(holds: Callable[[], bool], otherwise: str = "it does not happen") -> None:
+        """Wait until something else in this process has happened; ``otherwise`` is said when it does not."""
+        end = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < end, otherwise
+            time.sleep(0.001)
+
+    def lose_region(self, region: str) -> None:
+        """Every endpoint of a region refuses connections."""
+        self.trouble("*", "refused", region=region, times=10**9)
+
+    def wait_for_promotion(self) -> None:
+        """Wait until Aurora has promoted the standby's cluster, which was detached."""
+        self.wait_for(lambda: self.databases.writes[STANDBY], "the standby is not promoted")
+
+    def wait_for_switch(self) -> None:
+        """Wait until the writer switch leads to the standby region."""
+        self.wait_for(lambda: self.is_switched(STANDBY), "the switch is not engaged")
+
+    def is_switched(self, region: str) -> bool:
+        """Whether the real writer switch of a region says "engaged"."""
+        with self.gate.wide_open():
+            return self.lambdas.call(region, "writer_switch", {})["statusCode"] == 200  # type: ignore[no-any-return]
+
+    def answers(self, command: str, **answer: str) -> None:
+        """A person answers every question with that command of the Step Functions client, as the message says."""
+
+        def answer_when_asked(step: str, event: Any) -> None:
+            if step in ("ask_approval", "ask_retirement"):
+                (token,) = re.findall(r"send-task-success .*--task-token (\S+)", self.messages(STANDBY)[-1][1])
+                with self.gate.wide_open():
+                    getattr(self.client("stepfunctions", STANDBY), command)(taskToken=token, **answer)
+
+        self.lambdas.after = answer_when_asked
+
+    def call(self, step: str, event: Any, region: str = STANDBY) -> Any:
+        """Run one handler outside the workflow; its result, or its own error."""
+        return self.lambdas.call(region, step, event)
+
+    def start(self, data: Any, name: str, region: str = STANDBY, *, reprotect: bool = False) -> str:
+        """Start an execution; its ARN. ``data`` may be anything that is JSON."""
+        names = self.specification.names
+        machine = names.reprotection_arn(region) if reprotect else names.state_machine_arn(region)
+        return self.client("stepfunctions", region).start_execution(  # type: ignore[no-any-return]
+            stateMachineArn=machine, name=name, input=json.dumps(data)
+        )["executionArn"]
+
+    def wait(self, arn: str) -> Run:
+        """Wait for an execution's end."""
+        machines = self.client("stepfunctions", arn.split(":")[3])
+        assert self._ended[arn.rsplit(":", 1)[1]].wait(PATIENCE_S), f"{arn} does not end"
+        found = machines.describe_execution(executionArn=arn)
+        events = machines.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+        output = json.loads(found["output"]) if "output" in found else None
+        return Run(found["name"], found["status"], output, found.get("error"), found.get("cause"), events)
+
+    def run(self, data: Any, name: str = "run-1", region: str = STANDBY, *, reprotect: bool = False) -> Run:
+        """Start an execution and wait for its end."""
+        return self.wait(self.start(data, name, region, reprotect=reprotect))
+
+    def run_until(self, step: str, data: Any, name: str, region: str = STANDBY, *, reprotect: bool = False) -> None:
+        """Start an execution that stands still for ever once a step has done its work: nothing it starts runs."""
+        still = threading.Event()
+
+        def stand_still(done: str, event: Any) -> None:
+            if event.get("run") == name and (done == step or still.is_set()):
+                still.set()
+                self.hang()
+
+        self.lambdas.after = stand_still
+        self.lambdas.before = lambda coming, event: stand_still("", event)
+        self.start(data, name, region, reprotect=reprotect)
+        assert still.wait(PATIENCE_S), f"{name} does not get to {step}"
+
+    def old_region_returns(self) -> None:
+        """The region that lost the writer lives again, its database as it was; the new writer goes on meanwhile."""
+        self.databases.up = {WRITER: True, STANDBY: True}
+        for region in (WRITER, STANDBY):
+            self.ring("heartbeat-missing", region, "OK")
+        self.lambdas.before = lambda step, event: self.new_writer_beats() if step == "verify_replication" else None
+
+    def new_writer_beats(self) -> None:
+        """The new writer's guardian has just renewed; what it wrote is replicated to whoever follows it."""
+        self.guardian_was_here()
+
+    def reprotect(self, name: str = "reprotect-1") -> Run:
+        """The old writer's region returns and is made the standby of the present writer, by the real workflow."""
+        self.old_region_returns()
+        asked = {"started_by": "ada", "retire_without_asking": True}
+        return self.run(asked, name, self.record()["writer_region"], reprotect=True)

@@ -1,0 +1,60 @@
+"""Executions of the state machines, as a test sees them, and moto's interpreter made quick enough to run hundreds."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from unittest import mock
+
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
+from moto.stepfunctions.parser.asl.utils import json_path
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+
+from tests.deployment.clock import HANDLERS_TIME
+
+# moto reads a definition when a state machine is created and at each of its starts (0.5 s), and each path at each use.
+# Once will do.
+_validate = cache(StepFunctionsParserBackend._validate_definition)
+_parse_path = cache(json_path.parse)  # type: ignore[attr-defined]
+_tree = cache(lambda definition, parse=AmazonStateLanguageParser.parse: parse(definition)[1])
+
+
+def parse_once(definition: str) -> Any:
+    """A new program from the tree of a definition, and the tree."""
+    return Preprocessor().visit(_tree(definition)), _tree(definition)
+
+
+def hasten(stack: ExitStack) -> None:
+    """Have the interpreter skip the retries' intervals, and parse each text once, until ``stack`` is closed."""
+    stack.enter_context(mock.patch.object(retrier_decl, "time", HANDLERS_TIME))
+    stack.enter_context(mock.patch.object(AmazonStateLanguageParser, "parse", staticmethod(parse_once)))
+    stack.enter_context(mock.patch.object(json_path, "parse", _parse_path))
+    stack.enter_context(mock.patch.object(StepFunctionsParserBackend, "_validate_definition", staticmethod(_validate)))
+
+
+@dataclass(frozen=True)
+class Run:
+    """An execution that has ended."""
+
+    name: str
+    status: str
+    output: Any
+    error: str | None
+    cause: str | None
+    events: list[dict[str, Any]]
+
+    @property
+    def visited(self) -> list[str]:
+        """The states in the order of their entrance, those of branches included."""
+        return [
+            event["stateEnteredEventDetails"]["name"] for event in self.events if "stateEnteredEventDetails" in event
+        ]
+
+    @property
+    def end(self) -> str:
+        """The last state."""
+        return self.visited[-1]

@@ -1,0 +1,208 @@
+"""Lambda: the real handlers, in environments that serve one invocation at a time."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
+from typing import Any, ClassVar
+from unittest import mock
+
+from aws_lambda_powertools import Metrics
+
+from drills.aws.clusters import security_group
+from drills.aws.lambda_runtime import Outcome
+from handlers.machine import Machine
+from orchestration.specification import Specification
+from orchestration.specification.model import Function
+from tests.deployment.clock import CLOCK, HANDLERS_TIME, PATIENCE_S
+from tests.deployment.regions import ACCOUNT, STANDBY
+
+
+class Killed(BaseException):
+    """The process of a function is gone: no handler of errors runs, as with SIGKILL. Hence no `Exception`."""
+
+
+class Context:
+    """The second argument of a handler, for as long as Powertools looks at it."""
+
+    def __init__(self, name: str, timeout_s: float) -> None:
+        self.function_name = name
+        self.function_version = "$LATEST"
+        self.memory_limit_in_mb = 1024
+        self.invoked_function_arn = f"arn:aws:lambda:{STANDBY}:{ACCOUNT}:function:{name}"
+        self.aws_request_id = str(uuid.uuid4())
+        self._end = CLOCK.now() + timeout_s
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self._end - CLOCK.now()) * 1000))
+
+
+_importing = threading.Lock()
+
+
+def load_step(name: str, variables: dict[str, str]) -> ModuleType:
+    """Import the handler ``name`` as a new execution environment of Lambda does: with its own globals and telemetry."""
+    with _importing, mock.patch.dict(os.environ, variables):
+        names = (name, "handlers.telemetry")
+        before = {name: sys.modules.pop(name, None) for name in names}
+        try:
+            # Powertools keeps metrics in the class, so that one process has one set of them.
+            with mock.patch.multiple(Metrics, _metrics={}, _dimensions={}, _metadata={}, _default_dimensions={}):
+                module = importlib.import_module(names[0])
+        finally:
+            for name in names:
+                sys.modules.pop(name, None)
+            sys.modules.update({name: found for name, found in before.items() if found})
+    if getattr(module, "time", None) is time:
+        module.time = HANDLERS_TIME  # type: ignore[attr-defined]
+    if hasattr(module, "MACHINE"):
+        module.MACHINE = Machine(now=CLOCK.now, monotonic=CLOCK.monotonic, sleep=CLOCK.sleep)
+    return module
+
+
+class Lambdas:
+    """Lambda: environments that serve one invocation at a time and are used again unless they were killed."""
+
+    # Environments outlive a deployment: importing is slow, and every deployment's variables are the same.
+    _idle: ClassVar[dict[tuple[str, str], list[ModuleType]]] = defaultdict(list)
+
+    def __init__(
+        self, specification: Specification, stand_ins: Mapping[str, Callable[[str, Any], dict[str, Any]]]
+    ) -> None:
+        self._stand_ins = stand_ins
+        self._functions = {
+            (region.name, function.name): function
+            for region in specification.regions.values()
+            for function in region.functions.values()
+        }
+        self.errors: dict[str, list[str]] = defaultdict(list)  # of each step, what its next invocations end in
+        self.calls: list[str] = []  # the steps in the order of their invocations
+        # Called around every invocation, with the step and its event.
+        self.before: Callable[[str, Any], None] = lambda step, event: None
+        self.after: Callable[[str, Any], None] = lambda step, event: None
+        self.inside = threading.local()  # which step the present thread runs
+        self._running = 0
+        self._changed = threading.Condition()
+        self.death = "Sandbox.Timedout"  # what Step Functions sees of a function that was killed
+
+    @contextmanager
+    def environment(self, region: str, step: str) -> Iterator[ModuleType]:
+        """The module of a step, for one invocation."""
+        name, function = next(
+            (name, found) for (where, name), found in self._functions.items() if where == region and found.step == step
+        )
+        idle = self._idle[region, name]
+        try:
+            module = idle.pop()
+        except IndexError:
+            module = load_step(function.module, variables(function, region))
+        killed = False
+        try:
+            yield module
+        except Killed:
+            killed = True
+            raise
+        finally:
+            if not killed:
+                idle.append(module)
+
+    def call(self, region: str, step: str, event: Any) -> Any:
+        """Run a handler; its result, or its own error."""
+        function = next(
+            found for (where, _), found in self._functions.items() if where == region and found.step == step
+        )
+        with self._counted():
+            self.calls.append(step)
+            self.before(step, event)
+            with self.environment(region, step) as module, self.doing(step):
+                result = json.loads(json.dumps(module.handler(event, Context(function.name, function.timeout_seconds))))
+            self.after(step, event)
+            return result
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._changed:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Wait for the functions whose execution was stopped or has given them up."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._running == 0, PATIENCE_S), "a function does not end"
+
+    @contextmanager
+    def doing(self, step: str) -> Iterator[None]:
+        """What this thread does is done by that step."""
+        before, self.inside.step = self.doer(), step
+        try:
+            yield
+        finally:
+            self.inside.step = before
+
+    def doer(self) -> str:
+        """The step that this thread runs."""
+        return getattr(self.inside, "step", "")
+
+    def install(self, stack: ExitStack) -> None:
+        """Have the threads that a step starts belong to it, until ``stack`` is closed."""
+        submit = ThreadPoolExecutor.submit
+
+        def submit_for_step(pool: ThreadPoolExecutor, work: Callable[..., Any], *args: Any, **named: Any) -> Any:
+            step = self.doer()
+
+            def run() -> Any:
+                with self.doing(step):
+                    return work(*args, **named)
+
+            return submit(pool, run)
+
+        stack.enter_context(mock.patch.object(ThreadPoolExecutor, "submit", submit_for_step))
+
+    def invoke(self, region: str, name: str, event: Any) -> Outcome:
+        """As `drills.aws.lambda_runtime.LambdaService.invoke`, for the model of Step Functions and for boto3."""
+        function = self._functions[region, name.rsplit(":", 1)[-1]]
+        if function.step in self._stand_ins:
+            return self._answer(lambda: self._stand_ins[function.step](region, event))
+        if self.errors[function.step]:
+            self.calls.append(function.step)
+            return _failure(self.errors[function.step].pop(0), "made by the test")
+        return self._answer(lambda: self.call(region, function.step, event))
+
+    def _answer(self, run: Callable[[], Any]) -> Outcome:
+        try:
+            return Outcome(json.dumps(run()), failed=False, request_id="")
+        except Killed:
+            return _failure(self.death, "the function is gone")
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises
+            return _failure(type(error).__name__, str(error), traceback.format_exc())
+
+
+def _failure(kind: str, message: str, trace: str = "") -> Outcome:
+    report = {"errorType": kind, "errorMessage": message, "stackTrace": trace.splitlines()}
+    return Outcome(json.dumps(report), failed=True, request_id="")
+
+
+def variables(function: Function, region: str) -> dict[str, str]:
+    """A function's environment variables: the specification's, the stack's, and those that Lambda sets."""
+    return {
+        **function.environment,
+        **{name: security_group(region, key) for name, key in function.security_groups},
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+    }

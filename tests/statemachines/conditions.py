@@ -1,0 +1,325 @@
+"""What may be the case around a run of the workflow: the words of which the scenarios' sentences are made.
+
+A condition changes a deployment before a run, or has something happen at a step of it. Conditions hold together, in
+the order in which they are given: ``given=(writer_dies, fails("fence_old_writer"))``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from handlers.core.approval import APPROVAL_S
+from handlers.core.errors import Misconfigured
+from handlers.core.heartbeat import Beat
+from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
+
+Condition = Callable[[Deployment], object]
+
+OTHER = "run-0"  # another run than the one that is looked at
+FOREVER = 10**9
+PROMOTION_LIMIT_S = 40  # how long the workflow waits for one answer of Promote
+
+# --- when
+
+
+def before(step: str, *happen: Condition) -> Condition:
+    """Those things happen each time that the step is about to run."""
+
+    def hook(deployment: Deployment) -> None:
+        earlier = deployment.lambdas.before
+
+        def run(coming: str, event: Any) -> None:
+            earlier(coming, event)
+            if coming == step:
+                for condition in happen:
+                    condition(deployment)
+
+        deployment.lambdas.before = run
+
+    return hook
+
+
+def has_run(step: str) -> Condition:
+    """That step has been called; waited for."""
+    return lambda deployment: deployment.wait_for(lambda: step in deployment.lambdas.calls)
+
+
+# --- the writer and its guardian
+
+
+def writer_dies(deployment: Deployment) -> None:
+    """Nothing was lost."""
+    deployment.writer_dies()
+
+
+def writer_dies_unmeasured(deployment: Deployment) -> None:
+    """Nothing is known of the lag: there is neither a heartbeat nor a metric."""
+    deployment.databases.up[WRITER] = False
+    deployment.guardian_was_here(ago_s=15.0)
+    deployment.forget("heartbeat")
+    deployment.ring("heartbeat-missing", STANDBY)
+
+
+def writer_is_reported_unhealthy(deployment: Deployment) -> None:
+    """By its own region; its lease has ended."""
+    deployment.publish_lag(40.0)
+    deployment.guardian_was_here(ago_s=40.0)
+    deployment.databases.up[WRITER] = False
+    deployment.ring("heartbeat-unhealthy", STANDBY)
+
+
+def all_is_well(deployment: Deployment) -> None:
+    deployment.guardian_was_here()
+    deployment.publish_lag(40.0)
+
+
+def writer_does_not_answer(deployment: Deployment) -> None:
+    deployment.databases.up[WRITER] = False
+
+
+def writer_lives(deployment: Deployment) -> None:
+    deployment.databases.up[WRITER] = True
+
+
+def writer_is_fenced(deployment: Deployment) -> None:
+    """By SQL."""
+    deployment.databases.fenced[WRITER] = True
+
+
+def fence_is_lifted(deployment: Deployment) -> None:
+    """By somebody, behind everybody's back."""
+    deployment.databases.fenced[WRITER] = False
+
+
+def sessions_do_not_end(deployment: Deployment) -> None:
+    """Those of applications, behind a fence."""
+    deployment.databases.sessions_end = False
+
+
+def guardian_renews(deployment: Deployment) -> None:
+    """The writer may be cut off from the other region; it is not from the control record."""
+    deployment.guardian_was_here()
+
+
+def lease_was_renewed(seconds_ago: float) -> Condition:
+    return lambda deployment: deployment.guardian_was_here(ago_s=seconds_ago)
+
+
+def region_is_lost(region: str) -> Condition:
+    return lambda deployment: deployment.lose_region(region)
+
+
+# --- the standby
+
+
+def standby_is_behind(heartbeats: int, seconds: float) -> Condition:
+    def leave_behind(deployment: Deployment) -> None:
+        last = deployment.databases.heartbeat[WRITER]
+        assert last is not None
+        deployment.databases.heartbeat[STANDBY] = Beat(last.seq - heartbeats, last.at - seconds)
+
+    return leave_behind
+
+
+def metric_says(lag_ms: float, age_s: float = 30.0) -> Condition:
+    """Aurora's metric of the lag."""
+    return lambda deployment: deployment.publish_lag(lag_ms, age_s)
+
+
+def standby_does_not_answer(deployment: Deployment) -> None:
+    deployment.databases.up[STANDBY] = False
+
+
+def standby_is_detached(deployment: Deployment) -> None:
+    deployment.client("rds", STANDBY).remove_from_global_cluster(
+        GlobalClusterIdentifier=deployment.specification.global_identifier,
+        DbClusterIdentifier=deployment.specification.names.cluster_arn(STANDBY),
+    )
+
+
+# --- the control record
+
+
+def record_says(**attributes: Any) -> Condition:
+    return lambda deployment: deployment.change_record(**attributes)
+
+
+def record_lacks(*attributes: str) -> Condition:
+    return lambda deployment: deployment.forget(*attributes)
+
+
+failover_is_paused = record_says(automatic_failover=False)
+
+
+def writer_has_moved(seconds_ago: float) -> Condition:
+    return lambda deployment: deployment.change_record(last_transition_at=int(CLOCK.now() - seconds_ago))
+
+
+def lock(
+    run: str, seconds_left: float, *, engaged: bool = False, mode: str = "failover", requests: int = 0
+) -> dict[str, Any]:
+    """A lock as it stands in the control record; a run that has engaged the switch has committed to move."""
+    return {
+        "run": run,
+        "mode": mode,
+        "phase": "moving" if engaged else "checking",
+        "move_requests": requests,
+        "incident": "an earlier outage",
+        "target_region": STANDBY,
+        "started_at": int(CLOCK.now()) - 60,
+        "deadline": int(CLOCK.now() + seconds_left),
+        "dns_engaged": engaged,
+    }
+
+
+def other_run_holds_the_lock(seconds_left: float = 600.0, **more: Any) -> Condition:
+    """As `lock` has it."""
+    return lambda deployment: deployment.change_record(transition=lock(OTHER, seconds_left, **more))
+
+
+# As a person orders it, who has found the switch engaged.
+other_run_takes_over = other_run_holds_the_lock(engaged=True)
+
+# --- functions
+
+
+def fails(step: str, error: str = "Misconfigured") -> Condition:
+    """For good, whenever it is called from now on."""
+    return lambda deployment: deployment.fail(step, *[error] * 100)
+
+
+def it_fails(deployment: Deployment) -> None:
+    raise Misconfigured("made by the test")
+
+
+def it_never_answers(deployment: Deployment) -> None:
+    deployment.hang()
+
+
+def fence_is_not_reached(deployment: Deployment) -> None:
+    deployment.trouble("lambda.Invoke", "refused", region=WRITER, step="fence_old_writer", times=FOREVER)
+
+
+def standby_is_not_asked_for_its_heartbeat(deployment: Deployment) -> None:
+    deployment.trouble("lambda.Invoke", "refused", step="verify_lag", times=FOREVER)
+
+
+def _probe(target: str, role: str | None, region: str, error: str | None = None) -> dict[str, Any]:
+    return {"target": target, "role": role, "region": region, "error": error, "elapsed_ms": 12.5}
+
+
+def _prober_answers(answer: dict[str, Any], times: int) -> Condition:
+    def script(deployment: Deployment) -> None:
+        left = iter(range(times))
+        deployment.databases.script = lambda asked: (
+            answer if asked == answer["target"] and next(left, None) is not None else None
+        )
+
+    return script
+
+
+def own_endpoint_refuses(times: int) -> Condition:
+    """The endpoint of a cluster that is being promoted."""
+    return _prober_answers(_probe("own", None, STANDBY, "ConnectionRefusedError: refused"), times)
+
+
+def name_leads_to_the_old_writer(times: int) -> Condition:
+    return _prober_answers(_probe("writer", "writer", WRITER), times)
+
+
+name_never_moves = _prober_answers(_probe("writer", None, WRITER, "timed out"), FOREVER)
+
+
+def prober_dies(times: int) -> Condition:
+    """While it looks at the cluster that is being promoted."""
+
+    def script(deployment: Deployment) -> None:
+        left = iter(range(times))
+
+        def die(asked: str) -> None:
+            if asked == "own" and next(left, None) is not None:
+                raise MemoryError("made by the test")
+
+        deployment.databases.script = die
+
+    return script
+
+
+# --- RDS and the switch
+
+
+def detach_is_refused(deployment: Deployment) -> None:
+    deployment.trouble("rds.RemoveFromGlobalCluster", "InvalidGlobalClusterStateFault", times=FOREVER)
+
+
+def detach_is_not_answered(times: int) -> Condition:
+    return lambda deployment: deployment.trouble("rds.RemoveFromGlobalCluster", "refused", times=times)
+
+
+def switchover_is_refused(deployment: Deployment) -> None:
+    deployment.trouble("rds.SwitchoverGlobalCluster", "InvalidGlobalClusterStateFault", times=FOREVER)
+
+
+def switch_is_engaged(deployment: Deployment) -> None:
+    """Waited for."""
+    deployment.wait_for_switch()
+
+
+def old_writer_is_closed(deployment: Deployment) -> None:
+    """Its fence has come to an end; waited for."""
+    deployment.wait_for(lambda: not deployment.databases.admits[WRITER], "the old writer is not closed")
+
+
+def cluster_breaks_in_promotion(deployment: Deployment) -> None:
+    def break_cluster(region: str) -> None:
+        deployment.set_cluster_status("inaccessible-encryption-credentials", region)
+        raise RuntimeError("made by the test")
+
+    deployment.databases.before_promotion = break_cluster
+
+
+def promotion_never_ends(deployment: Deployment) -> None:
+    def hold(region: str) -> None:
+        raise RuntimeError("made by the test")
+
+    deployment.databases.before_promotion = hold
+
+
+def promotion_is_given_up_soon(deployment: Deployment) -> None:
+    """Each call of Promote that does not answer; no other task's limit is as long."""
+    CLOCK.real_limits[PROMOTION_LIMIT_S] = 0.3
+
+
+# --- people
+
+
+def approved_by(name: str) -> Condition:
+    return lambda deployment: deployment.answers("send_task_success", output=json.dumps({"approved_by": name}))
+
+
+def approved_by_nobody(deployment: Deployment) -> None:
+    """An answer without a name."""
+    deployment.answers("send_task_success", output=json.dumps({"approved": True}))
+
+
+def refused_by(name: str, reason: str) -> Condition:
+    return lambda deployment: deployment.answers("send_task_failure", error="Refused", cause=f"{name}: {reason}")
+
+
+def nobody_answers(deployment: Deployment) -> None:
+    CLOCK.real_limits[APPROVAL_S] = 0.3  # of the time that a person has
+
+
+def nobody_can_be_asked(deployment: Deployment) -> None:
+    """No topic takes the question; the message about the end is sent again later and arrives."""
+    deployment.trouble("sns.Publish", "InternalError", status=500, step="ask_approval", times=FOREVER)
+
+
+def no_topic_answers(deployment: Deployment) -> None:
+    deployment.trouble("sns.Publish", "InternalError", status=500, times=FOREVER)
+
+
+def topic_is_not_reached(region: str) -> Condition:
+    return lambda deployment: deployment.trouble("sns.Publish", "refused", region=region, times=FOREVER)
