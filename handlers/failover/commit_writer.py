@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
+from handlers.core.results import Commit
 from handlers.gateways.control_table import ControlTable
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Commit:
-    """The writer region and epoch that hold from now on."""
-
-    writer_region: str
-    epoch: int
 
 
 @instrumented

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.idempotency import idempotent
@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
+from handlers.core.results import Detachment
 from handlers.gateways import move_request
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.global_database import GlobalDatabase
@@ -19,14 +20,6 @@ from handlers.telemetry import instrumented, logger
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Detachment:
-    """What was done; ``requested`` is False when the cluster was detached already."""
-
-    cluster: str
-    requested: bool
 
 
 @instrumented

@@ -7,7 +7,7 @@ succeed before anything else is changed.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
 from handlers.core.errors import FailoverError, FenceFailed
+from handlers.core.results import OldWriterFence
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.control_table import ControlTable
 from handlers.telemetry import instrumented, logger
@@ -26,14 +27,6 @@ OTHER_REGION = OtherRegion.of(ENVIRONMENT)
 # How long a switchover may keep the applications out before it has committed to move: two attempts of the fence and
 # two of the look at it. A run that was killed in between has its lock taken away by the writer's guardian after that.
 STOP_FOR_S = 20.0
-
-
-@dataclass(frozen=True)
-class OldWriterFence:
-    """Whether applications are kept from the old writer, as far as this region knows, and what did not succeed."""
-
-    fenced: bool
-    error: str | None
 
 
 @instrumented

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -10,18 +10,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.environment import Environment
 from handlers.core.errors import HalfWay, InvalidRequest
 from handlers.core.reading import Fields
+from handlers.core.results import Release
 from handlers.gateways.control_table import ControlTable
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Release:
-    """``released`` is False when the run held no lock, which is as good."""
-
-    released: bool
 
 
 @instrumented

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.idempotency import idempotent
@@ -10,20 +10,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
+from handlers.core.results import Repointing
 from handlers.gateways.control_table import ControlTable
 from handlers.idempotency import by, tokens
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Repointing:
-    """The name that is switched, and to which region."""
-
-    name: str
-    region: str
 
 
 @instrumented

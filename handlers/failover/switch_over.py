@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
+from handlers.core.results import Switchover
 from handlers.gateways import move_request
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.control_table import ControlTable
@@ -19,14 +20,6 @@ ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.of(ENVIRONMENT)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Switchover:
-    """What was done; ``requested`` is False when Aurora had been asked already."""
-
-    cluster: str
-    requested: bool
 
 
 @instrumented

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -11,20 +11,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.commands import Step
 from handlers.core.environment import Environment
 from handlers.core.errors import NotRecoveredYet
+from handlers.core.results import Recovery
 from handlers.gateways.prober import Prober
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
 PROBER = Prober.of(ENVIRONMENT)
 PROBE_TIMEOUT_S = 2.0
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """The proof: which region took the write, and when (seconds since the epoch)."""
-
-    region: str
-    proved_at: float
 
 
 @instrumented

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.environment import Environment
 from handlers.core.reprotection import Order
+from handlers.core.results import Armed
 from handlers.gateways.control_table import ControlTable
 from handlers.telemetry import instrumented, logger
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Armed:
-    """``automatic_failover`` is False while a person has paused it; re-protection leaves that as it is."""
-
-    automatic_failover: bool
 
 
 @instrumented

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -11,6 +11,7 @@ from handlers.core.environment import Environment
 from handlers.core.errors import Misconfigured, RebuildPending
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order
+from handlers.core.results import GlobalDatabase
 from handlers.gateways.archive import Archive
 from handlers.gateways.clusters import Clusters, members
 from handlers.gateways.control_table import ControlTable
@@ -19,14 +20,6 @@ from handlers.telemetry import instrumented, logger
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 HERE = Clusters.here(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class GlobalDatabase:
-    """The global database and its primary."""
-
-    identifier: str
-    primary: str
 
 
 @instrumented

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -11,6 +11,7 @@ from handlers.core.environment import Environment
 from handlers.core.errors import Misconfigured, RebuildPending
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order
+from handlers.core.results import Standby
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.archive import Archive
 from handlers.gateways.clusters import Clusters
@@ -23,15 +24,6 @@ OTHER_REGION = OtherRegion.for_rebuild(ENVIRONMENT)
 HERE = Clusters.here(ENVIRONMENT)
 
 AVAILABLE = "available"
-
-
-@dataclass(frozen=True)
-class Standby:
-    """The new cluster and its instances."""
-
-    cluster: str
-    resource_id: str
-    instances: list[str]
 
 
 @instrumented

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -9,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.environment import Environment
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
+from handlers.core.results import Release
 from handlers.gateways.control_table import ControlTable
 from handlers.telemetry import instrumented, logger
 
@@ -21,6 +23,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry: ``run``, the execution's name."""
     run = Fields(event, "the step's event", InvalidRequest).text("run")
     logger.append_keys(run=run)
-    released = CONTROL.end_reprotection(run)
-    logger.info("gave the lock back", released=released)
-    return {"released": released}
+    release = Release(CONTROL.end_reprotection(run))
+    logger.info("gave the lock back", released=release.released)
+    return asdict(release)

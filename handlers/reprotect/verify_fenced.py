@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,6 +12,7 @@ from handlers.core.environment import Environment
 from handlers.core.errors import FenceFailed, Misconfigured
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order
+from handlers.core.results import Fenced
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.archive import Archive
 from handlers.gateways.clusters import Clusters
@@ -23,14 +24,6 @@ ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
 HERE = Clusters.here(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Fenced:
-    """Since when the old cluster has been fenced for the re-protection (s since 1970), and where that is kept."""
-
-    fenced_at: float
-    kept_at: str
 
 
 @instrumented

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.environment import Environment
 from handlers.core.errors import Misconfigured, OldRegionSilent
 from handlers.core.reprotection import Order
+from handlers.core.results import OldRegion
 from handlers.gateways.acting import OtherRegion
 from handlers.gateways.archive import OLD_CLUSTER, Archive
 from handlers.gateways.clusters import Clusters
@@ -19,14 +20,6 @@ from handlers.telemetry import instrumented, logger
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class OldRegion:
-    """``retiring``: a run has begun to remove the old cluster, or has done it; there is only the way forward."""
-
-    retiring: bool
-    reason: str
 
 
 @instrumented
