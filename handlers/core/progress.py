@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Annotated, Any, Generic, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, Self, TypeVar, get_args, get_origin
 
 from handlers.core.control import Claim
 from handlers.core.errors import InvalidRequest
@@ -46,7 +46,7 @@ from handlers.core.results import (
     Timing,
 )
 from handlers.core.salvage import Salvage
-from handlers.core.shape import ANY_TEXT, read_as
+from handlers.core.shape import ANY_TEXT, field_types, read_as
 
 Result = TypeVar("Result")
 Value = TypeVar("Value")
@@ -139,10 +139,9 @@ class Parts:
     @classmethod
     def read(cls, fields: Fields, unreadable: list[str]) -> Self:
         """Reads the parts that are there, and adds to ``unreadable`` why one cannot be read."""
-        hints = get_type_hints(cls, include_extras=True)
-        return cls(
-            **{name: _part(hint, fields, name, unreadable) for name, hint in hints.items() if name in fields.data}
-        )
+        kind: Any = cls  # mypy takes a class of this kind for unhashable
+        parts = field_types(kind).items()
+        return cls(**{name: _part(hint, fields, name, unreadable) for name, hint in parts if name in fields.data})
 
     @property
     def reached(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from handlers.core.reading import LARGEST_WHOLE, Fields
@@ -25,7 +26,7 @@ def read_as(shape: type[Shape], fields: Fields) -> Shape:
     Only types are checked. Whoever acts on a value reads it by a ``read`` with patterns and bounds instead. Raises
     ``fields.error``, which names the field.
     """
-    hints = get_type_hints(shape)
+    hints = field_types(shape)
     return shape(
         **{
             field.name: _value(hints[field.name], fields, field.name)
@@ -33,6 +34,12 @@ def read_as(shape: type[Shape], fields: Fields) -> Shape:
             if field.name in fields.data or field.default is dataclasses.MISSING
         }
     )
+
+
+@cache
+def field_types(of: type) -> dict[str, Any]:
+    """Returns the type of each field of a class, with what stands beside it in `Annotated`."""
+    return get_type_hints(of, include_extras=True)
 
 
 def _value(hint: Any, fields: Fields, name: str) -> Any:

@@ -236,27 +236,27 @@ def assert_sendable(message: Message, run: str) -> None:
 @given(st.data())
 def test_no_malformed_part_keeps_a_failovers_end_from_people_or_from_its_record(data: st.DataObject) -> None:
     progress = data.draw(damaged(EXAMPLES["failover"]))
-    for how in outcome.HEADLINES:
-        end = FailoverEnd.read({"run": "run-1", "outcome": how, "progress": progress})
-        message = outcome.message(end, "arn:aws:states:us-west-2:123456789012:stateMachine:failover")
-        assert_sendable(message, "run-1")
-        assert all(f"Not readable: {why}" in message.text for why in end.unreadable)
-        json.dumps(asdict(run_record(end, STARTED, BEGAN + 60)))
+    how = data.draw(st.sampled_from(sorted(outcome.HEADLINES)))
+    end = FailoverEnd.read({"run": "run-1", "outcome": how, "progress": progress})
+    message = outcome.message(end, "arn:aws:states:us-west-2:123456789012:stateMachine:failover")
+    assert_sendable(message, "run-1")
+    assert all(f"Not readable: {why}" in message.text for why in end.unreadable)
+    json.dumps(asdict(run_record(end, STARTED, BEGAN + 60)))
 
 
 @given(st.data())
 def test_no_malformed_part_keeps_a_re_protections_end_from_people_or_from_its_record(data: st.DataObject) -> None:
     progress = data.draw(damaged(EXAMPLES["reprotect"]))
-    for how in reprotection_outcome.HEADLINES:
-        end = ReprotectionEnd.read({"run": "run-2", "outcome": how, "progress": progress})
-        message = reprotection_outcome.message(
-            end,
-            reprotect="arn:aws:states:us-west-2:123456789012:stateMachine:reprotect",
-            failover="arn:aws:states:us-east-1:123456789012:stateMachine:failover",
-        )
-        assert_sendable(message, "run-2")
-        assert all(f"Not readable: {why}" in message.text for why in end.unreadable)
-        json.dumps(asdict(reprotection_outcome.record(end, STARTED, BEGAN + 60)))
+    how = data.draw(st.sampled_from(sorted(reprotection_outcome.HEADLINES)))
+    end = ReprotectionEnd.read({"run": "run-2", "outcome": how, "progress": progress})
+    message = reprotection_outcome.message(
+        end,
+        reprotect="arn:aws:states:us-west-2:123456789012:stateMachine:reprotect",
+        failover="arn:aws:states:us-east-1:123456789012:stateMachine:failover",
+    )
+    assert_sendable(message, "run-2")
+    assert all(f"Not readable: {why}" in message.text for why in end.unreadable)
+    json.dumps(asdict(reprotection_outcome.record(end, STARTED, BEGAN + 60)))
 
 
 @pytest.mark.parametrize(
