@@ -11,7 +11,7 @@ import pytest
 from handlers.core.message import Message
 from handlers.core.outcome import HEADLINES, FailoverEnd, Outcome, message
 from handlers.core.progress import LONGEST_CAUSE
-from handlers.core.results import Lease, RunRecord
+from handlers.core.results import Lease, Release, RunRecord
 from handlers.core.run_record import run_record
 from tests.handlers.core import kept
 from tests.handlers.core.kept import STARTED, under_result
@@ -131,7 +131,7 @@ def test_the_error_of_a_failed_claim_is_shown() -> None:
     text = told(
         "aborted",
         error={"Error": "Misconfigured", "Cause": "no table"},
-        release=under_result(kept.Release(released=False)),
+        release=under_result(Release(released=False)),
     )
     assert "Error: Misconfigured: no table" in text
 

@@ -28,7 +28,7 @@ from handlers.core.progress import (
 )
 from handlers.core.reading import Fields
 from handlers.core.reprotection_outcome import ReprotectionEnd
-from handlers.core.results import Timing
+from handlers.core.results import Commit, Release, Timing
 from handlers.core.run_record import run_record
 from orchestration.specification.functions import FAILOVER_ASL, REPROTECT_ASL, definition
 from tests.handlers.core import kept
@@ -149,7 +149,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         kept.REPROTECTION
         | {
             "error": {"Error": "LockLost"},
-            "released": kept.under_result(kept.Release(released=True)),
+            "released": kept.under_result(Release(released=True)),
             "release_error": {"Error": "TransientFailure", "Cause": "away"},
         },
     ],
@@ -165,8 +165,7 @@ def written(part: Any) -> Any:
     if isinstance(part, Answer):
         return asdict(part)
     assert isinstance(part, Ended)
-    if part.error:
-        return written(part.error)
+    assert part.result is not None
     return asdict(part.result) | ({"timing": asdict(part.timing)} if part.timing else {})
 
 
@@ -270,20 +269,20 @@ def test_no_malformed_part_keeps_a_re_protections_end_from_people_or_from_its_re
             "commit, result: field 'epoch' is '5'; give a number",
         ),
         (
-            {"result": asdict(kept.Commit("us-west-2", 5)) | {"timing": "noon"}},
-            Ended(kept.Commit("us-west-2", 5), phase="commit_writer"),
+            {"result": asdict(Commit("us-west-2", 5)) | {"timing": "noon"}},
+            Ended(Commit("us-west-2", 5), phase="commit_writer"),
             "commit, result, timing is 'noon'",
         ),
         (
-            {"result": asdict(kept.Commit("us-west-2", 5)) | {"unknown": 1}},
-            Ended(kept.Commit("us-west-2", 5), phase="commit_writer"),
+            {"result": asdict(Commit("us-west-2", 5)) | {"unknown": 1}},
+            Ended(Commit("us-west-2", 5), phase="commit_writer"),
             None,
         ),
     ],
     ids=["no object", "empty", "a wrong type", "no timing", "one field too many"],
 )
 def test_what_cannot_be_read_is_missed_and_named_and_the_rest_is_kept(
-    commit: Any, found: Ended[kept.Commit], why: str | None
+    commit: Any, found: Ended[Commit], why: str | None
 ) -> None:
     unreadable: list[str] = []
     progress = FailoverProgress.read(received_as(kept.FAILOVER | {"commit": commit}), unreadable)
