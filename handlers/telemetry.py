@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import wraps
 from typing import Any
 
@@ -12,6 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import WARM_UP
+from handlers.core.results import Timing
 
 logger = Logger()
 metrics = Metrics()
@@ -36,7 +38,7 @@ def instrumented(handler: Handler) -> Handler:
         result = "Succeeded"
         try:
             answer = handler(event, context)
-            return answer | {"timing": {"began": began, "ended": time.time()}}
+            return answer | {"timing": asdict(Timing(began, time.time()))}
         except Exception as error:
             result = type(error).__name__
             logger.exception("the step failed")

@@ -6,7 +6,12 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
+import hypothesis
 import pytest
+
+# No property may fail because the machine is busy: neither for one slow example nor for slowly made ones.
+hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("project")
 
 Found = TypeVar("Found")
 

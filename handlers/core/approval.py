@@ -6,7 +6,9 @@ import json
 from datetime import UTC, datetime
 
 from handlers.core.claim import Claim
-from handlers.core.outcome import Message
+from handlers.core.message import Message
+from handlers.core.reprotection import Order, Snapshot
+from handlers.core.salvage import Salvage
 
 # How long a failover waits for an answer: long enough for somebody who is woken, short enough that the claim is not
 # stale. A retirement is decided by daylight. They are the TimeoutSeconds of AskApproval and AskRetirement as well; a
@@ -16,7 +18,10 @@ RETIREMENT_APPROVAL_S = 3 * 24 * 3600
 
 
 def request(claim: Claim, *, reason: str, token: str, region: str, deadline: float) -> Message:
-    """The message: what would be lost, until when an answer counts (``deadline``, s since 1970), and the commands."""
+    """Asks whether writes may be lost.
+
+    ``reason`` says what would be; ``deadline``: until when an answer counts (seconds since 1970).
+    """
     until = moment(deadline)
     lines = [
         "FAILOVER WAITS FOR APPROVAL: writes may be lost",
@@ -26,7 +31,27 @@ def request(claim: Claim, *, reason: str, token: str, region: str, deadline: flo
         f"Nothing has been changed yet, and nothing will be when no answer comes until {until}.",
         *answers("the failover and the loss", token, region),
     ]
-    return Message(lines[0], "\n".join(lines))
+    return Message.of(lines)
+
+
+def retirement_request(
+    order: Order, snapshot: Snapshot, salvage: Salvage, *, token: str, region: str, deadline: float
+) -> Message:
+    """Asks whether the old cluster may be retired, of which ``snapshot`` and ``salvage`` are kept.
+
+    ``deadline``: until when an answer counts (seconds since 1970).
+    """
+    lines = [
+        f"RE-PROTECTION ASKS: may the old cluster in {order.old_region} be retired?",
+        "",
+        f"Run {order.run}, started by {order.started_by}, would remove it and make it anew as the standby of "
+        f"{order.writer_region} (epoch {order.epoch}).",
+        f"Kept of it: the snapshot {snapshot.name}, and its unreplicated writes in {salvage.kept_at}",
+        *salvage.words,
+        f"Without an answer until {moment(deadline)} it stays as it is, fenced.",
+        *answers("its retirement", token, region),
+    ]
+    return Message.of(lines)
 
 
 def moment(at: float) -> str:

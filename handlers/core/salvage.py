@@ -72,6 +72,52 @@ class Place:
         )
 
 
+@dataclass(frozen=True)
+class Salvage:
+    """How far the export has come, and what it has found so far.
+
+    ``missing`` counts rows that the new writer lacks, ``different`` those that it has otherwise, ``uncompared`` rows of
+    tables without a primary key. ``place`` is where to go on. ``part`` counts the files, ``kept_at`` is their folder.
+    """
+
+    done: bool
+    place: Place
+    part: int = 0
+    missing: int = 0
+    different: int = 0
+    uncompared: int = 0
+    kept_at: str = ""
+
+    @classmethod
+    def read(cls, fields: Fields) -> Salvage:
+        """Reads what the invocation before has returned."""
+
+        def count(name: str) -> int:
+            return int(fields.number(name, at_least=0, at_most=LARGEST_WHOLE, default=0))
+
+        return cls(
+            done=fields.flag("done", False),
+            place=Place.read(fields.section("place")),
+            part=count("part"),
+            missing=count("missing"),
+            different=count("different"),
+            uncompared=count("uncompared"),
+        )
+
+    @property
+    def words(self) -> list[str]:
+        """What a complete export has found, in lines for people."""
+        if not self.done:
+            return []
+        lines = [
+            f"Salvage: {self.missing} rows are missing on the new writer, {self.different} are different there "
+            f"({self.part} files in {self.kept_at})"
+        ]
+        if self.uncompared:
+            lines.append(f"Not compared, for want of a primary key: {self.uncompared} rows")
+        return lines
+
+
 class Replay:
     """How rows are written again: table → SQL expression of its columns, a call of an idempotent function."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
+from handlers.core.results import Commit
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
 
@@ -20,14 +21,6 @@ class Environment(ControlVariables):
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Commit:
-    """The writer region and epoch that hold from now on."""
-
-    writer_region: str
-    epoch: int
 
 
 @instrumented

@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
+from handlers.core.results import Detachment
 from handlers.gateways import move_request
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
@@ -24,14 +25,6 @@ class Environment(ControlVariables, GlobalDatabaseVariables, TokenVariables):
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Detachment:
-    """What was done; ``requested`` is False when the cluster was detached already."""
-
-    cluster: str
-    requested: bool
 
 
 @instrumented

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.errors import FailoverError, FenceFailed
+from handlers.core.results import OldWriterFence
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.fence import FenceFunction, PeerFenceVariables
@@ -32,14 +33,6 @@ OTHER_REGION = OtherRegion.of(ENVIRONMENT)
 # How long a switchover may keep the applications out before it has committed to move: two attempts of the fence and
 # two of the look at it. A run that was killed in between has its lock taken away by the writer's guardian after that.
 STOP_FOR_S = 20.0
-
-
-@dataclass(frozen=True)
-class OldWriterFence:
-    """Whether applications are kept from the old writer, as far as this region knows, and what did not succeed."""
-
-    fenced: bool
-    error: str | None
 
 
 @instrumented

@@ -11,7 +11,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.outcome import End, message
+from handlers.core.outcome import FailoverEnd, message
 from handlers.gateways import notifications
 from handlers.gateways.notifications import Notification
 from handlers.idempotency import TokenVariables, by, tokens
@@ -32,13 +32,13 @@ TOPICS = notifications.topics(ENVIRONMENT)
 @instrumented
 @idempotent(config=by("run", "outcome"), persistence_store=tokens(ENVIRONMENT))
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.outcome.End`."""
-    end = End.read(event)
+    """Step Functions' entry; see `handlers.core.outcome.FailoverEnd`."""
+    end = FailoverEnd.read(event)
     logger.append_keys(run=end.run)
     if end.is_duplicate:  # a storm of starts must not be one of messages
         logger.info("nobody is told of a duplicate")
         return asdict(Notification([], {}))
-    sent = notifications.publish_to_all(TOPICS, message(end, ENVIRONMENT.aws_region, ENVIRONMENT.state_machine_arn))
+    sent = notifications.publish_to_all(TOPICS, message(end, ENVIRONMENT.state_machine_arn))
     if sent.failed:
         logger.warning("a topic did not take the message", failed=sent.failed)
     return asdict(sent)

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.errors import PromotionFailed, PromotionPending, TransientFailure
-from handlers.core.heartbeat import Beat
+from handlers.core.results import Promotion
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
 from handlers.gateways.prober import Prober, ProberVariables
@@ -41,15 +41,6 @@ LIFT_COUNTS_FOR_S = 3.0
 FAILED_STATUSES = frozenset(
     {"inaccessible-encryption-credentials", "failed", "migration-failed", "deleting", "stopped"}
 )
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """The new writer's region, what the last look at it took, and its newest heartbeat of the old writer."""
-
-    region: str
-    probe_ms: float
-    heartbeat: Beat | None
 
 
 @instrumented

@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.errors import HalfWay, InvalidRequest
 from handlers.core.reading import Fields
+from handlers.core.results import Release
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
 
@@ -20,13 +21,6 @@ class Environment(ControlVariables):
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Release:
-    """``released`` is False when the run held no lock, which is as good."""
-
-    released: bool
 
 
 @instrumented

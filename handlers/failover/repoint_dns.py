@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
+from handlers.core.results import Repointing
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.idempotency import TokenVariables, by, tokens
 from handlers.telemetry import instrumented, logger
@@ -23,14 +24,6 @@ class Environment(ControlVariables, TokenVariables):
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Repointing:
-    """The name that is switched, and to which region."""
-
-    name: str
-    region: str
 
 
 @instrumented

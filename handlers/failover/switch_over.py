@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
+from handlers.core.results import Switchover
 from handlers.gateways import move_request
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.control_table import ControlTable, ControlVariables
@@ -24,14 +25,6 @@ ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.of(ENVIRONMENT)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Switchover:
-    """What was done; ``requested`` is False when Aurora had been asked already."""
-
-    cluster: str
-    requested: bool
 
 
 @instrumented

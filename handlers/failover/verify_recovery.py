@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.errors import NotRecoveredYet
+from handlers.core.results import Recovery
 from handlers.gateways.prober import Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
 
@@ -22,14 +23,6 @@ class Environment(ProberVariables):
 ENVIRONMENT = Environment.read()
 PROBER = Prober.of(ENVIRONMENT)
 PROBE_TIMEOUT_S = 2.0
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """The proof: which region took the write, and when (seconds since the epoch)."""
-
-    region: str
-    proved_at: float
 
 
 @instrumented

@@ -7,7 +7,7 @@ fenced, and its lease does not matter any more.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -16,6 +16,7 @@ from handlers.core.commands import Step
 from handlers.core.errors import FenceFailed, InvalidRequest, LeaseLive, LockLost
 from handlers.core.lease import decide_wait
 from handlers.core.reading import LARGEST_WHOLE, Fields
+from handlers.core.results import Lease
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
@@ -37,16 +38,6 @@ PROBE_TIMEOUT_S = 0.9
 A_MOMENT_S = 0.01  # so that the wait ends after the lease's end, and not at it
 
 
-@dataclass(frozen=True)
-class Lease:
-    """``proceed``: the writer is not known to live. ``taken``: the run has committed to move it."""
-
-    proceed: bool
-    taken: bool
-    reason: str
-    lease_expires_at: float | None
-
-
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry; see `handlers.core.commands.Step`.
@@ -66,7 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         inside_budget or step.claim.accept_data_loss or bool(approved_by),
         fields.section("lag").optional_whole("replicated_xid", at_most=LARGEST_WHOLE),
     )
-    return asdict(lease) | {"approved_by": approved_by}
+    return asdict(replace(lease, approved_by=approved_by))
 
 
 def approver(fields: Fields) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from handlers.core.environment import PeerVariables
 from handlers.core.errors import FailoverError, NotificationFailed
-from handlers.core.outcome import Message
+from handlers.core.message import Message
 from handlers.gateways.aws import client, named_errors
 
 if TYPE_CHECKING:

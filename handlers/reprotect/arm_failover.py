@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.reprotection import Order
+from handlers.core.results import Armed
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
 
@@ -19,13 +20,6 @@ class Environment(ControlVariables):
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Armed:
-    """``automatic_failover`` is False while a person has paused it; re-protection leaves that as it is."""
-
-    automatic_failover: bool
 
 
 @instrumented

@@ -11,11 +11,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.approval import RETIREMENT_APPROVAL_S
+from handlers.core.approval import RETIREMENT_APPROVAL_S, retirement_request
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
-from handlers.core.reprotection import Order
-from handlers.core.reprotection_outcome import question
+from handlers.core.reprotection import Order, Snapshot
+from handlers.core.salvage import Salvage
+from handlers.core.shape import read_as
 from handlers.gateways import notifications
 from handlers.telemetry import instrumented, logger
 
@@ -38,10 +39,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     order = Order.read(event)
     logger.append_keys(run=order.run)
     fields = Fields(event, "the step's event", InvalidRequest)
-    asking = question(
+    asking = retirement_request(
         order,
-        dict(fields.section("snapshot").data),
-        dict(fields.section("salvage").data),
+        # Nobody is asked to let a cluster go without being told what is kept of it.
+        read_as(Snapshot, fields.section("snapshot")),
+        read_as(Salvage, fields.section("salvage")),
         token=fields.text("token", pattern=".{1,2048}"),
         region=ENVIRONMENT.aws_region,
         deadline=time.time() + RETIREMENT_APPROVAL_S,

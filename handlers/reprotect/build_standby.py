@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.errors import Misconfigured, RebuildPending
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order
+from handlers.core.results import Standby
 from handlers.gateways.acting import OtherRegion, RebuildRoleVariables
 from handlers.gateways.archive import Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters
@@ -31,15 +32,6 @@ OTHER_REGION = OtherRegion.for_rebuild(ENVIRONMENT)
 HERE = Clusters.here(ENVIRONMENT)
 
 AVAILABLE = "available"
-
-
-@dataclass(frozen=True)
-class Standby:
-    """The new cluster and its instances."""
-
-    cluster: str
-    resource_id: str
-    instances: list[str]
 
 
 @instrumented

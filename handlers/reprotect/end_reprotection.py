@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
+from handlers.core.results import Release
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
 
@@ -27,6 +28,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Step Functions' entry: ``run``, the execution's name."""
     run = Fields(event, "the step's event", InvalidRequest).text("run")
     logger.append_keys(run=run)
-    released = CONTROL.end_reprotection(run)
-    logger.info("gave the lock back", released=released)
-    return {"released": released}
+    release = Release(CONTROL.end_reprotection(run))
+    logger.info("gave the lock back", released=release.released)
+    return asdict(release)

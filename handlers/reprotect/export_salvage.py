@@ -12,9 +12,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.errors import InvalidRequest
-from handlers.core.reading import LARGEST_WHOLE, Fields
+from handlers.core.reading import Fields
 from handlers.core.reprotection import Order
-from handlers.core.salvage import Place, Replay, file_text
+from handlers.core.salvage import Place, Replay, Salvage, file_text
 from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
 from handlers.gateways.archive import SALVAGE_SUMMARY, Archive, ArchiveVariables
 from handlers.gateways.control_table import ControlTable, ControlVariables
@@ -38,39 +38,6 @@ REPLAY = Replay.read(ENVIRONMENT.salvage_replay)
 ROWS_A_PART = 5_000
 # One invocation begins no page after that long; a page may take a minute, and the state waits for two.
 WORK_FOR_S = 40.0
-
-
-@dataclass(frozen=True)
-class Salvage:
-    """How far the export has come, and what it has found so far.
-
-    ``missing`` counts rows that the new writer lacks, ``different`` those that it has otherwise, ``uncompared`` rows of
-    tables without a primary key. ``place`` is where to go on.
-    """
-
-    done: bool
-    place: Place
-    part: int = 0
-    missing: int = 0
-    different: int = 0
-    uncompared: int = 0
-    kept_at: str = ""
-
-    @classmethod
-    def read(cls, fields: Fields) -> Salvage:
-        """Reads what the invocation before has returned."""
-
-        def count(name: str) -> int:
-            return int(fields.number(name, at_least=0, at_most=LARGEST_WHOLE, default=0))
-
-        return cls(
-            done=fields.flag("done", False),
-            place=Place.read(fields.section("place")),
-            part=count("part"),
-            missing=count("missing"),
-            different=count("different"),
-            uncompared=count("uncompared"),
-        )
 
 
 @instrumented

@@ -16,6 +16,7 @@ from handlers.core.heartbeat import END_OF_TIME_S
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reading import Fields
 from handlers.core.reprotection import Order, Retirement, objections
+from handlers.core.results import Retired
 from handlers.gateways.acting import OtherRegion, RebuildRoleVariables, ReprotectionRoleVariables
 from handlers.gateways.archive import SALVAGE_SUMMARY, Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters, Description, members
@@ -42,14 +43,6 @@ TO_REBUILD = OtherRegion.for_rebuild(ENVIRONMENT)
 HERE = Clusters.here(ENVIRONMENT)
 
 DELETING = "deleting"
-
-
-@dataclass(frozen=True)
-class Retired:
-    """The old cluster that is gone."""
-
-    resource_id: str
-    approved_by: str | None
 
 
 @instrumented

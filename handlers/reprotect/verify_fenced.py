@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.errors import FenceFailed, Misconfigured
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order
+from handlers.core.results import Fenced
 from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
 from handlers.gateways.archive import Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters
@@ -30,14 +31,6 @@ ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
 HERE = Clusters.here(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class Fenced:
-    """Since when the old cluster has been fenced for the re-protection (s since 1970), and where that is kept."""
-
-    fenced_at: float
-    kept_at: str
 
 
 @instrumented

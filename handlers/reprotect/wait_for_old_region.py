@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.errors import Misconfigured, OldRegionSilent
 from handlers.core.reprotection import Order
+from handlers.core.results import OldRegion
 from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
 from handlers.gateways.archive import OLD_CLUSTER, Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters
@@ -26,14 +27,6 @@ class Environment(ControlVariables, ReprotectionRoleVariables, ArchiveVariables)
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
-
-
-@dataclass(frozen=True)
-class OldRegion:
-    """``retiring``: a run has begun to remove the old cluster, or has done it; there is only the way forward."""
-
-    retiring: bool
-    reason: str
 
 
 @instrumented

@@ -12,8 +12,7 @@ from drills.script.person import Person, command_in
 from drills.show.narrator import Message
 from handlers.core.approval import request
 from handlers.core.claim import Claim
-from handlers.core.reprotection import Order
-from handlers.core.reprotection_outcome import End, message
+from handlers.core.reprotection_outcome import ReprotectionEnd, message
 
 CLAIM = Claim("proceed", "free", "run-1", "failover", "alarm", "incident", "us-east-1", "us-west-2", 1)
 ASKED = request(CLAIM, reason="12.0 s would be lost", token="token/1+a==", region="us-west-2", deadline=1_700_000_000.0)
@@ -69,14 +68,20 @@ def test_who_says_nothing_calls_nothing() -> None:
 
 
 def test_a_failback_is_started_by_the_last_messages_own_command() -> None:
-    order = Order("proceed", "a person asked", "run-2", "somebody", "us-west-2", "us-east-1", 2)
-    told = message(End("run-2", "reprotected", {"armed": {}}), order, {"reprotect": "arn:r", "failover": "arn:f"})
+    end = ReprotectionEnd.read({"run": "run-2", "outcome": "reprotected", "progress": {}})
+    told = message(
+        end, reprotect="arn:aws:states:us-west-2:1:reprotect", failover="arn:aws:states:us-east-1:1:failover"
+    )
     cloud = Cloud()
     person = Person("yes", cloud, SimpleNamespace(event=lambda *_: None))  # type: ignore[arg-type]
     arn = person.start([*MESSAGES, Message("us-west-2", told.subject, told.text), *MESSAGES])
     assert arn == "arn:1"
     [(region, call, given)] = cloud.calls
-    assert (region, call, given["stateMachineArn"]) == ("us-east-1", "start_execution", "arn:f")
+    assert (region, call, given["stateMachineArn"]) == (
+        "us-east-1",
+        "start_execution",
+        "arn:aws:states:us-east-1:1:failover",
+    )
     assert json.loads(given["input"]) == {"mode": "switchover", "started_by": "the person at the drill"}
 
 

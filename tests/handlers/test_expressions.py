@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from moto import mock_aws
 
 from handlers.core.conditional_write import Copy, Increment, Row, Set, after, allowed
@@ -19,7 +19,7 @@ from tests.handlers.cases import Case, cases, decisive
 
 TABLE, KEY = "control", {"database": {"S": "payments"}}
 EXAMPLES = 20  # of each row and run: every example is three requests
-PROPERTY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PROPERTY = settings(max_examples=EXAMPLES)
 FEW = 3  # of the cases that decide the same way
 
 # Carries a row out on a record in DynamoDB; returns whether it was allowed, and the record afterwards.

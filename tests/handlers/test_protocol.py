@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.core.claim import Claim, decide_claim, lock_for
@@ -250,7 +250,7 @@ def play(world: World, runs: list[Run], history: list[tuple[str, tuple[bool, boo
         world.check()
 
 
-HISTORIES = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+HISTORIES = settings(max_examples=400)
 
 
 @HISTORIES

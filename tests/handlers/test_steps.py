@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -31,6 +32,8 @@ from handlers.core.errors import (
 )
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import CLOCK_MARGIN_S
+from handlers.core.reprotection import Order, Snapshot
+from handlers.core.salvage import Place, Salvage
 from handlers.gateways.prober import ProbeFailed
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment, Killed
 
@@ -777,7 +780,11 @@ def test_a_record_without_a_start_is_refused(deployment: Deployment) -> None:
 # --- notify
 
 
-END = {"run": RUN, "outcome": "aborted", "progress": {"error": {"Error": "DetachRejected", "Cause": "no"}}}
+END: dict[str, Any] = {
+    "run": RUN,
+    "outcome": "aborted",
+    "progress": {"error": {"Error": "DetachRejected", "Cause": "no"}},
+}
 
 
 def test_both_regions_are_told(deployment: Deployment) -> None:
@@ -825,6 +832,44 @@ def test_no_topic_at_all_is_an_error_that_names_both(deployment: Deployment) -> 
             raised.value
         )
     assert deployment.tokens() == []
+
+
+def test_p7_a_part_that_cannot_be_read_keeps_nobody_from_the_message(deployment: Deployment) -> None:
+    deployment.call("notify", END | {"progress": END["progress"] | {"claim": {"epoch": "two"}, "moved": 5}})
+    ((_, text),) = deployment.messages(STANDBY)
+    assert "Error: DetachRejected: no" in text
+    assert "Not readable: the step's event, progress, claim: field 'decision' is missing" in text
+    assert "Not readable: the step's event, progress, moved is 5; it must be a JSON object" in text
+
+
+def test_p7_nor_that_of_a_re_protection(deployment: Deployment) -> None:
+    ended = {"run": RUN, "outcome": "needs_person", "started_at": "2027-01-15T12:00:00Z", "progress": {"order": 5}}
+    result = deployment.call("notify_reprotection", ended)
+    ((subject, text),) = deployment.messages(STANDBY)
+    assert subject == "RE-PROTECTION STOPPED: a person is needed"
+    assert "Not readable: the step's event, progress, order is 5" in text
+    assert "start-execution --region us-west-2 " in text
+    assert (result["outcome"], result["epoch"]) == ("needs_person", None)
+
+
+# --- ask_retirement
+
+
+@pytest.mark.parametrize("missing", ["token", "snapshot", "salvage"])
+def test_a_retirement_is_not_asked_for_without_saying_what_is_kept(missing: str, deployment: Deployment) -> None:
+    whole: dict[str, Any] = {
+        "run": RUN,
+        "order": asdict(Order("proceed", "free", RUN, "ada", STANDBY, WRITER, 2)),
+        "token": "AQC",
+        "snapshot": asdict(Snapshot("snapshot-1", "cluster-A", "available", 100, 1.0)),
+        "salvage": asdict(Salvage(True, Place(3), part=1, kept_at="s3://kept/")),
+    }
+    with pytest.raises(InvalidRequest, match=f"field '{missing}' is missing"):
+        deployment.call("ask_retirement", {name: value for name, value in whole.items() if name != missing})
+    assert deployment.messages(STANDBY) == []
+    deployment.call("ask_retirement", whole)
+    ((subject, _),) = deployment.messages(STANDBY)
+    assert subject == "RE-PROTECTION ASKS: may the old cluster in us-east-1 be retired?"
 
 
 # --- what every step has in common

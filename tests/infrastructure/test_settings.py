@@ -89,7 +89,7 @@ def legal(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(legal())
 def test_any_legal_settings_describe_a_deployment_whose_names_fit(given_: dict[str, Any]) -> None:
     described = describe(load(**given_), "123456789012")
@@ -112,7 +112,9 @@ def test_any_legal_settings_describe_a_deployment_whose_names_fit(given_: dict[s
     assert re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", described.zone.writer_name)
 
 
-@settings(max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=4, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(legal())
 def test_any_legal_settings_synthesize(tmp_path_factory: pytest.TempPathFactory, given_: dict[str, Any]) -> None:
     deployment = synthesized(tmp_path_factory.mktemp("legal"), **given_)
@@ -167,7 +169,7 @@ def test_illegal_settings_give_one_error_with_field_value_and_remedy(
     assert remedy in message
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=20), st.sampled_from(["environment_suffix", "application", "dns_zone", "writer_cidr"]))
 def test_any_text_is_a_legal_setting_or_gives_one_error_that_names_it(text: str, field: str) -> None:
     given_ = {"environment_suffix": "test", "environment": "development", field: text}

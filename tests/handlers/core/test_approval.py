@@ -7,8 +7,11 @@ import shlex
 
 import pytest
 
-from handlers.core.approval import APPROVAL_S, Message, request
+from handlers.core.approval import APPROVAL_S, request, retirement_request
 from handlers.core.claim import LOCK_SECONDS, Claim
+from handlers.core.message import Message
+from handlers.core.reprotection import Order, Snapshot
+from handlers.core.salvage import Place, Salvage
 from orchestration.specification.workflows import asks_a_person, definition, tasks
 
 CLAIM = Claim("proceed", "free", "run-1", "failover", "alarm", "outage 7", "us-east-1", "us-west-2", 4)
@@ -44,3 +47,33 @@ def test_both_answers_are_commands_that_name_the_region_and_the_token(asked: Mes
 def test_the_state_waits_as_long_as_the_message_says_and_the_lock_lasts_longer() -> None:
     (waits,) = {state["TimeoutSeconds"] for _, _, state in tasks(definition()) if asks_a_person(state)}
     assert waits == APPROVAL_S < LOCK_SECONDS
+
+
+def test_a_retirement_is_asked_for_with_what_is_kept() -> None:
+    asking = retirement_request(
+        Order("proceed", "free", "run-2", "ada", "us-west-2", "us-east-1", 2),
+        Snapshot("snapshot-1", "cluster-A", "available", 100, NOON),
+        Salvage(True, Place(3), part=1, missing=2, different=1, uncompared=3, kept_at="s3://kept/epoch-2/"),
+        token=TOKEN,
+        region="us-west-2",
+        deadline=NOON,
+    )
+    assert asking == Message(
+        "RE-PROTECTION ASKS: may the old cluster in us-east-1 be retired?",
+        """\
+RE-PROTECTION ASKS: may the old cluster in us-east-1 be retired?
+
+Run run-2, started by ada, would remove it and make it anew as the standby of us-west-2 (epoch 2).
+Kept of it: the snapshot snapshot-1, and its unreplicated writes in s3://kept/epoch-2/
+Salvage: 2 rows are missing on the new writer, 1 are different there (1 files in s3://kept/epoch-2/)
+Not compared, for want of a primary key: 3 rows
+Without an answer until 2027-01-15 12:00:00 UTC it stays as it is, fenced.
+
+To approve its retirement:
+aws stepfunctions send-task-success --region us-west-2 --task-token AQCk/+a== \
+--task-output '{"approved_by": "<your name>"}'
+
+To refuse:
+aws stepfunctions send-task-failure --region us-west-2 --task-token AQCk/+a== --error Refused \
+--cause '<your name>: <why>'""",
+    )

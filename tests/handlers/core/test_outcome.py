@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
-from handlers.core.outcome import HEADLINES, LONGEST_CAUSE, End, Outcome, message
+from handlers.core.message import Message
+from handlers.core.outcome import HEADLINES, FailoverEnd, Outcome, message
+from handlers.core.progress import LONGEST_CAUSE
+from handlers.core.results import Lease, Release, RunRecord
+from handlers.core.run_record import run_record
+from tests.handlers.core import kept
+from tests.handlers.core.kept import STARTED, under_result
 
 ARN = "arn:aws:states:us-west-2:123456789012:stateMachine:failover-usw2-test"
-CLAIM = {"started_by": "ada", "incident": "outage 7", "reason": "the lock was free", "target_region": "us-west-2"}
-GO = {"health": {"proceed": True, "reason": "it is down"}, "lag": {"proceed": True, "reason": "40 ms"}}
+CLAIM, SWITCHOVER = kept.kept(kept.CLAIM), kept.kept(kept.SWITCHOVER)
+GO = {"health": asdict(kept.HEALTH), "lag": asdict(kept.LAG)}
+NO_GO = {name: found | {"proceed": False, "reason": "no"} for name, found in GO.items()}
+COMMIT, MOVED = kept.FAILOVER["commit"], kept.MOVED
+
+
+def end(outcome: Outcome, **progress: Any) -> FailoverEnd:
+    return FailoverEnd.read({"run": "run-1", "outcome": outcome, "progress": progress})
 
 
 def told(outcome: Outcome, **progress: Any) -> str:
-    return message(End("run-1", outcome, progress), "us-west-2", ARN).text
-
-
-SWITCHOVER = CLAIM | {"mode": "switchover"}
+    return message(end(outcome, **progress), ARN).text
 
 
 @pytest.mark.parametrize("outcome", HEADLINES)
 def test_every_outcome_has_a_subject_that_sns_takes(outcome: Outcome) -> None:
-    for progress in ({}, {"claim": CLAIM}, {"claim": SWITCHOVER}):
-        subject = message(End("run-1", outcome, progress), "us-west-2", ARN).subject
+    odd = CLAIM | {"target_region": "us-west-2\n\x00" + "ü" * 200}  # longer than it may be, and not all of it ASCII
+    for progress in ({}, {"claim": CLAIM}, {"claim": SWITCHOVER}, {"claim": odd}):
+        subject = message(end(outcome, **progress), ARN).subject
         assert subject.isascii()
         assert subject.isprintable()
         assert 0 < len(subject) <= 100
@@ -36,9 +47,9 @@ def test_every_message_names_the_run(outcome: Outcome) -> None:
 
 
 def test_a_recovery_names_the_writer_and_the_epoch() -> None:
-    text = told("recovered", claim=CLAIM, assessment=GO, commit={"result": {"epoch": 2}})
+    text = told("recovered", claim=CLAIM, assessment=GO, commit=COMMIT)
     assert text.startswith("Failover done: us-west-2 is the writer\n")
-    assert "Writer region: us-west-2, epoch 2" in text
+    assert "Writer region: us-west-2, epoch 5" in text
     assert "Started by: ada" in text
     assert "Incident: outage 7" in text
     assert "Claim: the lock was free" in text
@@ -47,7 +58,7 @@ def test_a_recovery_names_the_writer_and_the_epoch() -> None:
 
 
 def test_a_refusal_says_which_check_said_no() -> None:
-    text = told("refused", claim=CLAIM, assessment=GO | {"lag": {"proceed": False, "reason": "2000 ms"}})
+    text = told("refused", claim=CLAIM, assessment=GO | {"lag": GO["lag"] | {"proceed": False, "reason": "2000 ms"}})
     assert "Health: go: it is down" in text
     assert "Replication lag: no go: 2000 ms" in text
 
@@ -67,8 +78,8 @@ WROTE = "a write through the public name arrived in the new writer region"
     ("progress", "done", "not_done"),
     [
         ({}, "nothing that is certain", f"{DETACHED}; {COMMITTED}; {WROTE}"),
-        ({"moved": {}}, DETACHED, f"{COMMITTED}; {WROTE}"),
-        ({"moved": {}, "commit": {}}, f"{DETACHED}; {COMMITTED}", WROTE),
+        ({"moved": MOVED}, DETACHED, f"{COMMITTED}; {WROTE}"),
+        ({"moved": MOVED, "commit": COMMIT}, f"{DETACHED}; {COMMITTED}", WROTE),
     ],
     ids=["nothing", "moved", "committed"],
 )
@@ -90,7 +101,7 @@ def test_the_command_to_go_on_is_a_command_that_starts_a_valid_request() -> None
 
 
 def test_a_run_that_has_committed_gives_no_command_that_would_be_refused() -> None:
-    text = told("needs_person", claim=CLAIM, moved={}, commit={})
+    text = told("needs_person", claim=CLAIM, moved=MOVED, commit=COMMIT)
     assert "start-execution" not in text
     assert text.endswith("write through it by hand: clients belong in us-west-2.")
 
@@ -117,7 +128,11 @@ def test_an_error_is_shown_by_its_message(cause: str, shown: str) -> None:
 
 def test_the_error_of_a_failed_claim_is_shown() -> None:
     """There is no claim to keep beside it."""
-    text = told("aborted", error={"Error": "Misconfigured", "Cause": "no table"}, release={})
+    text = told(
+        "aborted",
+        error={"Error": "Misconfigured", "Cause": "no table"},
+        release=under_result(Release(released=False)),
+    )
     assert "Error: Misconfigured: no table" in text
 
 
@@ -138,8 +153,9 @@ def test_a_message_without_a_claim_still_has_a_headline() -> None:
 # --- the writer protocol in words
 
 
-LIVES = {"result": {"proceed": False, "taken": False, "reason": "the writer in us-east-1 lives"}}
-APPROVED = {"result": {"proceed": True, "taken": True, "reason": "the lease has ended", "approved_by": "grace"}}
+LIVES = under_result(Lease(False, False, "the writer in us-east-1 lives", None))
+APPROVED = under_result(replace(kept.LEASE, approved_by="grace"))
+RECORD = replace(run_record(end("recovered"), STARTED, kept.BEGAN + 60), rto_s=None, rpo_ms=None, rpo_at_most_ms=None)
 
 
 def test_a_run_that_a_live_lease_has_stopped_says_so() -> None:
@@ -154,30 +170,31 @@ def test_a_loss_that_was_approved_is_put_down_to_its_approver() -> None:
 @pytest.mark.parametrize(
     ("record", "shown", "hidden"),
     [
-        ({"rto_s": 31.26, "rpo_ms": 2000.0}, ["to the proved write: 31.3 s", "2000 ms of writes"], []),
-        ({"rto_s": 31.26, "rpo_ms": None}, ["31.3 s"], ["Lost"]),
-        ({"rto_s": None, "rpo_ms": 0.0}, ["Lost, by heartbeats: 0 ms"], ["Outage", "at most"]),
-        ({"rpo_at_most_ms": 9800.0}, ["at most, if the old region lived on without being seen: 9800 ms"], ["Outage"]),
-        ({}, [], ["Outage", "Lost"]),
+        (replace(RECORD, rto_s=31.26, rpo_ms=2000.0), ["to the proved write: 31.3 s", "2000 ms of writes"], []),
+        (replace(RECORD, rto_s=31.26), ["31.3 s"], ["Lost"]),
+        (replace(RECORD, rpo_ms=0.0), ["Lost, by heartbeats: 0 ms"], ["Outage", "at most"]),
+        (
+            replace(RECORD, rpo_at_most_ms=9800.0),
+            ["at most, if the old region lived on without being seen: 9800 ms"],
+            ["Outage"],
+        ),
+        (RECORD, [], ["Outage", "Lost"]),
     ],
-    ids=["both", "no loss known", "no outage known", "only its bound", "no record"],
+    ids=["both", "no loss known", "no outage known", "only its bound", "nothing"],
 )
-def test_p7_a_recovery_tells_what_was_measured(record: dict[str, Any], shown: list[str], hidden: list[str]) -> None:
-    text = told("recovered", claim=CLAIM, record={"result": record})
+def test_p7_a_recovery_tells_what_was_measured(record: RunRecord, shown: list[str], hidden: list[str]) -> None:
+    text = told("recovered", claim=CLAIM, record=under_result(record))
     assert all(words in text for words in shown)
     assert not any(words in text for words in hidden)
-
-
-NO_GO = {"proceed": False, "reason": "no"}
 
 
 @pytest.mark.parametrize(
     ("assessment", "would"),
     [
         (GO, "wait for the end of the writer's lease, then make us-west-2 the writer without asking"),
-        (GO | {"lag": NO_GO}, "then ask people whether the loss may be accepted"),
-        (GO | {"health": NO_GO}, "refuse, because no failover is due"),
-        (GO | {"health": NO_GO, "lag": NO_GO}, "refuse, because no failover is due"),
+        (GO | {"lag": NO_GO["lag"]}, "then ask people whether the loss may be accepted"),
+        (GO | {"health": NO_GO["health"]}, "refuse, because no failover is due"),
+        (NO_GO, "refuse, because no failover is due"),
     ],
     ids=["go", "lag", "health", "both"],
 )
@@ -209,7 +226,94 @@ def test_a_switchover_is_called_one(outcome: Outcome, headline: str) -> None:
     assert told(outcome, claim=SWITCHOVER).startswith(f"{headline}\n")
 
 
-def test_a_switchover_that_stopped_half_way_is_gone_on_with_as_one() -> None:
-    text = told("needs_person", claim=SWITCHOVER, moved={})
+def test_a_switchover_that_stopped_half_way_is_resumed_as_one() -> None:
+    text = told("needs_person", claim=SWITCHOVER, moved=kept.SWITCHED_OVER["moved"])
     assert "Done: the standby's cluster is the writer by a switchover" in text
     assert json.loads(text.splitlines()[-1].split("--input ")[1].strip("'"))["mode"] == "switchover"
+
+
+# --- whole messages
+
+
+RUN = f"Run run-1 of {ARN}"
+REASONS = """\
+Started by: ada
+Incident: outage 7
+Claim: the lock was free
+Health: go: it is down
+Replication lag: go: 40 ms
+Lease: go: the lease has ended"""
+
+
+def test_a_recovery_in_full() -> None:
+    progress = kept.FAILOVER | {
+        "record": under_result(run_record(end("recovered", **kept.FAILOVER), STARTED, kept.BEGAN + 60))
+    }
+    assert message(end("recovered", **progress), ARN) == Message(
+        "Failover done: us-west-2 is the writer",
+        f"""\
+Failover done: us-west-2 is the writer
+
+{RUN}
+{REASONS}
+Writer region: us-west-2, epoch 5
+Outage, from the writer's last heartbeat to the proved write: 60.0 s
+Lost, by heartbeats: 2000 ms of writes
+Lost at most, if the old region lived on without being seen: 11500 ms""",
+    )
+
+
+def test_an_abort_in_full() -> None:
+    progress = {name: kept.FAILOVER[name] for name in ("claim", "assessment", "lease")} | kept.REFUSED_DETACH
+    assert message(end("aborted", **progress), ARN) == Message(
+        "Failover aborted: the writer stays in its region",
+        f"""\
+Failover aborted: the writer stays in its region
+
+{RUN}
+{REASONS}
+Error: DetachRejected: RDS refuses""",
+    )
+
+
+def test_a_run_that_needs_a_person_in_full() -> None:
+    progress = {name: part for name, part in kept.FAILOVER.items() if name not in ("commit", "recovery")}
+    assert message(end("needs_person", **progress, error={"Error": "States.Timeout"}), ARN) == Message(
+        "FAILOVER STOPPED HALF WAY: a person is needed",
+        f"""\
+FAILOVER STOPPED HALF WAY: a person is needed
+
+{RUN}
+{REASONS}
+Error: States.Timeout: no cause given
+
+Done: the standby's cluster is detached and promoted, and the writer switch is engaged
+Not done, or not certain: the control record names the new writer; a write through the public name arrived in the new \
+writer region
+
+Look at what failed, then go on with:
+aws stepfunctions start-execution --region us-west-2 --state-machine-arn {ARN} \
+--input '{{"mode": "failover", "started_by": "<your name>", "resumes": "run-1"}}'""",
+    )
+
+
+# --- what cannot be read
+
+
+def test_p7_what_cannot_be_read_is_said_and_still_counts_as_reached() -> None:
+    text = told("needs_person", claim=CLAIM, moved=MOVED, commit={"result": {"epoch": "two"}})
+    assert "Not readable: the step's event, progress, commit, result: field 'writer_region' is missing" in text
+    assert f"\nDone: {DETACHED}; {COMMITTED}\n" in text
+    assert "start-execution" not in text
+
+
+def test_p7_a_rehearsal_whose_checks_cannot_be_read_promises_nothing() -> None:
+    text = told("rehearsed", claim=CLAIM, assessment=GO | {"health": 5})
+    assert "What a failover would do now is not known." in text
+    assert "A failover would now" not in text
+
+
+def test_a_record_that_could_not_be_kept_leaves_the_message_as_it_is_without() -> None:
+    """RecordRun's failure is tolerated; the workflow keeps its error in the record's place."""
+    failed = {"result": {"Error": "TransientFailure", "Cause": "the table is away"}}
+    assert told("recovered", **kept.FAILOVER, record=failed) == told("recovered", **kept.FAILOVER)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from handlers.core.claim import Claim
 from handlers.core.commands import Step
 from handlers.core.errors import InvalidRequest
-from handlers.core.outcome import End
+from handlers.core.outcome import FailoverEnd
 from handlers.core.request import FIELDS, MODES, Request
 from orchestration.settings import load
 from orchestration.specification import describe
@@ -64,7 +64,7 @@ def test_any_event_of_a_step_is_a_step_or_one_clear_error(event: Any) -> None:
 
 @given(JSON | st.fixed_dictionaries({"run": JSON, "outcome": JSON | st.just("recovered"), "progress": JSON}))
 def test_any_event_of_notify_is_an_end_or_one_clear_error(event: Any) -> None:
-    read_or_refuse(lambda: End.read(event), "the step's event")
+    read_or_refuse(lambda: FailoverEnd.read(event), "the step's event")
 
 
 def read_or_refuse(read: Callable[[], Read], name: str) -> Read | None:

@@ -3,74 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
 from handlers.core.lease import TICK_S
-from handlers.core.outcome import HEADLINES, End, Outcome
-from handlers.core.run_record import PHASES, RunRecord, run_record
+from handlers.core.outcome import HEADLINES, FailoverEnd, Outcome
+from handlers.core.results import OldWriterFence, Phase, RecordedLag, RunRecord
+from handlers.core.run_record import run_record
+from tests.handlers.core.kept import BEGAN, CLAIM, FENCE, LAG, LEASE, MOVED, PROMOTION, STARTED, timing, under_result
+from tests.handlers.core.kept import FAILOVER as WHOLE
+from tests.handlers.core.kept import kept as kept_of
 
-STARTED = "2027-01-15T12:00:00.250Z"
-BEGAN = 1_800_014_400.25
 NOW = BEGAN + 60
 
 
-def timing(after: float, lasted: float = 1.0) -> dict[str, float]:
-    return {"began": BEGAN + after, "ended": BEGAN + after + lasted}
-
-
-CLAIM: dict[str, Any] = {
-    "decision": "proceed",
-    "reason": "the lock was free",
-    "mode": "failover",
-    "started_by": "alarm",
-    "incident": "outage 7",
-    "writer_region": "us-east-1",
-    "target_region": "us-west-2",
-    "epoch": 4,
-    "resumes": None,
-    "accept_data_loss": False,
-    "heartbeat": {"seq": 100, "at": BEGAN - 20},
-    "timing": timing(0),
-}
-LAG: dict[str, Any] = {
-    "proceed": True,
-    "reason": "small",
-    "lag_ms": 2000.0,
-    "age_s": 20.0,
-    "budget_ms": 5000,
-    "source": "heartbeats",
-    "heartbeats": 1,
-    "timing": timing(1),
-}
-HEALTH: dict[str, Any] = {"proceed": True, "reason": "the writer does not answer", "timing": timing(1)}
-LEASE: dict[str, Any] = {
-    "proceed": True,
-    "taken": True,
-    "reason": "over",
-    "lease_expires_at": BEGAN - 10.5,
-    "timing": timing(3),
-}
-MOVED: dict[str, Any] = {
-    "fence": {"result": {"fenced": True, "error": None, "timing": timing(4)}},
-    "detachment": {"cluster": "c", "requested": True, "timing": timing(4)},
-    "promotion": {"region": "us-west-2", "heartbeat": {"seq": 99, "at": BEGAN - 22}, "timing": timing(5, 30)},
-    "dns": {"region": "us-west-2", "timing": timing(4)},
-}
-WHOLE: dict[str, Any] = {
-    "claim": CLAIM,
-    "assessment": {"health": HEALTH, "lag": LAG},
-    "lease": {"result": LEASE},
-    "moved": MOVED,
-    "commit": {"result": {"writer_region": "us-west-2", "epoch": 5, "timing": timing(36)}},
-    "recovery": {"result": {"region": "us-west-2", "proved_at": BEGAN + 40, "timing": timing(38, 2)}},
-}
-
-
 def recorded(outcome: Outcome = "recovered", **progress: Any) -> RunRecord:
-    return run_record(End("run-1", outcome, progress), STARTED, NOW)
+    return run_record(FailoverEnd.read({"run": "run-1", "outcome": outcome, "progress": progress}), STARTED, NOW)
 
 
 def test_p7_a_recovery_is_recorded_whole() -> None:
@@ -78,10 +28,10 @@ def test_p7_a_recovery_is_recorded_whole() -> None:
         run="run-1",
         outcome="recovered",
         mode="failover",
-        started_by="alarm",
+        started_by="ada",
         incident="outage 7",
         claim="the lock was free",
-        cause="the writer does not answer",
+        cause="it is down",
         resumes=None,
         old_writer_region="us-east-1",
         target_region="us-west-2",
@@ -90,18 +40,18 @@ def test_p7_a_recovery_is_recorded_whole() -> None:
         started_at=BEGAN,
         ended_at=NOW,
         phases=[
-            {"phase": "claim", **timing(0)},
-            {"phase": "check_health", **timing(1)},
-            {"phase": "verify_lag", **timing(1)},
-            {"phase": "wait_for_lease", **timing(3)},
-            {"phase": "fence_old_writer", **timing(4)},
-            {"phase": "detach_secondary", **timing(4)},
-            {"phase": "promote", **timing(5, 30)},
-            {"phase": "repoint_dns", **timing(4)},
-            {"phase": "commit_writer", **timing(36)},
-            {"phase": "verify_recovery", **timing(38, 2)},
+            Phase("claim", **timing(0)),
+            Phase("check_health", **timing(1)),
+            Phase("verify_lag", **timing(1)),
+            Phase("wait_for_lease", **timing(3)),
+            Phase("fence_old_writer", **timing(4)),
+            Phase("detach_secondary", **timing(4)),
+            Phase("promote", **timing(5, 30)),
+            Phase("repoint_dns", **timing(4)),
+            Phase("commit_writer", **timing(36)),
+            Phase("verify_recovery", **timing(38, 2)),
         ],
-        lag={"lag_ms": 2000.0, "age_s": 20.0, "budget_ms": 5000, "source": "heartbeats", "heartbeats": 1},
+        lag=RecordedLag(lag_ms=2000.0, age_s=20.0, budget_ms=5000, source="heartbeats", heartbeats=1),
         gate="inside budget",
         approved_by=None,
         rto_s=60.0,
@@ -116,7 +66,7 @@ def test_p7_a_recovery_is_recorded_whole() -> None:
 
 @pytest.mark.parametrize("outcome", HEADLINES)
 def test_p7_what_was_not_reached_stays_unknown(outcome: Outcome) -> None:
-    found = asdict(recorded(outcome, claim={}))
+    found = asdict(recorded(outcome))
     known = {"run", "outcome", "started_at", "ended_at", "rpo_resolution_ms", "phases", "tolerated", "errors"}
     assert {name for name, value in found.items() if value is not None} == known
     assert (found["phases"], found["tolerated"], found["errors"]) == ([], [], [])
@@ -130,19 +80,15 @@ def test_every_part_of_a_run_may_be_missing() -> None:
         json.dumps(asdict(recorded(**WHOLE | {"moved": moved})))
 
 
-def test_a_phase_stands_for_every_step_that_keeps_a_result() -> None:
-    assert len({phase for phase, _ in PHASES}) == len(PHASES) == len({path for _, path in PHASES})
-
-
 @pytest.mark.parametrize(
     ("progress", "at_most_ms"),
     [
         ({}, 11_500.0),
-        ({"lease": {"result": LEASE | {"lease_expires_at": BEGAN - 30}}}, 0.0),
-        ({"lease": {"result": LEASE | {"lease_expires_at": None}}}, None),
-        ({"approved_lease": {"result": LEASE | {"lease_expires_at": BEGAN}}}, 22_000.0),
-        ({"moved": MOVED | {"promotion": {"heartbeat": None}}}, None),
-        ({"fence_first": {"result": {"fenced": True}}}, 0.0),
+        ({"lease": under_result(replace(LEASE, lease_expires_at=BEGAN - 30))}, 0.0),
+        ({"lease": under_result(replace(LEASE, lease_expires_at=None))}, None),
+        ({"approved_lease": under_result(replace(LEASE, lease_expires_at=BEGAN))}, 22_000.0),
+        ({"moved": MOVED | {"promotion": kept_of(replace(PROMOTION, heartbeat=None))}}, None),
+        ({"fence_first": under_result(FENCE)}, 0.0),
     ],
     ids=["cut off", "over before", "never leased", "looked at again", "no heartbeat", "switchover"],
 )
@@ -168,23 +114,22 @@ def test_p7_what_an_unseen_writer_may_have_written_until_its_lease_ended_is_boun
 def test_p7_the_loss_is_measured_or_unknown(
     committed: Any, survived: Any, rpo_ms: float | None, lost: int | None
 ) -> None:
-    moved = MOVED | {"promotion": {"heartbeat": survived}}
-    found = recorded(**WHOLE | {"claim": CLAIM | {"heartbeat": committed}, "moved": moved})
+    moved = MOVED | {"promotion": WHOLE["moved"]["promotion"] | {"heartbeat": survived}}
+    found = recorded(**WHOLE | {"claim": WHOLE["claim"] | {"heartbeat": committed}, "moved": moved})
     assert (found.rpo_ms, found.heartbeats_lost) == (rpo_ms, lost)
 
 
 def test_p7_the_outage_of_a_switchover_begins_with_its_fence() -> None:
-    fence = {"result": {"fenced": True, "error": None, "timing": timing(10)}}
-    assert recorded(**WHOLE | {"fence_first": fence}).rto_s == 30.0
+    assert recorded(**WHOLE | {"fence_first": under_result(FENCE, 10)}).rto_s == 30.0
 
 
 def test_p7_an_outage_without_a_beginning_or_an_end_is_not_measured() -> None:
-    assert recorded(**WHOLE | {"claim": CLAIM | {"heartbeat": None}}).rto_s is None
+    assert recorded(**WHOLE | {"claim": kept_of(replace(CLAIM, heartbeat=None))}).rto_s is None
     assert recorded("needs_person", **{name: WHOLE[name] for name in WHOLE if name != "recovery"}).rto_s is None
 
 
-CLOSED = {"proceed": False, "reason": "lag is unknown", "lag_ms": None, "age_s": None, "budget_ms": 5000, "source": "m"}
-NOT_TAKEN = {"result": LEASE | {"taken": False}}
+CLOSED = {"lag": kept_of(replace(LAG, proceed=False, reason="lag is unknown", lag_ms=None, age_s=None))}
+NOT_TAKEN = under_result(replace(LEASE, taken=False))
 
 
 @pytest.mark.parametrize(
@@ -192,20 +137,20 @@ NOT_TAKEN = {"result": LEASE | {"taken": False}}
     [
         ({}, "inside budget", None),
         (
-            {"assessment": {"lag": CLOSED}, "claim": CLAIM | {"accept_data_loss": True}},
+            {"assessment": CLOSED, "claim": kept_of(replace(CLAIM, accept_data_loss=True))},
             "accepted in the request",
             None,
         ),
         (
             {
-                "assessment": {"lag": CLOSED},
+                "assessment": CLOSED,
                 "lease": NOT_TAKEN,
-                "approved_lease": {"result": LEASE | {"approved_by": "grace"}},
+                "approved_lease": under_result(replace(LEASE, approved_by="grace")),
             },
             "approved by grace",
             "grace",
         ),
-        ({"assessment": {"lag": CLOSED}, "lease": NOT_TAKEN}, None, None),
+        ({"assessment": CLOSED, "lease": NOT_TAKEN}, None, None),
         ({"lease": NOT_TAKEN}, None, None),
     ],
     ids=["small lag", "accepted", "approved", "asked for nothing", "a live lease"],
@@ -220,8 +165,8 @@ def test_p7_who_opened_the_gate_is_recorded(
 @pytest.mark.parametrize(
     ("fence", "tolerated"),
     [
-        ({"result": {"fenced": True, "error": None}}, []),
-        ({"result": {"fenced": False, "error": "no answer"}}, ["fence_old_writer: no answer"]),
+        (under_result(FENCE), []),
+        (under_result(OldWriterFence(False, "no answer")), ["fence_old_writer: no answer"]),
         ({"Error": "States.Timeout", "Cause": "3 s are over"}, ["fence_old_writer: 3 s are over"]),
     ],
     ids=["fenced", "not fenced", "timed out"],
@@ -233,5 +178,5 @@ def test_p7_a_failure_that_was_tolerated_is_recorded(fence: dict[str, Any], tole
 def test_p7_errors_are_recorded() -> None:
     error = {"Error": "DetachRejected", "Cause": json.dumps({"errorMessage": "RDS refuses"})}
     release = {"Error": "HalfWay", "Cause": "it keeps the lock"}
-    found = recorded("needs_person", claim=CLAIM, error=error, release_error=release)
+    found = recorded("needs_person", claim=WHOLE["claim"], error=error, release_error=release)
     assert found.errors == ["DetachRejected: RDS refuses", "HalfWay: it keeps the lock"]

@@ -1,0 +1,253 @@
+"""How far a run has come: what its workflow keeps, as types. Pure.
+
+Each field is named as the ``ResultPath`` of the state machine's definition under which its part is kept; a test holds
+the two against each other. A part that the run did not reach is None.
+
+What is strict here, and what is not: the ends are told the run, the outcome and its start by Step Functions and by the
+definition itself, and refuse an event that lacks them. The parts were made by other functions, and a deployment may
+have come in between, so that one of them may look otherwise than this code knows. People must hear how the run ended
+all the same: such a part counts as reached, its result as not known, and the reason stands in `End.unreadable`. It is
+shown in the message and in the log, because a message that says less than is known must say so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Container, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import Annotated, Any, Generic, Self, TypeVar, get_args, get_origin
+
+from handlers.core.claim import Claim
+from handlers.core.errors import InvalidRequest
+from handlers.core.health import Health
+from handlers.core.lag import Lag
+from handlers.core.reading import Fields
+from handlers.core.reprotection import Order, Snapshot
+from handlers.core.results import (
+    Armed,
+    Commit,
+    Detachment,
+    Fenced,
+    GlobalDatabase,
+    Lease,
+    OldRegion,
+    OldWriterFence,
+    Promotion,
+    Recovery,
+    Release,
+    Repointing,
+    Retired,
+    RunRecord,
+    Standby,
+    Switchover,
+    Timing,
+)
+from handlers.core.salvage import Salvage
+from handlers.core.shape import ANY_TEXT, field_types, read_as
+
+Result = TypeVar("Result")
+Value = TypeVar("Value")
+
+LONGEST_CAUSE = 2000  # characters of an error's cause in a message; SNS takes 256 KB, a reader does not
+
+
+@dataclass(frozen=True)
+class CaughtError:
+    """An error that the workflow caught, by Step Functions' names ``Error`` and ``Cause``."""
+
+    error: str
+    cause: str
+
+    @classmethod
+    def read(cls, fields: Fields) -> CaughtError:
+        """Reads what a Catch has kept."""
+        return cls(fields.text("Error", pattern=ANY_TEXT), fields.text("Cause", pattern=ANY_TEXT, default=""))
+
+    @property
+    def sentence(self) -> str:
+        """The error in words: Lambda's cause is JSON with the message in it, other causes are plain text."""
+        cause = self.cause or "no cause given"
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            cause = str(json.loads(cause)["errorMessage"])
+        return f"{self.error}: {cause[:LONGEST_CAUSE]}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A person's answer to a question; ``approved_by`` is None where it names nobody.
+
+    People may answer anything. The step that follows refuses what names nobody, and says so.
+    """
+
+    approved_by: str | None
+
+    @classmethod
+    def read(cls, answer: object) -> Answer:
+        """Reads any answer."""
+        name = answer.get("approved_by") if isinstance(answer, dict) else None
+        return cls(name if isinstance(name, str) else None)
+
+
+@dataclass(frozen=True)
+class Ended(Generic[Result]):
+    """A step that has ended, well or not.
+
+    Attributes
+    ----------
+    result
+        what it gave back; None where it failed, or what it gave back cannot be read.
+    timing
+        when it ran.
+    error
+        of a step whose failure the workflow tolerates: why it failed.
+    phase
+        what the record of the run calls it; None where the record has no such phase.
+    """
+
+    result: Result | None
+    timing: Timing | None = None
+    error: CaughtError | None = None
+    phase: str | None = None
+
+    @classmethod
+    def read(cls, result: type[Any], phase: str | None, kept: Fields, unreadable: list[str]) -> Ended[Any]:
+        """Reads what the workflow keeps of a step whose result is a ``result``: as it is, or under ``result``."""
+        if "result" in kept.data:
+            kept = kept.section("result")
+        if "Error" in kept.data:
+            return Ended(None, error=CaughtError.read(kept), phase=phase)
+        timed = "timing" in kept.data
+        return Ended(
+            result=_attempt(lambda: read_as(result, kept), unreadable),
+            timing=_attempt(lambda: read_as(Timing, kept.section("timing")), unreadable) if timed else None,
+            phase=phase,
+        )
+
+
+def result_of(step: Ended[Result] | None) -> Result | None:
+    """Returns what a step gave back; None where it was not reached, failed, or cannot be read."""
+    return None if step is None else step.result
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Base of what a workflow keeps: each field is read by its annotation, which names the step's result."""
+
+    @classmethod
+    def read(cls, fields: Fields, unreadable: list[str]) -> Self:
+        """Reads the parts that are there, and adds to ``unreadable`` why one cannot be read."""
+        kind: Any = cls  # mypy takes a class of this kind for unhashable
+        parts = field_types(kind).items()
+        return cls(**{name: _part(hint, fields, name, unreadable) for name, hint in parts if name in fields.data})
+
+    @property
+    def reached(self) -> dict[str, Any]:
+        """The parts that the run has reached, by name and in the order of a run."""
+        found = {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
+        return {name: part for name, part in found.items() if (part.reached if isinstance(part, Parts) else part)}
+
+    @property
+    def steps(self) -> Iterator[Ended[Any]]:
+        """The steps that have ended, those of parallel branches among them, in the order of a run."""
+        for part in self.reached.values():
+            if isinstance(part, Parts):
+                yield from part.steps
+            elif isinstance(part, Ended):
+                yield part
+
+    def timings(self, names: Container[str]) -> dict[str, Timing]:
+        """When each step ran whose part has one of these names."""
+        ended = {name: part for name, part in self.reached.items() if name in names and isinstance(part, Ended)}
+        return {name: part.timing for name, part in ended.items() if part.timing}
+
+
+def _part(hint: Any, fields: Fields, name: str, unreadable: list[str]) -> Any:
+    """One part by its annotation: ``Ended[…] | None``, with the phase beside it or not, another class, or a group."""
+    hint, phase = get_args(hint) if get_origin(hint) is Annotated else (hint, None)
+    kind = next((one for one in get_args(hint) if one is not NoneType), hint)
+    if kind is Answer:
+        return Answer.read(fields.data[name])
+    kept = _attempt(lambda: fields.section(name), unreadable)
+    if get_origin(kind) is Ended:
+        (result,) = get_args(kind)
+        read = _attempt(lambda: Ended.read(result, phase, kept, unreadable), unreadable) if kept else None
+        return read or Ended(None, phase=phase)
+    if issubclass(kind, Parts):
+        return kind.read(kept, unreadable) if kept else kind()
+    return _attempt(lambda: kind.read(kept), unreadable) if kept else None
+
+
+def _attempt(read: Callable[[], Value], unreadable: list[str]) -> Value | None:
+    """What ``read`` finds; None, and the reason noted, where it cannot be read."""
+    try:
+        return read()
+    except InvalidRequest as error:
+        unreadable.append(str(error))
+        return None
+
+
+# --- the failover workflow. The word beside a step is the phase that the record of the run calls it.
+
+
+@dataclass(frozen=True)
+class Assessment(Parts):
+    """What the two checks have found."""
+
+    health: Annotated[Ended[Health] | None, "check_health"] = None
+    lag: Annotated[Ended[Lag] | None, "verify_lag"] = None
+
+
+@dataclass(frozen=True)
+class Moved(Parts):
+    """How the writer was moved: by a detachment, or by a switchover."""
+
+    fence: Annotated[Ended[OldWriterFence] | None, "fence_old_writer"] = None
+    detachment: Annotated[Ended[Detachment] | None, "detach_secondary"] = None
+    switchover: Annotated[Ended[Switchover] | None, "switch_over"] = None
+    promotion: Annotated[Ended[Promotion] | None, "promote"] = None
+    dns: Annotated[Ended[Repointing] | None, "repoint_dns"] = None
+
+
+@dataclass(frozen=True)
+class FailoverProgress(Parts):
+    """What the failover workflow keeps, in the order of a run; a group that was not reached is empty."""
+
+    claim: Annotated[Ended[Claim] | None, "claim"] = None
+    assessment: Assessment = field(default_factory=Assessment)
+    fence_first: Annotated[Ended[OldWriterFence] | None, "fence_first"] = None
+    lease: Annotated[Ended[Lease] | None, "wait_for_lease"] = None
+    approval: Answer | None = None
+    approved_lease: Annotated[Ended[Lease] | None, "ask_approval"] = None
+    moved: Moved = field(default_factory=Moved)
+    commit: Annotated[Ended[Commit] | None, "commit_writer"] = None
+    recovery: Annotated[Ended[Recovery] | None, "verify_recovery"] = None
+    error: CaughtError | None = None
+    release: Ended[Release] | None = None
+    release_error: CaughtError | None = None
+    record: Ended[RunRecord] | None = None
+
+
+# --- the re-protection workflow
+
+
+@dataclass(frozen=True)
+class ReprotectionProgress(Parts):
+    """What the re-protection workflow keeps, in the order of a run."""
+
+    order: Ended[Order] | None = None
+    old_region: Ended[OldRegion] | None = None
+    fenced: Ended[Fenced] | None = None
+    snapshot: Ended[Snapshot] | None = None
+    salvage: Ended[Salvage] | None = None
+    approval: Answer | None = None
+    retired: Ended[Retired] | None = None
+    global_database: Ended[GlobalDatabase] | None = None
+    standby: Ended[Standby] | None = None
+    replication: Ended[Lag] | None = None
+    armed: Ended[Armed] | None = None
+    error: CaughtError | None = None
+    released: Ended[Release] | None = None
+    release_error: CaughtError | None = None
