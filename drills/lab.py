@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -15,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 from drills.aws.cloud import ACCOUNT, Cloud
 from drills.aws.clusters import instance_endpoint, reader_endpoint, writer_endpoint
 from drills.aws.replication_lag import ReplicationLagMetric
-from drills.show.timeline import Load
-from drills.verdict import ledger
+from drills.world import bank
+from drills.world.bank import REPLAY
 from drills.world.certificates import create_certificates
+from drills.world.divergence import find_divergence
 from drills.world.dns import DnsServer, RecordSet, Resolver, Zone
 from drills.world.network import Address, Network, NetworkPath, address_in, free_port
 from drills.world.postgres import Server
+from drills.world.pulse import Pulse
 from drills.world.reachability import OUTSIDE, Fault, Reachability
 from drills.world.workload import Workload, WorkloadSettings
 from orchestration.packaging import build_packages
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from drills.aws.happenings import Observe
-    from drills.verdict.ledger import Divergence
     from drills.world.clock import Clock
+    from drills.world.divergence import Divergence
     from drills.world.postgres import Binaries, ReplicationLag
+    from drills.world.pulse import Load
     from drills.world.reaper import Reaper
     from drills.world.workload import Progress
     from orchestration.settings import Settings
@@ -55,10 +56,6 @@ PINNED_CLIENTS = 2
 TRANSFERS_PER_SECOND = 10.0
 # RDS gives its endpoints' addresses this time to live (seconds); read off its answers, not documented.
 ENDPOINT_TTL_SECONDS = 5
-# How the books' missing rows are written again: `drills.verdict.ledger.SCHEMA` has the function.
-REPLAY = {"transfers": "transfer(id, source, destination, amount_cents)"}
-# Over how long the display averages commits (real seconds).
-RATE_WINDOW_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ class Lab:
         }
         self.workloads: list[Workload] = []
         self.divergences: list[Divergence] = []  # of the old writers whose clusters were deleted, one after the other
-        self._pulse = Pulse(clock)
+        self._pulse = Pulse(clock, CLIENTS_PER_REGION)
 
     def __enter__(self) -> Self:
         return self
@@ -161,7 +158,7 @@ class Lab:
             upstream = self._upstream_of(region)
             self.network.add(NetworkPath(replication_to(region), region, self._peer(region), upstream, leader.address))
         writer.initialise()
-        ledger.install(writer, self._clock)
+        bank.install(writer, self._clock)
         standby.follow(self._upstream_of(self.standby))
         writer.wait_until_streaming()
 
@@ -365,7 +362,7 @@ class Lab:
         """End a region's database for good, after noting for the judge what it never replicated; wipe its data."""
         server, successor = self.servers[region], self.servers[self._peer(region)]
         if not server.is_standby and not successor.is_standby:
-            self.divergences.append(ledger.find_divergence(server, successor))
+            self.divergences.append(find_divergence(server, successor))
         server.wipe()
 
     def rebuild(self, region: str, leader: str) -> None:
@@ -472,34 +469,3 @@ def replication_to(region: str) -> str:
 
 def _not_shown(_progress: Progress) -> None:
     """Take no notice of clients that are not the display's subject."""
-
-
-class Pulse:
-    """Turns the clients' totals into rates for the display."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._seen: dict[str, list[Progress]] = {}
-
-    def saw(self, progress: Progress) -> None:
-        """Keep one progress report; called from the workloads' threads."""
-        with self._lock:
-            reports = self._seen.setdefault(progress.region, [])
-            reports.append(progress)
-            while reports[-1].t - reports[0].t > RATE_WINDOW_SECONDS and len(reports) > 2:
-                reports.pop(0)
-
-    def load(self, regions: tuple[str, ...], region_of: Callable[[str], str]) -> Load:
-        """Commits a second by answering region, and how many clients fail (silent ones do)."""
-        rates = dict.fromkeys(regions, 0.0)
-        failing = 0
-        with self._lock:
-            for reports in self._seen.values():
-                first, last = reports[0], reports[-1]
-                elapsed = self._clock.to_virtual(last.t - first.t)
-                writing = bool(last.cluster) and time.time() - last.t < RATE_WINDOW_SECONDS
-                if writing and elapsed > 0:
-                    rates[region_of(last.cluster)] += (last.acknowledged - first.acknowledged) / elapsed
-                failing += 0 if writing else CLIENTS_PER_REGION
-        return Load(rates, CLIENTS_PER_REGION * len(self._seen), failing)

@@ -30,11 +30,12 @@ from drills.verdict import ledger
 from drills.verdict.ledger import Judgement
 from drills.verdict.moves import Move, MoveJudgement, judge_moves, unexplained
 from drills.verdict.result import DrillResult, End, Kind, Leg
+from drills.world import bank
 
 if TYPE_CHECKING:
     from drills.lab import Lab
     from drills.show.narrator import Execution
-    from drills.verdict.ledger import Event
+    from drills.world.bank import Event
     from drills.world.postgres import Server
 
 # How long an outage lasts after its failover, before the region comes back (virtual seconds).
@@ -203,7 +204,7 @@ class Circle(Drill):
             writer = lab.servers[lab.writer]
             writer.revive()
             facts = self._facts(lab)
-            events = ledger.read_events(workload.events for workload in lab.workloads)
+            events = bank.read_events(workload.events for workload in lab.workloads)
             present = ledger.transfers_on(writer)
             moves = self._moves(lab)
             judged = judge_moves(events, moves, present, self._clock)

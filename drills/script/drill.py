@@ -30,6 +30,7 @@ from drills.verdict.result import (
     discard_latest,
     save,
 )
+from drills.world import bank
 from drills.world.clock import Clock
 from drills.world.network import one_way_delay_seconds
 from drills.world.postgres import find_binaries
@@ -39,7 +40,8 @@ from orchestration.specification.names import Names
 
 if TYPE_CHECKING:
     from drills.show.narrator import Seen
-    from drills.verdict.ledger import Event, Judgement
+    from drills.verdict.ledger import Judgement
+    from drills.world.bank import Event
 
 # Aurora's guide says "in the order of minutes" for a detach and promotion today and said "under a minute" before;
 # field reports lie around this. It is stated in every report, and --aurora-promotion changes it.
@@ -369,7 +371,7 @@ class Drill:
         with self._timeline.waiting("the clients' books to be compared with the databases"):
             lab.stop_clients()
             facts = self._facts(lab)
-            events = ledger.read_events(workload.events for workload in lab.workloads)
+            events = bank.read_events(workload.events for workload in lab.workloads)
             moved = facts.writer != lab.writer
             judgement = ledger.judge(
                 events, lab.servers[lab.writer], lab.servers[lab.standby if moved else lab.writer], self._clock

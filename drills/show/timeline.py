@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from drills.verdict.result import MarkName, Phase
     from drills.world.clock import Clock
+    from drills.world.pulse import Load
 
 # A spinner's pace for the eye; 8 renderings a second cost a few per cent of one core.
 TERMINAL_REFRESH_SECONDS = 0.125
@@ -64,17 +65,6 @@ KIND_STYLES = {
     Kind.CLIENT: "green",
     Kind.NOTIFICATION: "bright_black",
 }
-
-
-@dataclass(frozen=True)
-class Load:
-    """What the workload does now."""
-
-    commits_per_second: dict[str, float]
-    """By answering region, per virtual second."""
-    clients: int
-    failing_clients: int
-    """Clients whose last write failed."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Clusters keep their names in both of their lives: after a move back, a cluster of the same name is the writer that was
 the writer before. So each move is judged by the events of its own time only, from its begin to the next one's.
 
-What an old writer never replicated is read from its log before it is retired (`drills.verdict.ledger.find_divergence`).
+What an old writer never replicated is read from its log before it is retired (`drills.world.divergence`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from drills.verdict.ledger import acknowledged_late, gap, lost_span, measure_outage
 
 if TYPE_CHECKING:
-    from drills.verdict.ledger import Event
+    from drills.world.bank import Event
     from drills.world.clock import Clock
 
 

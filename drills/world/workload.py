@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import psycopg
 
-from drills.verdict.ledger import ACCOUNTS, Event
+from drills.world.bank import ACCOUNTS, Event
 from drills.world.clock import Clock
 from drills.world.dns import Answer, ResolutionError, Resolver
 from drills.world.network import Address
@@ -121,7 +121,7 @@ class Workload:
 
     @property
     def events(self) -> Path:
-        """The file of this region's events (`drills.verdict.ledger.read_events`)."""
+        """The file of this region's events (`drills.world.bank.read_events`)."""
         return Path(self.settings.events)
 
     def is_running(self) -> bool:

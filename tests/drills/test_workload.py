@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from drills.verdict import ledger
-from drills.verdict.ledger import Event, judge, read_events
+from drills.verdict.ledger import judge
+from drills.world import bank
+from drills.world.bank import Event, read_events
 from drills.world.certificates import create_certificates
 from drills.world.clock import Clock
 from drills.world.dns import DnsServer, RecordSet, Zone
@@ -67,7 +68,7 @@ DATABASE = "the database"
 def region(make_server: Callable[[str], Server], folder: Path, reaper: Reaper) -> Iterator[Region]:
     server = make_server("payments-usw2")
     server.initialise()
-    ledger.install(server)
+    bank.install(server)
     # Twenty times faster, so that timeouts and times to live pass quickly.
     clock = Clock.started_now(20)
     host = address_in([REGION], REGION, 0)
