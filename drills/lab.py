@@ -276,18 +276,42 @@ class Lab:
 
     # ---- what can be done to it
 
-    def strike(self, outage: str) -> None:
-        """Make an outage, at once; `drills.verdict.result.OUTAGES` says what each of them is."""
-        {
-            "kill": lambda: self._lose(self.writer, Fault.REFUSE),
-            "hang": lambda: self._lose(self.writer, Fault.HANG),
-            "lag": lambda: self._lose(self.writer, Fault.REFUSE),
-            "database": self.servers[self.writer].kill,
-            "isolate": lambda: self._cut(lambda: self.reachability.isolate(self.writer)),
-            "link": lambda: self._cut(lambda: self.reachability.cut(self.writer, self.standby)),
-            "standby": lambda: self._lose(self.standby, Fault.REFUSE),
-            "monitor": self._stop_monitors,
-        }[outage]()
+    def lose(self, region: str, fault: Fault) -> None:
+        """Let a region die, or hang, with all that is in it, at once."""
+        server = self.servers[region]
+        # The network first: what is on its way to the standby at this moment is lost, as it may be in truth.
+        self._cut(lambda: self.reachability.take_down(region, fault))
+        if fault is Fault.HANG:
+            server.hang()
+        else:
+            server.kill()
+        for workload in self._clients_in(region):
+            if fault is Fault.HANG:
+                workload.hang()
+            else:
+                workload.kill()
+        self.cloud.take_down(region, fault)
+
+    def kill_database(self, region: str) -> None:
+        """Let a region's database die, alone."""
+        self.servers[region].kill()
+
+    def isolate(self, region: str) -> None:
+        """Cut a region off from all others and from everybody outside; it lives on."""
+        self._cut(lambda: self.reachability.isolate(region))
+
+    def cut_link(self) -> None:
+        """Cut the way between the writer's and the standby's region; everybody else reaches both."""
+        self._cut(lambda: self.reachability.cut(self.writer, self.standby))
+
+    def stop_monitor(self, region: str) -> None:
+        """Let a region's monitor never run again: the guardian of its database, if it has the writer."""
+        self.cloud.stop_function(region, "monitor")
+
+    def stop_monitors(self) -> None:
+        """Let no monitor run again, in neither region."""
+        for region in self.settings.regions:
+            self.stop_monitor(region)
 
     def hold_replication(self) -> None:
         """Let nothing more reach the standby, while everything else works: it falls behind."""
@@ -374,29 +398,9 @@ class Lab:
 
     # ---- details
 
-    def _lose(self, region: str, fault: Fault) -> None:
-        """Let a region die, or hang."""
-        server = self.servers[region]
-        # The network first: what is on its way to the standby at this moment is lost, as it may be in truth.
-        self._cut(lambda: self.reachability.take_down(region, fault))
-        if fault is Fault.HANG:
-            server.hang()
-        else:
-            server.kill()
-        for workload in self._clients_in(region):
-            if fault is Fault.HANG:
-                workload.hang()
-            else:
-                workload.kill()
-        self.cloud.take_down(region, fault)
-
     def _cut(self, change: Callable[[], None]) -> None:
         change()
         self.network.apply()
-
-    def _stop_monitors(self) -> None:
-        for region in self.settings.regions:
-            self.cloud.stop_function(region, "monitor")
 
     def _clients_in(self, region: str) -> list[Workload]:
         """The clients of a region that live, frozen ones too."""

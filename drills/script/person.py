@@ -8,14 +8,14 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from drills.verdict.result import Kind
+from drills.verdict.events import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from drills.aws.cloud import Cloud
-    from drills.show.narrator import Message
     from drills.show.timeline import Timeline
+    from drills.verdict.seen import Message
 
 # What a person fills in.
 BLANKS = {"<your name>": "the person at the drill", "<why>": "the drill says no"}

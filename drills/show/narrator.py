@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from drills.aws.happenings import Happening
-from drills.verdict.result import End, Kind
+from drills.ends import End
+from drills.verdict.events import Kind
+from drills.verdict.seen import Execution, Message, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drills.show.timeline import Timeline
-    from drills.verdict.result import MarkName
+    from drills.verdict.marks import MarkName
     from drills.world.clock import Clock
 
 # The last states of the workflow, and what they mean for a drill; a switchover recovers too.
@@ -32,39 +33,6 @@ LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval", "WaitForLeaseOfFence
 ASKS_PERSON = "AskApproval"
 REPOINTS_DNS = ("RepointDns", "RepointDnsBesideSwitchover")
 LONGEST_DETAIL = 2000  # characters of an input or output in the report
-
-
-@dataclass
-class Execution:
-    """One run of the workflow; ``input`` is JSON text, ``output`` is data, None when it failed."""
-
-    name: str
-    region: str
-    status: str = "RUNNING"
-    end: End | None = None
-    output: Any = None
-    input: str = ""
-    asked_person: bool = False
-
-
-@dataclass(frozen=True)
-class Message:
-    """What people were sent, from the topic of a region."""
-
-    region: str
-    subject: str
-    text: str
-
-
-@dataclass
-class Seen:
-    """What has happened so far."""
-
-    alarms: dict[str, str] = field(default_factory=dict)
-    executions: dict[str, Execution] = field(default_factory=dict)
-    tolerated: list[str] = field(default_factory=list)
-    denied: list[str] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
 
 
 class Narrator:

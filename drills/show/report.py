@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from drills.show.timeline import counted, measured_or_modelled, seconds, since
+from drills.verdict.events import Kind
+from drills.verdict.marks import AURORA_DELAY
 from drills.verdict.result import (
-    AURORA_DELAY,
     PROMOTION_TARGET_SECONDS,
     RPO_TARGET_SECONDS,
     RTO_TARGET_SECONDS,
     DrillResult,
-    Kind,
     plain_name,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from drills.verdict.result import Phase
+    from drills.verdict.marks import Phase
 
 TEMPLATES = Path(__file__).parent / "templates"
 

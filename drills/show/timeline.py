@@ -21,23 +21,17 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from drills.verdict.result import (
-    REPORT_FILE,
-    RPO_TARGET_SECONDS,
-    RTO_TARGET_SECONDS,
-    DrillResult,
-    Event,
-    Kind,
-    Marks,
-    plain_name,
-)
+from drills.verdict.events import Event, Kind
+from drills.verdict.folder import REPORT_FILE
+from drills.verdict.marks import Marks
+from drills.verdict.result import RPO_TARGET_SECONDS, RTO_TARGET_SECONDS, DrillResult, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
 
-    from drills.verdict.result import MarkName, Phase
+    from drills.verdict.marks import MarkName, Phase
     from drills.world.clock import Clock
     from drills.world.pulse import Load
 

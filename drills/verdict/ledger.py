@@ -220,3 +220,8 @@ def gap(events: Sequence[Event], before: str, after: str) -> float | None:
 
 def _first_acknowledgement(events: Sequence[Event], cluster: str) -> float:
     return min((e.t for e in events if e.event == "ack" and e.cluster == cluster), default=float("inf"))
+
+
+def writing_at_the_end(events: Iterable[Event], until: float, seconds: float) -> set[int]:
+    """Return the clients that were answered in the last real seconds before ``until`` (seconds since 1970)."""
+    return {event.client for event in events if event.event == "ack" and event.t > until - seconds}
