@@ -67,7 +67,35 @@ CLIENT_CONFIG = Config(
 
 
 class Cloud:
-    """AWS for one drill. Use it as a context manager, then call `start`."""
+    """AWS for one drill. Use it as a context manager, then call `start`.
+
+    Parameters
+    ----------
+    specification
+        What to create; its account is `ACCOUNT`.
+    packages
+        The built zip of each `Function.package`.
+    folder
+        The run's folder: unpacked packages go to ``functions``, the functions' logs to ``logs/<function>.log``.
+    clock, reachability
+        The lab's clock, and who reaches whom.
+    register
+        Called with the id of every process started (`Reaper.process`).
+    dns_servers
+        Address and UDP port of the DNS server that each region's functions ask.
+    databases
+        The real databases behind the clusters.
+    promotion_seconds
+        How long Aurora takes to promote one, as the drill states it (virtual seconds).
+    observe
+        Told of everything that happens, from many threads.
+    authority
+        PEM file of the databases' certificate authority; it replaces RDS's in the packages.
+    seed
+        Fixes the moments at which alarms are evaluated.
+    deliveries
+        How often EventBridge delivers each event.
+    """
 
     def __init__(
         self,
@@ -86,35 +114,7 @@ class Cloud:
         seed: int = 0,
         deliveries: int = 1,
     ) -> None:
-        """Create everything; nothing runs by itself before `start`.
-
-        Parameters
-        ----------
-        specification
-            What to create; its account is `ACCOUNT`.
-        packages
-            The built zip of each `Function.package`.
-        folder
-            The run's folder: unpacked packages go to ``functions``, the functions' logs to ``logs/<function>.log``.
-        clock, reachability
-            The lab's clock, and who reaches whom.
-        register
-            Called with the id of every process started (`Reaper.process`).
-        dns_servers
-            Address and UDP port of the DNS server that each region's functions ask.
-        databases
-            The real databases behind the clusters.
-        promotion_seconds
-            How long Aurora takes to promote one, as the drill states it (virtual seconds).
-        observe
-            Told of everything that happens, from many threads.
-        authority
-            PEM file of the databases' certificate authority; it replaces RDS's in the packages.
-        seed
-            Fixes the moments at which alarms are evaluated.
-        deliveries
-            How often EventBridge delivers each event.
-        """
+        """Create everything; nothing runs by itself before `start`."""
         if specification.account != ACCOUNT:
             raise ValueError(f"the specification is of account {specification.account}; the lab's is {ACCOUNT}")
         self._specification = specification
@@ -126,8 +126,6 @@ class Cloud:
         self._session_lock = threading.Lock()
         self._stack = ExitStack()
         with ExitStack() as stack:  # undone at once when something below fails
-            moto_api_backend.reset()
-            stack.callback(moto_api_backend.reset)
             self.endpoint = self._serve(stack)
             self.lambdas = LambdaService(
                 specification,
@@ -143,7 +141,6 @@ class Cloud:
             )
             stack.callback(self.lambdas.close)
             self.machines = StepFunctions(ACCOUNT, clock, self.lambdas, self._tell)
-            self.machines.install(stack)
             self.database = GlobalDatabase(
                 specification,
                 clock,
@@ -152,20 +149,9 @@ class Cloud:
                 promotion_seconds=promotion_seconds,
                 observe=self._tell,
             )
-            self.database.install(stack)
-            atomic.install(stack)
-            replicated_table.install(stack, specification.control_table, reachability, clock)
-            self.callers.install(stack)
-            self._install_lambda(stack)
-            self._install_topics(stack)
-            bus = EventBus(ACCOUNT, self._is_down, self._tell, deliveries)
-            self.alarms = Alarms(
-                ACCOUNT, clock, bus, publish=self._notify, is_down=self._is_down, observe=self._tell, seed=seed
-            )
-            self._checkers = {
-                check.key: HealthChecker(check, self.lambdas, reachability, clock, self._tell)
-                for check in specification.zone.health_checks
-            }
+            self._install(stack)
+            self.alarms = self._evaluator(EventBus(ACCOUNT, self._is_down, self._tell, deliveries), seed)
+            self._checkers = self._health_checkers()
             self._last_news: dict[tuple[str, str], bool] = {}
             self._create()
             self.timetable = Timetable(clock)
@@ -275,7 +261,9 @@ class Cloud:
     # --- what moto serves
 
     def _serve(self, stack: ExitStack) -> str:
-        """Serve moto, behind permissions and faults, on a free port, in threads of this process."""
+        """Serve an empty moto, behind permissions and faults, on a free port, in threads of this process."""
+        moto_api_backend.reset()
+        stack.callback(moto_api_backend.reset)
         moto = DomainDispatcherApplication(create_backend_app)
         permitted = Permissions(moto, self.callers, ACCOUNT, self._tell)
         faults = Faults(permitted, self.reachability, self.callers.region_of)
@@ -289,6 +277,27 @@ class Cloud:
         stack.callback(server.shutdown)
         stack.callback(self.reachability.close)
         return f"http://127.0.0.1:{server.server_port}"
+
+    def _evaluator(self, bus: EventBus, seed: int) -> Alarms:
+        return Alarms(
+            ACCOUNT, self._clock, bus, publish=self._notify, is_down=self._is_down, observe=self._tell, seed=seed
+        )
+
+    def _health_checkers(self) -> dict[str, HealthChecker]:
+        return {
+            check.key: HealthChecker(check, self.lambdas, self.reachability, self._clock, self._tell)
+            for check in self._specification.zone.health_checks
+        }
+
+    def _install(self, stack: ExitStack) -> None:
+        """Change what moto does until ``stack`` is closed."""
+        self.machines.install(stack)
+        self.database.install(stack)
+        atomic.install(stack)
+        replicated_table.install(stack, self._specification.control_table, self.reachability, self._clock)
+        self.callers.install(stack)
+        self._install_lambda(stack)
+        self._install_topics(stack)
 
     def _install_lambda(self, stack: ExitStack) -> None:
         """Answer ``Invoke`` by the lab's Lambda service; moto's functions are not used."""

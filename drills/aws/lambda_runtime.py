@@ -94,7 +94,31 @@ class Outcome:
 
 
 class LambdaService:
-    """All functions of a specification, ready to be invoked."""
+    """All functions of a specification, ready to be invoked.
+
+    Parameters
+    ----------
+    specification
+        Whose functions to run.
+    packages
+        The zip of each `Function.package`.
+    folder
+        Where to unpack (``functions``) and to write logs (``logs/<function>.log``); all processes work inside it.
+    clock
+        The lab's clock: time-outs are virtual, and the functions live in its time.
+    endpoint
+        URL of the lab's AWS endpoint.
+    register
+        Called with the id of every process that is started.
+    dns_servers
+        Address and UDP port of the DNS server of each region.
+    observe
+        Told of functions that fail.
+    reachability
+        Knows which regions are up.
+    authority
+        Takes the place of the RDS certificate authorities in the packages.
+    """
 
     def __init__(
         self,
@@ -110,31 +134,7 @@ class LambdaService:
         reachability: Reachability,
         authority: Path | None = None,
     ) -> None:
-        """Unpack the packages; processes are started by the first invocations.
-
-        Parameters
-        ----------
-        specification
-            Whose functions to run.
-        packages
-            The zip of each `Function.package`.
-        folder
-            Where to unpack (``functions``) and to write logs (``logs/<function>.log``); all processes work inside it.
-        clock
-            The lab's clock: time-outs are virtual, and the functions live in its time.
-        endpoint
-            URL of the lab's AWS endpoint.
-        register
-            Called with the id of every process that is started.
-        dns_servers
-            Address and UDP port of the DNS server of each region.
-        observe
-            Told of functions that fail.
-        reachability
-            Knows which regions are up.
-        authority
-            Takes the place of the RDS certificate authorities in the packages.
-        """
+        """Unpack the packages; processes are started by the first invocations."""
         self._specification = specification
         self._folder = folder
         self._clock = clock
@@ -281,11 +281,14 @@ class LambdaService:
                 if environment.is_alive():
                     return environment
                 self._living.pop(environment, None)
-        environment = _Environment(self._start(region, function), function, self._clock)
+        self._compilation.wait()
         with self._lock:
+            # Nothing is started any more once the region is down or the service closes: whoever ends what lives here
+            # then finds all of it.
+            self._refuse_when_down(region)
+            environment = _Environment(self._start(region, function), function, self._clock)
             self._living[environment] = region
         try:
-            self._refuse_when_down(region)  # it may have gone down while the process was started
             environment.initialize(self._settings(region, function))
         except BaseException:
             self._discard(environment)
@@ -293,7 +296,6 @@ class LambdaService:
         return environment
 
     def _start(self, region: str, function: Function) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        self._compilation.wait()
         here, there = socket.socketpair()
         with there, self._log(function).open("ab") as log:
             process = subprocess.Popen(

@@ -157,7 +157,7 @@ class Circle(Drill):
             judgement=sum_up(events, moves, judged, present, ledger.read_books(writer)),
             facts=facts,
             events=events,
-            runs=list(self._narrator.seen.executions.values()),
+            runs=self._narrator.seen.runs,
             denied=self._narrator.seen.denied,
             last_seconds=self._clock.to_real(AFTER_SECONDS),
             outage=self._outage,

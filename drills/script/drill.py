@@ -216,7 +216,7 @@ class Drill:
         if self._outage and self._outage.demanded is End.NOTHING_MOVED:
             with self._timeline.waiting("anything that moves though it must not"):
                 self._clock.sleep(QUIET_SECONDS)
-            moved = acted(self._narrator.seen.executions.values())
+            moved = acted(self._narrator.seen.runs)
             return (moved[0].end or End.ABORTED) if moved else End.NOTHING_MOVED
         run = self._acting()
         assert run is not None, "a workflow was started"
@@ -264,7 +264,7 @@ class Drill:
 
     def _acting(self, known: frozenset[str] = frozenset()) -> Execution | None:
         """The run that did the work, among those that are not known."""
-        return acting(run for name, run in self._narrator.seen.executions.items() if name not in known)
+        return acting(run for run in self._narrator.seen.runs if run.name not in known)
 
     def _clients_lost(self) -> int:
         """How many clients of the writer name cannot write any more."""
@@ -309,7 +309,7 @@ class Drill:
             judgement=judgement,
             facts=facts,
             events=events,
-            runs=list(seen.executions.values()),
+            runs=seen.runs,
             denied=seen.denied,
             last_seconds=self._clock.to_real(AFTER_SECONDS),
             demanded=self._options.demanded,

@@ -53,6 +53,11 @@ class Seen:
     denied: list[str] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
+    @property
+    def runs(self) -> list[Execution]:
+        """The runs in the order of their start; a copy, because more may start while it is looked at."""
+        return list(self.executions.values())
+
 
 def acted(runs: Iterable[Execution]) -> list[Execution]:
     """Return the runs that were not refused."""
