@@ -70,7 +70,8 @@ def region(make_server: Callable[[str], Server], folder: Path, reaper: Reaper) -
     server.initialise()
     bank.install(server)
     # Twenty times faster, so that timeouts and times to live pass quickly.
-    clock = Clock.started_now(20)
+    # Faster, and the clients' time-outs are shorter than a busy machine sometimes takes to answer.
+    clock = Clock.started_now(2)
     host = address_in([REGION], REGION, 0)
     listen = Address(host, free_port([host]))
     certificates = create_certificates(folder, [ENDPOINT])
@@ -182,9 +183,8 @@ def test_the_name_at_the_end_of_the_chain_is_verified(
     """The other endpoint resolves to the same server, whose certificate does not carry its name."""
     region.healthy.discard("switch")
     run = make_run("wrong name")
-    wait_until(lambda: run.latest.failed > 0)
+    wait_until(lambda: any(f'does not match host name "{OTHER_ENDPOINT}"' in error for error in run.errors()))
     assert run.latest.acknowledged == 0
-    assert any(f'does not match host name "{OTHER_ENDPOINT}"' in error for error in run.errors())
 
 
 def test_a_certificate_of_another_authority_is_refused(
@@ -193,9 +193,8 @@ def test_a_certificate_of_another_authority_is_refused(
     stranger = region.folder / "stranger"
     stranger.mkdir()
     run = make_run("stranger", authority=str(create_certificates(stranger, [ENDPOINT]).authority))
-    wait_until(lambda: run.latest.failed > 0)
+    wait_until(lambda: any("certificate verify failed" in error for error in run.errors()))
     assert run.latest.acknowledged == 0
-    assert any("certificate verify failed" in error for error in run.errors())
 
 
 def test_a_frozen_region_falls_silent_and_goes_on_when_it_thaws(
