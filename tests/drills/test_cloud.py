@@ -715,10 +715,10 @@ def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(
     with world.cloud, ThreadPoolExecutor() as threads:
         world.cloud.start()
         world.cloud.start_execution(STANDBY, '{"do": "sleep"}')
+        wait_until(lambda: len(world.pids) > 1)  # the first one compiles the packages
         world.cloud.take_down(WRITER, Fault.HANG)
         hanging = threads.submit(world.client("sns", WRITER).list_topics)
-        wait_until(held.is_set)  # a request that has not arrived finds no server instead
-        wait_until(lambda: len(world.pids) > 1)  # the first one compiles the packages
+        wait_until(held.is_set)  # one that has not arrived finds no server, one that hangs for long gives up by itself
         world.cloud.close()
         assert isinstance(hanging.exception(), ConnectionClosedError)
     assert (DynamoHandler.call_action, Execution.start, dict(default_user_config)) == before["patched"]
