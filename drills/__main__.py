@@ -93,7 +93,7 @@ def drill(
 
 
 def _exit_code(options: Options) -> int:
-    """Run the drill; what goes wrong in an expected way is told in a line, without a traceback."""
+    """Runs the drill; what goes wrong in an expected way is told in a line, without a traceback."""
     # A shell that starts a drill in the background has it ignore Ctrl-C; it can be interrupted all the same, and a
     # request to terminate is taken for one.
     for request in (signal.SIGINT, signal.SIGTERM):

@@ -200,7 +200,7 @@ class UndemandedError(ValueError):
 
 
 def demanded_end(mode: str, outage: Outage | None, approve: str = "yes") -> End:
-    """Return the end that section 9 of the design demands.
+    """Returns the end that section 9 of the design demands.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class Circle(Drill):
         return End.FULL_CIRCLE
 
     def _fail_over(self, lab: Lab, person: Person) -> End:
-        """Strike the writer's region, and let it come back once the other one writes."""
+        """Strikes the writer's region, and lets it come back once the other one writes."""
         struck, began, began_real = lab.writer, self._clock.now(), time.time()
         known = frozenset(self._narrator.seen.executions)
         self._happen(lab)
@@ -83,7 +83,7 @@ class Circle(Drill):
         return end
 
     def _re_protect(self, lab: Lab, person: Person) -> End:
-        """Let a person start the re-protection and approve the retirement."""
+        """Lets a person start the re-protection and approve the retirement."""
         began, began_real = self._clock.now(), time.time()
         self._timeline.event(Kind.WORKFLOW, f"a person starts the re-protection in {lab.writer}")
         run = self._execution(lab.start_reprotection())
@@ -94,7 +94,7 @@ class Circle(Drill):
         return end
 
     def _fail_back(self, lab: Lab, person: Person) -> End:
-        """Let a person move the writer back, by the command of the re-protection's last message."""
+        """Lets a person move the writer back, by the command of the re-protection's last message."""
         began, began_real, away = self._clock.now(), time.time(), lab.writer
         arn = person.start(self._narrator.seen.messages)
         if arn is None:
@@ -110,7 +110,7 @@ class Circle(Drill):
         return end
 
     def _finish(self, run: Execution, person: Person, at_most: float) -> End:
-        """Wait for a run's end; meanwhile the person on call reads what comes."""
+        """Waits for a run's end; meanwhile the person on call reads what comes."""
 
         def is_over(_seen: object) -> bool:
             person.read(self._narrator.seen.messages)
@@ -136,7 +136,7 @@ class Circle(Drill):
     # --- the judgement
 
     def _judge(self, lab: Lab, reached: End) -> DrillResult:
-        """Stop the clients, find out what became of every write, and replay what was salvaged."""
+        """Stops the clients, finds out what became of every write, and replays what was salvaged."""
         with self._timeline.waiting("the clients' books to be compared with the databases"):
             clients = sum(each.settings.clients for each in lab.workloads if each.is_running())
             lab.stop_clients()

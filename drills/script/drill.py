@@ -66,7 +66,7 @@ PHASE_SECONDS = 10.0
 
 
 def run(options: Options, kind: type[Drill]) -> int:
-    """Run a drill and return its exit code: 0 exactly when the demanded end was reached and every invariant held."""
+    """Runs a drill and returns its exit code: 0 exactly when the demanded end was reached and every invariant held."""
     discard_latest(options.output)
     reaper = Reaper()
     try:
@@ -115,7 +115,7 @@ class Drill:
         self._narrator.observe(happening)  # type: ignore[arg-type]  # the lab is made before its narrator
 
     def run(self) -> DrillResult:
-        """Run the drill; the lab is gone when this returns."""
+        """Runs the drill; the lab is gone when this returns."""
         with self._lab as lab:
             self._build(lab)
             reached = self._play(lab)
@@ -156,12 +156,12 @@ class Drill:
         return reached
 
     def _let_run_on(self) -> None:
-        """Let everything go on for a while, so that there is an afterwards to compare with."""
+        """Lets everything go on for a while, so that there is an afterwards to compare with."""
         with self._timeline.waiting("a few seconds more, to compare"):
             self._clock.sleep(AFTER_SECONDS)
 
     def _is_steady(self, lab: Lab) -> bool:
-        """Wait until everything is well, and then for a moment that the seed chooses; whether it ever is."""
+        """Waits until everything is well, and then for a moment that the seed chooses; whether it ever is."""
         watched = [
             alarm.name
             for region in lab.specification.regions.values()
@@ -183,7 +183,7 @@ class Drill:
         return True
 
     def _happen(self, lab: Lab) -> None:
-        """Make the outage, or start the workflow as a person does."""
+        """Makes the outage, or starts the workflow as a person does."""
         outage, say = self._outage, self._timeline.event
         if outage is None:
             say(Kind.WORKFLOW, f"a person starts a {self._options.mode}", at=self._clock.now(), mark="zero")
@@ -204,7 +204,7 @@ class Drill:
         outage.strike(lab)
 
     def _watch(self, lab: Lab) -> End:
-        """Wait until the drill has reached an end."""
+        """Waits until the drill has reached an end."""
         person = Person(self._options.approve, lab.cloud, self._timeline)
         if self._outage is None or self._outage.starts_workflow:
             if not self._workflow_starts():
@@ -233,13 +233,13 @@ class Drill:
         return WORKFLOW_LIMIT_SECONDS + self._options.aurora_promotion_seconds + approval
 
     def _workflow_starts(self, known: frozenset[str] = frozenset()) -> bool:
-        """Wait for a run that is not among the known; whether one comes."""
+        """Waits for a run that is not among the known; whether one comes."""
         return self._narrator.wait(
             "the workflow to start", lambda seen: bool(seen.executions.keys() - known), DETECTION_LIMIT_SECONDS
         )
 
     def _wait_for_clients(self, lab: Lab, lost: int) -> None:
-        """Wait until all clients of the writer name but the lost ones write."""
+        """Waits until all clients of the writer name but the lost ones write."""
         self._narrator.wait(
             "every client that can to write again",
             lambda _: lab.load().failing_clients == lost,
@@ -247,13 +247,13 @@ class Drill:
         )
 
     def _storm(self, lab: Lab) -> None:
-        """Let many people start a failover at once, beside the alarm's many events."""
+        """Lets many people start a failover at once, beside the alarm's many events."""
         self._timeline.event(Kind.WORKFLOW, f"{STORM_PEOPLE} people start a failover as well")
         with ThreadPoolExecutor(STORM_PEOPLE) as people:
             list(people.map(lambda _: lab.start_by_hand("failover"), range(STORM_PEOPLE)))
 
     def _bring_back(self, lab: Lab) -> None:
-        """Let the old writer return, and watch whether it takes a write."""
+        """Lets the old writer return, and watches whether it takes a write."""
         self._say_comes_back(lab.writer)
         lab.bring_writer_back()
         with self._timeline.waiting("the old writer to take a write, which it must not"):
@@ -274,7 +274,7 @@ class Drill:
     # --- the judgement
 
     def _judge(self, lab: Lab, reached: End) -> DrillResult:
-        """Stop the clients and find out what became of every write."""
+        """Stops the clients and finds out what became of every write."""
         with self._timeline.waiting("the clients' books to be compared with the databases"):
             lab.stop_clients()
             facts = self._facts(lab, proofs_on=lab.standby)
@@ -326,7 +326,7 @@ class Drill:
     def _result(
         self, lab: Lab, reached: End, rows: Sequence[Invariant[FoundT]], found: FoundT, **more: Any
     ) -> DrillResult:
-        """Check the invariants and put everything together; ``more`` are fields of the result."""
+        """Checks the invariants and puts everything together; ``more`` are fields of the result."""
         judgement, events, writer = found.judgement, found.events, found.facts.writer
         demanded = [row for row in rows if row.when(found)]
         for problem in judgement.problems:
@@ -393,7 +393,7 @@ class Drill:
 
 
 def _throughput(clusters: dict[str, str], events: Sequence[Event], since_zero: Callable[[float], float]) -> Throughput:
-    """Count all writes; ``clusters`` are the regions' clusters by their names."""
+    """Counts all writes; ``clusters`` are the regions' clusters by their names."""
     moments = [since_zero(each.t) for each in events]
     return Throughput.count(
         {
@@ -407,7 +407,7 @@ def _throughput(clusters: dict[str, str], events: Sequence[Event], since_zero: C
 
 
 def _settings(lab: Lab) -> dict[str, str | int | float | bool]:
-    """Return the settings that bear on the figures."""
+    """Returns the settings that bear on the figures."""
     thresholds = lab.settings.thresholds
     return {
         "environment_suffix": lab.settings.environment_suffix,

@@ -47,7 +47,7 @@ class Narrator:
         self.seen = Seen()
 
     def observe(self, happening: Happening) -> None:
-        """Show a happening and take it into account."""
+        """Shows a happening and takes it into account."""
         tell = getattr(self, f"_{happening.kind.name.lower()}", None)
         if tell is not None:
             with self._changed:
@@ -55,7 +55,7 @@ class Narrator:
                 self._changed.notify_all()
 
     def wait(self, what: str, holds: Callable[[Seen], bool], at_most: float) -> bool:
-        """Wait until ``holds``, at most so many virtual seconds, with progress on the display; whether it does."""
+        """Waits until ``holds``, at most so many virtual seconds, with progress on the display; whether it does."""
         deadline = self._clock.now() + at_most
         with self._timeline.waiting(what, at_most=at_most), self._changed:
             while not holds(self.seen):
@@ -160,7 +160,7 @@ class Narrator:
 
 
 def _result(output: str | None, step: str) -> dict[str, Any]:
-    """Return what a step's function returned, out of the workflow's data (JSON text) after it."""
+    """Returns what a step's function returned, out of the workflow's data (JSON text) after it."""
     data = json.loads(output or "{}")
     result = data.get(step, {}).get("result", {})
     return result if isinstance(result, dict) else {}

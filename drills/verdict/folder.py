@@ -20,7 +20,7 @@ LATEST = "latest"
 
 
 def discard_latest(root: Path) -> None:
-    """Remove ``root/latest``, so that a drill that crashes does not leave an older one's result there."""
+    """Removes ``root/latest``, so that a drill that crashes does not leave an older one's result there."""
     latest = root / LATEST
     if latest.is_dir() and not latest.is_symlink():
         shutil.rmtree(latest)
@@ -29,7 +29,7 @@ def discard_latest(root: Path) -> None:
 
 
 def save(result: DrillResult, report: str, root: Path) -> Path:
-    """Write a drill's result and report into a folder of its own and make it the latest.
+    """Writes a drill's result and report into a folder of its own and makes it the latest.
 
     ``root/<start of the drill>/`` gets both files; then ``root/latest`` becomes a link to it (a copy where
     the file system has no links). Whoever looks at ``latest`` finds both files, whole, or nothing.
@@ -77,7 +77,7 @@ def _new_folder(root: Path, started_at: datetime) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Writes a file whole or not at all."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         # mkstemp makes files for their owner only; a report is for everyone.

@@ -130,7 +130,7 @@ class Invariant(Generic[F]):
 
 
 def from_the_books(name: str, meaning: str) -> Invariant[Found]:
-    """Return the row of a promise that the ledger's judgement has checked already."""
+    """Returns the row of a promise that the ledger's judgement has checked already."""
     return Invariant(name, meaning, lambda found: found.judgement.invariants[name])
 
 

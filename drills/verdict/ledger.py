@@ -46,7 +46,7 @@ class Outage:
 
 
 def measure_outage(events: Sequence[Event], before: str, after: str) -> Outage | None:
-    """Return the outage between two writers; None when the writer did not change or nothing failed.
+    """Returns the outage between two writers; None when the writer did not change or nothing failed.
 
     It starts when the first write that failed for good was begun: each client's attempts between its last
     acknowledgement by ``before`` and its first by ``after`` count. Taking the begin of the attempt makes an
@@ -101,7 +101,7 @@ class Judgement:
     problems: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the judgement as plain JSON data."""
+        """Returns the judgement as plain JSON data."""
         return asdict(self)
 
 
@@ -124,17 +124,17 @@ class Books:
 
 
 def read_books(server: Server) -> Books:
-    """Add up the books of a writer."""
+    """Adds up the books of a writer."""
     return Books(*server.query(BOOKS)[0])
 
 
 def transfers_on(server: Server) -> set[str]:
-    """Return the ids of the transfers that a server has."""
+    """Returns the ids of the transfers that a server has."""
     return {row[0] for row in server.query("SELECT id::text FROM transfers")}
 
 
 def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) -> Judgement:
-    """Judge a run by its clients' events and its databases, after the clients have stopped.
+    """Judges a run by its clients' events and its databases, after the clients have stopped.
 
     Parameters
     ----------
@@ -197,14 +197,14 @@ def _problem(count: int, sentence: str) -> str:
 
 
 def lost_span(acknowledged: Iterable[Event], lost: set[str], before: str) -> float:
-    """Return the real seconds from the earliest lost acknowledgement to the old writer's last one."""
+    """Returns the real seconds from the earliest lost acknowledgement to the old writer's last one."""
     times = [event.t for event in acknowledged if event.cluster == before]
     lost_times = [event.t for event in acknowledged if event.id in lost]
     return max(times, default=0.0) - min(lost_times) if lost_times else 0.0
 
 
 def acknowledged_late(events: Sequence[Event], before: str, after: str) -> int:
-    """Return how many acknowledgements the old writer gave after the new one's first."""
+    """Returns how many acknowledgements the old writer gave after the new one's first."""
     if before == after:
         return 0
     taken_over = _first_acknowledgement(events, after)
@@ -212,7 +212,7 @@ def acknowledged_late(events: Sequence[Event], before: str, after: str) -> int:
 
 
 def gap(events: Sequence[Event], before: str, after: str) -> float | None:
-    """Return the real seconds from the old writer's last acknowledgement to the new one's first; None without both."""
+    """Returns the real seconds from the old writer's last acknowledgement to the new one's first; None without both."""
     last = max((e.t for e in events if e.event == "ack" and e.cluster == before), default=None)
     first = _first_acknowledgement(events, after)
     return None if before == after or last is None or first == float("inf") else first - last
@@ -223,5 +223,5 @@ def _first_acknowledgement(events: Sequence[Event], cluster: str) -> float:
 
 
 def writing_at_the_end(events: Iterable[Event], until: float, seconds: float) -> set[int]:
-    """Return the clients that were answered in the last real seconds before ``until`` (seconds since 1970)."""
+    """Returns the clients that were answered in the last real seconds before ``until`` (seconds since 1970)."""
     return {event.client for event in events if event.event == "ack" and event.t > until - seconds}

@@ -76,7 +76,7 @@ AURORA_DELAY = "Aurora's delay"
 
 
 def phases_of(marks: Marks, aurora_promotion_seconds: float, origin: str = "outage") -> list[Phase]:
-    """Cut the way to the first acknowledged write into phases that follow one another.
+    """Cuts the way to the first acknowledged write into phases that follow one another.
 
     The first phase starts with the first failed write (with the outage when none is known), so the seconds of
     all phases add up to the RTO as section 1 of the design defines it. What ran beside them does not lengthen
@@ -120,7 +120,7 @@ def phases_of(marks: Marks, aurora_promotion_seconds: float, origin: str = "outa
 
 
 def _boundaries(marks: Marks, aurora_promotion_seconds: float) -> list[tuple[str, float | None, str]]:
-    """Return each phase's name, its end, and what its end is, in the order of the phases."""
+    """Returns each phase's name, its end, and what its end is, in the order of the phases."""
     delay_ended = None
     if marks.detach_called is not None and marks.writes_possible is not None and aurora_promotion_seconds > 0:
         delay_ended = min(marks.detach_called + aurora_promotion_seconds, marks.writes_possible)
@@ -144,7 +144,7 @@ def _boundaries(marks: Marks, aurora_promotion_seconds: float) -> list[tuple[str
 
 
 def parallel_work_of(marks: Marks) -> list[Phase]:
-    """Return what ran beside the phases, from its real start to its real end."""
+    """Returns what ran beside the phases, from its real start to its real end."""
     if marks.dns_switch_started is None or marks.dns_switched is None:
         return []
     # A health check may see the switch before the step that engaged it has returned.

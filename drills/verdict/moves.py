@@ -50,7 +50,7 @@ class MoveJudgement:
 
 
 def judge_moves(events: Sequence[Event], moves: Sequence[Move], present: set[str], clock: Clock) -> list[MoveJudgement]:
-    """Judge each move by the events of its time; ``present`` are the transfers on the last writer."""
+    """Judges each move by the events of its time; ``present`` are the transfers on the last writer."""
     bounds = [0.0, *(move.began for move in moves[1:]), float("inf")]
     return [
         _judge([event for event in events if event.t < end], start, move, present, clock)
@@ -59,7 +59,7 @@ def judge_moves(events: Sequence[Event], moves: Sequence[Move], present: set[str
 
 
 def unexplained(events: Sequence[Event], moves: Sequence[Move], present: set[str]) -> set[str]:
-    """Return the acknowledged transfers that are lost though replicated, or there though never replicated."""
+    """Returns the acknowledged transfers that are lost though replicated, or there though never replicated."""
     acknowledged = {event.id: event.cluster for event in events if event.event == "ack"}
     lost = acknowledged.keys() - present
     never = {transfer for move in moves for transfer in move.unreplicated if acknowledged.get(transfer) == move.before}

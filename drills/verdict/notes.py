@@ -37,6 +37,6 @@ class Notes(Record):
 
 
 def notes_of(outage: Outage | None) -> Notes:
-    """Return the notes of a drill with that outage."""
+    """Returns the notes of a drill with that outage."""
     own = outage.limits if outage else ()
     return Notes(measured=list(MEASURED), modelled=list(MODELLED), limits=[*own, *LIMITS])

@@ -11,7 +11,7 @@ TIME_DECIMALS = 3
 
 
 def rounded(seconds: float) -> float:
-    """Return a time as precise as a result has it."""
+    """Returns a time as precise as a result has it."""
     return round(seconds, TIME_DECIMALS)
 
 

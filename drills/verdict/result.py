@@ -203,20 +203,20 @@ class DrillResult(Record):
         return f"make drill ARGS={shlex.quote(shlex.join(self.arguments).replace('$', '$$'))}"
 
     def to_json(self) -> str:
-        """Return the JSON text of result.json, the figures first."""
+        """Returns the JSON text of result.json, the figures first."""
         fields = self.model_dump(mode="json")
         ordered = {name: fields[name] for name in RESULT_HEAD} | fields
         return json.dumps(ordered, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote; what follows from the other fields is worked out again."""
+        """Reads what `to_json` wrote; what follows from the other fields is worked out again."""
         fields = json.loads(text)
         return cls.model_validate({name: fields[name] for name in cls.model_fields})
 
 
 def plain_name(invariant: str) -> str:
-    """Return an invariant's name in words: ``one_writer`` is "one writer"."""
+    """Returns an invariant's name in words: ``one_writer`` is "one writer"."""
     return invariant.replace("_", " ")
 
 
@@ -229,7 +229,7 @@ def _what_happened(result: DrillResult) -> str:
 
 
 def _ways(legs: Sequence[Leg]) -> str:
-    """Say how the writer moved: "failed over, re-protected and failed back"."""
+    """Says how the writer moved: "failed over, re-protected and failed back"."""
     words = {"failover": "failed over", "re-protection": "re-protected", "failback": "failed back"}
     *first, last = [words[leg.step] for leg in legs] or ["nothing moved"]
     return f"{', '.join(first)} and {last}" if first else last

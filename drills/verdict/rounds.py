@@ -96,7 +96,7 @@ class RoundFound(Found):
         return (self.salvaged & self.acknowledged) - self.lost
 
     def salvage_problems(self) -> list[str]:
-        """Say what is wrong with the salvage files; empty when nothing is."""
+        """Says what is wrong with the salvage files; empty when nothing is."""
         if not self.unsaved and not self.needless:
             return []
         examples = sorted(self.unsaved | self.needless)[:3]
@@ -227,7 +227,7 @@ ROUND_INVARIANTS: tuple[Invariant[RoundFound], ...] = (
 def sum_up(
     events: Sequence[Event], moves: Sequence[Move], judged: Sequence[MoveJudgement], present: set[str], books: Books
 ) -> Judgement:
-    """Return the figures of all moves together; those of the outage are the first one's.
+    """Returns the figures of all moves together; those of the outage are the first one's.
 
     ``present`` are the transfers on the writer before the replay, ``books`` what its books say after it.
     """
@@ -257,7 +257,7 @@ def sum_up(
 
 
 def legs_of(found: RoundFound, salvaged: Mapping[int, set[str]], zero: float) -> list[Leg]:
-    """Return the steps as the report shows them.
+    """Returns the steps as the report shows them.
 
     ``salvaged`` are the transfers in the salvage files by epoch, ``zero`` is the virtual time of the first outage.
     """

@@ -60,11 +60,11 @@ class Seen:
 
 
 def acted(runs: Iterable[Execution]) -> list[Execution]:
-    """Return the runs that were not refused."""
+    """Returns the runs that were not refused."""
     return [run for run in runs if run.end is not End.REFUSED]
 
 
 def acting(runs: Iterable[Execution]) -> Execution | None:
-    """Return the run that did the work: the first that was not refused, else the first; None without any."""
+    """Returns the run that did the work: the first that was not refused, else the first; None without any."""
     known = list(runs)
     return next(iter(acted(known) or known), None)

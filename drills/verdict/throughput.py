@@ -47,7 +47,7 @@ class Throughput(Record):
         ended_s: float,
         bucket_s: float = 1.0,
     ) -> Self:
-        """Count single writes into buckets.
+        """Counts single writes into buckets.
 
         Parameters
         ----------

@@ -77,7 +77,7 @@ $$;
 
 
 def install(server: Server, clock: Clock | None = None) -> None:
-    """Make the books on a new writer, with the tables and grants that the orchestrator brings.
+    """Makes the books on a new writer, with the tables and grants that the orchestrator brings.
 
     Its heartbeats and fences carry times, which functions compare with theirs. Where these are scaled, so are those.
     """
@@ -106,12 +106,12 @@ class Event:
     error: str = ""
 
     def to_line(self) -> str:
-        """Return the event as one line of JSON."""
+        """Returns the event as one line of JSON."""
         return json.dumps(asdict(self), separators=(",", ":")) + "\n"
 
 
 def read_events(files: Iterable[Path]) -> list[Event]:
-    """Read clients' event files, in order of time. A last line that a kill cut short is left out."""
+    """Reads clients' event files, in order of time. A last line that a kill cut short is left out."""
     lines = [line for file in files for line in file.read_text().splitlines(keepends=True)]
     events = [Event(**json.loads(line)) for line in lines if line.endswith("\n")]
     return sorted(events, key=lambda event: event.t)

@@ -29,7 +29,7 @@ class Certificates:
 
 
 def create_certificates(folder: Path, names: Sequence[str]) -> Certificates:
-    """Make an authority and one server certificate for ``names`` (DNS names), and write them to ``folder``.
+    """Makes an authority and one server certificate for ``names`` (DNS names), and writes them to ``folder``.
 
     The authority's key is thrown away; the server's key is readable by its owner only.
     """

@@ -29,7 +29,7 @@ class Divergence:
 
 
 def find_divergence(before: Server, after: Server) -> Divergence:
-    """Read the old writer's log and tables, and return what it committed and never replicated.
+    """Reads the old writer's log and tables, and returns what it committed and never replicated.
 
     Kills the old writer if it still runs, starts it privately (no client can reach it) to read its tables,
     and stops it.
@@ -54,7 +54,7 @@ def find_divergence(before: Server, after: Server) -> Divergence:
 
 
 def _left_at(after: Server) -> tuple[int, str]:
-    """Return the timeline that a promoted server left, and the log position where it left it."""
+    """Returns the timeline that a promoted server left, and the log position where it left it."""
     timeline = after.query(CURRENT_TIMELINE)[0][0]
     history = after.data / "pg_wal" / f"{timeline}.history"
     if not history.exists():
@@ -65,5 +65,5 @@ def _left_at(after: Server) -> tuple[int, str]:
 
 
 def _committed_transactions(records: str) -> set[str]:
-    """Return the ids of the transactions with a commit record in ``pg_waldump``'s output."""
+    """Returns the ids of the transactions with a commit record in ``pg_waldump``'s output."""
     return set(re.findall(r"tx:\s+(\d+),.*desc: COMMIT ", records))

@@ -39,7 +39,7 @@ class Pulse:
         self._seen: dict[str, list[Progress]] = {}
 
     def saw(self, progress: Progress) -> None:
-        """Keep one progress report; called from the workloads' threads."""
+        """Keeps one progress report; called from the workloads' threads."""
         with self._lock:
             reports = self._seen.setdefault(progress.region, [])
             reports.append(progress)
