@@ -10,10 +10,18 @@ from typing import Annotated
 
 import typer
 
-from drills.errors import EXPECTED
+from drills.outages import APPROVALS, CIRCLE, MODES, NO_OUTAGE, OUTAGES, USUAL, UndemandedError
 from drills.script.circle import Circle
-from drills.script.drill import AURORA_PROMOTION_SECONDS, Drill, Options, run
-from drills.verdict.result import APPROVALS, CIRCLE, MODES, NO_OUTAGE, OUTAGES, UndemandedError, demanded_end
+from drills.script.drill import AURORA_PROMOTION_SECONDS, Drill, run
+from drills.script.options import Options
+from drills.world.dns import ResolutionError
+from drills.world.network import NetworkError
+from drills.world.postgres import PostgresError
+from orchestration.packaging import PackagingError
+from orchestration.settings import SettingsError
+
+# The errors that a drill expects: each has a message for people, and no traceback is shown.
+EXPECTED = (SettingsError, PackagingError, PostgresError, NetworkError, ResolutionError, UndemandedError)
 
 # Exit codes besides 0 (passed) and 1 (failed).
 CANNOT_RUN, INTERRUPTED = 2, 130
@@ -22,10 +30,7 @@ Outage = StrEnum("Outage", {name: name for name in (*OUTAGES, NO_OUTAGE)})  # ty
 Mode = StrEnum("Mode", {name: name for name in MODES})  # type: ignore[misc]
 Approve = StrEnum("Approve", {name: name for name in APPROVALS})  # type: ignore[misc]
 
-FAILOVER, KILL, YES = Mode("failover"), Outage("kill"), Approve("yes")
-# What is made when nobody says which outage. A region that was cut off has surely written what nobody else has, and
-# comes back with it: that shows what a circle is about.
-USUAL_OUTAGES = {"failover": KILL, CIRCLE: Outage("isolate")}
+FAILOVER, YES = Mode("failover"), Approve("yes")
 
 # Faster than this, the lab's processes do not keep up with their own clock, and the figures mean nothing.
 FASTEST = 20.0
@@ -36,7 +41,8 @@ def drill(
     outage: Annotated[
         Outage | None,
         typer.Option(
-            help="What fails; a failover's default is kill, a circle's isolate; else a person starts the run.",
+            help=f"What fails; a failover's default is {USUAL['failover']}, a circle's {USUAL[CIRCLE]}; else a person "
+            "starts the run.",
             show_default=False,
         ),
     ] = None,
@@ -68,10 +74,10 @@ def drill(
     output: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("build/drill"),
 ) -> None:
     """Fail a region over on this machine: real databases, real clients, the real workflow, no AWS account."""
-    chosen = outage or USUAL_OUTAGES.get(mode.value, Outage(NO_OUTAGE))
+    chosen = outage.value if outage else USUAL.get(mode.value, NO_OUTAGE)
     options = Options(
         mode=mode.value,
-        outage=None if chosen.value == NO_OUTAGE else chosen.value,
+        outage=OUTAGES.get(chosen),
         approve=approve.value,
         comes_back=comes_back,
         guardian_dead=guardian_dead,
@@ -83,20 +89,24 @@ def drill(
         postgres=postgres and postgres.resolve(),
         output=output,
     )
+    raise SystemExit(_exit_code(options))
+
+
+def _exit_code(options: Options) -> int:
+    """Runs the drill; what goes wrong in an expected way is told in a line, without a traceback."""
     # A shell that starts a drill in the background has it ignore Ctrl-C; it can be interrupted all the same, and a
     # request to terminate is taken for one.
     for request in (signal.SIGINT, signal.SIGTERM):
         signal.signal(request, signal.default_int_handler)
     try:
-        demanded_end(options.mode, options.outage, options.approve)
-        code = run(options, Circle if options.mode == CIRCLE else Drill)
+        _ = options.demanded  # before anything is built
+        return run(options, Circle if options.mode == CIRCLE else Drill)
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted. Everything that the drill had started is gone.\n")
-        code = INTERRUPTED
-    except (*EXPECTED, UndemandedError) as error:
+        return INTERRUPTED
+    except EXPECTED as error:
         sys.stderr.write(f"\nThe drill cannot run: {error}\n")
-        code = CANNOT_RUN
-    raise SystemExit(code)
+        return CANNOT_RUN
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -15,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 from drills.aws.cloud import ACCOUNT, Cloud
 from drills.aws.clusters import instance_endpoint, reader_endpoint, writer_endpoint
 from drills.aws.replication_lag import ReplicationLagMetric
-from drills.show.timeline import Load
-from drills.verdict import ledger
+from drills.world import bank
+from drills.world.bank import REPLAY
 from drills.world.certificates import create_certificates
+from drills.world.divergence import find_divergence
 from drills.world.dns import DnsServer, RecordSet, Resolver, Zone
 from drills.world.network import Address, Network, NetworkPath, address_in, free_port
 from drills.world.postgres import Server
+from drills.world.pulse import Pulse
 from drills.world.reachability import OUTSIDE, Fault, Reachability
 from drills.world.workload import Workload, WorkloadSettings
 from orchestration.packaging import build_packages
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from drills.aws.happenings import Observe
-    from drills.verdict.ledger import Divergence
     from drills.world.clock import Clock
+    from drills.world.divergence import Divergence
     from drills.world.postgres import Binaries, ReplicationLag
+    from drills.world.pulse import Load
     from drills.world.reaper import Reaper
     from drills.world.workload import Progress
     from orchestration.settings import Settings
@@ -55,10 +56,6 @@ PINNED_CLIENTS = 2
 TRANSFERS_PER_SECOND = 10.0
 # RDS gives its endpoints' addresses this time to live (seconds); read off its answers, not documented.
 ENDPOINT_TTL_SECONDS = 5
-# How the books' missing rows are written again: `drills.verdict.ledger.SCHEMA` has the function.
-REPLAY = {"transfers": "transfer(id, source, destination, amount_cents)"}
-# Over how long the display averages commits (real seconds).
-RATE_WINDOW_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class Lab:
     def __init__(
         self, folder: Path, binaries: Binaries, clock: Clock, reaper: Reaper, observe: Observe, wishes: Wishes
     ) -> None:
-        """Choose addresses and describe the deployment; nothing runs yet.
+        """Chooses addresses and describes the deployment; nothing runs yet.
 
         Raises
         ------
@@ -121,7 +118,7 @@ class Lab:
         }
         self.workloads: list[Workload] = []
         self.divergences: list[Divergence] = []  # of the old writers whose clusters were deleted, one after the other
-        self._pulse = Pulse(clock)
+        self._pulse = Pulse(clock, CLIENTS_PER_REGION)
 
     def __enter__(self) -> Self:
         return self
@@ -132,7 +129,7 @@ class Lab:
     # ---- building, in the order in which the drill shows it
 
     def start_databases(self) -> None:
-        """Start the writer, its delayed link and its standby, with the bank's books in them."""
+        """Starts the writer, its delayed link and its standby, with the bank's books in them."""
         names = [
             endpoint(region.cluster)
             for region in self._regions()
@@ -161,12 +158,12 @@ class Lab:
             upstream = self._upstream_of(region)
             self.network.add(NetworkPath(replication_to(region), region, self._peer(region), upstream, leader.address))
         writer.initialise()
-        ledger.install(writer, self._clock)
+        bank.install(writer, self._clock)
         standby.follow(self._upstream_of(self.standby))
         writer.wait_until_streaming()
 
     def start_cloud(self) -> None:
-        """Build the zips and start the AWS APIs with everything of the specification in them."""
+        """Builds the zips and starts the AWS APIs with everything of the specification in them."""
         packages = build_packages(PROJECT_ROOT, PROJECT_ROOT / "build" / "packages")
         self.cloud = Cloud(
             self.specification,
@@ -206,7 +203,7 @@ class Lab:
             ).start(self.cloud.timetable)
 
     def start_clients(self) -> None:
-        """Let the application write: in both regions by the name, and some in the writer region by its endpoint."""
+        """Lets the application write: in both regions by the name, and some in the writer region by its endpoint."""
         for region in self.settings.regions:
             self._start_named_clients(region)
         self._start_pinned_clients(self.writer)
@@ -279,48 +276,72 @@ class Lab:
 
     # ---- what can be done to it
 
-    def strike(self, outage: str) -> None:
-        """Make an outage, at once; `drills.verdict.result.OUTAGES` says what each of them is."""
-        {
-            "kill": lambda: self._lose(self.writer, Fault.REFUSE),
-            "hang": lambda: self._lose(self.writer, Fault.HANG),
-            "lag": lambda: self._lose(self.writer, Fault.REFUSE),
-            "database": self.servers[self.writer].kill,
-            "isolate": lambda: self._cut(lambda: self.reachability.isolate(self.writer)),
-            "link": lambda: self._cut(lambda: self.reachability.cut(self.writer, self.standby)),
-            "standby": lambda: self._lose(self.standby, Fault.REFUSE),
-            "monitor": self._stop_monitors,
-        }[outage]()
+    def lose(self, region: str, fault: Fault) -> None:
+        """Lets a region die, or hang, with all that is in it, at once."""
+        server = self.servers[region]
+        # The network first: what is on its way to the standby at this moment is lost, as it may be in truth.
+        self._cut(lambda: self.reachability.take_down(region, fault))
+        if fault is Fault.HANG:
+            server.hang()
+        else:
+            server.kill()
+        for workload in self._clients_in(region):
+            if fault is Fault.HANG:
+                workload.hang()
+            else:
+                workload.kill()
+        self.cloud.take_down(region, fault)
+
+    def kill_database(self, region: str) -> None:
+        """Lets a region's database die, alone."""
+        self.servers[region].kill()
+
+    def isolate(self, region: str) -> None:
+        """Cuts a region off from all others and from everybody outside; it lives on."""
+        self._cut(lambda: self.reachability.isolate(region))
+
+    def cut_link(self) -> None:
+        """Cuts the way between the writer's and the standby's region; everybody else reaches both."""
+        self._cut(lambda: self.reachability.cut(self.writer, self.standby))
+
+    def stop_monitor(self, region: str) -> None:
+        """Lets a region's monitor never run again: the guardian of its database, if it has the writer."""
+        self.cloud.stop_function(region, "monitor")
+
+    def stop_monitors(self) -> None:
+        """Lets no monitor run again, in neither region."""
+        for region in self.settings.regions:
+            self.stop_monitor(region)
 
     def hold_replication(self) -> None:
-        """Let nothing more reach the standby, while everything else works: it falls behind."""
+        """Lets nothing more reach the standby, while everything else works: it falls behind."""
         self.network.hold(replication_to(self.standby))
 
     def start_by_hand(self, mode: str) -> str:
-        """Start the standby region's workflow as a person does; return the execution's ARN."""
+        """Starts the standby region's workflow as a person does; returns the execution's ARN."""
         request = {"mode": mode, "started_by": "a person at the drill", "target_region": self.standby}
         return self.cloud.start_execution(self.standby, json.dumps(request))
 
     def start_reprotection(self) -> str:
-        """Start the re-protection in the writer's region as a person does; return the execution's ARN."""
+        """Starts the re-protection in the writer's region as a person does; returns the execution's ARN."""
         request = {"started_by": "a person at the drill"}
         machine = self.specification.regions[self.writer].reprotection.name
         return self.cloud.start_execution(self.writer, json.dumps(request), machine=machine)
 
     def follow_roles(self) -> None:
-        """Take the writer and the standby from the control record, so that what is struck next follows it."""
+        """Takes the writer and the standby from the control record, so that what is struck next follows it."""
         self.writer = self.control_record()["writer_region"]["S"]
         self.standby = self._peer(self.writer)
 
     def bring_back(self, region: str) -> None:
-        """Let a region's clients of the writer name live again as well, after all of `bring_writer_back`."""
+        """Lets a region's clients of the writer name live again as well, after all of `bring_writer_back`."""
         had_clients = bool(self._clients_in(region))
         self.bring_writer_back(region)
         if not had_clients:
             self._start_named_clients(region)
 
     def bring_writer_back(self, region: str | None = None) -> None:
-        """Let the old writer region, or its database alone, live again as it was: open to clients, which go on."""
+        """Lets the old writer region, or its database alone, live again as it was: open to clients, which go on."""
         region = region or self.writer
         server, there = self.servers[region], self._clients_in(region)
         self.reachability.mend()
@@ -336,7 +357,7 @@ class Lab:
             self._start_pinned_clients(region)
 
     def stop_clients(self) -> None:
-        """Let the clients finish what they are doing, and end them; those of a lost region end as they are."""
+        """Lets the clients finish what they are doing, and ends them; those of a lost region end as they are."""
         for workload in self.workloads:
             if self.cloud.is_up(workload.settings.region):
                 workload.stop()
@@ -346,30 +367,30 @@ class Lab:
     # ---- what RDS does to the databases (`drills.aws.clusters.Databases`)
 
     def promote(self, region: str) -> None:
-        """Let a standby take writes."""
+        """Lets a standby take writes."""
         self.servers[region].promote()
 
     def drain(self, region: str) -> None:
-        """Stop a writer when its standby has all it wrote."""
+        """Stops a writer when its standby has all it wrote."""
         self.servers[region].stop()
 
     def follow(self, region: str, leader: str) -> None:
-        """Start a drained writer again, as the standby of ``leader``."""
+        """Starts a drained writer again, as the standby of ``leader``."""
         self.servers[region].rejoin(self._upstream_of(region), self.servers[leader])
 
     def admit(self, region: str, *, clients: bool) -> None:
-        """Let clients open connections to a region's database, or not."""
+        """Lets clients open connections to a region's database, or not."""
         self.network.fence(region, fenced=not clients)
 
     def retire(self, region: str) -> None:
-        """End a region's database for good, after noting for the judge what it never replicated; wipe its data."""
+        """Ends a region's database for good, after noting for the judge what it never replicated; wipes its data."""
         server, successor = self.servers[region], self.servers[self._peer(region)]
         if not server.is_standby and not successor.is_standby:
-            self.divergences.append(ledger.find_divergence(server, successor))
+            self.divergences.append(find_divergence(server, successor))
         server.wipe()
 
     def rebuild(self, region: str, leader: str) -> None:
-        """Make a region's database anew, as a standby of ``leader``, from a base backup over the link."""
+        """Makes a region's database anew, as a standby of ``leader``, from a base backup over the link."""
         server = self.servers[region]
         self.servers[leader].drop_slot(server.slot)
         server.follow(self._upstream_of(region))
@@ -377,29 +398,9 @@ class Lab:
 
     # ---- details
 
-    def _lose(self, region: str, fault: Fault) -> None:
-        """Let a region die, or hang."""
-        server = self.servers[region]
-        # The network first: what is on its way to the standby at this moment is lost, as it may be in truth.
-        self._cut(lambda: self.reachability.take_down(region, fault))
-        if fault is Fault.HANG:
-            server.hang()
-        else:
-            server.kill()
-        for workload in self._clients_in(region):
-            if fault is Fault.HANG:
-                workload.hang()
-            else:
-                workload.kill()
-        self.cloud.take_down(region, fault)
-
     def _cut(self, change: Callable[[], None]) -> None:
         change()
         self.network.apply()
-
-    def _stop_monitors(self) -> None:
-        for region in self.settings.regions:
-            self.cloud.stop_function(region, "monitor")
 
     def _clients_in(self, region: str) -> list[Workload]:
         """The clients of a region that live, frozen ones too."""
@@ -466,40 +467,9 @@ class Lab:
 
 
 def replication_to(region: str) -> str:
-    """Return the name of the network path by which a region's database follows the other one."""
+    """Returns the name of the network path by which a region's database follows the other one."""
     return f"replication to {region}"
 
 
 def _not_shown(_progress: Progress) -> None:
-    """Take no notice of clients that are not the display's subject."""
-
-
-class Pulse:
-    """Turns the clients' totals into rates for the display."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._seen: dict[str, list[Progress]] = {}
-
-    def saw(self, progress: Progress) -> None:
-        """Keep one progress report; called from the workloads' threads."""
-        with self._lock:
-            reports = self._seen.setdefault(progress.region, [])
-            reports.append(progress)
-            while reports[-1].t - reports[0].t > RATE_WINDOW_SECONDS and len(reports) > 2:
-                reports.pop(0)
-
-    def load(self, regions: tuple[str, ...], region_of: Callable[[str], str]) -> Load:
-        """Commits a second by answering region, and how many clients fail (silent ones do)."""
-        rates = dict.fromkeys(regions, 0.0)
-        failing = 0
-        with self._lock:
-            for reports in self._seen.values():
-                first, last = reports[0], reports[-1]
-                elapsed = self._clock.to_virtual(last.t - first.t)
-                writing = bool(last.cluster) and time.time() - last.t < RATE_WINDOW_SECONDS
-                if writing and elapsed > 0:
-                    rates[region_of(last.cluster)] += (last.acknowledged - first.acknowledged) / elapsed
-                failing += 0 if writing else CLIENTS_PER_REGION
-        return Load(rates, CLIENTS_PER_REGION * len(self._seen), failing)
+    """Takes no notice of clients that are not the display's subject."""

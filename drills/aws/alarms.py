@@ -76,7 +76,7 @@ class Alarms:
         observe: Observe,
         seed: int,
     ) -> None:
-        """Make no alarm yet.
+        """Makes no alarm yet.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Alarms:
         self._lock = threading.RLock()
 
     def create(self, region: Region, cloudwatch: Any, topic_arn: str) -> None:
-        """Put a region's alarms into moto; ``cloudwatch`` is a boto3 client of the region."""
+        """Puts a region's alarms into moto; ``cloudwatch`` is a boto3 client of the region."""
         for alarm in region.alarms:
             cloudwatch.put_metric_alarm(**_request(alarm, topic_arn))
             self._stored(region.name, alarm.name).state_value = "INSUFFICIENT_DATA"  # as a new alarm of CloudWatch's is
@@ -119,7 +119,7 @@ class Alarms:
             self._stored(region.name, composite.name).state_value = "INSUFFICIENT_DATA"
 
     def start(self, region: Region, timetable: Timetable) -> None:
-        """Begin to evaluate a region's alarms."""
+        """Begins to evaluate a region's alarms."""
         for alarm in region.alarms:
             interval = _interval(alarm)
             delay = alarm.metric.period_seconds + random.Random(f"{self._seed} {alarm.name}").uniform(0, interval)  # noqa: S311
@@ -130,11 +130,11 @@ class Alarms:
             )
 
     def state(self, region: str, name: str) -> State:
-        """Return the state of the alarm of that name."""
+        """Returns the state of the alarm of that name."""
         return self._stored(region, name).state_value  # type: ignore[no-any-return]
 
     def evaluate(self, region: str, alarm: MetricAlarm, due: float) -> None:
-        """Evaluate one alarm over the periods that end at the virtual time ``due``."""
+        """Evaluates one alarm over the periods that end at the virtual time ``due``."""
         if self._is_down(region):
             return
         points = self._points(region, alarm, due)
@@ -148,7 +148,7 @@ class Alarms:
                 self._evaluate_composites(region, alarm.name)
 
     def _points(self, region: str, alarm: MetricAlarm, due: float) -> list[float | None]:
-        """Return the statistic of each period looked at, newest first; None where there is no data."""
+        """Returns the statistic of each period looked at, newest first; None where there is no data."""
         metric = alarm.metric
         periods: list[list[float]] = [[] for _ in range(alarm.evaluation_periods + EXTRA_PERIODS)]
         for datum in list(cloudwatch_backends[self._account][region].metric_data):
@@ -179,7 +179,7 @@ class Alarms:
         data: dict[str, Any],
         configuration: dict[str, Any],
     ) -> bool:
-        """Give an alarm a state; when it is another than before, tell everyone and return True."""
+        """Gives an alarm a state; when it is another than before, tells everyone and returns True."""
         stored = self._stored(region, alarm.name)
         previous = _state_of(stored)
         if previous["value"] == state:
@@ -205,7 +205,7 @@ class Alarms:
 
 
 def judge(breaching: Sequence[bool | None], periods: int, treatment: Treatment, current: State) -> State:
-    """Return the state of an alarm that needs every one of its ``periods`` to breach.
+    """Returns the state of an alarm that needs every one of its ``periods`` to breach.
 
     ``breaching`` tells of each period looked at, newest first, whether it breaches; None where data is missing.
     The rules are those of the table in the guide on missing data.
@@ -235,7 +235,7 @@ def _belongs(datum: MetricDatum, metric: Metric) -> bool:
 
 
 def _request(alarm: MetricAlarm, topic_arn: str) -> dict[str, Any]:
-    """Return the parameters of PutMetricAlarm."""
+    """Returns the parameters of PutMetricAlarm."""
     metric = alarm.metric
     dimensions = [{"Name": name, "Value": value} for name, value in metric.dimensions.items()]
     request: dict[str, Any] = {
@@ -266,7 +266,7 @@ def _request(alarm: MetricAlarm, topic_arn: str) -> dict[str, Any]:
 
 
 def _configuration(alarm: MetricAlarm) -> dict[str, Any]:
-    """Return an alarm's part ``configuration`` of its event."""
+    """Returns an alarm's part ``configuration`` of its event."""
     metric = alarm.metric
     named = {"namespace": metric.namespace, "name": metric.name, "dimensions": metric.dimensions}
     stat = {"metric": named, "period": metric.period_seconds, "stat": metric.statistic}
@@ -277,7 +277,7 @@ def _configuration(alarm: MetricAlarm) -> dict[str, Any]:
 
 
 def _reason(alarm: MetricAlarm, recent: Sequence[float], state: State, due: float) -> tuple[str, dict[str, Any]]:
-    """Return why the alarm has this state, as text and as data, in CloudWatch's words."""
+    """Returns why the alarm has this state, as text and as data, in CloudWatch's words."""
     metric = alarm.metric
     _, words = COMPARISONS[alarm.comparison]
     if recent:
@@ -313,7 +313,7 @@ def _state_of(alarm: Any) -> dict[str, str]:
 
 
 def _event(account: str, region: str, arn: str, detail: dict[str, Any], now: float) -> dict[str, Any]:
-    """Return the event "CloudWatch Alarm State Change"."""
+    """Returns the event "CloudWatch Alarm State Change"."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
@@ -328,12 +328,12 @@ def _event(account: str, region: str, arn: str, detail: dict[str, Any], now: flo
 
 
 def _seconds(moment: datetime) -> float:
-    """Return moto's time (UTC, with or without saying so) as seconds since 1970."""
+    """Returns moto's time (UTC, with or without saying so) as seconds since 1970."""
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _timestamp(seconds: float) -> str:
-    """Return a time as alarm events have it: ``2019-10-02T17:04:40.989+0000``."""
+    """Returns a time as alarm events have it: ``2019-10-02T17:04:40.989+0000``."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "+0000")
 
 

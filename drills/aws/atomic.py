@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def install(stack: ExitStack) -> None:
-    """Answer DynamoDB's requests one after another until ``stack`` is closed."""
+    """Answers DynamoDB's requests one after another until ``stack`` is closed."""
     lock = threading.Lock()
     answer = DynamoHandler.call_action
 

@@ -55,7 +55,7 @@ class Callers:
     """Everybody the lab has given an access key."""
 
     def __init__(self, specification: Specification) -> None:
-        """Give each function its key; the roles that may be assumed are those in which a region acts on the other."""
+        """Gives each function its key; the roles that may be assumed are those in which a region acts on the other."""
         names = Names(specification.settings, specification.account)
         roles = [role for region in specification.regions.values() for role in region.roles_for_others]
         self._names = names
@@ -68,7 +68,7 @@ class Callers:
         }
 
     def install(self, stack: ExitStack) -> None:
-        """Give assumed roles keys that the lab knows, until ``stack`` is closed."""
+        """Gives assumed roles keys that the lab knows, until ``stack`` is closed."""
         callers, assume_role = self, TokenResponse.assume_role
 
         def assume(response: TokenResponse) -> ActionResult:
@@ -81,17 +81,17 @@ class Callers:
         stack.enter_context(mock.patch.object(TokenResponse, "assume_role", assume))
 
     def find(self, key: str) -> Caller | None:
-        """Return who has that access key; None for somebody outside."""
+        """Returns who has that access key; None for somebody outside."""
         with self._lock:
             return self._callers.get(key)
 
     def region_of(self, key: str) -> str:
-        """Return the region from which the owner of a key calls."""
+        """Returns the region from which the owner of a key calls."""
         caller = self.find(key)
         return caller.region if caller else OUTSIDE
 
     def assume(self, key: str, role_arn: str) -> str:
-        """Return the access key of a new session of a role, for the owner of ``key``.
+        """Returns the access key of a new session of a role, for the owner of ``key``.
 
         Raises
         ------

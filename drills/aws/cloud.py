@@ -67,7 +67,35 @@ CLIENT_CONFIG = Config(
 
 
 class Cloud:
-    """AWS for one drill. Use it as a context manager, then call `start`."""
+    """AWS for one drill. Use it as a context manager, then call `start`.
+
+    Parameters
+    ----------
+    specification
+        What to create; its account is `ACCOUNT`.
+    packages
+        The built zip of each `Function.package`.
+    folder
+        The run's folder: unpacked packages go to ``functions``, the functions' logs to ``logs/<function>.log``.
+    clock, reachability
+        The lab's clock, and who reaches whom.
+    register
+        Called with the id of every process started (`Reaper.process`).
+    dns_servers
+        Address and UDP port of the DNS server that each region's functions ask.
+    databases
+        The real databases behind the clusters.
+    promotion_seconds
+        How long Aurora takes to promote one, as the drill states it (virtual seconds).
+    observe
+        Told of everything that happens, from many threads.
+    authority
+        PEM file of the databases' certificate authority; it replaces RDS's in the packages.
+    seed
+        Fixes the moments at which alarms are evaluated.
+    deliveries
+        How often EventBridge delivers each event.
+    """
 
     def __init__(
         self,
@@ -86,35 +114,7 @@ class Cloud:
         seed: int = 0,
         deliveries: int = 1,
     ) -> None:
-        """Create everything; nothing runs by itself before `start`.
-
-        Parameters
-        ----------
-        specification
-            What to create; its account is `ACCOUNT`.
-        packages
-            The built zip of each `Function.package`.
-        folder
-            The run's folder: unpacked packages go to ``functions``, the functions' logs to ``logs/<function>.log``.
-        clock, reachability
-            The lab's clock, and who reaches whom.
-        register
-            Called with the id of every process started (`Reaper.process`).
-        dns_servers
-            Address and UDP port of the DNS server that each region's functions ask.
-        databases
-            The real databases behind the clusters.
-        promotion_seconds
-            How long Aurora takes to promote one, as the drill states it (virtual seconds).
-        observe
-            Told of everything that happens, from many threads.
-        authority
-            PEM file of the databases' certificate authority; it replaces RDS's in the packages.
-        seed
-            Fixes the moments at which alarms are evaluated.
-        deliveries
-            How often EventBridge delivers each event.
-        """
+        """Creates everything; nothing runs by itself before `start`."""
         if specification.account != ACCOUNT:
             raise ValueError(f"the specification is of account {specification.account}; the lab's is {ACCOUNT}")
         self._specification = specification
@@ -126,8 +126,6 @@ class Cloud:
         self._session_lock = threading.Lock()
         self._stack = ExitStack()
         with ExitStack() as stack:  # undone at once when something below fails
-            moto_api_backend.reset()
-            stack.callback(moto_api_backend.reset)
             self.endpoint = self._serve(stack)
             self.lambdas = LambdaService(
                 specification,
@@ -143,7 +141,6 @@ class Cloud:
             )
             stack.callback(self.lambdas.close)
             self.machines = StepFunctions(ACCOUNT, clock, self.lambdas, self._tell)
-            self.machines.install(stack)
             self.database = GlobalDatabase(
                 specification,
                 clock,
@@ -152,20 +149,9 @@ class Cloud:
                 promotion_seconds=promotion_seconds,
                 observe=self._tell,
             )
-            self.database.install(stack)
-            atomic.install(stack)
-            replicated_table.install(stack, specification.control_table, reachability, clock)
-            self.callers.install(stack)
-            self._install_lambda(stack)
-            self._install_topics(stack)
-            bus = EventBus(ACCOUNT, self._is_down, self._tell, deliveries)
-            self.alarms = Alarms(
-                ACCOUNT, clock, bus, publish=self._notify, is_down=self._is_down, observe=self._tell, seed=seed
-            )
-            self._checkers = {
-                check.key: HealthChecker(check, self.lambdas, reachability, clock, self._tell)
-                for check in specification.zone.health_checks
-            }
+            self._install(stack)
+            self.alarms = self._evaluator(EventBus(ACCOUNT, self._is_down, self._tell, deliveries), seed)
+            self._checkers = self._health_checkers()
             self._last_news: dict[tuple[str, str], bool] = {}
             self._create()
             self.timetable = Timetable(clock)
@@ -173,20 +159,20 @@ class Cloud:
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
-        """Return the cloud itself."""
+        """Returns the cloud itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Closes it."""
         self.close()
 
     def close(self) -> None:
-        """Stop everything and undo every change to moto. Requests and functions under way are cut off."""
+        """Stops everything and undoes every change to moto. Requests and functions under way are cut off."""
         self.reachability.close()
         self._stack.close()
 
     def start(self) -> None:
-        """Start the health checks, the schedules (each function for the first time) and the alarms."""
+        """Starts the health checks, the schedules (each function for the first time) and the alarms."""
         for checker in self._checkers.values():
             checker.start(self.timetable)
         for region in self._specification.regions.values():
@@ -199,7 +185,7 @@ class Cloud:
             self.alarms.start(region, self.timetable)
 
     def client(self, service: str, region: str) -> Any:
-        """Return a boto3 client of the lab, which may do everything and does not retry."""
+        """Returns a boto3 client of the lab, which may do everything and does not retry."""
         with self._session_lock:  # clients may be shared by threads, sessions may not
             return self._session.client(
                 service,  # type: ignore[call-overload]
@@ -225,7 +211,7 @@ class Cloud:
         return self._last_news.get((region, check), self.is_healthy(check))
 
     def alarm_state(self, region: str, key: str) -> State:
-        """Return the state of the alarm (metric or composite) of that key in a region."""
+        """Returns the state of the alarm (metric or composite) of that key in a region."""
         there = self._specification.regions[region]
         names = {alarm.key: alarm.name for alarm in there.alarms} | {
             alarm.key: alarm.name for alarm in there.composites
@@ -233,7 +219,7 @@ class Cloud:
         return self.alarms.state(region, names[key])
 
     def start_execution(self, region: str, text: str, name: str | None = None, machine: str | None = None) -> str:
-        """Start a workflow of a region by hand with an input (JSON text); return the execution's ARN.
+        """Starts a workflow of a region by hand with an input (JSON text); returns the execution's ARN.
 
         Without the name of a ``machine`` it is the failover workflow.
         """
@@ -244,11 +230,11 @@ class Cloud:
         return str(started["executionArn"])
 
     def stop_function(self, region: str, step: str) -> None:
-        """Let a function never run again, as somebody does who sets its reserved concurrency to 0."""
+        """Lets a function never run again, as somebody does who sets its reserved concurrency to 0."""
         self.lambdas.stop(region, self._specification.regions[region].functions[step].name)
 
     def take_down(self, region: str, fault: Fault) -> None:
-        """Take a region away: its endpoints, functions, schedules, alarms, rules and workflows, all at once.
+        """Takes a region away: its endpoints, functions, schedules, alarms, rules and workflows, all at once.
 
         Its endpoints show ``fault``; with `Fault.HANG` its functions freeze, else they are killed.
         """
@@ -257,7 +243,7 @@ class Cloud:
         self.machines.abort(region)
 
     def bring_back(self, region: str) -> None:
-        """Let a region live again, with the state it had; executions that ran there stay aborted."""
+        """Lets a region live again, with the state it had; executions that ran there stay aborted."""
         self.reachability.bring_back(region)
         self.lambdas.bring_back(region)
 
@@ -265,7 +251,7 @@ class Cloud:
         return not self.is_up(region)
 
     def _tell(self, happening: Happening) -> None:
-        """Pass on what happens, except inside a region that is down; health checkers stand outside of it."""
+        """Passes on what happens, except inside a region that is down; health checkers stand outside of it."""
         if self.is_up(happening.region) or happening.kind is Kind.HEALTH_CHANGED:
             self._observe(happening)
 
@@ -275,7 +261,9 @@ class Cloud:
     # --- what moto serves
 
     def _serve(self, stack: ExitStack) -> str:
-        """Serve moto, behind permissions and faults, on a free port, in threads of this process."""
+        """Serves an empty moto, behind permissions and faults, on a free port, in threads of this process."""
+        moto_api_backend.reset()
+        stack.callback(moto_api_backend.reset)
         moto = DomainDispatcherApplication(create_backend_app)
         permitted = Permissions(moto, self.callers, ACCOUNT, self._tell)
         faults = Faults(permitted, self.reachability, self.callers.region_of)
@@ -290,8 +278,29 @@ class Cloud:
         stack.callback(self.reachability.close)
         return f"http://127.0.0.1:{server.server_port}"
 
+    def _evaluator(self, bus: EventBus, seed: int) -> Alarms:
+        return Alarms(
+            ACCOUNT, self._clock, bus, publish=self._notify, is_down=self._is_down, observe=self._tell, seed=seed
+        )
+
+    def _health_checkers(self) -> dict[str, HealthChecker]:
+        return {
+            check.key: HealthChecker(check, self.lambdas, self.reachability, self._clock, self._tell)
+            for check in self._specification.zone.health_checks
+        }
+
+    def _install(self, stack: ExitStack) -> None:
+        """Changes what moto does until ``stack`` is closed."""
+        self.machines.install(stack)
+        self.database.install(stack)
+        atomic.install(stack)
+        replicated_table.install(stack, self._specification.control_table, self.reachability, self._clock)
+        self.callers.install(stack)
+        self._install_lambda(stack)
+        self._install_topics(stack)
+
     def _install_lambda(self, stack: ExitStack) -> None:
-        """Answer ``Invoke`` by the lab's Lambda service; moto's functions are not used."""
+        """Answers ``Invoke`` by the lab's Lambda service; moto's functions are not used."""
         cloud = self
 
         def invoke(
@@ -317,7 +326,7 @@ class Cloud:
         stack.enter_context(mock.patch.object(LambdaBackend, "invoke", invoke))
 
     def _install_topics(self, stack: ExitStack) -> None:
-        """Tell the timeline of every message."""
+        """Tells the timeline of every message."""
         cloud, publish = self, Topic.publish
 
         def watched(topic: Topic, message: str, subject: str | None = None, **rest: Any) -> str:
@@ -328,7 +337,7 @@ class Cloud:
         stack.enter_context(mock.patch.object(Topic, "publish", watched))
 
     def _create(self) -> None:
-        """Create the specification's resources in moto."""
+        """Creates the specification's resources in moto."""
         specification = self._specification
         control = specification.control_table
         writer = specification.settings.writer_region
@@ -358,7 +367,7 @@ class Cloud:
         self.alarms.create(region, self.client("cloudwatch", name), topic_arn)
 
     def _notify(self, region: str, subject: str, message: str) -> None:
-        """Publish to the topic of a region."""
+        """Publishes to the topic of a region."""
         topic_arn = self._arn("sns", region, self._specification.regions[region].topic)
         sns_backends[ACCOUNT][region].topics[topic_arn].publish(message, subject=subject)
 
@@ -381,16 +390,16 @@ class _QuietHandler(MotoRequestHandler):
     """Writes no line per request; the drill's timeline shows what matters."""
 
     def log(self, kind: str, message: str, *args: Any) -> None:
-        """Drop what the server would print."""
+        """Drops what the server would print."""
 
 
 def _json(body: Any) -> Any:
-    """Return an invocation's event: an empty body is an empty object."""
+    """Returns an invocation's event: an empty body is an empty object."""
     return json.loads(body) if body else {}
 
 
 def _scheduled_event(region: str, schedule: str, now: float) -> dict[str, Any]:
-    """Return the event that a schedule sends to its function (EventBridge user guide, "Schedule types")."""
+    """Returns the event that a schedule sends to its function (EventBridge user guide, "Schedule types")."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),

@@ -62,22 +62,22 @@ MODIFIABLE = {"db_cluster_identifier", "vpc_security_group_ids", "deletion_prote
 
 
 def writer_endpoint(cluster: Cluster) -> str:
-    """Return the cluster endpoint, which leads to the writer."""
+    """Returns the cluster endpoint, which leads to the writer."""
     return f"{cluster.identifier}.cluster-{ENDPOINT_HASH}.{cluster.region}.rds.amazonaws.com"
 
 
 def reader_endpoint(cluster: Cluster) -> str:
-    """Return the reader endpoint."""
+    """Returns the reader endpoint."""
     return f"{cluster.identifier}.cluster-ro-{ENDPOINT_HASH}.{cluster.region}.rds.amazonaws.com"
 
 
 def instance_endpoint(cluster: Cluster) -> str:
-    """Return the endpoint of the one server that a region has here; both cluster endpoints are CNAMEs of it."""
+    """Returns the endpoint of the one server that a region has here; both cluster endpoints are CNAMEs of it."""
     return f"{cluster.identifier}-0.{ENDPOINT_HASH}.{cluster.region}.rds.amazonaws.com"
 
 
 def security_group(region: str, key: str) -> str:
-    """Return the id of a security group of a region; a cluster is created with the group ``database``."""
+    """Returns the id of a security group of a region; a cluster is created with the group ``database``."""
     return f"sg-{key}-{region}"
 
 
@@ -85,22 +85,22 @@ class Databases(Protocol):
     """The real databases behind the clusters, by region. Each call returns when it is done."""
 
     def promote(self, region: str) -> None:
-        """Let a standby take writes."""
+        """Lets a standby take writes."""
 
     def drain(self, region: str) -> None:
-        """Stop a writer when its standby has all it wrote."""
+        """Stops a writer when its standby has all it wrote."""
 
     def follow(self, region: str, leader: str) -> None:
-        """Start a drained writer again, as the standby of ``leader``."""
+        """Starts a drained writer again, as the standby of ``leader``."""
 
     def admit(self, region: str, *, clients: bool) -> None:
-        """Let clients open connections to a region's database, or not."""
+        """Lets clients open connections to a region's database, or not."""
 
     def retire(self, region: str) -> None:
-        """End a region's database for good, and wipe its data: its cluster was deleted."""
+        """Ends a region's database for good, and wipes its data: its cluster was deleted."""
 
     def rebuild(self, region: str, leader: str) -> None:
-        """Make a region's database anew, as a standby of ``leader`` that follows it: a secondary was created."""
+        """Makes a region's database anew, as a standby of ``leader`` that follows it: a secondary was created."""
 
 
 @dataclass
@@ -119,12 +119,12 @@ class Agenda:
         self._lock = threading.RLock()
 
     def after(self, seconds: float, happen: Callable[[], None], ready: Callable[[], bool] = lambda: True) -> None:
-        """Do something after so many virtual seconds, and not before it is ``ready``."""
+        """Does something after so many virtual seconds, and not before it is ``ready``."""
         with self._lock:
             self._coming.append(_Coming(self._clock.now() + seconds, ready, happen))
 
     def settle(self) -> None:
-        """Do everything whose time has come."""
+        """Does everything whose time has come."""
         with self._lock:
             for one in sorted(self._coming, key=lambda each: each.due):
                 if one.due <= self._clock.now() and one.ready():
@@ -145,7 +145,7 @@ class Clusters:
         self.are_deployed = False
 
     def install(self, stack: ExitStack) -> None:
-        """Answer the requests that moto gets wrong, until ``stack`` is closed."""
+        """Answers the requests that moto gets wrong, until ``stack`` is closed."""
         model = self
 
         def answer(name: str, key: str, work: Callable[[str, Any], Any]) -> None:
@@ -168,21 +168,21 @@ class Clusters:
         stack.enter_context(mock.patch.object(DBCluster, "status", status))
 
     def find(self, region: str, identifier: str) -> Any:
-        """Return moto's cluster of that identifier or ARN."""
+        """Returns moto's cluster of that identifier or ARN."""
         cluster = rds_backends[self._account][region].clusters.get(identifier.rsplit(":", 1)[-1])
         if cluster is None:
             raise DBClusterNotFoundError(identifier)
         return cluster
 
     def global_cluster_of(self, cluster: Any) -> Any:
-        """Return moto's global cluster that a cluster is a member of, None without."""
+        """Returns moto's global cluster that a cluster is a member of, None without."""
         every = (one for region in rds_backends[self._account].values() for one in region.global_clusters.values())
         return next((one for one in every if cluster in one.members), None)
 
     # --- clusters
 
     def create(self, region: str, asked: Any) -> Any:
-        """Create a cluster; one with a global cluster becomes its primary, or a secondary of its primary."""
+        """Creates a cluster; one with a global cluster becomes its primary, or a secondary of its primary."""
         identifier = asked["DBClusterIdentifier"]
         backend = rds_backends[self._account][region]
         if identifier in backend.clusters:
@@ -208,7 +208,7 @@ class Clusters:
         return cluster
 
     def modify(self, region: str, asked: Any) -> Any:
-        """Change a cluster's security groups or its deletion protection."""
+        """Changes a cluster's security groups or its deletion protection."""
         unknown = sorted(name for name in asked if name not in MODIFIABLE)
         if unknown:
             raise RDSClientError("InvalidParameterCombination", f"The lab does not change {', '.join(unknown)}.")
@@ -223,7 +223,7 @@ class Clusters:
         return cluster
 
     def delete(self, region: str, asked: Any) -> Any:
-        """Delete a cluster; its database is wiped at once, and the cluster is gone after its instances."""
+        """Deletes a cluster; its database is wiped at once, and the cluster is gone after its instances."""
         cluster = self.find(region, asked["DBClusterIdentifier"])
         identifier = cluster.db_cluster_identifier
         self._refuse_deletion(cluster)
@@ -254,7 +254,7 @@ class Clusters:
         return cluster
 
     def _refuse_deletion(self, cluster: Any) -> None:
-        """Raise RDS's error when a cluster cannot be deleted."""
+        """Raises RDS's error when a cluster cannot be deleted."""
         if cluster.status == "deleting":
             raise _invalid_cluster(f"Cluster {cluster.db_cluster_identifier} is already being deleted.")
         if cluster.deletion_protection:
@@ -279,7 +279,7 @@ class Clusters:
             )
 
     def _global_cluster(self, identifier: str | None, region: str) -> Any:
-        """Return moto's global cluster that a new cluster of a region may join."""
+        """Returns moto's global cluster that a new cluster of a region may join."""
         if identifier is None:
             return None
         every = {
@@ -301,7 +301,7 @@ class Clusters:
         return found
 
     def _admit(self, region: str, cluster: Any) -> bool:
-        """Let clients in or not, as the cluster's groups say; return which."""
+        """Lets clients in or not, as the cluster's groups say; returns which."""
         admits = security_group(region, "database") in cluster.vpc_security_group_ids
         self._databases.admit(region, clients=admits)
         return admits
@@ -309,7 +309,7 @@ class Clusters:
     # --- instances
 
     def create_instance(self, region: str, asked: Any) -> Any:
-        """Create an instance of a cluster; it is available some time after its cluster."""
+        """Creates an instance of a cluster; it is available some time after its cluster."""
         cluster = self.find(region, asked["DBClusterIdentifier"])
         if cluster.status == "deleting":
             raise _invalid_cluster(f"Cluster {cluster.db_cluster_identifier} is being deleted.")
@@ -326,7 +326,7 @@ class Clusters:
         return instance
 
     def delete_instance(self, region: str, asked: Any) -> Any:
-        """Delete an instance."""
+        """Deletes an instance."""
         backend, identifier = rds_backends[self._account][region], asked["DBInstanceIdentifier"]
         instance: Any = backend.databases.get(identifier)
         if instance is None:
@@ -352,7 +352,7 @@ class Clusters:
     # --- snapshots
 
     def create_snapshot(self, region: str, asked: Any) -> Any:
-        """Begin a snapshot of a cluster."""
+        """Begins a snapshot of a cluster."""
         cluster = self.find(region, asked["DBClusterIdentifier"])
         if cluster.status != "available":
             raise _invalid_cluster(f"Cluster {cluster.db_cluster_identifier} is {cluster.status}, not available.")
@@ -373,7 +373,7 @@ class Clusters:
     # --- details
 
     def begin(self, cluster: Any, work: Callable[[], None]) -> Callable[[], bool]:
-        """Do something to a real database in a thread of its own; return what tells whether it was done well."""
+        """Does something to a real database in a thread of its own; returns what tells whether it was done well."""
         done = threading.Event()
 
         def run() -> None:

@@ -37,7 +37,7 @@ class CompositeRule:
 
 
 def parse(expression: str) -> CompositeRule:
-    """Parse a rule expression.
+    """Parses a rule expression.
 
     Raises
     ------

@@ -45,7 +45,7 @@ class EventBus:
         self._deliveries = deliveries
 
     def put(self, event: dict[str, Any]) -> None:
-        """Deliver an event of an AWS service to every rule of its region that matches."""
+        """Delivers an event of an AWS service to every rule of its region that matches."""
         region = event["region"]
         if self._is_down(region):
             return
@@ -66,7 +66,7 @@ class EventBus:
 
 
 def create_rule(events: Any, rule: Rule, state_machine_arn: str, role_arn: str) -> None:
-    """Create a rule and its target; ``events`` is a boto3 client of the rule's region."""
+    """Creates a rule and its target; ``events`` is a boto3 client of the rule's region."""
     events.put_rule(Name=rule.name, EventPattern=json.dumps(rule.event_pattern), Description=rule.description)
     transformer = {"InputPathsMap": rule.input_paths, "InputTemplate": rule.input_template}
     target = {"Id": "workflow", "Arn": state_machine_arn, "RoleArn": role_arn, "InputTransformer": transformer}
@@ -74,7 +74,7 @@ def create_rule(events: Any, rule: Rule, state_machine_arn: str, role_arn: str) 
 
 
 def transform(event: dict[str, Any], paths: dict[str, str], template: str) -> str:
-    """Return the template with each ``<name>`` replaced by what the event holds at the path of that name.
+    """Returns the template with each ``<name>`` replaced by what the event holds at the path of that name.
 
     A text goes in without quotes, as the guide has it for placeholders inside a quoted text, anything else as JSON;
     a path that leads nowhere gives an empty text.
@@ -103,7 +103,7 @@ def transform(event: dict[str, Any], paths: dict[str, str], template: str) -> st
 
 
 def rate_seconds(expression: str) -> float:
-    """Return the interval of a schedule such as ``rate(1 minute)``, in seconds.
+    """Returns the interval of a schedule such as ``rate(1 minute)``, in seconds.
 
     Raises
     ------

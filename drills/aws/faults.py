@@ -42,7 +42,7 @@ class Faults:
         self._region_of = region_of
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request as WSGI wants it."""
+        """Answers a request as WSGI wants it."""
         signed = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         way = (self._region_of(signed["key"]), signed["region"]) if signed else None
         fault = self._reachability.fault(*way) if way else None
@@ -62,7 +62,7 @@ class Faults:
 
 
 def _drop(environ: dict[str, Any]) -> None:
-    """Have the server reset the connection, instead of waiting for another request on it."""
+    """Has the server reset the connection, instead of waiting for another request on it."""
     connection = environ["werkzeug.socket"]
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)

@@ -75,7 +75,7 @@ class GlobalDatabase:
         promotion_seconds: float,
         observe: Observe,
     ) -> None:
-        """Make nothing yet.
+        """Makes nothing yet.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class GlobalDatabase:
         self.clusters = Clusters(specification.account, self._agenda, clock, databases, observe)
 
     def install(self, stack: ExitStack) -> None:
-        """Answer the requests that moto gets wrong, until ``stack`` is closed."""
+        """Answers the requests that moto gets wrong, until ``stack`` is closed."""
         database = self
 
         def answer(name: str, work: Callable[[str, Any], Any]) -> None:
@@ -125,7 +125,7 @@ class GlobalDatabase:
         stack.callback(self._closing.set)
 
     def create(self, client: Callable[[str, str], Any]) -> None:
-        """Create what a deployment does, the writer region's cluster first; ``client(service, region)``."""
+        """Creates what a deployment does, the writer region's cluster first; ``client(service, region)``."""
         settings = self._specification.settings
         client("rds", settings.writer_region).create_global_cluster(
             GlobalClusterIdentifier=self._specification.global_identifier,
@@ -139,7 +139,7 @@ class GlobalDatabase:
         self.clusters.are_deployed = True
 
     def _create_cluster(self, region: str, rds: Any) -> None:
-        """Create a region's cluster with the settings that the deployment gives it."""
+        """Creates a region's cluster with the settings that the deployment gives it."""
         settings = self._specification.settings
         cluster = self._specification.regions[region].cluster
         # moto wants subnets to have been made, which nothing else here needs.
@@ -187,11 +187,11 @@ class GlobalDatabase:
             )
 
     def status(self, region: str) -> str:
-        """Return the status of a region's cluster, in RDS's words."""
+        """Returns the status of a region's cluster, in RDS's words."""
         return str(self._cluster(region).status)
 
     def make(self, region: str, asked: Any) -> Any:
-        """Make a global database, empty or around a cluster of ``region``; returns moto's. Raises RDS's errors."""
+        """Makes a global database, empty or around a cluster of ``region``; returns moto's. Raises RDS's errors."""
         identifier = asked["GlobalClusterIdentifier"]
         if identifier in self._global_clusters():
             raise RDSClientError("GlobalClusterAlreadyExistsFault", f"Global cluster {identifier} already exists.")
@@ -215,7 +215,7 @@ class GlobalDatabase:
         return global_cluster
 
     def _source(self, region: str, asked: Any) -> Any:
-        """Return the cluster around which a global database is to be made."""
+        """Returns the cluster around which a global database is to be made."""
         arn = asked["SourceDBClusterIdentifier"]
         inherited = [name for name in ("Engine", "EngineVersion", "StorageEncrypted") if name in asked]
         if inherited:
@@ -232,7 +232,7 @@ class GlobalDatabase:
         return source
 
     def modify(self, _region: str, asked: Any) -> Any:
-        """Change the deletion protection; returns moto's global cluster. Raises RDS's errors."""
+        """Changes the deletion protection; returns moto's global cluster. Raises RDS's errors."""
         unknown = sorted(name for name in asked if name not in MODIFIABLE)
         if unknown:
             raise RDSClientError("InvalidParameterCombination", f"The lab does not change {', '.join(unknown)}.")
@@ -242,7 +242,7 @@ class GlobalDatabase:
         return global_cluster
 
     def delete(self, region: str, asked: Any) -> Any:
-        """Delete the global database; returns what moto had of it. Raises RDS's errors."""
+        """Deletes the global database; returns what moto had of it. Raises RDS's errors."""
         identifier = asked["GlobalClusterIdentifier"]
         global_cluster = self._find(identifier)
         if global_cluster.members:
@@ -256,7 +256,7 @@ class GlobalDatabase:
         return self._global_clusters().pop(identifier)
 
     def detach(self, region: str, asked: Any) -> Any:
-        """Let a cluster leave the global database; returns moto's global cluster. Raises RDS's errors."""
+        """Lets a cluster leave the global database; returns moto's global cluster. Raises RDS's errors."""
         identifier, arn = asked["GlobalClusterIdentifier"], asked["DbClusterIdentifier"]
         global_cluster = self._find(identifier)
         member = next((one for one in global_cluster.members if one.db_cluster_arn == arn), None)
@@ -288,7 +288,7 @@ class GlobalDatabase:
         self._agenda.after(REMOVAL_SECONDS, gone)
 
     def switch_over(self, region: str, asked: Any) -> Any:
-        """Let a cluster become the primary; returns moto's global cluster. Raises RDS's errors."""
+        """Lets a cluster become the primary; returns moto's global cluster. Raises RDS's errors."""
         identifier, arn = asked["GlobalClusterIdentifier"], asked["TargetDbClusterIdentifier"]
         global_cluster = self._find(identifier)
         target = next((one for one in global_cluster.members if one.db_cluster_arn == arn), None)
@@ -308,7 +308,7 @@ class GlobalDatabase:
         return global_cluster
 
     def _promote(self, member: Any) -> None:
-        """Promote after the stated delay."""
+        """Promotes after the stated delay."""
         if self._closing.wait(self._clock.to_real(self._promotion_seconds)):
             return
         self._databases.promote(member.region)
@@ -317,7 +317,7 @@ class GlobalDatabase:
         self._observe(Happening(Kind.PROMOTED, member.region, member.db_cluster_identifier))
 
     def _switch(self, global_cluster: Any, primary: Any, target: Any) -> None:
-        """Stop the primary, promote the target after the stated delay, and let the old primary follow."""
+        """Stops the primary, promotes the target after the stated delay, and lets the old primary follow."""
         self._databases.drain(primary.region)
         primary.is_writer = False
         self._promote(target)

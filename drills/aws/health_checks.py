@@ -59,14 +59,14 @@ class HealthChecker:
         return self._endpoint_healthy != self._check.inverted
 
     def start(self, timetable: Timetable) -> None:
-        """Check now, and then at every interval."""
+        """Checks now, and then at every interval."""
         timetable.every(self._check.interval_seconds, self._clock.now(), self._begin)
 
     def _begin(self, _due: float) -> None:
         threading.Thread(target=self.check_once, name=f"health check {self._check.key}", daemon=True).start()
 
     def check_once(self) -> None:
-        """Ask the endpoint once and take its answer into account."""
+        """Asks the endpoint once and takes its answer into account."""
         answered = self._ask()
         with self._asking:
             self._different_in_row = self._different_in_row + 1 if answered != self._endpoint_healthy else 0
@@ -106,13 +106,13 @@ class HealthChecker:
 
 
 def status_code(result: Any) -> int:
-    """Return the HTTP status that a function URL makes of a handler's result: 200 when it does not name one."""
+    """Returns the HTTP status that a function URL makes of a handler's result: 200 when it does not name one."""
     code = result.get("statusCode", 200) if isinstance(result, dict) else 200
     return code if isinstance(code, int) else 502
 
 
 def function_url_event(path: str, now: float) -> dict[str, Any]:
-    """Return the event of a GET request to a function URL; ``now`` in seconds since 1970."""
+    """Returns the event of a GET request to a function URL; ``now`` in seconds since 1970."""
     domain = "lab.lambda-url.on.aws"
     return {
         "version": "2.0",

@@ -65,12 +65,12 @@ class Context:
         self._deadline = time.monotonic() + timeout_seconds
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how many milliseconds are left before Lambda ends this invocation."""
+        """Returns how many milliseconds are left before Lambda ends this invocation."""
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 
 def main() -> None:
-    """Read the settings, import the handler, answer invocations until the parent goes away."""
+    """Reads the settings, imports the handler, answers invocations until the parent goes away."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     settings = receive(channel)
     if settings is None:
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def load_handler(name: str) -> tuple[Any, dict[str, Any] | None]:
-    """Import ``package.module.function``; return the function, or what Lambda reports when that fails."""
+    """Imports ``package.module.function``; returns the function, or what Lambda reports when that fails."""
     module_name, _, function_name = name.rpartition(".")
     try:
         module = importlib.import_module(module_name)
@@ -105,7 +105,7 @@ def load_handler(name: str) -> tuple[Any, dict[str, Any] | None]:
 
 
 def invoke(handler: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Run the handler once; return its result, or its error in Lambda's shape."""
+    """Runs the handler once; returns its result, or its error in Lambda's shape."""
     request_id = request["request_id"]
     started = time.monotonic()
     print(f"START RequestId: {request_id} Version: $LATEST", flush=True)
@@ -131,7 +131,7 @@ MarshalError.__name__ = "Runtime.MarshalError"  # the name that Lambda reports
 
 
 def marshal(result: Any) -> str:
-    """Return the result as JSON text."""
+    """Returns the result as JSON text."""
     try:
         return json.dumps(result)
     except (TypeError, ValueError) as error:
@@ -139,7 +139,7 @@ def marshal(result: Any) -> str:
 
 
 def failure(kind: str, message: str, error: BaseException | None) -> dict[str, Any]:
-    """Return an error as Lambda reports it to the caller."""
+    """Returns an error as Lambda reports it to the caller."""
     frames = traceback.extract_tb(error.__traceback__) if error else []
     own = [frame for frame in frames if frame.filename != __file__]
     return {"errorMessage": message, "errorType": kind, "stackTrace": traceback.format_list(own)}
@@ -149,13 +149,13 @@ def failure(kind: str, message: str, error: BaseException | None) -> dict[str, A
 
 
 def send(channel: socket.socket, message: dict[str, Any]) -> None:
-    """Write one message."""
+    """Writes one message."""
     body = json.dumps(message).encode()
     channel.sendall(LENGTH.pack(len(body)) + body)
 
 
 def receive(channel: socket.socket) -> dict[str, Any] | None:
-    """Read one message; None when the other side has gone."""
+    """Reads one message; None when the other side has gone."""
     head = _read(channel, LENGTH.size)
     body = _read(channel, LENGTH.unpack(head)[0]) if head is not None else None
     return json.loads(body) if body is not None else None
@@ -175,7 +175,7 @@ def _read(channel: socket.socket, size: int) -> bytes | None:
 
 
 def follow_clock(speed: float, epoch: float) -> None:
-    """Make this process live in virtual time: ``epoch + (real - epoch) * speed``. Called before any other import."""
+    """Makes this process live in virtual time: ``epoch + (real - epoch) * speed``. Called before any other import."""
     real_time, real_monotonic, real_sleep = time.time, time.monotonic, time.sleep
     start = real_monotonic()
 
@@ -225,7 +225,7 @@ def _scale_sockets(speed: float) -> None:
 
 
 def _move_datetime(now: Any) -> None:
-    """Replace ``datetime.datetime`` by a subclass whose present is the clock's."""
+    """Replaces ``datetime.datetime`` by a subclass whose present is the clock's."""
     real = datetime.datetime
 
     class Meta(type):
@@ -253,7 +253,7 @@ def _move_datetime(now: Any) -> None:
 
 
 def resolve_names(zone: str, server: list[Any] | None) -> None:
-    """Have names of ``zone`` and of RDS resolved by ``server`` (address, port); without one they do not exist."""
+    """Has names of ``zone`` and of RDS resolved by ``server`` (address, port); without one they do not exist."""
     ask_host, ask_names = socket.getaddrinfo, socket.gethostbyname_ex
 
     def is_ours(name: str) -> bool:
@@ -280,7 +280,7 @@ def resolve_names(zone: str, server: list[Any] | None) -> None:
 
 
 def query(name: str, server: tuple[str, int]) -> tuple[list[str], str]:
-    """Return the chain of names that a name leads along, its last one at the end, and the IPv4 address of that one.
+    """Returns the chain of names that a name leads along, its last one at the end, and the IPv4 address of that one.
 
     Raises
     ------
@@ -311,7 +311,7 @@ def _ask(question: bytes, server: tuple[str, int]) -> bytes | None:
 
 
 def _address(name: str, message: bytes) -> tuple[list[str], str]:
-    """Return the names of the answer's CNAME chain and the address of the last one."""
+    """Returns the names of the answer's CNAME chain and the address of the last one."""
     _, flags, questions, answers, _, _ = DNS_HEADER.unpack_from(message)
     position = DNS_HEADER.size
     for _ in range(questions):
@@ -329,7 +329,7 @@ def _address(name: str, message: bytes) -> tuple[list[str], str]:
 
 
 def _name(message: bytes, position: int) -> tuple[str, int]:
-    """Return the name at a position, and the position after it (RFC 1035, section 4.1.4)."""
+    """Returns the name at a position, and the position after it (RFC 1035, section 4.1.4)."""
     labels: list[str] = []
     end = 0
     for _ in range(DNS_POINTER_LIMIT * DNS_POINTER_LIMIT):

@@ -94,7 +94,31 @@ class Outcome:
 
 
 class LambdaService:
-    """All functions of a specification, ready to be invoked."""
+    """All functions of a specification, ready to be invoked.
+
+    Parameters
+    ----------
+    specification
+        Whose functions to run.
+    packages
+        The zip of each `Function.package`.
+    folder
+        Where to unpack (``functions``) and to write logs (``logs/<function>.log``); all processes work inside it.
+    clock
+        The lab's clock: time-outs are virtual, and the functions live in its time.
+    endpoint
+        URL of the lab's AWS endpoint.
+    register
+        Called with the id of every process that is started.
+    dns_servers
+        Address and UDP port of the DNS server of each region.
+    observe
+        Told of functions that fail.
+    reachability
+        Knows which regions are up.
+    authority
+        Takes the place of the RDS certificate authorities in the packages.
+    """
 
     def __init__(
         self,
@@ -110,31 +134,7 @@ class LambdaService:
         reachability: Reachability,
         authority: Path | None = None,
     ) -> None:
-        """Unpack the packages; processes are started by the first invocations.
-
-        Parameters
-        ----------
-        specification
-            Whose functions to run.
-        packages
-            The zip of each `Function.package`.
-        folder
-            Where to unpack (``functions``) and to write logs (``logs/<function>.log``); all processes work inside it.
-        clock
-            The lab's clock: time-outs are virtual, and the functions live in its time.
-        endpoint
-            URL of the lab's AWS endpoint.
-        register
-            Called with the id of every process that is started.
-        dns_servers
-            Address and UDP port of the DNS server of each region.
-        observe
-            Told of functions that fail.
-        reachability
-            Knows which regions are up.
-        authority
-            Takes the place of the RDS certificate authorities in the packages.
-        """
+        """Unpacks the packages; processes are started by the first invocations."""
         self._specification = specification
         self._folder = folder
         self._clock = clock
@@ -168,7 +168,7 @@ class LambdaService:
         register(self._compilation.pid)
 
     def function(self, region: str, name: str) -> Function:
-        """Return the function of that name or ARN in a region.
+        """Returns the function of that name or ARN in a region.
 
         Raises
         ------
@@ -181,7 +181,7 @@ class LambdaService:
             raise UnknownFunctionError(f"there is no function {name} in {region}") from None
 
     def invoke(self, region: str, name: str, event: Any) -> Outcome:
-        """Run a function and wait for its result.
+        """Runs a function and waits for its result.
 
         Raises
         ------
@@ -218,13 +218,13 @@ class LambdaService:
         return outcome
 
     def invoke_async(self, region: str, name: str, event: Any) -> None:
-        """Run a function without waiting for it (``InvocationType: Event``), again when it fails."""
+        """Runs a function without waiting for it (``InvocationType: Event``), again when it fails."""
         function = self.function(region, name)
         self._refuse_when_down(region)
         threading.Thread(target=self._retry, args=(region, function.name, event), daemon=True).start()
 
     def stop(self, region: str, name: str) -> None:
-        """Set a function's reserved concurrency to 0 and end its environments: it does not run again."""
+        """Sets a function's reserved concurrency to 0 and ends its environments: it does not run again."""
         function = self.function(region, name)
         self._stopped.add((region, function.name))
         for environment in self._in(region):
@@ -232,7 +232,7 @@ class LambdaService:
                 environment.end()
 
     def take_down(self, region: str, how: Literal["kill", "freeze"]) -> None:
-        """End or freeze every environment of a region that has gone down."""
+        """Ends or freezes every environment of a region that has gone down."""
         for environment in self._in(region):
             if how == "kill":
                 environment.end()
@@ -240,7 +240,7 @@ class LambdaService:
                 environment.signal(SIGSTOP)
 
     def bring_back(self, region: str) -> None:
-        """Let the frozen environments of a region that is up again go on where they were."""
+        """Lets the frozen environments of a region that is up again go on where they were."""
         for environment in self._in(region):
             environment.signal(SIGCONT)
 
@@ -249,7 +249,7 @@ class LambdaService:
             return [environment for environment, where in self._living.items() if where == region]
 
     def close(self) -> None:
-        """End every environment; invocations under way raise `RegionDownError`."""
+        """Ends every environment; invocations under way raise `RegionDownError`."""
         self._closing.set()
         with self._lock:
             everywhere = list(self._living)
@@ -273,7 +273,7 @@ class LambdaService:
             raise RegionDownError(f"{region} is down")
 
     def _take(self, region: str, function: Function) -> _Environment:
-        """Return an idle environment of a function, or a new one."""
+        """Returns an idle environment of a function, or a new one."""
         with self._lock:
             idle = self._idle[region, function.name]
             while idle:
@@ -281,11 +281,14 @@ class LambdaService:
                 if environment.is_alive():
                     return environment
                 self._living.pop(environment, None)
-        environment = _Environment(self._start(region, function), function, self._clock)
+        self._compilation.wait()
         with self._lock:
+            # Nothing is started any more once the region is down or the service closes: whoever ends what lives here
+            # then finds all of it.
+            self._refuse_when_down(region)
+            environment = _Environment(self._start(region, function), function, self._clock)
             self._living[environment] = region
         try:
-            self._refuse_when_down(region)  # it may have gone down while the process was started
             environment.initialize(self._settings(region, function))
         except BaseException:
             self._discard(environment)
@@ -293,7 +296,6 @@ class LambdaService:
         return environment
 
     def _start(self, region: str, function: Function) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        self._compilation.wait()
         here, there = socket.socketpair()
         with there, self._log(function).open("ab") as log:
             process = subprocess.Popen(
@@ -370,7 +372,7 @@ class _EnvironmentLostError(Exception):
         self._started = started
 
     def outcome(self, request_id: str) -> Outcome:
-        """Return what Lambda answers; it names the request when the environment had started."""
+        """Returns what Lambda answers; it names the request when the environment had started."""
         message = f"RequestId: {request_id} Error: {self}" if self._started else str(self)
         payload = {"errorType": self.kind, "errorMessage": message}
         return Outcome(json.dumps(payload), failed=True, request_id=request_id)
@@ -388,7 +390,7 @@ class _Environment:
         self._function_arn = ""
 
     def initialize(self, settings: dict[str, Any]) -> None:
-        """Have the handler imported."""
+        """Has the handler imported."""
         self._function_arn = settings["function_arn"]
         answer = self._exchange(settings, START_LIMIT_SECONDS)
         if answer["error"]:
@@ -396,7 +398,7 @@ class _Environment:
             raise _EnvironmentLostError(error["errorType"], error["errorMessage"], started=False)
 
     def invoke(self, event: Any, request_id: str) -> Outcome:
-        """Run the handler."""
+        """Runs the handler."""
         limit = self.function.timeout_seconds
         request = {
             "request_id": request_id,
@@ -414,12 +416,12 @@ class _Environment:
         return self._process.poll() is None
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process."""
+        """Sends a signal to the process."""
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
     def end(self) -> None:
-        """Kill the process, frozen or not."""
+        """Kills the process, frozen or not."""
         self.signal(SIGKILL)
         self._process.wait()
         with suppress(OSError):
@@ -427,7 +429,7 @@ class _Environment:
             self._channel.shutdown(socket.SHUT_RDWR)
 
     def _exchange(self, message: dict[str, Any], limit_seconds: float) -> dict[str, Any]:
-        """Send a message and return the answer; ``limit_seconds`` is real time."""
+        """Sends a message and returns the answer; ``limit_seconds`` is real time."""
         try:
             deadline = time.monotonic() + limit_seconds
             self._channel.settimeout(limit_seconds)
@@ -448,12 +450,12 @@ class _Environment:
 
 
 def access_key(function: Function) -> str:
-    """Return the access key id of a function, by which the lab's endpoint knows who asks."""
+    """Returns the access key id of a function, by which the lab's endpoint knows who asks."""
     return f"LAB-{function.name}"
 
 
 def _offer_runtime(folder: Path) -> Path:
-    """Make a folder that holds what Lambda's runtime offers, as links to this environment's packages."""
+    """Makes a folder that holds what Lambda's runtime offers, as links to this environment's packages."""
     folder.mkdir(parents=True)
     for name in RUNTIME_MODULES:
         found = importlib.util.find_spec(name)
@@ -466,7 +468,7 @@ def _offer_runtime(folder: Path) -> Path:
 
 
 def _unpack(package: Path, folder: Path, authority: Path | None) -> Path:
-    """Unpack a zip."""
+    """Unpacks a zip."""
     with zipfile.ZipFile(package) as opened:
         opened.extractall(folder)
     if authority is not None and (folder / AUTHORITIES).exists():

@@ -47,7 +47,7 @@ class Permissions:
         self._observe = observe
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request as WSGI wants it."""
+        """Answers a request as WSGI wants it."""
         signed = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         caller = self._callers.find(signed["key"]) if signed else None
         if signed is None or caller is None:
@@ -62,7 +62,7 @@ class Permissions:
         return _deny(environ, start_response, f"{caller.name} is not authorized to perform: {action}{where}")
 
     def _resources(self, action: str, parameters: dict[str, str], region: str) -> list[str]:
-        """Return the ARNs of what a request names."""
+        """Returns the ARNs of what a request names."""
         regional, everywhere = f"{region}:{self._account}", f":{self._account}"
         names = {
             "TableName": f"arn:aws:dynamodb:{regional}:table/",
@@ -100,7 +100,7 @@ def allows(caller: Caller, action: str, resources: list[str], region: str) -> bo
 
 
 def _request(environ: dict[str, Any], service: str) -> tuple[str, dict[str, str]]:
-    """Return a request's action as IAM names it, empty when unknown, and its plain parameters."""
+    """Returns a request's action as IAM names it, empty when unknown, and its plain parameters."""
     path = environ.get("PATH_INFO", "")
     if invoked := INVOKE_PATH.fullmatch(path):
         return f"{service}:InvokeFunction", {"FunctionName": unquote(invoked[1])}
@@ -119,7 +119,7 @@ def _request(environ: dict[str, Any], service: str) -> tuple[str, dict[str, str]
 
 
 def _object_request(environ: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """Return the action of a request to S3, which names its bucket and its object in the path."""
+    """Returns the action of a request to S3, which names its bucket and its object in the path."""
     bucket, _, key = unquote(environ.get("PATH_INFO", "")).strip("/").partition("/")
     method = environ.get("REQUEST_METHOD", "")
     action = OBJECT_ACTIONS.get(method, "") if key else {"GET": "s3:ListBucket"}.get(method, "")
@@ -127,7 +127,7 @@ def _object_request(environ: dict[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 def _deny(environ: dict[str, Any], start_response: Callable[..., Any], message: str) -> Iterable[bytes]:
-    """Answer "access denied" in the protocol of the request."""
+    """Answers "access denied" in the protocol of the request."""
     headers = [("X-Amzn-ErrorType", "AccessDeniedException")]
     if RPC_PATH.fullmatch(environ.get("PATH_INFO", "")):
         headers += [("Content-Type", "application/cbor"), ("Smithy-Protocol", "rpc-v2-cbor")]
@@ -147,6 +147,6 @@ def _deny(environ: dict[str, Any], start_response: Callable[..., Any], message: 
 
 
 def _cbor(texts: dict[str, str]) -> bytes:
-    """Return a map of at most 23 texts in CBOR (RFC 8949): a text is 0x79, two bytes of length, and its bytes."""
+    """Returns a map of at most 23 texts in CBOR (RFC 8949): a text is 0x79, two bytes of length, and its bytes."""
     encoded = [text.encode() for pair in texts.items() for text in pair]
     return bytes([0xA0 + len(texts)]) + b"".join(b"\x79" + len(text).to_bytes(2, "big") + text for text in encoded)

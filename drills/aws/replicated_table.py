@@ -47,7 +47,7 @@ def has_quorum(reachability: Reachability, table: Table, region: str) -> bool:
 
 
 def install(stack: ExitStack, table: Table, reachability: Reachability, clock: Clock) -> None:
-    """Refuse requests for ``table`` in regions without a quorum, until ``stack`` is closed."""
+    """Refuses requests for ``table`` in regions without a quorum, until ``stack`` is closed."""
     answer = DynamoHandler.call_action
 
     def with_quorum(handler: DynamoHandler) -> Any:
@@ -63,7 +63,7 @@ def install(stack: ExitStack, table: Table, reachability: Reachability, clock: C
 
 
 def create(dynamodb: Any, account: str, region: str, table: Table) -> None:
-    """Create a table in ``region`` and show it in its other replica regions; ``dynamodb`` is a client of ``region``."""
+    """Creates a table in ``region`` and shows it in its other replica regions; ``dynamodb`` is its client."""
     dynamodb.create_table(
         TableName=table.name,
         KeySchema=[{"AttributeName": table.hash_key, "KeyType": "HASH"}],

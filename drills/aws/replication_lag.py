@@ -40,7 +40,7 @@ class ReplicationLagMetric:
         cloudwatch: Any,
         clock: Clock,
     ) -> None:
-        """Publish nothing yet; ``measure`` asks the writer, ``cloudwatch`` is a client of the standby's region."""
+        """Publishes nothing yet; ``measure`` asks the writer, ``cloudwatch`` is a client of the standby's region."""
         self._cluster = cluster
         self._source_region = source_region
         self._measure = measure
@@ -48,7 +48,7 @@ class ReplicationLagMetric:
         self._clock = clock
 
     def start(self, timetable: Timetable) -> None:
-        """Publish now, and then once a minute."""
+        """Publishes now, and then once a minute."""
         timetable.every(INTERVAL_SECONDS, self._clock.now(), self._begin)
 
     def _begin(self, at: float) -> None:
@@ -56,7 +56,7 @@ class ReplicationLagMetric:
         threading.Thread(target=self.publish, args=(at,), name="replication lag", daemon=True).start()
 
     def publish(self, at: float) -> None:
-        """Publish the lag as it is; nothing when the writer does not answer or has no standby."""
+        """Publishes the lag as it is; nothing when the writer does not answer or has no standby."""
         try:
             lag = self._measure()
         except psycopg.Error as error:

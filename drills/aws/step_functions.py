@@ -81,7 +81,7 @@ class StepFunctions:
         self._closing = threading.Event()
 
     def install(self, stack: ExitStack) -> None:
-        """Change moto's interpreter until ``stack`` is closed; then abort what still runs."""
+        """Changes moto's interpreter until ``stack`` is closed; then aborts what still runs."""
         stack.enter_context(mock.patch.dict(default_user_config, {"stepfunctions": {"execute_state_machine": True}}))
         # moto prints each failure of a state with half of its interpreter; the timeline is told of them.
         logger = logging.getLogger("moto.stepfunctions")
@@ -94,7 +94,7 @@ class StepFunctions:
         stack.callback(self._close)
 
     def abort(self, region: str) -> None:
-        """Abort every execution that runs in a region."""
+        """Aborts every execution that runs in a region."""
         for machine in machines.stepfunctions_parser_backends[self._account][region].state_machines:
             executions: list[Any] = machine.executions
             for execution in list(executions):
@@ -184,7 +184,7 @@ class StepFunctions:
         stack.enter_context(mock.patch.object(lambda_eval_utils, "_invoke_lambda_function", invoke))
 
     def _watch(self, stack: ExitStack) -> None:
-        """Tell the timeline of executions and states, and give executions virtual times."""
+        """Tells the timeline of executions and states, and gives executions virtual times."""
         model = self
         start, environment = Execution.start, ExecutionWorker._get_evaluation_environment
         terminated = BaseExecutionWorkerCommunication.terminated
@@ -239,7 +239,7 @@ class _WatchedHistory(EventManager):
 
 
 def _client_error(code: str, status: int, message: str) -> ClientError:
-    """Return an error as boto3 would raise it."""
+    """Returns an error as boto3 would raise it."""
     answer: Any = {
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status, "RequestId": str(uuid.uuid4())},

@@ -33,7 +33,7 @@ class Timetable:
         self._thread.start()
 
     def every(self, interval_seconds: float, first: float, action: Action) -> None:
-        """Call ``action`` at the virtual time ``first`` and then every ``interval_seconds``.
+        """Calls ``action`` at the virtual time ``first`` and then every ``interval_seconds``.
 
         Actions run in the timetable's own thread, one after another: a slow one must start a thread.
         """
@@ -42,7 +42,7 @@ class Timetable:
             self._changed.notify()
 
     def close(self) -> None:
-        """Stop; an action under way is finished first."""
+        """Stops; an action under way is finished first."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -58,7 +58,7 @@ class Timetable:
             self.every(interval, due + interval, action)
 
     def _wait_for_next(self) -> tuple[float, int, float, Action] | None:
-        """Sleep until the next entry is due and take it; None when the timetable is closed."""
+        """Sleeps until the next entry is due and takes it; None when the timetable is closed."""
         with self._changed:
             while not self._closed:
                 left = self._due[0][0] - self._clock.now() if self._due else None

@@ -8,14 +8,14 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from drills.verdict.result import Kind
+from drills.verdict.events import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from drills.aws.cloud import Cloud
-    from drills.show.narrator import Message
     from drills.show.timeline import Timeline
+    from drills.verdict.seen import Message
 
 # What a person fills in.
 BLANKS = {"<your name>": "the person at the drill", "<why>": "the drill says no"}
@@ -34,7 +34,7 @@ class Person:
         self._answered: set[str] = set()
 
     def read(self, messages: Iterable[Message]) -> None:
-        """Read what has come, and answer what has not been answered."""
+        """Reads what has come, and answers what has not been answered."""
         if self._command is None:
             return
         for message in messages:
@@ -46,7 +46,7 @@ class Person:
                 self._send(options)
 
     def start(self, messages: Sequence[Message]) -> str | None:
-        """Start a workflow by the command of the latest message that has one; return the execution's ARN."""
+        """Starts a workflow by the command of the latest message that has one; returns the execution's ARN."""
         for message in reversed(messages):
             if options := command_in(message.text, "start-execution"):
                 self._timeline.event(Kind.NOTIFICATION, f"the person on call starts {options['state-machine-arn']}")
@@ -66,7 +66,7 @@ class Person:
 
 
 def command_in(text: str, command: str) -> dict[str, str]:
-    """Return the options of ``aws stepfunctions <command>`` as a message gives it; empty when it does not."""
+    """Returns the options of ``aws stepfunctions <command>`` as a message gives it; empty when it does not."""
     start = text.find(f"aws stepfunctions {command}")
     if start < 0:
         return {}

@@ -18,7 +18,7 @@ TRANSFER = re.compile(r"^SELECT transfer\(.*?\"id\": ?\"([0-9a-f-]{36})\"", re.M
 
 
 def files_of(objects: Mapping[str, str]) -> dict[int, list[str]]:
-    """Return the texts to replay by epoch, in the order of their names."""
+    """Returns the texts to replay by epoch, in the order of their names."""
     found: dict[int, list[str]] = {}
     for key in sorted(objects):
         if named := FILE.fullmatch(key):
@@ -27,12 +27,12 @@ def files_of(objects: Mapping[str, str]) -> dict[int, list[str]]:
 
 
 def transfers_in(texts: Iterable[str]) -> set[str]:
-    """Return the ids of the transfers that the files would write."""
+    """Returns the ids of the transfers that the files would write."""
     return {transfer for text in texts for transfer in TRANSFER.findall(text)}
 
 
 def replay(server: Server, texts: Iterable[str]) -> Counter[str]:
-    """Run the files on the writer and count what the application's own function said: ``applied`` or ``known``."""
+    """Runs the files on the writer and counts what the application's own function said: ``applied`` or ``known``."""
     said: Counter[str] = Counter()
     with server.connect() as connection:
         for text in texts:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from drills.aws.happenings import Happening
-from drills.verdict.result import End, Kind
+from drills.ends import End
+from drills.verdict.events import Kind
+from drills.verdict.seen import Execution, Message, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drills.show.timeline import Timeline
-    from drills.verdict.result import MarkName
+    from drills.verdict.marks import MarkName
     from drills.world.clock import Clock
 
 # The last states of the workflow, and what they mean for a drill; a switchover recovers too.
@@ -34,39 +35,6 @@ REPOINTS_DNS = ("RepointDns", "RepointDnsBesideSwitchover")
 LONGEST_DETAIL = 2000  # characters of an input or output in the report
 
 
-@dataclass
-class Execution:
-    """One run of the workflow; ``input`` is JSON text, ``output`` is data, None when it failed."""
-
-    name: str
-    region: str
-    status: str = "RUNNING"
-    end: End | None = None
-    output: Any = None
-    input: str = ""
-    asked_person: bool = False
-
-
-@dataclass(frozen=True)
-class Message:
-    """What people were sent, from the topic of a region."""
-
-    region: str
-    subject: str
-    text: str
-
-
-@dataclass
-class Seen:
-    """What has happened so far."""
-
-    alarms: dict[str, str] = field(default_factory=dict)
-    executions: dict[str, Execution] = field(default_factory=dict)
-    tolerated: list[str] = field(default_factory=list)
-    denied: list[str] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
-
-
 class Narrator:
     """Told of every happening, from many threads."""
 
@@ -79,7 +47,7 @@ class Narrator:
         self.seen = Seen()
 
     def observe(self, happening: Happening) -> None:
-        """Show a happening and take it into account."""
+        """Shows a happening and takes it into account."""
         tell = getattr(self, f"_{happening.kind.name.lower()}", None)
         if tell is not None:
             with self._changed:
@@ -87,7 +55,7 @@ class Narrator:
                 self._changed.notify_all()
 
     def wait(self, what: str, holds: Callable[[Seen], bool], at_most: float) -> bool:
-        """Wait until ``holds``, at most so many virtual seconds, with progress on the display; whether it does."""
+        """Waits until ``holds``, at most so many virtual seconds, with progress on the display; whether it does."""
         deadline = self._clock.now() + at_most
         with self._timeline.waiting(what, at_most=at_most), self._changed:
             while not holds(self.seen):
@@ -192,7 +160,7 @@ class Narrator:
 
 
 def _result(output: str | None, step: str) -> dict[str, Any]:
-    """Return what a step's function returned, out of the workflow's data (JSON text) after it."""
+    """Returns what a step's function returned, out of the workflow's data (JSON text) after it."""
     data = json.loads(output or "{}")
     result = data.get(step, {}).get("result", {})
     return result if isinstance(result, dict) else {}

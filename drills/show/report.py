@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from drills.show.timeline import counted, measured_or_modelled, seconds, since
+from drills.verdict.events import Kind
+from drills.verdict.marks import AURORA_DELAY
 from drills.verdict.result import (
-    AURORA_DELAY,
     PROMOTION_TARGET_SECONDS,
     RPO_TARGET_SECONDS,
     RTO_TARGET_SECONDS,
     DrillResult,
-    Kind,
     plain_name,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from drills.verdict.result import Phase
+    from drills.verdict.marks import Phase
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -168,7 +168,7 @@ class _TimeAxis:
 
 
 def render(result: DrillResult) -> str:
-    """Return the text of report.html."""
+    """Returns the text of report.html."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -195,7 +195,7 @@ def render(result: DrillResult) -> str:
 
 
 def picture_of(result: DrillResult) -> Picture:
-    """Lay out the picture: labels, commits, failures, events and phases, one below the other on one time axis."""
+    """Lays out the picture: labels, commits, failures, events and phases, one below the other on one time axis."""
     x = _TimeAxis(result)
     labels, lines = _labels(result, x)
     chart_top = lines * LABEL_HEIGHT + GAP
@@ -230,7 +230,7 @@ def picture_of(result: DrillResult) -> Picture:
 
 
 def ticks(start: float, end: float) -> list[float]:
-    """Return about `TICKS` round numbers from start to end."""
+    """Returns about `TICKS` round numbers from start to end."""
     rough = (end - start) / TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
@@ -239,7 +239,7 @@ def ticks(start: float, end: float) -> list[float]:
 
 
 def _labels(result: DrillResult, x: _TimeAxis) -> tuple[list[Label], int]:
-    """Place the names of the marks on lines so that none covers another; return them and the number of lines.
+    """Places the names of the marks on lines so that none covers another; returns them and the number of lines.
 
     The latest mark gets the lowest line, and an earlier one the lowest line on which it ends before all labels
     there and above. A label starts at its leader, so no leader crosses a label on its way down.
@@ -283,7 +283,7 @@ def _moments(result: DrillResult) -> list[tuple[float, str, Kind]]:
 
 
 def _rates(result: DrillResult, bottom: float) -> tuple[float, list[Tick]]:
-    """Return the rate at the top of the chart and the marks of the rate axis."""
+    """Returns the rate at the top of the chart and the marks of the rate axis."""
     totals = [sum(rates) for rates in zip(*result.throughput.commits_per_second.values(), strict=True)]
     highest = max([*totals, 1.0]) * 1.08  # a little air above the highest rate
     marks = [rate for rate in ticks(0, highest) if rate == int(rate)][:: 2 if highest > TICKS / 2 else 1]
@@ -291,7 +291,7 @@ def _rates(result: DrillResult, bottom: float) -> tuple[float, list[Tick]]:
 
 
 def _areas(result: DrillResult, x: _TimeAxis, bottom: float, top_rate: float) -> list[Area]:
-    """Stack the regions' commits as steps, the writer before the outage at the bottom."""
+    """Stacks the regions' commits as steps, the writer before the outage at the bottom."""
     throughput = result.throughput
     regions = sorted(throughput.commits_per_second, key=lambda region: region != result.writer_before)
     below = [0.0] * len(throughput.failures_per_second)
@@ -308,7 +308,7 @@ def _areas(result: DrillResult, x: _TimeAxis, bottom: float, top_rate: float) ->
 
 
 def _steps(start: float, width: float, rates: Sequence[float]) -> Iterator[tuple[float, float]]:
-    """Yield the corners of a step line; neighbours of the same rate make one step."""
+    """Yields the corners of a step line; neighbours of the same rate make one step."""
     for number, rate in enumerate(rates):
         if number == 0 or rate != rates[number - 1]:
             yield start + number * width, rate
@@ -340,7 +340,7 @@ def _gap(result: DrillResult, x: _TimeAxis) -> Gap | None:
 
 
 def _bars(result: DrillResult, x: _TimeAxis, top: float) -> list[Bar]:
-    """Return one bar below the other: the phases of the RTO, then what ran beside them."""
+    """Returns one bar below the other: the phases of the RTO, then what ran beside them."""
     rows = [(phase, False) for phase in result.phases] + [(phase, True) for phase in result.parallel_work]
     return [_bar(phase, x, top + row * ROW_HEIGHT, parallel) for row, (phase, parallel) in enumerate(rows)]
 
@@ -361,7 +361,7 @@ def _bar(phase: Phase, x: _TimeAxis, y: float, parallel: bool) -> Bar:
 
 
 def _description(result: DrillResult) -> str:
-    """Return the picture in words, for those who do not see it."""
+    """Returns the picture in words, for those who do not see it."""
     phases = ", ".join(f"{phase.name} {seconds(phase.seconds)}" for phase in result.phases) or "none"
     return (
         f"Commits per second by answering region, failed writes, events and phases over the time since "

@@ -21,24 +21,19 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from drills.verdict.result import (
-    REPORT_FILE,
-    RPO_TARGET_SECONDS,
-    RTO_TARGET_SECONDS,
-    DrillResult,
-    Event,
-    Kind,
-    Marks,
-    plain_name,
-)
+from drills.verdict.events import Event, Kind
+from drills.verdict.folder import REPORT_FILE
+from drills.verdict.marks import Marks
+from drills.verdict.result import RPO_TARGET_SECONDS, RTO_TARGET_SECONDS, DrillResult, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
 
-    from drills.verdict.result import MarkName, Phase
+    from drills.verdict.marks import MarkName, Phase
     from drills.world.clock import Clock
+    from drills.world.pulse import Load
 
 # A spinner's pace for the eye; 8 renderings a second cost a few per cent of one core.
 TERMINAL_REFRESH_SECONDS = 0.125
@@ -67,17 +62,6 @@ KIND_STYLES = {
 
 
 @dataclass(frozen=True)
-class Load:
-    """What the workload does now."""
-
-    commits_per_second: dict[str, float]
-    """By answering region, per virtual second."""
-    clients: int
-    failing_clients: int
-    """Clients whose last write failed."""
-
-
-@dataclass(frozen=True)
 class _Wait:
     what: str
     since: float
@@ -85,7 +69,7 @@ class _Wait:
 
 
 def console_for(file: TextIO) -> Console:
-    """Return a console that uses colour and movement in a terminal, and neither anywhere else."""
+    """Returns a console that uses colour and movement in a terminal, and neither anywhere else."""
     if hasattr(file, "reconfigure"):
         # A terminal that lacks a character shows "?" instead of ending the drill.
         file.reconfigure(errors="replace")
@@ -152,7 +136,7 @@ class Timeline:
                 self._live.stop()
 
     def watch(self, load: Callable[[], Load]) -> None:
-        """Show this load in the waits' lines. It is called from another thread and must return at once."""
+        """Shows this load in the waits' lines. It is called from another thread and must return at once."""
         self._load = load
 
     def event(
@@ -164,7 +148,7 @@ class Timeline:
         at: float | None = None,
         mark: MarkName | Literal["zero"] | None = None,
     ) -> Event:
-        """Record an event and show it.
+        """Records an event and shows it.
 
         Parameters
         ----------
@@ -190,7 +174,7 @@ class Timeline:
 
     @contextmanager
     def waiting(self, what: str, at_most: float | None = None) -> Iterator[None]:
-        """Show what is waited for, for how long already, and the load, until the block ends.
+        """Shows what is waited for, for how long already, and the load, until the block ends.
 
         Parameters
         ----------
@@ -215,14 +199,14 @@ class Timeline:
             return self._marks.get("zero", self._started)
 
     def events(self) -> list[Event]:
-        """Return the events so far in the order of their times, which are now in seconds since `zero`."""
+        """Returns the events so far in the order of their times, which are now in seconds since `zero`."""
         zero = self.zero
         with self._lock:
             events = [event.model_copy(update={"at": round(event.at - zero, 3)}) for event in self._events]
         return sorted(events, key=lambda event: event.at)
 
     def marks(self, **measured: float | None) -> Marks:
-        """Return the marks in seconds since `zero`.
+        """Returns the marks in seconds since `zero`.
 
         Parameters
         ----------
@@ -236,7 +220,7 @@ class Timeline:
         return Marks.model_validate(seen | measured)
 
     def summary(self, result: DrillResult, folder: Path) -> None:
-        """Show the summary of a finished drill whose result and report are in a folder."""
+        """Shows the summary of a finished drill whose result and report are in a folder."""
         for line in summary_of(result, folder):
             self._show(line)
 
@@ -258,7 +242,7 @@ class Timeline:
         return _row(self.console.is_terminal, elapsed, since_zero, event.kind, event.text, KIND_STYLES[event.kind])
 
     def _refresh(self) -> None:
-        """Keep the waits' lines up to date until the end (the refresh thread)."""
+        """Keeps the waits' lines up to date until the end (the refresh thread)."""
         period = TERMINAL_REFRESH_SECONDS if self._live else LOG_REFRESH_SECONDS
         while not self._stop.wait(period):
             with self._lock:
@@ -297,7 +281,7 @@ def _describe(load: Load) -> Text:
 
 
 def _row(in_terminal: bool, elapsed: str, since_zero: str, kind: str, text: str, style: str) -> Text | Table:
-    """Return one line of the timeline: in a terminal long texts wrap inside their column."""
+    """Returns one line of the timeline: in a terminal long texts wrap inside their column."""
     if not in_terminal:
         times = f"{elapsed:>{ELAPSED_COLUMNS}}  {since_zero:>{SINCE_ZERO_COLUMNS}}"
         return Text(f"{times}  {kind:<{KIND_COLUMNS}}  {text}".rstrip())
@@ -311,12 +295,12 @@ def _row(in_terminal: bool, elapsed: str, since_zero: str, kind: str, text: str,
 
 
 def _one_line(text: str) -> str:
-    """Return the text without line breaks and other control characters, which would spoil the columns."""
+    """Returns the text without line breaks and other control characters, which would spoil the columns."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def summary_of(result: DrillResult, folder: Path) -> list[Text | Table]:
-    """Return the lines and tables that end a drill's output."""
+    """Returns the lines and tables that end a drill's output."""
     report = folder / REPORT_FILE
     legs: list[Text | Table] = [_leg_table(result), Text()] if result.legs else []
     return [
@@ -408,20 +392,20 @@ def _invariant_table(result: DrillResult) -> Table:
 
 
 def measured_or_modelled(phase: Phase) -> str:
-    """Return the word for where a phase's duration comes from."""
+    """Returns the word for where a phase's duration comes from."""
     return "modelled" if phase.modelled else "measured"
 
 
 def counted(number: int | None) -> str:
-    """Return a number of writes for people, a dash where none was counted."""
+    """Returns a number of writes for people, a dash where none was counted."""
     return "-" if number is None else f"{number:,}"
 
 
 def seconds(value: float | None, decimals: int = 1) -> str:
-    """Return a duration for people, a dash when there is none."""
+    """Returns a duration for people, a dash when there is none."""
     return "-" if value is None else f"{value:.{decimals}f} s"
 
 
 def since(at: float) -> str:
-    """Return a time since the outage for people: ``+12.4 s``."""
+    """Returns a time since the outage for people: ``+12.4 s``."""
     return f"{round(at, 1) + 0.0:+.1f} s"  # adding 0 turns -0.0 into 0.0

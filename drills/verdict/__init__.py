@@ -1,1 +1,1 @@
-"""What a drill is judged by: the books of the bank, the moves of the writer, the result."""
+"""What a drill has seen, what became of every write, what must hold, and the result that says so."""

@@ -1,78 +1,29 @@
-"""The ledger of the drill's bank, and the checker that judges a run by it.
+"""The checker that judges a run by the books of the drill's bank (`drills.world.bank`).
 
 The checker knows nothing of how the failover is done. It sees what the clients wrote down while they worked
 (which transfers were acknowledged, by which cluster, when) and what the databases hold afterwards.
 
-The books: ``transfers`` holds each transfer once, by its id. ``movements`` is an append-only journal without
-any unique key, so that a transfer which was applied twice shows up there as four rows. ``accounts`` holds the
-balances, which must equal the start plus the movements.
-
-The proof of loss: the new writer's timeline history names the log position at which it left the old
-writer's log (PostgreSQL documentation, "Timelines"). Transactions whose commit record lies beyond it in the
-old writer's log were never replicated; they, as far as they were acknowledged, must be exactly the lost ones.
+The proof of loss: what the old writer committed and never replicated (`drills.world.divergence`) must be, as far as it
+was acknowledged, exactly what is lost.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import statistics
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from drills.world.postgres import APPLICATION, PostgresError, Server
+from drills.world.bank import ACCOUNTS, START_BALANCE_CENTS
+from drills.world.divergence import find_divergence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from drills.world.bank import Event
     from drills.world.clock import Clock
+    from drills.world.postgres import Server
 
-# Enough accounts that clients rarely wait for each other's rows; enough money that none runs empty.
-ACCOUNTS = 1_000
-START_BALANCE_CENTS = 1_000_000
-MONITORING_SQL = Path(__file__).resolve().parent.parent.parent / "handlers" / "sql" / "monitoring.sql"
-
-# Only constants of this module are put into the statements.
-SCHEMA = f"""
-CREATE TABLE accounts (
-    id            integer PRIMARY KEY,
-    balance_cents bigint NOT NULL
-);
-CREATE TABLE transfers (
-    id           uuid PRIMARY KEY,
-    source       integer NOT NULL REFERENCES accounts,
-    destination  integer NOT NULL REFERENCES accounts,
-    amount_cents bigint NOT NULL
-);
-CREATE TABLE movements (
-    transfer     uuid NOT NULL,
-    account      integer NOT NULL,
-    amount_cents bigint NOT NULL
-);
-INSERT INTO accounts SELECT id, {START_BALANCE_CENTS} FROM generate_series(1, {ACCOUNTS}) AS id;
-
--- Applies a transfer once, however often it is asked for: 'applied' the first time, 'known' afterwards.
-CREATE FUNCTION transfer(transfer_id uuid, source_id integer, destination_id integer, cents bigint)
-RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO transfers VALUES (transfer_id, source_id, destination_id, cents) ON CONFLICT (id) DO NOTHING;
-    IF NOT FOUND THEN
-        RETURN 'known';
-    END IF;
-    INSERT INTO movements VALUES (transfer_id, source_id, -cents), (transfer_id, destination_id, cents);
-    -- Always the lower account first, so that two transfers cannot wait for each other.
-    UPDATE accounts SET balance_cents = balance_cents + CASE WHEN id = source_id THEN -cents ELSE cents END
-        WHERE id = least(source_id, destination_id);
-    UPDATE accounts SET balance_cents = balance_cents + CASE WHEN id = source_id THEN -cents ELSE cents END
-        WHERE id = greatest(source_id, destination_id);
-    RETURN 'applied';
-END $$;
-
-GRANT SELECT, INSERT ON transfers, movements TO {APPLICATION};
-GRANT SELECT, UPDATE ON accounts TO {APPLICATION};
-"""  # noqa: S608
-
+# Only constants of the bank are put into the statement.
 BOOKS = f"""
 WITH moved AS (SELECT account, sum(amount_cents) AS cents FROM movements GROUP BY account)
 SELECT (SELECT sum(balance_cents)::bigint FROM accounts),
@@ -80,59 +31,6 @@ SELECT (SELECT sum(balance_cents)::bigint FROM accounts),
          WHERE balance_cents <> {START_BALANCE_CENTS} + coalesce(cents, 0)),
        (SELECT count(*) FROM (SELECT FROM movements GROUP BY transfer HAVING count(*) > 2) AS twice)
 """  # noqa: S608
-CURRENT_TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
-
-
-# The databases' clock, scaled like that of the drill's processes.
-DRILL_NOW = """
-CREATE FUNCTION drill_now() RETURNS timestamptz LANGUAGE sql AS $$
-    SELECT to_timestamp({epoch!r} + (extract(epoch FROM clock_timestamp()) - {epoch!r}) * {speed!r})
-$$;
-"""
-
-
-def install(server: Server, clock: Clock | None = None) -> None:
-    """Make the books on a new writer, with the tables and grants that the orchestrator brings.
-
-    Its heartbeats and fences carry times, which functions compare with theirs. Where these are scaled, so are those.
-    """
-    script = MONITORING_SQL.read_text()
-    if clock is not None and clock.speed != 1:
-        server.run_script(DRILL_NOW.format(epoch=clock.epoch, speed=clock.speed))
-        script = script.replace("clock_timestamp()", "drill_now()")
-    server.run_script(SCHEMA)
-    server.run_script(script)
-
-
-# --------------------------------------------------------------------------------- what clients write down
-
-
-@dataclass(frozen=True)
-class Event:
-    """One attempt at one transfer, as its client saw it. Times are real, in seconds since 1970.
-
-    ``cluster`` is the name that the answering server gave itself; it is empty when the attempt failed.
-    """
-
-    t: float
-    began: float
-    client: int
-    region: str
-    id: str
-    event: Literal["ack", "fail"]
-    cluster: str = ""
-    error: str = ""
-
-    def to_line(self) -> str:
-        """Return the event as one line of JSON."""
-        return json.dumps(asdict(self), separators=(",", ":")) + "\n"
-
-
-def read_events(files: Iterable[Path]) -> list[Event]:
-    """Read clients' event files, in order of time. A last line that a kill cut short is left out."""
-    lines = [line for file in files for line in file.read_text().splitlines(keepends=True)]
-    events = [Event(**json.loads(line)) for line in lines if line.endswith("\n")]
-    return sorted(events, key=lambda event: event.t)
 
 
 # --------------------------------------------------------------------------------- the outage, from events
@@ -148,7 +46,7 @@ class Outage:
 
 
 def measure_outage(events: Sequence[Event], before: str, after: str) -> Outage | None:
-    """Return the outage between two writers; None when the writer did not change or nothing failed.
+    """Returns the outage between two writers; None when the writer did not change or nothing failed.
 
     It starts when the first write that failed for good was begun: each client's attempts between its last
     acknowledgement by ``before`` and its first by ``after`` count. Taking the begin of the attempt makes an
@@ -172,59 +70,6 @@ def measure_outage(events: Sequence[Event], before: str, after: str) -> Outage |
     if not started:
         return None
     return Outage(min(started.values()), min(resumed.values()), resumed)
-
-
-# --------------------------------------------------------------------------------- the proof of loss
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """Where the new writer left the old one's log, and the transfers that the old one committed beyond."""
-
-    timeline: int
-    position: str
-    unreplicated: frozenset[str]
-
-
-def find_divergence(before: Server, after: Server) -> Divergence:
-    """Read the old writer's log and tables, and return what it committed and never replicated.
-
-    Kills the old writer if it still runs, starts it privately (no client can reach it) to read its tables,
-    and stops it.
-
-    Raises
-    ------
-    PostgresError
-        When the two servers' histories do not fit together, or a log cannot be read.
-    """
-    timeline, position = _left_at(after)
-    before.kill()
-    committed_beyond = _committed_transactions(before.dump_log_records(timeline, position))
-    before.start(private=True)
-    try:
-        old_timeline = int(before.query(CURRENT_TIMELINE)[0][0], 16)
-        if old_timeline != timeline:
-            raise PostgresError(f"{after.name} left timeline {timeline}, but {before.name} is on {old_timeline}")
-        rows = before.query("SELECT id::text, xmin::text FROM transfers")
-    finally:
-        before.stop()
-    return Divergence(timeline, position, frozenset(row[0] for row in rows if row[1] in committed_beyond))
-
-
-def _left_at(after: Server) -> tuple[int, str]:
-    """Return the timeline that a promoted server left, and the log position where it left it."""
-    timeline = after.query(CURRENT_TIMELINE)[0][0]
-    history = after.data / "pg_wal" / f"{timeline}.history"
-    if not history.exists():
-        raise PostgresError(f"{after.name} was never promoted: it has no {history.name}")
-    last = [line for line in history.read_text().splitlines() if line.strip()][-1]
-    parent, position, _ = last.split("\t", 2)
-    return int(parent), position
-
-
-def _committed_transactions(records: str) -> set[str]:
-    """Return the ids of the transactions with a commit record in ``pg_waldump``'s output."""
-    return set(re.findall(r"tx:\s+(\d+),.*desc: COMMIT ", records))
 
 
 # --------------------------------------------------------------------------------- the judgement
@@ -256,7 +101,7 @@ class Judgement:
     problems: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the judgement as plain JSON data."""
+        """Returns the judgement as plain JSON data."""
         return asdict(self)
 
 
@@ -279,17 +124,17 @@ class Books:
 
 
 def read_books(server: Server) -> Books:
-    """Add up the books of a writer."""
+    """Adds up the books of a writer."""
     return Books(*server.query(BOOKS)[0])
 
 
 def transfers_on(server: Server) -> set[str]:
-    """Return the ids of the transfers that a server has."""
+    """Returns the ids of the transfers that a server has."""
     return {row[0] for row in server.query("SELECT id::text FROM transfers")}
 
 
 def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) -> Judgement:
-    """Judge a run by its clients' events and its databases, after the clients have stopped.
+    """Judges a run by its clients' events and its databases, after the clients have stopped.
 
     Parameters
     ----------
@@ -352,14 +197,14 @@ def _problem(count: int, sentence: str) -> str:
 
 
 def lost_span(acknowledged: Iterable[Event], lost: set[str], before: str) -> float:
-    """Return the real seconds from the earliest lost acknowledgement to the old writer's last one."""
+    """Returns the real seconds from the earliest lost acknowledgement to the old writer's last one."""
     times = [event.t for event in acknowledged if event.cluster == before]
     lost_times = [event.t for event in acknowledged if event.id in lost]
     return max(times, default=0.0) - min(lost_times) if lost_times else 0.0
 
 
 def acknowledged_late(events: Sequence[Event], before: str, after: str) -> int:
-    """Return how many acknowledgements the old writer gave after the new one's first."""
+    """Returns how many acknowledgements the old writer gave after the new one's first."""
     if before == after:
         return 0
     taken_over = _first_acknowledgement(events, after)
@@ -367,7 +212,7 @@ def acknowledged_late(events: Sequence[Event], before: str, after: str) -> int:
 
 
 def gap(events: Sequence[Event], before: str, after: str) -> float | None:
-    """Return the real seconds from the old writer's last acknowledgement to the new one's first; None without both."""
+    """Returns the real seconds from the old writer's last acknowledgement to the new one's first; None without both."""
     last = max((e.t for e in events if e.event == "ack" and e.cluster == before), default=None)
     first = _first_acknowledgement(events, after)
     return None if before == after or last is None or first == float("inf") else first - last
@@ -375,3 +220,8 @@ def gap(events: Sequence[Event], before: str, after: str) -> float | None:
 
 def _first_acknowledgement(events: Sequence[Event], cluster: str) -> float:
     return min((e.t for e in events if e.event == "ack" and e.cluster == cluster), default=float("inf"))
+
+
+def writing_at_the_end(events: Iterable[Event], until: float, seconds: float) -> set[int]:
+    """Returns the clients that were answered in the last real seconds before ``until`` (seconds since 1970)."""
+    return {event.client for event in events if event.event == "ack" and event.t > until - seconds}

@@ -3,7 +3,7 @@
 Clusters keep their names in both of their lives: after a move back, a cluster of the same name is the writer that was
 the writer before. So each move is judged by the events of its own time only, from its begin to the next one's.
 
-What an old writer never replicated is read from its log before it is retired (`drills.verdict.ledger.find_divergence`).
+What an old writer never replicated is read from its log before it is retired (`drills.world.divergence`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from drills.verdict.ledger import acknowledged_late, gap, lost_span, measure_outage
 
 if TYPE_CHECKING:
-    from drills.verdict.ledger import Event
+    from drills.world.bank import Event
     from drills.world.clock import Clock
 
 
@@ -50,7 +50,7 @@ class MoveJudgement:
 
 
 def judge_moves(events: Sequence[Event], moves: Sequence[Move], present: set[str], clock: Clock) -> list[MoveJudgement]:
-    """Judge each move by the events of its time; ``present`` are the transfers on the last writer."""
+    """Judges each move by the events of its time; ``present`` are the transfers on the last writer."""
     bounds = [0.0, *(move.began for move in moves[1:]), float("inf")]
     return [
         _judge([event for event in events if event.t < end], start, move, present, clock)
@@ -59,7 +59,7 @@ def judge_moves(events: Sequence[Event], moves: Sequence[Move], present: set[str
 
 
 def unexplained(events: Sequence[Event], moves: Sequence[Move], present: set[str]) -> set[str]:
-    """Return the acknowledged transfers that are lost though replicated, or there though never replicated."""
+    """Returns the acknowledged transfers that are lost though replicated, or there though never replicated."""
     acknowledged = {event.id: event.cluster for event in events if event.event == "ack"}
     lost = acknowledged.keys() - present
     never = {transfer for move in moves for transfer in move.unreplicated if acknowledged.get(transfer) == move.before}

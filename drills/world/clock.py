@@ -37,26 +37,26 @@ class Clock:
 
     @classmethod
     def started_now(cls, speed: float) -> Clock:
-        """Return a clock whose virtual time equals real time at this moment."""
+        """Returns a clock whose virtual time equals real time at this moment."""
         return cls(speed, time.time())
 
     def now(self) -> float:
-        """Return the virtual time now, in seconds since 1970."""
+        """Returns the virtual time now, in seconds since 1970."""
         return self.virtual_time(time.time())
 
     def virtual_time(self, real_time: float) -> float:
-        """Return the virtual time (seconds since 1970) at a real time (seconds since 1970)."""
+        """Returns the virtual time (seconds since 1970) at a real time (seconds since 1970)."""
         return self.epoch + (real_time - self.epoch) * self.speed
 
     def to_real(self, virtual_seconds: float) -> float:
-        """Return how many real seconds a duration in virtual seconds takes."""
+        """Returns how many real seconds a duration in virtual seconds takes."""
         return virtual_seconds / self.speed
 
     def to_virtual(self, real_seconds: float) -> float:
-        """Return the duration in virtual seconds of a duration in real seconds."""
+        """Returns the duration in virtual seconds of a duration in real seconds."""
         return real_seconds * self.speed
 
     def sleep(self, virtual_seconds: float) -> None:
-        """Wait for a duration in virtual seconds; return at once when it is not above 0."""
+        """Waits for a duration in virtual seconds; returns at once when it is not above 0."""
         if virtual_seconds > 0:
             time.sleep(self.to_real(virtual_seconds))

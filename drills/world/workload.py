@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import psycopg
 
-from drills.verdict.ledger import ACCOUNTS, Event
+from drills.world.bank import ACCOUNTS, Event
 from drills.world.clock import Clock
 from drills.world.dns import Answer, ResolutionError, Resolver
 from drills.world.network import Address
@@ -106,7 +106,7 @@ class Workload:
         reaper: Reaper,
         on_progress: Callable[[Progress], None],
     ) -> None:
-        """Start the clients. ``on_progress`` is called from a thread, several times a second."""
+        """Starts the clients. ``on_progress`` is called from a thread, several times a second."""
         self.settings = settings
         self._process = reaper.start_module(
             "drills.world.workload", folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -121,15 +121,15 @@ class Workload:
 
     @property
     def events(self) -> Path:
-        """The file of this region's events (`drills.verdict.ledger.read_events`)."""
+        """The file of this region's events (`drills.world.bank.read_events`)."""
         return Path(self.settings.events)
 
     def is_running(self) -> bool:
-        """Return whether the clients' process exists (frozen clients count)."""
+        """Returns whether the clients' process exists (frozen clients count)."""
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """Let every client finish its attempt, then end; killed when that takes too long. Nothing after `kill`.
+        """Lets every client finish its attempt, then end; killed when that takes too long. Nothing after `kill`.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Workload:
         self.kill()
 
     def kill(self) -> None:
-        """End the clients at once, as the loss of their region does."""
+        """Ends the clients at once, as the loss of their region does."""
         self._killed = True
         if self.is_running():
             self._process.kill()
@@ -156,11 +156,11 @@ class Workload:
         self._reader.join()
 
     def hang(self) -> None:
-        """Freeze the clients."""
+        """Freezes the clients."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let frozen clients run on."""
+        """Lets frozen clients run on."""
         self._process.send_signal(signal.SIGCONT)
 
 
@@ -207,7 +207,7 @@ class _Client:
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
 
     async def run(self) -> None:
-        """Work until the workload stops."""
+        """Works until the workload stops."""
         due = time.monotonic()
         while not self._stopping.is_set():
             await self._answered(self._next_transfer())
@@ -228,7 +228,7 @@ class _Client:
         )
 
     async def _answered(self, transfer: tuple[uuid.UUID, int, int, int]) -> None:
-        """Repeat one transfer until a cluster has answered it, or the workload stops."""
+        """Repeats one transfer until a cluster has answered it, or the workload stops."""
         pause = RETRY_PAUSE_SECONDS
         while not self._stopping.is_set():
             began = time.time()
@@ -244,7 +244,7 @@ class _Client:
                 return
 
     async def _attempt(self, transfer: tuple[uuid.UUID, int, int, int]) -> str:
-        """Do one transfer and return the name of the cluster that answered."""
+        """Does one transfer and returns the name of the cluster that answered."""
         if self._connection is None:
             async with asyncio.timeout(self._real_timeout(CONNECT_TIMEOUT_SECONDS)):
                 answer = await asyncio.to_thread(self._resolver.resolve, self._settings.writer_name)
@@ -287,7 +287,7 @@ class _Client:
             self._connection = None
 
     async def _wait(self, real_seconds: float) -> None:
-        """Wait, but not longer than until the workload stops."""
+        """Waits, but not longer than until the workload stops."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), max(0.0, real_seconds))
 
@@ -307,7 +307,7 @@ def _describe(error: BaseException) -> str:
 
 
 def _shut_down(descriptor: int) -> None:
-    """Shut down a socket that libpq owns: its wait ends with an error, and it still closes it itself."""
+    """Shuts down a socket that libpq owns: its wait ends with an error, and it still closes it itself."""
     with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -335,13 +335,13 @@ async def _report(journal: _Journal, stopping: asyncio.Event) -> None:
 
 
 def _tell(progress: Progress) -> None:
-    """Pass the totals on to the drill."""
+    """Passes the totals on to the drill."""
     sys.stdout.write(json.dumps(asdict(progress)) + "\n")
     sys.stdout.flush()
 
 
 def main() -> None:
-    """Read the settings from the first line of stdin and work until stdin ends."""
+    """Reads the settings from the first line of stdin and works until stdin ends."""
     values = json.loads(sys.stdin.readline())
     values["dns"] = Address(*values["dns"])
     values["clock"] = Clock(**values["clock"])

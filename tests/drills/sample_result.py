@@ -6,7 +6,12 @@ import random
 from datetime import UTC, datetime
 from typing import Any
 
-from drills.verdict.result import DrillResult, End, Event, Kind, Marks, Notes, Throughput
+from drills.ends import End
+from drills.verdict.events import Event, Kind
+from drills.verdict.marks import Marks
+from drills.verdict.notes import Notes
+from drills.verdict.result import DrillResult
+from drills.verdict.throughput import Throughput
 
 SEED = 7
 CLIENTS = 8

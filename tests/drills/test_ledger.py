@@ -9,8 +9,9 @@ from typing import Literal
 
 import pytest
 
-from drills.verdict import ledger
-from drills.verdict.ledger import Event, Judgement, Outage, judge, measure_outage, read_events
+from drills.verdict.ledger import Judgement, Outage, judge, measure_outage
+from drills.world import bank
+from drills.world.bank import Event, read_events
 from drills.world.certificates import create_certificates
 from drills.world.clock import Clock
 from drills.world.network import Address, Network, NetworkPath, State, address_in, free_port
@@ -128,7 +129,7 @@ def failover(
     link = NetworkPath("replication", "us-west-2", "us-east-1", Address(host, free_port([host])), old.address)
     network.add(link)
     old.initialise()
-    ledger.install(old)
+    bank.install(old)
     new.follow(link.listen)
     old.wait_until_streaming()
 
@@ -284,7 +285,7 @@ def test_a_writer_that_gave_its_role_away_follows_and_has_lost_nothing(
 ) -> None:
     old, new = make_server("payments-before"), make_server("payments-after")
     old.initialise()
-    ledger.install(old)
+    bank.install(old)
     new.follow(old.address)
     old.wait_until_streaming()
     run = Failover(old, new)

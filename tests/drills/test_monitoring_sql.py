@@ -10,7 +10,7 @@ import pg8000.native
 import psycopg
 import pytest
 
-from drills.verdict import ledger
+from drills.world import bank
 from drills.world.clock import Clock
 from drills.world.postgres import APPLICATION, GOOD_MAJOR_VERSION, MONITOR, Server
 from handlers.gateways import postgres
@@ -27,7 +27,7 @@ def server(make_server: MakeServer) -> Iterator[Server]:
     if server.binaries.major < GOOD_MAJOR_VERSION:
         pytest.skip(f"PostgreSQL {server.binaries.version} has no login triggers; 17 or later is needed")
     server.initialise()
-    ledger.install(server)
+    bank.install(server)
     yield server
     server.stop()
 
@@ -191,7 +191,7 @@ def test_where_the_functions_live_faster_the_database_does_too(make_server: Make
     scaled = make_server("payments-fast")
     scaled.initialise()
     clock = Clock(speed=10, epoch=time.time() - 1000)
-    ledger.install(scaled, clock)
+    bank.install(scaled, clock)
     with monitor(scaled) as session:
         before = clock.now()
         at = postgres.beat(session, None).at
@@ -233,7 +233,7 @@ def test_the_script_may_be_run_again_and_keeps_what_stands(server: Server) -> No
     with monitor(server) as session:
         postgres.fence(session, "the test")
         before = postgres.standing(session)
-    server.run_script(ledger.MONITORING_SQL.read_text())
+    server.run_script(bank.MONITORING_SQL.read_text())
     with monitor(server) as session:
         assert replace(postgres.standing(session), oldest_xid=before.oldest_xid) == before
     with pytest.raises(psycopg.OperationalError):

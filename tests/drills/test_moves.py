@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
-from drills.verdict.ledger import Event
 from drills.verdict.moves import Move, judge_moves, unexplained
+from drills.world.bank import Event
 from drills.world.clock import Clock
 
 EAST, WEST = "payments-use1", "payments-usw2"

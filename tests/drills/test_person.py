@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drills.script.person import Person, command_in
-from drills.show.narrator import Message
+from drills.verdict.seen import Message
 from handlers.core.approval import request
 from handlers.core.claim import Claim
 from handlers.core.reprotection_outcome import ReprotectionEnd, message

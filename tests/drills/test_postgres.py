@@ -12,8 +12,7 @@ import psutil
 import psycopg
 import pytest
 
-from drills.verdict import ledger
-from drills.world import postgres
+from drills.world import bank, postgres
 from drills.world.network import Address, free_port
 from drills.world.postgres import APPLICATION, MONITOR, Binaries, PostgresError, Server, find_binaries
 from drills.world.reaper import Reaper
@@ -120,7 +119,7 @@ def test_a_pip_package_that_only_root_can_reach_is_copied(
 def server(make_server: MakeServer) -> Server:
     server = make_server("payments-use1")
     server.initialise()
-    ledger.install(server)
+    bank.install(server)
     return server
 
 
@@ -254,7 +253,7 @@ def test_the_monitor_may_do_nothing_else(server: Server, statement: str) -> None
 
 
 def test_the_monitors_script_may_be_run_again(server: Server) -> None:
-    server.run_script(ledger.MONITORING_SQL.read_text())
+    server.run_script(bank.MONITORING_SQL.read_text())
 
 
 # --------------------------------------------------------------------------------- a pair

@@ -10,8 +10,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from drills.ends import End
 from drills.show.report import LETTER_WIDTH, TEMPLATES, WIDTH, Label, picture_of, render, ticks
-from drills.verdict.result import End, Event, Kind, Leg, Marks, Notes, Throughput
+from drills.verdict.events import Event, Kind
+from drills.verdict.marks import Marks
+from drills.verdict.notes import Notes
+from drills.verdict.result import Leg
+from drills.verdict.throughput import Throughput
 from tests.drills.sample_result import INVARIANTS, MARKS, sample_result
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from drills.lab import REPLAY
 from drills.script import salvage
 from drills.verdict import ledger
+from drills.world import bank
+from drills.world.bank import REPLAY
 from drills.world.postgres import Server
 from handlers.core.salvage import Replay, Row, file_text
 
@@ -30,7 +31,7 @@ def file_with(*transfers: str) -> str:
 def server(make_server: MakeServer) -> Iterator[Server]:
     made = make_server("payments-use1")
     made.initialise()
-    ledger.install(made)
+    bank.install(made)
     yield made
     made.kill()
 

@@ -9,7 +9,7 @@ import pg8000.exceptions
 import pg8000.native
 import pytest
 
-from drills.verdict import ledger
+from drills.world import bank
 from drills.world.postgres import MONITOR, Server
 from handlers.core.salvage import FROM_THE_START, Table
 from handlers.gateways import postgres, salvage
@@ -56,7 +56,7 @@ class Split:
 def split(make_server: MakeServer, wait_until: Callable[[Callable[[], object]], None]) -> Iterator[Split]:
     old, new = make_server("split-use1"), make_server("split-usw2")
     old.initialise()
-    ledger.install(old)
+    bank.install(old)
     old.run_script(BEFORE)
     new.follow(old.address)
     old.wait_until_streaming()

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from drills.ends import End
 from drills.show import timeline as timeline_module
-from drills.show.timeline import Load, Timeline
-from drills.verdict.result import End, Kind
+from drills.show.timeline import Timeline
+from drills.verdict.events import Kind
+from drills.world.pulse import Load
 from tests.drills.sample_result import INVARIANTS, sample_result
 
 # Only ends a test that would otherwise wait for ever; nothing is measured by it.

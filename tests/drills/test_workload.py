@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from drills.verdict import ledger
-from drills.verdict.ledger import Event, judge, read_events
+from drills.verdict.ledger import judge
+from drills.world import bank
+from drills.world.bank import Event, read_events
 from drills.world.certificates import create_certificates
 from drills.world.clock import Clock
 from drills.world.dns import DnsServer, RecordSet, Zone
@@ -67,9 +68,10 @@ DATABASE = "the database"
 def region(make_server: Callable[[str], Server], folder: Path, reaper: Reaper) -> Iterator[Region]:
     server = make_server("payments-usw2")
     server.initialise()
-    ledger.install(server)
+    bank.install(server)
     # Twenty times faster, so that timeouts and times to live pass quickly.
-    clock = Clock.started_now(20)
+    # Faster, and the clients' time-outs are shorter than a busy machine sometimes takes to answer.
+    clock = Clock.started_now(2)
     host = address_in([REGION], REGION, 0)
     listen = Address(host, free_port([host]))
     certificates = create_certificates(folder, [ENDPOINT])
@@ -181,9 +183,8 @@ def test_the_name_at_the_end_of_the_chain_is_verified(
     """The other endpoint resolves to the same server, whose certificate does not carry its name."""
     region.healthy.discard("switch")
     run = make_run("wrong name")
-    wait_until(lambda: run.latest.failed > 0)
+    wait_until(lambda: any(f'does not match host name "{OTHER_ENDPOINT}"' in error for error in run.errors()))
     assert run.latest.acknowledged == 0
-    assert any(f'does not match host name "{OTHER_ENDPOINT}"' in error for error in run.errors())
 
 
 def test_a_certificate_of_another_authority_is_refused(
@@ -192,9 +193,8 @@ def test_a_certificate_of_another_authority_is_refused(
     stranger = region.folder / "stranger"
     stranger.mkdir()
     run = make_run("stranger", authority=str(create_certificates(stranger, [ENDPOINT]).authority))
-    wait_until(lambda: run.latest.failed > 0)
+    wait_until(lambda: any("certificate verify failed" in error for error in run.errors()))
     assert run.latest.acknowledged == 0
-    assert any("certificate verify failed" in error for error in run.errors())
 
 
 def test_a_frozen_region_falls_silent_and_goes_on_when_it_thaws(
