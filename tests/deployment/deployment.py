@@ -167,10 +167,14 @@ class Deployment(Account):
             stateMachineArn=machine, name=name, input=json.dumps(data)
         )["executionArn"]
 
+    def wait_for_end(self, name: str) -> None:
+        """Wait until the execution of that name has ended."""
+        assert self._ended[name].wait(PATIENCE_S), f"{name} does not end"
+
     def wait(self, arn: str) -> Run:
         """Wait for an execution's end."""
         machines = self.client("stepfunctions", arn.split(":")[3])
-        assert self._ended[arn.rsplit(":", 1)[1]].wait(PATIENCE_S), f"{arn} does not end"
+        self.wait_for_end(arn.rsplit(":", 1)[1])
         found = machines.describe_execution(executionArn=arn)
         events = machines.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         output = json.loads(found["output"]) if "output" in found else None

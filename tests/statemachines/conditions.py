@@ -17,7 +17,7 @@ from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 
 Condition = Callable[[Deployment], object]
 
-OTHER = "run-0"  # another run than the one that is looked at
+RUN, OTHER = "run-1", "run-0"  # the run that is looked at, and another
 FOREVER = 10**9
 PROMOTION_LIMIT_S = 40  # how long the workflow waits for one answer of Promote
 
@@ -44,6 +44,11 @@ def before(step: str, *happen: Condition) -> Condition:
 def has_run(step: str) -> Condition:
     """That step has been called; waited for."""
     return lambda deployment: deployment.wait_for(lambda: step in deployment.lambdas.calls)
+
+
+def run_has_ended(deployment: Deployment) -> None:
+    """The execution of the scenario; waited for."""
+    deployment.wait_for_end(RUN)
 
 
 # --- the writer and its guardian
@@ -178,6 +183,11 @@ def lock(
 def other_run_holds_the_lock(seconds_left: float = 600.0, **more: Any) -> Condition:
     """As `lock` has it."""
     return lambda deployment: deployment.change_record(transition=lock(OTHER, seconds_left, **more))
+
+
+def lock_is_given_back(deployment: Deployment) -> None:
+    """Waited for."""
+    deployment.wait_for(lambda: deployment.lock() is None, "the lock is not given back")
 
 
 # As a person orders it, who has found the switch engaged.

@@ -64,7 +64,7 @@ def test_every_step_fails_as_often_as_it_may_and_the_end_is_the_same(
         deployment.lambdas.errors[step] = list(errors)
     run = deployment.run(scenario.asked or {"mode": "failover", "started_by": "ada"})
     assert run.end == scenario.end
-    assert run.visited == sorted(run.visited, key=run.visited.index)  # nothing was entered twice
+    assert len(run.visited) == len(set(run.visited))  # nothing was entered twice, not even at once
     assert set(run.visited) == set(play(scenario).run.visited)
     assert [subject for subject, _ in deployment.messages(STANDBY)] == [
         subject for subject, _ in play(scenario).messages[STANDBY]
