@@ -27,7 +27,7 @@ from handlers.core.lease import LEASE_S
 from orchestration.settings import load
 from orchestration.specification import describe
 from tests.deployment.account import Account, decimal
-from tests.deployment.clock import CLOCK, HANDLERS_TIME, PATIENCE_S, POWERTOOLS_TIME, UNHURRIED
+from tests.deployment.clock import CLOCK, HANDLERS_TIME, PATIENCE_S, POWERTOOLS_TIME
 from tests.deployment.databases import Databases
 from tests.deployment.executions import Run, hasten
 from tests.deployment.functions import Killed, Lambdas
@@ -79,7 +79,7 @@ class Deployment(Account):
 
     def __exit__(self, *_: object) -> None:
         """Undo everything."""
-        CLOCK.limits_are_divided_by = UNHURRIED
+        CLOCK.real_limits.clear()
         self._closing.set()
         try:
             self.lambdas.wait_until_idle()

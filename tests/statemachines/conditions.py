@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from handlers.core.approval import APPROVAL_S
+from handlers.core.approval import APPROVAL_S, RETIREMENT_APPROVAL_S
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import Beat
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
@@ -320,7 +320,8 @@ def refused_by(name: str, reason: str) -> Condition:
 
 
 def nobody_answers(deployment: Deployment) -> None:
-    CLOCK.real_limits[APPROVAL_S] = 0.3  # of the time that a person has
+    for limit in (APPROVAL_S, RETIREMENT_APPROVAL_S):  # the time that a person has
+        CLOCK.real_limits[limit] = 0.3
 
 
 def nobody_can_be_asked(deployment: Deployment) -> None:

@@ -156,10 +156,7 @@ def _play(name: str) -> Played:
     before = CLOCK.skipped
     with Deployment() as deployment:
         scenario.prepare(deployment)
-        try:
-            run = deployment.run(ASKED if scenario.asked is None else scenario.asked, RUN)
-        finally:
-            CLOCK.real_limits.clear()
+        run = deployment.run(ASKED if scenario.asked is None else scenario.asked, RUN)
         return Played(
             run,
             deployment.record(),
