@@ -27,7 +27,7 @@ from handlers.core.lease import LEASE_S
 from orchestration.settings import load
 from orchestration.specification import describe
 from tests.deployment.account import Account, decimal
-from tests.deployment.clock import CLOCK, HANDLERS_TIME, PATIENCE_S, POWERTOOLS_TIME, UNHURRIED
+from tests.deployment.clock import CLOCK, HANDLERS_TIME, PATIENCE_S, POWERTOOLS_TIME
 from tests.deployment.databases import Databases
 from tests.deployment.executions import Run, hasten
 from tests.deployment.functions import Killed, Lambdas
@@ -79,7 +79,7 @@ class Deployment(Account):
 
     def __exit__(self, *_: object) -> None:
         """Undo everything."""
-        CLOCK.limits_are_divided_by = UNHURRIED
+        CLOCK.real_limits.clear()
         self._closing.set()
         try:
             self.lambdas.wait_until_idle()
@@ -167,10 +167,14 @@ class Deployment(Account):
             stateMachineArn=machine, name=name, input=json.dumps(data)
         )["executionArn"]
 
+    def wait_for_end(self, name: str) -> None:
+        """Wait until the execution of that name has ended."""
+        assert self._ended[name].wait(PATIENCE_S), f"{name} does not end"
+
     def wait(self, arn: str) -> Run:
         """Wait for an execution's end."""
         machines = self.client("stepfunctions", arn.split(":")[3])
-        assert self._ended[arn.rsplit(":", 1)[1]].wait(PATIENCE_S), f"{arn} does not end"
+        self.wait_for_end(arn.rsplit(":", 1)[1])
         found = machines.describe_execution(executionArn=arn)
         events = machines.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         output = json.loads(found["output"]) if "output" in found else None

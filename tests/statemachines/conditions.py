@@ -10,14 +10,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from handlers.core.approval import APPROVAL_S
+from handlers.core.approval import APPROVAL_S, RETIREMENT_APPROVAL_S
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import Beat
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 
 Condition = Callable[[Deployment], object]
 
-OTHER = "run-0"  # another run than the one that is looked at
+RUN, OTHER = "run-1", "run-0"  # the run that is looked at, and another
 FOREVER = 10**9
 PROMOTION_LIMIT_S = 40  # how long the workflow waits for one answer of Promote
 
@@ -44,6 +44,11 @@ def before(step: str, *happen: Condition) -> Condition:
 def has_run(step: str) -> Condition:
     """That step has been called; waited for."""
     return lambda deployment: deployment.wait_for(lambda: step in deployment.lambdas.calls)
+
+
+def run_has_ended(deployment: Deployment) -> None:
+    """The execution of the scenario; waited for."""
+    deployment.wait_for_end(RUN)
 
 
 # --- the writer and its guardian
@@ -179,6 +184,11 @@ def other_run_holds_the_lock(seconds_left: float = 600.0, **more: Any) -> Condit
     return lambda deployment: deployment.change_record(transition=lock(OTHER, seconds_left, **more))
 
 
+def lock_is_given_back(deployment: Deployment) -> None:
+    """Waited for."""
+    deployment.wait_for(lambda: deployment.lock() is None, "the lock is not given back")
+
+
 # As a person orders it, who has found the switch engaged.
 other_run_takes_over = other_run_holds_the_lock(engaged=True)
 
@@ -309,7 +319,8 @@ def refused_by(name: str, reason: str) -> Condition:
 
 
 def nobody_answers(deployment: Deployment) -> None:
-    CLOCK.real_limits[APPROVAL_S] = 0.3  # of the time that a person has
+    for limit in (APPROVAL_S, RETIREMENT_APPROVAL_S):  # the time that a person has
+        CLOCK.real_limits[limit] = 0.3
 
 
 def nobody_can_be_asked(deployment: Deployment) -> None:

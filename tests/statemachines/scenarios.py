@@ -13,6 +13,7 @@ from typing import Any
 from tests.deployment import CLOCK, STANDBY, WRITER, Databases, Deployment, Run
 from tests.statemachines.conditions import (
     OTHER,
+    RUN,
     Condition,
     all_is_well,
     approved_by,
@@ -67,7 +68,6 @@ from tests.statemachines.conditions import (
 ASKED = {"mode": "failover", "started_by": "ada"}
 SWITCHOVER = {"mode": "switchover", "started_by": "ada"}
 REHEARSAL = {"mode": "rehearsal", "started_by": "ada"}
-RUN = "run-1"
 
 
 @dataclass(frozen=True)
@@ -156,10 +156,7 @@ def _play(name: str) -> Played:
     before = CLOCK.skipped
     with Deployment() as deployment:
         scenario.prepare(deployment)
-        try:
-            run = deployment.run(ASKED if scenario.asked is None else scenario.asked, RUN)
-        finally:
-            CLOCK.real_limits.clear()
+        run = deployment.run(ASKED if scenario.asked is None else scenario.asked, RUN)
         return Played(
             run,
             deployment.record(),

@@ -7,11 +7,10 @@ import pytest
 from orchestration.specification.workflows import definition
 from tests.deployment import STANDBY, WRITER
 from tests.statemachines import graph
-from tests.statemachines.conditions import OTHER
+from tests.statemachines.conditions import OTHER, RUN
 from tests.statemachines.scenarios import (
     RECOVERIES,
     REHEARSALS,
-    RUN,
     SCENARIOS,
     SWITCHOVERS,
     Scenario,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from handlers.core.errors import RetirementForbidden
 from handlers.core.reprotection import Order
 from orchestration.specification import reprotection
 from orchestration.specification.workflows import REPROTECT_ASL, asks_a_person, definition, tasks
-from tests.deployment import ACCOUNT, CLOCK, OLDEST_XID, STANDBY, WRITER, Deployment, Run
+from tests.deployment import ACCOUNT, OLDEST_XID, STANDBY, WRITER, Deployment, Run
+from tests.statemachines.conditions import Condition, approved_by, before, fence_is_lifted, nobody_answers, refused_by
 from tests.statemachines.scenarios import ASKED, SWITCHOVER
 from tests.statemachines.test_definition import LAMBDA_FAILURES, caught, retried, statelint
 
@@ -177,7 +177,7 @@ def test_the_failback_is_the_switchover_that_the_message_offers(failed_over: Dep
 
 
 def test_without_leave_at_the_start_a_person_is_asked(failed_over: Deployment) -> None:
-    failed_over.answers("send_task_success", output=json.dumps({"approved_by": "grace"}))
+    approved_by("grace")(failed_over)
     run = reprotect(failed_over, {"started_by": "ada"})
     assert run.end == "Reprotected"
     (question,) = [text for subject, text in failed_over.messages(STANDBY) if subject.startswith("RE-PROTECTION ASKS")]
@@ -189,21 +189,14 @@ def test_without_leave_at_the_start_a_person_is_asked(failed_over: Deployment) -
     assert_reprotected(failed_over)
 
 
-@pytest.mark.parametrize("answer", ["no", "never"])
+@pytest.mark.parametrize("given", [refused_by("grace", reason="not today"), nobody_answers], ids=["no", "never"])
 def test_a_retirement_that_nobody_approves_leaves_the_old_cluster_as_it_is(
-    answer: str, failed_over: Deployment
+    given: Condition, failed_over: Deployment
 ) -> None:
-    before = cluster(failed_over)
-    if answer == "no":
-        failed_over.answers("send_task_failure", error="Refused", cause="grace: not today")
-    else:
-        CLOCK.real_limits[RETIREMENT_APPROVAL_S] = 0.2
-    try:
-        run = reprotect(failed_over, {"started_by": "ada"})
-    finally:
-        CLOCK.real_limits.clear()
-    assert run.end == "Held"
-    assert cluster(failed_over) == before
+    old = cluster(failed_over)
+    given(failed_over)
+    assert reprotect(failed_over, {"started_by": "ada"}).end == "Held"
+    assert cluster(failed_over) == old
     assert len(instances(failed_over)) == 2
     assert failed_over.members() == {WRITER}
     assert failed_over.record()["protected"] is False
@@ -277,10 +270,6 @@ def ask(deployment: Deployment, step: str, order: dict[str, Any], **more: Any) -
 # --- retiring is impossible without what it needs
 
 
-def lift_fence(deployment: Deployment) -> None:
-    deployment.databases.fenced[WRITER] = False
-
-
 def open_group(deployment: Deployment) -> None:
     name = deployment.specification.regions[WRITER].cluster.identifier
     with deployment.gate.wide_open():
@@ -306,7 +295,7 @@ def incomplete_snapshot(deployment: Deployment) -> None:
     stored_snapshot(deployment).status = "creating"
 
 
-def change_kept(name: str, **changes: Any) -> Callable[[Deployment], None]:
+def change_kept(name: str, **changes: Any) -> Condition:
     def change(deployment: Deployment) -> None:
         data = json.loads(kept(deployment, name)) | changes
         with deployment.gate.wide_open():
@@ -326,31 +315,31 @@ def remove_summary(deployment: Deployment) -> None:
         )
 
 
-def nothing(deployment: Deployment) -> None:
-    """Leaves all as it is."""
+LACKS: dict[str, tuple[tuple[Condition, ...], str]] = {
+    "not fenced by SQL": ((fence_is_lifted,), "it is not seen to be fenced by SQL"),
+    "not fenced by group": ((open_group,), "it is not seen to be fenced by its security group"),
+    "no snapshot": ((remove_snapshot,), "there is no snapshot of it"),
+    "half a snapshot": ((incomplete_snapshot,), "is not complete"),
+    "another fence since": (
+        (change_kept("old-cluster.json", fenced_at=4_000_000_000.0),),
+        "there is no snapshot of it",
+    ),
+    "no export": ((remove_summary,), "its unreplicated writes have not been exported"),
+    "half an export": ((change_kept("salvage.json", done=False),), "its unreplicated writes have not been exported"),
+    "export of another": ((change_kept("salvage.json", resource_id="cluster-X"),), "have not been exported"),
+    "export before the fence": ((change_kept("salvage.json", salvaged_at=1.0),), "exported before it was fenced"),
+    "no approval": ((), "nobody has approved it"),
+}
 
 
-LACKS = [
-    ("not fenced by SQL", lift_fence, "it is not seen to be fenced by SQL"),
-    ("not fenced by group", open_group, "it is not seen to be fenced by its security group"),
-    ("no snapshot", remove_snapshot, "there is no snapshot of it"),
-    ("half a snapshot", incomplete_snapshot, "is not complete"),
-    ("another fence since", change_kept("old-cluster.json", fenced_at=4_000_000_000.0), "there is no snapshot of it"),
-    ("no export", remove_summary, "its unreplicated writes have not been exported"),
-    ("half an export", change_kept("salvage.json", done=False), "its unreplicated writes have not been exported"),
-    ("export of another", change_kept("salvage.json", resource_id="cluster-X"), "have not been exported"),
-    ("export before the fence", change_kept("salvage.json", salvaged_at=1.0), "exported before it was fenced"),
-    ("no approval", nothing, "nobody has approved it"),
-]
-
-
-@pytest.mark.parametrize(("take_away", "reason"), [row[1:] for row in LACKS], ids=[row[0] for row in LACKS])
+@pytest.mark.parametrize(("given", "reason"), LACKS.values(), ids=LACKS)
 def test_nothing_is_retired_that_is_not_fenced_kept_exported_and_approved(
-    take_away: Callable[[Deployment], None], reason: str, failed_over: Deployment
+    given: tuple[Condition, ...], reason: str, failed_over: Deployment
 ) -> None:
     failed_over.run_until("export_salvage", REQUEST, OTHER, STANDBY, reprotect=True)
-    take_away(failed_over)
-    approval = {} if take_away is nothing else {"approval": {"approved_by": "grace"}}
+    for condition in given:
+        condition(failed_over)
+    approval = {"approval": {"approved_by": "grace"}} if given else {}
     before = cluster(failed_over), instances(failed_over), failed_over.members(), failed_over.record()
     with pytest.raises(Exception, match=reason) as refused:
         ask(failed_over, "retire_old_cluster", order_of(failed_over, OTHER), **approval)
@@ -460,16 +449,18 @@ def test_an_old_cluster_that_somebody_has_removed_is_said_so(failed_over: Deploy
         cluster(failed_over)
 
 
+def standby_has_no_heartbeat(times: int) -> Condition:
+    left = iter(range(times))
+
+    def forget(deployment: Deployment) -> None:
+        if next(left, None) is not None:
+            deployment.databases.heartbeat[WRITER] = None
+
+    return forget
+
+
 def test_a_standby_that_does_not_catch_up_does_not_arm(failed_over: Deployment) -> None:
-    behind = iter([True] * 5)
-
-    def fall_behind(step: str, event: Any) -> None:
-        if step == "verify_replication":
-            failed_over.new_writer_beats()
-            if next(behind, False):
-                failed_over.databases.heartbeat[WRITER] = None
-
-    failed_over.lambdas.before = fall_behind
+    before("verify_replication", standby_has_no_heartbeat(times=5))(failed_over)
     assert reprotect(failed_over).end == "Reprotected"
     assert failed_over.lambdas.calls.count("verify_replication") == 6
     assert_reprotected(failed_over)

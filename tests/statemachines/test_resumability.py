@@ -106,7 +106,7 @@ def test_p3_a_step_that_is_called_again_gives_the_same_answer(step: str, deploym
             answers[called] = [result, call(region, called, event)]
         return result
 
-    deployment.lambdas.call = call_twice  # type: ignore[method-assign]
+    deployment.lambdas.call = call_twice  # type: ignore[method-assign, assignment]
     run = deployment.run(ASKED)
     assert_as_if_never_killed(deployment, run.end)
     first, second = answers[step]
