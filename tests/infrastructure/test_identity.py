@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.specification import describe
+from orchestration.specification.workflows import FAILOVER_ASL, REPROTECT_ASL, definition, tasks
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
 # Permissions on every resource, each because AWS offers nothing narrower. `only_in` limits them to a region where the
@@ -118,9 +119,20 @@ def role_as_text(role: dict[str, Any], granted: list[dict[str, Any]]) -> str:
     for statement in granted:
         if statement not in own:
             lines += [f"  may {action}" for action in statement["Action"]]
-            lines += [f"    on {plain(arn)}" for arn in statement["Resource"]]
+            lines += [f"    on {what}" for what in resources_as_text(statement["Resource"])]
             lines += condition_as_text(statement)
     return "\n".join(lines)
+
+
+def resources_as_text(arns: list[str]) -> list[str]:
+    """Plain ARNs; the functions of all steps of a workflow, and of no others, in one line."""
+    for workflow, file in (("failover", FAILOVER_ASL), ("re-protection", REPROTECT_ASL)):
+        steps = {step.replace("_", "-") for _, step, _ in tasks(definition(file))}
+        for region, short_name in (("us-east-1", "use1"), ("us-west-2", "usw2")):
+            prefix = f"arn:aws:lambda:{region}:{ACCOUNT}:function:failover-"
+            if sorted(arns) == sorted(f"{prefix}{step}-{short_name}-test" for step in steps):
+                return [f"every step of the {workflow} in {region}"]
+    return [plain(arn) for arn in arns]
 
 
 def condition_as_text(statement: dict[str, Any]) -> list[str]:
