@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill drills bench test lint synth safe-to-apply checkov terraform-check clean
+.PHONY: help drill drills bench test test-core lint synth safe-to-apply checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
@@ -28,7 +28,8 @@ help:
 	@echo 'make bench   measure: drills at production cadence, region dead and region hanging in turn (about half an hour)'
 	@echo '             ARGS="--runs 3 --outage isolate" passes options on'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
-	@echo 'make lint    check style (ruff), types (mypy) and the form of the state machines'
+	@echo 'make test-core  run the pure tests only, in seconds: decisions, transitions, messages'
+	@echo 'make lint    check style (ruff), types (mypy), imports between floors and the form of the state machines'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
 	@echo 'make safe-to-apply    say for each stack whether `terraform apply` is safe now, and why not'
 	@echo '             ARGS="--stack us-east-1" asks for one stack only'
@@ -49,10 +50,15 @@ bench: $(VENV)/.drill
 test: $(VENV)/.test
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
+# What needs no AWS, no database and no Terraform: the loop of somebody who changes a decision.
+test-core: $(VENV)/.test
+	$(RUN) -m pytest tests/handlers/core $(ARGS)
+
 lint: $(VENV)/.lint
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(RUN) -m orchestration.asl_format --check
 
 synth: $(VENV)/.test
