@@ -148,6 +148,8 @@ class LambdaService:
             for function in region.functions.values()
         }
         self._lock = threading.Lock()
+        self._started = threading.Condition(self._lock)
+        self._starting = 0
         self._idle: dict[tuple[str, str], list[_Environment]] = defaultdict(list)
         self._living: dict[_Environment, str] = {}
         self._reachability = reachability
@@ -252,6 +254,7 @@ class LambdaService:
         """Ends every environment; invocations under way raise `RegionDownError`."""
         self._closing.set()
         with self._lock:
+            self._started.wait_for(lambda: not self._starting)
             everywhere = list(self._living)
         for environment in everywhere:
             environment.end()
@@ -282,17 +285,28 @@ class LambdaService:
                     return environment
                 self._living.pop(environment, None)
         self._compilation.wait()
-        with self._lock:
-            # Nothing is started any more once the region is down or the service closes: whoever ends what lives here
-            # then finds all of it.
-            self._refuse_when_down(region)
-            environment = _Environment(self._start(region, function), function, self._clock)
-            self._living[environment] = region
+        environment = self._new(region, function)
         try:
+            self._refuse_when_down(region)  # it may have gone down while the process was started
             environment.initialize(self._settings(region, function))
         except BaseException:
             self._discard(environment)
             raise
+        return environment
+
+    def _new(self, region: str, function: Function) -> _Environment:
+        """Starts a process, which `close` waits for, so that it ends every one that was started."""
+        with self._lock:
+            self._refuse_when_down(region)
+            self._starting += 1
+        try:
+            environment = _Environment(self._start(region, function), function, self._clock)
+            with self._lock:
+                self._living[environment] = region
+        finally:
+            with self._lock:
+                self._starting -= 1
+                self._started.notify_all()
         return environment
 
     def _start(self, region: str, function: Function) -> tuple[subprocess.Popen[bytes], socket.socket]:

@@ -295,6 +295,30 @@ def test_closing_ends_every_process_even_frozen_ones(mortal: Lambdas, wait_until
     assert not [pid for pid in mortal.pids if psutil.pid_exists(pid)]
 
 
+def test_closing_waits_for_a_process_that_is_being_started_and_ends_it(
+    mortal: Lambdas, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, register, known = threading.Event(), mortal.service._register, len(mortal.pids)
+
+    def register_slowly(pid: int) -> None:
+        register(pid)
+        started.wait()
+
+    monkeypatch.setattr(mortal.service, "_register", register_slowly)
+    invoking = threading.Thread(target=lambda: ignoring_down(lambda: mortal.run("notify", do="echo")))
+    invoking.start()
+    wait_until(lambda: len(mortal.pids) > known)
+    closing = threading.Thread(target=mortal.service.close)
+    closing.start()
+    closing.join(0.3)
+    waits = closing.is_alive()
+    started.set()
+    closing.join()
+    assert waits, "it left a process behind that was being started"
+    assert not [pid for pid in mortal.pids if psutil.pid_exists(pid)]
+    invoking.join()
+
+
 def log_of(lambdas: Lambdas, step: str) -> str:
     log = lambdas.folder / "logs" / f"{name_of(step)}.log"
     return log.read_text() if log.exists() else ""
