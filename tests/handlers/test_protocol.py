@@ -1,28 +1,32 @@
 """The writer protocol's promises over random histories: the real rules, over a model of everything around them.
 
-Real here: `handlers.core.guardian`, `handlers.core.lease` and `handlers.core.control`. The model is the rest: one
-record with the conditions of `handlers.gateways.control_table`, two clocks, one old writer, and guardians and runs
-that may be cut off, late, killed and repeated. `docs/protocol` has the same protocol for a model checker, exhaustively.
+Real here: `handlers.core.guardian`, `handlers.core.lease`, `handlers.core.claim`, and every change of the record: the
+control table's methods and the rows that they name, evaluated in memory. The model is the rest: two clocks, one old
+writer, RDS, and guardians and runs that may be cut off, late, killed and repeated. `docs/protocol` has the same
+protocol for a model checker, exhaustively.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers.core.claim import Claim, decide_claim, lock_for
 from handlers.core.control import ControlRecord
+from handlers.core.errors import LockLost
 from handlers.core.guardian import NO_LEASE, Own, Situation, decide, known_lease_end, lift_until, must_fence_first
+from handlers.core.heartbeat import Beat
 from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S, TICK_S, decide_wait
 from handlers.core.request import Mode, Request
+from tests.control_in_memory import ControlInMemory
 
 EAST, WEST = "us-east-1", "us-west-2"
 START_S = 1_800_000_000.0
 FENCE_S = 1.0  # the longest that a fence takes
 STEP_S = 0.5
+STOP_FOR_S = 20.0
 
 
 @dataclass
@@ -31,9 +35,15 @@ class World:
 
     clock_error: float  # of EAST against WEST, s
     now: float = START_S
-    record: ControlRecord = field(
-        default_factory=lambda: ControlRecord(
-            EAST, epoch=2, automatic_failover=True, lease_expires_at=START_S + LEASE_S, last_transition_at=START_S - 1e6
+    control: ControlInMemory = field(
+        default_factory=lambda: ControlInMemory(
+            {
+                "writer_region": EAST,
+                "epoch": 2,
+                "automatic_failover": True,
+                "lease_expires_at": START_S + LEASE_S,
+                "last_transition_at": START_S - 1e6,
+            }
         )
     )
     fenced: bool = False
@@ -44,39 +54,13 @@ class World:
     def east(self) -> float:
         return self.now + self.clock_error
 
-    # --- the conditional writes
+    @property
+    def record(self) -> ControlRecord:
+        return self.control.read()
 
-    def renew(self, epoch: int, expires_at: float) -> bool:
-        record, lock = self.record, self.record.transition
-        free = lock is None or lock.phase == "checking"
-        longer = record.lease_expires_at is None or record.lease_expires_at < expires_at
-        if record.writer_region != EAST or record.epoch != epoch or not free or not longer:
-            return False
-        self.record = replace(record, lease_expires_at=expires_at)
-        return True
-
-    def change_lock(self, run: str, **changes: Any) -> bool:
-        lock = self.record.transition
-        if lock is None or lock.run != run:
-            return False
-        self.record = replace(self.record, transition=replace(lock, **changes))
-        return True
-
-    def commit(self, claim: Claim) -> bool:
-        record = self.record
-        if record.moving is None or record.moving.run != claim.run or record.epoch != claim.epoch:
-            return False
-        self.record = replace(
-            record,
-            writer_region=WEST,
-            epoch=record.epoch + 1,
-            lease_expires_at=None,
-            transition=None,
-            last_run=claim.run,
-            last_transition_at=self.now,
-        )
-        self.moves += 1
-        return True
+    def fence(self) -> None:
+        self.fenced = True
+        self.fence_number += 1
 
     # --- what must hold
 
@@ -103,7 +87,7 @@ class Guardian:
         self.looked_at = world.now
         writes = self.last is not None and self.last.writer_region == EAST
         if not self.rests and must_fence_first(writes, self.knows, world.east()):
-            self.fence()
+            world.fence()
         record = world.record if sees_record else None
         if record:
             self.last = record
@@ -111,25 +95,20 @@ class Guardian:
         number, now, can_renew = world.fence_number, world.east(), answers
         decision = decide(Situation(EAST, now, record, own, self.knows, can_renew))
         if decision.action == "renew" and record:
-            if world.renew(record.epoch, now + LEASE_S):
+            if world.control.renew(EAST, record.epoch, now + LEASE_S, Beat(0, now)):
                 self.knows = now + LEASE_S
                 if number == world.fence_number and world.east() < lift_until(self.knows):
                     world.fenced = False
-        elif decision.action == "end stop":
-            lock = world.record.stopping
-            world.record = replace(world.record, transition=None) if lock else world.record
+        elif decision.action == "end stop" and record and record.transition:
+            world.control.end_stop(record.transition.run)
         elif decision.action.startswith("fence"):
-            self.fence()
+            world.fence()
         self.rests = decision.action == "rest"
-
-    def fence(self) -> None:
-        self.world.fenced = True
-        self.world.fence_number += 1
 
 
 @dataclass
 class Run:
-    """A run in WEST, which does one step at a time."""
+    """A run in WEST, which does one step at a time: a read that decides is one, the write that follows another."""
 
     world: World
     name: str
@@ -137,81 +116,91 @@ class Run:
     resumes: str | None
     promotion_takes_s: float
     claimed: Claim | None = None
+    seen: ControlRecord | None = None
     step: str = "claim"
-    moving_since: float = 0.0
+    requests: int = 0
+    requested_at: float = 0.0
+
+    @property
+    def granted(self) -> Claim:
+        assert self.claimed is not None
+        return self.claimed
 
     def advance(self) -> None:
-        getattr(self, self.step)()
+        try:
+            getattr(self, self.step)()
+        except LockLost:
+            self.step = "release"
 
     def claim(self) -> None:
-        world = self.world
+        record = self.world.record
         request = Request(self.mode, "ada", self.name, WEST, resumes=self.resumes)
-        claim = decide_claim(world.record, request, self.name, world.now, cool_down_s=0)
-        if claim.decision == "proceed":
-            world.record = replace(world.record, transition=lock_for(claim, world.record, world.now))
-            self.claimed = claim
-            self.step = "stop" if self.mode == "switchover" else "wait"
-        else:
-            self.step = "end"
+        self.claimed, self.seen = decide_claim(record, request, self.name, self.world.now, cool_down_s=0), record
+        self.step = "take" if self.claimed.decision == "proceed" else "end"
+
+    def take(self) -> None:
+        assert self.seen is not None
+        taken = self.world.control.take(lock_for(self.granted, self.seen, self.world.now), self.seen)
+        self.step = "claim" if not taken else "stop" if self.mode == "switchover" else "wait"
 
     def wait(self) -> None:
-        assert self.claimed is not None
-        decided = decide_wait(self.world.record, self.claimed, True, self.world.now)
-        if decided.action == "commit":
-            live = (self.world.record.lease_expires_at or 0.0) > self.world.east()
+        self.seen = self.world.record
+        decided = decide_wait(self.seen, self.granted, True, self.world.now)
+        if decided.action != "wait":
+            self.step = {"commit": "begin_move", "go": "request"}.get(decided.action, "release")
+
+    def begin_move(self) -> None:
+        assert self.seen is not None
+        self.step = "wait"
+        if self.world.control.begin_move(self.name, self.granted.epoch, self.seen.lease_expires_at):
+            live = (self.seen.lease_expires_at or 0.0) > self.world.east()
             assert not live, "I3: a live lease is overruled"
-            self.world.change_lock(self.name, phase="moving")
-            self.step = "move"
-        elif decided.action == "go":
-            self.step = "move"
-        elif decided.action in ("lost", "refuse"):
-            self.step = "release"
+            self.step = "request"
 
     def stop(self) -> None:
-        lock = self.world.record.transition
+        lock = self.world.record.moving
         if lock is None or lock.run != self.name:
-            self.step = "end"
-        elif lock.phase == "moving":
-            self.step = "move"
-        else:
-            self.world.change_lock(self.name, phase="stopping", stopping_until=self.world.now + 20)
-            self.step = "fence"
+            self.world.control.begin_stop(self.name, self.granted.epoch, self.world.now + STOP_FOR_S)
+        self.step = "fence"
 
     def fence(self) -> None:
-        self.world.fenced = True
-        self.world.fence_number += 1
-        self.step = "move_stopped"
+        self.world.fence()
+        self.step = "see_fence"
+
+    def see_fence(self) -> None:
+        self.step = "move_stopped" if self.world.fenced else "release"
 
     def move_stopped(self) -> None:
-        lock = self.world.record.stopping
-        if lock is not None and lock.run == self.name and self.world.fenced:
-            self.world.change_lock(self.name, phase="moving")
-            self.step = "move"
+        self.world.control.begin_move_of_stopped(self.name, self.granted.epoch)
+        self.step = "request"
+
+    def request(self) -> None:
+        """Notes the request and sends it; from here RDS promotes when it likes, whoever holds the lock."""
+        self.requests = self.world.control.begin_request(self.name)
+        self.requested_at = self.world.now
+        self.step = "promote"
+
+    def be_refused(self) -> None:
+        """RDS refuses a request that it has not carried out, if one is on its way; else nothing happens."""
+        if self.step != "promote" or self.world.promoted:
+            return
+        if self.requests > 1 or not self.world.control.end_request(self.name):
+            self.step = "end"  # an earlier request may be at work: only a person goes on
         else:
             self.step = "release"
 
-    def move(self) -> None:
-        lock = self.world.record.moving
-        if lock is None or lock.run != self.name:
-            self.step = "end"
-            return
-        self.moving_since = self.world.now
-        self.step = "promote"
-
     def promote(self) -> None:
-        if self.world.now - self.moving_since > self.promotion_takes_s:
+        if self.world.now - self.requested_at > self.promotion_takes_s:
             self.world.promoted = True
             self.step = "commit"
 
     def commit(self) -> None:
-        assert self.claimed is not None
-        self.world.commit(self.claimed)
+        before = self.world.record.epoch
         self.step = "end"
+        self.world.moves += self.world.control.commit(self.granted, self.world.now) - before
 
     def release(self) -> None:
-        lock = self.world.record.transition
-        if lock and lock.run == self.name and not self.world.promoted and lock.phase != "moving":
-            self.world.record = replace(self.world.record, transition=None)
+        self.world.control.release(self.name)
         self.step = "end"
 
     def end(self) -> None:
@@ -221,7 +210,9 @@ class Run:
 # --- histories
 
 # What happens next: half a second passes, a guardian ticks, a run does a step, or it is taken over by the second one.
-EVENTS = st.sampled_from(["time", "time", "time", "guardian 0", "guardian 1", "run 0", "run 1", "die 0", "sleep 1"])
+EVENTS = st.sampled_from(
+    ["time"] * 3 + ["guardian 0", "guardian 1"] + ["run 0", "run 1"] * 2 + ["refuse 0", "refuse 1", "die 0", "sleep 1"]
+)
 CONNECTIONS = st.tuples(st.booleans(), st.booleans())  # reads reach the table, renewals do
 CLOCK_ERRORS = st.sampled_from([-CLOCK_MARGIN_S, -CLOCK_MARGIN_S / 2, 0.0, CLOCK_MARGIN_S / 2, CLOCK_MARGIN_S])
 MODES: st.SearchStrategy[Mode] = st.sampled_from(["failover", "switchover"])
@@ -245,6 +236,8 @@ def play(world: World, runs: list[Run], history: list[tuple[str, tuple[bool, boo
             asleep.add(int(number))
         elif kind == "die":
             guardians[int(number)] = Guardian(world, looked_at=world.now)
+        elif kind == "refuse":
+            runs[int(number)].be_refused()
         else:
             runs[int(number)].advance()
         world.check()
@@ -310,9 +303,9 @@ def test_a_healthy_writer_keeps_its_role_and_stays_open() -> None:
 def test_a_switchover_that_was_killed_while_it_stopped_the_writer_does_not_keep_it_closed() -> None:
     world = World(clock_error=0.0)
     run = Run(world, "run-a", "switchover", None, 0.0)
-    for _ in range(3):  # claims, stops, fences; then it is killed
+    for _ in range(4):  # claims, takes the lock, stops, fences; then it is killed
         run.advance()
-    assert world.fenced
+    assert (world.fenced, world.record.stopping is not None) == (True, True)
     steps = [("time", (True, True), "writer"), ("guardian 0", (True, True), "writer")]
     play(world, [run, run], steps * 60)  # type: ignore[arg-type]
     assert not world.fenced
