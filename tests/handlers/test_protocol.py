@@ -71,6 +71,15 @@ class World:
         assert self.promoted or self.record.writer_region == EAST, "P7: a writer that was not promoted"
 
 
+@dataclass(frozen=True)
+class Renewal:
+    """What a guardian saw when it decided to renew: the epoch, its clock, and which fence stood."""
+
+    epoch: int
+    at: float
+    fence_number: int
+
+
 @dataclass
 class Guardian:
     """A guardian of EAST; the model calls it at least every tick while it lives."""
@@ -80,9 +89,15 @@ class Guardian:
     last: ControlRecord | None = None
     rests: bool = False
     looked_at: float = START_S
+    renewal: Renewal | None = None  # decided on, and on its way
 
     def tick(self, sees_record: bool, answers: bool, own: Own) -> None:
         """One tick: ``sees_record``: reads reach the table; ``answers``: renewals do, too."""
+        self.look(sees_record, answers, own)
+        self.renew()
+
+    def look(self, sees_record: bool, answers: bool, own: Own) -> None:
+        """A tick up to its renewal, before which a guardian may sleep."""
         world = self.world
         self.looked_at = world.now
         writes = self.last is not None and self.last.writer_region == EAST
@@ -92,18 +107,27 @@ class Guardian:
         if record:
             self.last = record
             self.knows = known_lease_end(record, EAST, world.east(), self.knows)
-        number, now, can_renew = world.fence_number, world.east(), answers
-        decision = decide(Situation(EAST, now, record, own, self.knows, can_renew))
+        now = world.east()
+        decision = decide(Situation(EAST, now, record, own, self.knows, can_renew=answers))
+        self.renewal = None
         if decision.action == "renew" and record:
-            if world.control.renew(EAST, record.epoch, now + LEASE_S, Beat(0, now)):
-                self.knows = now + LEASE_S
-                if number == world.fence_number and world.east() < lift_until(self.knows):
-                    world.fenced = False
+            self.renewal = Renewal(record.epoch, now, world.fence_number)
         elif decision.action == "end stop" and record and record.transition:
             world.control.end_stop(record.transition.run)
         elif decision.action.startswith("fence"):
             world.fence()
         self.rests = decision.action == "rest"
+
+    def renew(self) -> None:
+        """Renews, if that was decided, and lifts the fence that was seen then."""
+        world, renewal, self.renewal = self.world, self.renewal, None
+        if renewal is None:
+            return
+        lease = renewal.at + LEASE_S
+        if world.control.renew(EAST, renewal.epoch, lease, Beat(0, renewal.at)):
+            self.knows = lease
+            if renewal.fence_number == world.fence_number and world.east() < lift_until(lease):
+                world.fenced = False
 
 
 @dataclass
@@ -152,8 +176,8 @@ class Run:
     def begin_move(self) -> None:
         assert self.seen is not None
         self.step = "wait"
+        live = (self.world.record.lease_expires_at or 0.0) > self.world.east()
         if self.world.control.begin_move(self.name, self.granted.epoch, self.seen.lease_expires_at):
-            live = (self.seen.lease_expires_at or 0.0) > self.world.east()
             assert not live, "I3: a live lease is overruled"
             self.step = "request"
 
@@ -211,7 +235,7 @@ class Run:
 
 # What happens next: half a second passes, a guardian ticks, a run does a step, or it is taken over by the second one.
 EVENTS = st.sampled_from(
-    ["time"] * 3 + ["guardian 0", "guardian 1"] + ["run 0", "run 1"] * 2 + ["refuse 0", "refuse 1", "die 0", "sleep 1"]
+    ["time"] * 3 + ["guardian 0", "guardian 1"] + ["run 0", "run 1"] * 2 + ["refuse 0", "refuse 1", "die 0", "late 1"]
 )
 CONNECTIONS = st.tuples(st.booleans(), st.booleans())  # reads reach the table, renewals do
 CLOCK_ERRORS = st.sampled_from([-CLOCK_MARGIN_S, -CLOCK_MARGIN_S / 2, 0.0, CLOCK_MARGIN_S / 2, CLOCK_MARGIN_S])
@@ -230,9 +254,14 @@ def play(world: World, runs: list[Run], history: list[tuple[str, tuple[bool, boo
                 if world.now - guardian.looked_at >= TICK_S + FENCE_S and which not in asleep:
                     guardian.tick(reads, renews, own)
         elif kind == "guardian":
+            woken = guardians[int(number)]
             asleep.discard(int(number))
-            guardians[int(number)].tick(reads, renews, own)
-        elif kind == "sleep":
+            if woken.renewal:
+                woken.renew()
+            else:
+                woken.tick(reads, renews, own)
+        elif kind == "late":
+            guardians[int(number)].look(reads, renews, own)
             asleep.add(int(number))
         elif kind == "die":
             guardians[int(number)] = Guardian(world, looked_at=world.now)
@@ -273,6 +302,57 @@ def test_p1_a_guardian_that_cannot_ask_its_database_fences_before_any_real_promo
     world = World(error)
     slow = TICK_S + FENCE_S
     play(world, [Run(world, "run-a", "failover", None, slow), Run(world, "run-b", "failover", "run-a", slow)], history)
+
+
+def at_the_end_of_the_lease() -> tuple[World, Run]:
+    """The guardian could not renew and has fenced; a run has seen that the lease is over, and will commit to move."""
+    world = World(clock_error=0.0)
+    run = Run(world, "run-a", "failover", None, 0.0)
+    run.advance()
+    run.advance()
+    world.now += LEASE_S + CLOCK_MARGIN_S + STEP_S
+    Guardian(world, knows=START_S + LEASE_S, last=world.record).tick(sees_record=False, answers=False, own="unknown")
+    run.advance()
+    assert (world.fenced, run.step) == (True, "begin_move")
+    return world, run
+
+
+def test_p1_a_renewal_that_comes_after_the_commit_to_move_does_not_open_the_old_writer() -> None:
+    world, run = at_the_end_of_the_lease()
+    late = Guardian(world)
+    late.look(sees_record=True, answers=True, own="writer")
+    for _ in range(2):  # commits to move, asks RDS
+        run.advance()
+    late.renew()
+    world.promoted = True
+    world.check()
+
+
+def test_i3_a_commit_to_move_that_comes_after_a_renewal_does_not_overrule_it() -> None:
+    world, run = at_the_end_of_the_lease()
+    Guardian(world).tick(sees_record=True, answers=True, own="writer")
+    run.advance()
+    assert (world.record.moving, world.fenced) == (None, False)
+
+
+def test_p1_a_run_that_fails_while_rds_may_promote_keeps_the_old_writer_closed() -> None:
+    world, run = at_the_end_of_the_lease()
+    for _ in range(2):  # commits to move, asks RDS
+        run.advance()
+    run.release()
+    Guardian(world).tick(sees_record=True, answers=True, own="writer")
+    world.promoted = True
+    world.check()
+
+
+def test_a_run_that_rds_refuses_gives_the_writer_back() -> None:
+    world, run = at_the_end_of_the_lease()
+    for _ in range(2):  # commits to move, asks RDS
+        run.advance()
+    run.be_refused()
+    run.advance()
+    Guardian(world).tick(sees_record=True, answers=True, own="writer")
+    assert (world.record.transition, world.fenced) == (None, False)
 
 
 def test_a_failover_and_a_switchover_reach_their_end_when_nothing_is_in_the_way() -> None:
