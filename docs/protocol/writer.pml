@@ -3,7 +3,8 @@
  * EAST is the writer region, WEST the standby region. The story: a previous run commits EAST as the writer (epoch 1);
  * two guardians keep EAST's lease; two runs in WEST, started whenever they like, move the writer to WEST (epoch 2).
  * Everything may happen at any moment between two steps: a call without an answer, a write whose answer is lost, a
- * guardian or a run that sleeps (and goes on), dies (and never goes on) or starts anew. One step is one row.
+ * guardian or a run that sleeps (and goes on), dies (and never goes on) or starts anew. One step is one line of a `do`.
+ * A step that changes the record names its row of the table in handlers/core/transitions.py in the comment above it.
  */
 /* Rules of the protocol that -DMUTATION=<name> takes away; 0 takes nothing away. */
 #define NO_MARGIN                  1  /* a run trusts that its clock is the guardian's */
@@ -48,7 +49,7 @@ mtype:phase = { unlocked, checking, stopping, moving };
 mtype:guarding = { awake, renewing, lifting, fencing };
 mtype:running = { idle, waiting, to_move, to_fence, to_move_fenced, to_request, to_detach, to_commit, ended, dead };
 
-/* The control record: changed by conditional writes only, so a row reads it, decides and writes it at once. */
+/* The control record: changed by conditional writes only, so a step reads it, decides and writes it at once. */
 mtype:region writer = west;
 byte epoch;
 mtype:phase phase = moving;
@@ -103,6 +104,8 @@ proctype Clock() {
 /* ---- the previous run's last step ---- */
 #define MOVES_TO_EAST (epoch == 0)
 proctype PreviousRun() {
+  /* row: commit_failover */
+  /* row: commit_switchover */
   d_step { writer = east; epoch = 1; phase = unlocked; holder = 0; lease = LEASE;
     leased = without(FIRST_LEASE_BY_RUN); lease = (leased -> 0 : lease);    /* it slept after it looked at its clock */
     printf("previous run             commits: EAST is the writer of epoch 1\n") }
@@ -159,6 +162,7 @@ proctype Guardian(byte g) {
   :: d_step { guardian[g] == awake && MAY_RENEW -> guardian[g] = renewing;
        printf("guardian %d               reads the record and which fence stands; the database is healthy\n", g) }
   /* The conditional write: never replaces a longer lease, nor that of another epoch. */
+  /* row: renew */
   :: atomic { guardian[g] == renewing && MAY_RENEW && !OTHER_EPOCH &&
        (!leased || lease < LEASE + CLOCK_ERROR) ->
        renew();
@@ -187,6 +191,7 @@ proctype Guardian(byte g) {
 /* ---- the name: follows the record, some time later, and not for all clients at once ---- */
 proctype Name() {
   do
+  /* row: engage_dns */
   :: d_step { name_moved < 2 && !MOVES_TO_EAST && (phase == moving || writer == west) ->
        name_moved++; check_writers();
        printf("name                     leads %d of 2 clients to WEST\n", name_moved) }
@@ -207,6 +212,7 @@ inline finish() {
 inline leave() {                            /* give the lock back, unless the way leads only forward */
   if
   :: MINE && requests > 0 && !without(RELEASE_WHILE_MOVING) -> at[r] = to_request
+  /* row: release */
   :: MINE && (requests == 0 || without(RELEASE_WHILE_MOVING)) -> phase = unlocked; holder = 0; requests = 0; finish()
   :: else -> finish()
   fi
@@ -215,6 +221,8 @@ inline leave() {                            /* give the lock back, unless the wa
 proctype Run(byte r) {
   do
   /* Claim: a free lock, or one whose run is taken over: by a person who names it, or when its deadline is over. */
+  /* row: take */
+  /* row: take_over */
   :: d_step { at[r] == idle && SAME_EPOCH && (holder == 0 || !without(LOCK_FOR_EVER)) ->
        run_name[r] = r + 1; holder = r + 1;
        phase = (phase == unlocked || without(TAKEOVER_STARTS_OVER) -> checking : phase);
@@ -233,17 +241,20 @@ proctype Run(byte r) {
   /* Failover: waits until the lease is over, then moves on if it is still the same lease. */
   :: d_step { at[r] == waiting && MINE && LEASE_OVER -> at[r] = to_move;
        printf("run %d                    sees that the lease is over\n", r) }
+  /* row: begin_move */
   :: d_step { at[r] == to_move && MAY_MOVE ->
        I3_live_lease_vetoes = (lease <= 0); assert(I3_live_lease_vetoes);
        phase = moving; at[r] = to_request;
        printf("run %d                    moves on\n", r) }
   /* Switchover: forbids to renew, fences, then moves on if nobody has given that up. */
+  /* row: begin_stop */
   :: d_step { at[r] == waiting && MAY_MOVE -> at[r] = to_fence;
        phase = (without(FENCE_BEFORE_STOPPING) -> phase : stopping);
        printf("run %d                    begins to stop the old writer\n", r) }
   :: d_step { at[r] == to_fence -> at[r] = to_move_fenced;
        if :: without(STOP_WITHOUT_FENCE) :: else -> fence_by_sql() fi;
        printf("run %d                    has fenced the old writer\n", r) }
+  /* row: begin_move_of_stopped */
   :: d_step { at[r] == to_move_fenced && MAY_MOVE_FENCED -> phase = moving; at[r] = to_request;
        printf("run %d                    moves on\n", r) }
   /* A check fails, the lease lives, the old writer cannot be fenced, a condition fails. */
@@ -251,14 +262,18 @@ proctype Run(byte r) {
        (at[r] == to_move_fenced && !MAY_MOVE_FENCED) || (at[r] == to_request && (requests == 0 || !MINE)) -> leave();
        printf("run %d                    leaves\n", r) }
   /* The request is noted before it is sent, and from then on there is only the way forward, unless it is refused. */
+  /* row: begin_request */
   :: d_step { at[r] == to_request && MINE && phase == moving -> at[r] = to_detach;
        requests = (without(REQUEST_NOT_NOTED) -> requests : (requests < 2 -> requests + 1 : 2));
        printf("run %d                    notes that it asks to detach\n", r) }
+  /* row: end_request */
   :: d_step { at[r] == to_detach && MINE && (requests == 1 || without(REFUSAL_CLEARS_ALL)) -> requests = 0; leave();
        printf("run %d                    is refused the detach\n", r) }
   :: d_step { at[r] == to_detach -> P2_one_run = (phase == moving || writer == west); assert(P2_one_run);
        promoted = true; check_writers(); at[r] = to_commit;
        printf("run %d                    detaches and promotes WEST\n", r) }
+  /* row: commit_failover */
+  /* row: commit_switchover */
   :: d_step { at[r] == to_commit && MINE && SAME_EPOCH -> P2_one_move = (writer == east); assert(P2_one_move);
        writer = west; epoch++; phase = unlocked; holder = 0; requests = 0; leased = false; lease = LEASE; finish();
        printf("run %d                    commits: WEST is the writer of epoch %d\n", r, epoch) }

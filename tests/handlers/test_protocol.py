@@ -1,28 +1,32 @@
 """The writer protocol's promises over random histories: the real rules, over a model of everything around them.
 
-Real here: `handlers.core.guardian`, `handlers.core.lease` and `handlers.core.control`. The model is the rest: one
-record with the conditions of `handlers.gateways.control_table`, two clocks, one old writer, and guardians and runs
-that may be cut off, late, killed and repeated. `docs/protocol` has the same protocol for a model checker, exhaustively.
+Real here: `handlers.core.guardian`, `handlers.core.lease`, `handlers.core.claim`, and every change of the record: the
+control table's methods and the rows that they name, evaluated in memory. The model is the rest: two clocks, one old
+writer, RDS, and guardians and runs that may be cut off, late, killed and repeated. `docs/protocol` has the same
+protocol for a model checker, exhaustively.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.core.claim import Claim, decide_claim, lock_for
 from handlers.core.control import ControlRecord
+from handlers.core.errors import LockLost
 from handlers.core.guardian import NO_LEASE, Own, Situation, decide, known_lease_end, lift_until, must_fence_first
+from handlers.core.heartbeat import Beat
 from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S, TICK_S, decide_wait
 from handlers.core.request import Mode, Request
+from tests.control_in_memory import ControlInMemory
 
 EAST, WEST = "us-east-1", "us-west-2"
 START_S = 1_800_000_000.0
 FENCE_S = 1.0  # the longest that a fence takes
 STEP_S = 0.5
+STOP_FOR_S = 20.0
 
 
 @dataclass
@@ -31,9 +35,15 @@ class World:
 
     clock_error: float  # of EAST against WEST, s
     now: float = START_S
-    record: ControlRecord = field(
-        default_factory=lambda: ControlRecord(
-            EAST, epoch=2, automatic_failover=True, lease_expires_at=START_S + LEASE_S, last_transition_at=START_S - 1e6
+    control: ControlInMemory = field(
+        default_factory=lambda: ControlInMemory(
+            {
+                "writer_region": EAST,
+                "epoch": 2,
+                "automatic_failover": True,
+                "lease_expires_at": START_S + LEASE_S,
+                "last_transition_at": START_S - 1e6,
+            }
         )
     )
     fenced: bool = False
@@ -44,39 +54,13 @@ class World:
     def east(self) -> float:
         return self.now + self.clock_error
 
-    # --- the conditional writes
+    @property
+    def record(self) -> ControlRecord:
+        return self.control.read()
 
-    def renew(self, epoch: int, expires_at: float) -> bool:
-        record, lock = self.record, self.record.transition
-        free = lock is None or lock.phase == "checking"
-        longer = record.lease_expires_at is None or record.lease_expires_at < expires_at
-        if record.writer_region != EAST or record.epoch != epoch or not free or not longer:
-            return False
-        self.record = replace(record, lease_expires_at=expires_at)
-        return True
-
-    def change_lock(self, run: str, **changes: Any) -> bool:
-        lock = self.record.transition
-        if lock is None or lock.run != run:
-            return False
-        self.record = replace(self.record, transition=replace(lock, **changes))
-        return True
-
-    def commit(self, claim: Claim) -> bool:
-        record = self.record
-        if record.moving is None or record.moving.run != claim.run or record.epoch != claim.epoch:
-            return False
-        self.record = replace(
-            record,
-            writer_region=WEST,
-            epoch=record.epoch + 1,
-            lease_expires_at=None,
-            transition=None,
-            last_run=claim.run,
-            last_transition_at=self.now,
-        )
-        self.moves += 1
-        return True
+    def fence(self) -> None:
+        self.fenced = True
+        self.fence_number += 1
 
     # --- what must hold
 
@@ -85,6 +69,15 @@ class World:
         assert self.moves <= 1, "P2: the writer moved twice"
         assert self.record.epoch == 2 + self.moves, "P2: the epoch grows by one with each change"
         assert self.promoted or self.record.writer_region == EAST, "P7: a writer that was not promoted"
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What a guardian saw when it decided to renew: the epoch, its clock, and which fence stood."""
+
+    epoch: int
+    at: float
+    fence_number: int
 
 
 @dataclass
@@ -96,40 +89,50 @@ class Guardian:
     last: ControlRecord | None = None
     rests: bool = False
     looked_at: float = START_S
+    renewal: Renewal | None = None  # decided on, and on its way
 
     def tick(self, sees_record: bool, answers: bool, own: Own) -> None:
         """One tick: ``sees_record``: reads reach the table; ``answers``: renewals do, too."""
+        self.look(sees_record, answers, own)
+        self.renew()
+
+    def look(self, sees_record: bool, answers: bool, own: Own) -> None:
+        """A tick up to its renewal, before which a guardian may sleep."""
         world = self.world
         self.looked_at = world.now
         writes = self.last is not None and self.last.writer_region == EAST
         if not self.rests and must_fence_first(writes, self.knows, world.east()):
-            self.fence()
+            world.fence()
         record = world.record if sees_record else None
         if record:
             self.last = record
             self.knows = known_lease_end(record, EAST, world.east(), self.knows)
-        number, now, can_renew = world.fence_number, world.east(), answers
-        decision = decide(Situation(EAST, now, record, own, self.knows, can_renew))
+        now = world.east()
+        decision = decide(Situation(EAST, now, record, own, self.knows, can_renew=answers))
+        self.renewal = None
         if decision.action == "renew" and record:
-            if world.renew(record.epoch, now + LEASE_S):
-                self.knows = now + LEASE_S
-                if number == world.fence_number and world.east() < lift_until(self.knows):
-                    world.fenced = False
-        elif decision.action == "end stop":
-            lock = world.record.stopping
-            world.record = replace(world.record, transition=None) if lock else world.record
+            self.renewal = Renewal(record.epoch, now, world.fence_number)
+        elif decision.action == "end stop" and record and record.transition:
+            world.control.end_stop(record.transition.run)
         elif decision.action.startswith("fence"):
-            self.fence()
+            world.fence()
         self.rests = decision.action == "rest"
 
-    def fence(self) -> None:
-        self.world.fenced = True
-        self.world.fence_number += 1
+    def renew(self) -> None:
+        """Renews, if that was decided, and lifts the fence that was seen then."""
+        world, renewal, self.renewal = self.world, self.renewal, None
+        if renewal is None:
+            return
+        lease = renewal.at + LEASE_S
+        if world.control.renew(EAST, renewal.epoch, lease, Beat(0, renewal.at)):
+            self.knows = lease
+            if renewal.fence_number == world.fence_number and world.east() < lift_until(lease):
+                world.fenced = False
 
 
 @dataclass
 class Run:
-    """A run in WEST, which does one step at a time."""
+    """A run in WEST, which does one step at a time: a read that decides is one, the write that follows another."""
 
     world: World
     name: str
@@ -137,81 +140,91 @@ class Run:
     resumes: str | None
     promotion_takes_s: float
     claimed: Claim | None = None
+    seen: ControlRecord | None = None
     step: str = "claim"
-    moving_since: float = 0.0
+    requests: int = 0
+    requested_at: float = 0.0
+
+    @property
+    def granted(self) -> Claim:
+        assert self.claimed is not None
+        return self.claimed
 
     def advance(self) -> None:
-        getattr(self, self.step)()
+        try:
+            getattr(self, self.step)()
+        except LockLost:
+            self.step = "release"
 
     def claim(self) -> None:
-        world = self.world
+        record = self.world.record
         request = Request(self.mode, "ada", self.name, WEST, resumes=self.resumes)
-        claim = decide_claim(world.record, request, self.name, world.now, cool_down_s=0)
-        if claim.decision == "proceed":
-            world.record = replace(world.record, transition=lock_for(claim, world.record, world.now))
-            self.claimed = claim
-            self.step = "stop" if self.mode == "switchover" else "wait"
-        else:
-            self.step = "end"
+        self.claimed, self.seen = decide_claim(record, request, self.name, self.world.now, cool_down_s=0), record
+        self.step = "take" if self.claimed.decision == "proceed" else "end"
+
+    def take(self) -> None:
+        assert self.seen is not None
+        taken = self.world.control.take(lock_for(self.granted, self.seen, self.world.now), self.seen)
+        self.step = "claim" if not taken else "stop" if self.mode == "switchover" else "wait"
 
     def wait(self) -> None:
-        assert self.claimed is not None
-        decided = decide_wait(self.world.record, self.claimed, True, self.world.now)
-        if decided.action == "commit":
-            live = (self.world.record.lease_expires_at or 0.0) > self.world.east()
+        self.seen = self.world.record
+        decided = decide_wait(self.seen, self.granted, True, self.world.now)
+        if decided.action != "wait":
+            self.step = {"commit": "begin_move", "go": "request"}.get(decided.action, "release")
+
+    def begin_move(self) -> None:
+        assert self.seen is not None
+        self.step = "wait"
+        live = (self.world.record.lease_expires_at or 0.0) > self.world.east()
+        if self.world.control.begin_move(self.name, self.granted.epoch, self.seen.lease_expires_at):
             assert not live, "I3: a live lease is overruled"
-            self.world.change_lock(self.name, phase="moving")
-            self.step = "move"
-        elif decided.action == "go":
-            self.step = "move"
-        elif decided.action in ("lost", "refuse"):
-            self.step = "release"
+            self.step = "request"
 
     def stop(self) -> None:
-        lock = self.world.record.transition
+        lock = self.world.record.moving
         if lock is None or lock.run != self.name:
-            self.step = "end"
-        elif lock.phase == "moving":
-            self.step = "move"
-        else:
-            self.world.change_lock(self.name, phase="stopping", stopping_until=self.world.now + 20)
-            self.step = "fence"
+            self.world.control.begin_stop(self.name, self.granted.epoch, self.world.now + STOP_FOR_S)
+        self.step = "fence"
 
     def fence(self) -> None:
-        self.world.fenced = True
-        self.world.fence_number += 1
-        self.step = "move_stopped"
+        self.world.fence()
+        self.step = "see_fence"
+
+    def see_fence(self) -> None:
+        self.step = "move_stopped" if self.world.fenced else "release"
 
     def move_stopped(self) -> None:
-        lock = self.world.record.stopping
-        if lock is not None and lock.run == self.name and self.world.fenced:
-            self.world.change_lock(self.name, phase="moving")
-            self.step = "move"
+        self.world.control.begin_move_of_stopped(self.name, self.granted.epoch)
+        self.step = "request"
+
+    def request(self) -> None:
+        """Notes the request and sends it; from here RDS promotes when it likes, whoever holds the lock."""
+        self.requests = self.world.control.begin_request(self.name)
+        self.requested_at = self.world.now
+        self.step = "promote"
+
+    def be_refused(self) -> None:
+        """RDS refuses a request that it has not carried out, if one is on its way; else nothing happens."""
+        if self.step != "promote" or self.world.promoted:
+            return
+        if self.requests > 1 or not self.world.control.end_request(self.name):
+            self.step = "end"  # an earlier request may be at work: only a person goes on
         else:
             self.step = "release"
 
-    def move(self) -> None:
-        lock = self.world.record.moving
-        if lock is None or lock.run != self.name:
-            self.step = "end"
-            return
-        self.moving_since = self.world.now
-        self.step = "promote"
-
     def promote(self) -> None:
-        if self.world.now - self.moving_since > self.promotion_takes_s:
+        if self.world.now - self.requested_at > self.promotion_takes_s:
             self.world.promoted = True
             self.step = "commit"
 
     def commit(self) -> None:
-        assert self.claimed is not None
-        self.world.commit(self.claimed)
+        before = self.world.record.epoch
         self.step = "end"
+        self.world.moves += self.world.control.commit(self.granted, self.world.now) - before
 
     def release(self) -> None:
-        lock = self.world.record.transition
-        if lock and lock.run == self.name and not self.world.promoted and lock.phase != "moving":
-            self.world.record = replace(self.world.record, transition=None)
+        self.world.control.release(self.name)
         self.step = "end"
 
     def end(self) -> None:
@@ -221,7 +234,9 @@ class Run:
 # --- histories
 
 # What happens next: half a second passes, a guardian ticks, a run does a step, or it is taken over by the second one.
-EVENTS = st.sampled_from(["time", "time", "time", "guardian 0", "guardian 1", "run 0", "run 1", "die 0", "sleep 1"])
+EVENTS = st.sampled_from(
+    ["time"] * 3 + ["guardian 0", "guardian 1"] + ["run 0", "run 1"] * 2 + ["refuse 0", "refuse 1", "die 0", "late 1"]
+)
 CONNECTIONS = st.tuples(st.booleans(), st.booleans())  # reads reach the table, renewals do
 CLOCK_ERRORS = st.sampled_from([-CLOCK_MARGIN_S, -CLOCK_MARGIN_S / 2, 0.0, CLOCK_MARGIN_S / 2, CLOCK_MARGIN_S])
 MODES: st.SearchStrategy[Mode] = st.sampled_from(["failover", "switchover"])
@@ -239,12 +254,19 @@ def play(world: World, runs: list[Run], history: list[tuple[str, tuple[bool, boo
                 if world.now - guardian.looked_at >= TICK_S + FENCE_S and which not in asleep:
                     guardian.tick(reads, renews, own)
         elif kind == "guardian":
+            woken = guardians[int(number)]
             asleep.discard(int(number))
-            guardians[int(number)].tick(reads, renews, own)
-        elif kind == "sleep":
+            if woken.renewal:
+                woken.renew()
+            else:
+                woken.tick(reads, renews, own)
+        elif kind == "late":
+            guardians[int(number)].look(reads, renews, own)
             asleep.add(int(number))
         elif kind == "die":
             guardians[int(number)] = Guardian(world, looked_at=world.now)
+        elif kind == "refuse":
+            runs[int(number)].be_refused()
         else:
             runs[int(number)].advance()
         world.check()
@@ -282,6 +304,57 @@ def test_p1_a_guardian_that_cannot_ask_its_database_fences_before_any_real_promo
     play(world, [Run(world, "run-a", "failover", None, slow), Run(world, "run-b", "failover", "run-a", slow)], history)
 
 
+def at_the_end_of_the_lease() -> tuple[World, Run]:
+    """The guardian could not renew and has fenced; a run has seen that the lease is over, and will commit to move."""
+    world = World(clock_error=0.0)
+    run = Run(world, "run-a", "failover", None, 0.0)
+    run.advance()
+    run.advance()
+    world.now += LEASE_S + CLOCK_MARGIN_S + STEP_S
+    Guardian(world, knows=START_S + LEASE_S, last=world.record).tick(sees_record=False, answers=False, own="unknown")
+    run.advance()
+    assert (world.fenced, run.step) == (True, "begin_move")
+    return world, run
+
+
+def test_p1_a_renewal_that_comes_after_the_commit_to_move_does_not_open_the_old_writer() -> None:
+    world, run = at_the_end_of_the_lease()
+    late = Guardian(world)
+    late.look(sees_record=True, answers=True, own="writer")
+    for _ in range(2):  # commits to move, asks RDS
+        run.advance()
+    late.renew()
+    world.promoted = True
+    world.check()
+
+
+def test_i3_a_commit_to_move_that_comes_after_a_renewal_does_not_overrule_it() -> None:
+    world, run = at_the_end_of_the_lease()
+    Guardian(world).tick(sees_record=True, answers=True, own="writer")
+    run.advance()
+    assert (world.record.moving, world.fenced) == (None, False)
+
+
+def test_p1_a_run_that_fails_while_rds_may_promote_keeps_the_old_writer_closed() -> None:
+    world, run = at_the_end_of_the_lease()
+    for _ in range(2):  # commits to move, asks RDS
+        run.advance()
+    run.release()
+    Guardian(world).tick(sees_record=True, answers=True, own="writer")
+    world.promoted = True
+    world.check()
+
+
+def test_a_run_that_rds_refuses_gives_the_writer_back() -> None:
+    world, run = at_the_end_of_the_lease()
+    for _ in range(2):  # commits to move, asks RDS
+        run.advance()
+    run.be_refused()
+    run.advance()
+    Guardian(world).tick(sees_record=True, answers=True, own="writer")
+    assert (world.record.transition, world.fenced) == (None, False)
+
+
 def test_a_failover_and_a_switchover_reach_their_end_when_nothing_is_in_the_way() -> None:
     """The histories above are not safe by doing nothing."""
     for mode, own in (("failover", "down"), ("switchover", "writer")):
@@ -310,9 +383,9 @@ def test_a_healthy_writer_keeps_its_role_and_stays_open() -> None:
 def test_a_switchover_that_was_killed_while_it_stopped_the_writer_does_not_keep_it_closed() -> None:
     world = World(clock_error=0.0)
     run = Run(world, "run-a", "switchover", None, 0.0)
-    for _ in range(3):  # claims, stops, fences; then it is killed
+    for _ in range(4):  # claims, takes the lock, stops, fences; then it is killed
         run.advance()
-    assert world.fenced
+    assert (world.fenced, world.record.stopping is not None) == (True, True)
     steps = [("time", (True, True), "writer"), ("guardian 0", (True, True), "writer")]
     play(world, [run, run], steps * 60)  # type: ignore[arg-type]
     assert not world.fenced

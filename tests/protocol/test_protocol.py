@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from handlers.core.transitions import TRANSITIONS
+
 MODEL = Path(__file__).resolve().parents[2] / "docs" / "protocol" / "writer.pml"
+README = MODEL.with_name("README.md")
 
 # Steps; the longest chain of the whole model has some ten thousand. A longer one would be cut off, which fails.
 LONGEST_CHAIN = 1_000_000
@@ -135,3 +138,19 @@ def test_every_rule_of_the_model_is_taken_away_once() -> None:
     assert listed
 
     assert set(re.findall(r"#define (\w+)", listed[0])) == {*BROKEN_PROMISES, "LOCK_FOR_EVER"}
+
+
+def left_out() -> set[str]:
+    """The rows that the README says are not in the model; each line of its table gives a reason."""
+    _, table = README.read_text().split("| row | why it is left out |\n|---|---|\n")
+    lines = re.findall(r"^\| (.+) \| (.+) \|$", table.partition("\n\n")[0], re.M)
+    assert all(len(why.split()) > 5 for _, why in lines)
+    return {name for names, _ in lines for name in re.findall(r"`(\w+)`", names)}
+
+
+def test_every_change_of_the_record_is_a_step_of_the_model_or_is_left_out_for_a_reason() -> None:
+    named = re.findall(r"/\* row: (\w+) \*/", MODEL.read_text())
+    assert len(named) == MODEL.read_text().count("row:"), "a row is named in one form, or this test would not see it"
+
+    assert set(named) | left_out() == set(TRANSITIONS)
+    assert not set(named) & left_out()
