@@ -147,16 +147,25 @@ class RegionCluster(Construct):
         super().__init__(scope, "database")
         self._specification = specification
         self._region = region
-        settings = specification.settings
-        self._subnets = DbSubnetGroup(
+        self._subnets = self._subnet_group(network)
+        self.cluster = self._cluster(network, key, global_cluster, password)
+        self.instances = [self._instance(index, network, key) for index in range(INSTANCES)]
+
+    def _subnet_group(self, network: Network) -> DbSubnetGroup:
+        return DbSubnetGroup(
             self,
             "subnets",
-            name=region.cluster.identifier,
+            name=self._region.cluster.identifier,
             description="Private subnets in three zones",
             subnet_ids=network.database_subnet_ids,
         )
+
+    def _cluster(
+        self, network: Network, key: RegionKey, global_cluster: GlobalCluster | None, password: MasterPassword | None
+    ) -> RdsCluster:
+        specification, region, settings = self._specification, self._region, self._specification.settings
         is_first = password is not None
-        self.cluster = RdsCluster(
+        return RdsCluster(
             self,
             "cluster",
             cluster_identifier=region.cluster.identifier,
@@ -196,7 +205,6 @@ class RegionCluster(Construct):
             # A fenced cluster is in the fence group, so a destroy takes the cluster away first.
             depends_on=[self._log_group(key), network.security_group("fence")],
         )
-        self.instances = [self._instance(index, network, key) for index in range(INSTANCES)]
 
     def _parameters(self) -> RdsClusterParameterGroup:
         major = self._specification.settings.database.engine_version.split(".")[0]

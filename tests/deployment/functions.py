@@ -64,10 +64,11 @@ def load_step(name: str, variables: dict[str, str]) -> ModuleType:
             for name in names:
                 sys.modules.pop(name, None)
             sys.modules.update({name: found for name, found in before.items() if found})
-    if getattr(module, "time", None) is time:
-        module.time = HANDLERS_TIME  # type: ignore[attr-defined]
-    if hasattr(module, "MACHINE"):
-        module.MACHINE = Machine(now=CLOCK.now, monotonic=CLOCK.monotonic, sleep=CLOCK.sleep)
+    its_globals = vars(module)
+    if its_globals.get("time") is time:
+        its_globals["time"] = HANDLERS_TIME
+    if "MACHINE" in its_globals:
+        its_globals["MACHINE"] = Machine(now=CLOCK.now, monotonic=CLOCK.monotonic, sleep=CLOCK.sleep)
     return module
 
 

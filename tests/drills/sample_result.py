@@ -16,6 +16,7 @@ from drills.verdict.throughput import Throughput
 SEED = 7
 CLIENTS = 8
 
+FIRST_ACKNOWLEDGED_WRITE = 37.918
 MARKS = Marks(
     first_failed_write=0.012,
     alarm=12.4,
@@ -24,7 +25,7 @@ MARKS = Marks(
     writes_possible=36.324,
     dns_switch_started=15.402,
     dns_switched=30.418,
-    first_acknowledged_write=37.918,
+    first_acknowledged_write=FIRST_ACKNOWLEDGED_WRITE,
     execution_ended=41.207,
 )
 
@@ -125,7 +126,7 @@ def _throughput() -> Throughput:
     """Return 8 clients that write all the time, fail from the outage on, and come back one after the other."""
     chance = random.Random(SEED)
     east = [chance.uniform(-10, 0) for _ in range(8300)]
-    back = [MARKS.first_acknowledged_write + 0.4 * client for client in range(CLIENTS)]
+    back = [FIRST_ACKNOWLEDGED_WRITE + 0.4 * client for client in range(CLIENTS)]
     west = [chance.uniform(start, 48) for start in back for _ in range(int((48 - start) * 100))]
     failures = [at for start in back for at in _attempts(chance, start)]
     return Throughput.count({"us-east-1": east, "us-west-2": west}, failures, started_s=-10.0, ended_s=48.0)

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from moto.core.config import default_user_config
+from moto.dynamodb.comparisons import get_filter_expression
 from moto.dynamodb.models import table as table_model
 from moto.dynamodb.responses import DynamoHandler
 from moto.stepfunctions.parser.backend.execution import Execution
@@ -188,12 +189,10 @@ def test_the_control_record_is_one_in_both_regions(shared: World) -> None:
 
 
 def test_a_conditional_write_has_one_winner(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    parse = table_model.get_filter_expression
-
     def parse_slowly(*arguments: Any) -> Any:
         """moto has read the item and not yet written it: long enough for the others to read it as well."""
         time.sleep(0.02)
-        return parse(*arguments)
+        return get_filter_expression(*arguments)
 
     monkeypatch.setattr(table_model, "get_filter_expression", parse_slowly)
     table = shared.specification.control_table
@@ -700,10 +699,8 @@ def test_an_assumed_role_calls_from_the_region_of_who_assumed_it(calm: World) ->
 def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(
     tmp_path: Path, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {
-        "threads": set(threading.enumerate()),
-        "patched": (DynamoHandler.call_action, Execution.start, dict(default_user_config)),
-    }
+    threads_before = set(threading.enumerate())
+    patched_before = (DynamoHandler.call_action, Execution.start, dict(default_user_config))
     world = World(tmp_path, speed=1)
     held, wait_for = threading.Event(), world.reachability.wait_for
 
@@ -721,6 +718,6 @@ def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(
         wait_until(held.is_set)  # one that has not arrived finds no server, one that hangs for long gives up by itself
         world.cloud.close()
         assert isinstance(hanging.exception(), ConnectionClosedError)
-    assert (DynamoHandler.call_action, Execution.start, dict(default_user_config)) == before["patched"]
+    assert (DynamoHandler.call_action, Execution.start, dict(default_user_config)) == patched_before
     assert not [pid for pid in world.pids if psutil.pid_exists(pid)]
-    wait_until(lambda: set(threading.enumerate()) <= before["threads"])
+    wait_until(lambda: set(threading.enumerate()) <= threads_before)

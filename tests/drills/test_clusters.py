@@ -118,7 +118,9 @@ class Rds:
         self.clock.time += seconds
 
     def cluster(self, region: str) -> dict[str, Any]:
-        return self.client("rds", region).describe_db_clusters(DBClusterIdentifier=CLUSTERS[region])["DBClusters"][0]
+        found = self.client("rds", region).describe_db_clusters(DBClusterIdentifier=CLUSTERS[region])
+        cluster: dict[str, Any] = found["DBClusters"][0]
+        return cluster
 
     def instances(self, region: str) -> dict[str, str]:
         found = self.client("rds", region).describe_db_instances(
@@ -127,7 +129,9 @@ class Rds:
         return {one["DBInstanceIdentifier"]: one["DBInstanceStatus"] for one in found["DBInstances"]}
 
     def global_cluster(self) -> dict[str, Any]:
-        return self.west.describe_global_clusters(GlobalClusterIdentifier=GLOBAL)["GlobalClusters"][0]
+        found = self.west.describe_global_clusters(GlobalClusterIdentifier=GLOBAL)
+        cluster: dict[str, Any] = found["GlobalClusters"][0]
+        return cluster
 
     def delete_instances(self, region: str = EAST) -> None:
         for name in INSTANCES[region]:
@@ -208,7 +212,9 @@ def test_a_snapshot_is_made_some_time_after_it_was_asked_for(after_failover: Rds
     )
 
     def snapshot() -> dict[str, Any]:
-        return rds.east.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier="kept")["DBClusterSnapshots"][0]
+        found = rds.east.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier="kept")
+        kept: dict[str, Any] = found["DBClusterSnapshots"][0]
+        return kept
 
     assert (snapshot()["Status"], snapshot()["PercentProgress"]) == ("creating", 0)
     assert snapshot()["DbClusterResourceId"] == rds.cluster(EAST)["DbClusterResourceId"]

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,6 +22,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SPEED = 3
 # Only end a test that would otherwise wait for ever.
 PATIENCE_SECONDS = 300
+
+# What a drill leaves: its exit code, its result, its page, what it printed, and what is still there of it.
+Finished = tuple[int, dict[str, Any], str, str, list[str]]
 
 
 def start(output: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -80,7 +84,7 @@ def output() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def finished() -> tuple[int, dict[str, object], str, str, list[str]]:
+def finished() -> Finished:
     """One drill, run once for all tests that look at what it leaves."""
     with tempfile.TemporaryDirectory(prefix="t-") as folder:
         output = Path(folder)
@@ -92,7 +96,7 @@ def finished() -> tuple[int, dict[str, object], str, str, list[str]]:
         return drill.returncode, result, report, printed + errors, left_behind(output)
 
 
-def test_p7_when_a_region_dies_the_writer_moves_and_every_invariant_holds(finished):
+def test_p7_when_a_region_dies_the_writer_moves_and_every_invariant_holds(finished: Finished) -> None:
     code, result, _, printed, _ = finished
     assert code == 0, printed
     assert result["status"] == "passed"
@@ -104,14 +108,14 @@ def test_p7_when_a_region_dies_the_writer_moves_and_every_invariant_holds(finish
     assert result["duplicated"] == 0
 
 
-def test_the_phases_of_a_drill_add_up_to_its_rto(finished):
+def test_the_phases_of_a_drill_add_up_to_its_rto(finished: Finished) -> None:
     _, result, _, printed, _ = finished
     assert result["rto_seconds"] > 0, printed
     assert sum(phase["seconds"] for phase in result["phases"]) == pytest.approx(result["rto_seconds"], abs=0.01)
     assert [phase["name"] for phase in result["phases"] if phase["modelled"]] == ["Aurora's delay"]
 
 
-def test_a_drill_shows_its_timeline_and_leaves_a_report(finished):
+def test_a_drill_shows_its_timeline_and_leaves_a_report(finished: Finished) -> None:
     _, _, report, printed, _ = finished
     for moment in (
         "KILL: us-east-1 died",
@@ -125,13 +129,14 @@ def test_a_drill_shows_its_timeline_and_leaves_a_report(finished):
     assert not re.findall(r"""(?:src|href)=["']?https?:""", report)
 
 
-def test_a_finished_drill_leaves_no_process_and_no_folder(finished):
+def test_a_finished_drill_leaves_no_process_and_no_folder(finished: Finished) -> None:
     assert finished[-1] == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "crashed"])
-def test_a_drill_that_is_ended_leaves_no_process_and_no_folder(output, how):
+def test_a_drill_that_is_ended_leaves_no_process_and_no_folder(output: Path, how: signal.Signals) -> None:
     drill = start(output)
+    assert drill.stdout is not None
     for line in drill.stdout:
         if "clients in each region write" in line:
             break
@@ -172,7 +177,9 @@ def test_a_drill_that_is_ended_leaves_no_process_and_no_folder(output, how):
         "no settings",
     ],
 )
-def test_bad_input_gives_one_clear_error_and_leaves_nothing(output, arguments, environment, words):
+def test_bad_input_gives_one_clear_error_and_leaves_nothing(
+    output: Path, arguments: list[str], environment: dict[str, str], words: list[str]
+) -> None:
     drill = start(output, *arguments, **environment)
     _, errors = finish(drill)
     assert drill.returncode == 2

@@ -292,11 +292,10 @@ def test_a_writer_that_gave_its_role_away_follows_and_has_lost_nothing(
     for number in range(200):
         run.acknowledge(old, number, t=float(number))
     old.stop()
-    assert not old.is_standby
+    assert (old.is_standby, new.is_standby) == (False, True)
     new.promote()
     old.rejoin(new.address, new)
-    assert old.is_standby
-    assert not new.is_standby
+    assert (old.is_standby, new.is_standby) == (True, False)
     run.acknowledge(new, 300, t=300.0)
     new.wait_until_streaming()
     wait_until(lambda: old.query("SELECT count(*) FROM transfers")[0][0] == 201)

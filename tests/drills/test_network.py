@@ -37,6 +37,8 @@ NAME = "payments-use1.example.rds.amazonaws.com"
 SILENCE_SECONDS = 0.3
 PATIENCE_SECONDS = 30.0
 
+Ways = dict[tuple[str, str], NetworkPath]  # by where they begin and where they end
+
 
 class Echo:
     """A server that sends back what it receives, and remembers it."""
@@ -197,7 +199,7 @@ def test_a_dead_server_behind_an_open_path_looks_dead(network: Network, echo: Ec
 
 
 @pytest.fixture
-def ways(network: Network, echo: Echo) -> dict[tuple[str, str], NetworkPath]:
+def ways(network: Network, echo: Echo) -> Ways:
     """A path from each region to each, all to the same server."""
     made = {(origin, end): path(echo.address, origin, end) for origin in REGIONS for end in REGIONS}
     for way in made.values():
@@ -205,7 +207,9 @@ def ways(network: Network, echo: Echo) -> dict[tuple[str, str], NetworkPath]:
     return made
 
 
-def test_a_region_takes_down_every_path_that_touches_it(network, reachability, ways) -> None:
+def test_a_region_takes_down_every_path_that_touches_it(
+    network: Network, reachability: Reachability, ways: Ways
+) -> None:
     reachability.take_down(EAST, Fault.REFUSE)
     network.apply()
     assert reachable(ways) == {(WEST, WEST)}
@@ -214,7 +218,7 @@ def test_a_region_takes_down_every_path_that_touches_it(network, reachability, w
     assert reachable(ways) == set(ways)
 
 
-def test_a_cut_link_leaves_both_regions_alive_inside(network, reachability, ways) -> None:
+def test_a_cut_link_leaves_both_regions_alive_inside(network: Network, reachability: Reachability, ways: Ways) -> None:
     with connect(ways[WEST, EAST].listen) as across, connect(ways[EAST, EAST].listen) as inside:
         assert exchange(across) == exchange(inside) == b"money"
         reachability.cut(EAST, WEST)
@@ -235,7 +239,7 @@ def test_a_cut_link_leaves_both_regions_alive_inside(network, reachability, ways
         assert receive(across, len(b"money")) == b"money"
 
 
-def test_a_held_path_hangs_alone(network, ways) -> None:
+def test_a_held_path_hangs_alone(network: Network, ways: Ways) -> None:
     network.hold(ways[WEST, EAST].name)
     with connect(ways[WEST, EAST].listen) as held:
         held.settimeout(0.2)
@@ -246,7 +250,9 @@ def test_a_held_path_hangs_alone(network, ways) -> None:
     assert reachable(ways) == set(ways)
 
 
-def test_a_fence_keeps_new_connections_out_and_leaves_the_others_alone(network, echo, certificates) -> None:
+def test_a_fence_keeps_new_connections_out_and_leaves_the_others_alone(
+    network: Network, echo: Echo, certificates: Certificates
+) -> None:
     guarded = replace(path(echo.address, tls=True), guarded=True)
     other = path(echo.address, WEST, EAST)
     network.add(guarded)
@@ -268,7 +274,7 @@ def test_a_fence_keeps_new_connections_out_and_leaves_the_others_alone(network, 
                 assert late.recv(1) == b"S"
 
 
-def reachable(ways: dict[tuple[str, str], NetworkPath]) -> set[tuple[str, str]]:
+def reachable(ways: Ways) -> set[tuple[str, str]]:
     found = set()
     for ends, way in ways.items():
         with suppress(ConnectionRefusedError), connect(way.listen) as connection:

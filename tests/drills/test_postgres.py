@@ -43,7 +43,8 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
 @pytest.fixture
 def place(folder: Path, request: pytest.FixtureRequest) -> Path:
     """A folder for one test, in a run's folder that every account may enter."""
-    made = folder / request.node.name[:40].translate(str.maketrans("[]", "--"))
+    name: str = request.node.name
+    made = folder / name[:40].translate(str.maketrans("[]", "--"))
     made.mkdir(mode=0o755)
     folder.chmod(0o755)
     return made

@@ -79,7 +79,9 @@ def assert_nothing_left(port: int, folder: Path, reaper: int, wait_until: WaitUn
 
 def port_is_free(port: int) -> bool:
     return not any(
-        connection.laddr.port == port for connection in psutil.net_connections("tcp") if connection.status == "LISTEN"
+        connection.laddr and connection.laddr.port == port
+        for connection in psutil.net_connections("tcp")
+        if connection.status == "LISTEN"
     )
 
 

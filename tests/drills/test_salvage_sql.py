@@ -87,12 +87,13 @@ def table(split: Split, name: str) -> Table:
 def export(split: Split, name: str, horizon: int | None = None) -> tuple[dict[str, str], int]:
     """Every row that was found, page by page, and how many could not be compared."""
     found: dict[str, str] = {}
-    uncompared, after = 0, FROM_THE_START
+    uncompared = 0
+    after: str | None = FROM_THE_START
     while after is not None:
         page = salvage.page(split.old, split.new, table(split, name), after, horizon)
         found |= {row.data: row.finding for row in page.rows}
         uncompared += page.uncompared
-        after = page.after  # type: ignore[assignment]
+        after = page.after
     return found, uncompared
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import psutil
 import pytest
@@ -28,6 +29,14 @@ ENDPOINT, OTHER_ENDPOINT = "payments-usw2.example.rds.amazonaws.com", "payments-
 CLIENTS = 3
 
 
+class Changes(TypedDict, total=False):
+    """Settings of a test's clients that differ from the region's."""
+
+    seed: int
+    clients: int
+    transfers_per_second: float
+
+
 @dataclass
 class Region:
     """One region with a database, a network and a name service; clients can be started in it."""
@@ -39,7 +48,7 @@ class Region:
     folder: Path
     reaper: Reaper
 
-    def start(self, name: str, **changes: object) -> Run:
+    def start(self, name: str, **changes: Unpack[Changes]) -> Run:
         events = str(self.folder / f"{name}.jsonl")
         return Run(replace(self.settings, events=events, **changes), self)
 
@@ -109,9 +118,10 @@ def region(make_server: Callable[[str], Server], folder: Path, reaper: Reaper) -
 def make_run(region: Region) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
-    def make(name: str, **changes: object) -> Run:
+    def make(name: str, **changes: Unpack[Changes]) -> Run:
         # A seed of its own keeps the ids of different tests apart.
-        runs.append(region.start(name, **{"seed": len(name), **changes}))
+        changes.setdefault("seed", len(name))
+        runs.append(region.start(name, **changes))
         return runs[-1]
 
     yield make

@@ -21,7 +21,17 @@ ENDPOINT = "https://dynamodb.us-west-2.amazonaws.com"
 
 def refused(code: str, status: int = 400) -> ClientError:
     return ClientError(
-        {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetItem"
+        {
+            "Error": {"Code": code, "Message": "no"},
+            "ResponseMetadata": {
+                "RequestId": "request-1",
+                "HostId": "",
+                "HTTPStatusCode": status,
+                "HTTPHeaders": {},
+                "RetryAttempts": 0,
+            },
+        },
+        "GetItem",
     )
 
 

@@ -296,10 +296,11 @@ def test_p1_a_stopped_writer_is_moved_in_one_write_whatever_its_lease(
 def test_p1_nobody_else_stops_the_writer_or_moves_a_stopped_one(
     run: str, epoch: int, table: ControlTable, deployment: Deployment
 ) -> None:
-    for taken, act in (
+    attempts: tuple[tuple[Transition, Callable[[], None]], ...] = (
         (lock("run-1", mode="switchover"), lambda: table.begin_stop(run, epoch, STOPPED_UNTIL)),
         (stopping("run-1"), lambda: table.begin_move_of_stopped(run, epoch)),
-    ):
+    )
+    for taken, act in attempts:
         table.take(taken, table.read())
         before = deployment.record()
         with pytest.raises(LockLost):
@@ -500,8 +501,13 @@ def test_reads_are_strongly_consistent(
     table: ControlTable, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
-    get_item = table._replicas[0].get_item
-    monkeypatch.setattr(table._replicas[0], "get_item", lambda **request: asked.append(request) or get_item(**request))
+    answer = table._replicas[0].get_item
+
+    def get_item(**request: Any) -> object:
+        asked.append(request)
+        return answer(**request)
+
+    monkeypatch.setattr(table._replicas[0], "get_item", get_item)
     table.read()
     assert asked[0]["ConsistentRead"] is True
 
@@ -614,8 +620,9 @@ def test_p3_a_renewal_whose_answer_was_lost_is_not_done_twice(
 
 def test_p4_a_guardian_has_asked_both_regions_inside_a_tick(guardians_table: ControlTable) -> None:
     for replica in guardians_table._replicas:
-        assert replica.meta.config.retries["total_max_attempts"] == 1
-        assert replica.meta.config.read_timeout == GUARDIAN_READ_TIMEOUT_S
+        config: Any = replica.meta.config  # botocore's stubs know its options as arguments only, not as attributes
+        assert config.retries["total_max_attempts"] == 1
+        assert config.read_timeout == GUARDIAN_READ_TIMEOUT_S
     assert len(guardians_table._replicas) * GUARDIAN_READ_TIMEOUT_S <= TICK_S
 
 

@@ -385,7 +385,8 @@ def test_a_switchover_that_was_killed_while_it_stopped_the_writer_does_not_keep_
     run = Run(world, "run-a", "switchover", None, 0.0)
     for _ in range(4):  # claims, takes the lock, stops, fences; then it is killed
         run.advance()
-    assert (world.fenced, world.record.stopping is not None) == (True, True)
+    stopped = world.fenced, world.record.stopping is not None
+    assert stopped == (True, True)
     steps = [("time", (True, True), "writer"), ("guardian 0", (True, True), "writer")]
     play(world, [run, run], steps * 60)  # type: ignore[arg-type]
     assert not world.fenced

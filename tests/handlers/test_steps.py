@@ -89,7 +89,7 @@ def test_a_rehearsal_takes_no_lock(deployment: Deployment) -> None:
 
 def test_p2_a_claim_that_loses_a_race_says_who_has_won(deployment: Deployment) -> None:
     """Between this run's look and its write, another run takes the lock."""
-    raced = []
+    raced: list[str] = []
 
     def race(operation: str) -> None:
         if operation == "dynamodb.UpdateItem" and not raced:
@@ -273,7 +273,7 @@ def test_p1_a_writer_that_renews_stops_the_run(deployment: Deployment, event: di
 
 def test_p1_a_renewal_in_the_last_moment_is_seen(deployment: Deployment, event: dict[str, Any]) -> None:
     """Between the run's look and its commit the guardian renews."""
-    renewed = []
+    renewed: list[str] = []
 
     def renew(operation: str) -> None:
         if operation == "dynamodb.UpdateItem" and not renewed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,9 @@ def row(resource: str) -> list[str]:
     return found
 
 
-def period(alarm: dict) -> int:
-    return alarm.get("period") or next(q["metric"]["period"] for q in alarm["metric_query"] if "metric" in q)
+def period(alarm: dict[str, Any]) -> int:
+    seconds: int = alarm.get("period") or next(q["metric"]["period"] for q in alarm["metric_query"] if "metric" in q)
+    return seconds
 
 
 def alarms(stack: Stack) -> str:

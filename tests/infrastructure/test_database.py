@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -87,7 +88,7 @@ def test_capacity_starts_at_half_a_unit(development: Deployment) -> None:
         assert stack.only("aws_rds_cluster")["serverlessv2_scaling_configuration"]["min_capacity"] == 0.5
 
 
-def test_standby_has_a_minimum_of_its_own(tmp_path) -> None:
+def test_standby_has_a_minimum_of_its_own(tmp_path: Path) -> None:
     deployment = synthesized(tmp_path, database={"standby_min_capacity": 4})
     minimum = {
         s.name: s.only("aws_rds_cluster")["serverlessv2_scaling_configuration"]["min_capacity"] for s in deployment.both
@@ -125,7 +126,7 @@ def test_postgresql_logs_are_exported(development: Deployment) -> None:
         assert stack.only("aws_rds_cluster")["enabled_cloudwatch_logs_exports"] == ["postgresql"]
 
 
-def test_performance_insights_are_on_where_the_capacity_allows_it(tmp_path, development: Deployment) -> None:
+def test_performance_insights_are_on_where_the_capacity_allows_it(tmp_path: Path, development: Deployment) -> None:
     for stack in development.both:
         assert not any(i["performance_insights_enabled"] for i in stack.all("aws_rds_cluster_instance"))
     larger = synthesized(tmp_path, database={"standby_min_capacity": 2})
@@ -179,7 +180,7 @@ def test_production_is_protected(deployment: str, protected: bool, request: pyte
     assert synthesized_deployment.writer.only("aws_rds_global_cluster")["deletion_protection"] is protected
 
 
-def test_override_lifts_the_protection_of_production_but_keeps_the_final_snapshot(tmp_path) -> None:
+def test_override_lifts_the_protection_of_production_but_keeps_the_final_snapshot(tmp_path: Path) -> None:
     deployment = synthesized(tmp_path, environment="production", protection_override=True)
     for stack in deployment.both:
         cluster = stack.only("aws_rds_cluster")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from orchestration.specification import describe
 from tests.infrastructure.synthesized import ACCOUNT, Deployment, Stack
@@ -153,9 +154,6 @@ def test_first_record_names_the_writer_and_then_belongs_to_the_orchestrators(dev
 def cluster_data(deployment: Deployment, region: str) -> str:
     """Logical id of the data source of a region's cluster."""
     identifier = describe(deployment.settings, ACCOUNT).regions[region].cluster.identifier
-    (logical_id,) = [
-        logical_id
-        for logical_id, data in stack(deployment).json["data"]["aws_rds_cluster"].items()
-        if data["cluster_identifier"] == identifier
-    ]
+    clusters: dict[str, dict[str, Any]] = stack(deployment).json["data"]["aws_rds_cluster"]
+    (logical_id,) = [logical_id for logical_id, data in clusters.items() if data["cluster_identifier"] == identifier]
     return logical_id

@@ -274,9 +274,10 @@ def test_monitor_runs_every_minute(development: Deployment, region: str) -> None
     assert "monitor" in permission["function_name"]
 
 
-def measured_id(alarm: dict) -> str:
+def measured_id(alarm: dict[str, Any]) -> str:
     (query,) = [query for query in alarm["metric_query"] if "metric" in query]
-    return query["id"]
+    identifier: str = query["id"]
+    return identifier
 
 
 def measured(alarm: dict[str, Any]) -> dict[str, Any]:
@@ -284,4 +285,4 @@ def measured(alarm: dict[str, Any]) -> dict[str, Any]:
     if "metric_query" not in alarm:
         return alarm
     (query,) = [query for query in alarm["metric_query"] if "metric" in query]
-    return query["metric"] | {"statistic": query["metric"]["stat"]}
+    return {**query["metric"], "statistic": query["metric"]["stat"]}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,16 +87,16 @@ NAMELESS = {
 WITHOUT_SUFFIX = {"aws_cloudwatch_event_target"}
 
 
-def names(stack: Stack):
+def names(stack: Stack) -> Iterator[tuple[str, str, str]]:
+    """The kind of every resource, its name, and the pattern that the name has to match."""
     for kind, _, resource in stack.resources():
         if kind in NAMELESS:
             continue
         attribute, pattern = LIMITS[kind]
-        value = resource
+        value: Any = resource
         for part in attribute.split("."):
             value = value[part]
-        value = value.replace(ACCOUNT, ACCOUNT_ID)
-        yield kind, value, pattern
+        yield kind, value.replace(ACCOUNT, ACCOUNT_ID), pattern
 
 
 @pytest.fixture(scope="module", params=[LONGEST, SHORTEST], ids=["longest", "shortest"])

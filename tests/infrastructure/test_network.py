@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
+from ipaddress import IPv4Network
 from itertools import combinations
 from typing import Any
 
 from tests.infrastructure.synthesized import ACCOUNT, Deployment, Stack
 
 
-def subnets(stack: Stack, tier: str) -> list[dict[str, object]]:
+def subnets(stack: Stack, tier: str) -> list[dict[str, Any]]:
     return [s for s in stack.all("aws_subnet") if f"-{tier}-" in s["tags"]["Name"]]
 
 
@@ -46,8 +46,8 @@ def test_no_subnet_is_public(development: Deployment) -> None:
 
 def test_subnets_lie_in_their_vpc_and_apart(development: Deployment) -> None:
     for stack in development.both:
-        vpc = ipaddress.ip_network(stack.only("aws_vpc")["cidr_block"])
-        ranges = [ipaddress.ip_network(subnet["cidr_block"]) for subnet in stack.all("aws_subnet")]
+        vpc = IPv4Network(stack.only("aws_vpc")["cidr_block"])
+        ranges = [IPv4Network(subnet["cidr_block"]) for subnet in stack.all("aws_subnet")]
         assert all(subnet.subnet_of(vpc) for subnet in ranges)
         assert not any(one.overlaps(other) for one, other in combinations(ranges, 2))
 
@@ -173,6 +173,6 @@ def group(stack: Stack, purpose: str) -> str:
 
 def client_range(stack: Stack) -> str:
     """The smallest range that holds a region's client subnets and the rest of their half."""
-    half = list(ipaddress.ip_network(stack.only("aws_vpc")["cidr_block"]).subnets(prefixlen_diff=1))[1]
-    assert all(ipaddress.ip_network(str(s["cidr_block"])).subnet_of(half) for s in subnets(stack, "client"))
+    half = list(IPv4Network(stack.only("aws_vpc")["cidr_block"]).subnets(prefixlen_diff=1))[1]
+    assert all(IPv4Network(s["cidr_block"]).subnet_of(half) for s in subnets(stack, "client"))
     return str(half)

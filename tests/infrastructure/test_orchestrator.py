@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from orchestration.specification import describe
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
@@ -132,7 +133,7 @@ def test_nothing_but_the_writer_switch_is_public(development: Deployment, region
     assert len(functions) == 1
 
 
-def test_people_are_subscribed(tmp_path) -> None:
+def test_people_are_subscribed(tmp_path: Path) -> None:
     from tests.infrastructure.synthesized import synthesized
 
     deployment = synthesized(tmp_path, alert_emails=("one@example.org", "two@example.org"))

@@ -12,7 +12,7 @@ import sys
 import zipfile
 from collections import defaultdict
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from cryptography import x509
@@ -22,6 +22,7 @@ from orchestration.packaging import (
     CERTIFICATE_AUTHORITIES,
     DATABASE_REQUIREMENTS,
     WORKFLOW_REQUIREMENTS,
+    Package,
     PackagingError,
     build_packages,
     vendor,
@@ -31,12 +32,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory):
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Package]:
     return build_packages(ROOT, tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture
-def clone(tmp_path):
+def clone(tmp_path: Path) -> Path:
     """A copy of what goes into the packages, in another folder."""
     root = tmp_path / "another place"
     shutil.copytree(ROOT / "handlers", root / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
@@ -46,19 +47,21 @@ def clone(tmp_path):
     return root
 
 
-def names(package):
+def names(package: Package) -> list[str]:
     with zipfile.ZipFile(package.path) as archive:
         return archive.namelist()
 
 
-def hashes(packages):
+def hashes(packages: dict[str, Package]) -> dict[str, str]:
     return {name: package.sha256_base64 for name, package in packages.items()}
 
 
 # The same bytes ---------------------------------------------------------------------------------------------------
 
 
-def test_another_folder_with_other_dates_and_rights_and_leftovers_gives_the_same_bytes(packages, clone):
+def test_another_folder_with_other_dates_and_rights_and_leftovers_gives_the_same_bytes(
+    packages: dict[str, Package], clone: Path
+) -> None:
     for file in clone.rglob("*.py"):
         os.utime(file, (0, 86_400 * 365))
         file.chmod(0o700)
@@ -75,7 +78,7 @@ def test_another_folder_with_other_dates_and_rights_and_leftovers_gives_the_same
         assert built[name].path.read_bytes() == package.path.read_bytes(), name
 
 
-def test_a_changed_handler_changes_both_packages(packages, clone):
+def test_a_changed_handler_changes_both_packages(packages: dict[str, Package], clone: Path) -> None:
     (clone / "handlers" / "added.py").write_text("ADDED = True\n")
     built = build_packages(clone, clone / "out")
     for name in ("workflow", "database"):
@@ -83,7 +86,7 @@ def test_a_changed_handler_changes_both_packages(packages, clone):
         assert "handlers/added.py" in names(built[name])
 
 
-def test_entries_are_sorted_and_stored_so_that_no_compressor_has_a_say(packages):
+def test_entries_are_sorted_and_stored_so_that_no_compressor_has_a_say(packages: dict[str, Package]) -> None:
     for package in packages.values():
         with zipfile.ZipFile(package.path) as archive:
             entries = archive.infolist()
@@ -93,7 +96,7 @@ def test_entries_are_sorted_and_stored_so_that_no_compressor_has_a_say(packages)
         assert {entry.external_attr >> 16 for entry in entries} == {0o644}
 
 
-def test_hash_and_size_are_those_lambda_will_report(packages):
+def test_hash_and_size_are_those_lambda_will_report(packages: dict[str, Package]) -> None:
     for package in packages.values():
         content = package.path.read_bytes()
         assert package.sha256_base64 == base64.b64encode(hashlib.sha256(content).digest()).decode()
@@ -103,21 +106,21 @@ def test_hash_and_size_are_those_lambda_will_report(packages):
 # What is in them --------------------------------------------------------------------------------------------------
 
 
-def test_only_the_database_package_has_the_driver_and_the_certificate_authorities(packages):
+def test_only_the_database_package_has_the_driver_and_the_certificate_authorities(packages: dict[str, Package]) -> None:
     only_database = set(names(packages["database"])) - set(names(packages["workflow"]))
     assert str(CERTIFICATE_AUTHORITIES) in only_database
     assert "pg8000/core.py" in only_database
     assert set(names(packages["workflow"])) < set(names(packages["database"]))
 
 
-def test_every_handler_is_in_both_packages(packages):
+def test_every_handler_is_in_both_packages(packages: dict[str, Package]) -> None:
     sources = {str(file.relative_to(ROOT)) for file in (ROOT / "handlers").rglob("*.py")}
     assert sources
     for package in packages.values():
         assert sources <= set(names(package))
 
 
-def test_nothing_useless_or_compiled_is_in_them(packages):
+def test_nothing_useless_or_compiled_is_in_them(packages: dict[str, Package]) -> None:
     useless = re.compile(r"__pycache__|\.pyc$|\.so$|\.min\.js$|^bin/|requirements-|RECORD$|(^|/)tests?/")
     for package in packages.values():
         assert [name for name in names(package) if useless.search(name)] == []
@@ -130,7 +133,9 @@ def test_nothing_useless_or_compiled_is_in_them(packages):
         ("database", "aws_lambda_powertools.logging, aws_lambda_powertools.metrics, pg8000.native"),
     ],
 )
-def test_vendored_distributions_import_from_the_package_alone(packages, package, modules):
+def test_vendored_distributions_import_from_the_package_alone(
+    packages: dict[str, Package], package: str, modules: str
+) -> None:
     program = f"import sys; sys.path.insert(0, sys.argv[1]); import {modules}; print(aws_lambda_powertools.__file__)"
     # -S: without site-packages nothing but the package can provide them.
     imported = subprocess.run(
@@ -140,21 +145,22 @@ def test_vendored_distributions_import_from_the_package_alone(packages, package,
     assert imported.stdout.startswith(str(packages[package].path))
 
 
-def pins(requirements):
+def pins(requirements: PurePosixPath) -> set[tuple[str, ...]]:
+    """Each distribution that a requirements file names, and its version."""
     lines = (ROOT / requirements).read_text().splitlines()
     return {tuple(line.split()[0].split("==")) for line in lines if line and not line.startswith("#")}
 
 
 @pytest.mark.parametrize("requirements", [WORKFLOW_REQUIREMENTS, DATABASE_REQUIREMENTS])
-def test_vendored_versions_are_those_the_tests_run_with(requirements):
+def test_vendored_versions_are_those_the_tests_run_with(requirements: PurePosixPath) -> None:
     assert pins(requirements)
-    assert pins(requirements) <= pins("constraints.txt")
+    assert pins(requirements) <= pins(PurePosixPath("constraints.txt"))
 
 
 # What is refused --------------------------------------------------------------------------------------------------
 
 
-def wheel_requirement(folder, *, file):
+def wheel_requirement(folder: Path, *, file: str) -> Path:
     """Write a wheel that holds `file`, and a requirements file that pins it; return the latter."""
     wheel = folder / "native-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -168,7 +174,7 @@ def wheel_requirement(folder, *, file):
     return requirements
 
 
-def test_compiled_code_is_refused_by_name_and_not_kept(tmp_path):
+def test_compiled_code_is_refused_by_name_and_not_kept(tmp_path: Path) -> None:
     requirements = wheel_requirement(tmp_path, file="native/_speedups.so")
     with pytest.raises(PackagingError, match=r"native/_speedups\.so is compiled code.*requirements-native\.txt"):
         vendor(tmp_path, requirements)
@@ -176,7 +182,7 @@ def test_compiled_code_is_refused_by_name_and_not_kept(tmp_path):
 
 
 @pytest.mark.parametrize("pin", [f" --hash=sha256:{'0' * 64}", ""], ids=["another hash", "no hash"])
-def test_a_distribution_that_is_not_pinned_by_its_hash_is_refused_and_not_kept(tmp_path, pin):
+def test_a_distribution_that_is_not_pinned_by_its_hash_is_refused_and_not_kept(tmp_path: Path, pin: str) -> None:
     requirements = wheel_requirement(tmp_path, file="native/a.py")
     requirements.write_text(requirements.read_text().split(" --hash")[0] + pin + "\n")
     with pytest.raises(PackagingError, match=r"pip could not install .*requirements-native\.txt"):
@@ -184,7 +190,7 @@ def test_a_distribution_that_is_not_pinned_by_its_hash_is_refused_and_not_kept(t
     assert list((tmp_path / "build" / "vendor").iterdir()) == []
 
 
-def test_distributions_are_installed_once_and_again_when_their_file_changes(tmp_path):
+def test_distributions_are_installed_once_and_again_when_their_file_changes(tmp_path: Path) -> None:
     requirements = wheel_requirement(tmp_path, file="native/a.py")
     first = vendor(tmp_path, requirements)
     assert (first / "native" / "a.py").read_bytes() == b"x"
@@ -199,15 +205,17 @@ def test_distributions_are_installed_once_and_again_when_their_file_changes(tmp_
 
 
 @pytest.fixture(scope="module")
-def authorities():
+def authorities() -> list[x509.Certificate]:
     return x509.load_pem_x509_certificates((ROOT / CERTIFICATE_AUTHORITIES).read_bytes())
 
 
-def common_name(certificate):
-    return certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+def common_name(certificate: x509.Certificate) -> str:
+    name = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+    assert isinstance(name, str)
+    return name
 
 
-def test_every_certificate_is_a_valid_self_signed_root_of_amazon_rds(authorities):
+def test_every_certificate_is_a_valid_self_signed_root_of_amazon_rds(authorities: list[x509.Certificate]) -> None:
     for certificate in authorities:
         name = common_name(certificate)
         assert certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value == (
@@ -221,8 +229,10 @@ def test_every_certificate_is_a_valid_self_signed_root_of_amazon_rds(authorities
         assert certificate.not_valid_before_utc < datetime.now(UTC) < certificate.not_valid_after_utc, name
 
 
-def test_every_region_has_its_three_roots_once_and_the_regions_of_the_design_are_there(authorities):
-    roots = defaultdict(list)
+def test_every_region_has_its_three_roots_once_and_the_regions_of_the_design_are_there(
+    authorities: list[x509.Certificate],
+) -> None:
+    roots: defaultdict[str, list[str]] = defaultdict(list)
     for certificate in authorities:
         match = re.fullmatch(r"Amazon RDS ([a-z]{2}-[a-z]+-\d) Root CA (\w+) G1", common_name(certificate))
         assert match, common_name(certificate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -313,7 +314,7 @@ def test_command_cannot_tell_without_a_plan(
     (stacks / "global" / "plan.json").unlink()
     assert safe_to_apply.main(["--stack", "global"]) == 2
     assert "no backend answers" in capsys.readouterr().out
-    monkeypatch.setattr(safe_to_apply.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     assert safe_to_apply.main(["--stack", "identity"]) == 2
     assert "install version 1.11 or later" in capsys.readouterr().out
     monkeypatch.undo()

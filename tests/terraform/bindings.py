@@ -43,7 +43,7 @@ def _config_of(module_name: str) -> type:
 
 def _faults(where: str, block: Mapping[str, Any], struct: type) -> Iterator[str]:
     parameters = inspect.signature(struct).parameters
-    hints = typing.get_type_hints(struct.__init__)
+    hints = typing.get_type_hints(inspect.getattr_static(struct, "__init__"))
     for name, value in block.items():
         if name not in parameters:
             yield f"{where}.{name}: there is no such attribute"

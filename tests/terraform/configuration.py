@@ -57,7 +57,7 @@ def prepare(
         shutil.copytree(stack / "assets", target / "assets")
 
 
-def _leave_out(configuration: dict[str, Any], attributes: dict[str, tuple[str, ...]]) -> None:
+def _leave_out(configuration: dict[str, Any], attributes: Mapping[str, tuple[str, ...]]) -> None:
     for kind, paths in attributes.items():
         for resource in configuration["resource"].get(kind, {}).values():
             for path in paths:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
+from botocore.client import BaseClient
+from botocore.session import get_session
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ LISTINGS = (
 
 def names(listing: Listing, regions: Iterable[str], url: str) -> set[str]:
     """The names of all resources of a type that an emulator at ``url`` has in these regions."""
+    session = get_session()
     found = set()
     for region in regions:
-        client = boto3.client(listing.service, region, endpoint_url=url)
+        client = session.create_client(listing.service, region, endpoint_url=url)
         for item in _all(client, listing):
             # Route 53 ends every name with a dot.
             found.add(str(item[listing.name] if listing.name else item).removesuffix("."))
@@ -101,7 +103,7 @@ def belongs(name: str, suffix: str) -> bool:
     return re.search(rf"(^|[-/.:]){re.escape(suffix)}([-/.:]|$)", name) is not None
 
 
-def _all(client: Any, listing: Listing) -> list[Any]:
+def _all(client: BaseClient, listing: Listing) -> list[Any]:
     """Every item of a listing, all pages of it."""
     if client.can_paginate(listing.operation):
         answer = client.get_paginator(listing.operation).paginate().build_full_result()

@@ -13,8 +13,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
+from botocore.session import get_session
 
 from orchestration.specification import describe
 from orchestration.terraform import TerraformFailed
@@ -116,9 +116,11 @@ def deploy_what_is_looked_up(deployment: Deployment, url: str, region: str) -> N
     """Makes what the global stack looks up by name in a region."""
     specification = describe(deployment.settings, ACCOUNT)
     names = specification.names
+    session = get_session()
+    session.set_credentials("test", "test")
 
     def client(service: str) -> Any:
-        return boto3.client(service, region, endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test")
+        return session.create_client(service, region, endpoint_url=url)
 
     ec2, lambdas = client("ec2"), client("lambda")
     vpc = ec2.create_vpc(CidrBlock=str(deployment.settings.cidr(region)))["Vpc"]["VpcId"]

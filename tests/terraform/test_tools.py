@@ -155,7 +155,7 @@ class Upstream(BaseHTTPRequestHandler):
 def test_a_dark_region_hangs_up_and_the_others_answer_what_they_are_told_to() -> None:
     server = HTTPServer(("127.0.0.1", 0), Upstream)
     Thread(target=server.serve_forever, daemon=True).start()
-    with Endpoint(server.server_address).running() as endpoint, endpoint.without("us-east-1") as seen:
+    with Endpoint(("127.0.0.1", server.server_port)).running() as endpoint, endpoint.without("us-east-1") as seen:
 
         def ask(region: str) -> tuple[int, str, bytes]:
             request = urllib.request.Request(

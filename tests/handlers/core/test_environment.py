@@ -108,7 +108,7 @@ def handler_of(folder: str, step: str) -> ModuleType:
 
 def declared(function: Function) -> type[Variables]:
     """The class in which the handler of a function declares what it reads."""
-    found = handler_of(function.folder, function.step).Environment
+    found: type[Variables] = handler_of(function.folder, function.step).Environment
     assert issubclass(found, Variables)
     return found
 
@@ -151,13 +151,10 @@ def calls_that_take(classes: set[str], source: str) -> Iterator[str]:
     for node in ast.parse(source).body:
         for function in node.body if isinstance(node, ast.ClassDef) else [node]:
             if isinstance(function, ast.FunctionDef):
-                taken = {argument.annotation.id for argument in function.args.args if is_name(argument.annotation)}
+                annotations = (argument.annotation for argument in function.args.args)
+                taken = {annotation.id for annotation in annotations if isinstance(annotation, ast.Name)}
                 if taken & classes:
                     yield f"{node.name}.{function.name}" if isinstance(node, ast.ClassDef) else function.name
-
-
-def is_name(annotation: ast.expr | None) -> bool:
-    return isinstance(annotation, ast.Name)
 
 
 @pytest.mark.parametrize("region", REGIONS)

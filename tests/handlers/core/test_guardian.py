@@ -26,6 +26,7 @@ EAST, WEST = "us-east-1", "us-west-2"
 NOW = 1_800_000_000.0
 
 OWN: tuple[Own, ...] = ("writer", "reader", "down", "unknown")
+MOVING: tuple[Mode, ...] = ("failover", "switchover")
 HERE = ControlRecord(writer_region=EAST, epoch=4, automatic_failover=True, lease_expires_at=NOW + 8)
 THERE = replace(HERE, writer_region=WEST)
 LEASELESS = replace(HERE, lease_expires_at=None)
@@ -106,7 +107,7 @@ RECORDS = [
                 *(
                     run(phase, mode, target, began)
                     for phase, mode, target, began in itertools.product(
-                        PHASES, ("failover", "switchover"), (EAST, WEST), (NOW - 5, NOW - 20)
+                        PHASES, MOVING, (EAST, WEST), (NOW - 5, NOW - 20)
                     )
                 ),
             ),

@@ -74,7 +74,7 @@ def test_p5_rule(
 ) -> None:
     evidence = Evidence(writer, heartbeat, standby, "secondary")
     for mode in ("failover", "rehearsal"):  # a rehearsal says what a failover would
-        health = judge(mode, evidence, only_forward=only_forward)  # type: ignore[arg-type]
+        health = judge(mode, evidence, only_forward=only_forward)
         assert health.proceed is proceed
         assert reason in health.reason
     assert health.evidence == evidence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -52,7 +53,11 @@ def test_an_optional_flag_that_is_there_is_what_it_says(value: bool) -> None:
 
 @pytest.mark.parametrize("value", [0, 1, "true", [], {}])
 def test_nothing_else_passes_for_a_flag(value: Any) -> None:
-    for read in (lambda: fields(f=value).optional_flag("f"), lambda: fields(f=value).flag("f", False)):
+    readers: tuple[Callable[[], bool | None], ...] = (
+        lambda: fields(f=value).optional_flag("f"),
+        lambda: fields(f=value).flag("f", False),
+    )
+    for read in readers:
         with pytest.raises(InvalidRequest, match=r"field 'f' is .*; give true or false"):
             read()
 
