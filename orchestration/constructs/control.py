@@ -61,6 +61,6 @@ class Control(Construct):
             table_name=self.table.name,
             hash_key=self.table.hash_key,
             item=json.dumps(specification.first_control_record),
-            # From here on the record belongs to the orchestrators.
+            # From here on, the record belongs to the orchestrators.
             lifecycle=TerraformResourceLifecycle(ignore_changes=["item"]),
         )
