@@ -46,7 +46,7 @@ def formatted(text: str) -> str:
 
 
 def _lines(value: Any, *, indent: str, before: str, after: str) -> str:
-    """Returns the lines of a value from ``indent`` on, with ``before`` in front of the first, ``after`` behind the last."""
+    """Returns a value's lines from ``indent`` on, with ``before`` in front of the first, ``after`` behind the last."""
     line = f"{indent}{before}{_line(value)}{after}"
     if not isinstance(value, dict | list) or not value or (_is_leaf(value) and len(line) <= LINE_LENGTH):
         return line
