@@ -13,8 +13,8 @@ data", "Create a composite alarm", "Alarm events and EventBridge"):
 * A change of state is an event on the default bus, and a message to the region's topic when the alarm notifies and
   goes to ALARM.
 
-Limits: a metric counts as soon as it is put, whereas CloudWatch takes a moment to show it; "M out of N" alarms are not
-modelled, nor the early alarm for old breaching data among missing ones; a composite alarm is evaluated at once. An
+Limits: a metric counts from the moment it is put, whereas CloudWatch takes a moment to show it; "M out of N" alarms are
+not modelled, nor the early alarm for old breaching data among missing ones; a composite alarm is evaluated at once. An
 alarm is evaluated for the first time when one whole period has passed.
 """
 

@@ -4,7 +4,7 @@ Models CloudWatch's grammar (CloudWatch API reference, ``PutCompositeAlarm``, ``
 ``ALARM``, ``OK`` and ``INSUFFICIENT_DATA`` with an alarm's name or ARN, the words ``TRUE`` and ``FALSE``, the
 operators ``NOT``, ``AND``, ``OR`` in this order of precedence, and parentheses.
 
-Limits: the length of the expression and the number of alarms are not checked; no ``AT_LEAST``.
+Limits: no check of the length of the expression and of the number of alarms, no ``AT_LEAST``.
 """
 
 from __future__ import annotations

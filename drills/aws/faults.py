@@ -5,8 +5,8 @@ This is a layer in front of moto. It reads from the credential scope of the requ
 Services without regions sign for us-east-1 (Route 53, IAM, the global STS endpoint) and fail with it, as their control
 planes do.
 
-Limits: a connection is accepted before it is refused, since all regions share one port; it is then reset without an
-answer, which clients treat the same. Unsigned requests belong to no region and always get through.
+Limits: a connection is taken before it is refused, since all regions share one port; it is then reset without an
+answer, which clients treat alike. Unsigned requests belong to no region and always get through.
 """
 
 from __future__ import annotations

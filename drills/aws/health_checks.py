@@ -9,7 +9,7 @@ unhealthy.
 A request is an invocation of the function with the event of a function URL (Lambda developer guide, "Invoking Lambda
 function URLs", payload format 2.0).
 
-Limits: one checker asks at each interval. Route 53 has some fifteen in several regions, each at its own moments, and
+Limits: one checker asks at each interval. Route 53 has some fifteen in several regions, each at moments of its own, and
 calls the endpoint healthy when more than 18% of them do. An endpoint that turns healthy is therefore noticed after
 about a fifth of the interval, and one that turns unhealthy after most of it; here both take between 0 and one whole
 interval, so the lab is pessimistic about the engaged switch. DNS servers learn of a change at once, whereas Route 53

@@ -8,7 +8,7 @@ Two things are the lab's and not Lambda's; both are here and nowhere else:
 
 * Virtual time. With a clock that is faster than real time, ``time``, ``datetime``, ``sleep`` and the timeouts
   of sockets and of ``threading`` follow the clock. Limits: waits inside C code with a timeout of its own (``select``,
-  ``Lock.acquire``) stay in real time, and the processor's work counts multiplied by the clock's speed.
+  ``Lock.acquire``) stay in real time, and the work of the processor counts with the clock's speed.
 * Names. Functions inside the VPC resolve names of the private zone and of RDS endpoints at the lab's DNS server of the
   region; for other functions these names do not exist.
 

@@ -13,10 +13,10 @@ How a state machine is interpreted is moto's. What is changed here, and why:
 * ``$.list[0].name`` gives what is there; moto gives a list with it inside.
 * A branch that ends in an error of Step Functions' own, such as ``States.Timeout``, ends its Parallel state in that
   error, which Catch then sees (Step Functions guide, "Handling errors in Step Functions workflows"); moto mistakes the
-  name for a function's error, which must not begin like that, and ends the execution in ``States.Runtime``.
+  name for that of a function's error, which must not begin like that, and ends the execution in ``States.Runtime``.
 * Executions of a region that is down, and all of them when the lab closes, are aborted.
 
-Limits: an execution whose region comes back does not continue, whereas Step Functions keeps its state; ``Wait`` with
+Limits: an execution whose region comes back does not go on, whereas Step Functions keeps its state; ``Wait`` with
 ``Timestamp`` compares with this machine's time.
 """
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from drills.world.bank import Event
 
 # For a detach and promotion, Aurora's guide says "in the order of minutes" today and said "under a minute" before;
-# field reports are about this. It is stated in every report, and --aurora-promotion changes it.
+# field reports lie around this value. It is stated in every report, and --aurora-promotion changes it.
 AURORA_PROMOTION_SECONDS = 30.0
 
 # How long to wait for what, in virtual seconds, before giving up the drill.

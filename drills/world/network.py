@@ -14,13 +14,13 @@ already tracks (EC2 user guide, "Security group connection tracking").
 What is modelled, and its limits:
 
 * Distance is a constant one-way delay, without jitter, loss or a bandwidth limit. Opening a connection
-  costs one round trip, as a TCP handshake does. Bytes in transit when a path closes are dropped, which is the worst
-  case for replication.
+  costs one round trip, as a TCP handshake does. Bytes under way when a path closes are dropped, which is the worst case
+  for replication.
 * A path with ``tls=True`` ends in a TLS terminator in the destination region, next to the database: it
-  answers PostgreSQL's SSLRequest, presents the lab's certificate and speaks plain PostgreSQL to the server, so that
-  even a PostgreSQL built without TLS is reached over verified TLS. It refuses a client that does not ask for TLS, as
-  RDS does with ``rds.force_ssl``. Encryption on the wire and verification by the client are real; the server does not
-  know the client's TLS state, and authentication is not checked.
+  answers PostgreSQL's SSLRequest, presents the lab's certificate and speaks plain PostgreSQL to the server, so that a
+  PostgreSQL built without TLS is also reached over verified TLS. It refuses a client that does not ask for TLS, as RDS
+  does with ``rds.force_ssl``. Encryption on the wire and verification by the client are real; the server does not know
+  the client's TLS state, and authentication is not checked.
 * Loopback addresses other than 127.0.0.1 exist without configuration on Linux; elsewhere they have to be
   added to the loopback interface first.
 """

@@ -136,7 +136,7 @@ class RunRecord:
     Attributes
     ----------
     claim
-        what Claim found: why the run might go on or, for a duplicate, which run has done the work.
+        what Claim found: why the run was allowed to proceed or, for a duplicate, which run has done the work.
     cause
         what CheckHealth found.
     gate

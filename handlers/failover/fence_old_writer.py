@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def stop_writer(
     control: ControlTable, other_region: OtherRegion, environment: PeerFenceVariables, step: Step
 ) -> OldWriterFence:
-    """Fences a healthy writer, once the record forbids its guardian to renew, which would lift the fence."""
+    """Fences a healthy writer, after the record has forbidden its guardian to renew, which would lift the fence."""
     record = control.read()
     if record.moving is None or record.moving.run != step.run:  # a resumed run may be further
         control.begin_stop(step.run, step.claim.epoch, time.time() + STOP_FOR_S)

@@ -79,7 +79,7 @@ class FenceFunction:
         return self._order({"order": "open", "reason": reason})
 
     def look(self) -> FenceState:
-        """Only looks.
+        """Looks, and changes nothing.
 
         Raises
         ------

@@ -59,6 +59,6 @@ def snapshot_old_cluster(control: ControlTable, there: Clusters, old: OldCluster
     if snapshot.status == FAILED:
         raise SnapshotFailed(f"RDS could not create the snapshot {name}; remove it, then start the workflow again")
     if snapshot.status != "available":
-        raise SnapshotPending(f"the snapshot {name} is {snapshot.status}, {snapshot.percent} % of it is done")
+        raise SnapshotPending(f"the snapshot {name} is {snapshot.status}, {snapshot.percent} % done")
     logger.info("the snapshot is complete", snapshot=asdict(snapshot))
     return snapshot

@@ -164,7 +164,7 @@ class Network(Construct):
         self._rule_out("prober-to-fence", prober, "databases of this region behind a fence", group=fence)
 
     def _gateway_endpoint(self, service: str) -> None:
-        """A private way to the region's ``service``, for the application, to resources of this account only."""
+        """Creates a private path to the region's ``service``, for the application, to this account's resources only."""
         endpoint = VpcEndpoint(
             self,
             service,
@@ -203,7 +203,7 @@ class Network(Construct):
         )
 
     def _flow_log(self, key: RegionKey) -> None:
-        """Who talked to whom, accepted and rejected, for inquiries after an incident."""
+        """Logs who talked to whom, accepted and rejected, for inquiries after an incident."""
         name = self._names.flow_log(self._region.name)
         log = CloudwatchLogGroup(
             self,

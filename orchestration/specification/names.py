@@ -15,7 +15,7 @@ MONITORING_USER = "monitor"  # the database role of handlers/sql/monitoring.sql
 
 
 def region_short(region: str) -> str:
-    """``us-east-1`` → ``use1``, ``ap-southeast-2`` → ``apse2``: unique among AWS regions, 4 to 5 characters."""
+    """Shortens ``us-east-1`` to ``use1``, ``ap-southeast-2`` to ``apse2``: unique in AWS, 4 to 5 characters."""
     area, direction, number = region.split("-")
     compass = {"north": "n", "south": "s", "east": "e", "west": "w", "central": "c"}
     short = direction
