@@ -9,10 +9,10 @@ VENV := .venv
 CHECKOV := .venv-checkov
 EMULATOR := .venv-emulator
 RUN := $(VENV)/bin/python
-# --no-compile: byte code is made for what is imported, when it is imported; compiling all of it doubles the wait.
+# --no-compile: byte code is written for what is imported, when it is imported; compiling all of it doubles the wait.
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-# ... and is kept: without it every synthesis and every handler of a drill compiles all its imports anew.
+# ... and is kept: otherwise every synthesis, and every handler of a drill, would compile all its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
 # CDKTF's command line reports its use to HashiCorp unless told otherwise.
@@ -25,7 +25,7 @@ help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
 	@echo '             ARGS="--speed 10 --outage hang" passes options on; ARGS=--help lists them'
 	@echo 'make drills  run a drill for every outage and mode (about half an hour)'
-	@echo 'make bench   measure: drills at production cadence, region dead and region hanging in turn (about half an hour)'
+	@echo 'make bench   measure: run drills at production cadence, a dead and a hanging region in turn (about half an hour)'
 	@echo '             ARGS="--runs 3 --outage isolate" passes options on'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
 	@echo 'make test-core  run the pure tests only, in seconds: decisions, transitions, messages'
@@ -35,7 +35,7 @@ help:
 	@echo '             ARGS="--stack us-east-1" asks for one stack only'
 	@echo 'make checkov          check production against security rules (checkov)'
 	@echo 'make terraform-check  deploy every stack to an emulator of AWS, plan around a failover, destroy (about 20 minutes)'
-	@echo 'make clean   remove everything that the other targets made'
+	@echo 'make clean   remove everything that the other targets created'
 
 drill: $(VENV)/.drill
 	@$(RUN) -m drills $(ARGS)
@@ -46,7 +46,7 @@ drills: $(VENV)/.test
 bench: $(VENV)/.drill
 	@$(RUN) -m drills.bench $(ARGS)
 
-# A file of tests stays on one core; more than four run more databases at a time than a laptop likes.
+# A file of tests stays on one core; more than four workers run more databases at once than a laptop can take.
 test: $(VENV)/.test
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 

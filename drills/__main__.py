@@ -20,7 +20,7 @@ from drills.world.postgres import PostgresError
 from orchestration.packaging import PackagingError
 from orchestration.settings import SettingsError
 
-# The errors that a drill expects: each has a message for people, and no traceback is shown.
+# The errors that a drill expects: each has a message for people and is shown without a traceback.
 EXPECTED = (SettingsError, PackagingError, PostgresError, NetworkError, ResolutionError, UndemandedError)
 
 # Exit codes besides 0 (passed) and 1 (failed).
@@ -37,7 +37,7 @@ FASTEST = 20.0
 
 
 def drill(
-    mode: Annotated[Mode, typer.Option(help="What is run.")] = FAILOVER,
+    mode: Annotated[Mode, typer.Option(help="What the drill runs.")] = FAILOVER,
     outage: Annotated[
         Outage | None,
         typer.Option(
@@ -47,26 +47,29 @@ def drill(
         ),
     ] = None,
     approve: Annotated[
-        Approve, typer.Option(help="What the person on call does who is asked (the outage lag asks).")
+        Approve, typer.Option(help="How the person on call answers when asked (only the outage lag asks).")
     ] = YES,
     comes_back: Annotated[
-        bool, typer.Option("--comes-back", help="The old writer returns after the failover.")
+        bool, typer.Option("--comes-back", help="The old writer comes back after the failover.")
     ] = False,
     guardian_dead: Annotated[
-        bool, typer.Option("--guardian-dead", help="The writer region's monitor is dead: shows the guarantee's limit.")
+        bool,
+        typer.Option(
+            "--guardian-dead", help="The monitor of the writer's region is dead: shows the limit of the guarantee."
+        ),
     ] = False,
     storm: Annotated[
         bool, typer.Option("--storm", help="The alarm's event arrives 50 times, and 20 people start a failover too.")
     ] = False,
     rounds: Annotated[
-        int, typer.Option(min=1, max=10, help="Of a circle: failovers, each re-protected, before the way back.")
+        int, typer.Option(min=1, max=10, help="In a circle: failovers, each re-protected, before the failback.")
     ] = 1,
     speed: Annotated[
-        float, typer.Option(min=0.1, max=FASTEST, help="Virtual seconds in a real one; 1 is production cadence.")
+        float, typer.Option(min=0.1, max=FASTEST, help="Virtual seconds per real second; 1 is production cadence.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Chooses the transfers and the moment of the outage.")] = 1,
     aurora_promotion: Annotated[
-        float, typer.Option(min=0, max=600, help="Seconds that Aurora's own promotion takes: a model, not measured.")
+        float, typer.Option(min=0, max=600, help="Seconds that Aurora's own promotion takes: modelled, not measured.")
     ] = AURORA_PROMOTION_SECONDS,
     postgres: Annotated[
         Path | None, typer.Option(help="Folder of PostgreSQL's programs; by default the system's, then the packaged.")
@@ -93,16 +96,15 @@ def drill(
 
 
 def _exit_code(options: Options) -> int:
-    """Runs the drill; what goes wrong in an expected way is told in a line, without a traceback."""
-    # A shell that starts a drill in the background has it ignore Ctrl-C; it can be interrupted all the same, and a
-    # request to terminate is taken for one.
+    """Runs the drill; an expected error is told in one line, without a traceback."""
+    # A shell makes background jobs ignore Ctrl-C; restore it, and treat SIGTERM as an interrupt too.
     for request in (signal.SIGINT, signal.SIGTERM):
         signal.signal(request, signal.default_int_handler)
     try:
         _ = options.demanded  # before anything is built
         return run(options, Circle if options.mode == CIRCLE else Drill)
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. Everything that the drill had started is gone.\n")
+        sys.stderr.write("\nInterrupted. Everything that the drill started is gone.\n")
         return INTERRUPTED
     except EXPECTED as error:
         sys.stderr.write(f"\nThe drill cannot run: {error}\n")

@@ -1,7 +1,7 @@
-"""``make bench``: many drills at production cadence, one after the other, and what their phases took.
+"""``make bench``: many drills at production cadence, one after another, and what their phases took.
 
-Figures are only compared within one run of this program: drills of the compared outages alternate, with the same seeds,
-so that what else the machine does touches all of them alike.
+Figures are compared only within one run of this program: drills of the compared outages alternate, with the same seeds,
+so that whatever else the machine does affects all of them alike.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULT_FILE = "bench.json"
-# The pair that shows what a region that answers nothing costs more than one that refuses at once.
+# The pair that shows how much more a region costs that answers nothing than one that refuses at once.
 REFUSING, HANGING = "kill", "hang"
 
 
@@ -35,7 +35,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        """The spread of at least one value."""
+        """Returns the spread of at least one value."""
         return cls(*(round(each, 3) for each in (min(values), statistics.median(values), max(values))))
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Spread:
 
 
 def figures(result: dict[str, Any]) -> dict[str, float]:
-    """What one drill took, in seconds, by name: its phases, and the sums that the promises are about."""
+    """Returns what one drill took, in seconds, by name: its phases, and the sums that the promises limit."""
     phases: dict[str, float] = {phase["name"]: phase["seconds"] for phase in result["phases"]}
     modelled = sum(phase["seconds"] for phase in result["phases"] if phase["modelled"])
     marks = result["marks"]
@@ -56,7 +56,7 @@ def figures(result: dict[str, Any]) -> dict[str, float]:
 
 
 def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """The spread of every figure for each outage, what was lost, and how much longer hanging takes than refusing."""
+    """Returns the spread of every figure for each outage, what was lost, and how much longer hanging takes."""
     outages = {}
     for outage, drills in results.items():
         measured = [figures(result) for result in drills]

@@ -1,6 +1,6 @@
 """The world of one drill: two regions with real databases, a network, DNS, clients and the AWS APIs.
 
-`Lab` builds it and takes it down; it decides nothing. What happens in it is told to `observe`.
+`Lab` builds it and takes it down; it decides nothing. It tells `observe` what happens in it.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ if TYPE_CHECKING:
     from orchestration.specification.model import Region
 
 # What has an address in each region (`drills.world.network.address_in`): the two clusters as clients there see them,
-# then these, and then the two clusters as the region's prober sees them: a fence leaves it its own way to its own
-# cluster.
+# then these, and then the two clusters as the region's prober sees them: a fence leaves the prober its own path to its
+# own cluster.
 SERVER, DNS, REPLICATION, PROBER_DNS, PROBER = 2, 3, 4, 5, 6
 THINGS = PROBER + 2
-# The application runs in both regions, so that there is somebody left to write when one of them dies.
+# The application runs in both regions, so that somebody is left to write when one of them dies.
 CLIENTS_PER_REGION = 4
 # Clients in the writer region that know its cluster's own endpoint and never ask for the writer name.
 PINNED_CLIENTS = 2
-# Real transfers a second of each client: enough that tens of ms of lag hold several commits, little enough that two
+# Real transfers per second and client: enough that tens of ms of lag hold several commits, and few enough that two
 # servers, the clients and the AWS plane fit on two cores.
 TRANSFERS_PER_SECOND = 10.0
-# RDS gives its endpoints' addresses this time to live (seconds); read off its answers, not documented.
+# RDS gives its endpoints' addresses this time to live (seconds); observed in its answers, not documented.
 ENDPOINT_TTL_SECONDS = 5
 
 
@@ -117,7 +117,7 @@ class Lab:
             for thing in (DNS, PROBER_DNS)
         }
         self.workloads: list[Workload] = []
-        self.divergences: list[Divergence] = []  # of the old writers whose clusters were deleted, one after the other
+        self.divergences: list[Divergence] = []  # of the old writers whose clusters were deleted, in that order
         self._pulse = Pulse(clock, CLIENTS_PER_REGION)
 
     def __enter__(self) -> Self:
@@ -153,7 +153,7 @@ class Lab:
                         )
                     )
         writer, standby = self.servers[self.writer], self.servers[self.standby]
-        # Replication has a way of its own, without the TLS that is made for clients, to each region from the other.
+        # Replication has a path of its own from each region to the other, without the clients' TLS.
         for region, leader in ((self.standby, writer), (self.writer, standby)):
             upstream = self._upstream_of(region)
             self.network.add(NetworkPath(replication_to(region), region, self._peer(region), upstream, leader.address))
@@ -163,7 +163,7 @@ class Lab:
         writer.wait_until_streaming()
 
     def start_cloud(self) -> None:
-        """Builds the zips and starts the AWS APIs with everything of the specification in them."""
+        """Builds the zips and starts the AWS APIs with everything in the specification."""
         packages = build_packages(PROJECT_ROOT, PROJECT_ROOT / "build" / "packages")
         self.cloud = Cloud(
             self.specification,
@@ -203,7 +203,7 @@ class Lab:
             ).start(self.cloud.timetable)
 
     def start_clients(self) -> None:
-        """Lets the application write: in both regions by the name, and some in the writer region by its endpoint."""
+        """Starts the application: clients of the writer name in both regions, and some of the writer's own endpoint."""
         for region in self.settings.regions:
             self._start_named_clients(region)
         self._start_pinned_clients(self.writer)
@@ -236,7 +236,7 @@ class Lab:
     # ---- what can be asked
 
     def control_record(self) -> dict[str, Any]:
-        """The control record as a region that lives reads it, in DynamoDB's own typed JSON."""
+        """Returns the control record as a living region reads it, in DynamoDB's own typed JSON."""
         item: dict[str, Any] = self.cloud.client("dynamodb", self._living()).get_item(
             TableName=self.specification.control_table.name,
             Key={self.specification.control_table.hash_key: {"S": self.specification.global_identifier}},
@@ -245,7 +245,7 @@ class Lab:
         return item
 
     def global_members(self) -> dict[str, bool]:
-        """The regions whose clusters are members of the global database, and whether each is its writer."""
+        """Returns the regions whose clusters are members of the global database, and whether each is its writer."""
         answer = self.cloud.client("rds", self._living()).describe_global_clusters(
             GlobalClusterIdentifier=self.specification.global_identifier
         )
@@ -253,7 +253,7 @@ class Lab:
         return {member["DBClusterArn"].split(":")[3]: member["IsWriter"] for member in members}
 
     def writer_name_leads_to(self) -> str:
-        """The region that a fresh query for the writer name, asked in a region that lives, leads to."""
+        """Returns the region to which a fresh query for the writer name, asked in a living region, leads."""
         server = self._dns_addresses[DNS][self._living()]
         answer = Resolver(server, self._clock).resolve(self.specification.zone.writer_name)
         return next(
@@ -261,25 +261,25 @@ class Lab:
         )
 
     def salvage_files(self, region: str) -> dict[str, str]:
-        """What re-protections kept in a region's bucket: each object's text by its key."""
+        """Returns what re-protections kept in a region's bucket: each object's text by its key."""
         s3, bucket = self.cloud.client("s3", region), self.specification.regions[region].salvage_bucket
         keys = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
         return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys}
 
     def cluster_region(self, cluster: str) -> str:
-        """The region of a cluster, by its identifier."""
+        """Returns the region of a cluster, by its identifier."""
         return next(region.name for region in self._regions() if region.cluster.identifier == cluster)
 
     def load(self) -> Load:
-        """What the clients are doing now, for the display."""
+        """Returns what the clients are doing now, for the display."""
         return self._pulse.load(self.settings.regions, self.cluster_region)
 
     # ---- what can be done to it
 
     def lose(self, region: str, fault: Fault) -> None:
-        """Lets a region die, or hang, with all that is in it, at once."""
+        """Lets a region die, or hang, at once, with everything in it."""
         server = self.servers[region]
-        # The network first: what is on its way to the standby at this moment is lost, as it may be in truth.
+        # The network first: what is on its way to the standby at this moment is lost, as it may be in reality.
         self._cut(lambda: self.reachability.take_down(region, fault))
         if fault is Fault.HANG:
             server.hang()
@@ -293,7 +293,7 @@ class Lab:
         self.cloud.take_down(region, fault)
 
     def kill_database(self, region: str) -> None:
-        """Lets a region's database die, alone."""
+        """Lets only a region's database die."""
         self.servers[region].kill()
 
     def isolate(self, region: str) -> None:
@@ -301,20 +301,20 @@ class Lab:
         self._cut(lambda: self.reachability.isolate(region))
 
     def cut_link(self) -> None:
-        """Cuts the way between the writer's and the standby's region; everybody else reaches both."""
+        """Cuts the connection between the writer's and the standby's region; everybody else reaches both."""
         self._cut(lambda: self.reachability.cut(self.writer, self.standby))
 
     def stop_monitor(self, region: str) -> None:
-        """Lets a region's monitor never run again: the guardian of its database, if it has the writer."""
+        """Stops a region's monitor for good: the guardian of its database, if the region has the writer."""
         self.cloud.stop_function(region, "monitor")
 
     def stop_monitors(self) -> None:
-        """Lets no monitor run again, in neither region."""
+        """Stops the monitors of both regions for good."""
         for region in self.settings.regions:
             self.stop_monitor(region)
 
     def hold_replication(self) -> None:
-        """Lets nothing more reach the standby, while everything else works: it falls behind."""
+        """Stops replication to the standby, which falls behind, while everything else works."""
         self.network.hold(replication_to(self.standby))
 
     def start_by_hand(self, mode: str) -> str:
@@ -329,19 +329,19 @@ class Lab:
         return self.cloud.start_execution(self.writer, json.dumps(request), machine=machine)
 
     def follow_roles(self) -> None:
-        """Takes the writer and the standby from the control record, so that what is struck next follows it."""
+        """Takes the writer and the standby from the control record, so that the next outage follows it."""
         self.writer = self.control_record()["writer_region"]["S"]
         self.standby = self._peer(self.writer)
 
     def bring_back(self, region: str) -> None:
-        """Lets a region's clients of the writer name live again as well, after all of `bring_writer_back`."""
+        """Does what `bring_writer_back` does, then lets the region's clients of the writer name live again, too."""
         had_clients = bool(self._clients_in(region))
         self.bring_writer_back(region)
         if not had_clients:
             self._start_named_clients(region)
 
     def bring_writer_back(self, region: str | None = None) -> None:
-        """Lets the old writer region, or its database alone, live again as it was: open to clients, which go on."""
+        """Lets the old writer region, or only its database, live again as it was: open to clients, which continue."""
         region = region or self.writer
         server, there = self.servers[region], self._clients_in(region)
         self.reachability.mend()
@@ -357,7 +357,7 @@ class Lab:
             self._start_pinned_clients(region)
 
     def stop_clients(self) -> None:
-        """Lets the clients finish what they are doing, and ends them; those of a lost region end as they are."""
+        """Lets the clients finish what they are doing and ends them; those of a lost region are ended as they are."""
         for workload in self.workloads:
             if self.cloud.is_up(workload.settings.region):
                 workload.stop()
@@ -371,7 +371,7 @@ class Lab:
         self.servers[region].promote()
 
     def drain(self, region: str) -> None:
-        """Stops a writer when its standby has all it wrote."""
+        """Stops a writer when its standby has everything that it wrote."""
         self.servers[region].stop()
 
     def follow(self, region: str, leader: str) -> None:
@@ -383,14 +383,14 @@ class Lab:
         self.network.fence(region, fenced=not clients)
 
     def retire(self, region: str) -> None:
-        """Ends a region's database for good, after noting for the judge what it never replicated; wipes its data."""
+        """Notes for the judge what a region's database never replicated, then ends it and wipes its data."""
         server, successor = self.servers[region], self.servers[self._peer(region)]
         if not server.is_standby and not successor.is_standby:
             self.divergences.append(find_divergence(server, successor))
         server.wipe()
 
     def rebuild(self, region: str, leader: str) -> None:
-        """Makes a region's database anew, as a standby of ``leader``, from a base backup over the link."""
+        """Rebuilds a region's database as a standby of ``leader``, from a base backup over the link."""
         server = self.servers[region]
         self.servers[leader].drop_slot(server.slot)
         server.follow(self._upstream_of(region))
@@ -403,18 +403,18 @@ class Lab:
         self.network.apply()
 
     def _clients_in(self, region: str) -> list[Workload]:
-        """The clients of a region that live, frozen ones too."""
+        """Returns the living clients of a region, frozen ones included."""
         return [each for each in self.workloads if each.settings.region == region and each.is_running()]
 
     def _living(self) -> str:
-        """A region that can be asked from outside, the standby region if it can."""
+        """Returns a region that can be asked from outside, the standby region if possible."""
         return next(region for region in (self.standby, self.writer) if self.reachability.reaches(OUTSIDE, region))
 
     def _peer(self, region: str) -> str:
         return self.specification.regions[region].peer
 
     def _upstream_of(self, region: str) -> Address:
-        """Where the database of a region reaches the one that it follows."""
+        """Returns where the database of a region reaches the one that it follows."""
         return Address(address_in(list(self.settings.regions), region, REPLICATION), self.port)
 
     def _regions(self) -> list[Region]:
@@ -426,7 +426,7 @@ class Lab:
         return Address(address_in(regions, origin, first + regions.index(destination)), self.port)
 
     def _records_seen_from(self, origin: str, *, prober: bool) -> list[RecordSet]:
-        """The private zone, and RDS's own names with the addresses that they have in ``origin``."""
+        """Returns the private zone, and RDS's own names with the addresses that they have in ``origin``."""
         endpoints = {"writer": writer_endpoint, "reader": reader_endpoint}
         ours = [
             RecordSet(
@@ -456,7 +456,7 @@ class Lab:
         return ours + theirs + instances
 
     def _replication_lag(self, region: str) -> ReplicationLag | None:
-        """The lag of a region's standby as its writer sees it.
+        """Returns the lag of a region's standby as its writer sees it.
 
         None when the region has none, or the writer is gone (a frozen server would never answer) or out of sight.
         """
@@ -467,9 +467,9 @@ class Lab:
 
 
 def replication_to(region: str) -> str:
-    """Returns the name of the network path by which a region's database follows the other one."""
+    """Returns the name of the network path over which a region's database follows the other one."""
     return f"replication to {region}"
 
 
 def _not_shown(_progress: Progress) -> None:
-    """Takes no notice of clients that are not the display's subject."""
+    """Ignores the clients that the display does not show."""

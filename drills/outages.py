@@ -1,7 +1,7 @@
-"""What can fail in a drill, one row an outage, and the end that the design then demands.
+"""What can fail in a drill, one row per outage, and the end that the design then demands.
 
-Everything that a drill knows of an outage is in its row: what people read of it, what it does to the lab, and what it
-demands. Whoever adds one adds a row to `OUTAGES`; `make drills` then runs it in every mode that takes it.
+Everything that a drill knows about an outage is in its row: what people read about it, what it does to the lab, and
+what it demands. To add one, add a row to `OUTAGES`; `make drills` then runs it in every mode that takes it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ NO_OUTAGE = "none"
 CIRCLE = "circle"
 MODES = ("failover", "switchover", "rehearsal", CIRCLE)
 APPROVALS = ("yes", "no", "never")
-# What fails when nobody says what; in the other modes nothing does. A region that was cut off has surely written what
-# nobody else has, and comes back with it: that shows what a circle is about.
+# What fails by default; in the other modes nothing does. A region that was cut off has surely written what nobody else
+# has, and comes back with it: that shows what a circle is about.
 USUAL = {"failover": "kill", CIRCLE: "isolate"}
 
 # The standby is this far behind when the region dies: far beyond the RPO budget of 1 s, and soon reached.
@@ -31,7 +31,7 @@ LAG_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Preparation:
-    """What is done before the outage, which then meets a lab that is not well any more.
+    """What is done before the outage, which then meets a lab that is no longer well.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Preparation:
     waiting
         Completes "waiting for ...".
     seconds
-        How long it takes until the outage may come (virtual seconds).
+        How long to wait before the outage (virtual seconds).
     """
 
     begin: Callable[[Lab], None]
@@ -68,22 +68,22 @@ class Outage:
     demanded_unapproved
         The end that it demands when the person who is asked does not approve; None when nobody is asked.
     starts_workflow
-        Whether the alarms start the workflow, so that it can be rehearsed with it.
+        Whether the alarms start the workflow, so that it can be rehearsed with this outage.
     told
-        What a message to people has to say where nothing moves, or everything waits for them: a regular expression.
+        What a message to people must say where nothing moves, or where everything waits for them: a regular expression.
     clients_lost
-        Which region's clients cannot write by the name any more: ``writer``, ``standby`` or neither.
+        Which region's clients can no longer write through the name: ``writer``, ``standby`` or neither.
     clients_die
         Whether those clients are dead, so that they stay lost when the region comes back.
     goes_round
-        Whether a circle can go on after it: the old region comes back with a database that can be read.
+        Whether a circle can continue after it: the old region comes back with a database that can be read.
     surely_loses
         Whether the old writer acknowledges writes that nobody else has. A region that dies loses what was on the wire,
         now and then nothing; one that is cut off goes on for some seconds.
     preparation
         What is done to the lab before it.
     limits
-        What the figures of this outage cannot be better than, a sentence each.
+        What the figures of this outage cannot be better than, one sentence each.
     """
 
     name: str
@@ -106,7 +106,7 @@ class Outage:
         return self.demanded_unapproved is not None
 
     def loses_clients(self, *, comes_back: bool) -> bool:
-        """Whether a region's clients cannot write by the name when all is over."""
+        """Returns whether a region's clients cannot write through the name when everything is over."""
         return self.clients_lost is not None and (self.clients_die or not comes_back)
 
 
@@ -144,7 +144,7 @@ _ROWS = (
         goes_round=True,
         surely_loses=True,
         limits=(
-            "an isolated writer goes on until its guardian fences it, some seconds after the cut: what it "
+            "an isolated writer continues until its guardian fences it, some seconds after the cut: what it "
             "acknowledges meanwhile is not replicated and is lost to the new writer; it stays in the old database",
         ),
     ),
@@ -209,12 +209,12 @@ def demanded_end(mode: str, outage: Outage | None, approve: str = "yes") -> End:
     outage
         None when everything is healthy.
     approve
-        What the person does who is asked, one of `APPROVALS`.
+        What the person who is asked does, one of `APPROVALS`.
 
     Raises
     ------
     UndemandedError
-        When the design demands nothing for them.
+        When the design demands no end for them.
     """
     end = _demanded_healthy(mode) if outage is None else _demanded_of(outage, mode, approved=approve == "yes")
     if end is not None:

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 from handlers.core.environment import Variables
 from handlers.gateways.aws import client
 
-# Longer than any execution may take (30 min), and long enough to be looked at after an incident.
+# Longer than any execution may take (30 min), and long enough for people to look at them after an incident.
 TOKEN_LIFETIME_S = 7 * 24 * 3600
 
 
@@ -21,14 +21,14 @@ class TokenVariables(Variables):
 
 
 def tokens(environment: TokenVariables) -> DynamoDBPersistenceLayer:
-    """The table that holds the tokens."""
+    """Returns the table that holds the tokens."""
     return DynamoDBPersistenceLayer(
         table_name=environment.idempotency_table, boto3_client=client("dynamodb", environment.aws_region)
     )
 
 
 def by(*fields: str) -> IdempotencyConfig:
-    """One token for each distinct set of values of these fields of the event."""
+    """Returns one token for each distinct set of values of these fields of the event."""
     return IdempotencyConfig(
         event_key_jmespath=f"[{', '.join(fields)}]",
         raise_on_no_idempotency_key=True,

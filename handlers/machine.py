@@ -1,6 +1,6 @@
 """The machine that a handler runs on: its clock and its threads, in one place.
 
-Code that takes them from here runs in virtual time as well, on one thread and from one seed.
+Code that takes them from here can also run in virtual time, on one thread and from one seed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Machine:
     now
         seconds since 1970.
     monotonic
-        seconds since some moment, which no correction of the clock changes.
+        seconds since some moment, unaffected by corrections of the clock.
     sleep
         waits that many seconds.
     pool
-        that many threads, for work whose result somebody waits for.
+        provides that many threads, for work whose result somebody waits for.
     background
         starts work on a thread of its own, which does not keep the process alive.
     event, lock

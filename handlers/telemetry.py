@@ -28,7 +28,7 @@ def instrumented(handler: Handler) -> Handler:
 
     One metric, ``StepDuration`` in ms, with the dimensions ``Step`` (the handler's module) and ``Result``
     (``Succeeded``, or the class name of the error that Step Functions sees). The result gets ``timing`` (``began`` and
-    ``ended``, in seconds since 1970), out of which the record of the run is made.
+    ``ended``, in seconds since 1970), from which the record of the run is made.
     """
     step = handler.__module__.rpartition(".")[2]
 
@@ -48,7 +48,7 @@ def instrumented(handler: Handler) -> Handler:
             metrics.add_dimension("Result", result)
             metrics.add_metric("StepDuration", MetricUnit.Milliseconds, (time.monotonic() - started) * 1000)
 
-    # The state is cleared so that no line carries the run of the invocation before.
+    # The state is cleared so that no line carries the run of the previous invocation.
     logged: Handler = logger.inject_lambda_context(metrics.log_metrics(measured), clear_state=True)
 
     @wraps(handler)

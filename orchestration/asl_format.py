@@ -1,6 +1,7 @@
-"""The form of the state machines' files: an object that holds no other stands on one line, where it fits.
+"""The form of the state machines' files: an object that holds no other is on one line, where it fits.
 
-``python -m orchestration.asl_format`` rewrites the files, with ``--check`` it only says which are written otherwise.
+``python -m orchestration.asl_format`` rewrites the files; with ``--check`` it only says which ones are not in this
+form.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 
 FOLDER = Path(__file__).parent.parent / "statemachines"
 INDENT = "  "
-LINE_LENGTH = 120  # as of the code
+LINE_LENGTH = 120  # as in the code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,14 +39,14 @@ def formatted(text: str) -> str:
     Raises
     ------
     ValueError
-        it is no JSON, or an object has a key twice, of which a reader would see only one.
+        it is not JSON, or an object has a key twice, of which a reader would see only one.
     """
     value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse)
     return _lines(value, indent="", before="", after="") + "\n"
 
 
 def _lines(value: Any, *, indent: str, before: str, after: str) -> str:
-    """A value with what stands ``before`` it in its first line and ``after`` it in its last, from ``indent`` on."""
+    """Returns a value's lines from ``indent`` on, with ``before`` in front of the first, ``after`` behind the last."""
     line = f"{indent}{before}{_line(value)}{after}"
     if not isinstance(value, dict | list) or not value or (_is_leaf(value) and len(line) <= LINE_LENGTH):
         return line
@@ -64,7 +65,7 @@ def _lines(value: Any, *, indent: str, before: str, after: str) -> str:
 
 
 def _filled(words: list[str], indent: str) -> list[str]:
-    """As many of the words in each line as it takes."""
+    """Returns lines, each with as many of the words as fit."""
     lines = [indent + words[0]]
     for word in words[1:]:
         longer = f"{lines[-1]} {word}"
@@ -84,7 +85,7 @@ def _comma(number: int, values: Sized) -> str:
 
 
 def _is_leaf(value: dict[str, Any] | list[Any]) -> bool:
-    """Whether it holds no object; lists of plain values may be in it."""
+    """Returns whether the value holds no object; it may hold lists of plain values."""
     inner = value.values() if isinstance(value, dict) else value
     return all(not isinstance(one, dict) and (not isinstance(one, list) or _is_leaf(one)) for one in inner)
 
@@ -93,7 +94,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"a key stands twice: {next(name for name in names if names.count(name) > 1)}")
+        raise ValueError(f"a key appears twice: {next(name for name in names if names.count(name) > 1)}")
     return found
 
 

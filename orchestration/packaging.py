@@ -1,7 +1,7 @@
 """The Lambda packages: the same bytes from the same sources, whoever builds them, wherever and whenever.
 
-Terraform compares a package's hash with the deployed one, so a package that differed from build to build would
-deploy every function again each time. The zips are therefore written here, entry by entry.
+Terraform compares a package's hash with the deployed one, so a package that differed from build to build would redeploy
+every function each time. The zips are therefore written here, entry by entry.
 
 ``workflow`` is for the functions outside the VPC, ``database`` for those inside it, which talk to PostgreSQL.
 Build both with ``python -m orchestration.packaging``.
@@ -25,7 +25,7 @@ CERTIFICATE_AUTHORITIES = PurePosixPath("handlers/rds-ca.pem")
 WORKFLOW_REQUIREMENTS = PurePosixPath("handlers/requirements-workflow.txt")
 DATABASE_REQUIREMENTS = PurePosixPath("handlers/requirements-database.txt")
 
-# Package, the files that name its vendored distributions, and what it leaves out of handlers/.
+# Each package, the files that name its vendored distributions, and what it leaves out of handlers/.
 PACKAGES = {
     "workflow": ((WORKFLOW_REQUIREMENTS,), frozenset({CERTIFICATE_AUTHORITIES})),
     "database": ((WORKFLOW_REQUIREMENTS, DATABASE_REQUIREMENTS), frozenset[PurePosixPath]()),
@@ -45,7 +45,7 @@ COMPILED_SUFFIXES = frozenset({".so", ".pyd", ".dylib"})
 # The 1.7 MB of Swagger UI that Powertools serves from REST interfaces. There are none here.
 UNUSED_SUFFIXES = (".min.js", ".min.css")
 
-# The earliest date a zip can hold, and the rights Lambda needs: everyone may read.
+# The earliest date that a zip can hold, and the permissions that Lambda needs: everyone may read.
 ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
 ENTRY_MODE = 0o644
 UNIX = 3  # "created on", in the zip's own numbering
@@ -75,10 +75,10 @@ class Package:
 
 
 def build_packages(root: Path, out: Path) -> dict[str, Package]:
-    """Build every package from the project in `root` and write it to `out` as ``<name>.zip``.
+    """Builds every package from the project in `root` and writes it to `out` as ``<name>.zip``.
 
-    The vendored distributions are installed once into ``root/build/vendor``, which needs the package index; after
-    that a build needs no network and takes milliseconds, until a requirements file changes.
+    The vendored distributions are installed once into ``root/build/vendor``, which needs the package index; after that,
+    a build needs no network and takes milliseconds, until a requirements file changes.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def build_packages(root: Path, out: Path) -> dict[str, Package]:
 
 
 def vendor(root: Path, requirements: Path) -> Path:
-    """Return the folder with the distributions that `requirements` pins, installing them if it is not there yet."""
+    """Returns the folder with the distributions that `requirements` pins, and installs them if it is missing."""
     key = hashlib.sha256(requirements.read_bytes() + " ".join(PIP_TARGET).encode()).hexdigest()[:16]
     folder = root / "build" / "vendor" / f"{requirements.stem}-{key}"
     if folder.is_dir():
@@ -156,9 +156,9 @@ def _vendored_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _write_zip(files: dict[str, Path], path: Path) -> Package:
-    """Write `files` (name in the zip: source) so that only their names and contents decide the result.
+    """Writes `files` (name in the zip: source) so that only their names and contents decide the result.
 
-    Stored, not compressed: what zlib makes of the same input differs between its versions and its replacements.
+    Stored, not compressed: the output of zlib for the same input differs between its versions and its replacements.
     """
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
@@ -176,7 +176,7 @@ def _write_zip(files: dict[str, Path], path: Path) -> Package:
 
 
 def main() -> int:
-    """Build the packages into ``build/packages`` and print each one's name, size and hash."""
+    """Builds the packages into ``build/packages`` and prints each one's name, size and hash."""
     root = Path(__file__).resolve().parent.parent
     try:
         packages = build_packages(root, root / "build" / "packages")

@@ -15,13 +15,13 @@ PLAN = (
     "checked.tfplan"  # a plan is kept in the stack's folder under this name, so that what was read is what is applied
 )
 
-# What a resource is called in AWS, by the first of these attributes that it has.
+# A resource's name in AWS is the first of these attributes that it has.
 NAMES = ("identifier", "cluster_identifier", "global_cluster_identifier", "table_name", "name")
 
 
-# A plan of a whole stack takes about a minute; of a stack whose region is dark, it would go on trying for long.
+# A plan of a whole stack takes about a minute; of a stack whose region is dark, it would keep trying for a long time.
 PLAN_TIMEOUT_S = 300.0
-STOP_TIMEOUT_S = 30.0  # what Terraform gets to end its provider when it is told to stop
+STOP_TIMEOUT_S = 30.0  # how long Terraform gets to end its provider when it is told to stop
 
 
 class TerraformFailed(Exception):
@@ -41,7 +41,7 @@ class Change:
     name
         what the resource is called in AWS; empty when the plan does not say.
     replaced_for
-        the attributes whose change has the resource replaced.
+        the attributes whose change makes Terraform replace the resource.
     """
 
     address: str
@@ -54,7 +54,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Terraform:
-    """A configuration in ``folder``; ``environment`` is all that Terraform is told."""
+    """A configuration in ``folder``; ``environment`` is the whole environment that Terraform gets."""
 
     program: str
     folder: Path
@@ -63,7 +63,8 @@ class Terraform:
     def plan(self) -> list[Change]:
         """Plans, keeps the plan as `PLAN`, and returns every change in it.
 
-        Takes no lock on the state: it only reads, and Terraform refuses to apply a plan whose state has changed since.
+        It takes no lock on the state: it only reads, and Terraform refuses to apply a plan whose state has changed
+        since.
 
         Raises
         ------
@@ -91,14 +92,14 @@ class Terraform:
                 output, errors = process.communicate(timeout=timeout_s)
             except subprocess.TimeoutExpired as error:
                 _stop(process)
-                raise TerraformFailed(f"{what} has not ended within {timeout_s:.0f} s") from error
+                raise TerraformFailed(f"{what} did not end within {timeout_s:.0f} s") from error
         if process.returncode:
             raise TerraformFailed(f"{what} ended with {process.returncode}:\n{errors}{output[-LONGEST_OUTPUT:]}")
         return output
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Has Terraform end its provider and then itself."""
+    """Makes Terraform end its provider and then itself."""
     process.terminate()
     try:
         process.communicate(timeout=STOP_TIMEOUT_S)
@@ -108,7 +109,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def changes(shown: Mapping[str, Any]) -> list[Change]:
-    """Every change of a plan as ``terraform show -json`` tells it."""
+    """Returns every change of a plan as ``terraform show -json`` tells it."""
     return [
         _change(resource)
         for resource in shown.get("resource_changes", [])
@@ -133,7 +134,7 @@ def _change(resource: Mapping[str, Any]) -> Change:
 
 
 def _has_unknown(marks: Any) -> bool:
-    """Whether Terraform marks anything of an attribute as known after apply; known blocks have empty marks."""
+    """Returns whether Terraform marks anything of an attribute as known after apply; known blocks have empty marks."""
     if isinstance(marks, dict):
         return any(map(_has_unknown, marks.values()))
     if isinstance(marks, list):

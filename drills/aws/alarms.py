@@ -1,21 +1,21 @@
-"""CloudWatch's alarms: evaluation in virtual time, over the metric data that moto has stored.
+"""CloudWatch's alarms: evaluation in virtual time, over the metric data that moto stores.
 
 Models (CloudWatch user guide, "Using Amazon CloudWatch alarms", "Configuring how CloudWatch alarms treat missing
 data", "Create a composite alarm", "Alarm events and EventBridge"):
 
-* An alarm with a period of 10 s or 30 s is evaluated every 10 s, any other every minute. Each alarm has a moment of
-  its own for it, drawn from the seed, and its periods end at that moment.
+* An alarm with a period of 10 s or 30 s is evaluated every 10 s, any other every minute. Each alarm has its own moment
+  for this, drawn from the seed, and its periods end at that moment.
 * It goes to ALARM when all of its evaluation periods breach. It looks at two more periods than that (the guide's
-  example; the true number is not documented). When enough of them hold data, the newest ones decide; else the
+  example; the true number is not documented). When enough of them hold data, the newest ones decide; otherwise the
   missing ones are treated as the alarm says.
-* ``FILL(metric, value)`` gives every period without data that value, so that no period is missing.
+* ``FILL(metric, value)`` gives every period without data that value, so no period is missing.
 * A composite alarm is evaluated when one of its alarms has changed.
 * A change of state is an event on the default bus, and a message to the region's topic when the alarm notifies and
   goes to ALARM.
 
-Limits: a metric counts from the moment it is put, whereas CloudWatch takes a moment to show it; "M out of N" alarms
-are not modelled, nor the early alarm for old breaching data among missing ones; a composite alarm is evaluated at
-once. An alarm is evaluated for the first time when one whole period has passed.
+Limits: a metric counts from the moment it is put, whereas CloudWatch takes a moment to show it; "M out of N" alarms are
+not modelled, nor the early alarm for old breaching data among missing ones; a composite alarm is evaluated at once. An
+alarm is evaluated for the first time when one whole period has passed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Treatment = Literal["breaching", "notBreaching", "ignore", "missing"]
 
 HIGH_RESOLUTION_INTERVAL_SECONDS = 10
 STANDARD_INTERVAL_SECONDS = 60
-# How many periods beyond the evaluation periods are looked at when data is missing.
+# How many more periods than the evaluation periods are looked at when data is missing.
 EXTRA_PERIODS = 2
 COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanThreshold": (lambda value, threshold: value > threshold, "greater than"),
@@ -63,7 +63,7 @@ STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 class Alarms:
-    """Every alarm of every region. Their states are moto's, so that ``DescribeAlarms`` tells them."""
+    """Every alarm of every region. Their states are moto's, so ``DescribeAlarms`` returns them."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Alarms:
         observe: Observe,
         seed: int,
     ) -> None:
-        """Makes no alarm yet.
+        """Creates no alarm yet.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Alarms:
         parsed = [(alarm, composite_rules.parse(alarm.rule)) for alarm in region.composites]
         self._composites[region.name] = parsed
         for composite, _ in parsed:
-            # moto's server has no PutCompositeAlarm; its backend keeps one all the same.
+            # moto's server has no PutCompositeAlarm, but its backend has.
             cloudwatch_backends[self._account][region.name].put_metric_alarm(
                 name=composite.name, namespace="", metric_name="", comparison_operator="", evaluation_periods=0,
                 period=0, threshold=0, statistic="", description=composite.description, dimensions=[],
@@ -119,7 +119,7 @@ class Alarms:
             self._stored(region.name, composite.name).state_value = "INSUFFICIENT_DATA"
 
     def start(self, region: Region, timetable: Timetable) -> None:
-        """Begins to evaluate a region's alarms."""
+        """Starts evaluating a region's alarms."""
         for alarm in region.alarms:
             interval = _interval(alarm)
             delay = alarm.metric.period_seconds + random.Random(f"{self._seed} {alarm.name}").uniform(0, interval)  # noqa: S311
@@ -179,7 +179,7 @@ class Alarms:
         data: dict[str, Any],
         configuration: dict[str, Any],
     ) -> bool:
-        """Gives an alarm a state; when it is another than before, tells everyone and returns True."""
+        """Gives an alarm a state; if it differs from the one before, tells everyone and returns True."""
         stored = self._stored(region, alarm.name)
         previous = _state_of(stored)
         if previous["value"] == state:
@@ -228,7 +228,7 @@ def _interval(alarm: MetricAlarm) -> int:
 
 
 def _belongs(datum: MetricDatum, metric: Metric) -> bool:
-    """Whether a stored value is one of the metric's: its dimensions are exactly those."""
+    """Returns whether a stored value belongs to the metric: its dimensions are exactly the metric's."""
     if (datum.namespace, datum.name) != (metric.namespace, metric.name):
         return False
     return {dimension.name: dimension.value for dimension in datum.dimensions} == metric.dimensions
@@ -266,7 +266,7 @@ def _request(alarm: MetricAlarm, topic_arn: str) -> dict[str, Any]:
 
 
 def _configuration(alarm: MetricAlarm) -> dict[str, Any]:
-    """Returns an alarm's part ``configuration`` of its event."""
+    """Returns the part ``configuration`` of an alarm's event."""
     metric = alarm.metric
     named = {"namespace": metric.namespace, "name": metric.name, "dimensions": metric.dimensions}
     stat = {"metric": named, "period": metric.period_seconds, "stat": metric.statistic}

@@ -1,7 +1,7 @@
 """DynamoDB: conditional writes have one winner.
 
-DynamoDB evaluates a condition and writes in one step (DynamoDB developer guide, "Condition expressions"). moto does
-not under threads: two requests may both find the condition true. So requests are answered one after another here.
+DynamoDB evaluates a condition and writes in one step (DynamoDB developer guide, "Condition expressions"). moto does not
+under threads: two requests may both find the condition true. Here, therefore, requests are answered one after another.
 
 Limits: no throttling, and no parallelism between tables.
 """

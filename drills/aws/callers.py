@@ -1,7 +1,7 @@
 """STS and access keys: who calls, from which region, and with which permissions.
 
 Each function has an access key of its own, so the lab's endpoint knows its caller. A function that may assume a role
-(STS API reference, ``AssumeRole``) gets a new key with the role's permissions; its region stays the function's, for
+(STS API reference, ``AssumeRole``) gets a new key with the role's permissions; its region stays the function's, because
 that is where its packets start. The global endpoint signs for us-east-1 and fails with it; a regional one does not.
 
 Limits: of a role's trust policy only the names of the functions that it trusts are compared; sessions do not expire

@@ -1,8 +1,8 @@
-"""The AWS plane of the lab: everything of a specification, running, in both regions.
+"""The AWS plane of the lab: everything in a specification, running, in both regions.
 
 moto answers the AWS APIs over HTTP on a port of this machine; `drills.aws` adds the behaviour that moto lacks,
-`drills.aws.lambda_runtime` runs the functions, `drills.aws.faults` makes a region unreachable. Nothing of it stays
-changed in this process when a `Cloud` is closed.
+`drills.aws.lambda_runtime` runs the functions, `drills.aws.faults` makes a region unreachable. When a `Cloud` is
+closed, nothing in this process stays changed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 # moto's own account, which it assumes for every access key that it does not know.
 ACCOUNT = "123456789012"
-# The lab's own requests are answered in milliseconds, on a very busy machine in seconds; a longer silence is a fault of
+# The lab's own requests are answered in milliseconds, on a very busy machine in seconds; a longer silence is a fault in
 # the lab (real seconds).
 CLIENT_TIMEOUT_SECONDS = 30
 CLIENT_CONFIG = Config(
@@ -83,7 +83,7 @@ class Cloud:
     register
         Called with the id of every process started (`Reaper.process`).
     dns_servers
-        Address and UDP port of the DNS server that each region's functions ask.
+        Address and UDP port of the DNS server that the functions of each region ask.
     databases
         The real databases behind the clusters.
     promotion_seconds
@@ -126,7 +126,7 @@ class Cloud:
         self._session = boto3.session.Session()
         self._session_lock = threading.Lock()
         self._stack = ExitStack()
-        with ExitStack() as stack:  # undone at once when something below fails
+        with ExitStack() as stack:  # undone at once if something below fails
             self.endpoint = self._serve(stack)
             self.lambdas = LambdaService(
                 specification,
@@ -198,15 +198,15 @@ class Cloud:
             )
 
     def is_up(self, region: str) -> bool:
-        """Whether the region is up."""
+        """Returns whether the region is up."""
         return self.reachability.is_up(region)
 
     def is_healthy(self, check: str) -> bool:
-        """Whether DNS takes the health check of that key for healthy."""
+        """Returns whether DNS considers the health check of that key healthy."""
         return self._checkers[check].healthy
 
     def answer_in(self, region: str, check: str) -> bool:
-        """Whether DNS in ``region`` takes a health check for healthy: a region that is cut off knows the last news."""
+        """Returns whether DNS in ``region`` considers a check healthy; one that is cut off keeps the last state."""
         if self.reachability.reaches(OUTSIDE, region):
             self._last_news[region, check] = self.is_healthy(check)
         return self._last_news.get((region, check), self.is_healthy(check))
@@ -231,7 +231,7 @@ class Cloud:
         return str(started["executionArn"])
 
     def stop_function(self, region: str, step: str) -> None:
-        """Lets a function never run again, as somebody does who sets its reserved concurrency to 0."""
+        """Stops a function for good, as somebody does who sets its reserved concurrency to 0."""
         self.lambdas.stop(region, self._specification.regions[region].functions[step].name)
 
     def take_down(self, region: str, fault: Fault) -> None:
@@ -270,7 +270,7 @@ class Cloud:
         faults = Faults(permitted, self.reachability, self.callers.region_of)
         server = make_server("127.0.0.1", 0, faults, threaded=True, request_handler=_QuietHandler)
         server.daemon_threads = True  # type: ignore[attr-defined]
-        # Half a second of polling would be the wait for the end.
+        # The default poll, of half a second, would delay the end.
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         stack.callback(server.server_close)
@@ -301,7 +301,7 @@ class Cloud:
         self._install_topics(stack)
 
     def _install_lambda(self, stack: ExitStack) -> None:
-        """Answers ``Invoke`` by the lab's Lambda service; moto's functions are not used."""
+        """Answers ``Invoke`` with the lab's Lambda service; moto's functions are not used."""
         cloud = self
 
         def invoke(
@@ -359,7 +359,7 @@ class Cloud:
             )["stateMachineArn"]
             for each in (region.state_machine, region.reprotection)
         )
-        # us-east-1 is where buckets are when nobody says where, and may not be said (S3 API reference, CreateBucket).
+        # us-east-1 is the default region of buckets, and must not be named (S3 API reference, CreateBucket).
         where = {} if name == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": name}}
         self.client("s3", name).create_bucket(Bucket=region.salvage_bucket, **where)
         events = self.client("events", name)
@@ -391,7 +391,7 @@ class _QuietHandler(MotoRequestHandler):
     """Writes no line per request; the drill's timeline shows what matters."""
 
     def log(self, kind: str, message: str, *args: Any) -> None:
-        """Drops what the server would print."""
+        """Discards what the server would print."""
 
 
 def _json(body: Any) -> Any:

@@ -2,21 +2,21 @@
 
 Models (RDS API reference, ``CreateDBCluster``, ``DeleteDBCluster``, ``CreateDBInstance``, ``DeleteDBInstance``,
 ``CreateDBClusterSnapshot`` and ``ModifyDBCluster``; Aurora user guide, "Deleting Aurora DB clusters and DB instances").
-Requests are answered at once with ``creating`` or ``deleting``, and are done some time later:
+Requests are answered at once with ``creating`` or ``deleting``, and are completed some time later:
 
 *Deletion.* A cluster goes only without deletion protection, without instances that are not being deleted, without
 secondaries of its own, and, if it is a secondary, only after it has left its global database (the errors' words are
 those that users quote: hashicorp/terraform#20929, hashicorp/terraform-provider-aws#26236). Its automated snapshots go
-with it, snapshots that somebody made stay. The real database is ended and wiped.
+with it; snapshots that somebody created stay. The real database is ended and wiped.
 
 *A new secondary.* It takes the master user and the database from the primary, so a request that names them is
 refused. It is ``creating`` until the real database is a standby that follows the primary.
 
-*Security groups.* A cluster admits clients as long as the group that the deployment creates it with is one of its
+*Security groups.* A cluster admits clients as long as the group with which the deployment creates it is one of its
 groups; any other admits its own region's prober only. A new group counts at once.
 
-How long each step takes is stated here, in virtual seconds, and short: AWS documents none of it, and minutes are
-usual. What is measured of a rebuild is a base backup of a small database, not a copy of Aurora's volume.
+How long each step takes is stated here, in virtual seconds, and is short: AWS documents none of it, and minutes are
+usual. What is measured in a rebuild is a base backup of a small database, not a copy of Aurora's volume.
 
 Limits: instances are names with a status, since one server stands in for a cluster; a snapshot holds no data; of
 ``ModifyDBCluster`` security groups and deletion protection are modelled, and it refuses everything else.
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from orchestration.specification.model import Cluster
 
 ENGINE = "aurora-postgresql"
-# The part of the endpoints that AWS draws per account and region; fixed, so that certificates can be made for it.
+# The part of the endpoints that AWS draws per account and region; fixed, so that certificates can be created for it.
 ENDPOINT_HASH = "c0lab0drill0"
 
-# How long RDS takes for what (virtual seconds).
+# How long RDS takes for each thing (virtual seconds).
 SNAPSHOT_SECONDS = 10.0
 INSTANCE_SECONDS = 10.0
 DELETION_SECONDS = 5.0
@@ -57,7 +57,7 @@ REBUILD_SECONDS = 20.0
 
 # What a secondary may not be given, because it has it from the primary.
 OF_THE_PRIMARY = ("MasterUsername", "MasterUserPassword", "ManageMasterUserPassword", "DatabaseName")
-# In the spelling in which moto lists what a request names.
+# In the spelling in which moto lists the parameters of a request.
 MODIFIABLE = {"db_cluster_identifier", "vpc_security_group_ids", "deletion_protection", "apply_immediately"}
 
 
@@ -100,7 +100,7 @@ class Databases(Protocol):
         """Ends a region's database for good, and wipes its data: its cluster was deleted."""
 
     def rebuild(self, region: str, leader: str) -> None:
-        """Makes a region's database anew, as a standby of ``leader`` that follows it: a secondary was created."""
+        """Rebuilds a region's database as a standby of ``leader`` that follows it: a secondary was created."""
 
 
 @dataclass
@@ -111,7 +111,7 @@ class _Coming:
 
 
 class Agenda:
-    """What becomes of requests that RDS has accepted: each is done when somebody looks after its time has come."""
+    """What becomes of requests that RDS has accepted: each is done when somebody looks, once its time has come."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -119,7 +119,7 @@ class Agenda:
         self._lock = threading.RLock()
 
     def after(self, seconds: float, happen: Callable[[], None], ready: Callable[[], bool] = lambda: True) -> None:
-        """Does something after so many virtual seconds, and not before it is ``ready``."""
+        """Does something after that many virtual seconds, and not before it is ``ready``."""
         with self._lock:
             self._coming.append(_Coming(self._clock.now() + seconds, ready, happen))
 
@@ -141,7 +141,7 @@ class Clusters:
         self._clock = clock
         self._databases = databases
         self._observe = observe
-        # What the deployment makes stands at once: its databases were there before it.
+        # What the deployment creates is there at once: its databases were there before it.
         self.are_deployed = False
 
     def install(self, stack: ExitStack) -> None:
@@ -163,7 +163,7 @@ class Clusters:
         answer("create_db_cluster_snapshot", "DBClusterSnapshot", self.create_snapshot)
         for name in ("describe_db_clusters", "describe_db_instances", "describe_db_cluster_snapshots"):
             stack.enter_context(mock.patch.object(RDSResponse, name, self._up_to_date(getattr(RDSResponse, name))))
-        # moto's clusters are available once they were looked at; these are when they are.
+        # moto's clusters are available once somebody has looked at them; these are when their time has come.
         status = property(lambda one: one._status, lambda one, value: setattr(one, "_status", value))
         stack.enter_context(mock.patch.object(DBCluster, "status", status))
 
@@ -175,7 +175,7 @@ class Clusters:
         return cluster
 
     def global_cluster_of(self, cluster: Any) -> Any:
-        """Returns moto's global cluster that a cluster is a member of, None without."""
+        """Returns moto's global cluster of which a cluster is a member; None when there is none."""
         every = (one for region in rds_backends[self._account].values() for one in region.global_clusters.values())
         return next((one for one in every if cluster in one.members), None)
 
@@ -301,7 +301,7 @@ class Clusters:
         return found
 
     def _admit(self, region: str, cluster: Any) -> bool:
-        """Lets clients in or not, as the cluster's groups say; returns which."""
+        """Lets clients in or not, as the cluster's groups say; returns whether it did."""
         admits = security_group(region, "database") in cluster.vpc_security_group_ids
         self._databases.admit(region, clients=admits)
         return admits
@@ -373,7 +373,7 @@ class Clusters:
     # --- details
 
     def begin(self, cluster: Any, work: Callable[[], None]) -> Callable[[], bool]:
-        """Does something to a real database in a thread of its own; returns what tells whether it was done well."""
+        """Does something to a real database in a thread of its own; returns a function that says whether it is done."""
         done = threading.Event()
 
         def run() -> None:

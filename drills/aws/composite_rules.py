@@ -25,7 +25,7 @@ TOKEN = re.compile(
 
 
 class RuleError(ValueError):
-    """The expression is not one that CloudWatch would take; the message says where it stops making sense."""
+    """CloudWatch would not take the expression; the message says where it stops making sense."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class _Parser:
 
     def expect_end(self) -> None:
         if self._next < len(self._tokens):
-            raise RuleError(f"the alarm rule goes on where it should end: {self._tokens[self._next][0].strip()!r}")
+            raise RuleError(f"the alarm rule continues where it should end: {self._tokens[self._next][0].strip()!r}")
 
     def _condition(self) -> Evaluate:
         token = self._tokens[self._next] if self._next < len(self._tokens) else None

@@ -1,10 +1,10 @@
 """EventBridge: events of the default bus to Step Functions, and schedules to Lambda.
 
 Models (EventBridge user guide, "Amazon EventBridge event patterns", "Amazon EventBridge input transformation",
-"Schedule types"): rules match by moto's own patterns; the input transformer fills the template from the event; a
-target that is a state machine is started with that input under a name that EventBridge invents, two UUIDs joined
-by an underscore. Delivery is at least once, so that an event may arrive twice; the drill chooses how often.
-A schedule invokes its function without waiting; its first invocation comes with its creation.
+"Schedule types"): rules match by moto's own patterns; the input transformer fills the template from the event; a target
+that is a state machine is started with that input under a name that EventBridge invents, two UUIDs joined by an
+underscore. Delivery is at least once, so an event may arrive twice; the drill chooses how often. A schedule invokes its
+function without waiting; its first invocation comes when it is created.
 
 Limits: targets are state machines of the same account and region only; a delivery that fails is not tried again;
 an event is delivered at once, whereas EventBridge takes up to about a second; schedules are ``rate(1 minute)`` and
@@ -38,7 +38,7 @@ class EventBus:
     """The default buses of all regions."""
 
     def __init__(self, account: str, is_down: Callable[[str], bool], observe: Observe, deliveries: int = 1) -> None:
-        """``deliveries`` is how often each event reaches each target: 2 and more show what a duplicate does."""
+        """Delivers nothing yet; with ``deliveries`` of 2 and more, each event reaches each target that many times."""
         self._account = account
         self._is_down = is_down
         self._observe = observe
@@ -76,8 +76,8 @@ def create_rule(events: Any, rule: Rule, state_machine_arn: str, role_arn: str) 
 def transform(event: dict[str, Any], paths: dict[str, str], template: str) -> str:
     """Returns the template with each ``<name>`` replaced by what the event holds at the path of that name.
 
-    A text goes in without quotes, as the guide has it for placeholders inside a quoted text, anything else as JSON;
-    a path that leads nowhere gives an empty text.
+    A text is put in without quotes, as the guide has it for placeholders inside a quoted text, anything else as JSON; a
+    path that leads nowhere gives an empty text.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def transform(event: dict[str, Any], paths: dict[str, str], template: str) -> st
     try:
         json.loads(text)
     except ValueError as error:
-        raise ValueError(f"the input transformer makes no JSON: {error}: {text}") from None
+        raise ValueError(f"the input transformer does not produce JSON: {error}: {text}") from None
     return text
 
 

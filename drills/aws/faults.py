@@ -1,9 +1,9 @@
-"""Faults of the lab's AWS endpoint: what callers get who do not reach the region that they call.
+"""Faults of the lab's AWS endpoint: what callers get when they do not reach the region that they call.
 
-A layer in front of moto. It reads who calls which region from the credential scope of the request's signature (AWS
-general reference, "Signature Version 4"), and asks `drills.world.reachability` whether that caller gets there. Services
-without regions sign for us-east-1 (Route 53, IAM, the global STS endpoint) and fail with it, as their control planes
-do.
+This is a layer in front of moto. It reads from the credential scope of the request's signature who calls which region
+(AWS general reference, "Signature Version 4"), and asks `drills.world.reachability` whether that caller gets there.
+Services without regions sign for us-east-1 (Route 53, IAM, the global STS endpoint) and fail with it, as their control
+planes do.
 
 Limits: a connection is taken before it is refused, since all regions share one port; it is then reset without an
 answer, which clients treat alike. Unsigned requests belong to no region and always get through.
@@ -36,7 +36,7 @@ class Faults:
     """Wraps a WSGI application; it gets the requests that reach it."""
 
     def __init__(self, application: Application, reachability: Reachability, region_of: Callable[[str], str]) -> None:
-        """``region_of`` tells from an access key where its caller is."""
+        """Takes ``region_of``, which tells from an access key where its caller is."""
         self._application = application
         self._reachability = reachability
         self._region_of = region_of
@@ -54,7 +54,7 @@ class Faults:
                 return [UNAVAILABLE]
             if way and fault is Fault.HANG:
                 self._reachability.wait_for(lambda: self._reachability.fault(*way) is not Fault.HANG)
-            # The server takes this for a client that has gone. The application may raise it too.
+            # To the server this looks like a client that has gone. The application may raise it too.
             raise ConnectionResetError
         except ConnectionResetError:
             _drop(environ)
@@ -62,7 +62,7 @@ class Faults:
 
 
 def _drop(environ: dict[str, Any]) -> None:
-    """Has the server reset the connection, instead of waiting for another request on it."""
+    """Makes the server reset the connection instead of waiting for another request on it."""
     connection = environ["werkzeug.socket"]
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)

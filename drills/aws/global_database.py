@@ -1,4 +1,4 @@
-"""RDS: an Aurora global database: its making and its end, its detach and its switchover.
+"""RDS: an Aurora global database, how it is created, detached, switched over and deleted.
 
 Models (RDS API reference, ``CreateGlobalCluster``, ``RemoveFromGlobalCluster``, ``SwitchoverGlobalCluster``,
 ``ModifyGlobalCluster``, ``DeleteGlobalCluster`` and ``DescribeGlobalClusters``; Aurora user guide, "Removing a cluster
@@ -13,11 +13,11 @@ The cluster is named by its ARN, and asked for in its own region.
 
 *Switchover.* The request returns at once with the global cluster ``switching-over``. The primary stops taking writes
 and hands its last ones to the target; after the delay the target takes writes, the roles in the membership change
-places, and the old primary follows the new one. It needs both clusters: one that is not reached from the region that
-is asked makes the request fail.
+places, and the old primary follows the new one. It needs both clusters: if the region that is asked cannot reach one of
+them, the request fails.
 
-*Made and deleted.* A global database may be made around a cluster that is in none, which becomes its primary and gives
-it engine, version and encryption. It is deleted only without members and without deletion protection.
+*Creation and deletion.* A global database may be created around a cluster that is in none, which becomes its primary
+and gives it its engine, version and encryption. It is deleted only without members and without deletion protection.
 
 How long a promotion takes is not measured but assumed: the drill states it. It then promotes the real PostgreSQL.
 
@@ -55,10 +55,11 @@ if TYPE_CHECKING:
 
 # moto keeps global clusters in this region's backend, whatever the region asked.
 MOTO_REGION = "us-east-1"
-# How long RDS takes until the last member has left, and until a global database is made (virtual seconds): stated.
+# How long RDS takes until the last member has left, and until a global database is created (virtual seconds): stated,
+# not measured.
 REMOVAL_SECONDS = 5.0
 MAKING_SECONDS = 5.0
-# In the spelling in which moto lists what a request names.
+# In the spelling in which moto lists the parameters of a request.
 MODIFIABLE = {"global_cluster_identifier", "deletion_protection"}
 
 
@@ -75,12 +76,12 @@ class GlobalDatabase:
         promotion_seconds: float,
         observe: Observe,
     ) -> None:
-        """Makes nothing yet.
+        """Creates nothing yet.
 
         Parameters
         ----------
         specification, clock, reachability
-            What to make, the lab's clock, and who reaches whom.
+            What to create, the lab's clock, and who reaches whom.
         databases
             What happens to the real databases.
         promotion_seconds
@@ -125,7 +126,7 @@ class GlobalDatabase:
         stack.callback(self._closing.set)
 
     def create(self, client: Callable[[str, str], Any]) -> None:
-        """Creates what a deployment does, the writer region's cluster first; ``client(service, region)``."""
+        """Creates what a deployment creates, the writer region's cluster first; ``client(service, region)``."""
         settings = self._specification.settings
         client("rds", settings.writer_region).create_global_cluster(
             GlobalClusterIdentifier=self._specification.global_identifier,
@@ -142,7 +143,7 @@ class GlobalDatabase:
         """Creates a region's cluster with the settings that the deployment gives it."""
         settings = self._specification.settings
         cluster = self._specification.regions[region].cluster
-        # moto wants subnets to have been made, which nothing else here needs.
+        # moto wants subnets to exist, which nothing else here needs.
         subnets = [
             SimpleNamespace(id=f"subnet-{number}-{region}", vpc_id=f"vpc-{region}", availability_zone=f"{region}{zone}")
             for number, zone in enumerate("abc")
@@ -191,7 +192,7 @@ class GlobalDatabase:
         return str(self._cluster(region).status)
 
     def make(self, region: str, asked: Any) -> Any:
-        """Makes a global database, empty or around a cluster of ``region``; returns moto's. Raises RDS's errors."""
+        """Creates a global database, empty or around a cluster of ``region``; returns moto's. Raises RDS's errors."""
         identifier = asked["GlobalClusterIdentifier"]
         if identifier in self._global_clusters():
             raise RDSClientError("GlobalClusterAlreadyExistsFault", f"Global cluster {identifier} already exists.")
@@ -215,7 +216,7 @@ class GlobalDatabase:
         return global_cluster
 
     def _source(self, region: str, asked: Any) -> Any:
-        """Returns the cluster around which a global database is to be made."""
+        """Returns the cluster around which a global database is to be created."""
         arn = asked["SourceDBClusterIdentifier"]
         inherited = [name for name in ("Engine", "EngineVersion", "StorageEncrypted") if name in asked]
         if inherited:
@@ -242,7 +243,7 @@ class GlobalDatabase:
         return global_cluster
 
     def delete(self, region: str, asked: Any) -> Any:
-        """Deletes the global database; returns what moto had of it. Raises RDS's errors."""
+        """Deletes the global database; returns moto's. Raises RDS's errors."""
         identifier = asked["GlobalClusterIdentifier"]
         global_cluster = self._find(identifier)
         if global_cluster.members:

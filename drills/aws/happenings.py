@@ -26,7 +26,7 @@ class Kind(StrEnum):
     FOLLOWS = "follows"  # identifier of the cluster that is a standby now; nothing
     SECURITY_GROUP_CHANGED = "security group changed"  # cluster identifier; admits (clients)
     PROMOTED = "promoted"  # cluster identifier; nothing
-    DATABASE_FAILED = "database failed"  # cluster identifier; error: what RDS had begun could not be done
+    DATABASE_FAILED = "database failed"  # cluster identifier; error: why RDS failed to finish its work
     SNAPSHOT_STARTED = "snapshot started"  # snapshot identifier; nothing
     CLUSTER_DELETED = "cluster deleted"  # cluster identifier; nothing
     GLOBAL_DATABASE_DELETED = "global database deleted"  # its identifier; nothing

@@ -1,19 +1,19 @@
 """Route 53's health checkers: an HTTPS check of a function's public URL.
 
 Models (Route 53 developer guide, "How Amazon Route 53 determines whether a health check is healthy"): the endpoint is
-healthy when it answers with a status from 200 to 399 in time; the status changes after as many equal results in a
-row as the failure threshold says; an inverted check turns the result round at the end, so that an endpoint nobody
-reaches is unhealthy, and with inversion healthy. A new check counts as healthy until its first result, an inverted
-one as unhealthy.
+healthy when it answers with a status from 200 to 399 in time; the status changes after as many equal results in a row
+as the failure threshold says; an inverted check inverts the result at the end, so an endpoint that nobody reaches is
+unhealthy, and with inversion healthy. A new check counts as healthy until its first result, an inverted one as
+unhealthy.
 
 A request is an invocation of the function with the event of a function URL (Lambda developer guide, "Invoking Lambda
 function URLs", payload format 2.0).
 
-Limits: one checker asks at each interval. Route 53 has some fifteen in several regions, each at moments of its own,
-and calls the endpoint healthy when more than 18% of them do. An endpoint that turns healthy is therefore noticed
-after about a fifth of the interval, and one that turns unhealthy after most of it; here both take between 0 and one
-whole interval, so the lab is pessimistic about the engaged switch. DNS servers learn of a change at once, whereas
-Route 53 spreads it in a moment. No TCP and no TLS: connecting (4 s) and answering (2 s) share one time limit.
+Limits: one checker asks at each interval. Route 53 has some fifteen in several regions, each at moments of its own, and
+calls the endpoint healthy when more than 18% of them do. An endpoint that turns healthy is therefore noticed after
+about a fifth of the interval, and one that turns unhealthy after most of it; here both take between 0 and one whole
+interval, so the lab is pessimistic about the engaged switch. DNS servers learn of a change at once, whereas Route 53
+spreads it in a moment. No TCP and no TLS: connecting (4 s) and answering (2 s) share one time limit.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class HealthChecker:
         threading.Thread(target=self.check_once, name=f"health check {self._check.key}", daemon=True).start()
 
     def check_once(self) -> None:
-        """Asks the endpoint once and takes its answer into account."""
+        """Asks the endpoint once and counts its answer."""
         answered = self._ask()
         with self._asking:
             self._different_in_row = self._different_in_row + 1 if answered != self._endpoint_healthy else 0
@@ -79,7 +79,7 @@ class HealthChecker:
         )
 
     def _ask(self) -> bool:
-        """Whether the endpoint is reached, and answers well and in time."""
+        """Returns whether the endpoint is reached and gives a good answer in time."""
         if not self._reachability.reaches(OUTSIDE, self._check.function_region):
             return False
         answers: list[bool] = []
@@ -101,12 +101,12 @@ class HealthChecker:
             )
         except (RegionDownError, ThrottledError):
             return False
-        # A function that fails is answered with 502 (Lambda guide, "Monitoring Lambda function URLs").
+        # A function that fails makes its URL answer 502 (Lambda guide, "Monitoring Lambda function URLs").
         return not outcome.failed and status_code(outcome.value) in HEALTHY_STATUS
 
 
 def status_code(result: Any) -> int:
-    """Returns the HTTP status that a function URL makes of a handler's result: 200 when it does not name one."""
+    """Returns the HTTP status that a function URL gives for a handler's result: 200 when that names none."""
     code = result.get("statusCode", 200) if isinstance(result, dict) else 200
     return code if isinstance(code, int) else 502
 

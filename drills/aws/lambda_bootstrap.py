@@ -1,16 +1,16 @@
 """What runs inside one execution environment of the lab's Lambda service, started by `drills.aws.lambda_runtime`.
 
-It plays the part of Lambda's own runtime for Python: it imports the handler once, then answers one invocation
-after another. It runs as ``python -I -S`` and imports the standard library only, so that a handler sees nothing
-but its own package and what Lambda offers.
+It plays the role of Lambda's own runtime for Python: it imports the handler once, then answers one invocation after
+another. It runs as ``python -I -S`` and imports the standard library only, so that a handler sees nothing but its own
+package and what Lambda offers.
 
-Two things are the lab's and not Lambda's, both here and nowhere else:
+Two things are the lab's and not Lambda's; both are here and nowhere else:
 
-* Virtual time. With a clock that is faster than real time, ``time``, ``datetime``, ``sleep`` and the time-outs
-  of sockets and of ``threading`` follow the clock. Limits: waits inside C code with a time-out of its own
-  (``select``, ``Lock.acquire``) stay in real time, and the work of the processor counts with the clock's speed.
-* Names. Names of the private zone and of RDS endpoints are asked of the lab's DNS server of the region, by
-  functions inside the VPC; for the others they do not exist.
+* Virtual time. With a clock that is faster than real time, ``time``, ``datetime``, ``sleep`` and the timeouts
+  of sockets and of ``threading`` follow the clock. Limits: waits inside C code with a timeout of its own (``select``,
+  ``Lock.acquire``) stay in real time, and the work of the processor counts with the clock's speed.
+* Names. Functions inside the VPC resolve names of the private zone and of RDS endpoints at the lab's DNS server of the
+  region; for other functions these names do not exist.
 
 The parent sends and receives messages over one socket: four bytes of length, then JSON.
 """
@@ -189,14 +189,14 @@ def follow_clock(speed: float, epoch: float) -> None:
     time.monotonic = time.perf_counter = monotonic
     time.monotonic_ns = time.perf_counter_ns = lambda: int(monotonic() * 1e9)
     time.sleep = lambda seconds: real_sleep(float(seconds) / speed)
-    threading._time = monotonic  # type: ignore[attr-defined]  # what Condition.wait_for reckons with
+    threading._time = monotonic  # type: ignore[attr-defined]  # what Condition.wait_for uses
     _scale_waits(speed)
     _scale_sockets(speed)
     _move_datetime(now)
 
 
 def _scale_waits(speed: float) -> None:
-    """``Condition.wait`` carries events, queues and futures too."""
+    """Scales ``Condition.wait``, on which events, queues and futures rest too."""
     wait, join = threading.Condition.wait, threading.Thread.join
 
     def scaled_wait(self: threading.Condition, timeout: float | None = None) -> bool:
@@ -210,7 +210,7 @@ def _scale_waits(speed: float) -> None:
 
 
 def _scale_sockets(speed: float) -> None:
-    """Time-outs of sockets, TLS included, since its sockets inherit from this class."""
+    """Scales the timeouts of sockets, TLS included, since its sockets inherit from this class."""
     set_real, get_real = socket.socket.settimeout, socket.socket.gettimeout
 
     def settimeout(self: socket.socket, value: float | None) -> None:
@@ -225,7 +225,7 @@ def _scale_sockets(speed: float) -> None:
 
 
 def _move_datetime(now: Any) -> None:
-    """Replaces ``datetime.datetime`` by a subclass whose present is the clock's."""
+    """Replaces ``datetime.datetime`` with a subclass whose present is the clock's."""
     real = datetime.datetime
 
     class Meta(type):
@@ -253,7 +253,7 @@ def _move_datetime(now: Any) -> None:
 
 
 def resolve_names(zone: str, server: list[Any] | None) -> None:
-    """Has names of ``zone`` and of RDS resolved by ``server`` (address, port); without one they do not exist."""
+    """Makes ``server`` (address, port) resolve names of ``zone`` and of RDS; without one they do not exist."""
     ask_host, ask_names = socket.getaddrinfo, socket.gethostbyname_ex
 
     def is_ours(name: str) -> bool:
@@ -280,7 +280,7 @@ def resolve_names(zone: str, server: list[Any] | None) -> None:
 
 
 def query(name: str, server: tuple[str, int]) -> tuple[list[str], str]:
-    """Returns the chain of names that a name leads along, its last one at the end, and the IPv4 address of that one.
+    """Returns the chain of names along which a name leads, the last one at the end, and the IPv4 address of that one.
 
     Raises
     ------

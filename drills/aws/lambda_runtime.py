@@ -1,13 +1,14 @@
-"""The Lambda service of the lab: runs each function out of its built zip, in processes of its own.
+"""The Lambda service of the lab: runs each function from its built zip, in processes of its own.
 
 What it models (Lambda developer guide, "Understanding the Lambda execution environment lifecycle", "Understanding
 retry behavior in Lambda", "Working with environment variables"):
 
-* An execution environment is a process that serves one invocation at a time. Idle ones are used again; an
-  invocation that finds none starts another.
-* A function gets its specified environment variables and those that Lambda sets, and nothing of this machine's.
-* A function that outlives its time-out is killed with its environment. Importing the handler does not count.
-* An asynchronous invocation that fails is tried twice more, after one and after two minutes.
+* An execution environment is a process that serves one invocation at a time. Idle ones are reused; an invocation that
+  finds none starts another.
+* A function gets its specified environment variables and those that Lambda sets, and nothing from this machine's
+  environment.
+* A function that outlives its timeout is killed with its environment. Importing the handler does not count.
+* An asynchronous invocation that fails is retried twice, after one and after two minutes.
 * A function whose reserved concurrency is 0 is throttled, however it is invoked (`stop`).
 * A function outside the VPC cannot resolve names of the private zone.
 
@@ -52,7 +53,7 @@ RUNTIME_MODULES = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "s
 START_LIMIT_SECONDS = 10.0
 # Pauses before the second and the third attempt of an asynchronous invocation (virtual seconds).
 ASYNC_RETRY_PAUSES_SECONDS = (60.0, 120.0)
-# The place of the RDS certificate authorities in a package; the lab's databases have an authority of their own.
+# Where a package has the RDS certificate authorities; the lab's databases have an authority of their own.
 AUTHORITIES = Path("handlers") / "rds-ca.pem"
 SECRET_ACCESS_KEY = "not-checked-by-the-lab"  # noqa: S105 - moto checks no signature
 
@@ -66,12 +67,12 @@ class RegionDownError(Exception):
 
 
 class ThrottledError(Exception):
-    """The function may not run now (``TooManyRequestsException``)."""
+    """The function must not run now (``TooManyRequestsException``)."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an invocation came to.
+    """How an invocation ended.
 
     Attributes
     ----------
@@ -105,7 +106,7 @@ class LambdaService:
     folder
         Where to unpack (``functions``) and to write logs (``logs/<function>.log``); all processes work inside it.
     clock
-        The lab's clock: time-outs are virtual, and the functions live in its time.
+        The lab's clock: timeouts are virtual, and the functions live in its time.
     endpoint
         URL of the lab's AWS endpoint.
     register
@@ -160,7 +161,8 @@ class LambdaService:
         self._packages = {
             name: _unpack(package, folder / "functions" / name, authority) for name, package in packages.items()
         }
-        # So that every cold start costs the same. On the machine's other core, while the lab does other things.
+        # This makes every cold start cost the same. It runs on the machine's other core, while the lab does other
+        # things.
         self._compilation = subprocess.Popen(
             [sys.executable, "-m", "compileall", "-q", *map(str, self._packages.values())],
             cwd=folder,
@@ -192,7 +194,7 @@ class LambdaService:
         RegionDownError
             When the region is down, or goes down before the function has answered.
         ThrottledError
-            When the function was stopped.
+            When the function is stopped.
         """
         function = self.function(region, name)
         self._refuse_when_down(region)
@@ -220,7 +222,7 @@ class LambdaService:
         return outcome
 
     def invoke_async(self, region: str, name: str, event: Any) -> None:
-        """Runs a function without waiting for it (``InvocationType: Event``), again when it fails."""
+        """Runs a function without waiting for it (``InvocationType: Event``), and again when it fails."""
         function = self.function(region, name)
         self._refuse_when_down(region)
         threading.Thread(target=self._retry, args=(region, function.name, event), daemon=True).start()
@@ -242,7 +244,7 @@ class LambdaService:
                 environment.signal(SIGSTOP)
 
     def bring_back(self, region: str) -> None:
-        """Lets the frozen environments of a region that is up again go on where they were."""
+        """Lets the frozen environments of a region that is up again continue where they were."""
         for environment in self._in(region):
             environment.signal(SIGCONT)
 
@@ -295,7 +297,7 @@ class LambdaService:
         return environment
 
     def _new(self, region: str, function: Function) -> _Environment:
-        """Starts a process, which `close` waits for, so that it ends every one that was started."""
+        """Starts a process; `close` waits for it, so that it ends every process that was started."""
         with self._lock:
             self._refuse_when_down(region)
             self._starting += 1
@@ -326,7 +328,7 @@ class LambdaService:
         return process, here
 
     def _variables(self, region: str, function: Function) -> dict[str, str]:
-        """What the function finds in its environment: the specified variables and Lambda's own."""
+        """Returns the function's environment: the specified variables and Lambda's own."""
         return {
             **function.environment,
             **{variable: security_group(region, key) for variable, key in function.security_groups},
@@ -346,7 +348,7 @@ class LambdaService:
             "_HANDLER": function.handler,
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
-            # The lab's own: its endpoint, and no look at this machine's AWS configuration.
+            # The lab's own: its endpoint, and nothing from this machine's AWS configuration.
             "AWS_ENDPOINT_URL": self._endpoint,
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
@@ -404,7 +406,7 @@ class _Environment:
         self._function_arn = ""
 
     def initialize(self, settings: dict[str, Any]) -> None:
-        """Has the handler imported."""
+        """Imports the handler."""
         self._function_arn = settings["function_arn"]
         answer = self._exchange(settings, START_LIMIT_SECONDS)
         if answer["error"]:
@@ -426,7 +428,7 @@ class _Environment:
         return Outcome(answer["result"], failed=False, request_id=request_id)
 
     def is_alive(self) -> bool:
-        """Whether the process still runs."""
+        """Returns whether the process is still running."""
         return self._process.poll() is None
 
     def signal(self, number: int) -> None:
@@ -469,7 +471,7 @@ def access_key(function: Function) -> str:
 
 
 def _offer_runtime(folder: Path) -> Path:
-    """Makes a folder that holds what Lambda's runtime offers, as links to this environment's packages."""
+    """Creates a folder that holds what Lambda's runtime offers, as links to this environment's packages."""
     folder.mkdir(parents=True)
     for name in RUNTIME_MODULES:
         found = importlib.util.find_spec(name)

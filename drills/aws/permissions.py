@@ -1,8 +1,8 @@
 """IAM: a function may do what its specified permissions allow, and nothing else.
 
-Models (IAM user guide, "Policy evaluation logic"; service authorization reference for the actions' names): a request
-is denied unless a statement allows its action on every resource that it names. Who asks
-is known from the access key (`drills.aws.callers`). A request whose action is not understood is denied.
+Models (IAM user guide, "Policy evaluation logic"; service authorization reference for the actions' names): a request is
+denied unless a statement allows its action on every resource that it names. The access key tells who asks
+(`drills.aws.callers`). A request whose action is not understood is denied.
 
 Limits: only functions and the roles they assume are checked, not the lab itself nor the state machines; of the
 conditions only ``aws:RequestedRegion`` is evaluated; resources are compared where the request names them plainly
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from drills.aws.faults import Application
     from drills.aws.happenings import Observe
 
-# Where IAM's name of a service is not the one that requests are signed for.
+# Where IAM's name for a service is not the one for which requests are signed.
 IAM_SERVICES = {"monitoring": "cloudwatch"}
 # The Smithy RPC v2 protocol, which CloudWatch's clients speak, has the action in the path.
 RPC_PATH = re.compile(r"/service/\w+/operation/(\w+)")
@@ -88,7 +88,7 @@ class Permissions:
 
 
 def allows(caller: Caller, action: str, resources: list[str], region: str) -> bool:
-    """Whether a caller's permissions allow an action on all these resources, asked for in ``region``."""
+    """Returns whether a caller's permissions allow an action on all these resources, asked for in ``region``."""
     statements = [
         one
         for one in caller.permissions

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from drills.world.reachability import Reachability
     from orchestration.specification.model import Table
 
-# Longer than the callers' patience (3 s), so that they see a time-out, as from a request that goes round in vain.
+# Longer than the callers' patience (3 s), so that they see a timeout, as from a request that never finds a quorum.
 WAIT_WITHOUT_QUORUM_SECONDS = 5.0
 
 
 class NoQuorumError(JsonRESTError):
-    """What a replica answers that does not reach a majority."""
+    """The answer of a replica that does not reach a majority."""
 
     code = 500
 
@@ -41,7 +41,7 @@ class NoQuorumError(JsonRESTError):
 
 
 def has_quorum(reachability: Reachability, table: Table, region: str) -> bool:
-    """Whether ``region`` reaches a majority of the table's regions."""
+    """Returns whether ``region`` reaches a majority of the table's regions."""
     members = [*table.replica_regions, *([table.witness_region] if table.witness_region else [])]
     return 2 * sum(reachability.reaches(region, member) for member in members) > len(members)
 
@@ -63,7 +63,7 @@ def install(stack: ExitStack, table: Table, reachability: Reachability, clock: C
 
 
 def create(dynamodb: Any, account: str, region: str, table: Table) -> None:
-    """Creates a table in ``region`` and shows it in its other replica regions; ``dynamodb`` is its client."""
+    """Creates a table in ``region`` and makes it visible in its other replica regions; ``dynamodb`` is its client."""
     dynamodb.create_table(
         TableName=table.name,
         KeySchema=[{"AttributeName": table.hash_key, "KeyType": "HASH"}],

@@ -52,11 +52,11 @@ class ReplicationLagMetric:
         timetable.every(INTERVAL_SECONDS, self._clock.now(), self._begin)
 
     def _begin(self, at: float) -> None:
-        # In a thread of its own: a server that freezes while it is asked never answers.
+        # In a thread of its own, because a server that freezes while it is asked never answers.
         threading.Thread(target=self.publish, args=(at,), name="replication lag", daemon=True).start()
 
     def publish(self, at: float) -> None:
-        """Publishes the lag as it is; nothing when the writer does not answer or has no standby."""
+        """Publishes the present lag; nothing when the writer does not answer or has no standby."""
         try:
             lag = self._measure()
         except psycopg.Error as error:

@@ -1,19 +1,19 @@
-"""Step Functions: moto's interpreter of state machines, put into the lab's time and joined to its Lambda service.
+"""Step Functions: moto's interpreter of state machines, moved into the lab's time and joined to its Lambda service.
 
-Everything that a state machine says is moto's. What is changed here, and why:
+How a state machine is interpreted is moto's. What is changed here, and why:
 
 * Waits, retry intervals, time-outs and heartbeats follow the lab's clock, and so do the times in the history and in
   the context object, which handlers compare with their own.
 * ``lambda:invoke`` calls the lab's Lambda service. moto would send itself a request, through a client that it
   makes for each task, and its Lambda needs Docker.
-* An execution that is started without a name gets a UUID (Step Functions API reference, ``StartExecution``); moto
-  calls them all ``None``, so that the second would be refused.
-* A definition is parsed once, when the state machine is made. moto parses it again for each execution, which for ours
-  takes about 0.4 s of an outage; parsed definitions hold no state.
+* An execution that is started without a name gets a UUID (Step Functions API reference, ``StartExecution``); moto calls
+  them all ``None``, so the second would be refused.
+* A definition is parsed once, when the state machine is created. moto parses it again for each execution, which for
+  ours takes about 0.4 s of an outage; parsed definitions hold no state.
 * ``$.list[0].name`` gives what is there; moto gives a list with it inside.
 * A branch that ends in an error of Step Functions' own, such as ``States.Timeout``, ends its Parallel state in that
-  error, which Catch then sees (Step Functions guide, "Handling errors in Step Functions workflows"); moto takes the
-  name for one of a function's, which may not begin so, and ends the execution in ``States.Runtime``.
+  error, which Catch then sees (Step Functions guide, "Handling errors in Step Functions workflows"); moto mistakes the
+  name for that of a function's error, which must not begin like that, and ends the execution in ``States.Runtime``.
 * Executions of a region that is down, and all of them when the lab closes, are aborted.
 
 Limits: an execution whose region comes back does not go on, whereas Step Functions keeps its state; ``Wait`` with
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from drills.aws.happenings import Observe
     from drills.world.clock import Clock
 
-# Paths that may lead to several places give a list, all others what is there (States Language, "Paths").
+# A path that may lead to several places gives a list, any other gives what is there (States Language, "Paths").
 PLURAL_PATH = re.compile(r"\*|\.\.|\?\(|:|,")
 HISTORY_KINDS = {
     "StateEntered": (Kind.STATE_ENTERED, "stateEnteredEventDetails", "input"),
@@ -81,9 +81,10 @@ class StepFunctions:
         self._closing = threading.Event()
 
     def install(self, stack: ExitStack) -> None:
-        """Changes moto's interpreter until ``stack`` is closed; then aborts what still runs."""
+        """Changes moto's interpreter until ``stack`` is closed; then aborts what is still running."""
         stack.enter_context(mock.patch.dict(default_user_config, {"stepfunctions": {"execute_state_machine": True}}))
-        # moto prints each failure of a state with half of its interpreter; the timeline is told of them.
+        # moto prints each failure of a state with half of its interpreter's stack; the timeline is told of them
+        # instead.
         logger = logging.getLogger("moto.stepfunctions")
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL)
@@ -98,7 +99,7 @@ class StepFunctions:
         for machine in machines.stepfunctions_parser_backends[self._account][region].state_machines:
             executions: list[Any] = machine.executions
             for execution in list(executions):
-                # One that was started this moment may have no environment yet; its first task then finds nobody.
+                # One that has only just started may have no environment yet; its first task then finds nobody.
                 if execution.status == "RUNNING" and execution.exec_worker and execution.exec_worker.env:
                     execution.stop(self._now(), None, None)
 

@@ -21,7 +21,7 @@ Action = Callable[[float], None]
 
 
 class Timetable:
-    """Calls actions at regular moments, each with the virtual time it was due at."""
+    """Calls actions at regular moments, each with the virtual time at which it was due."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -42,7 +42,7 @@ class Timetable:
             self._changed.notify()
 
     def close(self) -> None:
-        """Stops; an action under way is finished first."""
+        """Stops, after an action under way has finished."""
         with self._changed:
             self._closed = True
             self._changed.notify()

@@ -1,9 +1,9 @@
-"""A drill that goes the whole way round: failover, re-protection, and at the end failback, under load all the time.
+"""A drill that goes full circle: failover, re-protection and, at the end, failback, under load all the time.
 
-Each round strikes the region that writes at that moment, whichever it is; the alarms start the failover. The region
-comes back, with its database open to its clients. A person starts the re-protection, approves the old cluster's
-retirement by the command in the message, and, when the writer is away from where it began after the last round, starts
-the failback by the command in the last message. Then the clients stop, and the person replays what was salvaged.
+Each round strikes the region that has the writer at that moment, whichever it is; the alarms start the failover. The
+region comes back, with its database open to its clients. A person starts the re-protection, approves the old cluster's
+retirement with the command in the message, and, if the writer is not where it began after the last round, starts the
+failback with the command in the last message. Then the clients stop, and the person replays what was salvaged.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 OUTAGE_LASTS_SECONDS = 5.0
 # A re-protection waits for RDS in pauses of 15 to 30 s; this ends a drill in which one of them never ends.
 REPROTECTION_LIMIT_SECONDS = 1200.0
-# The standby has everything when nobody writes any more (real seconds).
+# Once nobody writes, the standby has everything within this time (real seconds).
 CATCH_UP_SECONDS = 20.0
 
 
 class Circle(Drill):
-    """The steps of one drill that goes round."""
+    """The steps of one drill that goes full circle."""
 
     def _play(self, lab: Lab) -> End:
-        """All rounds, and the way back."""
+        """Plays all rounds and the failback; returns the end that was reached."""
         self._steps: list[Step] = []
         person = Person("yes", lab.cloud, self._timeline)
         for _ in range(self._options.rounds):
@@ -63,7 +63,7 @@ class Circle(Drill):
         return End.FULL_CIRCLE
 
     def _fail_over(self, lab: Lab, person: Person) -> End:
-        """Strikes the writer's region, and lets it come back once the other one writes."""
+        """Strikes the writer's region, and lets it come back once the other one has the writer."""
         struck, began, began_real = lab.writer, self._clock.now(), time.time()
         known = frozenset(self._narrator.seen.executions)
         self._happen(lab)
@@ -83,7 +83,7 @@ class Circle(Drill):
         return end
 
     def _re_protect(self, lab: Lab, person: Person) -> End:
-        """Lets a person start the re-protection and approve the retirement."""
+        """Has a person start the re-protection and approve the retirement."""
         began, began_real = self._clock.now(), time.time()
         self._timeline.event(Kind.WORKFLOW, f"a person starts the re-protection in {lab.writer}")
         run = self._execution(lab.start_reprotection())
@@ -94,7 +94,7 @@ class Circle(Drill):
         return end
 
     def _fail_back(self, lab: Lab, person: Person) -> End:
-        """Lets a person move the writer back, by the command of the re-protection's last message."""
+        """Has a person move the writer back, with the command from the re-protection's last message."""
         began, began_real, away = self._clock.now(), time.time(), lab.writer
         arn = person.start(self._narrator.seen.messages)
         if arn is None:
@@ -121,7 +121,7 @@ class Circle(Drill):
         return run.end or End.ABORTED
 
     def _execution(self, arn: str) -> Execution:
-        """The run of that ARN, once the narrator knows it."""
+        """Returns the run of that ARN, once the narrator knows it."""
         name = arn.rsplit(":", 1)[-1]
         self._narrator.wait(f"the run {name} to start", lambda seen: name in seen.executions, WORKFLOW_LIMIT_SECONDS)
         return self._narrator.seen.executions[name]
@@ -184,7 +184,7 @@ class Circle(Drill):
         return said
 
     def _moves(self, lab: Lab) -> list[Move]:
-        """The moves of the writer; a failover's old writer left what it never replicated with its cluster's end."""
+        """Returns the moves of the writer, failovers with what their old writers had not replicated at deletion."""
         found = iter(lab.divergences)
         moves = []
         for step in self._steps:

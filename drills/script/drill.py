@@ -41,27 +41,27 @@ if TYPE_CHECKING:
     from drills.verdict.seen import Execution, Seen
     from drills.world.bank import Event
 
-# Aurora's guide says "in the order of minutes" for a detach and promotion today and said "under a minute" before;
-# field reports lie around this. It is stated in every report, and --aurora-promotion changes it.
+# For a detach and promotion, Aurora's guide says "in the order of minutes" today and said "under a minute" before;
+# field reports lie around this value. It is stated in every report, and --aurora-promotion changes it.
 AURORA_PROMOTION_SECONDS = 30.0
 
-# How long to wait for what, in virtual seconds, before the drill is given up.
+# How long to wait for what, in virtual seconds, before giving up the drill.
 STEADY_LIMIT_SECONDS = 120.0  # alarms need a few periods of 10 s to have seen enough
 DETECTION_LIMIT_SECONDS = 120.0  # 20 s by design, 50 s when the region lives on and only its database is dead
 WORKFLOW_LIMIT_SECONDS = 120.0  # beside the promotion
 RECONNECT_LIMIT_SECONDS = 60.0
 APPROVAL_LIMIT_SECONDS = 1200.0  # the gate's own deadline is 15 minutes
-# When nothing may move: three times as long as detection takes, so that what would move has had its chance.
+# When nothing must move: three times as long as detection takes, so that anything that would move has had its chance.
 QUIET_SECONDS = 60.0
-# A storm: so often EventBridge delivers the alarm's event, and so many people start a failover, all at once.
+# A storm: how often EventBridge delivers the alarm's event, and how many people start a failover, all at once.
 STORM_EVENTS, STORM_PEOPLE = 50, 20
-# An old writer that comes back is watched for longer than a monitor can be away: a minute until its schedule starts
+# An old writer that comes back is watched for longer than a monitor can be absent: a minute until its schedule starts
 # it again, then its first looks.
 RETURN_SECONDS = 90.0
-# The picture before and after, and something to compare with.
+# How much is shown before and after, to compare with.
 BEFORE_SECONDS = 5.0
 AFTER_SECONDS = 5.0
-# The outage comes at any moment of the alarms' period: the seed chooses.
+# The outage may come at any moment of the alarms' period: the seed chooses.
 PHASE_SECONDS = 10.0
 
 
@@ -103,7 +103,7 @@ class Drill:
             options.seed,
             options.aurora_promotion_seconds,
             STORM_EVENTS if options.storm else 1,
-            # A circle's next outage comes minutes after the last one, and is to be answered by the alarms as well.
+            # A circle's next outage comes minutes after the last one, and the alarms have to answer it as well.
             cools_down=options.mode != CIRCLE,
         )
         self._lab = Lab(folder, self._binaries, clock, reaper, self._observe, wishes)
@@ -112,10 +112,10 @@ class Drill:
         self._narrator = Narrator(timeline, clock, self._trigger)
 
     def _observe(self, happening: object) -> None:
-        self._narrator.observe(happening)  # type: ignore[arg-type]  # the lab is made before its narrator
+        self._narrator.observe(happening)  # type: ignore[arg-type]  # the lab is created before its narrator
 
     def run(self) -> DrillResult:
-        """Runs the drill; the lab is gone when this returns."""
+        """Runs the drill; when this returns, the lab is gone."""
         with self._lab as lab:
             self._build(lab)
             reached = self._play(lab)
@@ -145,7 +145,7 @@ class Drill:
         )
 
     def _play(self, lab: Lab) -> End:
-        """The outage and what follows, until the drill has reached an end."""
+        """Plays the outage and what follows, until the drill has reached an end."""
         if not self._is_steady(lab):
             return End.TIMED_OUT
         self._happen(lab)
@@ -156,12 +156,12 @@ class Drill:
         return reached
 
     def _let_run_on(self) -> None:
-        """Lets everything go on for a while, so that there is an afterwards to compare with."""
+        """Lets everything run on for a while, so that there is an afterwards to compare with."""
         with self._timeline.waiting("a few seconds more, to compare"):
             self._clock.sleep(AFTER_SECONDS)
 
     def _is_steady(self, lab: Lab) -> bool:
-        """Waits until everything is well, and then for a moment that the seed chooses; whether it ever is."""
+        """Waits until everything is well, then for a moment that the seed chooses; returns whether it ever was."""
         watched = [
             alarm.name
             for region in lab.specification.regions.values()
@@ -214,7 +214,7 @@ class Drill:
             if not self._narrator.wait("the workflow", lambda seen: _all_ended(seen, person), self._workflow_limit):
                 return End.TIMED_OUT
         if self._outage and self._outage.demanded is End.NOTHING_MOVED:
-            with self._timeline.waiting("anything that moves though it must not"):
+            with self._timeline.waiting("a forbidden move"):
                 self._clock.sleep(QUIET_SECONDS)
             moved = acted(self._narrator.seen.runs)
             return (moved[0].end or End.ABORTED) if moved else End.NOTHING_MOVED
@@ -228,46 +228,46 @@ class Drill:
 
     @property
     def _workflow_limit(self) -> float:
-        """How long a run may take that moves the writer, in virtual seconds."""
+        """How long a run that moves the writer may take, in virtual seconds."""
         approval = APPROVAL_LIMIT_SECONDS if self._outage and self._outage.asks_person else 0.0
         return WORKFLOW_LIMIT_SECONDS + self._options.aurora_promotion_seconds + approval
 
     def _workflow_starts(self, known: frozenset[str] = frozenset()) -> bool:
-        """Waits for a run that is not among the known; whether one comes."""
+        """Waits for a run that is not among the known; returns whether one comes."""
         return self._narrator.wait(
             "the workflow to start", lambda seen: bool(seen.executions.keys() - known), DETECTION_LIMIT_SECONDS
         )
 
     def _wait_for_clients(self, lab: Lab, lost: int) -> None:
-        """Waits until all clients of the writer name but the lost ones write."""
+        """Waits until all clients of the writer name except the lost ones write."""
         self._narrator.wait(
-            "every client that can to write again",
+            "every surviving client to write again",
             lambda _: lab.load().failing_clients == lost,
             RECONNECT_LIMIT_SECONDS,
         )
 
     def _storm(self, lab: Lab) -> None:
-        """Lets many people start a failover at once, beside the alarm's many events."""
+        """Has many people start a failover at once, beside the alarm's many events."""
         self._timeline.event(Kind.WORKFLOW, f"{STORM_PEOPLE} people start a failover as well")
         with ThreadPoolExecutor(STORM_PEOPLE) as people:
             list(people.map(lambda _: lab.start_by_hand("failover"), range(STORM_PEOPLE)))
 
     def _bring_back(self, lab: Lab) -> None:
-        """Lets the old writer return, and watches whether it takes a write."""
+        """Lets the old writer come back, and watches whether it takes a write."""
         self._say_comes_back(lab.writer)
         lab.bring_writer_back()
-        with self._timeline.waiting("the old writer to take a write, which it must not"):
+        with self._timeline.waiting("a forbidden write on the old writer"):
             self._clock.sleep(RETURN_SECONDS)
 
     def _say_comes_back(self, region: str) -> None:
         self._timeline.event(Kind.OUTAGE, f"{region} comes back, with its database open to its clients")
 
     def _acting(self, known: frozenset[str] = frozenset()) -> Execution | None:
-        """The run that did the work, among those that are not known."""
+        """Returns the run that did the work, among those that are not yet known."""
         return acting(run for run in self._narrator.seen.runs if run.name not in known)
 
     def _clients_lost(self) -> int:
-        """How many clients of the writer name cannot write any more."""
+        """Returns how many clients of the writer name can no longer write."""
         loses = self._outage is not None and self._outage.loses_clients(comes_back=self._options.comes_back)
         return CLIENTS_PER_REGION if loses else 0
 
@@ -285,7 +285,7 @@ class Drill:
         return self._result(lab, reached, INVARIANTS, found)
 
     def _facts(self, lab: Lab, proofs_on: str) -> Facts:
-        """What the world looks like now, asked of the world itself; the proofs of a region's database."""
+        """Asks the world itself what it looks like now, and the database of ``proofs_on`` for the proofs."""
         record = lab.control_record()
         standby, proving = lab.servers[lab.standby], lab.servers[proofs_on]
         proofs = proving.query("SELECT run FROM recovery_proof") if proving.is_running() else []
@@ -303,7 +303,7 @@ class Drill:
         )
 
     def _found(self, lab: Lab, judgement: Judgement, facts: Facts, events: Sequence[Event]) -> DrillFound:
-        """All that the invariants are checked against."""
+        """Returns everything against which the invariants are checked."""
         seen = self._narrator.seen
         return DrillFound(
             judgement=judgement,
@@ -326,7 +326,7 @@ class Drill:
     def _result(
         self, lab: Lab, reached: End, rows: Sequence[Invariant[FoundT]], found: FoundT, **more: Any
     ) -> DrillResult:
-        """Checks the invariants and puts everything together; ``more`` are fields of the result."""
+        """Checks the invariants and puts everything together; ``more`` are further fields of the result."""
         judgement, events, writer = found.judgement, found.events, found.facts.writer
         demanded = [row for row in rows if row.when(found)]
         for problem in judgement.problems:
@@ -378,15 +378,15 @@ class Drill:
         )
 
     def _since_zero(self, real_time: float) -> float:
-        """Virtual seconds since the outage of a real time (seconds since 1970)."""
+        """Converts a real time (seconds since 1970) into virtual seconds since the outage."""
         return self._clock.virtual_time(real_time) - self._timeline.zero
 
     def _moment(self, real_time: float | None) -> float | None:
-        """The same of a moment that may never have come."""
+        """Does the same for a moment that may never have come."""
         return None if real_time is None else self._since_zero(real_time)
 
     def _arn_of(self, lab: Lab, run: Execution) -> str:
-        """The ARN of a run of the failover workflow, which runs in the region that was the standby."""
+        """Returns the ARN of a run of the failover workflow, which runs in the region that was the standby."""
         names = Names(lab.settings, lab.specification.account)
         machine = names.state_machine(self._standby_before)
         return names.arn("states", self._standby_before, f"execution:{machine}:{run.name}")
@@ -419,6 +419,6 @@ def _settings(lab: Lab) -> dict[str, str | int | float | bool]:
 
 
 def _all_ended(seen: Seen, person: Person) -> bool:
-    """Whether every run is over; meanwhile the person on call reads what comes."""
+    """Returns whether every run is over; meanwhile the person on call reads what comes."""
     person.read(seen.messages)
     return bool(seen.executions) and all(run.status != "RUNNING" for run in seen.executions.values())

@@ -1,6 +1,6 @@
-"""The person on call: reads the messages and, when asked for an approval, does what the drill's option says.
+"""The person on call, who reads the messages and, when asked for an approval, does what the drill's option says.
 
-Approving is done by the very command that the message gives, so that a command that does not work fails the drill.
+The person answers with the very command that the message gives, so a command that does not work fails the drill.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # What a person fills in.
 BLANKS = {"<your name>": "the person at the drill", "<why>": "the drill says no"}
-# The commands of the AWS command line by which a person answers.
+# The commands of the AWS command line with which a person answers.
 COMMANDS = {"yes": "send-task-success", "no": "send-task-failure"}
 
 
@@ -27,14 +27,14 @@ class Person:
     """Answers each request once."""
 
     def __init__(self, approve: str, cloud: Cloud, timeline: Timeline) -> None:
-        """``approve`` is ``yes``, ``no`` or ``never`` (says nothing)."""
+        """Takes what the person does: ``approve`` is ``yes``, ``no`` or ``never`` (says nothing)."""
         self._command = COMMANDS.get(approve)
         self._cloud = cloud
         self._timeline = timeline
         self._answered: set[str] = set()
 
     def read(self, messages: Iterable[Message]) -> None:
-        """Reads what has come, and answers what has not been answered."""
+        """Reads the messages, and answers those that have not been answered."""
         if self._command is None:
             return
         for message in messages:
@@ -46,7 +46,7 @@ class Person:
                 self._send(options)
 
     def start(self, messages: Sequence[Message]) -> str | None:
-        """Starts a workflow by the command of the latest message that has one; returns the execution's ARN."""
+        """Starts a workflow with the command from the latest message that has one; returns the execution's ARN."""
         for message in reversed(messages):
             if options := command_in(message.text, "start-execution"):
                 self._timeline.event(Kind.NOTIFICATION, f"the person on call starts {options['state-machine-arn']}")

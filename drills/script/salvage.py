@@ -1,4 +1,4 @@
-"""What a re-protection kept of the old writer, read and written again as a person would: file after file, with psql."""
+"""What a re-protection kept of the old writer, read and replayed as a person would: file after file, with psql."""
 
 from __future__ import annotations
 

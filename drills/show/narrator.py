@@ -36,10 +36,10 @@ LONGEST_DETAIL = 2000  # characters of an input or output in the report
 
 
 class Narrator:
-    """Told of every happening, from many threads."""
+    """Is told of every happening, from many threads."""
 
     def __init__(self, timeline: Timeline, clock: Clock, trigger: str) -> None:
-        """``trigger`` is the name of the composite alarm that starts the workflow."""
+        """Takes ``trigger``, the name of the composite alarm that starts the workflow."""
         self._timeline = timeline
         self._clock = clock
         self._trigger = trigger
@@ -47,7 +47,7 @@ class Narrator:
         self.seen = Seen()
 
     def observe(self, happening: Happening) -> None:
-        """Shows a happening and takes it into account."""
+        """Shows a happening and remembers it."""
         tell = getattr(self, f"_{happening.kind.name.lower()}", None)
         if tell is not None:
             with self._changed:
@@ -55,14 +55,14 @@ class Narrator:
                 self._changed.notify_all()
 
     def wait(self, what: str, holds: Callable[[Seen], bool], at_most: float) -> bool:
-        """Waits until ``holds``, at most so many virtual seconds, with progress on the display; whether it does."""
+        """Waits until ``holds``, at most that many virtual seconds, and shows progress; returns whether it does."""
         deadline = self._clock.now() + at_most
         with self._timeline.waiting(what, at_most=at_most), self._changed:
             while not holds(self.seen):
                 left = deadline - self._clock.now()
                 if left <= 0:
                     return False
-                # Looks again now and then: not everything that a condition asks about is a happening.
+                # Look again now and then: not everything that a condition asks about is a happening.
                 self._changed.wait(min(self._clock.to_real(left), 0.2))
         return True
 
@@ -128,10 +128,10 @@ class Narrator:
         self._say(it, Kind.DATABASE, f"{it.subject} takes writes", mark="writes_possible")
 
     def _database_failed(self, it: Happening) -> None:
-        self._say(it, Kind.DATABASE, f"RDS could not do what it had begun with {it.subject}: {it.detail['error']}")
+        self._say(it, Kind.DATABASE, f"RDS failed to finish its work on {it.subject}: {it.detail['error']}")
 
     def _snapshot_started(self, it: Happening) -> None:
-        self._say(it, Kind.DATABASE, f"snapshot {it.subject} is being made")
+        self._say(it, Kind.DATABASE, f"snapshot {it.subject} is being created")
 
     def _cluster_deleted(self, it: Happening) -> None:
         self._say(it, Kind.DATABASE, f"{it.subject} is deleted")
@@ -140,10 +140,10 @@ class Narrator:
         self._say(it, Kind.DATABASE, f"the global database {it.subject} is deleted")
 
     def _global_database_made(self, it: Happening) -> None:
-        self._say(it, Kind.DATABASE, f"the global database {it.subject} is made around the writer of {it.region}")
+        self._say(it, Kind.DATABASE, f"the global database {it.subject} is created around the writer of {it.region}")
 
     def _rebuild_started(self, it: Happening) -> None:
-        self._say(it, Kind.DATABASE, f"{it.subject} is being made as a new secondary")
+        self._say(it, Kind.DATABASE, f"{it.subject} is being created as a new secondary")
 
     def _health_changed(self, it: Happening) -> None:
         answer = "PRIMARY" if it.detail["healthy"] else "SECONDARY"
@@ -160,7 +160,7 @@ class Narrator:
 
 
 def _result(output: str | None, step: str) -> dict[str, Any]:
-    """Returns what a step's function returned, out of the workflow's data (JSON text) after it."""
+    """Returns what a step's function returned, from the workflow's data (JSON text) after it."""
     data = json.loads(output or "{}")
     result = data.get(step, {}).get("result", {})
     return result if isinstance(result, dict) else {}

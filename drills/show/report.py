@@ -1,4 +1,4 @@
-"""The report of a drill: one HTML file without any link to the outside, with a picture of the run.
+"""The report of a drill: one HTML file without any external link, with a picture of the run.
 
 This module works out where things stand in the picture; the template draws them.
 """
@@ -41,10 +41,10 @@ BAR_HEIGHT = 15
 ROW_HEIGHT = 23
 GAP = 14
 AXIS_HEIGHT = 40
-# The mean width of a letter at the labels' size; with the fonts of common systems texts come out narrower.
+# The mean width of a letter at the labels' size; in the fonts of common systems, texts come out narrower.
 LETTER_WIDTH = 6.4
 
-# Enough of the time before the outage to see the normal rate, without squeezing what follows.
+# Enough of the time before the outage to show the normal rate, without squeezing what follows.
 BEFORE_OUTAGE_SECONDS = 15.0
 # About as many marks on an axis as can be read at a glance.
 TICKS = 8
@@ -152,7 +152,7 @@ class Picture:
 
 
 class _TimeAxis:
-    """Turns seconds since the outage into a place in the picture."""
+    """Turns seconds since the outage into a position in the picture."""
 
     def __init__(self, result: DrillResult) -> None:
         ends = [result.throughput.ended_s, *(phase.ended_s for phase in result.phases + result.parallel_work)]
@@ -325,7 +325,7 @@ def _failures(result: DrillResult, x: _TimeAxis, top: float) -> list[Bar]:
         left, right = x(start), x(start + throughput.bucket_s)
         if rate and right > left:
             title = f"{since(start)}: {rate:.0f} failed writes per second"
-            opacity = 0.25 + 0.75 * rate / most  # the fewest failures are still to be seen
+            opacity = 0.25 + 0.75 * rate / most  # even the fewest failures can be seen
             bars.append(Bar(left, top, right - left, "", Kind.OUTAGE, title, opacity=opacity))
     return bars
 
@@ -340,7 +340,7 @@ def _gap(result: DrillResult, x: _TimeAxis) -> Gap | None:
 
 
 def _bars(result: DrillResult, x: _TimeAxis, top: float) -> list[Bar]:
-    """Returns one bar below the other: the phases of the RTO, then what ran beside them."""
+    """Returns the bars, one below another: the phases of the RTO, then what ran beside them."""
     rows = [(phase, False) for phase in result.phases] + [(phase, True) for phase in result.parallel_work]
     return [_bar(phase, x, top + row * ROW_HEIGHT, parallel) for row, (phase, parallel) in enumerate(rows)]
 
@@ -350,7 +350,7 @@ def _bar(phase: Phase, x: _TimeAxis, y: float, parallel: bool) -> Bar:
     return Bar(
         x=left,
         y=y,
-        width=max(x(phase.ended_s) - left, 1.5),  # a phase of no length is still to be seen
+        width=max(x(phase.ended_s) - left, 1.5),  # even a phase of no length can be seen
         text=seconds(phase.seconds),
         kind=PHASE_KINDS.get(phase.name, Kind.DNS),
         title=f"{phase.name}: {seconds(phase.seconds, 3)}, {measured_or_modelled(phase)} ({phase.meaning})",
@@ -361,7 +361,7 @@ def _bar(phase: Phase, x: _TimeAxis, y: float, parallel: bool) -> Bar:
 
 
 def _description(result: DrillResult) -> str:
-    """Returns the picture in words, for those who do not see it."""
+    """Returns the picture in words, for those who cannot see it."""
     phases = ", ".join(f"{phase.name} {seconds(phase.seconds)}" for phase in result.phases) or "none"
     return (
         f"Commits per second by answering region, failed writes, events and phases over the time since "

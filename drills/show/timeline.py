@@ -1,4 +1,4 @@
-"""The live timeline in the terminal: what happened when, what is waited for, and the summary at the end.
+"""The live timeline in the terminal: what happened when, what the drill is waiting for, and the summary at the end.
 
 In a terminal the events scroll above one line per wait. Elsewhere (a pipe, CI) everything is plain lines
 without control characters. Events may come from any thread.
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 # A spinner's pace for the eye; 8 renderings a second cost a few per cent of one core.
 TERMINAL_REFRESH_SECONDS = 0.125
-# In a log, often enough to see that the drill lives, rare enough not to bury its events.
+# In a log: often enough to show that the drill lives, rarely enough not to bury its events.
 LOG_REFRESH_SECONDS = 5.0
-# The refresh thread sleeps at most one period; more means that the terminal itself blocks.
+# The refresh thread sleeps for at most one period; a longer wait means that the terminal itself blocks.
 REFRESH_STOP_SECONDS = 2.0
 # A log has no width; tables in it are cut to what a diff or a CI page shows without scrolling.
 LOG_WIDTH_COLUMNS = 110
@@ -94,7 +94,7 @@ class Timeline:
     clock : Clock
         Gives the virtual time of the events.
     zero_name : str
-        What the moment marked "zero" is, for the heading.
+        What the moment marked "zero" is called in the heading.
     file : TextIO
         Where to write; standard output by default.
     """
@@ -156,7 +156,7 @@ class Timeline:
         text : str
             What happened, in one line.
         detail : str
-            More of it, for the report only.
+            More about it, for the report only.
         at : float
             When, as a time of the clock (virtual seconds since 1970); now by default.
         mark : str
@@ -174,14 +174,14 @@ class Timeline:
 
     @contextmanager
     def waiting(self, what: str, at_most: float | None = None) -> Iterator[None]:
-        """Shows what is waited for, for how long already, and the load, until the block ends.
+        """Shows what the drill is waiting for, how long it has waited, and the load, until the block ends.
 
         Parameters
         ----------
         what : str
             Completes "waiting for ...".
         at_most : float
-            The virtual seconds after which the wait is given up, to be shown beside the elapsed ones.
+            The virtual seconds after which the wait is given up, shown beside the elapsed ones.
         """
         wait = _Wait(_one_line(what), self._clock.now(), at_most)
         with self._lock:
@@ -211,8 +211,7 @@ class Timeline:
         Parameters
         ----------
         measured : float or None
-            Marks that were found in another way than by an event, in the same seconds; they replace those of
-            events.
+            Marks that were not found by an event, in the same seconds; they replace those of events.
         """
         zero = self.zero
         with self._lock:
@@ -228,7 +227,7 @@ class Timeline:
         if self.console.is_terminal:
             self.console.print(line)
             return
-        # A log's lines are as long as they need to be, and without the blanks that fill a table's cells.
+        # A log's lines are as long as they need to be, without the blanks that fill a table's cells.
         with self.console.capture() as captured:
             self.console.print(line, soft_wrap=isinstance(line, Text))
         with self._lock:
@@ -242,7 +241,7 @@ class Timeline:
         return _row(self.console.is_terminal, elapsed, since_zero, event.kind, event.text, KIND_STYLES[event.kind])
 
     def _refresh(self) -> None:
-        """Keeps the waits' lines up to date until the end (the refresh thread)."""
+        """Keeps the lines of the waits up to date until the end (in the refresh thread)."""
         period = TERMINAL_REFRESH_SECONDS if self._live else LOG_REFRESH_SECONDS
         while not self._stop.wait(period):
             with self._lock:
@@ -281,7 +280,7 @@ def _describe(load: Load) -> Text:
 
 
 def _row(in_terminal: bool, elapsed: str, since_zero: str, kind: str, text: str, style: str) -> Text | Table:
-    """Returns one line of the timeline: in a terminal long texts wrap inside their column."""
+    """Returns one line of the timeline; in a terminal, long texts wrap inside their column."""
     if not in_terminal:
         times = f"{elapsed:>{ELAPSED_COLUMNS}}  {since_zero:>{SINCE_ZERO_COLUMNS}}"
         return Text(f"{times}  {kind:<{KIND_COLUMNS}}  {text}".rstrip())

@@ -1,1 +1,1 @@
-"""What a drill has seen, what became of every write, what must hold, and the result that says so."""
+"""What a drill saw, what became of every write, what must hold, and the result that says whether it did."""

@@ -1,4 +1,4 @@
-"""A drill's folder on disk: its result and its report, whole or not at all."""
+"""A drill's folder on disk: its result and its report, complete or not at all."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def discard_latest(root: Path) -> None:
 def save(result: DrillResult, report: str, root: Path) -> Path:
     """Writes a drill's result and report into a folder of its own and makes it the latest.
 
-    ``root/<start of the drill>/`` gets both files; then ``root/latest`` becomes a link to it (a copy where
-    the file system has no links). Whoever looks at ``latest`` finds both files, whole, or nothing.
+    ``root/<start of the drill>/`` gets both files; then ``root/latest`` becomes a link to it (a copy where the file
+    system has no links). Whoever looks at ``latest`` finds both files, complete, or nothing.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def save(result: DrillResult, report: str, root: Path) -> Path:
         discard_latest(root)
         shutil.copytree(folder, latest)
         return latest
-    if latest.is_dir() and not latest.is_symlink():  # a copy made before
+    if latest.is_dir() and not latest.is_symlink():  # an earlier copy
         shutil.rmtree(latest)
     link.replace(latest)
     return latest
@@ -77,10 +77,10 @@ def _new_folder(root: Path, started_at: datetime) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file completely or not at all."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        # mkstemp makes files for their owner only; a report is for everyone.
+        # mkstemp creates files for their owner only; a report is for everyone.
         os.fchmod(descriptor, 0o644)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)

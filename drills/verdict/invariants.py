@@ -1,6 +1,6 @@
-"""What must hold when a drill is over, one row an invariant: name, promise, when it is demanded, check.
+"""What must hold when a drill is over, one row per invariant: name, promise, when it is demanded, check.
 
-A check is a pure function of what was found. Whoever adds an invariant adds a row; the result, the page and the summary
+A check is a pure function of what was found. To add an invariant, add a row; the result, the page and the summary then
 show it.
 """
 
@@ -36,7 +36,7 @@ class Facts:
     standby_writes, standby_followed
         Whether the database of the region that was the standby takes writes; whether another one follows it.
     proofs
-        The runs whose own write through the writer name is on the database that has to have it.
+        The runs whose own write through the writer name is on the database that must have it.
     members
         The regions of the global database's members, and whether each is its writer.
     """
@@ -78,13 +78,13 @@ class DrillFound(Found):
     standby: str
     """The regions in these roles when the drill began."""
     told: Sequence[Message]
-    """What people were sent after the outage, from regions that live."""
+    """What people were sent after the outage, from living regions."""
     named: int
     """Clients of the writer name; their numbers come first."""
     pinned: int
     """Clients of the writer's own endpoint."""
     lost: int
-    """Clients that cannot write any more, whatever the workflow does."""
+    """Clients that can no longer write, whatever the workflow does."""
     cluster: str
     """The cluster that writes now."""
 
@@ -130,12 +130,12 @@ class Invariant(Generic[F]):
 
 
 def from_the_books(name: str, meaning: str) -> Invariant[Found]:
-    """Returns the row of a promise that the ledger's judgement has checked already."""
+    """Returns the row of a promise that the ledger's judgement has already checked."""
     return Invariant(name, meaning, lambda found: found.judgement.invariants[name])
 
 
 def is_bounded(rpo_seconds: float, run: Execution | None) -> bool:
-    """Whether no write was lost that is older than a run's record says may be lost."""
+    """Returns whether no write was lost that is older than a run's record says may be lost."""
     return run is not None and run.bound_ms is not None and rpo_seconds * 1000 <= run.bound_ms
 
 

@@ -38,7 +38,7 @@ SELECT (SELECT sum(balance_cents)::bigint FROM accounts),
 
 @dataclass(frozen=True)
 class Outage:
-    """When writing stopped and when it went on, over all clients that live on. Real seconds since 1970."""
+    """When writing stopped and when it resumed, over all clients that live on. Real seconds since 1970."""
 
     started: float
     recovered: float
@@ -49,9 +49,9 @@ def measure_outage(events: Sequence[Event], before: str, after: str) -> Outage |
     """Returns the outage between two writers; None when the writer did not change or nothing failed.
 
     It starts when the first write that failed for good was begun: each client's attempts between its last
-    acknowledgement by ``before`` and its first by ``after`` count. Taking the begin of the attempt makes an
-    outage that refuses and one that hangs comparable. It ends with the first acknowledgement by ``after``.
-    Clients that never reached ``after`` (they died with their region) are left out.
+    acknowledgement by ``before`` and its first by ``after`` count. Taking the beginning of the attempt makes an outage
+    that refuses comparable with one that hangs. It ends with the first acknowledgement by ``after``. Clients that never
+    reached ``after`` (they died with their region) are left out.
     """
     if before == after:
         return None
@@ -66,7 +66,7 @@ def measure_outage(events: Sequence[Event], before: str, after: str) -> Outage |
         if event.event == "fail":
             started.setdefault(event.client, event.began)
         elif event.cluster == before:
-            started.pop(event.client, None)  # it had gone on by itself: not this outage
+            started.pop(event.client, None)  # it recovered by itself: not this outage
     if not started:
         return None
     return Outage(min(started.values()), min(resumed.values()), resumed)
@@ -107,14 +107,14 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Books:
-    """What the books of a writer say of themselves."""
+    """What the books of a writer say about themselves."""
 
     total_cents: int
     wrong_balances: int
     duplicated: int
 
     def findings(self) -> dict[str, str]:
-        """What is wrong with them by invariant, in words; empty where nothing is."""
+        """Returns what is wrong with them, by invariant, in words; empty where nothing is wrong."""
         surplus = self.total_cents - ACCOUNTS * START_BALANCE_CENTS
         return {
             "nothing_duplicated": _problem(self.duplicated, "transfers were applied more than once"),

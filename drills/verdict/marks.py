@@ -12,10 +12,10 @@ from drills.verdict.record import Record, Seconds, rounded
 
 
 class Marks(Record):
-    """The moments that bound the phases of a drill, in seconds since the outage; None never came."""
+    """The moments that bound the phases of a drill, in seconds since the outage; None: it never came."""
 
     first_failed_write: Seconds | None = None
-    """When it began, which may be just before the outage that failed it."""
+    """When it began, which may be just before the outage that made it fail."""
     alarm: Seconds | None = None
     """The composite alarm went to ALARM."""
     execution_started: Seconds | None = None
@@ -76,7 +76,7 @@ AURORA_DELAY = "Aurora's delay"
 
 
 def phases_of(marks: Marks, aurora_promotion_seconds: float, origin: str = "outage") -> list[Phase]:
-    """Cuts the way to the first acknowledged write into phases that follow one another.
+    """Divides the time to the first acknowledged write into phases that follow one another.
 
     The first phase starts with the first failed write (with the outage when none is known), so the seconds of
     all phases add up to the RTO as section 1 of the design defines it. What ran beside them does not lengthen

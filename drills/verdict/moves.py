@@ -1,7 +1,7 @@
 """The judgement of a drill in which the writer moves several times, each move with a time of its own.
 
-Clusters keep their names in both of their lives: after a move back, a cluster of the same name is the writer that was
-the writer before. So each move is judged by the events of its own time only, from its begin to the next one's.
+A cluster keeps its name when it is rebuilt: after a move back, the writer has the name of a former writer. So each move
+is judged only by the events of its own time, from its beginning to that of the next.
 
 What an old writer never replicated is read from its log before it is retired (`drills.world.divergence`).
 """
@@ -59,7 +59,7 @@ def judge_moves(events: Sequence[Event], moves: Sequence[Move], present: set[str
 
 
 def unexplained(events: Sequence[Event], moves: Sequence[Move], present: set[str]) -> set[str]:
-    """Returns the acknowledged transfers that are lost though replicated, or there though never replicated."""
+    """Returns the acknowledged transfers that are lost though replicated, or present though never replicated."""
     acknowledged = {event.id: event.cluster for event in events if event.event == "ack"}
     lost = acknowledged.keys() - present
     never = {transfer for move in moves for transfer in move.unreplicated if acknowledged.get(transfer) == move.before}
@@ -69,7 +69,7 @@ def unexplained(events: Sequence[Event], moves: Sequence[Move], present: set[str
 def _judge(until_then: list[Event], start: float, move: Move, present: set[str], clock: Clock) -> MoveJudgement:
     events = [event for event in until_then if event.t >= start]
     outage = measure_outage(events, *_ends(move))
-    # What a move loses was acknowledged before it began, a moment or some seconds.
+    # What a move loses was acknowledged a moment or some seconds before it began.
     acknowledged = [event for event in until_then if event.event == "ack" and event.cluster == move.before]
     lost = {event.id for event in acknowledged if event.id in move.unreplicated} - present
     # The old writer's last answer may have come before the move; the new one's earlier life does not count.

@@ -14,7 +14,7 @@ MODELLED = (
     "Aurora's storage replication: PostgreSQL streaming replication over a link with the delay between the regions",
     "CloudWatch's evaluation of alarms, EventBridge, Route 53's health checks and DNS, Lambda and the RDS API: small "
     "models (drills/aws) driven by the deployed definitions",
-    "the control table: one table that is served where a majority of its three regions is reached",
+    "the control table: one table, served where a majority of its three regions is reached",
     "the fence group: new connections wait in vain, tracked ones go on",
 )
 MEASURED = (
@@ -23,7 +23,7 @@ MEASURED = (
     "PostgreSQL's promotion, detection by the deployed alarms at their own periods, the switch of the writer name",
 )
 LIMITS = (
-    "one PostgreSQL server a region, no instance failover inside a region",
+    "one PostgreSQL server per region, no instance failover inside a region",
     "passwords and IAM tokens are not checked by the lab's databases; TLS is",
 )
 

@@ -11,7 +11,7 @@ TIME_DECIMALS = 3
 
 
 def rounded(seconds: float) -> float:
-    """Returns a time as precise as a result has it."""
+    """Returns a time with the precision of a result."""
     return round(seconds, TIME_DECIMALS)
 
 

@@ -56,7 +56,7 @@ StepKind = Literal["failover", "re-protection", "failback"]
 
 
 class Leg(Record):
-    """One step of a drill that goes in a circle.
+    """One step of a drill that goes full circle.
 
     ``started_s`` to the end is the step as people see it: from the outage, or from the start of its workflow, until
     clients write again, or until the workflow has ended. ``writer`` and ``epoch`` are those after it. ``lost`` counts
@@ -78,15 +78,15 @@ class Leg(Record):
 
 
 class DrillResult(Record):
-    """Everything known about one finished drill.
+    """Everything that is known about one finished drill.
 
-    ``arguments`` are the command line's, complete enough to run the same drill again. ``invariants`` says of
-    each invariant whether it held, ``invariant_meanings`` what it promises. ``settings`` are the product
-    settings that bear on the figures, ``gap_seconds`` lies between the old writer's last acknowledgement and the new
-    one's first, ``both_wrote`` counts the old one's acknowledgements after that, ``run_record`` is what the workflow
-    recorded of itself, ``legs`` are the steps of a circle, ``replayed`` counts the lost writes that a person wrote
-    again from the files which the re-protections kept, ``problems`` says what broke, a sentence each, and
-    ``tolerated_errors`` are the errors that were seen and expected.
+    ``arguments`` are the command line's, enough to run the same drill again. ``invariants`` says of each invariant
+    whether it held, ``invariant_meanings`` what it promises. ``settings`` are the product settings that bear on the
+    figures, ``gap_seconds`` lies between the old writer's last acknowledgement and the new one's first, ``both_wrote``
+    counts the old one's acknowledgements after that, ``run_record`` is what the workflow recorded of itself, ``legs``
+    are the steps of a circle, ``replayed`` counts the lost writes that a person wrote again from the files which the
+    re-protections kept, ``problems`` says what broke, in one sentence each, and ``tolerated_errors`` are the errors
+    that were seen and expected.
     """
 
     mode: str
@@ -172,7 +172,7 @@ class DrillResult(Record):
 
     @property
     def headline(self) -> str:
-        """What happened, and what is wrong if anything is, in a sentence."""
+        """What happened, and what is wrong if anything is, in one sentence."""
         if self.status == "failed":
             return _failure(self)
         if self.demanded in (End.FAILED_OVER, End.SWITCHED_OVER):
@@ -188,7 +188,7 @@ class DrillResult(Record):
 
     @property
     def loss(self) -> str:
-        """What became of the acknowledged writes, in a sentence."""
+        """What became of the acknowledged writes, in one sentence."""
         lost = "none"
         if self.lost:
             span = "" if self.rpo_seconds is None else f" (the last {self.rpo_seconds:.3f} s)"
@@ -210,7 +210,7 @@ class DrillResult(Record):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote; what follows from the other fields is worked out again."""
+        """Reads what `to_json` wrote; what follows from other fields is computed again."""
         fields = json.loads(text)
         return cls.model_validate({name: fields[name] for name in cls.model_fields})
 

@@ -1,4 +1,4 @@
-"""The verdict on a drill that goes round: what its steps did, what must hold at its end, one row an invariant."""
+"""The verdict on a drill that goes full circle: what its steps did, what must hold at its end (a row per invariant)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True)
 class RoundFound(Found):
-    """What was found when a drill that goes round was over."""
+    """What was found when a drill that goes full circle was over."""
 
     outage: Outage | None
     home: tuple[str, str]
@@ -73,7 +73,7 @@ class RoundFound(Found):
     clients: int
     """Clients that lived when the drill was over."""
     standby_has_all: bool
-    """Whether the standby streams from the writer and holds all it holds."""
+    """Whether the standby streams from the writer and holds everything that it holds."""
 
     @cached_property
     def acknowledged(self) -> set[str]:
@@ -112,7 +112,7 @@ class RoundFound(Found):
 
 
 def _losses_were_bounded(found: RoundFound) -> bool:
-    """Each failover's run knew how much it might lose; what a failback loses is never explained."""
+    """Returns whether each failover lost no more than its run said; nothing excuses a loss in a failback."""
     runs = {run.name: run for run in found.runs}
     return all(
         is_bounded(move.rpo_seconds, runs[step.run])

@@ -55,7 +55,7 @@ class Seen:
 
     @property
     def runs(self) -> list[Execution]:
-        """The runs in the order of their start; a copy, because more may start while it is looked at."""
+        """The runs in the order of their start; a copy, because more may start while somebody looks at it."""
         return list(self.executions.values())
 
 
@@ -65,6 +65,6 @@ def acted(runs: Iterable[Execution]) -> list[Execution]:
 
 
 def acting(runs: Iterable[Execution]) -> Execution | None:
-    """Returns the run that did the work: the first that was not refused, else the first; None without any."""
+    """Returns the run that did the work: the first that was not refused, else the first; None when there is none."""
     known = list(runs)
     return next(iter(acted(known) or known), None)

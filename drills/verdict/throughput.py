@@ -1,4 +1,4 @@
-"""How many writes a second were answered, and by whom."""
+"""How many writes per second were answered, and by whom."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Throughput(Record):
         failures : Iterable[float]
             The time of each failed write.
         started_s, ended_s : float
-            The time to cover; writes outside of it are left out. A last bucket that the time does not fill is
-            left out too, because its rate would look like a fall.
+            The time to cover; writes outside it are left out. A last bucket that the time does not fill is left out
+            too, because its rate would look like a fall.
         bucket_s : float
             The width of a bucket in virtual seconds.
         """
-        # Half a millisecond keeps 29.999999 buckets, which rounding of floats makes of 30, from losing one.
+        # Half a millisecond prevents rounding of floats from turning 30 buckets into 29.999999 and losing one.
         buckets = math.floor((ended_s - started_s) / bucket_s + 0.0005)
 
         def rates(moments: Iterable[float]) -> list[float]:

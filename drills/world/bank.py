@@ -1,4 +1,4 @@
-"""The bank whose money the drill's clients move: its books, and what the clients write down of each attempt.
+"""The bank whose money the drill's clients move: its books, and what the clients write down about each attempt.
 
 The books: ``transfers`` holds each transfer once, by its id. ``movements`` is an append-only journal without
 any unique key, so that a transfer which was applied twice shows up there as four rows. ``accounts`` holds the
@@ -77,9 +77,10 @@ $$;
 
 
 def install(server: Server, clock: Clock | None = None) -> None:
-    """Makes the books on a new writer, with the tables and grants that the orchestrator brings.
+    """Creates the books on a new writer, with the tables and grants that the orchestrator brings.
 
-    Its heartbeats and fences carry times, which functions compare with theirs. Where these are scaled, so are those.
+    The orchestrator's heartbeats and fences carry times, which functions compare with their own. Where the functions'
+    times are scaled, the database's are scaled too.
     """
     script = MONITORING_SQL.read_text()
     if clock is not None and clock.speed != 1:

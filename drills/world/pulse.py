@@ -1,4 +1,4 @@
-"""What the clients do at this moment, for the display: their totals turned into rates."""
+"""What the clients are doing at this moment, for the display: their totals turned into rates."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from drills.world.clock import Clock
     from drills.world.workload import Progress
 
-# Over how long the display averages commits (real seconds).
+# The time over which the display averages commits (real seconds).
 RATE_WINDOW_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Load:
-    """What the workload does now."""
+    """What the workload is doing now."""
 
     commits_per_second: dict[str, float]
     """By answering region, per virtual second."""
@@ -32,7 +32,7 @@ class Pulse:
     """Turns the clients' totals into rates for the display."""
 
     def __init__(self, clock: Clock, clients: int) -> None:
-        """``clients`` are so many in each region."""
+        """Takes ``clients``, the number of clients in each region."""
         self._clock = clock
         self._clients = clients
         self._lock = threading.Lock()
@@ -47,7 +47,7 @@ class Pulse:
                 reports.pop(0)
 
     def load(self, regions: tuple[str, ...], region_of: Callable[[str], str]) -> Load:
-        """Commits a second by answering region, and how many clients fail (silent ones do)."""
+        """Returns the commits per second by answering region, and how many clients fail (silent ones count)."""
         rates = dict.fromkeys(regions, 0.0)
         failing = 0
         with self._lock:

@@ -1,17 +1,16 @@
 """The bank's clients: real connections that resolve the writer name and move money while a region fails.
 
-One process per region runs that region's clients, so that they die or hang with it. A client does what a
-careful application does: it resolves the name with its time to live, connects over verified TLS to a session
-that can write, gives every transfer a unique id and repeats it under the same id until it is answered. A
-watchdog shuts down the socket of an attempt that takes too long, because libpq waits for a frozen server
-for ever.
+One process per region runs that region's clients, so that they die or hang with it. A client does what a careful
+application does: it resolves the name and respects its time to live, connects over verified TLS to a session that can
+write, gives every transfer a unique id and repeats it under the same id until it is answered. A watchdog shuts down the
+socket of an attempt that takes too long, because libpq waits for a frozen server for ever.
 
-RDS certificates carry the cluster endpoint's name, not a name of ours, so the client verifies the name at
-the end of the CNAME chain. A name service that lies could thus lead it to another cluster of the same
-authority; the private zone is trusted for that.
+RDS certificates carry the cluster endpoint's name, not a name of ours, so the client verifies the name at the end of
+the CNAME chain. A lying name service could thus lead it to another cluster of the same authority; the private zone is
+trusted not to.
 
-Timeouts are in virtual seconds. The rate is in real transfers a second, since a machine does not work
-faster because the clock does.
+Timeouts are in virtual seconds. The rate is in real transfers per second, since a machine does not work faster when the
+clock does.
 """
 
 from __future__ import annotations
@@ -52,13 +51,13 @@ STATEMENT_TIMEOUT_SECONDS = 2.0
 ATTEMPT_TIMEOUT_SECONDS = 3.0
 # For the kernel: give up on a peer that acknowledges nothing (man 7 tcp, TCP_USER_TIMEOUT).
 TCP_USER_TIMEOUT_SECONDS = 3.0
-# Pause after a failure, doubled up to the limit and spread at random, so that clients do not come in step.
+# Pause after a failure, doubled up to the limit and spread at random, so that clients do not fall into step.
 RETRY_PAUSE_SECONDS = 0.05
 RETRY_PAUSE_LIMIT_SECONDS = 0.5
 # No timeout is shorter than this in real time, however fast the clock: the machine does not work faster.
 SHORTEST_TIMEOUT_REAL_SECONDS = 0.25
 LARGEST_TRANSFER_CENTS = 5_000
-# Real seconds between two progress lines: several in every frame that a live display draws.
+# Real seconds between two progress lines: several for every frame that a live display draws.
 PROGRESS_INTERVAL_SECONDS = 0.25
 STOP_TIMEOUT_SECONDS = 10.0
 
@@ -129,12 +128,12 @@ class Workload:
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """Lets every client finish its attempt, then end; killed when that takes too long. Nothing after `kill`.
+        """Lets every client finish its attempt, then ends it; kills if that takes too long. Does nothing after `kill`.
 
         Raises
         ------
         RuntimeError
-            When the clients had ended by themselves, which is a defect of the workload.
+            When the clients had ended by themselves, which is a defect in the workload.
         """
         if self._killed:
             return
@@ -160,7 +159,7 @@ class Workload:
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets frozen clients run on."""
+        """Lets frozen clients continue."""
         self._process.send_signal(signal.SIGCONT)
 
 
@@ -201,7 +200,7 @@ class _Client:
         self._journal = journal
         self._stopping = stopping
         self._resolver = Resolver(settings.dns, settings.clock)
-        # The transfers depend on the seed only; the pauses draw from a source of their own.
+        # The transfers depend only on the seed; the pauses have their own source.
         self._transfers = random.Random(f"{settings.seed}/{number}")  # noqa: S311 - not for secrets
         self._pauses = random.Random(f"pauses/{settings.seed}/{number}")  # noqa: S311 - not for secrets
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
@@ -211,8 +210,8 @@ class _Client:
         due = time.monotonic()
         while not self._stopping.is_set():
             await self._answered(self._next_transfer())
-            # Pauses as between independent customers, so that clients do not come in step. A client that
-            # fell behind does not catch up: customers do not queue their requests.
+            # Pauses as between independent customers, so that they do not fall into step. A client that fell behind
+            # does not catch up: customers do not queue their requests.
             due = max(due + self._pauses.expovariate(self._settings.transfers_per_second), time.monotonic())
             await self._wait(due - time.monotonic())
         await self._disconnect()
@@ -287,7 +286,7 @@ class _Client:
             self._connection = None
 
     async def _wait(self, real_seconds: float) -> None:
-        """Waits, but not longer than until the workload stops."""
+        """Waits, but no longer than until the workload stops."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), max(0.0, real_seconds))
 
@@ -307,7 +306,7 @@ def _describe(error: BaseException) -> str:
 
 
 def _shut_down(descriptor: int) -> None:
-    """Shuts down a socket that libpq owns: its wait ends with an error, and it still closes it itself."""
+    """Shuts down a socket that libpq owns: its wait ends with an error, and libpq still closes it itself."""
     with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
         connection.shutdown(socket.SHUT_RDWR)
 

@@ -20,15 +20,15 @@ RETIREMENT_APPROVAL_S = 3 * 24 * 3600
 def request(claim: Claim, *, reason: str, token: str, region: str, deadline: float) -> Message:
     """Asks whether writes may be lost.
 
-    ``reason`` says what would be; ``deadline``: until when an answer counts (seconds since 1970).
+    ``reason`` says what would be lost; ``deadline`` is until when an answer counts (seconds since 1970).
     """
     until = moment(deadline)
     lines = [
         "FAILOVER WAITS FOR APPROVAL: writes may be lost",
         "",
         f"Run {claim.run} would make {claim.target_region} the writer; {claim.writer_region} is down.",
-        f"It does not go on by itself: {reason}.",
-        f"Nothing has been changed yet, and nothing will be when no answer comes until {until}.",
+        f"The run is waiting for your answer: {reason}.",
+        f"Nothing has been changed yet. Without an answer by {until}, nothing will be.",
         *answers("the failover and the loss", token, region),
     ]
     return Message.of(lines)
@@ -37,30 +37,30 @@ def request(claim: Claim, *, reason: str, token: str, region: str, deadline: flo
 def retirement_request(
     order: Order, snapshot: Snapshot, salvage: Salvage, *, token: str, region: str, deadline: float
 ) -> Message:
-    """Asks whether the old cluster may be retired, of which ``snapshot`` and ``salvage`` are kept.
+    """Asks whether the old cluster may be retired; ``snapshot`` and ``salvage`` are what is kept of it.
 
-    ``deadline``: until when an answer counts (seconds since 1970).
+    ``deadline`` is until when an answer counts (seconds since 1970).
     """
     lines = [
         f"RE-PROTECTION ASKS: may the old cluster in {order.old_region} be retired?",
         "",
-        f"Run {order.run}, started by {order.started_by}, would remove it and make it anew as the standby of "
+        f"Run {order.run}, started by {order.started_by}, would remove it and rebuild it as the standby of "
         f"{order.writer_region} (epoch {order.epoch}).",
         f"Kept of it: the snapshot {snapshot.name}, and its unreplicated writes in {salvage.kept_at}",
         *salvage.words,
-        f"Without an answer until {moment(deadline)} it stays as it is, fenced.",
+        f"Without an answer by {moment(deadline)}, it stays as it is, fenced.",
         *answers("its retirement", token, region),
     ]
     return Message.of(lines)
 
 
 def moment(at: float) -> str:
-    """A moment (s since 1970) as people read it."""
+    """Returns a moment (seconds since 1970) as people read it."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def answers(what: str, token: str, region: str) -> list[str]:
-    """The commands by which a person approves ``what``, or refuses it."""
+    """Returns the commands by which a person approves ``what``, or refuses it."""
     answer = json.dumps({"approved_by": "<your name>"})
     options = f"--region {region} --task-token {token}"
     return [

@@ -1,4 +1,4 @@
-"""The claim: whether a run may go on, and the lock that it takes. Pure.
+"""The claim: whether a run may proceed, and the lock that it takes. Pure.
 
 The rules are the table in `decide_claim`; read it from the top, the first row that fits decides.
 """
@@ -18,8 +18,8 @@ from handlers.core.request import MODES, Mode, Request
 # the lock without a person naming the run that it takes over.
 LOCK_SECONDS = 1860
 
-# A run that works tells people soon how it ended. Of one that holds the lock for longer nobody may have heard anything,
-# so that people are told of whoever is refused because of it.
+# A run that works soon tells people how it ended. If a run holds the lock for longer, people may have heard nothing of
+# it, so they are told of each start that it causes to be refused.
 BUSY_S = 300
 
 ClaimDecision = Literal["proceed", "refused", "duplicate"]
@@ -30,10 +30,10 @@ CLAIM_DECISIONS: tuple[ClaimDecision, ...] = ("proceed", "refused", "duplicate")
 class Claim:
     """The answer to a request, and what every later step works from.
 
-    ``decision`` is ``proceed``, ``refused``, or ``duplicate``: refused, because a run has handled it or is at it, so
-    that nobody has to be told; ``reason`` says why in a sentence for people. ``heartbeat`` is the last
-    one of the writer that the record knew of; ``accept_data_loss`` opens the lag gate. ``only_forward``: an earlier
-    run, whose lock this one takes over, has asked RDS to move the writer.
+    ``decision`` is ``proceed``, ``refused``, or ``duplicate``: refused because a run has handled it or is handling it,
+    so nobody has to be told; ``reason`` says why in a sentence for people. ``heartbeat`` is the writer's last one that
+    the record knew of; ``accept_data_loss`` opens the lag gate. ``only_forward``: an earlier run, whose lock this one
+    takes over, has asked RDS to move the writer.
     """
 
     decision: ClaimDecision
@@ -164,7 +164,7 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
 
 
 def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
-    """The lock that a claim takes; a run that takes over keeps what the other one may have begun."""
+    """Returns the lock that a claim takes; a run that takes over keeps what the other one may have begun."""
     before = record.transition
     return Transition(
         run=claim.run,

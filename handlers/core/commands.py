@@ -8,7 +8,7 @@ from handlers.core.claim import Claim
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
 
-# The event that only has a function started; see handlers/gateways/warm_up.py.
+# The event that only starts a function; see handlers/gateways/warm_up.py.
 WARM_UP = {"warm_up": True}
 
 

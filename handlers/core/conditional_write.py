@@ -1,7 +1,7 @@
 """The language of a conditional write, as data: when it may happen, what it does, and why. Pure.
 
-`allowed` and `after` evaluate a row on a plain record, as it is stored; `handlers.gateways.expressions` makes
-DynamoDB's expressions of the same row. The language has what the rows of `handlers.core.transitions` need, and no more.
+`allowed` and `after` evaluate a row on a plain record, as it is stored; `handlers.gateways.expressions` turns the same
+row into DynamoDB's expressions. The language has what the rows of `handlers.core.transitions` need, and no more.
 
 A path names an attribute, with a dot before one of a map: ``transition.run``.
 """
@@ -67,7 +67,7 @@ class Absent:
 
 @dataclass(frozen=True)
 class AsRead:
-    """The attribute is as the caller has read it: of the value given or, where that is None, absent."""
+    """The attribute is as the caller read it: it has the value given or, where that is None, is absent."""
 
     path: str
     value: Given
@@ -146,13 +146,13 @@ class Row:
 
 
 def allowed(row: Row, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether the write may happen on this record."""
+    """Returns whether the write may happen on this record."""
     row.check(values)
     return all(holds(condition, record, values) for condition in row.when)
 
 
 def after(row: Row, record: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The record after the write, whose condition holds; ``record`` itself stays as it is.
+    """Returns the record after the write, whose condition holds; ``record`` itself stays as it is.
 
     Raises
     ------
@@ -188,7 +188,7 @@ _ABSENT = object()
 
 
 def holds(condition: Condition, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether one condition holds on this record."""
+    """Returns whether one condition holds on this record."""
     held = _at(record, condition.path)
     match condition:
         case Equals(value=value):
@@ -225,7 +225,7 @@ def _value(value: Value, values: Mapping[str, Any]) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether DynamoDB takes two values for equal: a flag is no number, and numbers are decimal."""
+    """Returns whether DynamoDB considers two values equal: a flag is not a number, and numbers are decimal."""
     one, other = _comparable(one), _comparable(other)
     return type(one) is type(other) and bool(one == other)
 

@@ -13,8 +13,8 @@ from handlers.core.request import MODES, Mode
 LARGEST_EPOCH = LARGEST_COUNT = LARGEST_WHOLE
 
 # `checking`: the run looks, and a writer that renews its lease stops it. `stopping`: a switchover stops the healthy
-# writer, whose guardian renews no more and fences; until `stopping_until`, then its guardian takes the lock away.
-# `moving`: the run has committed to move the writer, and the guardian of the old one renews no more and fences.
+# writer, whose guardian no longer renews, and fences; until `stopping_until`, then its guardian takes the lock away.
+# `moving`: the run has committed to move the writer, and the guardian of the old one no longer renews, and fences.
 Phase = Literal["checking", "stopping", "moving"]
 PHASES: tuple[Phase, ...] = ("checking", "stopping", "moving")
 
@@ -24,7 +24,7 @@ class Transition:
     """The lock: the run that holds it and what it does. Times in seconds since 1970.
 
     ``seen_lease`` is the end of the writer's lease as the run saw it when it took the lock; ``move_requests`` counts
-    the requests to RDS to move the writer (detach or switchover), each before it is sent, less one that RDS refused.
+    the requests to RDS to move the writer (detach or switchover), each before it is sent, minus one that RDS refused.
     ``replicated_xid``: every transaction of the old writer with a lower id had ended and was in the standby.
     """
 
@@ -60,7 +60,7 @@ class Transition:
         )
 
     def stored(self) -> dict[str, Any]:
-        """The lock as the record holds it: what is not known is left out."""
+        """Returns the lock as the record holds it: what is not known is left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -178,7 +178,7 @@ def _optional_moment(fields: Fields, field: str) -> float | None:
 
 
 def writer_switch_engaged(record: ControlRecord, region: str) -> bool:
-    """Whether clients belong in ``region``: it is the writer, or a run is moving the writer there right now."""
+    """Returns whether clients belong in ``region``: it is the writer, or a run is moving the writer there right now."""
     moving = record.transition
     if moving is not None and moving.dns_engaged:
         return moving.target_region == region

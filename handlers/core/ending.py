@@ -1,4 +1,4 @@
-"""What the ends of both workflows have in common: how a run ended is read, and told, in one way. Pure."""
+"""What the ends of both workflows have in common: one way to read how a run ended, and one way to tell it. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Progress = TypeVar("Progress", bound=Parts)
 
 @dataclass(frozen=True)
 class End(Generic[Outcome, Progress]):
-    """The end of a run: how it ended, how far it had come, and why a part of that cannot be read."""
+    """The end of a run: how it ended, how far it got, and why a part of that cannot be read."""
 
     run: str
     outcome: Outcome
@@ -30,7 +30,7 @@ class End(Generic[Outcome, Progress]):
         Raises
         ------
         InvalidRequest
-            the run, its outcome or its progress is missing. A malformed part of the progress is no error; see
+            the run, its outcome or its progress is missing. A malformed part of the progress is not an error; see
             `handlers.core.progress`.
         """
         fields = Fields(event, "the step's event", InvalidRequest)

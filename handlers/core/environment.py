@@ -1,7 +1,7 @@
 """What a function is told by its deployment, checked when the function starts.
 
-A handler declares what it reads: its class ``Environment`` is made of the variables that its gateways need, each set
-declared beside the gateway, and of its own. The specification gives the function these and no others.
+A handler declares what it reads: its class ``Environment`` combines the variables that its gateways need, each set
+declared beside its gateway, with its own. The specification gives the function these and no others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a region's database is kept from its applications, as somebody has seen it, and what may let them in. Pure."""
+"""How a region's database is kept from its applications, as it was last seen, and what may let them in. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What a guardian remembers, and what follows from each thing that it learns. Pure: no clock, no thread, no AWS.
 
-`step` is all there is: what a guardian remembers and what it has just learnt give what it remembers from now on and
-what it does next, if anything. The rules of a tick are the table in `handlers.core.guardian`; here they meet the
-memory.
+`step` is all there is: it takes what a guardian remembers and what it has just learnt, and returns what it remembers
+from now on and what it does next, if anything. The rules of a tick are the table in `handlers.core.guardian`; here they
+meet the memory.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class DatabaseProbed:
 
 @dataclass(frozen=True)
 class LookedAround:
-    """Everything that a tick asks for is there: time to decide.
+    """Everything that a tick asked for has come: time to decide.
 
     ``record`` and ``reached`` are this tick's, None when nobody answered; ``can_renew``: see
     `handlers.core.guardian.Situation`.
@@ -104,7 +104,7 @@ class LeaseRenewed:
 
 @dataclass(frozen=True)
 class FenceSeen:
-    """What was seen of the fence; ``to_open``: because a renewal has earned that the security group opens."""
+    """What was seen of the fence; ``to_open``: because a renewal has earned the opening of the security group."""
 
     fence: FenceState
     to_open: bool = False
@@ -165,7 +165,7 @@ Order = Renew | EndStop | PutFenceUp | LiftFence | LookAtFence
 
 
 def step(state: GuardianState, learnt: Learnt) -> tuple[GuardianState, Order | None]:
-    """What is remembered after ``learnt``, and what is to be done about it; None for nothing."""
+    """Returns what is remembered after ``learnt``, and what is to be done about it; None for nothing."""
     match learnt:
         case RecordRead():
             return _record_read(state, learnt)
@@ -214,7 +214,7 @@ def _decided(state: GuardianState, learnt: LookedAround) -> tuple[GuardianState,
 
 
 def _close(fence: FenceState, decision: Decision, own: Own) -> Order | None:
-    """What of the fence that was decided on does not stand yet."""
+    """Returns the order for the part of the fence decided on that does not stand yet."""
     if decision.action not in ("fence", "fence by sql"):
         return None
     with_group = decision.action == "fence"
@@ -224,12 +224,12 @@ def _close(fence: FenceState, decision: Decision, own: Own) -> Order | None:
 
 
 def _lease_renewed(state: GuardianState, learnt: LeaseRenewed) -> tuple[GuardianState, Order | None]:
-    """A renewal lifts the fence that stood before it; one by security group alone gets one by SQL first."""
+    """Lifts the fence that stood before the renewal; one by security group alone gets one by SQL first."""
     state = replace(state, lease_ends_at=learnt.expires_at)
     reached = learnt.reached
     if reached.fenced and reached.fence_number is not None:
         return state, LiftFence(Lift(reached.fence_number, lift_until(learnt.expires_at)))
-    # Looked at once more, for another run of the monitor may have opened it; a new fence ends all sessions.
+    # Look once more, because another run of the monitor may have opened it; a new fence ends all sessions.
     return state, LookAtFence(to_open=True) if state.fence.by_group else None
 
 
@@ -240,7 +240,7 @@ def _fence_seen(state: GuardianState, learnt: FenceSeen) -> tuple[GuardianState,
 
 
 def _clock_seen(state: GuardianState, now: float) -> Order | None:
-    """A writer whose lease is about to end is fenced, whatever else the guardian waits for."""
+    """Fences a writer whose lease is about to end, whatever else the guardian waits for."""
     if state.rests or not must_fence_first(state.is_writer, state.lease_ends_at, now):
         return None
     return _close(state.fence, Decision("fence", "the lease ends and has not been renewed"), "unknown")

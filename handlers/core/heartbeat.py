@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from handlers.core.reading import LARGEST_WHOLE, Fields
 
 LARGEST_SEQUENCE = LARGEST_WHOLE
-END_OF_TIME_S = 4_102_444_800  # 2100-01-01: a timestamp beyond it is milliseconds taken for seconds
+END_OF_TIME_S = 4_102_444_800  # 2100-01-01: a timestamp beyond it is milliseconds mistaken for seconds
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Would a promotion now lose more than the RPO budget allows? Unknown lag is not small lag.
 
-Heartbeats come first: the record says which one the writer has committed, the standby which one it has. The metric of
-Aurora comes second; it is up to two minutes old when the heartbeats are of the last tick.
+Heartbeats come first: the record says which one the writer has committed, the standby which one it has. Aurora's metric
+comes second; it may be two minutes old while the heartbeats are from the last tick.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from handlers.core.heartbeat import Beat
 
 HEARTBEATS = "heartbeats"
 
-# Aurora publishes the metric once a minute and CloudWatch may take another minute to show it; a value older than
-# three minutes was already stale when the writer went down. The same holds for the record's heartbeat: a guardian that
-# has been silent for so long says nothing about what was replicated since.
+# Aurora publishes the metric once a minute and CloudWatch may take another minute to show it; a value older than three
+# minutes was already stale when the writer went down. The same holds for the record's heartbeat: a guardian that has
+# been silent that long says nothing about what was replicated since.
 OLDEST_USABLE_AGE_S = 180
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One replication lag: ``lag_ms``, how old the value is, and where it is from.
+    """One replication lag: ``lag_ms``, how old the value is, and where it comes from.
 
     ``heartbeats`` counts those that the writer had committed and the standby does not have.
     """
@@ -49,7 +49,7 @@ class Lag:
 
 
 def by_heartbeats(committed: Beat | None, replicated: Beat | None, now: float) -> Measurement | None:
-    """The lag between the last heartbeat that the record knows of and the newest in the standby.
+    """Returns the lag between the last heartbeat that the record knows of and the newest in the standby.
 
     None when either is missing, or the record's is too old to say anything.
     """

@@ -1,4 +1,4 @@
-"""Messages to people, of whatever kind. Pure: what is said is decided elsewhere, sending it is the gateway's."""
+"""Messages to people, of any kind. Pure: what is said is decided elsewhere, sending it is the gateway's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Message:
 
     @classmethod
     def of(cls, lines: Sequence[str]) -> Message:
-        """Makes a message of its lines, the first of which is the subject too.
+        """Makes a message from its lines; the first is also the subject.
 
         A subject that SNS would refuse would leave people without the message, so it loses the characters that do not
         fit; the text keeps them.

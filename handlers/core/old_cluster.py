@@ -1,7 +1,7 @@
-"""What is kept of the old cluster, so that a new one can be made under its names and settings. Pure.
+"""What is kept of the old cluster, so that a new one can be created with its names and settings. Pure.
 
-Terraform knows the cluster by its identifier and settings. They are read off the cluster itself before it is retired,
-and so need no second place in which to stand.
+Terraform knows the cluster by its identifier and settings. They are read from the cluster itself before it is retired,
+so they need not be written down in a second place.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ GLOBAL_SETTINGS = {
     "DeletionProtection": "DeletionProtection",
     "Tags": "TagList",
 }
-RESERVED_TAGS = "aws:"  # AWS's own tags cannot be given
+RESERVED_TAGS = "aws:"  # AWS's own tags cannot be set
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class OldCluster:
     """The old cluster as it was when it was fenced for the re-protection.
 
     ``resource_id`` is RDS's own, which no other cluster ever has; ``fenced_at`` in seconds since 1970. ``cluster``,
-    ``instances`` and ``global_database`` are the requests that make the like of them.
+    ``instances`` and ``global_database`` are the requests that recreate them.
     """
 
     resource_id: str
@@ -85,11 +85,11 @@ class OldCluster:
         global_database: Mapping[str, Any],
         fenced_at: float,
     ) -> OldCluster:
-        """Takes it from RDS's descriptions; `Misconfigured` when there is no instance to make again."""
+        """Builds it from RDS's descriptions; raises `Misconfigured` when there is no instance to recreate."""
         if not instances:
             raise Misconfigured(
-                f"the cluster {cluster['DBClusterIdentifier']} has no instance, so that what it was cannot be made "
-                "again; apply its region's stack, then start the workflow again"
+                f"the cluster {cluster['DBClusterIdentifier']} has no instance, so it cannot be recreated as it "
+                "was; apply its region's stack, then start the workflow again"
             )
         groups = [group["VpcSecurityGroupId"] for group in cluster["VpcSecurityGroups"]]
         return cls(
@@ -120,16 +120,16 @@ class OldCluster:
         )
 
     def kept(self) -> dict[str, Any]:
-        """As plain JSON data."""
+        """Returns it as plain JSON data."""
         return asdict(self)
 
     def snapshot_name(self, epoch: int) -> str:
-        """The name of the snapshot that belongs to this fence; a later fence has another."""
+        """Returns the name of the snapshot that belongs to this fence; a later fence has another."""
         return f"{self.cluster['DBClusterIdentifier']}-epoch-{epoch}-{int(self.fenced_at)}"
 
 
 def _request(description: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of a request as the description has them; what AWS does not tell is left to its default."""
+    """Returns the settings of a request as the description has them; what AWS does not report keeps its default."""
     found = {
         asked: description[told] for asked, told in settings.items() if description.get(told) not in (None, [], "")
     }

@@ -37,12 +37,12 @@ class FailoverEnd(End[Outcome, FailoverProgress]):
 
     @property
     def claim(self) -> Claim | None:
-        """What Claim has answered."""
+        """What Claim answered."""
         return result_of(self.progress.claim)
 
     @property
     def is_duplicate(self) -> bool:
-        """Whether another run has done the work or is at it, and tells people how that ends."""
+        """Whether another run has done the work or is doing it, and tells people how that ends."""
         return self.outcome == "refused" and self.claim is not None and self.claim.decision == "duplicate"
 
     @property
@@ -57,7 +57,7 @@ class FailoverEnd(End[Outcome, FailoverProgress]):
 
     @property
     def approved_by(self) -> str | None:
-        """Who has accepted the loss, where somebody had to and the run went on with that."""
+        """Who accepted the loss, where somebody had to and the run proceeded on that."""
         lease = result_of(self.progress.approved_lease)
         return lease.approved_by if lease else None
 
@@ -70,7 +70,7 @@ class FailoverEnd(End[Outcome, FailoverProgress]):
 
 
 def message(end: FailoverEnd, state_machine_arn: str) -> Message:
-    """Says how the run ended, why, what was done and what was not, and the command to go on."""
+    """Says how the run ended, why, what was done and what was not, and the command to continue."""
     what = "Switchover" if end.is_switchover else "Failover"
     headline = HEADLINES[end.outcome].format(target=end.target, what=what, WHAT=what.upper())
     lines = [headline, "", f"Run {end.run} of {state_machine_arn}", *_reasons(end)]
@@ -110,13 +110,13 @@ def _measured(end: FailoverEnd) -> list[str]:
     known = {
         "Outage, from the writer's last heartbeat to the proved write: {:.1f} s": record.rto_s,
         "Lost, by heartbeats: {:.0f} ms of writes": record.rpo_ms,
-        "Lost at most, if the old region lived on without being seen: {:.0f} ms": record.rpo_at_most_ms,
+        "Lost at most, if the old region lived on unseen: {:.0f} ms": record.rpo_at_most_ms,
     }
     return [text.format(value) for text, value in known.items() if value is not None]
 
 
 def _rehearsal(end: FailoverEnd) -> list[str]:
-    """What a failover would do now, and how long the checks took."""
+    """Returns what a failover would do now, and how long the checks took."""
     assessment = end.progress.assessment
     health, lag = result_of(assessment.health), result_of(assessment.lag)
     if health is None or lag is None:
@@ -138,16 +138,16 @@ def _rehearsal(end: FailoverEnd) -> list[str]:
 def _progress(end: FailoverEnd) -> list[str]:
     way = "the writer by a switchover" if end.is_switchover else "detached and promoted"
     milestones = {part: words.format(way=way) for part, words in MILESTONES.items()}
-    nothing, still_open = "nothing that is certain", "Not done, or not certain"
+    nothing, still_open = "nothing for certain", "Not done, or not certain"
     return done_and_open(milestones, end.progress.reached, nothing=nothing, still_open=still_open)
 
 
 def _go_on(end: FailoverEnd, state_machine_arn: str) -> list[str]:
     if end.progress.commit is not None:
         return [
-            "The writer has moved and the lock is given back; there is nothing to resume. Look at what the writer name "
-            f"leads to, and write through it by hand: clients belong in {end.target}."
+            "The writer has moved and the lock is given back; there is nothing to resume. Check where the writer name "
+            f"leads, and write through it by hand: clients belong in {end.target}."
         ]
     mode = "switchover" if end.is_switchover else "failover"
     request = {"mode": mode, "started_by": "<your name>", "resumes": end.run}
-    return ["Look at what failed, then go on with:", start_command(state_machine_arn, request)]
+    return ["Find out what failed, then continue with:", start_command(state_machine_arn, request)]

@@ -1,12 +1,12 @@
 """How far a run has come: what its workflow keeps, as types. Pure.
 
-Each field is named as the ``ResultPath`` of the state machine's definition under which its part is kept; a test holds
-the two against each other. A part that the run did not reach is None.
+Each field is named as the ``ResultPath`` of the state machine's definition under which its part is kept; a test
+compares the two. A part that the run did not reach is None.
 
 What is strict here, and what is not: the ends are told the run, the outcome and its start by Step Functions and by the
 definition itself, and refuse an event that lacks them. The parts were made by other functions, and a deployment may
-have come in between, so that one of them may look otherwise than this code knows. People must hear how the run ended
-all the same: such a part counts as reached, its result as not known, and the reason stands in `End.unreadable`. It is
+have come in between, so one of them may look different from what this code expects. People must hear how the run ended
+all the same: such a part counts as reached, its result as unknown, and the reason is kept in `End.unreadable`. It is
 shown in the message and in the log, because a message that says less than is known must say so.
 """
 
@@ -63,12 +63,12 @@ class CaughtError:
 
     @classmethod
     def read(cls, fields: Fields) -> CaughtError:
-        """Reads what a Catch has kept."""
+        """Reads what a Catch kept."""
         return cls(fields.text("Error", pattern=ANY_TEXT), fields.text("Cause", pattern=ANY_TEXT, default=""))
 
     @property
     def sentence(self) -> str:
-        """The error in words: Lambda's cause is JSON with the message in it, other causes are plain text."""
+        """The error in words: Lambda's cause is JSON that holds the message, other causes are plain text."""
         cause = self.cause or "no cause given"
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             cause = str(json.loads(cause)["errorMessage"])
@@ -98,7 +98,7 @@ class Ended(Generic[Result]):
     Attributes
     ----------
     result
-        what it gave back; None where it failed, or what it gave back cannot be read.
+        what it returned; None where it failed, or where what it returned cannot be read.
     timing
         when it ran.
     error
@@ -128,7 +128,7 @@ class Ended(Generic[Result]):
 
 
 def result_of(step: Ended[Result] | None) -> Result | None:
-    """Returns what a step gave back; None where it was not reached, failed, or cannot be read."""
+    """Returns what a step returned; None where it was not reached, failed, or cannot be read."""
     return None if step is None else step.result
 
 
@@ -139,7 +139,7 @@ class Parts:
     @classmethod
     def read(cls, fields: Fields, unreadable: list[str]) -> Self:
         """Reads the parts that are there, and adds to ``unreadable`` why one cannot be read."""
-        kind: Any = cls  # mypy takes a class of this kind for unhashable
+        kind: Any = cls  # mypy thinks that a class of this kind is unhashable
         parts = field_types(kind).items()
         return cls(**{name: _part(hint, fields, name, unreadable) for name, hint in parts if name in fields.data})
 
@@ -159,13 +159,13 @@ class Parts:
                 yield part
 
     def timings(self, names: Container[str]) -> dict[str, Timing]:
-        """When each step ran whose part has one of these names."""
+        """Returns when each of the steps ran whose part has one of these names."""
         ended = {name: part for name, part in self.reached.items() if name in names and isinstance(part, Ended)}
         return {name: part.timing for name, part in ended.items() if part.timing}
 
 
 def _part(hint: Any, fields: Fields, name: str, unreadable: list[str]) -> Any:
-    """One part by its annotation: ``Ended[…] | None``, with the phase beside it or not, another class, or a group."""
+    """Returns one part by its annotation: ``Ended[…] | None``, with its phase or without, another class, or a group."""
     hint, phase = get_args(hint) if get_origin(hint) is Annotated else (hint, None)
     kind = next((one for one in get_args(hint) if one is not NoneType), hint)
     if kind is Answer:
@@ -181,7 +181,7 @@ def _part(hint: Any, fields: Fields, name: str, unreadable: list[str]) -> Any:
 
 
 def _attempt(read: Callable[[], Value], unreadable: list[str]) -> Value | None:
-    """What ``read`` finds; None, and the reason noted, where it cannot be read."""
+    """Returns what ``read`` finds; None, and the reason noted, where it cannot be read."""
     try:
         return read()
     except InvalidRequest as error:
@@ -194,7 +194,7 @@ def _attempt(read: Callable[[], Value], unreadable: list[str]) -> Value | None:
 
 @dataclass(frozen=True)
 class Assessment(Parts):
-    """What the two checks have found."""
+    """What the two checks found."""
 
     health: Annotated[Ended[Health] | None, "check_health"] = None
     lag: Annotated[Ended[Lag] | None, "verify_lag"] = None

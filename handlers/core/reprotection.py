@@ -1,7 +1,7 @@
 """Re-protection: whether it may begin, and when the old cluster may be retired. Pure: no AWS in here.
 
 After a failover the old cluster still holds what never reached the new writer. It is fenced, kept as a snapshot, read
-for those writes, and only then retired, so that a new standby can be made in its place.
+for those writes, and only then retired, so that a new standby can be created in its place.
 """
 
 from __future__ import annotations
@@ -77,15 +77,15 @@ class Order:
 
 
 def decide_begin(record: ControlRecord, request: ReprotectionRequest, run: str, region: str, peer: str) -> Order:
-    """Whether ``run``, in ``region``, may re-protect. Read the table from the top, the first row that fits decides."""
+    """Decides whether ``run``, in ``region``, may re-protect; read from the top, the first row that fits decides."""
     held = record.reprotection
     rows: tuple[tuple[bool, Decision, str], ...] = (
         (
             record.writer_region != region,
             "refused",
-            f"{record.writer_region} is the writer; re-protection is the work of the writer's region: start it there",
+            f"{record.writer_region} is the writer; start the re-protection in the writer's region",
         ),
-        (record.protected, "refused", f"{peer} is the standby already (epoch {record.epoch}); nothing is to be done"),
+        (record.protected, "refused", f"{peer} is already the standby (epoch {record.epoch}); there is nothing to do"),
         (
             record.transition is not None,
             "refused",
@@ -111,7 +111,7 @@ def decide_begin(record: ControlRecord, request: ReprotectionRequest, run: str, 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A snapshot of a cluster, as RDS describes it. ``made_at`` in seconds since 1970; ``percent`` of it is done."""
+    """A snapshot of a cluster, as RDS describes it. ``made_at`` in seconds since 1970; ``percent`` of it are done."""
 
     name: str
     resource_id: str
@@ -133,13 +133,13 @@ class Retirement:
     fenced_by_sql, fenced_by_group
         whether it is fenced now; None when not known.
     is_member_beside
-        the regions whose clusters are in one global database with it; none, or it is not the old one.
+        the regions whose clusters share a global database with it; any of them means that it is not the old one.
     snapshot
         the one made for the re-protection; None when there is none.
     salvaged_resource_id, salvaged_at
         which cluster the unreplicated writes were exported from, and when; None when that is not complete.
     approved_by
-        who has agreed; None when nobody has.
+        who agreed; None when nobody has.
     """
 
     resource_id: str
@@ -155,17 +155,17 @@ class Retirement:
 
 
 def objections(known: Retirement, *, begun: bool) -> list[str]:
-    """Why the old cluster must not be retired, in sentences; none when it may be.
+    """Returns why the old cluster must not be retired, in sentences; none when it may be.
 
-    ``begun``: a run has begun after it had found no objection. Its database may be gone by now, so that nothing more
-    can be asked of it; its snapshot can.
+    ``begun``: a run has found no objection and begun. The cluster's database may be gone by now and can no longer be
+    asked anything; its snapshot can.
     """
     snapshot = known.snapshot
     earliest = known.fenced_at - CLOCK_MARGIN_S
     rows = (
         (
             known.resource_id != known.fenced_resource_id,
-            f"the cluster {known.resource_id} is another one than was fenced ({known.fenced_resource_id})",
+            f"the cluster {known.resource_id} is not the one that was fenced ({known.fenced_resource_id})",
         ),
         (bool(known.is_member_beside), f"it is in a global database with {', '.join(known.is_member_beside)}"),
         (not begun and not known.fenced_by_sql, "it is not seen to be fenced by SQL"),
@@ -181,7 +181,7 @@ def objections(known: Retirement, *, begun: bool) -> list[str]:
         ),
         (
             snapshot is not None and snapshot.made_at < earliest,
-            f"the snapshot {snapshot.name if snapshot else ''} is older than the fence: writes may be missing in it",
+            f"the snapshot {snapshot.name if snapshot else ''} is older than the fence: writes may be missing from it",
         ),
         (known.salvaged_resource_id != known.resource_id, "its unreplicated writes have not been exported"),
         (

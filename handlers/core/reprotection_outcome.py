@@ -27,8 +27,8 @@ MILESTONES = {
     "salvage": "its unreplicated writes are exported",
     "approval": "its retirement is approved",
     "retired": "it is retired",
-    "global_database": "the global database is made anew around the writer",
-    "standby": "the standby is made anew",
+    "global_database": "the global database is rebuilt around the writer",
+    "standby": "the standby is rebuilt",
     "replication": "it replicates inside the RPO budget",
     "armed": "failover is armed again",
 }
@@ -44,7 +44,7 @@ class ReprotectionEnd(End[Outcome, ReprotectionProgress]):
 
     @property
     def order(self) -> Order | None:
-        """What BeginReprotection has answered."""
+        """What BeginReprotection answered."""
         return result_of(self.progress.order)
 
     @property
@@ -56,7 +56,7 @@ class ReprotectionEnd(End[Outcome, ReprotectionProgress]):
 
 
 def message(end: ReprotectionEnd, *, reprotect: str, failover: str) -> Message:
-    """Says how the run ended, and the command to go on.
+    """Says how the run ended, and the command to continue.
 
     ``reprotect`` and ``failover`` are the ARNs of the two workflows that may follow: the one of the writer's region,
     and that of the old one, which would move the writer back.
@@ -81,7 +81,7 @@ def message(end: ReprotectionEnd, *, reprotect: str, failover: str) -> Message:
     elif end.outcome in ("held", "needs_person"):
         lines += [
             "",
-            "Until it is done there is no standby. Every step may be repeated; go on with:",
+            "There is no standby until this is finished. Every step may be repeated; continue with:",
             start_command(reprotect, {"started_by": "<your name>"}),
         ]
     return Message.of(lines)
@@ -123,7 +123,7 @@ class ReprotectionRecord:
 
 
 def record(end: ReprotectionEnd, started_at: str, ended_at: float) -> ReprotectionRecord:
-    """Makes the record out of what is known at the end."""
+    """Makes the record from what is known at the end."""
     progress, order = end.progress, end.order
     snapshot, salvage = result_of(progress.snapshot), result_of(progress.salvage)
     return ReprotectionRecord(

@@ -35,7 +35,7 @@ class Request:
     started_by
         who or what asks: a person's name, or the alarm.
     automatic
-        an alarm asks, and no person; a pause in the control record and the cool-down hold for these only.
+        an alarm asks, not a person; a pause in the control record and the cool-down apply to these only.
     incident
         names the outage; two starts with the same incident are one failover. Without one, the run is its own.
     target_region
@@ -45,7 +45,7 @@ class Request:
     accept_data_loss
         the run does not ask a person when the lag is unknown or outside the RPO budget.
     ignore_cool_down
-        the cool-down does not hold for this request.
+        the cool-down does not apply to this request.
     """
 
     mode: Mode

@@ -1,8 +1,8 @@
-"""What the steps of both workflows give back, where it is known to the step alone. Pure.
+"""What the steps of both workflows return, where only the step knows it. Pure.
 
-Each class is what its step returns and what the ends read again (`handlers.core.progress`), so that a field stands
-once. Results that decisions are made of stand beside those decisions: `Claim`, `Health`, `Lag`, `Order`, `Snapshot`,
-`Salvage`.
+Each class is what its step returns and what the ends read again (`handlers.core.progress`), so that a field is defined
+once. Results on which decisions are based are defined beside those decisions: `Claim`, `Health`, `Lag`, `Order`,
+`Snapshot`, `Salvage`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Timing:
 class Lease:
     """Of WaitForLease. ``proceed``: the writer is not known to live. ``taken``: the run has committed to move it.
 
-    ``lease_expires_at`` in seconds since 1970; ``approved_by``: who has accepted the loss, None where nobody had to.
+    ``lease_expires_at`` in seconds since 1970; ``approved_by``: who accepted the loss, None where nobody had to.
     """
 
     proceed: bool
@@ -102,7 +102,7 @@ class Recovery:
 
 @dataclass(frozen=True)
 class Release:
-    """Of ReleaseClaim and EndReprotection; ``released`` is False when the run held no lock, which is as good."""
+    """Of ReleaseClaim and EndReprotection; ``released`` is False when the run held no lock, which is just as good."""
 
     released: bool
 
@@ -136,7 +136,7 @@ class RunRecord:
     Attributes
     ----------
     claim
-        what Claim found: why the run might go on or, for a duplicate, which run has done the work.
+        what Claim found: why the run was allowed to proceed or, for a duplicate, which run has done the work.
     cause
         what CheckHealth found.
     gate
@@ -147,8 +147,8 @@ class RunRecord:
         from the last heartbeat that the old writer is known to have committed (in a switchover: from the fence) to the
         write through the public name that proved the recovery. A heartbeat may be a tick older than the outage.
     rpo_ms, heartbeats_lost
-        between the last heartbeat that the old writer is known to have committed and the last that the new one has.
-        Writes after that heartbeat, of ``rpo_resolution_ms`` at most, are not seen by it.
+        between the last heartbeat that the old writer is known to have committed and the last that the new one has. It
+        does not see the writes after that heartbeat, of ``rpo_resolution_ms`` at most.
     rpo_at_most_ms
         from that last heartbeat of the new writer to the end of the old writer's lease. A region that was cut off and
         lived on may have written until then, and nobody outside it can know.
@@ -190,7 +190,7 @@ class RunRecord:
 class OldRegion:
     """Of WaitForOldRegion.
 
-    ``retiring``: a run has begun to remove the old cluster, or has done it; there is only the way forward.
+    ``retiring``: a run has begun to remove the old cluster, or has removed it; there is no way back.
     """
 
     retiring: bool

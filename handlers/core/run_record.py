@@ -13,7 +13,7 @@ from handlers.core.results import Lease, Phase, RecordedLag, RunRecord
 
 
 def run_record(end: FailoverEnd, started_at: str, now: float) -> RunRecord:
-    """Makes the record out of what is known at the end; ``started_at`` is the execution's, in ISO 8601."""
+    """Makes the record from what is known at the end; ``started_at`` is the execution's, in ISO 8601."""
     progress = end.progress
     claim, health, lag = end.claim, result_of(progress.assessment.health), result_of(progress.assessment.lag)
     commit = result_of(progress.commit)

@@ -1,8 +1,8 @@
 """The writes of an old writer that never reached the new one, as a file that people can read and replay. Pure.
 
-The file is SQL. Each missing row of a table for which the settings know a way to replay is one statement; all else is
-for the eyes, in comments. What a statement does with a row that is there already is the application's affair: the
-settings name its own idempotent function, so that a file may be replayed twice.
+The file is SQL. Each missing row of a table for which the settings know a way to replay is one statement; everything
+else is in comments, for people to read. What a statement does with a row that is already there is up to the
+application: the settings name its own idempotent function, so a file may be replayed twice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Table:
 
     @classmethod
     def read(cls, fields: Fields) -> Table:
-        """Reads it out of the salvage function's answer or event."""
+        """Reads it from the salvage function's answer or event."""
         return cls(
             fields.text("name"),
             fields.flag("keyed", False),
@@ -45,27 +45,27 @@ class Table:
 
 @dataclass(frozen=True)
 class Row:
-    """A row that the old writer has committed and the new one lacks, or has otherwise; ``data`` is JSON text."""
+    """A row that the old writer committed and that is missing or different on the new one; ``data`` is JSON text."""
 
     finding: Finding
     data: str
 
     @classmethod
     def read(cls, fields: Fields) -> Row:
-        """Reads it out of the salvage function's answer."""
+        """Reads it from the salvage function's answer."""
         return cls(fields.choice("finding", FINDINGS), fields.text("data", pattern=rf"(?s).{{1,{LONGEST_ROW}}}"))
 
 
 @dataclass(frozen=True)
 class Place:
-    """How far an export has come: the table, and the tuple after which to go on."""
+    """How far an export has come: the table, and the tuple after which to continue."""
 
     table: int = 0
     after: str = FROM_THE_START
 
     @classmethod
     def read(cls, fields: Fields) -> Place:
-        """Reads it out of a step's event."""
+        """Reads it from a step's event."""
         return cls(
             int(fields.number("table", at_least=0, at_most=LARGEST_WHOLE, default=0)),
             fields.text("after", pattern=TUPLE_ID, default=FROM_THE_START),
@@ -76,8 +76,9 @@ class Place:
 class Salvage:
     """How far the export has come, and what it has found so far.
 
-    ``missing`` counts rows that the new writer lacks, ``different`` those that it has otherwise, ``uncompared`` rows of
-    tables without a primary key. ``place`` is where to go on. ``part`` counts the files, ``kept_at`` is their folder.
+    ``missing`` counts rows that the new writer lacks, ``different`` those that differ there, ``uncompared`` rows of
+    tables without a primary key. ``place`` is where to continue. ``part`` counts the files, ``kept_at`` is their
+    folder.
     """
 
     done: bool
@@ -90,7 +91,7 @@ class Salvage:
 
     @classmethod
     def read(cls, fields: Fields) -> Salvage:
-        """Reads what the invocation before has returned."""
+        """Reads what the previous invocation returned."""
 
         def count(name: str) -> int:
             return int(fields.number(name, at_least=0, at_most=LARGEST_WHOLE, default=0))
@@ -106,7 +107,7 @@ class Salvage:
 
     @property
     def words(self) -> list[str]:
-        """What a complete export has found, in lines for people."""
+        """What a complete export found, in lines for people."""
         if not self.done:
             return []
         lines = [
@@ -114,7 +115,7 @@ class Salvage:
             f"({self.part} files in {self.kept_at})"
         ]
         if self.uncompared:
-            lines.append(f"Not compared, for want of a primary key: {self.uncompared} rows")
+            lines.append(f"Not compared, because their tables have no primary key: {self.uncompared} rows")
         return lines
 
 
@@ -126,17 +127,17 @@ class Replay:
 
     @classmethod
     def read(cls, text: str) -> Replay:
-        """Reads it out of a function's environment (JSON); `Misconfigured` names what is wrong."""
+        """Reads it from a function's environment (JSON); `Misconfigured` names what is wrong."""
         name = "the variable SALVAGE_REPLAY"
         try:
             data = json.loads(text)
         except ValueError as error:
-            raise Misconfigured(f"{name} is no JSON ({error}); deploy it from the specification again") from error
+            raise Misconfigured(f"{name} is not JSON ({error}); deploy it from the specification again") from error
         fields = Fields(data, name, Misconfigured)
         return cls({table: fields.text(table, pattern=".{1,1000}") for table in fields.data})
 
     def line(self, table: str, row: Row) -> str:
-        """The row as a line of the file: a statement, or a comment."""
+        """Returns the row as a line of the file: a statement, or a comment."""
         expression = self._expressions.get(_qualified(table))
         if row.finding == "missing" and expression is not None:
             literal = row.data.replace("'", "''")
@@ -146,15 +147,16 @@ class Replay:
 
 
 def _qualified(table: str) -> str:
-    """The table's name with its schema."""
+    """Returns the table's name with its schema."""
     return table if "." in table else f"{DEFAULT_SCHEMA}.{table}"
 
 
 def file_text(epoch: int, old_region: str, part: int, lines: Iterable[str]) -> str:
-    """A part of the file."""
+    """Returns a part of the file."""
     head = (
         f"-- Salvage of epoch {epoch}, part {part}: what the old writer in {old_region} has, and the new one lacks.",
         "-- Read it; then replay it on the writer:  psql --set ON_ERROR_STOP=1 --file <this file>",
-        "-- Comments are rows that the settings know no way to replay, or that the new writer has otherwise.",
+        "-- Rows in comments are those whose table the settings do not say how to replay, and those that differ on the "
+        "new writer.",
     )
     return "\n".join((*head, *lines, ""))

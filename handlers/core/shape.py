@@ -1,4 +1,4 @@
-"""Reads a dataclass back out of the JSON that `dataclasses.asdict` made of it, by the class's own fields."""
+"""Reads a dataclass back from the JSON that `dataclasses.asdict` made of it, by the class's own fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANY_TEXT = "(?s).*"
 
 
 def read_as(shape: type[Shape], fields: Fields) -> Shape:
-    """Returns the ``shape`` that ``fields`` hold; a field that is missing has its default, one too many is left out.
+    """Returns the ``shape`` that ``fields`` hold; a missing field gets its default, an unknown one is ignored.
 
     Only types are checked. Whoever acts on a value reads it by a ``read`` with patterns and bounds instead. Raises
     ``fields.error``, which names the field.
@@ -43,7 +43,7 @@ def field_types(of: type) -> dict[str, Any]:
 
 
 def _value(hint: Any, fields: Fields, name: str) -> Any:
-    """The value of one field, by its annotation: what JSON has, `Literal`, ``… | None``, lists and dataclasses."""
+    """Returns a field's value, by its annotation: what JSON has, `Literal`, ``… | None``, lists and dataclasses."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         (inner,) = (kind for kind in get_args(hint) if kind is not types.NoneType)
@@ -73,6 +73,6 @@ def _plain(kind: type, fields: Fields, name: str) -> str | bool | int | float:
 def _list(inner: Any, fields: Fields, name: str) -> list[Any]:
     found = fields.data.get(name)
     if not isinstance(found, Sequence) or isinstance(found, str):
-        raise fields.error(f"{fields.name}: field {name!r} is no list; give one")
+        raise fields.error(f"{fields.name}: field {name!r} is not a list; give one")
     numbered = Fields({str(at): one for at, one in enumerate(found)}, f"{fields.name}, {name}", fields.error)
     return [_value(inner, numbered, at) for at in numbered.data]

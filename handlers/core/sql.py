@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-# What a semicolon may be hidden in (PostgreSQL manual, "Lexical Structure"): comments, quoted text and names, and
-# dollar-quoted text, whose tag ends it. Anything else is one character at a time.
+# What may hide a semicolon (PostgreSQL manual, "Lexical Structure"): comments, quoted text and names, and dollar-quoted
+# text, whose tag ends it. Anything else is one character at a time.
 _TOKEN = re.compile(
     r"""
     (?P<comment> --[^\n]* | /\*.*?\*/ )
@@ -18,7 +18,7 @@ _TOKEN = re.compile(
 
 
 def statements(script: str) -> list[str]:
-    """The statements of ``script`` in order, without comments between their words and without their semicolons."""
+    """Returns the statements of ``script`` in order, without the comments between their words and their semicolons."""
     found, current = [], ""
     for token in _TOKEN.finditer(script):
         if token["end"]:

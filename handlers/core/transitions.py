@@ -1,7 +1,7 @@
 """Every change of the control record: one row of one table, `TRANSITIONS`. Pure.
 
 A row says when the record may be changed, how, and why; its name is the one in logs, errors and the protocol's model
-(`docs/protocol/writer.pml`). `handlers.gateways.control_table` carries the rows out.
+(`docs/protocol/writer.pml`). `handlers.gateways.control_table` carries out the rows.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "take_over",
-        "A lock is taken over from the run that was seen, if it has not gone on since: a lock that forgets how far "
+        "A lock is taken over from the run that was seen, if it has not moved on since: a lock that forgets how far "
         "that run got would let its work be undone under it.",
         when=(
             SAME_EPOCH,
@@ -65,7 +65,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "release",
         "The holder gives the lock back while no request to RDS is noted: one that is still on its way would promote "
-        "the standby beside a writer that has been let go on.",
+        "the standby beside a writer that may write again.",
         when=(HOLDS_LOCK, Equals("transition.move_requests", 0)),
         then=(Remove("transition"),),
     ),
@@ -85,7 +85,7 @@ ROWS: tuple[Row, ...] = (
     # --- a failover commits to move
     Row(
         "begin_move",
-        "A failover commits to move on the lease whose end it has waited for; from now on the old writer cannot renew.",
+        "A failover commits to move on the lease whose end it waited for; from then on the old writer cannot renew.",
         when=(HOLDS_LOCK, SAME_EPOCH, AsRead("lease_expires_at", Given("lease"))),
         then=(Set("transition.phase", "moving"), SetIfKnown("transition.replicated_xid", Given("replicated_xid"))),
     ),
@@ -98,7 +98,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "begin_move_of_stopped",
-        "A switchover commits to move the writer that it has stopped and fenced, whose lease does not matter any more.",
+        "A switchover commits to move the writer that it has stopped and fenced, whose lease no longer matters.",
         when=(HOLDS_LOCK, SAME_EPOCH, OneOf("transition.phase", ("stopping", "moving"))),
         then=(Set("transition.phase", "moving"),),
     ),
@@ -123,7 +123,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "end_request",
-        "RDS has refused the only request that is noted, so that the note goes; others may still be on their way.",
+        "RDS has refused the only request that is noted, so the note is removed; others may still be on their way.",
         when=(HOLDS_LOCK, IS_MOVING, Equals("transition.move_requests", 1)),
         then=(Set("transition.move_requests", 0),),
     ),

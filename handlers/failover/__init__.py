@@ -1,1 +1,1 @@
-"""The steps of the failover workflow, one module a step; the console shows the state of the same name."""
+"""The steps of the failover workflow, one module per step; the console shows the state of the same name."""

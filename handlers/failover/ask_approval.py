@@ -1,6 +1,6 @@
 """AskApproval: asks people, in both regions, whether the writes that a failover would lose may be lost.
 
-The workflow waits for the answer; the message has the command that gives it, and the moment until which it counts.
+The workflow waits for the answer; the message holds the command that gives it, and says until when it counts.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ TOPICS = notifications.topics(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`.
+    """Entry point for Step Functions; see `handlers.core.commands.Step`.
 
-    Besides: ``token``, which the answer has to name, and ``lag``, VerifyLag's verdict.
+    It also reads ``token``, which the answer has to name, and ``lag``, VerifyLag's verdict.
     """
     step = Step.read(event)
     logger.append_keys(run=step.run)

@@ -32,13 +32,13 @@ PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
 # The monitor has waited for the writer already. This probe can only veto, and a healthy writer in the other region
-# answers in about 0.5 s (7 round trips of 64 ms); a hanging one must not hold up the run by a second.
+# answers in about 0.5 s (7 round trips of 64 ms); a hanging one must not hold the run up for a second.
 PROBE_TIMEOUT_S = 0.75
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
     health = check_health(CLOUDWATCH, PROBER, DATABASE, ENVIRONMENT, step.claim)

@@ -26,13 +26,14 @@ class Environment(ControlVariables):
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 
-# Each loss means that another run changed the record in between; after it has the lock, the next look says so.
+# Each failed attempt means that another run changed the record in between; once that run has the lock, the next look
+# says so.
 ATTEMPTS = 3
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry: ``run`` (execution name) and ``input`` (the execution's input)."""
+    """Entry point for Step Functions: ``run`` (execution name) and ``input`` (the execution's input)."""
     fields = Fields(event, "the step's event", InvalidRequest)
     run = fields.text("run")
     logger.append_keys(run=run)

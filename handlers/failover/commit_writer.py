@@ -25,7 +25,7 @@ CONTROL = ControlTable.of(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
     return asdict(commit_writer(CONTROL, step))

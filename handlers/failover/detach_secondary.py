@@ -30,7 +30,7 @@ DATABASE = GlobalDatabase.of(ENVIRONMENT)
 @instrumented
 @idempotent(config=by("run"), persistence_store=tokens(ENVIRONMENT))
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
     return asdict(detach_secondary(CONTROL, DATABASE, step, ENVIRONMENT.cluster))
@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def detach_secondary(control: ControlTable, database: GlobalDatabase, step: Step, cluster: str) -> Detachment:
     """Detaches the cluster; only the run that holds the lock and has committed to move gets that far.
 
-    Raises as `handlers.gateways.move_request.send`, `DetachRejected` among it.
+    Raises what `handlers.gateways.move_request.send` raises, among it `DetachRejected`.
     """
     requested = move_request.send(control, step.run, database.detach, lambda: database.membership() == "none")
     if requested:

@@ -1,4 +1,4 @@
-"""FenceOldWriter: has the old writer's region keep its applications from its database.
+"""FenceOldWriter: has the old writer's region keep applications away from its database.
 
 Best effort in a failover, where that region may be gone and its guardian fences by itself; in a switchover it must
 succeed before anything else is changed.
@@ -30,14 +30,14 @@ ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.of(ENVIRONMENT)
 
-# How long a switchover may keep the applications out before it has committed to move: two attempts of the fence and
-# two of the look at it. A run that was killed in between has its lock taken away by the writer's guardian after that.
+# How long a switchover may keep the applications out before it has committed to move: two attempts of the fence and two
+# of the look at it. After that, the writer's guardian takes the lock away from a run that was killed in between.
 STOP_FOR_S = 20.0
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
     if step.claim.mode == "switchover":
@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def stop_writer(
     control: ControlTable, other_region: OtherRegion, environment: PeerFenceVariables, step: Step
 ) -> OldWriterFence:
-    """Fences a healthy writer: first the record forbids its guardian to renew, which would lift the fence."""
+    """Fences a healthy writer, after the record has forbidden its guardian to renew, which would lift the fence."""
     record = control.read()
     if record.moving is None or record.moving.run != step.run:  # a resumed run may be further
         control.begin_stop(step.run, step.claim.epoch, time.time() + STOP_FOR_S)

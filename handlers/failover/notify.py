@@ -1,6 +1,6 @@
 """Notify: tells people in both regions how the run ended. The loss of one region's topic is tolerated.
 
-Of a run that was started beside the one that does the work, nobody is told: its record says so.
+Nobody is told of a run that was started beside the one that does the work; its record says so.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ TOPICS = notifications.topics(ENVIRONMENT)
 @instrumented
 @idempotent(config=by("run", "outcome"), persistence_store=tokens(ENVIRONMENT))
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.outcome.FailoverEnd`."""
+    """Entry point for Step Functions; see `handlers.core.outcome.FailoverEnd`."""
     end = FailoverEnd.read(event)
     logger.append_keys(run=end.run)
-    if end.is_duplicate:  # a storm of starts must not be one of messages
-        logger.info("nobody is told of a duplicate")
+    if end.is_duplicate:  # a storm of starts must not become a storm of messages
+        logger.info("a duplicate: nobody is told")
         return asdict(Notification([], {}))
     sent = notifications.publish_to_all(TOPICS, message(end, ENVIRONMENT.state_machine_arn))
     if sent.failed:

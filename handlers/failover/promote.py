@@ -1,4 +1,4 @@
-"""Promote: waits until the detached cluster takes writes, proved by a session on it and not by its status."""
+"""Promote: waits until the detached cluster takes writes, as a session on it proves, and not its status."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ CONTROL = ControlTable.of(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
-# One invocation looks this long and then hands back to the workflow, whose retry goes on: a promotion may take
+# One invocation looks for this long and then returns to the workflow, whose retry continues: a promotion may take
 # minutes, and a step that is killed loses nothing. The state's own limit is 40 s.
 LOOK_FOR_S = 35.0
 # Each look is a session inside the region (some ms); how often to look, and how long an endpoint that does not answer
-# yet can hold a look up, are part of every RTO.
+# yet can hold up a look, are part of every RTO.
 LOOK_EVERY_S = 0.25
 PROBE_TIMEOUT_S = 1.0
-# A lift that comes later than this could undo a fence that was put up for another reason.
+# A lift that came later than this could undo a fence that was put up for another reason.
 LIFT_COUNTS_FOR_S = 3.0
 
-# From these a cluster does not come back by itself (RDS guide, "Viewing DB cluster status").
+# A cluster does not recover from these by itself (RDS guide, "Viewing DB cluster status").
 FAILED_STATUSES = frozenset(
     {"inaccessible-encryption-credentials", "failed", "migration-failed", "deleting", "stopped"}
 )
@@ -45,7 +45,7 @@ FAILED_STATUSES = frozenset(
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
     return asdict(promote(CONTROL, PROBER, DATABASE, step))
@@ -57,9 +57,9 @@ def promote(control: ControlTable, prober: Prober, database: GlobalDatabase, ste
     Raises
     ------
     PromotionPending
-        it does not after ``LOOK_FOR_S`` seconds; to be called again.
+        it does not after ``LOOK_FOR_S`` seconds; call again.
     LockLost
-        the writer is fenced, and this run does not hold the lock any more.
+        the writer is fenced, and this run no longer holds the lock.
     PromotionFailed
         RDS reports a status from which the cluster does not recover by itself.
     """

@@ -27,9 +27,9 @@ RUNS = RunTable.of(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.outcome.FailoverEnd`.
+    """Entry point for Step Functions; see `handlers.core.outcome.FailoverEnd`.
 
-    Besides: ``started_at``, the execution's start.
+    It also reads ``started_at``, the execution's start.
     """
     end = FailoverEnd.read(event)
     logger.append_keys(run=end.run)

@@ -25,7 +25,7 @@ CONTROL = ControlTable.of(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry: ``run``, the execution's name."""
+    """Entry point for Step Functions: ``run``, the execution's name."""
     run = Fields(event, "the step's event", InvalidRequest).text("run")
     logger.append_keys(run=run)
     return asdict(release_claim(CONTROL, run))
@@ -34,12 +34,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def release_claim(control: ControlTable, run: str) -> Release:
     """Gives the lock back if ``run`` holds it.
 
-    The old writer's guardian then renews its lease again and, after that, lifts a fence of its own.
+    The old writer's guardian then renews its lease again and, after that, lifts its own fence.
 
     Raises
     ------
     HalfWay
-        RDS was asked to move the writer and may be at it: without the lock, both regions could take writes.
+        RDS was asked to move the writer and may be doing so: without the lock, both regions could take writes.
     """
     if control.release(run):
         logger.info("gave the lock back")
@@ -47,7 +47,7 @@ def release_claim(control: ControlTable, run: str) -> Release:
     held = control.read().transition
     if held is not None and held.run == run:
         raise HalfWay(
-            f"run {run} keeps the lock: RDS was asked to move the writer and may be at it; go on with a run that "
+            f"run {run} keeps the lock: RDS was asked to move the writer and may be doing so; start a run that "
             "resumes this one"
         )
     logger.info("held no lock")

@@ -29,7 +29,7 @@ CONTROL = ControlTable.of(ENVIRONMENT)
 @instrumented
 @idempotent(config=by("run"), persistence_store=tokens(ENVIRONMENT))
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
     return asdict(repoint_dns(CONTROL, step, ENVIRONMENT.writer_dns_name))

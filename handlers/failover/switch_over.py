@@ -1,4 +1,4 @@
-"""SwitchOver: has Aurora change the roles of the two clusters; nothing is lost, for it waits for the last write."""
+"""SwitchOver: has Aurora exchange the roles of the two clusters; nothing is lost, as it waits for the last write."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
     return asdict(switch_over(CONTROL, DATABASE, OTHER_REGION, step, ENVIRONMENT.cluster))
@@ -38,15 +38,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def switch_over(
     control: ControlTable, database: GlobalDatabase, other_region: OtherRegion, step: Step, cluster: str
 ) -> Switchover:
-    """Asks Aurora, unless it is at work or done; only the run that holds the lock gets that far.
+    """Asks Aurora, unless it is already switching or done; only the run that holds the lock gets that far.
 
-    Raises as `handlers.gateways.move_request.send`, `SwitchoverRejected` among it.
+    Raises what `handlers.gateways.move_request.send` raises, among it `SwitchoverRejected`.
     """
     if database.is_switching():
-        control.begin_request(step.run)  # by an earlier request; from here there is only the way forward
+        control.begin_request(step.run)  # an earlier request did it; from here there is no way back
         return Switchover(cluster, requested=False)
-    # "The AWS Region where the primary DB cluster is running" is to be asked (Aurora user guide, "Performing
-    # switchovers for Amazon Aurora global databases"). What may fail before the request is done before it is noted.
+    # "The AWS Region where the primary DB cluster is running" has to be asked (Aurora user guide, "Performing
+    # switchovers for Amazon Aurora global databases"). What may fail before the request comes before the note.
     primary = other_region.client("rds", step.run)
     requested = move_request.send(control, step.run, lambda: database.switch_over(primary), database.is_switching)
     if requested:

@@ -32,12 +32,12 @@ ENVIRONMENT = Environment.read()
 CLOUDWATCH = client("cloudwatch", ENVIRONMENT.aws_region)
 PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
 
-PROBE_TIMEOUT_S = 0.75  # as CheckHealth's, which waits for the same database beside this
+PROBE_TIMEOUT_S = 0.75  # as in CheckHealth, which waits for the same database at the same time
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
     lag = verify_lag(PROBER, CLOUDWATCH, ENVIRONMENT, step.claim)
@@ -54,13 +54,13 @@ def verify_lag(prober: Prober, cloudwatch_client: Any, environment: Environment,
             cloudwatch_client, environment.cluster, environment.peer_region, time.time()
         )
     lag = judge(measured, environment.rpo_budget_ms, cloudwatch.LAG_METRIC, only_forward=claim.only_forward)
-    # A cluster that takes writes already has transactions of its own.
+    # A cluster that already takes writes has transactions of its own.
     replicates = standby is not None and standby.role == "reader"
     return replace(lag, replicated_xid=standby.oldest_xid if standby and replicates else None)
 
 
 def reach_standby(prober: Prober) -> Probe | None:
-    """This region's database, its newest heartbeat among the rest; None when it cannot be asked."""
+    """Probes this region's database, for its newest heartbeat among the rest; None when it cannot be asked."""
     try:
         return prober.probe("own_reader", PROBE_TIMEOUT_S)
     except FailoverError as error:

@@ -27,7 +27,7 @@ PROBE_TIMEOUT_S = 2.0
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`."""
+    """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
     return asdict(verify_recovery(PROBER, step))
@@ -39,7 +39,7 @@ def verify_recovery(prober: Prober, step: Step) -> Recovery:
     Raises
     ------
     NotRecoveredYet
-        no write yet, or it reached another region: DNS has not switched everywhere. To be tried again.
+        no write yet, or it reached another region: DNS has not switched everywhere. Try again.
     """
     probe = prober.probe("writer", PROBE_TIMEOUT_S, proof={"run": step.run, "epoch": step.claim.epoch + 1})
     if not probe.writes:

@@ -1,7 +1,7 @@
 """WaitForLease: waits until the writer's lease has ended, then commits to move the writer.
 
 A writer that renews its lease meanwhile lives, and stops the run. In a switchover the writer has been stopped and
-fenced, and its lease does not matter any more.
+fenced, and its lease no longer matters.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
 
-# One invocation waits this long and then hands back to the workflow, whose retry goes on; the state's own limit is 5 s.
+# One invocation waits this long and then returns to the workflow, whose retry continues; the state's own limit is 5 s.
 WAIT_FOR_S = 3.0
 # A look at the fenced writer in the other region: about 0.5 s (7 round trips of 64 ms).
 PROBE_TIMEOUT_S = 0.9
@@ -40,9 +40,9 @@ A_MOMENT_S = 0.01  # so that the wait ends after the lease's end, and not at it
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.commands.Step`.
+    """Entry point for Step Functions; see `handlers.core.commands.Step`.
 
-    Besides: ``lag``, VerifyLag's verdict, and, after a person was asked, ``approval`` with ``approved_by``.
+    It also reads ``lag``, VerifyLag's verdict, and, after a person was asked, ``approval`` with ``approved_by``.
     """
     step = Step.read(event)
     logger.append_keys(run=step.run)
@@ -61,7 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def approver(fields: Fields) -> str | None:
-    """Who has accepted the loss; `InvalidRequest` when the answer does not say."""
+    """Returns who accepted the loss; raises `InvalidRequest` when the answer does not say."""
     if "approval" not in fields.data:
         return None
     return Fields(fields.data["approval"], "the answer to the approval", InvalidRequest).text("approved_by")
@@ -70,12 +70,12 @@ def approver(fields: Fields) -> str | None:
 def wait_for_lease(control: ControlTable, step: Step, gate_open: bool, replicated_xid: int | None = None) -> Lease:
     """Waits for the lease's end and, with ``gate_open``, commits to move.
 
-    ``replicated_xid`` of VerifyLag's verdict is kept for the re-protection.
+    ``replicated_xid``, from VerifyLag's verdict, is kept for the re-protection.
 
     Raises
     ------
     LeaseLive
-        the lease may be alive after ``WAIT_FOR_S`` seconds; to be called again.
+        the lease may be alive after ``WAIT_FOR_S`` seconds; call again.
     LockLost
         another run has taken the lock over.
     """
@@ -95,7 +95,7 @@ def wait_for_lease(control: ControlTable, step: Step, gate_open: bool, replicate
         ):
             logger.info("committed to move the writer", reason=wait.reason)
             return Lease(True, True, wait.reason, record.lease_expires_at)
-        # A record that has changed under the commit is read again at once.
+        # If the record has changed in the meantime, it is read again at once.
         pause = wait.until - time.time() + A_MOMENT_S if wait.action == "wait" else 0.0
         if time.time() + pause > give_up:
             raise LeaseLive(wait.reason)
@@ -110,7 +110,7 @@ def move_stopped_writer(control: ControlTable, prober: Prober, step: Step) -> Le
     FenceFailed
         the writer is not seen to be fenced.
     LockLost
-        the stop took too long, and the writer's guardian has ended it.
+        the stop took too long, and the writer's guardian ended it.
     """
     record = control.read()
     if record.moving is None or record.moving.run != step.run:

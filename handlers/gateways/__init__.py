@@ -1,1 +1,1 @@
-"""Thin access to AWS and PostgreSQL: one module a service, no decisions."""
+"""Thin access to AWS and PostgreSQL: one module per service, no decisions."""

@@ -14,7 +14,7 @@ from handlers.gateways.aws import CONNECT_TIMEOUT_S, client, named_errors
 if TYPE_CHECKING:
     from types_boto3_sts import STSClient
 
-# Together with the connection this is how long a region that hangs can keep a caller waiting: once, without a retry.
+# Together with the connection, this is how long a hanging region can keep a caller waiting: once, without a retry.
 READ_TIMEOUT_S = 2.0
 SESSION_S = 900  # the shortest that STS offers
 
@@ -28,14 +28,14 @@ class PeerRoleVariables(PeerVariables):
 
 @dataclass(frozen=True)
 class ReprotectionRoleVariables(PeerVariables):
-    """The role in which the re-protection looks there, fences and keeps."""
+    """The role in which the re-protection looks at, fences and keeps the old cluster there."""
 
     reprotection_role_arn: str
 
 
 @dataclass(frozen=True)
 class RebuildRoleVariables(PeerVariables):
-    """The role in which the re-protection removes and makes clusters there."""
+    """The role in which the re-protection removes and creates clusters there."""
 
     rebuild_role_arn: str
 
@@ -50,21 +50,21 @@ class OtherRegion:
 
     @classmethod
     def of(cls, environment: PeerRoleVariables) -> OtherRegion:
-        """As the failover may act there, and its guardian."""
+        """Returns it as the failover, and the guardian, may act there."""
         return cls(_sts(environment), environment.peer_region, environment.peer_role_arn)
 
     @classmethod
     def for_reprotection(cls, environment: ReprotectionRoleVariables) -> OtherRegion:
-        """As the re-protection may look at the old cluster, fence it and keep it."""
+        """Returns it as the re-protection may look at the old cluster, fence it and keep it."""
         return cls(_sts(environment), environment.peer_region, environment.reprotection_role_arn)
 
     @classmethod
     def for_rebuild(cls, environment: RebuildRoleVariables) -> OtherRegion:
-        """As the re-protection may remove the old cluster and make the new one."""
+        """Returns it as the re-protection may remove the old cluster and create the new one."""
         return cls(_sts(environment), environment.peer_region, environment.rebuild_role_arn)
 
     def client(self, service: Any, run: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
-        """A client of a service there, for the session of ``run``."""
+        """Returns a client of a service there, for the session of ``run``."""
         with named_errors(f"assuming {self._role_arn}"):
             session = self._sts.assume_role(
                 RoleArn=self._role_arn, RoleSessionName=_session_name(run), DurationSeconds=SESSION_S
@@ -85,7 +85,7 @@ class OtherRegion:
 
 
 def _sts(environment: Variables) -> STSClient:
-    """This region's STS endpoint: the global one is in us-east-1, which may be gone.
+    """Returns this region's STS endpoint: the global one is in us-east-1, which may be gone.
 
     The specification sets ``AWS_STS_REGIONAL_ENDPOINTS`` for SDKs whose default is the global one.
     """
@@ -94,5 +94,5 @@ def _sts(environment: Variables) -> STSClient:
 
 
 def _session_name(run: str) -> str:
-    """STS takes 2 to 64 letters, digits and ``=,.@-_`` (STS API reference, AssumeRole)."""
+    """Returns a name that STS takes: 2 to 64 letters, digits and ``=,.@-_`` (STS API reference, AssumeRole)."""
     return "".join(letter if letter.isalnum() or letter in "=,.@-_" else "-" for letter in f"run-{run}")[:64]

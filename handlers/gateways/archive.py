@@ -37,15 +37,15 @@ class Archive:
 
     @classmethod
     def of(cls, environment: ArchiveVariables, epoch: int) -> Archive:
-        """The folder of that epoch in this region's bucket."""
+        """Returns the folder of that epoch in this region's bucket."""
         return cls(client("s3", environment.aws_region), environment.salvage_bucket, epoch)
 
     def address(self, name: str) -> str:
-        """Where people find it."""
+        """Returns where people find it."""
         return f"s3://{self._bucket}/{self._folder}/{name}"
 
     def keep(self, name: str, text: str) -> str:
-        """Writes an object, the same again when it is written again; returns its address."""
+        """Writes an object and returns its address; a second time, it writes the same again."""
         with named_errors(f"writing {self.address(name)}"):
             self._client.put_object(
                 Bucket=self._bucket, Key=f"{self._folder}/{name}", Body=text.encode(), ContentType="text/plain"
@@ -53,7 +53,7 @@ class Archive:
         return self.address(name)
 
     def read(self, name: str) -> str | None:
-        """The text of an object; None when there is none."""
+        """Returns the text of an object; None when there is none."""
         with named_errors(f"reading {self.address(name)}"):
             try:
                 found = self._client.get_object(Bucket=self._bucket, Key=f"{self._folder}/{name}")
@@ -64,31 +64,31 @@ class Archive:
             return found["Body"].read().decode()
 
     def keep_json(self, name: str, data: dict[str, Any]) -> str:
-        """`keep` of JSON data."""
+        """Does what `keep` does, for JSON data."""
         return self.keep(name, json.dumps(data, indent=2, sort_keys=True, default=str))
 
     def read_json(self, name: str) -> object | None:
-        """`read` of JSON data; `Misconfigured` when it is none."""
+        """Does what `read` does, for JSON data; raises `Misconfigured` when it is not JSON."""
         text = self.read(name)
         try:
             return None if text is None else json.loads(text)
         except ValueError as error:
             raise Misconfigured(
-                f"{self.address(name)} is no JSON ({error}); restore an earlier version of it"
+                f"{self.address(name)} is not JSON ({error}); restore an earlier version of it"
             ) from error
 
     def old_cluster(self) -> OldCluster | None:
-        """What is kept of the old cluster; None when it has not been kept yet."""
+        """Returns what is kept of the old cluster; None when nothing has been kept yet."""
         data = self.read_json(OLD_CLUSTER)
         return None if data is None else OldCluster.read(data)
 
     def the_old_cluster(self) -> OldCluster:
-        """`old_cluster`, which the steps before this one have kept."""
+        """Returns what `old_cluster` returns, which the steps before this one have kept."""
         found = self.old_cluster()
         if found is None:
             raise Misconfigured(
-                f"{self.address(OLD_CLUSTER)} is missing; restore it from the bucket's versions, for without it the "
-                "standby cannot be made as it was"
+                f"{self.address(OLD_CLUSTER)} is missing; restore it from the bucket's versions, because without "
+                "it the standby cannot be recreated as it was"
             )
         return found
 

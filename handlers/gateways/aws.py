@@ -13,14 +13,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.core.errors import Misconfigured, TransientFailure
 
-# An answer of a healthy regional endpoint takes well under a second; a hanging one must not eat the run's time
+# An answer from a healthy regional endpoint takes well under a second; a hanging one must not eat the run's time
 # budget. Two attempts inside the SDK, then the workflow's own retry, which the console shows.
 CONNECT_TIMEOUT_S = 1
 READ_TIMEOUT_S = 3
 ATTEMPTS = 2
 
-# Codes of requests that may succeed when sent again (Smithy retry specification, "transient and throttling errors"),
-# and the conflict of two regions that wrote one item of a strongly consistent table at the same moment.
+# Error codes of requests that may succeed when sent again (Smithy retry specification, "transient and throttling
+# errors"), and the conflict of two regions that wrote one item of a strongly consistent table at the same moment.
 RETRYABLE_CODES = frozenset(
     {
         "InternalError",
@@ -47,7 +47,7 @@ LONGEST_REPORT = 500  # characters of a crash's report that are worth passing on
 
 
 def client(service: Any, region: str, *, read_timeout_s: float = READ_TIMEOUT_S, attempts: int = ATTEMPTS) -> Any:
-    """A client of ``service`` in ``region`` with short time limits, in seconds. ``attempts`` counts the first one."""
+    """Returns a client of ``service`` in ``region`` with short time limits (seconds); ``attempts`` counts the first."""
     return boto3.client(
         service,
         region_name=region,
@@ -60,7 +60,7 @@ def client(service: Any, region: str, *, read_timeout_s: float = READ_TIMEOUT_S,
 
 
 def invoke(lambda_client: Any, function: str, event: object) -> object:
-    """Has a function run and returns its result.
+    """Runs a function and returns its result.
 
     Raises
     ------
@@ -75,16 +75,16 @@ def invoke(lambda_client: Any, function: str, event: object) -> object:
     try:
         return json.loads(payload)
     except ValueError as error:
-        raise TransientFailure(f"{function} gave an answer that is no JSON: {payload[:LONGEST_REPORT]}") from error
+        raise TransientFailure(f"{function} gave an answer that is not JSON: {payload[:LONGEST_REPORT]}") from error
 
 
 def code_of(error: ClientError) -> str:
-    """The error code that AWS gave, or an empty text."""
+    """Returns the error code that AWS gave, or an empty text."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def is_definite(error: ClientError) -> bool:
-    """Whether AWS has refused the request, did nothing, and would answer the same again."""
+    """Returns whether AWS refused the request, did nothing, and would give the same answer again."""
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     return code_of(error) not in RETRYABLE_CODES and status < FIRST_SERVER_ERROR
 
@@ -101,8 +101,8 @@ def named_errors(doing: str) -> Iterator[None]:
         if not is_definite(error):
             raise TransientFailure(f"{doing}: {error}") from error
         raise Misconfigured(
-            f"{doing}: {error}; AWS will answer the same again: check the function's permissions and that the "
+            f"{doing}: {error}; AWS will give the same answer again: check the function's permissions and that the "
             "resource it names is deployed"
         ) from error
-    except BotoCoreError as error:  # no connection, time-out, unreadable answer
+    except BotoCoreError as error:  # no connection, timeout, unreadable answer
         raise TransientFailure(f"{doing}: {type(error).__name__}: {error}") from error

@@ -1,6 +1,6 @@
-"""The clusters of one region and the global database, as re-protection looks at them, removes and makes them.
+"""The clusters of one region and the global database, as re-protection looks at, removes and creates them.
 
-Every request may be sent again: what is gone already, or there already, is no error.
+Every request may be sent again: what is already gone, or already there, is not an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from handlers.gateways.aws import client, code_of, named_errors
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
 
-# RDS answers these while it is at work on the same thing.
+# RDS answers with these while it is still working on the same thing.
 BUSY = frozenset(
     {
         "InvalidDBClusterStateFault",
@@ -39,7 +39,7 @@ THERE = frozenset(
         "GlobalClusterAlreadyExistsFault",
     }
 )
-# Requests that make or remove a cluster take RDS some seconds, and nobody is in a hurry.
+# Requests that create or remove a cluster take RDS some seconds, and nobody is in a hurry.
 READ_TIMEOUT_S = 20.0
 
 Description = dict[str, Any]
@@ -54,46 +54,46 @@ class Clusters:
 
     @classmethod
     def here(cls, environment: Variables) -> Clusters:
-        """This region's, with the function's own permissions."""
+        """Returns this region's clusters, with the function's own permissions."""
         return cls(
             client("rds", environment.aws_region, read_timeout_s=READ_TIMEOUT_S, attempts=1), environment.aws_region
         )
 
     @classmethod
     def there(cls, other_region: OtherRegion, environment: PeerVariables, run: str) -> Clusters:
-        """The other region's, in the role for it."""
+        """Returns the other region's clusters, in the role for it."""
         return cls(other_region.client("rds", run, read_timeout_s=READ_TIMEOUT_S), environment.peer_region)
 
     # --- looking
 
     def find(self, identifier: str) -> Description | None:
-        """The cluster as RDS describes it; None when there is none."""
+        """Returns the cluster as RDS describes it; None when there is none."""
         return self._find(
             f"reading the cluster {identifier} in {self._region}",
             lambda: self._client.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"],
         )
 
     def find_instance(self, identifier: str) -> Description | None:
-        """The instance as RDS describes it; None when there is none."""
+        """Returns the instance as RDS describes it; None when there is none."""
         return self._find(
             f"reading the instance {identifier} in {self._region}",
             lambda: self._client.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"],
         )
 
     def instances_of(self, cluster: Description) -> list[Description]:
-        """The instances of a cluster that was found, in the order of their names."""
+        """Returns the instances of a cluster that was found, in the order of their names."""
         names = sorted(member["DBInstanceIdentifier"] for member in cluster.get("DBClusterMembers", []))
         return [found for name in names if (found := self.find_instance(name)) is not None]
 
     def find_global(self, identifier: str) -> Description | None:
-        """The global database as RDS describes it; None when there is none."""
+        """Returns the global database as RDS describes it; None when there is none."""
         return self._find(
             f"reading the global database {identifier}",
             lambda: self._client.describe_global_clusters(GlobalClusterIdentifier=identifier)["GlobalClusters"],
         )
 
     def find_snapshot(self, name: str) -> Snapshot | None:
-        """The snapshot of a cluster; None when there is none."""
+        """Returns the snapshot of a cluster; None when there is none."""
         with named_errors(f"reading the snapshot {name} in {self._region}"):
             try:
                 answer = self._client.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)
@@ -143,7 +143,7 @@ class Clusters:
         )
 
     def delete(self, identifier: str) -> None:
-        """Removes a cluster and its data, of which a snapshot has been made."""
+        """Removes a cluster and its data, of which there is a snapshot."""
         self._change(
             f"removing the cluster {identifier}",
             lambda: self._client.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True),
@@ -166,32 +166,32 @@ class Clusters:
             GONE,
         )
 
-    # --- making
+    # --- creating
 
     def make_snapshot(self, cluster: str, name: str, tags: list[dict[str, str]]) -> None:
-        """Has a snapshot of a cluster made, with its tags."""
+        """Starts a snapshot of a cluster, with its tags."""
         self._change(
-            f"making the snapshot {name}",
+            f"creating the snapshot {name}",
             lambda: self._client.create_db_cluster_snapshot(
                 DBClusterIdentifier=cluster,
                 DBClusterSnapshotIdentifier=name,
-                Tags=tags,  # type: ignore[arg-type]  # read from what RDS told
+                Tags=tags,  # type: ignore[arg-type]  # as RDS described them
             ),
             THERE,
         )
 
     def make_global(self, settings: Description, around: str) -> None:
-        """Makes a global database with the cluster ``around`` (its ARN) as the primary."""
+        """Creates a global database with the cluster ``around`` (its ARN) as the primary."""
         self._change(
-            f"making the global database {settings['GlobalClusterIdentifier']}",
+            f"creating the global database {settings['GlobalClusterIdentifier']}",
             lambda: self._client.create_global_cluster(SourceDBClusterIdentifier=around, **settings),
             THERE,
         )
 
     def make_secondary(self, settings: Description, global_identifier: str, engine_version: str, source: str) -> None:
-        """Makes a cluster that replicates the primary in the region ``source``."""
+        """Creates a cluster that replicates the primary in the region ``source``."""
         self._change(
-            f"making the cluster {settings['DBClusterIdentifier']}",
+            f"creating the cluster {settings['DBClusterIdentifier']}",
             lambda: self._client.create_db_cluster(
                 GlobalClusterIdentifier=global_identifier,
                 EngineVersion=engine_version,
@@ -202,9 +202,9 @@ class Clusters:
         )
 
     def make_instance(self, settings: Description) -> None:
-        """Makes an instance of a cluster."""
+        """Creates an instance of a cluster."""
         self._change(
-            f"making the instance {settings['DBInstanceIdentifier']}",
+            f"creating the instance {settings['DBInstanceIdentifier']}",
             lambda: self._client.create_db_instance(**settings),
             THERE,
         )
@@ -231,10 +231,10 @@ class Clusters:
                 if code_of(error) in done:
                     return
                 if code_of(error) in BUSY:
-                    raise TransientFailure(f"{doing}: RDS is at work on it: {error}") from error
+                    raise TransientFailure(f"{doing}: RDS is still working on it: {error}") from error
                 raise
 
 
 def members(found: Description) -> dict[str, bool]:
-    """The clusters of a global database by ARN, and whether each is the primary."""
+    """Returns the clusters of a global database by ARN, and whether each is the primary."""
     return {one["DBClusterArn"]: bool(one.get("IsWriter")) for one in found.get("GlobalClusterMembers", [])}

@@ -61,13 +61,13 @@ class ControlTable:
 
     @classmethod
     def of(cls, environment: ControlVariables) -> ControlTable:
-        """The table as a function's environment names it, through this region's endpoint."""
+        """Returns the table as a function's environment names it, through this region's endpoint."""
         replicas = [client("dynamodb", environment.aws_region)]
         return cls(replicas, environment.control_table, environment.global_cluster)
 
     @classmethod
     def through_either(cls, environment: GuardianControlVariables) -> ControlTable:
-        """The table through this region's endpoint, else the other region's: for the guardian."""
+        """Returns the table through this region's endpoint, else the other region's: for the guardian."""
         replicas = [
             client("dynamodb", region, read_timeout_s=GUARDIAN_READ_TIMEOUT_S, attempts=1)
             for region in (environment.aws_region, environment.peer_region)
@@ -75,7 +75,7 @@ class ControlTable:
         return cls(replicas, environment.control_table, environment.global_cluster)
 
     def read(self) -> ControlRecord:
-        """The record as it stands now (a strongly consistent read).
+        """Returns the record as it stands now (a strongly consistent read).
 
         Raises
         ------
@@ -98,7 +98,7 @@ class ControlTable:
         return ControlRecord.read(items.plain(item))
 
     def take(self, lock: Transition, seen: ControlRecord) -> bool:
-        """Takes the lock if the record still is what the claim was decided on; False when it has changed since."""
+        """Takes the lock if the record is still what the claim was decided on; False when it has changed since."""
         taken = {"lock": lock.stored(), "epoch": seen.epoch, "writer_region": seen.writer_region}
         before = seen.transition
         if before is None:
@@ -121,7 +121,7 @@ class ControlTable:
         return self._change("renew", region=region, epoch=epoch, expires_at=expires_at, beat=asdict(beat))
 
     def begin_move(self, run: str, epoch: int, lease: float | None, replicated_xid: int | None = None) -> bool:
-        """Commits to move: from now on the old writer cannot renew. False unless ``lease`` still is the last one.
+        """Commits to move: from then on the old writer cannot renew. False unless ``lease`` is still the last one.
 
         ``replicated_xid`` is noted in the lock, if it is known.
         """
@@ -132,7 +132,7 @@ class ControlTable:
         self._change_held("begin_stop", run, epoch=epoch, until=until)
 
     def begin_move_of_stopped(self, run: str, epoch: int) -> None:
-        """Commits to move a writer that is stopped and fenced; its lease does not matter any more."""
+        """Commits to move a writer that is stopped and fenced; its lease no longer matters."""
         self._change_held("begin_move_of_stopped", run, epoch=epoch)
 
     def end_stop(self, run: str) -> bool:
@@ -151,7 +151,7 @@ class ControlTable:
         return int(self._change_held("begin_request", run)["transition"]["move_requests"])
 
     def end_request(self, run: str) -> bool:
-        """Takes the note of the only request back, which RDS has refused; False when there is another by now."""
+        """Takes back the note of the only request, which RDS has refused; False when there is another one by now."""
         return self._change("end_request", run=run)
 
     def engage_dns(self, run: str) -> None:
@@ -161,8 +161,8 @@ class ControlTable:
     def commit(self, claim: Claim, now: float) -> int:
         """Makes the claim's target region the writer of the next epoch and gives the lock back, in one write.
 
-        The old writer's lease goes; the new one's guardian takes the first of its own. After a failover there is no
-        standby. Returns the new epoch. A second call of the same run changes nothing and returns the same.
+        The old writer's lease is removed; the new one's guardian takes its own first one. After a failover there is no
+        standby. Returns the new epoch. A second call by the same run changes nothing and returns the same.
         """
         values = {
             "run": claim.run,
@@ -185,7 +185,7 @@ class ControlTable:
         return self._change("note_fenced", region=region, epoch=epoch)
 
     def begin_reprotection(self, lock: ReprotectionLock, seen: ControlRecord) -> bool:
-        """Takes the lock of the re-protection; False when the record is no more what was decided on."""
+        """Takes the lock of the re-protection; False when the record has changed since the decision."""
         taken = {"lock": asdict(lock), "epoch": seen.epoch}
         if seen.reprotection is None:
             return self._change("begin_reprotection", **taken)
@@ -197,12 +197,12 @@ class ControlTable:
             raise self._reprotection_lost("assert_reprotecting", run)
 
     def begin_retirement(self, run: str, epoch: int, resource_id: str) -> None:
-        """Notes that the old cluster is being retired, from where there is only the way forward; raises `LockLost`."""
+        """Notes that the old cluster is being retired, after which there is no way back; may raise `LockLost`."""
         if not self._change("begin_retirement", run=run, epoch=epoch, resource_id=resource_id):
             raise self._reprotection_lost("begin_retirement", run)
 
     def arm(self, run: str, epoch: int) -> None:
-        """Ends the re-protection: the writer may be moved again. A second call of the same run changes nothing.
+        """Ends the re-protection: the writer may be moved again. A second call by the same run changes nothing.
 
         Raises `LockLost` when another run has taken the re-protection over.
         """
@@ -214,22 +214,22 @@ class ControlTable:
         return self._change("end_reprotection", run=run)
 
     def release(self, run: str) -> bool:
-        """Gives the lock back; False when ``run`` does not hold it, or there is only the way forward."""
+        """Gives the lock back; False when ``run`` does not hold it, or when there is no way back."""
         return self._change("release", run=run)
 
     def _change(self, name: str, **values: Any) -> bool:
-        """One row of the table of transitions; False when its condition did not hold."""
+        """Carries out one row of the table of transitions; False when its condition did not hold."""
         return self._carry_out(TRANSITIONS[name], values) is not None
 
     def _change_held(self, name: str, run: str, **values: Any) -> dict[str, Any]:
-        """The same for the run that holds the lock: what was changed, or `LockLost`."""
+        """Does the same for the run that holds the lock; returns what it changed, or raises `LockLost`."""
         changed = self._carry_out(TRANSITIONS[name], {"run": run, **values})
         if changed is None:
             raise self._lock_lost(name, run)
         return changed
 
     def _carry_out(self, row: Row, values: Mapping[str, Any]) -> dict[str, Any] | None:
-        """One conditional write; what it changed, or None when the condition did not hold."""
+        """Does one conditional write; returns what it changed, or None when the condition did not hold."""
         request: Any = {
             "TableName": self._table,
             "Key": self._key,
@@ -249,9 +249,9 @@ class ControlTable:
         return self._ask(put)
 
     def _ask(self, request: Callable[[DynamoDBClient], Answer]) -> Answer:
-        """Sends a request to one replica after the other until one answers.
+        """Sends a request to one replica after another until one answers.
 
-        A write that got no answer from one may have been done; sent to the next, its condition decides.
+        A write that got no answer from one may have been done; when it is sent to the next, its condition decides.
         """
         for _ in range(len(self._replicas) - 1):
             try:
@@ -264,14 +264,14 @@ class ControlTable:
         held = self.read().transition
         holder = f"run {held.run} holds it" if held else "nobody holds it"
         if held and held.run == run:
-            holder = f"it has it, in phase {held.phase}"
+            holder = f"it holds the lock, in phase {held.phase}"
         return LockLost(
-            f"run {run} does not hold the lock on the control record ({holder}); it must change nothing more ({name})"
+            f"run {run} does not hold the lock on the control record ({holder}); it must not change anything ({name})"
         )
 
     def _reprotection_lost(self, name: str, run: str) -> LockLost:
         held = self.read().reprotection
         holder = f"run {held.run} holds it" if held else "nobody holds it"
         return LockLost(
-            f"run {run} does not hold the re-protection's lock ({holder}); it must change nothing more ({name})"
+            f"run {run} does not hold the re-protection's lock ({holder}); it must not change anything ({name})"
         )

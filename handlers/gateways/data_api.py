@@ -44,7 +44,7 @@ class DataApi:
 
     @classmethod
     def of(cls, environment: DataApiVariables) -> DataApi:
-        """This region's cluster, as a function's environment names it.
+        """Returns this region's cluster, as a function's environment names it.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class DataApi:
         return cls(sql, environment.cluster_arn, arn, environment.database_name)
 
     def is_writer(self) -> bool:
-        """Whether the cluster takes writes now."""
+        """Returns whether the cluster takes writes now."""
         with _statement("asking whether the cluster takes writes"):
             answer = self._client.execute_statement(
                 resourceArn=self._cluster,

@@ -1,4 +1,4 @@
-"""DynamoDB's expressions, made of a row of `handlers.core.transitions` and its values."""
+"""DynamoDB's expressions, made from a row of `handlers.core.transitions` and its values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from handlers.gateways import items
 
 
 def compiled(row: Row, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of an ``update_item`` request that carries the row out with these values."""
+    """Returns the part of an ``update_item`` request that carries out the row with these values."""
     row.check(values)
     writing = _Writing(values)
     condition = " AND ".join(writing.condition(condition) for condition in row.when)
@@ -48,7 +48,7 @@ def compiled(row: Row, values: Mapping[str, Any]) -> dict[str, Any]:
 class _Writing:
     """Writes the parts of an expression, and collects the placeholders that they use.
 
-    Every name is a placeholder: that is safe whatever DynamoDB's reserved words become.
+    Every name is a placeholder, which is safe whatever words DynamoDB reserves.
     """
 
     def __init__(self, given: Mapping[str, Any]) -> None:
@@ -77,7 +77,7 @@ class _Writing:
                 assert_never(condition)
 
     def assignment(self, effect: Effect) -> str | None:
-        """What ``SET`` does for the effect; None for nothing."""
+        """Returns what ``SET`` does for the effect; None for nothing."""
         if isinstance(effect, Remove) or (isinstance(effect, SetIfKnown) and self._given[effect.value.name] is None):
             return None
         path = self.path(effect.path)

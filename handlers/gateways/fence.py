@@ -49,7 +49,7 @@ class FenceFunction:
 
     @classmethod
     def of(cls, environment: FenceVariables) -> FenceFunction:
-        """This region's own. One attempt: the guardian's next tick is the next one."""
+        """Returns this region's own. One attempt: the guardian's next tick is the retry."""
         lambda_client = client("lambda", environment.aws_region, read_timeout_s=INVOCATION_TIMEOUT_S, attempts=1)
         return cls(lambda_client, environment.fence_function)
 
@@ -62,7 +62,7 @@ class FenceFunction:
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
     ) -> FenceFunction:
-        """The other region's, in the role for it."""
+        """Returns the other region's function, in the role for it."""
         lambda_client = other_region.client("lambda", run, read_timeout_s=read_timeout_s)
         return cls(lambda_client, environment.peer_fence_function)
 
@@ -79,7 +79,7 @@ class FenceFunction:
         return self._order({"order": "open", "reason": reason})
 
     def look(self) -> FenceState:
-        """Only looks.
+        """Looks, and changes nothing.
 
         Raises
         ------

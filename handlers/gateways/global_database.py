@@ -1,6 +1,6 @@
 """This region's view of the Aurora global database: membership, status, detach and security groups.
 
-Everything is asked of this region's own RDS endpoint, which goes on answering when the other region is gone.
+Everything is asked of this region's own RDS endpoint, which still answers when the other region is gone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The global cluster's status while the roles change (Aurora user guide, "Performing switchovers").
 SWITCHING_OVER = "switching-over"
-BUSY = "InvalidDBClusterStateFault"  # the cluster fails over or is being modified
+BUSY = "InvalidDBClusterStateFault"  # the cluster is failing over or being modified
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class GlobalDatabase:
 
     @classmethod
     def of(cls, environment: GlobalDatabaseVariables) -> GlobalDatabase:
-        """The database as a function's environment names it, through this region's endpoint.
+        """Returns the database as a function's environment names it, through this region's endpoint.
 
-        One attempt: a detach whose answer was lost must be seen as that, and the workflow asks again by itself.
+        One attempt: a detach whose answer was lost must be seen as such, and the workflow asks again by itself.
         """
         return cls(
             client("rds", environment.aws_region, attempts=1),
@@ -56,7 +56,7 @@ class GlobalDatabase:
         )
 
     def membership(self) -> Membership:
-        """What this region's cluster is in the global database; ``none`` as well when there is no such database."""
+        """Returns what this region's cluster is in the global database; ``none`` also when there is no database."""
         return self._membership_in(self._global_cluster())
 
     def _membership_in(self, found: GlobalClusterTypeDef) -> Membership:
@@ -66,7 +66,7 @@ class GlobalDatabase:
         return "none"
 
     def _global_cluster(self) -> GlobalClusterTypeDef:
-        """The global database; empty when there is none (any more)."""
+        """Returns the global database; empty when there is none (or no longer one)."""
         with named_errors(f"reading the members of {self._identifier}"):
             try:
                 answer = self._client.describe_global_clusters(GlobalClusterIdentifier=self._identifier)
@@ -77,7 +77,7 @@ class GlobalDatabase:
         return answer["GlobalClusters"][0]
 
     def is_switching(self) -> bool:
-        """Whether a switchover to this region's cluster is at work or done."""
+        """Returns whether a switchover to this region's cluster is under way or done."""
         found = self._global_cluster()
         return self._membership_in(found) == "primary" or found.get("Status") == SWITCHING_OVER
 
@@ -128,11 +128,11 @@ class GlobalDatabase:
                 raise
 
     def status(self) -> str:
-        """The status of this region's cluster in RDS's words, such as ``available``."""
+        """Returns the status of this region's cluster in RDS's words, such as ``available``."""
         return str(self._cluster_now().get("Status", "unknown"))
 
     def security_groups(self) -> set[str]:
-        """The ids of the security groups of this region's cluster."""
+        """Returns the ids of the security groups of this region's cluster."""
         return {group.get("VpcSecurityGroupId", "") for group in self._cluster_now().get("VpcSecurityGroups", [])}
 
     def set_security_group(self, group: str) -> None:

@@ -8,12 +8,12 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 
 def plain(item: dict[str, Any]) -> dict[str, Any]:
-    """An item as plain values; numbers become ``Decimal``."""
+    """Returns an item as plain values; numbers become ``Decimal``."""
     return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
 
 
 def typed(value: Any) -> Any:
-    """A plain value as DynamoDB wants it."""
+    """Returns a plain value as DynamoDB wants it."""
     if isinstance(value, dict):
         return {"M": {name: typed(inner) for name, inner in value.items()}}
     if isinstance(value, list | tuple):

@@ -34,7 +34,7 @@ class Value:
 def publish(
     client: CloudWatchClient, namespace: str, values: Sequence[Value], dimensions: dict[str, str], at: float
 ) -> None:
-    """Publishes values that were taken at ``at`` (seconds since the epoch), in one call."""
+    """Publishes values that were taken at ``at`` (seconds since 1970), in one call."""
     with named_errors(f"publishing {', '.join(value.name for value in values)}"):
         client.put_metric_data(
             Namespace=namespace,
@@ -52,7 +52,7 @@ def publish(
 
 
 def heartbeat(client: CloudWatchClient, missing_alarm: str, unhealthy_alarm: str) -> Heartbeat:
-    """What the other region last said of itself, as this region's two heartbeat alarms hold it.
+    """Returns what the other region last said of itself, as this region's two heartbeat alarms have it.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def heartbeat(client: CloudWatchClient, missing_alarm: str, unhealthy_alarm: str
 
 
 def replication_lag(client: CloudWatchClient, cluster: str, source_region: str, now: float) -> Measurement | None:
-    """The newest lag that Aurora published for ``cluster`` behind ``source_region``; None when there is none at all.
+    """Returns the newest lag that Aurora published for ``cluster`` behind ``source_region``; None when there is none.
 
     The two dimensions are those of the AWS Database Blog, "Monitor Amazon Aurora Global Database replication at scale
     using Amazon CloudWatch Metrics Insights"; the user guide names none.

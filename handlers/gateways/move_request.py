@@ -9,14 +9,14 @@ from handlers.gateways.control_table import ControlTable
 
 
 def send(control: ControlTable, run: str, request: Callable[[], None], is_done: Callable[[], bool]) -> bool:
-    """Notes the request and sends it; False when RDS refuses it because ``is_done`` says that it was done before.
+    """Notes the request and sends it; False when RDS refuses it and ``is_done`` says that it was done before.
 
     Raises
     ------
     DetachRejected, SwitchoverRejected
         RDS refused; nothing was changed, and the note is taken back.
     MoveUncertain
-        RDS refused after an earlier request whose answer was lost: it may be at work on that one.
+        RDS refused after an earlier request whose answer was lost: it may be working on that one.
     LockLost
         the run does not hold the lock, or has not committed to move.
     """

@@ -32,7 +32,7 @@ class TopicVariables(PeerVariables):
 
 
 def topics(environment: TopicVariables) -> dict[str, SNSClient]:
-    """The topics of both regions, each with a client of its region."""
+    """Returns the topics of both regions, each with a client of its region."""
     return {
         environment.topic_arn: client("sns", environment.aws_region),
         # One attempt: the other region may be the one that failed.

@@ -28,14 +28,14 @@ NOT_SET_UP = frozenset({"42P01", "42883"})
 TOO_MANY_CONNECTIONS = "53300"
 
 # Sessions that are told to end are gone within milliseconds. One that was being opened when the right to connect was
-# taken shows up a moment later, so that two looks in a row must find none.
+# taken away shows up a moment later, so two looks in a row must find none.
 QUIET_LOOKS = 2
 LOOK_AGAIN_S = 0.05
 SESSIONS_END_WITHIN_S = 1.5
 
 
 class UnexpectedEndpoint(Misconfigured):
-    """A name leads to what is not an endpoint of one of the two clusters: nothing is known of the database."""
+    """A name leads to something that is not an endpoint of either cluster: nothing is known of the database."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def endpoint_behind(name: str, clusters: Mapping[str, str]) -> Endpoint:
     OSError
         the name cannot be resolved.
     """
-    last, chain, _ = socket.gethostbyname_ex(name)  # getaddrinfo tells the last name only
+    last, chain, _ = socket.gethostbyname_ex(name)  # getaddrinfo returns the last name only
     hosts = [host.rstrip(".").lower() for host in (*chain, last)]
     for region, cluster in clusters.items():
         # RDS guide, "Amazon Aurora endpoint connections": <cluster>.cluster-[ro-]<account hash>.<region>.rds…
@@ -78,8 +78,8 @@ def endpoint_behind(name: str, clusters: Mapping[str, str]) -> Endpoint:
             if ours.fullmatch(host):
                 return Endpoint(host, region)
     raise UnexpectedEndpoint(
-        f"{name} leads to {hosts[-1] or 'no name'}, and by no endpoint of {', '.join(clusters.values())}; look at the "
-        "record in the private zone"
+        f"{name} leads to {hosts[-1] or 'no name'}, not through an endpoint of {', '.join(clusters.values())}; "
+        "check its record in the private zone"
     )
 
 
@@ -144,15 +144,15 @@ def beat(session: pg8000.native.Connection, known_lease: float | None) -> Beat:
 
 
 def is_full(failure: Exception) -> bool:
-    """Whether a server refused a session because it has no connection left."""
+    """Returns whether a server refused a session because it has no connection left."""
     report = failure.args[0] if failure.args else None
     return isinstance(report, dict) and report.get("C") == TOO_MANY_CONNECTIONS
 
 
 def fence(session: pg8000.native.Connection, reason: str) -> bool:
-    """Takes the applications' right to connect and ends their sessions; whether all have ended.
+    """Takes away the applications' right to connect and ends their sessions; returns whether all have ended.
 
-    The right goes in a transaction of its own, so that no session is opened after the first look.
+    The right is taken away in a transaction of its own, so that no session is opened after the first look.
     """
     session.run("SELECT fence_application(:reason)", reason=reason)
     end = time.monotonic() + SESSIONS_END_WITHIN_S
@@ -167,7 +167,7 @@ def fence(session: pg8000.native.Connection, reason: str) -> bool:
 
 
 def lift_fence(session: pg8000.native.Connection, number: int, until: float) -> bool:
-    """Gives the applications their right to connect back, if that fence stands and it is not later than ``until``."""
+    """Gives the applications back their right to connect, if that fence stands and it is not later than ``until``."""
     return bool(session.run("SELECT lift_fence(:number, :until)", number=number, until=until)[0][0])
 
 

@@ -53,7 +53,7 @@ class Prober:
 
     @classmethod
     def of(cls, environment: ProberVariables, timeout_s: float = INVOCATION_TIMEOUT_S) -> Prober:
-        """The prober as a function's environment names it. One attempt: its callers look again by themselves."""
+        """Returns the prober that a function's environment names. One attempt: its callers look again by themselves."""
         return cls(
             client("lambda", environment.aws_region, read_timeout_s=timeout_s, attempts=1),
             environment.prober_function,
@@ -61,7 +61,7 @@ class Prober:
 
     @classmethod
     def there(cls, other_region: OtherRegion, environment: PeerProberVariables, run: str) -> Prober:
-        """The other region's, in the role for it."""
+        """Returns the other region's prober, in the role for it."""
         return cls(
             other_region.client("lambda", run, read_timeout_s=INVOCATION_TIMEOUT_S), environment.peer_prober_function
         )

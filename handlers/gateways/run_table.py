@@ -29,10 +29,10 @@ class RunTable:
 
     @classmethod
     def of(cls, environment: RunTableVariables) -> RunTable:
-        """The table of this region."""
+        """Returns the table of this region."""
         return cls(client("dynamodb", environment.aws_region), environment.runs_table)
 
     def keep(self, record: dict[str, Any]) -> None:
-        """Writes a record; written again, it takes the place of the first."""
+        """Writes a record; written again, it replaces the first."""
         with named_errors(f"keeping the record of run {record['run']} in {self._table}"):
             self._client.put_item(TableName=self._table, Item=items.typed(record)["M"])

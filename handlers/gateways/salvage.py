@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pg8000.native
     from types_boto3_lambda import LambdaClient
 
-# A page looks through so many blocks of 8 kB (400 MB), which storage that is cold gives in some seconds.
+# A page looks through this many blocks of 8 kB (400 MB), which cold storage delivers in some seconds.
 BLOCKS_A_PAGE = 50_000
 ROWS_A_PAGE = 500
 # Lambda's answers are 6 MB at most (Lambda guide, "Lambda quotas"); JSON in JSON grows by its quotes.
@@ -31,7 +31,7 @@ class SalvageUnclear(FailoverError):
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of a table, how many of its rows could not be compared, and after which tuple to go on."""
+    """Some rows of a table, how many of its rows could not be compared, and after which tuple to continue."""
 
     rows: list[Row]
     uncompared: int
@@ -54,17 +54,17 @@ class SalvageFunction:
 
     @classmethod
     def there(cls, other_region: OtherRegion, environment: SalvageVariables, run: str) -> SalvageFunction:
-        """The other region's, in the role for it."""
+        """Returns the other region's function, in the role for it."""
         lambda_client = other_region.client("lambda", run, read_timeout_s=INVOCATION_TIMEOUT_S)
         return cls(lambda_client, environment.peer_salvage_function)
 
     def tables(self) -> list[Table]:
-        """The tables of the old writer. Raises `TransientFailure` or `SalvageUnclear`."""
+        """Returns the tables of the old writer. Raises `TransientFailure` or `SalvageUnclear`."""
         fields = self._ask({"order": "tables"})
         return [Table.read(one) for one in _sections(fields, "tables")]
 
     def page(self, table: Table, place: Place, horizon: int | None) -> Page:
-        """The rows after ``place`` that the new writer lacks or has otherwise. Raises as `tables`.
+        """Returns the rows after ``place`` that are missing or different on the new writer. Raises as `tables` does.
 
         ``horizon``: every transaction with a lower id is in the new writer.
         """
@@ -83,7 +83,7 @@ class SalvageFunction:
 def _sections(fields: Fields, field: str) -> list[Fields]:
     found = fields.data.get(field)
     if not isinstance(found, list):
-        raise SalvageUnclear(f"{fields.name}: field {field!r} is no list; look at the function's log")
+        raise SalvageUnclear(f"{fields.name}: field {field!r} is not a list; look at the function's log")
     return [Fields(one, f"{fields.name}, {field}", SalvageUnclear) for one in found]
 
 
@@ -91,14 +91,14 @@ def _sections(fields: Fields, field: str) -> list[Fields]:
 
 
 def tables(old: pg8000.native.Connection) -> list[Table]:
-    """The application's tables."""
+    """Returns the application's tables."""
     return [Table(name, bool(keyed), int(blocks)) for name, keyed, blocks in old.run("SELECT * FROM salvage_tables()")]
 
 
 def page(
     old: pg8000.native.Connection, new: pg8000.native.Connection, table: Table, after: str, horizon: int | None
 ) -> Page:
-    """The rows of one page of ``old`` that ``new`` lacks or has otherwise."""
+    """Returns the rows of one page of ``old`` that are missing or different on ``new``."""
     first_block = int(after.strip("()").split(",")[0])
     end = min(first_block + BLOCKS_A_PAGE, table.blocks)
     then = f"({end},0)" if end < table.blocks else None

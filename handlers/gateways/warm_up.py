@@ -2,7 +2,7 @@
 
 A function that has not been invoked for some minutes takes about a second longer (Lambda developer guide,
 "Understanding the Lambda execution environment lifecycle": the Init phase). A failover goes through half a dozen of
-them one after the other, and its alarm needs more than that to ring.
+them one after another, and its alarm takes longer than that to ring.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
 
 
-# CheckHealth has two databases probed and VerifyLag one, at the same moment; a region that hangs keeps the prober of
-# the monitor busy meanwhile.
+# CheckHealth has two databases probed and VerifyLag one, at the same moment; a hanging region keeps the monitor's
+# prober busy meanwhile.
 PROBERS = 3
 
 
@@ -34,7 +34,7 @@ class WarmUpVariables(Variables):
 
 
 class Workflow:
-    """The functions of this region's workflow, one mention for each environment that it needs at a time."""
+    """The functions of this region's workflow, each named once for every environment that it needs at a time."""
 
     def __init__(self, client: LambdaClient, functions: Sequence[str]) -> None:
         self._client = client
@@ -42,12 +42,12 @@ class Workflow:
 
     @classmethod
     def of(cls, environment: WarmUpVariables) -> Workflow:
-        """The functions as a function's environment names them."""
+        """Returns the functions as a function's environment names them."""
         functions = [*environment.warm_up_functions.split(","), *[environment.prober_function] * PROBERS]
         return cls(client("lambda", environment.aws_region), functions)
 
     def warm_up(self) -> None:
-        """Has each function started and does not wait for it; `TransientFailure` when Lambda takes no more."""
+        """Starts each function without waiting for it; raises `TransientFailure` when Lambda takes no more."""
         for function in self._functions:
-            with named_errors(f"warming {function} up"):
+            with named_errors(f"warming up {function}"):
                 self._client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(WARM_UP).encode())

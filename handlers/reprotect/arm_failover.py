@@ -24,14 +24,14 @@ CONTROL = ControlTable.of(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection.Order`."""
+    """Entry point for Step Functions; see `handlers.core.reprotection.Order`."""
     order = Order.read(event)
     logger.append_keys(run=order.run)
     return asdict(arm_failover(CONTROL, order))
 
 
 def arm_failover(control: ControlTable, order: Order) -> Armed:
-    """Ends the re-protection; repeated, it changes nothing. `LockLost` when another run re-protects."""
+    """Ends the re-protection; repeated, it changes nothing. Raises `LockLost` when another run re-protects."""
     control.arm(order.run, order.epoch)
     armed = Armed(control.read().automatic_failover)
     logger.info("there is a standby again", automatic_failover=armed.automatic_failover)

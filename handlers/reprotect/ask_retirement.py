@@ -1,6 +1,6 @@
 """AskRetirement: asks people, in both regions, whether the old cluster may be retired.
 
-The workflow waits for the answer; the message has the command that gives it, and the moment until which it counts.
+The workflow waits for the answer; the message holds the command that gives it, and says until when it counts.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ TOPICS = notifications.topics(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection.Order`.
+    """Entry point for Step Functions; see `handlers.core.reprotection.Order`.
 
-    Besides: ``token``, which the answer has to name, and ``snapshot`` and ``salvage``, what is kept.
+    It also reads ``token``, which the answer has to name, and ``snapshot`` and ``salvage``, what is kept.
     """
     order = Order.read(event)
     logger.append_keys(run=order.run)

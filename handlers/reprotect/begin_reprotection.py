@@ -28,23 +28,25 @@ CONTROL = ControlTable.of(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry: ``run``, the execution's name, and ``input``, its input."""
+    """Entry point for Step Functions: ``run``, the execution's name, and ``input``, its input."""
     fields = Fields(event, "the step's event", InvalidRequest)
     run = fields.text("run")
     logger.append_keys(run=run)
     request = ReprotectionRequest.read(fields.data.get("input"))
     order = begin_reprotection(CONTROL, ENVIRONMENT, request, run)
-    logger.info("decided the request", decision=order.decision, reason=order.reason)
+    logger.info("decided on the request", decision=order.decision, reason=order.reason)
     return asdict(order)
 
 
 def begin_reprotection(
     control: ControlTable, environment: Environment, request: ReprotectionRequest, run: str
 ) -> Order:
-    """Decides on the request and takes the lock; `TransientFailure` when the record changes under the decision."""
+    """Decides on the request and takes the lock; raises `TransientFailure` when the record changes meanwhile."""
     record = control.read()
     order = decide_begin(record, request, run, environment.aws_region, environment.peer_region)
     lock = ReprotectionLock(run, request.started_by, time.time())
     if order.decision == "proceed" and not control.begin_reprotection(lock, record):
-        raise TransientFailure("the control record has changed while the request was decided on; it is decided again")
+        raise TransientFailure(
+            "the control record changed while the request was being decided; the step will decide again"
+        )
     return order

@@ -1,4 +1,4 @@
-"""BuildGlobalDatabase: makes the global database anew around the present writer, under its name."""
+"""BuildGlobalDatabase: rebuilds the global database around the present writer, under its old name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HERE = Clusters.here(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection.Order`."""
+    """Entry point for Step Functions; see `handlers.core.reprotection.Order`."""
     order = Order.read(event)
     logger.append_keys(run=order.run)
     old = Archive.of(ENVIRONMENT, order.epoch).the_old_cluster()
@@ -41,12 +41,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def build_global_database(
     control: ControlTable, here: Clusters, old: OldCluster, environment: Environment, order: Order
 ) -> GlobalDatabase:
-    """The global database, available.
+    """Returns the global database once it is available.
 
     Raises
     ------
     RebuildPending
-        it is being made.
+        it is being created.
     Misconfigured
         one of that name has another primary.
     LockLost
@@ -57,12 +57,12 @@ def build_global_database(
     found = here.find_global(name)
     if found is None:
         here.make_global(old.global_database, environment.cluster_arn)
-        raise RebuildPending(f"the global database {name} has been asked for")
+        raise RebuildPending(f"RDS was asked to create the global database {name}")
     primary = next((arn for arn, is_primary in members(found).items() if is_primary), None)
     if primary not in (None, environment.cluster_arn):
         raise Misconfigured(
-            f"the global database {name} has {primary} as its primary, not {environment.cluster_arn}; look who made "
-            "it, and remove it by hand if it is of no use"
+            f"the global database {name} has {primary} as its primary, not {environment.cluster_arn}; find out who "
+            "made it, and remove it by hand if nobody needs it"
         )
     if primary is None or found.get("Status") != "available":
         raise RebuildPending(f"the global database {name} is {found.get('Status')}")

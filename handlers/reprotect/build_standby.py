@@ -1,4 +1,4 @@
-"""BuildStandby: makes the old region's cluster anew, under its names and settings, as a standby of the writer."""
+"""BuildStandby: rebuilds the old region's cluster, with its names and settings, as a standby of the writer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AVAILABLE = "available"
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection.Order`."""
+    """Entry point for Step Functions; see `handlers.core.reprotection.Order`."""
     order = Order.read(event)
     logger.append_keys(run=order.run)
     old = Archive.of(ENVIRONMENT, order.epoch).the_old_cluster()
@@ -47,12 +47,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def build_standby(
     control: ControlTable, there: Clusters, here: Clusters, old: OldCluster, environment: Environment, order: Order
 ) -> Standby:
-    """The standby, with every instance available.
+    """Returns the standby once every instance is available.
 
     Raises
     ------
     RebuildPending
-        RDS is at work.
+        RDS is still working on it.
     Misconfigured
         the old cluster is still there, or the writer is not.
     LockLost
@@ -64,13 +64,13 @@ def build_standby(
     if cluster is None:
         primary = here.find(environment.cluster)
         if primary is None:
-            raise Misconfigured(f"the writer's cluster {environment.cluster} is gone; look who has removed it")
+            raise Misconfigured(f"the writer's cluster {environment.cluster} is gone; find out who removed it")
         there.make_secondary(
             old.cluster, environment.global_cluster, primary["EngineVersion"], source=environment.aws_region
         )
-        raise RebuildPending(f"the cluster {name} has been asked for")
+        raise RebuildPending(f"RDS was asked to create the cluster {name}")
     if cluster["DbClusterResourceId"] == old.resource_id:
-        raise Misconfigured(f"the old cluster {name} is still there; it has to be retired first")
+        raise Misconfigured(f"the old cluster {name} is still there; it must be retired first")
     waiting = []
     for settings in old.instances:
         instance = there.find_instance(settings["DBInstanceIdentifier"])

@@ -1,4 +1,4 @@
-"""EndReprotection: gives the re-protection's lock back, so that another run may go on."""
+"""EndReprotection: gives the re-protection's lock back, so that another run may continue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONTROL = ControlTable.of(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry: ``run``, the execution's name."""
+    """Entry point for Step Functions: ``run``, the execution's name."""
     run = Fields(event, "the step's event", InvalidRequest).text("run")
     logger.append_keys(run=run)
     release = Release(CONTROL.end_reprotection(run))

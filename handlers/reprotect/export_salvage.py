@@ -1,6 +1,6 @@
-"""ExportSalvage: exports what the old writer has committed and the new one lacks, as a file to read and replay.
+"""ExportSalvage: exports what the old writer committed and the new one lacks, as a file to read and replay.
 
-One invocation makes one part of it; the workflow goes on from there until it is done.
+One invocation writes one part of it; the workflow repeats the step until it is done.
 """
 
 from __future__ import annotations
@@ -36,13 +36,16 @@ REPLAY = Replay.read(ENVIRONMENT.salvage_replay)
 
 # A part that a person can open in an editor.
 ROWS_A_PART = 5_000
-# One invocation begins no page after that long; a page may take a minute, and the state waits for two.
+# One invocation begins no page after this long; a page may take a minute, and the state waits for two.
 WORK_FOR_S = 40.0
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection.Order`. Besides: ``salvage``, what came so far."""
+    """Entry point for Step Functions; see `handlers.core.reprotection.Order`.
+
+    It also reads ``salvage``, what the invocation before has returned.
+    """
     order = Order.read(event)
     logger.append_keys(run=order.run)
     before = Salvage.read(Fields(event, "the step's event", InvalidRequest).section("salvage"))
@@ -58,7 +61,7 @@ def export_salvage(
     order: Order,
     before: Salvage,
 ) -> Salvage:
-    """Writes the next part of the file and, after the last, the summary. `LockLost` when another run re-protects."""
+    """Writes the next part of the file and, after the last, the summary. May raise `LockLost`."""
     control.assert_reprotecting(order.run, order.epoch)
     began, horizon = time.monotonic(), control.read().replicated_xid
     tables = old.tables()
@@ -75,7 +78,7 @@ def export_salvage(
         )
         place = Place(place.table, page.after) if page.after else Place(place.table + 1)
     done = place.table >= len(tables)
-    if lines or (done and salvage.part == 0):  # nothing found is worth a file as well
+    if lines or (done and salvage.part == 0):  # to have found nothing is worth a file too
         salvage = replace(salvage, part=salvage.part + 1)
         text = file_text(order.epoch, order.old_region, salvage.part, lines)
         archive.keep(f"salvage-{salvage.part:03d}.sql", text)

@@ -34,7 +34,10 @@ RUNS = RunTable.of(ENVIRONMENT)
 @instrumented
 @idempotent(config=by("run", "outcome"), persistence_store=tokens(ENVIRONMENT))
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection_outcome.ReprotectionEnd`. Besides: ``started_at``."""
+    """Entry point for Step Functions; see `handlers.core.reprotection_outcome.ReprotectionEnd`.
+
+    It also reads ``started_at``, the execution's start.
+    """
     end = ReprotectionEnd.read(event)
     logger.append_keys(run=end.run)
     if end.unreadable:

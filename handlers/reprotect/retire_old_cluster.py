@@ -1,7 +1,7 @@
-"""RetireOldCluster: removes the old cluster and its global database, once everything of it is kept.
+"""RetireOldCluster: removes the old cluster and its global database, once everything in it is kept.
 
-It looks for itself whether that is so, whatever the steps before it have said: the fence, the snapshot, the export, the
-approval. From its first request to RDS there is only the way forward, which the control record notes.
+It checks for itself that this is so, whatever the steps before it have said: the fence, the snapshot, the export, the
+approval. From its first request to RDS on there is no way back, and the control record notes that.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ DELETING = "deleting"
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection.Order`.
+    """Entry point for Step Functions; see `handlers.core.reprotection.Order`.
 
-    Besides, unless an earlier run has begun: ``approval`` with ``approved_by``.
+    Unless an earlier run has begun, it also reads ``approval`` with ``approved_by``.
     """
     order = Order.read(event)
     logger.append_keys(run=order.run)
@@ -85,9 +85,9 @@ class Site:
         Raises
         ------
         RetirementForbidden
-            something of the old cluster is not kept, or it is not fenced; nothing of it was touched.
+            something in the old cluster is not kept, or it is not fenced; nothing was touched.
         RetirementPending
-            RDS is at work.
+            RDS is still working on it.
         LockLost
             another run re-protects.
         """
@@ -102,8 +102,8 @@ class Site:
             raise RetirementPending(f"{self.environment.peer_cluster} is being removed")
         if not begun:
             raise RetirementForbidden(
-                f"the cluster that was kept ({old.resource_id}) is gone, and no run has retired it; look who did, and "
-                "whether its snapshot is complete"
+                f"the cluster that was kept ({old.resource_id}) is gone, and no run has retired it; find out who "
+                "removed it, and whether its snapshot is complete"
             )
         self._remove_global(order)
         logger.info("the old cluster is retired", resource_id=old.resource_id)
@@ -112,7 +112,7 @@ class Site:
     def _known(
         self, cluster: Description, old: OldCluster, order: Order, approved_by: str | None, *, look: bool
     ) -> Retirement:
-        """What is known; ``look``: the fence as well."""
+        """Returns what is known; with ``look``, also of the fence."""
         state = self.fence.look() if look else None
         found = self.here.find_global(self.environment.global_cluster) or {}
         salvaged_from, salvaged_at = self._salvage()
@@ -132,7 +132,7 @@ class Site:
         )
 
     def _salvage(self) -> tuple[str | None, float | None]:
-        """Which cluster the complete export is of, and when it was made."""
+        """Returns which cluster the complete export is of, and when it was made."""
         summary = self.archive.read_json(SALVAGE_SUMMARY)
         if summary is None:
             return None, None
@@ -142,7 +142,7 @@ class Site:
         return fields.text("resource_id"), fields.number("salvaged_at", at_least=0, at_most=END_OF_TIME_S)
 
     def _remove(self, cluster: Description) -> None:
-        """One more round of removing; RDS goes on by itself, and the next round does what this one could not."""
+        """Removes what can be removed now; RDS continues by itself, and the next round does what this one could not."""
         if cluster["Status"] == DELETING:
             return
         found = self.here.find_global(self.environment.global_cluster) or {}

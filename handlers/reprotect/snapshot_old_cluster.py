@@ -1,4 +1,4 @@
-"""SnapshotOldCluster: has a snapshot of the fenced old cluster made, and waits until it is complete."""
+"""SnapshotOldCluster: creates a snapshot of the fenced old cluster, and waits until it is complete."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
 
-FAILED = "failed"  # RDS's word for a snapshot that does not become complete
+FAILED = "failed"  # RDS's word for a snapshot that will never be complete
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection.Order`."""
+    """Entry point for Step Functions; see `handlers.core.reprotection.Order`."""
     order = Order.read(event)
     logger.append_keys(run=order.run)
     old = Archive.of(ENVIRONMENT, order.epoch).the_old_cluster()
@@ -39,14 +39,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def snapshot_old_cluster(control: ControlTable, there: Clusters, old: OldCluster, order: Order) -> Snapshot:
-    """The complete snapshot.
+    """Returns the snapshot once it is complete.
 
     Raises
     ------
     SnapshotPending
-        it is being made.
+        it is being created.
     SnapshotFailed
-        RDS could not make it.
+        RDS could not create it.
     LockLost
         another run re-protects.
     """
@@ -55,10 +55,10 @@ def snapshot_old_cluster(control: ControlTable, there: Clusters, old: OldCluster
     snapshot = there.find_snapshot(name)
     if snapshot is None:
         there.make_snapshot(old.cluster["DBClusterIdentifier"], name, old.cluster.get("Tags", []))
-        raise SnapshotPending(f"the snapshot {name} has been asked for")
+        raise SnapshotPending(f"RDS was asked to create the snapshot {name}")
     if snapshot.status == FAILED:
-        raise SnapshotFailed(f"RDS could not make the snapshot {name}; remove it, then start the workflow again")
+        raise SnapshotFailed(f"RDS could not create the snapshot {name}; remove it, then start the workflow again")
     if snapshot.status != "available":
-        raise SnapshotPending(f"the snapshot {name} is {snapshot.status}, {snapshot.percent} % of it is done")
+        raise SnapshotPending(f"the snapshot {name} is {snapshot.status}, {snapshot.percent} % done")
     logger.info("the snapshot is complete", snapshot=asdict(snapshot))
     return snapshot

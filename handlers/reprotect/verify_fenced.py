@@ -35,7 +35,7 @@ HERE = Clusters.here(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection.Order`."""
+    """Entry point for Step Functions; see `handlers.core.reprotection.Order`."""
     order = Order.read(event)
     logger.append_keys(run=order.run)
     fence = FenceFunction.there(OTHER_REGION, ENVIRONMENT, order.run, read_timeout_s=INVOCATION_TIMEOUT_S)
@@ -53,7 +53,7 @@ def verify_fenced(
     environment: Environment,
     order: Order,
 ) -> Fenced:
-    """Fences where it has to; a fence that stands since an earlier run goes on to count.
+    """Fences where it has to; a fence that has stood since an earlier run still counts.
 
     Raises
     ------
@@ -71,8 +71,8 @@ def verify_fenced(
     cluster, global_database = there.find(environment.peer_cluster), here.find_global(environment.global_cluster)
     if cluster is None or global_database is None:
         raise Misconfigured(
-            f"{environment.peer_cluster} or {environment.global_cluster} is gone, though no run has retired them; look "
-            "who has removed it, for it cannot be kept any more"
+            f"{environment.peer_cluster} or {environment.global_cluster} is gone, though no run has retired them; "
+            "find out who removed it, because it can no longer be kept"
         )
     kept = archive.old_cluster()
     if kept is None or kept.resource_id != cluster["DbClusterResourceId"] or not stood.in_both_ways:

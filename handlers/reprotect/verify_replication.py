@@ -38,7 +38,7 @@ PROBE_TIMEOUT_S = 2.0
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection.Order`."""
+    """Entry point for Step Functions; see `handlers.core.reprotection.Order`."""
     order = Order.read(event)
     logger.append_keys(run=order.run)
     fence = FenceFunction.there(OTHER_REGION, ENVIRONMENT, order.run, read_timeout_s=INVOCATION_TIMEOUT_S)
@@ -51,20 +51,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def verify_replication(
     control: ControlTable, here: Clusters, prober: Prober, fence: FenceFunction, environment: Environment, order: Order
 ) -> Lag:
-    """The lag of the new standby, by the heartbeats that it has of the writer's.
+    """Returns the lag of the new standby, by the writer's heartbeats that it holds.
 
     Raises
     ------
     ReplicationBehind
-        it is no secondary yet, does not answer, lags too far behind, or is not open to its readers yet.
+        it is not a secondary yet, does not answer, lags too far behind, or is not open to its readers yet.
     LockLost
         another run re-protects.
     """
     control.assert_reprotecting(order.run, order.epoch)
     found = here.find_global(environment.global_cluster) or {}
     if members(found).get(environment.peer_cluster_arn) is not False:
-        raise ReplicationBehind(f"{environment.peer_cluster} is no secondary of {environment.global_cluster} yet")
-    # It was made with the security group that the old cluster had, which is the fence's.
+        raise ReplicationBehind(f"{environment.peer_cluster} is not a secondary of {environment.global_cluster} yet")
+    # It was created with the security group that the old cluster had, which is the fence's.
     opened = fence.open_secondary("the new standby takes no writes")
     if opened.by_group is not False:
         raise ReplicationBehind(f"the standby's security group is not open yet: {opened.error}")

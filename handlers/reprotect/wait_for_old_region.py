@@ -31,7 +31,7 @@ OTHER_REGION = OtherRegion.for_reprotection(ENVIRONMENT)
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Step Functions' entry; see `handlers.core.reprotection.Order`."""
+    """Entry point for Step Functions; see `handlers.core.reprotection.Order`."""
     order = Order.read(event)
     logger.append_keys(run=order.run)
     there = Clusters.there(OTHER_REGION, ENVIRONMENT, order.run)
@@ -46,7 +46,7 @@ def wait_for_old_region(control: ControlTable, there: Clusters, archive: Archive
     Raises
     ------
     OldRegionSilent
-        the cluster is there and not available.
+        the cluster exists but is not available.
     Misconfigured
         there is no cluster, though nobody has retired it.
     """

@@ -1,4 +1,4 @@
-"""Bootstrap: makes what the orchestrator needs in the database. No step of the workflow: a person runs it once.
+"""Bootstrap: creates what the orchestrator needs in the database. Not a step of the workflow: a person runs it once.
 
 It may be run again at any time, and is run again when a new version brings more statements.
 """
@@ -43,7 +43,7 @@ class Bootstrapped:
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Invoked by a person after the deployment; the event carries nothing."""
+    """Entry point for a person, after the deployment; nothing in the event is read."""
     return asdict(bootstrap(DataApi.of(ENVIRONMENT), ENVIRONMENT, SCRIPT.read_text()))
 
 
@@ -53,7 +53,7 @@ def bootstrap(database: DataApi, environment: Environment, script: str) -> Boots
     Raises
     ------
     NotTheWriter
-        the writer is in the other region; replication carries what is made there to this one.
+        the writer is in the other region; replication carries what is created there to this one.
     StatementRejected
         PostgreSQL refused a statement.
     """

@@ -1,6 +1,6 @@
-"""The fence: keeps a region's own database from its applications, by SQL and by security group, or lets them in again.
+"""The fence: keeps applications out of the region's own database, by SQL and by security group, or lets them in.
 
-Called by the region's guardian, and by a run of the other region that moves the writer away from here.
+It is called by the region's guardian, and by a run in the other region that moves the writer away from here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Found = TypeVar("Found")
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """``order`` (fence, lift, look, open) and ``reason``, a sentence for people.
+    """Takes ``order`` (fence, lift, look, open) and ``reason``, a sentence for people.
 
     With ``fence``: ``group``, whether by security group as well. With ``lift``: ``number`` and ``until``, see
     `handlers.core.fence.Lift`.
@@ -84,16 +84,20 @@ class Site:
         return self._both(self._by_sql, self._by_group)
 
     def open_secondary(self) -> FenceState:
-        """Opens the security group of a secondary, which was made with the fence's; of another cluster it does not."""
+        """Opens the security group of a secondary, which was created in the fence's group.
+
+        Leaves any other cluster's alone.
+        """
         group = self._attempt(self._by_group)
         if group is not None and group[1]:
             group = self._attempt(lambda: self._by_group(close=False))
         return self._state(None, group)
 
     def lift(self, lift: Lift) -> FenceState:
-        """Lets applications in again: the security group first, for only the fence by SQL judges whether a lift counts.
+        """Lets applications in again.
 
-        So it must stand when the security group opens.
+        Opens the security group first. Only the SQL fence can tell whether the lift still counts, so it must still
+        stand then.
         """
         closed = self._attempt(self._by_sql)
         if not closed:
@@ -121,14 +125,14 @@ class Site:
             return None
 
     def _by_sql(self, **work: Any) -> bool | None:
-        """Whether applications are kept out by SQL now; None when the database does not answer as a writer."""
+        """Returns whether applications are kept out by SQL now; None when the database does not answer as a writer."""
         reached = self._prober.probe("own", PROBE_TIMEOUT_S, **work)
         if reached.error:
             self._errors.append(f"SQL: {reached.error}")
         return reached.closed if reached.role == "writer" else None
 
     def _by_group(self, *, close: bool | None = None) -> tuple[bool, bool]:
-        """Whether the security group keeps applications out now, and whether the cluster is a secondary."""
+        """Returns whether the security group keeps applications out now, and whether the cluster is a secondary."""
         secondary = self._database.membership() == "secondary"
         closed = self._environment.fence_security_group in self._database.security_groups()
         # A secondary takes no writes; its readers keep their sessions.

@@ -71,13 +71,13 @@ RUN_FOR_S = 66.0
 # A writer in the other region answers in about 0.5 s (7 round trips of 64 ms); one in trouble may need longer
 # without being down.
 PEER_PROBE_TIMEOUT_S = 2.0
-# The own database is some ms away, and a renewal must not wait for it for long.
+# The region's own database is some ms away, and a renewal must not wait for it for long.
 OWN_PROBE_TIMEOUT_S = 1.0
-# What may take longer goes beside the ticks: the heartbeat, a look at the fence, the old writer's fence, the warm-up.
+# What may take longer runs beside the ticks: the heartbeat, a look at the fence, the old writer's fence, the warm-up.
 BESIDE = 4
-# How often the clock is looked at. The fence begins that much late at most, and has the rest of FENCE_BEFORE_S.
+# How often the clock is looked at. The fence begins at most that late, and has the rest of FENCE_BEFORE_S.
 CLOCK_LOOK_S = 0.25
-# A renewal that loses against another run of the monitor reads the record and decides once more.
+# A renewal that loses to another run of the monitor reads the record and decides once more.
 DECISIONS_A_TICK = 2
 
 Result = TypeVar("Result")
@@ -85,7 +85,7 @@ Result = TypeVar("Result")
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The schedule's entry; the event carries nothing."""
+    """Entry point for the schedule; nothing in the event is read."""
     watch = Watch(ENVIRONMENT, MACHINE, CONTROL, PROBER, FENCE, OTHER_REGION, WORKFLOW, HERE, PEER)
     started = MACHINE.monotonic()
     ticks = 0
@@ -94,9 +94,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             try:
                 watch.tick()
             except Exception:  # noqa: BLE001 - a guardian that ends guards nothing until the next one starts
-                logger.exception("a tick failed; the next one comes")
+                logger.exception("a tick failed; the next one will try again")
             ticks += 1
-            # Ticks keep to their grid, so that a slow one is followed by a short pause and not by a drift.
+            # Ticks start on a fixed grid: a slow tick shortens the next pause instead of delaying all later ticks.
             MACHINE.sleep(max(0.0, (int(elapsed / TICK_S) + 1) * TICK_S - (MACHINE.monotonic() - started)))
     return {"ticks": ticks}
 
@@ -167,7 +167,7 @@ class Watch:
                 try:
                     self.look_at_the_clock()
                 except Exception:  # noqa: BLE001 - as in the handler
-                    logger.exception("a look at the clock failed; the next one comes")
+                    logger.exception("a look at the clock failed; the next one will try again")
 
         self._machine.background(look)
         try:
@@ -176,7 +176,7 @@ class Watch:
             ended.set()
 
     def _learn(self, learnt: Learnt) -> Order | None:
-        """Takes in what was learnt; what is to be done about it. Threads learn one after the other."""
+        """Takes in what was learnt and returns what to do about it. Threads learn one after another."""
         with self._learning:
             self._state, order = step(self._state, learnt)
         return order
@@ -184,12 +184,12 @@ class Watch:
     # --- looking
 
     def _read(self) -> ControlRecord | None:
-        """The control record; None when no replica shows it."""
+        """Returns the control record; None when no replica shows it."""
         asked_at = self._machine.now()
         try:
             record = self._control.read()
         except FailoverError:
-            logger.exception("the control record cannot be read; the last known role holds")
+            logger.exception("the control record cannot be read; the last known role still applies")
             return None
         order = self._learn(RecordRead(record, asked_at))
         if order:
@@ -197,7 +197,7 @@ class Watch:
         return record
 
     def _probing(self, target: Any, timeout_s: float, *, heartbeat: bool) -> Future[Probe | None]:
-        """Has a database probed; a prober that fails says nothing about it (P6)."""
+        """Probes a database; a prober that fails says nothing about it (P6)."""
 
         def probe() -> Probe | None:
             try:
@@ -209,7 +209,7 @@ class Watch:
         return self._probes.submit(probe)
 
     def _beat(self) -> dict[str, Any]:
-        """The work of a heartbeat, which notes the lease for guardians that start."""
+        """Returns the work of a heartbeat, which also notes the lease for guardians that start later."""
         ends_at = self._state.lease_ends_at
         return {"heartbeat": True, **({} if ends_at == NO_LEASE else {"lease": ends_at})}
 
@@ -233,7 +233,7 @@ class Watch:
             record = record if renewed is None else self._read()
 
     def _renew(self, order: Renew, reached: Probe) -> bool | None:
-        """Renews, and lifts an own fence after that; False: the record has changed; None: it cannot be reached."""
+        """Renews, then lifts a fence of its own; False when the record has changed, None when it cannot be reached."""
         beat = order.beat
         if beat is None:
             logger.error("the writer keeps no heartbeats; run handlers/sql/monitoring.sql there as the master user")
@@ -244,15 +244,15 @@ class Watch:
         return renewed
 
     def _obey(self, order: Order | None) -> None:
-        """Does what follows from what was learnt; what fails is logged, and comes again with the next tick."""
+        """Does what follows from what was learnt; what fails is logged, and the next tick tries again."""
         match order:
             case EndStop(run):
                 self._try(lambda: self._control.end_stop(run))
             case PutFenceUp(why, with_group):
-                # One at a time: the tick and the look at the clock beside it would only be in each other's way.
+                # One at a time: the tick and the look at the clock beside it would only get in each other's way.
                 if self._closing.acquire(blocking=False):
                     try:
-                        logger.warning("fencing the own database", why=why)
+                        logger.warning("fencing this region's own database", why=why)
                         self._see(lambda: self._fence.fence(why, group=with_group))
                     finally:
                         self._closing.release()
@@ -262,7 +262,7 @@ class Watch:
                 self._see(self._fence.look, to_open=to_open)
 
     def _see(self, order: Callable[[], FenceState], *, to_open: bool = False) -> None:
-        """Has the fence function look or act, and keeps what it has seen."""
+        """Has the fence function look or act, and remembers what it saw."""
         seen = self._try(order)
         if seen is None:
             return
@@ -274,7 +274,7 @@ class Watch:
 
     @staticmethod
     def _try(work: Callable[[], Result]) -> Result | None:
-        """None when it failed; the next tick tries again."""
+        """Does the work; None when it failed, and the next tick tries again."""
         try:
             return work()
         except FailoverError:
@@ -282,7 +282,7 @@ class Watch:
             return None
 
     def _fence_old_writer(self, record: ControlRecord) -> None:
-        """After a failover: fences the old writer as soon as its region answers, before its database comes back."""
+        """Fences the old writer after a failover, as soon as its region answers and before its database comes back."""
         region = record.unfenced_region or ""
         there = FenceFunction.there(self._other_region, self._environment, record.last_run or "monitor")
         state = there.fence(f"{self._region} is the writer (epoch {record.epoch})")
@@ -329,7 +329,7 @@ class Beside:
         self._running: dict[str, Future[None]] = {}
 
     def start(self, kind: str, work: Callable[[], None]) -> None:
-        """Starts the work unless the last of its kind still runs."""
+        """Starts the work unless the last of its kind is still running."""
         running = self._running.get(kind)
         if running is None or running.done():
             self._running[kind] = self._pool.submit(self._do, kind, work)
@@ -339,7 +339,7 @@ class Beside:
         try:
             work()
         except FailoverError as error:
-            logger.warning("work beside the ticks failed; it is tried again", work=kind, error=str(error))
+            logger.warning("work beside the ticks failed; it will be tried again", work=kind, error=str(error))
 
 
 def _what(reached: Probe | None) -> Own:

@@ -46,7 +46,7 @@ TARGETS = {
     "own_reader": ENVIRONMENT.reader_dns_name,
     "peer": ENVIRONMENT.peer_cluster_dns_name,
 }
-# A warm-up lasts so long that those that come together are served by environments of their own.
+# A warm-up lasts long enough that several at once are served by an environment each.
 WARM_UP_S = 0.5
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 5.0  # the function's own time limit ends later
 LONGEST_ERROR = 500  # characters of a database's error that are worth passing on
@@ -69,7 +69,7 @@ class Work:
 
     @classmethod
     def read(cls, fields: Fields) -> Work:
-        """Reads it out of the prober's event."""
+        """Reads it from the prober's event."""
         proof = fields.section("proof") if "proof" in fields.data else None
         lift = fields.section("lift_fence") if "lift_fence" in fields.data else None
         return cls(
@@ -88,7 +88,7 @@ class Work:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Invoked by the monitor and by steps.
+    """Entry point for the monitor and the steps.
 
     ``target`` is one of ``writer``, ``own``, ``own_reader``, ``peer``; ``timeout_s`` limits each wait for the
     database; the rest is `Work`.
@@ -113,7 +113,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
     UnexpectedEndpoint
         the target's name leads elsewhere.
     TransientFailure
-        the database lives and has no connection left.
+        the database is alive and has no connection left.
     """
     started = time.monotonic()
     clusters = {
@@ -132,7 +132,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         finally:
             session.close()
     except (OSError, pg8000.exceptions.Error) as failure:
-        if postgres.is_full(failure):  # it answered: nobody may take it for a database that is down
+        if postgres.is_full(failure):  # it answered: nobody may think that the database is down
             raise TransientFailure(f"{TARGETS[target]} has no connection left: {failure}") from failure
         # ssl.SSLError is an OSError: a server that cannot prove who it is counts as not reached.
         found, error = None, f"{type(failure).__name__}: {failure}"[:LONGEST_ERROR]
@@ -156,7 +156,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
 
 
 def do(session: pg8000.native.Connection, work: Work, found: postgres.Standing) -> tuple[postgres.Standing, str | None]:
-    """Does the work on a writer; returns how it stands then, and what did not succeed."""
+    """Does the work on a writer; returns how it stands afterwards, and what did not succeed."""
     error = None
     if work.proof:
         postgres.prove_recovery(session, *work.proof)

@@ -1,7 +1,7 @@
-"""Salvage: reads, in the old writer's region, what its database has committed and the new writer lacks.
+"""Salvage: reads, in the old writer's region, what its database committed and the new writer lacks.
 
-Inside the VPC, as the prober: it connects to its own fenced cluster and, across the peering, to the new writer. No step
-of a workflow; `handlers/export_salvage.py` asks it page by page.
+It runs inside the VPC, as the prober does: it connects to its own fenced cluster and, across the peering, to the new
+writer. It is not a step of a workflow; `handlers/reprotect/export_salvage.py` asks it page by page.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ STATEMENT_TIMEOUT_S = 25.0
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """``order``: ``tables``, or ``page`` with ``table``, ``after`` and ``horizon`` (`handlers.gateways.salvage`)."""
+    """Takes ``order``: ``tables`` or ``page``, with ``table``, ``after`` and ``horizon``.
+
+    See `handlers.gateways.salvage`.
+    """
     fields = Fields(event, "the salvage's event", InvalidRequest)
     order = fields.text("order", choices=("tables", "page"))
     with connected(ENVIRONMENT, ENVIRONMENT.cluster_dns_name, RDS) as old:
@@ -67,7 +70,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @contextmanager
 def connected(environment: Environment, name: str, rds: RDSClient) -> Iterator[pg8000.native.Connection]:
-    """A session with the cluster behind ``name``; what fails on the way is a `TransientFailure`."""
+    """Yields a session with the cluster behind ``name``; what fails on the way becomes a `TransientFailure`."""
     try:
         endpoint = postgres.endpoint_behind(name, CLUSTERS)
         session = postgres.connect(endpoint, environment, STATEMENT_TIMEOUT_S, rds)

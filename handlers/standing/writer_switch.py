@@ -25,12 +25,12 @@ class Environment(ControlVariables):
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 
-ENGAGED, NOT_ENGAGED = 200, 503  # Route 53 takes 2xx and 3xx for healthy
+ENGAGED, NOT_ENGAGED = 200, 503  # Route 53 counts 2xx and 3xx as healthy
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The function URL's entry; nothing in the request matters, so nothing of it is read."""
+    """Entry point for the function URL; nothing in the request matters, so nothing of it is read."""
     try:
         engaged = writer_switch_engaged(CONTROL.read(), ENVIRONMENT.aws_region)
     except FailoverError as error:
@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def answer(status: int, body: dict[str, Any]) -> dict[str, Any]:
-    """An HTTP answer in the shape of Lambda function URLs, never to be cached."""
+    """Returns an HTTP answer in the shape of Lambda function URLs, never to be cached."""
     return {
         "statusCode": status,
         "headers": {"content-type": "application/json", "cache-control": "no-store"},

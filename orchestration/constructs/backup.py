@@ -1,6 +1,6 @@
 """Backups of one region beside Aurora's own: daily snapshots that AWS Backup keeps, with a copy in the other region.
 
-Aurora's point-in-time recovery lives and dies with its cluster. These are kept in a vault, also when the cluster is
+Aurora's point-in-time recovery lives and dies with its cluster. These are kept in a vault, even when the cluster is
 deleted, and in both regions. Reports on every backup and copy job are the evidence for an audit.
 """
 
@@ -32,7 +32,7 @@ from orchestration.specification import Specification
 from orchestration.specification.model import Region
 from orchestration.specification.names import PARTITION
 
-KEPT_DAYS = 7  # as the point-in-time recovery, by requirement
+KEPT_DAYS = 7  # as for point-in-time recovery, by requirement
 SCHEDULE = "cron(0 5 * * ? *)"  # UTC; a quiet hour on both coasts of the Americas
 START_WINDOW_MINUTES = 60  # the shortest that AWS Backup allows
 COMPLETION_WINDOW_MINUTES = 480
@@ -73,11 +73,12 @@ class Backup(Construct):
             "vault",
             name=self._names.backup_vault(self._region.name),
             kms_key_arn=self._key.arn,
-            # Outside production a destroy takes the backups along.
+            # Outside production, destroying the stack deletes the backups too.
             force_destroy=not settings.protected,
         )
         if settings.protected:
-            # Without a grace time the lock is in "governance mode": it holds until someone who may lifts it.
+            # Without a grace period the lock is in "governance mode": it holds until somebody with the permission lifts
+            # it.
             BackupVaultLockConfiguration(
                 self, "lock", backup_vault_name=vault.name, min_retention_days=KEPT_DAYS, max_retention_days=KEPT_DAYS
             )
@@ -129,9 +130,9 @@ class Backup(Construct):
         )
 
     def _reports_bucket(self) -> S3Bucket:
-        """A bucket to which AWS Backup delivers and nobody else writes.
+        """Creates a bucket to which AWS Backup delivers and nobody else writes.
 
-        Only Backup's service-linked role does (AWS Backup guide, "Working with reports").
+        Only AWS Backup's service-linked role does (AWS Backup guide, "Working with reports").
         """
         role = "aws-service-role/reports.backup.amazonaws.com/AWSServiceRoleForBackupReports"
         private = PrivateBucket(

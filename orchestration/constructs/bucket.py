@@ -30,7 +30,7 @@ UPLOADS_ABANDONED_DAYS = 7
 
 
 class PrivateBucket(Construct):
-    """The bucket ``name``; ``protected`` holds what is in it, ``kept_days`` is for how long, else for good."""
+    """The bucket ``name``; ``protected`` content cannot be destroyed, ``kept_days`` limits how long it is kept."""
 
     def __init__(
         self, scope: Construct, id_: str, name: str, key: RegionKey, protected: bool, kept_days: int | None = None
@@ -87,7 +87,7 @@ class PrivateBucket(Construct):
         )
 
     def allow(self, *statements: policy.Statement) -> None:
-        """Gives the bucket its policy: these statements, and nothing that does not come over TLS."""
+        """Gives the bucket its policy: these statements, and nothing over an unencrypted connection."""
         over_tls = {
             "Sid": "OnlyOverTls",
             "Effect": "Deny",

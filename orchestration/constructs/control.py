@@ -26,7 +26,7 @@ class Control(Construct):
     """
 
     def __init__(self, scope: Construct, specification: Specification, home: str) -> None:
-        """``home`` is the region through which the table is managed; the other one holds a replica."""
+        """Creates it; ``home`` is the region through which the table is managed; the other one holds a replica."""
         super().__init__(scope, "control")
         table = specification.control_table
         protected = specification.settings.protected
@@ -61,6 +61,6 @@ class Control(Construct):
             table_name=self.table.name,
             hash_key=self.table.hash_key,
             item=json.dumps(specification.first_control_record),
-            # From here on the record belongs to the orchestrators.
+            # From here on, the record belongs to the orchestrators.
             lifecycle=TerraformResourceLifecycle(ignore_changes=["item"]),
         )

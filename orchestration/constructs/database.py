@@ -1,7 +1,7 @@
 """The Aurora global database: the global cluster, and one region's cluster with its instances.
 
-After a failover or a switchover the clusters exchange places without Terraform. What Terraform would then "repair"
-by detaching, promoting, unfencing or replacing a database is under ``ignore_changes``
+After a failover or a switchover the clusters have exchanged places without Terraform. What Terraform would then
+"repair" by detaching, promoting, unfencing or replacing a database is under ``ignore_changes``
 (terraform-provider-aws#40921, #42919).
 """
 
@@ -31,7 +31,7 @@ ENGINE = "aurora-postgresql"
 # "Choosing the promotion tier for an Aurora Serverless v2 reader").
 PROMOTION_TIER = 1
 CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
-# Performance Insights takes memory that a smaller instance does not have (Aurora guide, "Performance and scaling for
+# Performance Insights needs memory that a smaller instance does not have (Aurora guide, "Performance and scaling for
 # Aurora Serverless v2": a minimum of 2 ACU where it is turned on).
 PERFORMANCE_INSIGHTS_MIN_CAPACITY = 2.0
 PERFORMANCE_INSIGHTS_DAYS = 7  # the free retention
@@ -40,23 +40,23 @@ PERFORMANCE_INSIGHTS_DAYS = 7  # the free retention
 CHANGED_OUTSIDE_TERRAFORM = [
     "global_cluster_identifier",
     "replication_source_identifier",
-    "vpc_security_group_ids",  # an apply never lifts a fence: the old writer would take writes beside the new one
+    "vpc_security_group_ids",  # an apply must never lift a fence: the old writer would take writes beside the new one
     "engine_version",
-    # The first cluster is made with them; rebuilt, it is a secondary, which has none of its own. Neither can be changed
-    # in place, so a cluster that RDS tells no user of would be replaced, and its instances with it.
+    # The first cluster is created with them; rebuilt, it is a secondary, which has none of its own. Neither can be
+    # changed in place, so a cluster for which RDS reports no user would be replaced, and its instances with it.
     "master_username",
     "database_name",
 ]
-# What a rebuilt global database takes from its first member (RDS API, CreateGlobalCluster). Upgrades are made on
-# purpose, in both regions; encryption cannot be changed, so a difference would have the global database replaced.
+# What a rebuilt global database takes from its first member (RDS API, CreateGlobalCluster). Upgrades are done
+# deliberately, in both regions; encryption cannot be changed, so a difference would have the global database replaced.
 TAKEN_FROM_A_MEMBER = ["engine_version", "storage_encrypted"]
 
 PASSWORD_LENGTH = 32
-PASSWORD_VERSION = 1  # raise it to have a new password made and set
+PASSWORD_VERSION = 1  # raise it to create and set a new password
 
 
 class GlobalCluster(Construct):
-    """The global database, made before its first cluster: adopting one later can force its replacement."""
+    """The global database, created before its first cluster: adopting one later can force its replacement."""
 
     def __init__(self, scope: Construct, specification: Specification) -> None:
         super().__init__(scope, "global-database")
@@ -78,8 +78,9 @@ class GlobalCluster(Construct):
 class MasterPassword(Construct):
     """A generated password that is in Secrets Manager of both regions and never in Terraform's state.
 
-    Two ephemeral values, because one would differ from run to run: the first makes a password and stores it, the
-    second reads what is stored. So an interrupted deployment, run again, sets the password that the secret holds.
+    Two ephemeral values, because one would differ from run to run: the first creates a password and stores it, the
+    second reads what is stored. An interrupted deployment that is run again thus sets the password that the secret
+    holds.
     """
 
     def __init__(self, scope: Construct, specification: Specification, region: Region, key: RegionKey) -> None:
@@ -98,10 +99,11 @@ class MasterPassword(Construct):
             name=specification.names.master_secret,
             description=f"Master user of the database {specification.global_identifier}",
             kms_key_id=key.arn,
-            # Outside production the name is free again at once, for the next deployment of the same suffix.
+            # Outside production the name is free again at once, for the next deployment with the same suffix.
             recovery_window_in_days=30 if settings.protected else 0,
             replica=[SecretsmanagerSecretReplica(region=region.peer)],
-            # The peer's key is made after this; docs/deploy.md gives the replica that key, and Terraform leaves it so.
+            # The peer's key is created after this; docs/deploy.md gives the replica that key, and Terraform leaves it
+            # that way.
             lifecycle=TerraformResourceLifecycle(ignore_changes=["replica"]),
         )
         stored = SecretsmanagerSecretVersion(
@@ -197,12 +199,12 @@ class RegionCluster(Construct):
             deletion_protection=settings.protected,
             skip_final_snapshot=settings.environment != "production",
             final_snapshot_identifier=f"{region.cluster.identifier}-final",
-            # Lifting the protection has to take effect at once, or a destroy after it fails.
+            # Lifting the protection has to take effect at once, or the destroy that follows fails.
             apply_immediately=not settings.protected,
             lifecycle=TerraformResourceLifecycle(
                 ignore_changes=CHANGED_OUTSIDE_TERRAFORM, prevent_destroy=settings.protected
             ),
-            # A fenced cluster is in the fence group, so a destroy takes the cluster away first.
+            # A fenced cluster is in the fence group, so a destroy removes the cluster first.
             depends_on=[self._log_group(key), network.security_group("fence")],
         )
 
@@ -211,7 +213,7 @@ class RegionCluster(Construct):
         return RdsClusterParameterGroup(
             self,
             "parameters",
-            # The family is in the name, so that a new one can be made beside the old one for a major upgrade.
+            # The family is in the name, so that a new one can be created beside the old one for a major upgrade.
             name=f"{self._region.cluster.identifier}-pg{major}",
             family=f"{ENGINE}{major}",
             description="Every connection over TLS",
@@ -219,7 +221,7 @@ class RegionCluster(Construct):
         )
 
     def _log_group(self, key: RegionKey) -> ITerraformDependable:
-        """The log that the cluster would otherwise make itself, without a key and kept for ever."""
+        """Creates the log that the cluster would otherwise create itself, without a key and kept for ever."""
         return CloudwatchLogGroup(
             self,
             "log",
@@ -243,7 +245,7 @@ class RegionCluster(Construct):
             publicly_accessible=False,
             ca_cert_identifier=CERTIFICATE_AUTHORITY,
             db_subnet_group_name=self._subnets.name,
-            auto_minor_version_upgrade=False,  # both regions are upgraded together, on purpose
+            auto_minor_version_upgrade=False,  # both regions are upgraded together, deliberately
             performance_insights_enabled=insights,
             performance_insights_kms_key_id=key.arn if insights else None,
             performance_insights_retention_period=PERFORMANCE_INSIGHTS_DAYS if insights else None,

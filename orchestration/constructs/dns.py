@@ -85,8 +85,8 @@ class Dns(Construct):
             type="CLOUDWATCH_METRIC",
             cloudwatch_alarm_name=check.alarm.name,
             cloudwatch_alarm_region=check.alarm_region,
-            insufficient_data_health_status="Healthy",  # a writer has no lag and publishes none
-            # The check copies the alarm's definition once; a hash of it has Terraform copy it again.
+            insufficient_data_health_status="Healthy",  # a writer has no lag, and none is published
+            # The check copies the alarm's definition once; a hash of it makes Terraform copy it again.
             triggers={"alarm": hashlib.sha256(repr(check.alarm).encode()).hexdigest()},
             tags={"Name": check.name},
         )
@@ -102,7 +102,7 @@ class Dns(Construct):
         )
 
     def _record(self, record: Record) -> None:
-        """A record of one endpoint, which is the same again when re-protection rebuilds the cluster."""
+        """Creates the record of one endpoint, whose name is the same again when re-protection rebuilds the cluster."""
         cluster = self._clusters[record.cluster_region]
         routing = record.failover
         kind = routing.lower() if routing else record.endpoint

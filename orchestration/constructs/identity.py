@@ -1,8 +1,8 @@
 """The roles of one region.
 
-One for each function, one for each workflow, one for the rule that starts the failover, those in which the other
-region acts on this one, and one each for the flow log and the backups. A role has the name of what uses it, so that the
-region's stack knows its ARN without asking IAM.
+There is one for each function, one for each workflow, one for the rule that starts the failover, those in which the
+other region acts on this one, and one each for the flow log and the backups. A role has the name of what uses it, so
+that the region's stack knows its ARN without asking IAM.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class RegionRoles(Construct):
         self._role("backup", name, "Makes the region's backups and copies them to the other region", trust, permissions)
 
     def _only_from(self, source_arn: str) -> dict[str, dict[str, str]]:
-        """The condition that a service may take the role on for this one resource of this account only."""
+        """Returns the condition that a service may assume the role for this one resource of this account only."""
         return {
             "StringEquals": {"aws:SourceAccount": self._names.account},
             "ArnLike": {"aws:SourceArn": source_arn},
@@ -99,7 +99,7 @@ class RegionRoles(Construct):
 
 
 def running(names: Names, region: Region, function: Function) -> tuple[Permission, ...]:
-    """What any function needs in order to run at all: its log, the region's key and, in the VPC, a network card."""
+    """Returns what any function needs to run at all: its log, the region's key and, in the VPC, a network card."""
     log_group = names.arn("logs", region.name, f"log-group:{names.log_group(function.name)}:*")
     permissions = [
         Permission(("logs:CreateLogStream", "logs:PutLogEvents"), (log_group,), "writes its own log"),
@@ -128,9 +128,9 @@ def running(names: Names, region: Region, function: Function) -> tuple[Permissio
 
 
 def backing_up(names: Names, region: Region) -> tuple[Permission, ...]:
-    """What AWS Backup needs for the cluster of ``region`` and for copies in the other region's vault.
+    """Returns what AWS Backup needs for the cluster of ``region`` and for copies in the other region's vault.
 
-    The part for Aurora of AWS's own policy ``AWSBackupServiceRolePolicyForBackup``, for one cluster instead of all.
+    This is the Aurora part of AWS's own policy ``AWSBackupServiceRolePolicyForBackup``, for one cluster instead of all.
     """
     regions = (region.name, region.peer)
     snapshots = tuple(names.arn("rds", where, "cluster-snapshot:awsbackup:*") for where in regions)
@@ -168,7 +168,7 @@ def backing_up(names: Names, region: Region) -> tuple[Permission, ...]:
 
 
 def use_of_key(names: Names, region: str) -> Permission:
-    """Permission to use the region's key, named by its alias because its id is not known before it is made."""
+    """Returns the permission to use the region's key, named by its alias: its id is not known before it is created."""
     return Permission(
         ("kms:Decrypt", "kms:GenerateDataKey"),
         (names.arn("kms", region, "key/*"),),
@@ -177,8 +177,8 @@ def use_of_key(names: Names, region: str) -> Permission:
     )
 
 
-# Step Functions sets up its own log delivery with the workflow's role; none of these actions knows resources
-# (Step Functions guide, "Using CloudWatch Logs to log execution history").
+# Step Functions sets up its own log delivery with the workflow's role; none of these actions can be limited to
+# resources (Step Functions guide, "Using CloudWatch Logs to log execution history").
 LOG_DELIVERY = (
     Permission(
         (

@@ -41,7 +41,7 @@ class RegionKey(Construct):
 
 
 def _key_policy(specification: Specification, region: str) -> str:
-    """Who may use the key: whom IAM lets, and the services that use it on behalf of no role."""
+    """Returns who may use the key: those whom IAM lets, and the services that use it without a role."""
     account = specification.account
     return policy.document(
         [

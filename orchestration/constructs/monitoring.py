@@ -28,7 +28,7 @@ from orchestration.specification.model import CompositeAlarm, MetricAlarm, Regio
 # An alarm that could not start the workflow for five minutes is history: people have been paged and have decided.
 TRIGGER_AGE_SECONDS = 300
 TRIGGER_RETRIES = 20
-# The shortest age EventBridge allows; the schedule's next event comes at the same time.
+# The shortest age that EventBridge allows; the schedule's next event comes at the same time.
 SCHEDULE_AGE_SECONDS = 60
 
 
@@ -151,7 +151,7 @@ class Monitoring(Construct):
 
 
 def _filled(alarm: MetricAlarm) -> list[CloudwatchMetricAlarmMetricQuery]:
-    """The metric-math form of an alarm that must notice a missing period at once."""
+    """Returns the metric-math form of an alarm that must notice a missing period at once."""
     metric = alarm.metric
     return [
         CloudwatchMetricAlarmMetricQuery(

@@ -2,7 +2,7 @@
 
 There is no internet gateway, no NAT and no public subnet; DynamoDB and S3 are reached through gateway endpoints, which
 cost nothing. The lower half of the VPC's range belongs to the databases, the upper half to their clients, so that the
-other region can let clients in and nothing else.
+other region can let in clients and nothing else.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ GROUPS = {
     "application": "Application: reaches the databases of both regions",
     "prober": "Prober: reaches the databases of both regions",
 }
-# The longest that VPC flow logs offer: the cheapest, and they serve inquiries, not alarms.
+# The longest that VPC flow logs offer: the cheapest, and the logs serve inquiries, not alarms.
 FLOW_LOG_SECONDS = 600
 
 
 def tier_range(vpc: ipaddress.IPv4Network, tier: str) -> ipaddress.IPv4Network:
-    """The half of a VPC's range that belongs to ``tier``, ``database`` or ``client``."""
+    """Returns the half of a VPC's range that belongs to ``tier``, ``database`` or ``client``."""
     lower, upper = vpc.subnets(prefixlen_diff=1)
     return lower if tier == "database" else upper
 
@@ -81,7 +81,7 @@ class Network(Construct):
             lifecycle=TerraformResourceLifecycle(
                 precondition=[
                     Precondition(
-                        # With fewer, `zone` would begin anew and put two subnets of a tier into one zone.
+                        # With fewer, `zone` would start over and put two subnets of a tier into one zone.
                         condition=f"${{length({self._zones.fqn}.names) >= {ZONES}}}",
                         error_message=f"The account sees fewer than {ZONES} usable zones in {region.name}; "
                         "choose other regions in the settings.",
@@ -89,7 +89,8 @@ class Network(Construct):
                 ]
             ),
         )
-        # Made with every VPC and open inside it; without rules, nothing that forgets its group is reachable.
+        # AWS creates it with every VPC, open inside it; without rules, nothing that lacks a group of its own is
+        # reachable.
         DefaultSecurityGroup(self, "default-group", vpc_id=self.vpc.id, tags={"Name": f"{self._name('default')}"})
         self._route_tables = {tier: self._route_table(tier) for tier in ("database", "client")}
         self.database_subnet_ids = self._subnets("database")
@@ -101,11 +102,11 @@ class Network(Construct):
         self._flow_log(key)
 
     def zone(self, index: int) -> str:
-        """Name of one of the region's zones."""
+        """Returns the name of one of the region's zones."""
         return str(Fn.element(self._zones.names, index))
 
     def security_group(self, purpose: str) -> SecurityGroup:
-        """The security group of ``purpose``.
+        """Returns the security group of ``purpose``.
 
         ``database``: of the database instances; ``fence``: of those behind a fence; ``application`` and ``prober``: of
         those that connect to them.
@@ -120,7 +121,7 @@ class Network(Construct):
         return RouteTable(self, f"{tier}-routes", vpc_id=self.vpc.id, tags={"Name": name})
 
     def _subnets(self, tier: str) -> list[str]:
-        """The subnets of one tier, one in each zone; returns their ids."""
+        """Creates the subnets of one tier, one in each zone; returns their ids."""
         table = self._route_tables[tier]
         half = tier_range(self._specification.settings.cidr(self._region.name), tier)
         blocks = list(half.subnets(new_prefix=half.prefixlen + SUBNETS_PER_TIER.bit_length() - 1))
@@ -163,7 +164,7 @@ class Network(Construct):
         self._rule_out("prober-to-fence", prober, "databases of this region behind a fence", group=fence)
 
     def _gateway_endpoint(self, service: str) -> None:
-        """A private way to the region's ``service``, for the application, to resources of this account only."""
+        """Creates a private path to the region's ``service``, for the application, to this account's resources only."""
         endpoint = VpcEndpoint(
             self,
             service,
@@ -202,7 +203,7 @@ class Network(Construct):
         )
 
     def _flow_log(self, key: RegionKey) -> None:
-        """Who talked to whom, accepted and rejected, for inquiries after an incident."""
+        """Logs who talked to whom, accepted and rejected, for inquiries after an incident."""
         name = self._names.flow_log(self._region.name)
         log = CloudwatchLogGroup(
             self,

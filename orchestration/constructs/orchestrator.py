@@ -1,4 +1,4 @@
-"""The orchestrator of one region: functions, workflows, tables, the topic that tells people, what is kept for good."""
+"""The orchestrator of one region: functions, workflows, tables, topic, and the bucket of what is kept for good."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from orchestration.specification.model import Function, Region, StateMachine, Ta
 
 RUNTIME = "python3.12"
 ARCHITECTURE = "arm64"
-# An invocation that could not start within a minute is stale: the next one of its kind has been started meanwhile.
+# An invocation that could not start within a minute is stale: by then, the next one of its kind has started.
 ASYNCHRONOUS_EVENT_AGE_SECONDS = 60
 
 
@@ -108,7 +108,7 @@ class Orchestrator(Construct):
         return built
 
     def _variables(self, function: Function) -> dict[str, str]:
-        """What the function is told, with the ids of the security groups that it chooses between."""
+        """Returns what the function is told, including the ids of the security groups between which it chooses."""
         groups = {name: self._network.security_group(purpose).id for name, purpose in function.security_groups}
         return function.environment | groups
 
@@ -119,7 +119,7 @@ class Orchestrator(Construct):
         )
 
     def _public_url(self, step: str, function: LambdaFunction) -> None:
-        """A URL for Route 53's health checkers, which cannot sign their requests.
+        """Creates a URL for Route 53's health checkers, which cannot sign their requests.
 
         It needs both grants (Lambda guide, "Control access to Lambda function URLs").
         """
@@ -159,7 +159,7 @@ class Orchestrator(Construct):
         )
 
     def _salvage_bucket(self) -> S3Bucket:
-        """What re-protections keep: settings of the old cluster, and its writes that were never replicated."""
+        """Creates the bucket of what re-protections keep: the old cluster's settings and its unreplicated writes."""
         private = PrivateBucket(
             self, "salvage-bucket", self._region.salvage_bucket, self._key, self._specification.settings.protected
         )
@@ -167,7 +167,7 @@ class Orchestrator(Construct):
         return private.bucket
 
     def _table(self, id_: str, table: Table) -> None:
-        """A table of this region only; without a time to live its items are kept for good."""
+        """Creates a table of this region only; without a time to live, its items are kept for good."""
         protected = self._specification.settings.protected
         DynamodbTable(
             self,

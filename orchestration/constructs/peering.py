@@ -59,7 +59,7 @@ class Peering(Construct):
         )
 
     def _route(self, region: str, tier: str, peer: str, peer_tier: str) -> None:
-        """A route from one tier in ``region`` to the other tier in ``peer``: clients to databases and back."""
+        """Creates a route from one tier in ``region`` to the other tier in ``peer``: clients to databases and back."""
         table = DataAwsRouteTable(
             self,
             f"{tier}-table-{region}",

@@ -13,12 +13,12 @@ Statement = dict[str, Any]
 
 
 def document(statements: Iterable[Statement]) -> str:
-    """A policy of these statements."""
+    """Returns a policy of these statements."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def allow(permission: Permission) -> Statement:
-    """The statement that grants ``permission``."""
+    """Returns the statement that grants ``permission``."""
     statement: Statement = {
         "Effect": "Allow",
         "Action": list(permission.actions),
@@ -30,7 +30,7 @@ def allow(permission: Permission) -> Statement:
 
 
 def trust(service: str, conditions: dict[str, dict[str, str]] | None = None) -> str:
-    """A trust policy that lets an AWS service, and nobody else, take a role on."""
+    """Returns a trust policy that lets an AWS service, and nobody else, assume a role."""
     statement: Statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     if conditions:
         statement["Condition"] = conditions
@@ -38,10 +38,10 @@ def trust(service: str, conditions: dict[str, dict[str, str]] | None = None) -> 
 
 
 def trust_roles(account: str, roles: Iterable[str]) -> str:
-    """A trust policy that lets these roles (ARNs), and nobody else, of ``account`` take a role on.
+    """Returns a trust policy that lets these roles (ARNs), and nobody else, of ``account`` assume a role.
 
-    The roles are in a condition and not the principal: IAM replaces a principal by its internal id, so that a role
-    that is made again under its name would no longer be trusted.
+    The roles are in a condition and not in the principal: IAM replaces a principal with its internal id, so a role that
+    is recreated under its name would no longer be trusted.
     """
     return document(
         [

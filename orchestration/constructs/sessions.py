@@ -28,7 +28,7 @@ class Sessions(Construct):
     def __init__(
         self, scope: Construct, specification: Specification, providers: Mapping[str, TerraformProvider], home: str
     ) -> None:
-        """``home`` is the region through which the table is managed; the other one holds a replica."""
+        """Creates it; ``home`` is the region through which the table is managed; the other one holds a replica."""
         super().__init__(scope, "sessions")
         table, protected = specification.session_table, specification.settings.protected
         assert table.ttl_attribute is not None, "sessions expire"

@@ -21,7 +21,7 @@ from orchestration.specification.rows import Place, Step
 
 __all__ = ["INSTANCES", "Names", "Specification", "describe"]
 
-INSTANCES = 2  # of each cluster, in different zones, so that the loss of a zone is Aurora's affair and not a failover's
+INSTANCES = 2  # of each cluster, in different zones, so that Aurora handles the loss of a zone, without a failover
 
 CONTROL_KEY = "database"  # hash key of the control table: one item per global database
 IDEMPOTENCY_KEY = "id"  # Powertools' default names
@@ -33,7 +33,7 @@ MONITOR_SCHEDULE = "rate(1 minute)"  # EventBridge's finest; the monitor's own l
 
 
 def describe(settings: Settings, account: str) -> Specification:
-    """The whole deployment as data.
+    """Returns the whole deployment as data.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
 
 
 def _state_machine(place: Place, name: str, path: Path, steps: tuple[Step, ...]) -> StateMachine:
-    """The workflow of a file with ``${step}`` replaced by the name of that step's function in the region."""
+    """Returns the workflow of a file with ``${step}`` replaced by the name of that step's function in the region."""
     names, region = place.names, place.region
     invoked = tuple(names.function_arn(step.name, region) for step in steps)
     return StateMachine(

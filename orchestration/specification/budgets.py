@@ -1,7 +1,8 @@
 """The time budgets of the critical path: what each step may take, and that they add up to the promise.
 
-The numbers stand in the ASL file, where the console shows them, and in the specification of alarms; here is only which
-of them follow each other. One attempt of each step counts: a step that has to be repeated spends the next one's budget.
+The numbers are in the ASL file, where the console shows them, and in the specification of alarms; here is only which of
+them follow each other. One attempt of each step counts: a step that has to be repeated spends the budget of the next
+one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from orchestration.specification.workflows import definition, tasks
 # From the alarm's change (detection) to a standby that takes writes.
 DETECTION_TO_PROMOTION_S = 60
 
-# The states that follow each other on it; those of one row run beside each other, and the longest of them counts.
+# The states that follow each other on it; those in one row run in parallel, and the longest of them counts.
 CRITICAL_PATH = (
     ("Claim",),
     ("CheckHealth", "VerifyLag"),
@@ -22,26 +23,26 @@ CRITICAL_PATH = (
     ("DetachSecondary",),
     ("Promote",),
 )
-# What runs beside the promotion, and must not outlast it.
+# What runs in parallel with the promotion, and must not outlast it.
 BESIDE_PROMOTION = ("RepointDns", "FenceOldWriter")
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long one attempt of a state, or of states beside each other, may take (s)."""
+    """How long one attempt of a state, or of parallel states, may take (s)."""
 
     states: tuple[str, ...]
     seconds: int
 
 
 def budgets() -> tuple[Budget, ...]:
-    """The budgets of the critical path in its order."""
+    """Returns the budgets of the critical path in its order."""
     limits = _limits()
     return tuple(Budget(states, max(limits[state] for state in states)) for states in CRITICAL_PATH)
 
 
 def limit(state: str) -> int:
-    """How long one attempt of a state may take (s)."""
+    """Returns how long one attempt of a state may take (s)."""
     return _limits()[state]
 
 

@@ -13,7 +13,7 @@ HEIGHT = 6
 
 
 def dashboard(settings: Settings, names: Names, region: Region) -> dict[str, Any]:
-    """The body of the dashboard of ``region``, as CloudWatch wants it."""
+    """Returns the body of the dashboard of ``region``, as CloudWatch expects it."""
     here, peer = region.name, region.peer
     cluster = {"DBClusterIdentifier": region.cluster.identifier}
     everyone = {"GlobalCluster": names.global_cluster}

@@ -16,12 +16,12 @@ from orchestration.specification.model import (
 )
 from orchestration.specification.names import Names
 
-# Clients follow a switch after at most this long. Short, because it is part of every RTO; not 0, so that a
-# resolver's outage of a second or two goes unnoticed.
+# Clients follow a switch within this time. It is short because it is part of every RTO, and not 0, so that a resolver's
+# outage of a second or two goes unnoticed.
 WRITER_TTL_SECONDS = 5
 # A cluster's own name changes only when re-protection rebuilds the cluster.
 CLUSTER_TTL_SECONDS = 60
-# The fastest that Route 53 offers (10 s, one failed check); each costs extra and is part of every RTO.
+# The fastest that Route 53 offers (10 s, one failed check); both cost extra and are part of every RTO.
 SWITCH_INTERVAL_SECONDS: Literal[10, 30] = 10
 SWITCH_FAILURE_THRESHOLD = 1
 
@@ -32,11 +32,11 @@ SHOWN_ALARMS = ("writer-connectivity", "replication-lag")
 
 
 def zone(settings: Settings, names: Names, regions: Mapping[str, Region]) -> Zone:
-    """The zone. The writer switch is the function in the region that is the standby at deployment.
+    """Returns the zone. The writer switch is the function in the region that is the standby at deployment.
 
-    The check of the writer switch is inverted: the PRIMARY record is answered unless the standby region itself says
-    "engaged". An unreachable switch therefore changes nothing (AWS networking blog, "Creating Disaster Recovery
-    Mechanisms Using Amazon Route 53", the pattern "standby takes over primary").
+    The check of the writer switch is inverted: Route 53 answers with the PRIMARY record unless the standby region
+    itself says "engaged". An unreachable switch therefore changes nothing (AWS networking blog, "Creating Disaster
+    Recovery Mechanisms Using Amazon Route 53", the pattern "standby takes over primary").
     """
     writer, standby = settings.regions
     check = HealthCheck(

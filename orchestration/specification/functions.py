@@ -1,4 +1,4 @@
-"""The Lambda functions of a region, out of the rows of both workflows and of the standing functions."""
+"""The Lambda functions of a region, from the rows of both workflows and of the standing functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS: tuple[Row, ...] = (*failover.STEPS, *reprotection.STEPS, *standing.FUNCTIO
 
 
 def functions(settings: Settings, place: Place) -> dict[str, Function]:
-    """All functions of a region, by their rows' names and in their order."""
+    """Returns all functions of a region, by their rows' names and in their order."""
     told, timeouts = values(settings, place), step_timeouts()
     steps = {row.name: _function(row, "failover", place, told, timeouts[row.name]) for row in failover.STEPS}
     steps |= {row.name: _function(row, "reprotect", place, told, timeouts[row.name]) for row in reprotection.STEPS}

@@ -1,4 +1,4 @@
-"""Names of everything: ``<thing>-<region short>-<environmentSuffix>``, or without the region where there is one only.
+"""Names of everything: ``<thing>-<region short>-<environmentSuffix>``, or without the region where there is only one.
 
 Names are deterministic so that stacks refer to each other by name instead of through each other's state.
 """
@@ -15,7 +15,7 @@ MONITORING_USER = "monitor"  # the database role of handlers/sql/monitoring.sql
 
 
 def region_short(region: str) -> str:
-    """``us-east-1`` → ``use1``, ``ap-southeast-2`` → ``apse2``: unique among AWS regions, 4 to 5 characters."""
+    """Shortens ``us-east-1`` to ``use1``, ``ap-southeast-2`` to ``apse2``: unique in AWS, 4 to 5 characters."""
     area, direction, number = region.split("-")
     compass = {"north": "n", "south": "s", "east": "e", "west": "w", "central": "c"}
     short = direction
@@ -32,15 +32,15 @@ class Names:
     account: str
 
     def regional(self, thing: str, region: str) -> str:
-        """Name of a thing that exists once a region."""
+        """Returns the name of a thing that exists once per region."""
         return f"{thing}-{region_short(region)}-{self.settings.environment_suffix}"
 
     def unique(self, thing: str) -> str:
-        """Name of a thing that exists once a deployment."""
+        """Returns the name of a thing that exists once per deployment."""
         return f"{thing}-{self.settings.environment_suffix}"
 
     def arn(self, service: str, region: str, resource: str) -> str:
-        """ARN of ``resource`` in this account; ``region`` is empty for services without regions."""
+        """Returns the ARN of ``resource`` in this account; ``region`` is empty for services without regions."""
         return f"arn:{PARTITION}:{service}:{region}:{self.account}:{resource}"
 
     # --- the database
@@ -50,11 +50,11 @@ class Names:
         return self.unique(f"{self.settings.application}-global")
 
     def cluster(self, region: str) -> str:
-        """Identifier of the region's Aurora cluster."""
+        """Returns the identifier of the region's Aurora cluster."""
         return self.regional(self.settings.application, region)
 
     def cluster_arn(self, region: str) -> str:
-        """ARN of the region's Aurora cluster."""
+        """Returns the ARN of the region's Aurora cluster."""
         return self.arn("rds", region, f"cluster:{self.cluster(region)}")
 
     @property
@@ -74,11 +74,11 @@ class Names:
         return f"writer.{self.zone}"
 
     def cluster_dns(self, region: str) -> str:
-        """The name that always means the writer endpoint of that region's cluster."""
+        """Returns the name that always means the writer endpoint of that region's cluster."""
         return f"{region_short(region)}.{self.zone}"
 
     def reader_dns(self, region: str) -> str:
-        """The name that always means the reader endpoint of that region's cluster."""
+        """Returns the name that always means the reader endpoint of that region's cluster."""
         return f"{region_short(region)}-ro.{self.zone}"
 
     @property
@@ -87,20 +87,20 @@ class Names:
         return self.unique(f"{self.settings.application}-master")
 
     def secret_arn(self, secret: str, region: str) -> str:
-        """Pattern of a secret's ARN: Secrets Manager ends every name with a hyphen and six characters of its own."""
+        """Returns the pattern of a secret's ARN: Secrets Manager adds a hyphen and six characters to every name."""
         return self.arn("secretsmanager", region, f"secret:{secret}-??????")
 
     # --- what stacks look up by name
     def vpc(self, region: str) -> str:
-        """Name of a region's VPC."""
+        """Returns the name of a region's VPC."""
         return self.regional(f"{self.settings.application}-vpc", region)
 
     def route_table(self, tier: str, region: str) -> str:
-        """Name of the route table of one tier of subnets, ``client`` or ``database``."""
+        """Returns the name of the route table of one tier of subnets, ``client`` or ``database``."""
         return self.regional(f"{self.settings.application}-{tier}", region)
 
     def security_group(self, purpose: str, region: str) -> str:
-        """Name of a security group of the VPC."""
+        """Returns the name of a security group of the VPC."""
         return self.regional(f"{self.settings.application}-{purpose}", region)
 
     def key_alias(self, region: str) -> str:
@@ -108,49 +108,49 @@ class Names:
         return f"alias/{self.regional('failover', region)}"
 
     def log_group(self, function: str) -> str:
-        """Log group of the function named ``function``."""
+        """Returns the log group of the function named ``function``."""
         return f"/aws/lambda/{function}"
 
     def flow_log(self, region: str) -> str:
-        """What writes the VPC's flow log, and its role."""
+        """Returns what writes the VPC's flow log, and its role."""
         return self.regional(f"{self.settings.application}-flow-log", region)
 
     def flow_log_group(self, region: str) -> str:
-        """Log group of the VPC's flow log."""
+        """Returns the log group of the VPC's flow log."""
         return f"/aws/vpc/{self.flow_log(region)}"
 
     # --- backups
     def backup_vault(self, region: str) -> str:
-        """Vault that holds the region's backups and copies of the other region's."""
+        """Returns the vault that holds the region's backups and copies of the other region's."""
         return self.regional(f"{self.settings.application}-backup", region)
 
     def backup_vault_arn(self, region: str) -> str:
-        """ARN of a region's vault."""
+        """Returns the ARN of a region's vault."""
         return self.arn("backup", region, f"backup-vault:{self.backup_vault(region)}")
 
     def backup_reports_bucket(self, region: str) -> str:
-        """Bucket of the reports on backups; with the account, because buckets share one name space world-wide."""
+        """Returns the bucket of the reports on backups; the account is in its name, as those are global."""
         return f"{self.regional(f'{self.settings.application}-backup-reports', region)}-{self.account}"
 
     def salvage_bucket(self, region: str) -> str:
-        """Bucket of what re-protections keep; with the account, because buckets share one name space world-wide."""
+        """Returns the bucket of what re-protections keep; the account is in its name, as those are global."""
         return f"{self.regional(f'{self.settings.application}-salvage', region)}-{self.account}"
 
     # --- identity: a role has the name of what uses it
     def role_arn(self, user: str) -> str:
-        """ARN of the role of the function, workflow or rule named ``user``."""
+        """Returns the ARN of the role of the function, workflow or rule named ``user``."""
         return self.arn("iam", "", f"role/{user}")
 
     def role_for_peer(self, region: str) -> str:
-        """Role in which the other region's orchestrator acts on ``region``."""
+        """Returns the role in which the other region's orchestrator acts on ``region``."""
         return self.regional("failover-peer", region)
 
     def role_for_reprotection(self, region: str) -> str:
-        """Role in which the other region's re-protection looks at the old cluster of ``region``, and keeps it."""
+        """Returns the role in which the other region's re-protection reads and keeps the old cluster of ``region``."""
         return self.regional("failover-reprotection", region)
 
     def role_for_rebuild(self, region: str) -> str:
-        """Role in which the other region's re-protection removes the cluster of ``region`` and makes it anew."""
+        """Returns the role in which the other region's re-protection removes and rebuilds the cluster of ``region``."""
         return self.regional("failover-rebuild", region)
 
     # --- the application's own state
@@ -166,57 +166,57 @@ class Names:
         return self.unique("failover-control")
 
     def idempotency_table(self, region: str) -> str:
-        """Table of Powertools' idempotency tokens in a region."""
+        """Returns the table of Powertools' idempotency tokens in a region."""
         return self.regional("failover-idempotency", region)
 
     def runs_table(self, region: str) -> str:
-        """Table of the records of a region's runs."""
+        """Returns the table of the records of a region's runs."""
         return self.regional("failover-runs", region)
 
     def function(self, step: str, region: str) -> str:
-        """Name of a step's Lambda function."""
+        """Returns the name of a step's Lambda function."""
         return self.regional(f"failover-{step.replace('_', '-')}", region)
 
     def function_arn(self, step: str, region: str) -> str:
-        """ARN of a step's Lambda function."""
+        """Returns the ARN of a step's Lambda function."""
         return self.arn("lambda", region, f"function:{self.function(step, region)}")
 
     def state_machine(self, region: str) -> str:
-        """Name of the failover workflow in a region."""
+        """Returns the name of the failover workflow in a region."""
         return self.regional("failover", region)
 
     def state_machine_arn(self, region: str) -> str:
-        """ARN of the failover workflow in a region."""
+        """Returns the ARN of the failover workflow in a region."""
         return self.arn("states", region, f"stateMachine:{self.state_machine(region)}")
 
     def reprotection(self, region: str) -> str:
-        """Name of the re-protection workflow in a region."""
+        """Returns the name of the re-protection workflow in a region."""
         return self.regional("reprotect", region)
 
     def reprotection_arn(self, region: str) -> str:
-        """ARN of the re-protection workflow in a region."""
+        """Returns the ARN of the re-protection workflow in a region."""
         return self.arn("states", region, f"stateMachine:{self.reprotection(region)}")
 
     def instance(self, index: int, region: str) -> str:
-        """Identifier of one of the region's database instances."""
+        """Returns the identifier of one of the region's database instances."""
         return self.regional(f"{self.settings.application}-{index}", region)
 
     def trigger_rule(self, region: str) -> str:
-        """Name of the EventBridge rule that starts a region's workflow."""
+        """Returns the name of the EventBridge rule that starts a region's workflow."""
         return self.regional("failover-trigger", region)
 
     def topic(self, region: str) -> str:
-        """Name of the SNS topic that people subscribe to."""
+        """Returns the name of the SNS topic that people subscribe to."""
         return self.regional("failover-notifications", region)
 
     def topic_arn(self, region: str) -> str:
-        """ARN of the SNS topic of a region."""
+        """Returns the ARN of the SNS topic of a region."""
         return self.arn("sns", region, self.topic(region))
 
     def alarm(self, key: str, region: str) -> str:
-        """Name of an alarm."""
+        """Returns the name of an alarm."""
         return self.regional(key, region)
 
     def alarm_arn(self, key: str, region: str) -> str:
-        """ARN of an alarm."""
+        """Returns the ARN of an alarm."""
         return self.arn("cloudwatch", region, f"alarm:{self.alarm(key, region)}")

@@ -42,7 +42,7 @@ PROBE = Grant(
     "has the region's prober connect to a database",
     tells=("PROBER_FUNCTION",),
 )
-# What a function has to be told of this region's cluster and the global database in order to look at either.
+# What a function has to be told about this region's cluster and the global database to look at either.
 MEMBER_VARIABLES = ("CLUSTER", "CLUSTER_ARN", "GLOBAL_CLUSTER")
 SEE_MEMBERSHIP = Grant(
     ("rds:DescribeGlobalClusters",),

@@ -30,7 +30,7 @@ LOOK_AT_GLOBAL = Grant(
     tells=("GLOBAL_CLUSTER",),
     conditions=only_here,
 )
-# Without the right to list, S3 calls an object that is not there forbidden.
+# Without the permission to list, S3 answers "forbidden" for an object that does not exist.
 LIST_KEPT = Grant(
     ("s3:ListBucket",),
     lambda place: (_bucket(place),),

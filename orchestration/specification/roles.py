@@ -9,9 +9,9 @@ from orchestration.specification.rows import Grant, Place, only_here
 
 
 def role_for_peer(place: Place) -> Role:
-    """The role in which the orchestrator of the peer acts on this region.
+    """Returns the role in which the orchestrator of the peer acts on this region.
 
-    It is taken on through the regional STS endpoint of the peer, so it works while this region is dark.
+    It is assumed through the regional STS endpoint of the peer, so it works while this region is dark.
     """
     names, region, peer = place.names, place.region, place.peer
     return Role(
@@ -35,7 +35,7 @@ def role_for_peer(place: Place) -> Role:
 
 
 def role_for_reprotection(place: Place, instances: int) -> Role:
-    """The role in which the re-protection of the peer looks at the old cluster of this region, fences and keeps it."""
+    """Returns the role in which the peer's re-protection looks at, fences and keeps the old cluster of this region."""
     names, region, peer = place.names, place.region, place.peer
     cluster, snapshots = (
         names.cluster_arn(region),
@@ -68,7 +68,7 @@ def role_for_reprotection(place: Place, instances: int) -> Role:
 
 
 def role_for_rebuild(place: Place, instances: int) -> Role:
-    """The role in which the re-protection of the peer removes the old cluster of this region and makes the new one."""
+    """Returns the role in which the peer's re-protection removes this region's old cluster and creates the new one."""
     names, region, peer = place.names, place.region, place.peer
     cluster, members = names.cluster_arn(region), _instances(place, instances)
     return Role(
@@ -128,5 +128,5 @@ def _instances(place: Place, instances: int) -> tuple[str, ...]:
 
 
 def _who_has(grant: Grant, place: Place) -> tuple[str, ...]:
-    """The roles of the peer's functions whose rows have the grant to take this one on."""
+    """Returns the roles of the peer's functions whose rows have the grant to assume this one."""
     return tuple(place.names.role_arn(place.names.function(row.name, place.peer)) for row in ROWS if grant in row.may)

@@ -1,8 +1,8 @@
-"""What a row of the specification says of a function; the tables are in `failover`, `reprotection` and `standing`.
+"""What a row of the specification says about a function; the tables are in `failover`, `reprotection` and `standing`.
 
-Everything that is known of a function before it is built stands in its row, and nowhere else. What follows from the
-rows is derived: permissions and variables in `functions`, who is trusted in `roles`, alarms in `monitoring`. A step's
-time limit and where its result is kept stand in its workflow's ASL file only, where the console shows them.
+Everything that is known about a function before it is built is in its row, and nowhere else. What follows from the rows
+is derived: permissions and variables in `functions`, who is trusted in `roles`, alarms in `monitoring`. A step's time
+limit, and where its result is kept, are only in its workflow's ASL file, where the console shows them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from orchestration.specification.model import Permission
 from orchestration.specification.names import Names
 
 # A function gets CPU in proportion to its memory. Steps on the critical path are short and mostly cold, so they get
-# over half a processor to import in a fraction of a second; what runs all day, or is waited for by nobody, gets the
-# least that keeps up.
+# over half a processor to import in a fraction of a second; what runs all day, or what nobody waits for, gets the least
+# that keeps up.
 HURRIED_MB = 1024
 UNHURRIED_MB = 256
 
@@ -35,7 +35,7 @@ class Place:
 class Grant:
     """A permission in any region: ``actions`` on what ``on`` names there, and why it is needed.
 
-    ``tells`` are the variables by which a function that has it knows what it is about.
+    ``tells`` are the variables that name ``on`` to a function that has the grant.
     """
 
     actions: tuple[str, ...]
@@ -45,7 +45,7 @@ class Grant:
     conditions: Callable[[Place], Conditions] | None = None
 
     def at(self, place: Place) -> Permission:
-        """The permission in one region."""
+        """Returns the permission in one region."""
         conditions = self.conditions(place) if self.conditions else None
         return Permission(self.actions, self.on(place), self.why, conditions)
 
@@ -62,10 +62,10 @@ class Row:
         what it may do beyond writing its own log. Some grants say more: a function with `permissions.KEEP_TOKENS` acts
         once however often it is repeated; one with a grant to assume a role acts on the other region in that role.
     reads
-        its variables beside those that its grants tell.
+        its variables besides those that its grants tell.
     polls
-        whether it answers "not yet" by an error, which the workflow retries; what comes of it the workflow's own alarms
-        say, so that it has none for its errors.
+        whether it answers "not yet" with an error, which the workflow retries; the workflow's own alarms say what comes
+        of it, so it has none for its errors.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Step(Row):
 
 @dataclass(frozen=True)
 class StandingFunction(Row):
-    """A function that is no step of a workflow.
+    """A function that is not a step of a workflow.
 
     ``timeout_seconds`` is how long one invocation may take. For ``security_groups`` see `model.Function`.
     """
@@ -102,5 +102,5 @@ class StandingFunction(Row):
 
 
 def only_here(place: Place) -> Conditions:
-    """The condition that a request goes to this region: ARNs of global clusters and of metrics name none."""
+    """Returns the condition that a request goes to this region: ARNs of global clusters and metrics name none."""
     return {"StringEquals": {"aws:RequestedRegion": place.region}}

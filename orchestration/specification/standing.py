@@ -1,4 +1,4 @@
-"""The functions that are no step of a workflow, each in one row."""
+"""The functions that are not steps of a workflow, each in one row."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from orchestration.specification.permissions import (
 )
 from orchestration.specification.rows import UNHURRIED_MB, Grant, StandingFunction
 
-# A page of the old writer's tables, read from storage that is cold and compared across the peering.
+# A page of the old writer's tables, read from cold storage and compared across the peering.
 SALVAGE_TIMEOUT_SECONDS = 60
 # One probe: connect, ask, answer. Each of its waits for the database lasts 2 s at most; the rest is its own cold start.
 PROBER_TIMEOUT_SECONDS = 8
 # EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
 # have to wait for a whole probe.
 MONITOR_TIMEOUT_SECONDS = 80
-# A fence by SQL takes a second and a half at most, one by security group three calls to RDS.
+# A fence by SQL takes a second and a half at most; one by security group takes three calls to RDS.
 FENCE_TIMEOUT_SECONDS = 8
 # Route 53 gives an HTTPS check 4 s to connect and 2 s to answer (Route 53 guide, "How health checks work").
 WRITER_SWITCH_TIMEOUT_SECONDS = 5
-# Some ten statements over the Data API; a person waits for it.
+# About ten statements over the Data API; a person waits for it.
 BOOTSTRAP_TIMEOUT_SECONDS = 60
 
 RENEW_LEASE = Grant(

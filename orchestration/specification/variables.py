@@ -1,4 +1,4 @@
-"""What functions can be told: every variable by its name, and its value in a region. Rows say who is told which."""
+"""What functions can be told: every variable by its name, and its value in a region. The rows say who is told what."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FOR_POWERTOOLS = ("POWERTOOLS_LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWER
 
 
 def values(settings: Settings, place: Place) -> dict[str, str]:
-    """Every variable with its value in one region; a function declares those it reads beside its handler.
+    """Returns every variable with its value in one region; a function declares those it reads beside its handler.
 
-    ``…_DNS_NAME`` is a name of the private zone, ``CLUSTER`` and its like are RDS identifiers; times are in the unit
-    that ends the name. ``PEER_`` is the other region's.
+    ``…_DNS_NAME`` is a name of the private zone, ``CLUSTER`` and its like are RDS identifiers; times are in the unit at
+    the end of the name. ``PEER_`` is the other region's.
     """
     names, region, peer = place.names, place.region, place.peer
     return {

@@ -1,4 +1,4 @@
-"""The workflows as they stand in their ASL files, which are the one place of their steps' time limits."""
+"""The workflows as they are in their ASL files, the only place where their steps' time limits are written."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ASKING_TIMEOUT_SECONDS = 12
 
 
 def definition(path: Path = FAILOVER_ASL) -> dict[str, Any]:
-    """A workflow as it stands in its file, by default the failover."""
+    """Returns a workflow as it stands in its file, by default the failover."""
     parsed: dict[str, Any] = json.loads(path.read_text())
     return parsed
 
 
 def tasks(machine: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every task of a state machine, branches included: state name, step (its row's name) and the state."""
+    """Yields every task of a state machine, branches included: state name, step (its row's name) and the state."""
     for name, state in machine["States"].items():
         if state["Type"] == "Task":
             yield name, state["Parameters"]["FunctionName"].strip("${}"), state
@@ -32,12 +32,12 @@ def tasks(machine: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def asks_a_person(state: dict[str, Any]) -> bool:
-    """Whether a task waits for somebody's answer, and not for its function's."""
+    """Returns whether a task waits for a person's answer, and not for its function's."""
     return str(state["Resource"]).endswith(".waitForTaskToken")
 
 
 def step_timeouts() -> dict[str, int]:
-    """How long each step's function may run, in s: the longest that any state of its workflow waits for it."""
+    """Returns how long each step's function may run, in s: the longest that any state of its workflow waits for it."""
     timeouts: dict[str, int] = {}
     for path in (FAILOVER_ASL, REPROTECT_ASL):
         for _, step, state in tasks(definition(path)):

@@ -40,11 +40,11 @@ class DeploymentStack(TerraformStack):
         return AwsProvider(self, id_, region=region, alias=alias, default_tags=[AwsProviderDefaultTags(tags=tags)])
 
     def _output(self, name: str, value: str | list[str], description: str) -> None:
-        """An output under exactly that name, for whoever builds on the deployment; ``terraform output`` shows it."""
+        """Adds an output under exactly that name, for whoever builds on the deployment."""
         TerraformOutput(self, f"output-{name}", value=value, description=description).override_logical_id(name)
 
     def _state(self, name: str) -> None:
-        """One state for each stack of each deployment: in the bucket of the settings, or beside the project."""
+        """Gives each stack of each deployment its own state: in the bucket from the settings, or beside the project."""
         state, suffix = self._settings.state, self._settings.environment_suffix
         if state.bucket and state.region:
             S3Backend(

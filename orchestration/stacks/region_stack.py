@@ -20,9 +20,9 @@ from orchestration.stacks.base import DeploymentStack
 class RegionStack(DeploymentStack):
     """Network, key, database cluster, orchestrator, monitoring and backups of ``region``.
 
-    Both regions have the same, with one difference: the region that is the writer at deployment also makes the
-    global database and the master password, because an Aurora secondary joins what exists already. It is therefore
-    deployed before the standby and destroyed after it.
+    Both regions have the same, with one difference: the region that is the writer at deployment also creates the global
+    database and the master password, because an Aurora secondary joins what already exists. It is therefore deployed
+    before the standby and destroyed after it.
     """
 
     def __init__(self, scope: Construct, settings: Settings, region_name: str, packages: Mapping[str, Package]) -> None:
@@ -48,7 +48,7 @@ class RegionStack(DeploymentStack):
         self._describe_operations(orchestrator, monitoring)
 
     def _describe_connections(self, database: RegionCluster, network: Network) -> None:
-        """Outputs for an application that connects."""
+        """Adds the outputs for an application that connects."""
         names, region = self.specification.names, self._region_name
         cluster = database.cluster
         self._output(
@@ -75,7 +75,7 @@ class RegionStack(DeploymentStack):
         )
 
     def _describe_operations(self, orchestrator: Orchestrator, monitoring: Monitoring) -> None:
-        """Outputs for whoever watches and operates it."""
+        """Adds the outputs for whoever watches and operates it."""
         region, dashboard = self._region_name, monitoring.dashboard.dashboard_name
         self._output("notifications_topic_arn", orchestrator.topic.arn, "SNS topic that tells people; subscribe to it.")
         self._output("failover_state_machine_arn", orchestrator.workflow.arn, "Workflow that moves the writer here.")

@@ -355,7 +355,7 @@ def test_p2_only_the_holder_moves_the_writer_and_only_after_it_has_committed_to(
         LockLost, match=r"run run-2 does not hold the lock on the control record \(run run-1 holds it\)"
     ):
         act(table, "run-2")
-    with pytest.raises(LockLost, match=r"\(it has it, in phase checking\)"):
+    with pytest.raises(LockLost, match=r"\(it holds the lock, in phase checking\)"):
         act(table, "run-1")
     assert deployment.record() == before
     table.begin_move("run-1", 1, LEASE)

@@ -81,7 +81,7 @@ def test_an_endpoint_of_a_cluster_is_known_with_its_region(host: str, region: st
 )
 def test_anything_else_is_refused(host: str, resolve_to: Resolve) -> None:
     resolve_to(host)
-    with pytest.raises(UnexpectedEndpoint, match="by no endpoint of payments-use1-test, payments-usw2-test"):
+    with pytest.raises(UnexpectedEndpoint, match="not through an endpoint of payments-use1-test, payments-usw2-test"):
         endpoint_behind("writer.test.payments.internal", CLUSTERS)
 
 

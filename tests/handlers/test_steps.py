@@ -340,7 +340,7 @@ def test_p5_people_in_both_regions_are_asked_with_the_token_and_the_deadline(
     ((subject, text),) = deployment.messages(STANDBY)
     assert deployment.messages(WRITER) == [(subject, text)]
     assert "APPROVAL" in subject
-    assert "It does not go on by itself: replication lag is unknown." in text
+    assert "The run is waiting for your answer: replication lag is unknown." in text
     assert "send-task-success --region us-west-2 --task-token AQC/k+== " in text
     assert deployment.record() == before
 

@@ -329,7 +329,7 @@ def test_command_cannot_tell_when_a_plan_takes_too_long(
     program.write_text("#!/bin/sh\nexec sleep 600\n")
     monkeypatch.setattr(terraform, "PLAN_TIMEOUT_S", 0.1)
     assert safe_to_apply.main(["--stack", "global"]) == 2
-    assert "has not ended within 0 s" in capsys.readouterr().out
+    assert "did not end within 0 s" in capsys.readouterr().out
 
 
 def test_a_run_at_work_is_told_without_a_plan(aws: None, settings: None, stacks: Path, capsys: Any) -> None:

@@ -206,7 +206,7 @@ NEEDS_PERSON: dict[str, Any] = {
 }
 GO_ON = '"resumes": "run-1"'
 DETACH_DONE = "Done: the standby's cluster is detached and promoted"
-NOTHING_CERTAIN = "Done: nothing that is certain"
+NOTHING_CERTAIN = "Done: nothing for certain"
 # The branches of MoveWriter run side by side, and the first failure stops the others: here they have done their part.
 BESIDE_THE_DETACH = (switch_is_engaged, old_writer_is_closed)
 

@@ -221,7 +221,7 @@ def test_a_request_that_is_none_changes_nothing(bad: Any, failed_over: Deploymen
 
 
 def test_where_there_is_a_standby_nothing_is_done(deployment: Deployment) -> None:
-    for region, reason in ((WRITER, "us-west-2 is the standby already"), (STANDBY, "us-east-1 is the writer; ")):
+    for region, reason in ((WRITER, "us-west-2 is already the standby"), (STANDBY, "us-east-1 is the writer; ")):
         run = deployment.run(REQUEST, f"reprotect-{region}", region, reprotect=True)
         assert run.end == "Refused"
         assert reason in run.output["order"]["reason"]

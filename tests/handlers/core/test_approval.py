@@ -28,9 +28,9 @@ def test_it_says_what_is_at_stake_and_until_when(asked: Message) -> None:
     assert asked.subject == "FAILOVER WAITS FOR APPROVAL: writes may be lost"
     for words in (
         "Run run-1 would make us-west-2 the writer; us-east-1 is down.",
-        "It does not go on by itself: replication lag is unknown.",
+        "The run is waiting for your answer: replication lag is unknown.",
         "Nothing has been changed yet",
-        "when no answer comes until 2027-01-15 12:00:00 UTC",
+        "Without an answer by 2027-01-15 12:00:00 UTC, nothing will be.",
     ):
         assert words in asked.text
 
@@ -63,11 +63,11 @@ def test_a_retirement_is_asked_for_with_what_is_kept() -> None:
         """\
 RE-PROTECTION ASKS: may the old cluster in us-east-1 be retired?
 
-Run run-2, started by ada, would remove it and make it anew as the standby of us-west-2 (epoch 2).
+Run run-2, started by ada, would remove it and rebuild it as the standby of us-west-2 (epoch 2).
 Kept of it: the snapshot snapshot-1, and its unreplicated writes in s3://kept/epoch-2/
 Salvage: 2 rows are missing on the new writer, 1 are different there (1 files in s3://kept/epoch-2/)
-Not compared, for want of a primary key: 3 rows
-Without an answer until 2027-01-15 12:00:00 UTC it stays as it is, fenced.
+Not compared, because their tables have no primary key: 3 rows
+Without an answer by 2027-01-15 12:00:00 UTC, it stays as it is, fenced.
 
 To approve its retirement:
 aws stepfunctions send-task-success --region us-west-2 --task-token AQCk/+a== \

@@ -77,7 +77,7 @@ WROTE = "a write through the public name arrived in the new writer region"
 @pytest.mark.parametrize(
     ("progress", "done", "not_done"),
     [
-        ({}, "nothing that is certain", f"{DETACHED}; {COMMITTED}; {WROTE}"),
+        ({}, "nothing for certain", f"{DETACHED}; {COMMITTED}; {WROTE}"),
         ({"moved": MOVED}, DETACHED, f"{COMMITTED}; {WROTE}"),
         ({"moved": MOVED, "commit": COMMIT}, f"{DETACHED}; {COMMITTED}", WROTE),
     ],
@@ -175,7 +175,7 @@ def test_a_loss_that_was_approved_is_put_down_to_its_approver() -> None:
         (replace(RECORD, rpo_ms=0.0), ["Lost, by heartbeats: 0 ms"], ["Outage", "at most"]),
         (
             replace(RECORD, rpo_at_most_ms=9800.0),
-            ["at most, if the old region lived on without being seen: 9800 ms"],
+            ["at most, if the old region lived on unseen: 9800 ms"],
             ["Outage"],
         ),
         (RECORD, [], ["Outage", "Lost"]),
@@ -259,7 +259,7 @@ Failover done: us-west-2 is the writer
 Writer region: us-west-2, epoch 5
 Outage, from the writer's last heartbeat to the proved write: 60.0 s
 Lost, by heartbeats: 2000 ms of writes
-Lost at most, if the old region lived on without being seen: 11500 ms""",
+Lost at most, if the old region lived on unseen: 11500 ms""",
     )
 
 
@@ -291,7 +291,7 @@ Done: the standby's cluster is detached and promoted, and the writer switch is e
 Not done, or not certain: the control record names the new writer; a write through the public name arrived in the new \
 writer region
 
-Look at what failed, then go on with:
+Find out what failed, then continue with:
 aws stepfunctions start-execution --region us-west-2 --state-machine-arn {ARN} \
 --input '{{"mode": "failover", "started_by": "<your name>", "resumes": "run-1"}}'""",
     )

@@ -30,7 +30,7 @@ HELD = ReprotectionLock("reprotect-0", "grace", 1.0)
 BEGIN = [
     ("after a failover", UNPROTECTED, ASKED, "proceed", "the lock was free"),
     ("in the wrong region", replace(UNPROTECTED, writer_region=EAST), ASKED, "refused", "us-east-1 is the writer; "),
-    ("with a standby", replace(UNPROTECTED, protected=True), ASKED, "refused", "us-east-1 is the standby already"),
+    ("with a standby", replace(UNPROTECTED, protected=True), ASKED, "refused", "us-east-1 is already the standby"),
     ("while the writer moves", replace(UNPROTECTED, transition=MOVING), ASKED, "refused", "run run-2 is moving"),
     ("beside another", replace(UNPROTECTED, reprotection=HELD), ASKED, "refused", '"resumes": "reprotect-0"'),
     (
@@ -103,7 +103,7 @@ READY = Retirement(
 )
 OBJECTIONS: list[tuple[dict[str, Any], str, bool]] = [
     # what is wrong, what is said, whether it counts even when the retirement has begun
-    ({"fenced_resource_id": "cluster-X"}, "another one than was fenced", True),
+    ({"fenced_resource_id": "cluster-X"}, "is not the one that was fenced", True),
     ({"is_member_beside": ("us-west-2",)}, "in a global database with us-west-2", True),
     ({"fenced_by_sql": False}, "fenced by SQL", False),
     ({"fenced_by_sql": None}, "fenced by SQL", False),

@@ -49,8 +49,8 @@ Run run-2 of {REPROTECT}, started by ada
 the lock was free
 
 Done: the old cluster is fenced and its settings are kept; its snapshot is complete; its unreplicated writes are \
-exported; its retirement is approved; it is retired; the global database is made anew around the writer; the standby \
-is made anew; it replicates inside the RPO budget; failover is armed again
+exported; its retirement is approved; it is retired; the global database is rebuilt around the writer; the standby \
+is rebuilt; it replicates inside the RPO budget; failover is armed again
 Salvage: 2 rows are missing on the new writer, 1 are different there (1 files in s3://kept/epoch-2/)
 
 The writer may stay in us-west-2. To move it back to us-east-1 without loss:
@@ -72,9 +72,9 @@ Error: States.Timeout: no cause given
 
 Done: the old cluster is fenced and its settings are kept; its snapshot is complete
 Not done: its unreplicated writes are exported; its retirement is approved; it is retired; the global database is \
-made anew around the writer; the standby is made anew; it replicates inside the RPO budget; failover is armed again
+rebuilt around the writer; the standby is rebuilt; it replicates inside the RPO budget; failover is armed again
 
-Until it is done there is no standby. Every step may be repeated; go on with:
+There is no standby until this is finished. Every step may be repeated; continue with:
 aws stepfunctions start-execution --region us-west-2 --state-machine-arn {REPROTECT} \
 --input '{{"started_by": "<your name>"}}'""",
     )
@@ -94,7 +94,7 @@ def test_a_re_protection_that_was_held_says_how_to_go_on() -> None:
 
 def test_rows_that_could_not_be_compared_are_named() -> None:
     text = told("held", **up_to("salvage") | {"salvage": under_result(replace(SALVAGE, uncompared=7))}).text
-    assert "\nNot compared, for want of a primary key: 7 rows\n" in text
+    assert "\nNot compared, because their tables have no primary key: 7 rows\n" in text
 
 
 @pytest.mark.parametrize("outcome", HEADLINES)

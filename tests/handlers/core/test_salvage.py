@@ -47,7 +47,7 @@ def test_a_part_says_what_it_is_and_how_it_is_replayed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("", "is no JSON"), ("[]", "must be a JSON object"), ('{"t": 1}', "'t' is 1")]
+    ("text", "says"), [("", "is not JSON"), ("[]", "must be a JSON object"), ('{"t": 1}', "'t' is 1")]
 )
 def test_a_variable_that_cannot_be_read_is_named(text: str, says: str) -> None:
     with pytest.raises(Misconfigured, match="SALVAGE_REPLAY") as wrong:
