@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,7 @@ from handlers.gateways.control_table import (
     ControlVariables,
     GuardianControlVariables,
 )
+from tests.control_in_memory import ControlInMemory
 from tests.deployment import STANDBY, WRITER, Deployment, variables
 
 RACERS = 8
@@ -736,3 +738,77 @@ def test_a_run_that_ends_without_arming_gives_back_its_own_lock_only(unprotected
     assert unprotected.end_reprotection("reprotect-1")
     assert unprotected.read().reprotection is None
     assert unprotected.read().protected is False
+
+
+# --- what else refuses a write
+
+MOVES: dict[str, Any] = {
+    "writer_region": WRITER,
+    "epoch": 1,
+    "automatic_failover": True,
+    "transition": moving("run-1", move_requests=1).stored(),
+}
+REPROTECTS: dict[str, Any] = {
+    "writer_region": STANDBY,
+    "epoch": 2,
+    "automatic_failover": True,
+    "protected": False,
+    "reprotection": asdict(by("reprotect-1")),
+}
+SWITCHOVER = replace(CLAIM, mode="switchover")
+SEEN_MOVING, SEEN_REPROTECTING = ControlRecord.read(MOVES), ControlRecord.read(REPROTECTS)
+
+# What is done, the record on which it may be done, and the changes of which each refuses it.
+REFUSALS: dict[str, tuple[Callable[[ControlTable], Any], dict[str, Any], list[dict[str, Any]]]] = {
+    "take over": (
+        lambda table: table.take(lock("run-2"), SEEN_MOVING),
+        MOVES,
+        [{"epoch": 2}, {"writer_region": STANDBY}],
+    ),
+    "end a request": (
+        lambda table: table.end_request("run-1"),
+        MOVES,
+        [{"transition": lock("run-1", move_requests=1).stored()}],
+    ),
+    "commit a switchover": (
+        lambda table: table.commit(SWITCHOVER, NOW),
+        MOVES,
+        [{"epoch": 2}, {"transition": moving("run-2").stored()}, {"transition": lock("run-1").stored()}],
+    ),
+    "begin to re-protect": (
+        lambda table: table.begin_reprotection(by("reprotect-2"), replace(SEEN_REPROTECTING, reprotection=None)),
+        {name: value for name, value in REPROTECTS.items() if name != "reprotection"},
+        [{"reprotection": asdict(by("reprotect-1"))}],
+    ),
+    "take a re-protection over": (
+        lambda table: table.begin_reprotection(by("reprotect-2"), SEEN_REPROTECTING),
+        REPROTECTS,
+        [
+            {"epoch": 3},
+            {"protected": True},
+            {"transition": lock("run-2").stored()},
+            {"reprotection": asdict(by("reprotect-0"))},
+        ],
+    ),
+    "see that it re-protects": (lambda table: table.assert_reprotecting("reprotect-1", 2), REPROTECTS, [{"epoch": 3}]),
+    "retire": (lambda table: table.begin_retirement("reprotect-1", 2, "cluster-OLD"), REPROTECTS, [{"epoch": 3}]),
+    "arm": (lambda table: table.arm("reprotect-1", 2), REPROTECTS, [{"epoch": 3}]),
+}
+
+
+@pytest.mark.parametrize(
+    ("act", "record", "change"),
+    [
+        pytest.param(act, record, change, id=f"{name}, {'-'.join(change)}")
+        for name, (act, record, changes) in REFUSALS.items()
+        for change in changes
+    ],
+)
+def test_a_write_is_refused_when_the_record_is_another_than_it_was_decided_on(
+    act: Callable[[ControlTable], Any], record: dict[str, Any], change: dict[str, Any]
+) -> None:
+    assert act(ControlInMemory(record)) is not False
+    changed = ControlInMemory(record | change)
+    with suppress(LockLost):
+        assert act(changed) is False
+    assert changed.item == record | change
