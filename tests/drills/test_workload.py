@@ -78,7 +78,6 @@ def region(make_server: Callable[[str], Server], folder: Path, reaper: Reaper) -
     server = make_server("payments-usw2")
     server.initialise()
     bank.install(server)
-    # Twenty times faster, so that timeouts and times to live pass quickly.
     # Faster, and the clients' time-outs are shorter than a busy machine sometimes takes to answer.
     clock = Clock.started_now(2)
     host = address_in([REGION], REGION, 0)
