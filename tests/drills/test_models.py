@@ -102,7 +102,7 @@ def test_the_input_transformer_fills_texts_and_objects() -> None:
 
 
 def test_a_transformation_that_makes_no_json_is_refused() -> None:
-    with pytest.raises(ValueError, match="makes no JSON"):
+    with pytest.raises(ValueError, match="does not produce JSON"):
         transform({"a": 1}, {"a": "$.a"}, '{"a": <a>')
 
 
