@@ -23,7 +23,12 @@ from handlers.core.guardian import (
 )
 from handlers.core.health import Probe
 from handlers.core.heartbeat import Beat
-from handlers.core.lease import LEASE_S
+from handlers.core.lease import LEASE_S, TICK_S
+
+# How long the first tick of a run may take from its look at the record to its decision: a tick and the longest probe of
+# the own database that is not answered. The guardian before it may rest for a good reason, which only that decision
+# finds; a run that moves the writer would have been seen in the record.
+FIRST_TICK_S = 2 * TICK_S
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class GuardianState:
         whether there is a good reason for being without a lease, so that its end needs no watching.
     fence
         what its last look saw of the fence.
+    decides_by
+        until when its first tick may wait for answers (seconds since 1970), so that the clock does not decide before it
+        has; None once it has decided.
     """
 
     region: str
@@ -47,6 +55,7 @@ class GuardianState:
     lease_ends_at: float = NO_LEASE
     rests: bool = False
     fence: FenceState = UNSEEN
+    decides_by: float | None = 0.0
 
     @property
     def is_writer(self) -> bool:
@@ -186,7 +195,8 @@ def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianStat
     role_changed = known is None or (known.epoch, known.writer_region) != (record.epoch, record.writer_region)
     fence = UNSEEN if role_changed else state.fence
     ends_at = known_lease_end(record, state.region, learnt.asked_at, state.lease_ends_at)
-    after = replace(state, record=record, lease_ends_at=ends_at, fence=fence)
+    decides_by = None if state.decides_by is None else learnt.asked_at + FIRST_TICK_S
+    after = replace(state, record=record, lease_ends_at=ends_at, fence=fence, decides_by=decides_by)
     return after, LookAtFence() if fence.secondary is None else None
 
 
@@ -205,7 +215,7 @@ def _decided(state: GuardianState, learnt: LookedAround) -> tuple[GuardianState,
     record, reached = learnt.record, learnt.reached
     situation = Situation(state.region, learnt.now, record, learnt.own, state.lease_ends_at, learnt.can_renew)
     decision = decide(situation)
-    state = replace(state, rests=decision.action == "rest")
+    state = replace(state, rests=decision.action == "rest", decides_by=None)
     if decision.action == "end stop" and record and record.transition:
         return state, EndStop(record.transition.run)
     if decision.action == "renew" and record and reached:
@@ -241,6 +251,7 @@ def _fence_seen(state: GuardianState, learnt: FenceSeen) -> tuple[GuardianState,
 
 def _clock_seen(state: GuardianState, now: float) -> Order | None:
     """Fences a writer whose lease is about to end, whatever else the guardian waits for."""
-    if state.rests or not must_fence_first(state.is_writer, state.lease_ends_at, now):
+    waits = state.rests or (state.decides_by is not None and now <= state.decides_by)
+    if waits or not must_fence_first(state.is_writer, state.lease_ends_at, now):
         return None
     return _close(state.fence, Decision("fence", "the lease ends and has not been renewed"), "unknown")

@@ -39,7 +39,7 @@ class Probe:
     @property
     def closed(self) -> bool:
         """Whether no application can write there, nor one that was connected before the fence."""
-        return self.role == "reader" or (self.role == "writer" and bool(self.fenced) and not self.open_sessions)
+        return self.role == "reader" or (self.role == "writer" and bool(self.fenced) and self.open_sessions == 0)
 
     @property
     def writes(self) -> bool:

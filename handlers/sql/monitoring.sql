@@ -64,12 +64,15 @@ INSERT INTO fence (number, fenced, reason, at, admitted)
     VALUES (0, false, 'made', clock_timestamp(), pg_postmaster_start_time()) ON CONFLICT (id) DO NOTHING;
 GRANT SELECT ON fence TO monitor;
 
--- A server before PostgreSQL 17 has no login triggers, and is open when it starts.
+-- A server before PostgreSQL 17 has no login triggers, and is open when it starts. What is not known counts as fenced:
+-- without its row nobody knows whether the fence stands, and nobody can lift it before this script has run again.
 CREATE OR REPLACE FUNCTION is_fenced() RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT fenced OR NOT pg_is_in_recovery() AND admitted IS DISTINCT FROM pg_postmaster_start_time()
-        AND EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'refuse_while_fenced' AND evtenabled <> 'D')
-    FROM fence
+    SELECT coalesce((
+        SELECT fenced OR NOT pg_is_in_recovery() AND admitted IS DISTINCT FROM pg_postmaster_start_time()
+            AND EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'refuse_while_fenced' AND evtenabled <> 'D')
+        FROM fence
+    ), true)
 $$;
 
 -- Everybody is refused but the monitor, superusers and the database's owner, who may have to repair it. Readers are let

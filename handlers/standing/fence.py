@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.errors import FailoverError, InvalidRequest
 from handlers.core.fence import FenceState, Lift
+from handlers.core.health import Probe
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
 from handlers.core.reading import Fields
 from handlers.gateways.fence import ORDERS
@@ -97,14 +98,13 @@ class Site:
         """Lets applications in again.
 
         Opens the security group first. Only the SQL fence can tell whether the lift still counts, so it must still
-        stand then.
+        stand then, whoever has a session behind it. An RDS API that does not answer keeps nobody out: a group that
+        is closed is seen later, and opened behind a fence by SQL of its own.
         """
-        closed = self._attempt(self._by_sql)
-        if not closed:
+        reached = self._attempt(self._reach)
+        if reached is None or reached.role != "writer" or not reached.fenced:
             return self.look()
         group = self._attempt(lambda: self._by_group(close=False))
-        if group is None:
-            return self._state(closed, None)
         opened = self._attempt(lambda: self._by_sql(lift_fence={"number": lift.number, "until": lift.until}))
         return self._state(opened, group)
 
@@ -124,11 +124,15 @@ class Site:
             self._errors.append(f"{type(error).__name__}: {error}")
             return None
 
-    def _by_sql(self, **work: Any) -> bool | None:
-        """Returns whether applications are kept out by SQL now; None when the database does not answer as a writer."""
+    def _reach(self, **work: Any) -> Probe:
         reached = self._prober.probe("own", PROBE_TIMEOUT_S, **work)
         if reached.error:
             self._errors.append(f"SQL: {reached.error}")
+        return reached
+
+    def _by_sql(self, **work: Any) -> bool | None:
+        """Returns whether applications are kept out by SQL now; None when the database does not answer as a writer."""
+        reached = self._reach(**work)
         return reached.closed if reached.role == "writer" else None
 
     def _by_group(self, *, close: bool | None = None) -> tuple[bool, bool]:

@@ -164,7 +164,8 @@ def do(session: pg8000.native.Connection, work: Work, found: postgres.Standing) 
         found = replace(found, heartbeat=postgres.beat(session, work.lease))
     if work.fence:
         complete = postgres.fence(session, work.fence)
-        found = replace(found, fenced=True, open_sessions=0 if complete else found.open_sessions)
+        # Sessions that were counted before the fence say nothing of those that did not end.
+        found = replace(found, fenced=True, open_sessions=0 if complete else None)
         error = None if complete else "sessions of applications do not end"
     if work.lift_fence and postgres.lift_fence(session, *work.lift_fence):
         found = replace(found, fenced=False)

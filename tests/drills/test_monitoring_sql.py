@@ -163,6 +163,18 @@ def test_p1_a_fence_outlives_a_restart(server: Server) -> None:
         assert (postgres.standing(session).fenced, postgres.standing(session).fence_number) == (True, number)
 
 
+def test_p1_what_is_not_known_of_the_fence_counts_as_fenced(server: Server) -> None:
+    server.run_script("DELETE FROM fence")
+    try:
+        with pytest.raises(psycopg.OperationalError, match="this server is fenced from applications"):
+            application(server)
+        with monitor(server) as session:
+            assert postgres.standing(session).fenced is True
+    finally:  # as the bootstrap does that is run again
+        server.run_script(bank.MONITORING_SQL.read_text())
+    application(server).close()
+
+
 def test_readers_are_let_into_a_standby_that_has_started(server: Server, standby: Server) -> None:
     standby.stop()
     standby.start()

@@ -31,6 +31,31 @@ def test_a_fence_that_is_lifted_lets_them_in_again(deployment: Deployment) -> No
     assert deployment.databases.takes_writes(WRITER)
 
 
+def test_p10_a_lift_does_not_look_at_sessions(deployment: Deployment) -> None:
+    """The owner may log in behind a fence, to repair the database; his session keeps nobody else out."""
+    order(deployment, FENCE)
+    deployment.databases.open_sessions[WRITER] = 1
+    order(deployment, LIFT)
+    assert (deployment.databases.fenced[WRITER], deployment.databases.admits[WRITER]) == (False, True)
+
+
+def test_p10_an_rds_api_that_does_not_answer_keeps_nobody_out(deployment: Deployment) -> None:
+    """As after a restart: the database has fenced itself, and its security group was never closed."""
+    order(deployment, FENCE | {"group": False})
+    deployment.trouble("rds.DescribeGlobalClusters", "refused", region=WRITER, times=10)
+    assert order(deployment, LIFT)["by_sql"] is False
+    assert deployment.databases.takes_writes(WRITER)
+
+
+def test_p1_a_group_that_could_not_be_opened_stays_closed_when_the_fence_by_sql_is_lifted(
+    deployment: Deployment,
+) -> None:
+    order(deployment, FENCE)
+    deployment.trouble("rds.DescribeGlobalClusters", "refused", region=WRITER, times=10)
+    assert order(deployment, LIFT)["by_group"] is None
+    assert not deployment.databases.takes_writes(WRITER)
+
+
 def test_p3_a_fence_is_closed_once(deployment: Deployment) -> None:
     order(deployment, FENCE)
     deployment.gate.seen.clear()

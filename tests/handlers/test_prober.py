@@ -10,6 +10,7 @@ import pytest
 
 from handlers.core.commands import WARM_UP
 from handlers.core.errors import InvalidRequest
+from handlers.core.health import Probe
 from handlers.gateways.postgres import Endpoint, UnexpectedEndpoint, endpoint_behind
 from tests.deployment import STANDBY, WRITER, Deployment
 
@@ -181,3 +182,16 @@ def test_every_target_is_a_name_of_the_zone(
     deployment.call("prober", {"target": target, "timeout_s": 1})
     assert asked == [name]
     assert name in {record.name for record in deployment.specification.zone.records}
+
+
+def test_p1_a_fence_behind_which_sessions_do_not_end_is_not_reported_as_closed(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions that were opened after the look, and before the fence, are in no count."""
+    with deployment.lambdas.environment(WRITER, "prober") as prober:
+        monkeypatch.setattr(prober.postgres, "fence", lambda session, reason: False)
+        before = prober.postgres.Standing(writer=True, fenced=False, fence_number=1, open_sessions=0)
+        found, error = prober.do(None, prober.Work(fence="the test"), before)
+    assert error == "sessions of applications do not end"
+    probe = Probe("own", "writer", WRITER, error, 1.0, fenced=found.fenced, open_sessions=found.open_sessions)
+    assert (probe.fenced, probe.closed) == (True, False)

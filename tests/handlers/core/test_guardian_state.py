@@ -10,6 +10,7 @@ from handlers.core.control import ControlRecord, Phase, Transition
 from handlers.core.fence import UNSEEN, FenceState, Lift
 from handlers.core.guardian import NO_LEASE, Own, lift_until
 from handlers.core.guardian_state import (
+    FIRST_TICK_S,
     ClockSeen,
     DatabaseProbed,
     EndStop,
@@ -240,3 +241,24 @@ def test_a_lease_that_ends_is_seen_by_the_clock_alone(state: GuardianState, now:
     why = "the lease ends and has not been renewed"
     assert ordered(state, ClockSeen(now)) == (PutFenceUp(why, with_group=True) if fences else None)
     assert after(state, ClockSeen(now)) == state
+
+
+def test_p10_the_clock_leaves_the_first_decision_of_a_run_to_its_first_tick() -> None:
+    """The run before it may rest because the prober is away, which the clock alone cannot know."""
+    ended = replace(HERE, lease_expires_at=NOW - 5)
+    begins = after(GuardianState(EAST), RecordRead(ended, NOW))
+    assert ordered(begins, ClockSeen(NOW + 0.25)) is None
+    rests = after(begins, around(ended, "unknown"))
+    assert ordered(rests, ClockSeen(NOW + 60)) is None
+
+
+def test_p1_a_first_tick_that_does_not_decide_in_time_is_not_waited_for() -> None:
+    begins = after(GuardianState(EAST), RecordRead(replace(HERE, lease_expires_at=NOW - 5), NOW))
+    assert ordered(begins, ClockSeen(NOW + FIRST_TICK_S)) is None
+    assert isinstance(ordered(begins, ClockSeen(NOW + FIRST_TICK_S + 0.01)), PutFenceUp)
+
+
+def test_p1_once_a_run_has_decided_its_clock_counts_at_once() -> None:
+    decided = after(GuardianState(EAST), RecordRead(HERE, NOW), around(HERE, "down"))
+    assert isinstance(ordered(decided, ClockSeen(ENDS)), PutFenceUp)
+    assert isinstance(ordered(after(decided, RecordRead(HERE, ENDS)), ClockSeen(ENDS)), PutFenceUp)
