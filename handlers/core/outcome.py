@@ -150,4 +150,11 @@ def _go_on(end: FailoverEnd, state_machine_arn: str) -> list[str]:
         ]
     mode = "switchover" if end.is_switchover else "failover"
     request = {"mode": mode, "started_by": "<your name>", "resumes": end.run}
-    return ["Find out what failed, then continue with:", start_command(state_machine_arn, request)]
+    lines = ["Find out what failed, then continue with:", start_command(state_machine_arn, request)]
+    if end.is_switchover:  # which needs the old writer's region, and never succeeds once that is dark
+        old = end.claim.writer_region if end.claim else "the old writer's region"
+        lines += [
+            f"If {old} does not answer any more, finish it as a failover instead:",
+            start_command(state_machine_arn, request | {"mode": "failover"}),
+        ]
+    return lines

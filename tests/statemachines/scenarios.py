@@ -675,6 +675,21 @@ ABORTIONS = (
         fenced=True,  # its guardian lifts the fence after it has renewed
         **ABORTED,
     ),
+    Scenario(
+        "p10: a switchover that fails before RDS was asked gives the writer back",
+        given=(all_is_well, fails("switch_over")),
+        asked=SWITCHOVER,
+        says=("Switchover aborted: the writer stays in its region", "Error: Misconfigured: made by the test"),
+        fenced=True,  # its guardian lifts the fence after it has renewed
+        **ABORTED,
+    ),
+    Scenario(
+        "p10: a failover that fails before RDS was asked gives the lock back",
+        given=(writer_dies, fails("detach_secondary")),
+        says=("Failover aborted: the writer stays in its region", "Error: Misconfigured: made by the test"),
+        fenced=None,
+        **ABORTED,
+    ),
 )
 
 HALF_WAY = (
@@ -756,6 +771,8 @@ HALF_WAY = (
             "SWITCHOVER STOPPED HALF WAY: a person is needed",
             "Error: PromotionPending",
             '{"mode": "switchover", "started_by": "<your name>", "resumes": "run-1"}',
+            "If us-east-1 does not answer any more, finish it as a failover instead:",
+            '{"mode": "failover", "started_by": "<your name>", "resumes": "run-1"}',
         ),
         switched=True,
         fenced=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -127,3 +128,21 @@ def test_a_person_resumes_by_name_before_the_lock_runs_out_and_an_alarm_only_aft
     assert by_alarm.end == ("Recovered" if seconds_left < 0 else "Refused")
     if by_alarm.end == "Refused":
         assert deployment.run(ASKED | {"resumes": OTHER}, "run-2").end == "Recovered"
+
+
+def test_p7_a_switchover_that_stopped_half_way_is_finished_as_a_failover_once_the_old_region_is_dark(
+    deployment: Deployment,
+) -> None:
+    """Its message has the command, which needs nothing of that region."""
+    deployment.guardian_was_here()
+    deployment.trouble("rds.SwitchoverGlobalCluster", "InternalError", status=500, times=10**6)
+    stopped = deployment.run({"mode": "switchover", "started_by": "ada"}, "run-1")
+    assert stopped.end == "NeedsPerson"
+    text = deployment.messages(STANDBY)[-1][1]
+    commands = [line for line in text.splitlines() if line.startswith("aws stepfunctions start-execution")]
+    request = json.loads(commands[-1].split("--input ")[1].strip("'"))
+    deployment.lose_region(WRITER)
+    deployment.writer_dies()
+    finished = deployment.run(request, "run-2")
+    assert finished.end == "Recovered"
+    assert deployment.databases.open_writers() == {STANDBY}
