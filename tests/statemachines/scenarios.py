@@ -743,6 +743,15 @@ HALF_WAY = (
         **(NEEDS_PERSON | {"locked_by": OTHER}),
     ),
     Scenario(
+        "p2: a person takes the lock over and the old run switches nothing over",
+        given=(all_is_well, before("switch_over", other_run_takes_over)),
+        asked=SWITCHOVER,
+        says=("Error: LockLost: run run-1 does not hold the lock", NOTHING_CERTAIN),
+        switched=True,
+        fenced=True,
+        **(NEEDS_PERSON | {"locked_by": OTHER}),
+    ),
+    Scenario(
         "p7: no write through the public name arrives and success is not declared",
         given=(writer_dies, name_never_moves),
         says=(
