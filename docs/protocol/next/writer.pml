@@ -59,7 +59,7 @@
 #define FENCE_BEFORE (without(FENCE_LATE) -> 2 : TICK + FENCE_TIME)
 #define CLOCK_ERROR 1                       /* the largest difference of any two clocks */
 #define CLOCK_MARGIN (without(NO_MARGIN) -> 0 : CLOCK_ERROR)
-#ifndef REST                                 /* how long a word lets its guardian rest; production's is 7 */
+#ifndef REST                                /* how long a word lets its guardian rest; production's is 7 */
 #define REST 5
 #endif
 #define LONG_AGO (-2)                       /* a lease that ended so long ago that it does not matter when */
@@ -246,7 +246,7 @@ proctype Guardian(byte g) {
        :: rest_until(rest); printf("guardian %d               gives its word: rests for %d s\n", g, rest)
        :: MAY_FAIL -> printf("guardian %d               gives its word: %d s, but the answer is lost\n", g, rest)
        fi }
-  /* row: say_fenced */
+  /* row: sign_of_life */
   :: d_step { guardian[g] == awake && phase == moving && rest > NO_WORD && !says_fenced &&
        (fenced || without(FENCED_TOO_SOON)) ->
        says_fenced = true; rest = (without(WORD_TAKEN_BACK) -> NO_WORD : rest);
