@@ -16,6 +16,7 @@ DEMOTED = Probe("peer", "reader", "us-east-1", None, 70.0)
 STANDBY = Probe("own_reader", "reader", "us-west-2", None, 5.0)
 FENCED = Probe("peer", "writer", "us-east-1", None, 70.0, fenced=True)
 UNFENCED = replace(FENCED, fenced=False)
+REFUSING = replace(SILENT, refused="refuses the monitor's login")
 STANDBY_DOWN = Probe("own_reader", None, "us-west-2", "connection refused", 5.0)
 
 RULES: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
@@ -59,6 +60,15 @@ RULES: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
         "(it is fenced) and its heartbeat is unhealthy",
     ),
     ("the writer is fenced and healthy", FENCED, "healthy", STANDBY, False, False, "says that it is healthy"),
+    (
+        "p10: the writer refuses the monitor",
+        REFUSING,
+        "missing",
+        STANDBY,
+        False,
+        False,
+        "it refuses the monitor's login",
+    ),
     ("the fence is lifted", UNFENCED, "missing", STANDBY, False, False, "the writer answers this region"),
     ("a reader and unhealthy", DEMOTED, "unhealthy", STANDBY, False, True, "(its endpoint leads to a reader)"),
 ]
