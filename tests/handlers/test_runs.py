@@ -29,7 +29,7 @@ def test_p2_a_run_that_works_is_not_over(deployment: Deployment) -> None:
 @pytest.mark.parametrize("status", OVER)
 def test_p9_however_it_ended(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
     asked = runs(deployment)
-    monkeypatch.setattr(asked._client, "describe_execution", lambda executionArn: {"status": status})
+    monkeypatch.setattr(asked._client, "describe_execution", lambda **_: {"status": status})
     assert asked.is_over("run-1") is True
 
 
