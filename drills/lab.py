@@ -49,8 +49,12 @@ SERVER, DNS, REPLICATION, PROBER_DNS, PROBER = 2, 3, 4, 5, 6
 THINGS = PROBER + 2
 # The application runs in both regions, so that somebody is left to write when one of them dies.
 CLIENTS_PER_REGION = 4
+# How clients find the writer: by its name, or by the list of both regions' endpoints. Beside clients by name, two a
+# region by hosts are enough to measure how soon they write again.
+CLIENTS = {"name": {"name": CLIENTS_PER_REGION}, "hosts": {"hosts": CLIENTS_PER_REGION}}
+CLIENTS["both"] = CLIENTS["name"] | {"hosts": 2}
 # Clients in the writer region that know its cluster's own endpoint and never ask for the writer name.
-PINNED_CLIENTS = 2
+PINNED, PINNED_CLIENTS = "pinned", 2
 # Real transfers per second and client: enough that tens of ms of lag hold several commits, and few enough that two
 # servers, the clients and the AWS plane fit on two cores.
 TRANSFERS_PER_SECOND = 10.0
@@ -68,6 +72,12 @@ class Wishes:
     deliveries: int
     cools_down: bool = True
     """Whether automatic failovers stay off for the deployed time after each change of writer."""
+    clients: str = "name"
+    """How clients find the writer, one of `CLIENTS`."""
+    patience: float = 1.0
+    """How many times as long as usual they wait for an answer."""
+    bootstrapped: bool = True
+    """Whether the databases get what the orchestrator needs in them before it is deployed."""
 
 
 class Lab:
@@ -117,6 +127,9 @@ class Lab:
             for thing in (DNS, PROBER_DNS)
         }
         self.workloads: list[Workload] = []
+        # The numbers of the clients, by how they find the writer: "name", "hosts" or "pinned".
+        self.clients: dict[str, set[int]] = {kind: set() for kind in (*CLIENTS["both"], PINNED)}
+        self.away: list[tuple[float, float]] = []  # when the writer's database was stopped, in real time
         self.divergences: list[Divergence] = []  # of the old writers whose clusters were deleted, in that order
         self._pulse = Pulse(clock, CLIENTS_PER_REGION)
 
@@ -203,33 +216,45 @@ class Lab:
             ).start(self.cloud.timetable)
 
     def start_clients(self) -> None:
-        """Starts the application: clients of the writer name in both regions, and some of the writer's own endpoint."""
-        for region in self.settings.regions:
-            self._start_named_clients(region)
+        """Starts the application in both regions, and some clients of the writer's own endpoint."""
+        for kind in CLIENTS[self._wishes.clients]:
+            for region in self.settings.regions:
+                self._start_finding_clients(region, kind)
         self._start_pinned_clients(self.writer)
 
-    def _start_named_clients(self, region: str) -> None:
-        self._start_clients(region, CLIENTS_PER_REGION, self.specification.zone.writer_name, self._pulse.saw)
+    def _start_finding_clients(self, region: str, kind: str) -> None:
+        """Starts a region's clients that find the writer by its name, or by hosts, their own region's first."""
+        kinds = CLIENTS[self._wishes.clients]
+        if kind == "name":
+            hosts = [self.specification.zone.writer_name]
+        else:
+            hosts = [writer_endpoint(self.specification.regions[each].cluster) for each in (region, self._peer(region))]
+        # The display shows one kind: whichever is there first.
+        self._start_clients(region, kind, kinds[kind], hosts, self._pulse.saw if kind == next(iter(kinds)) else _not_shown)
 
     def _start_pinned_clients(self, region: str) -> None:
         endpoint = writer_endpoint(self.specification.regions[region].cluster)
-        self._start_clients(region, PINNED_CLIENTS, endpoint, _not_shown)
+        self._start_clients(region, PINNED, PINNED_CLIENTS, [endpoint], _not_shown)
 
-    def _start_clients(self, region: str, clients: int, host: str, saw: Callable[[Progress], None]) -> None:
+    def _start_clients(
+        self, region: str, kind: str, clients: int, hosts: list[str], saw: Callable[[Progress], None]
+    ) -> None:
         first = sum(workload.settings.clients for workload in self.workloads)
+        self.clients[kind].update(range(first, first + clients))
         settings = WorkloadSettings(
             region=region,
             clients=clients,
             first_client=first,
             seed=self._wishes.seed,
             transfers_per_second=TRANSFERS_PER_SECOND,
-            writer_name=host,
+            hosts=tuple(hosts),
             dns=self._dns_addresses[DNS][region],
             port=self.port,
             database=self.settings.database.name,
             authority=str(self._certificates.authority),
             events=str(self._folder / f"clients-{first}.jsonl"),
             clock=self._clock,
+            patience=self._wishes.patience,
         )
         self.workloads.append(Workload(settings, self._folder, self._reaper, saw))
 
@@ -338,7 +363,8 @@ class Lab:
         had_clients = bool(self._clients_in(region))
         self.bring_writer_back(region)
         if not had_clients:
-            self._start_named_clients(region)
+            for kind in CLIENTS[self._wishes.clients]:
+                self._start_finding_clients(region, kind)
 
     def bring_writer_back(self, region: str | None = None) -> None:
         """Lets the old writer region, or only its database, live again as it was: open to clients, which continue."""
