@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -19,9 +21,10 @@ from drills.world.certificates import create_certificates
 from drills.world.divergence import find_divergence
 from drills.world.dns import DnsServer, RecordSet, Resolver, Zone
 from drills.world.network import Address, Network, NetworkPath, address_in, free_port
-from drills.world.postgres import Server
+from drills.world.postgres import MONITOR, Server
 from drills.world.pulse import Pulse
 from drills.world.reachability import OUTSIDE, Fault, Reachability
+from drills.world.visitors import Visitors
 from drills.world.workload import Workload, WorkloadSettings
 from orchestration.packaging import build_packages
 from orchestration.settings import PROJECT_ROOT, load
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
 # own cluster.
 SERVER, DNS, REPLICATION, PROBER_DNS, PROBER = 2, 3, 4, 5, 6
 THINGS = PROBER + 2
+# Who takes which paths to the databases.
+CLIENT_PATHS, PROBER_PATHS = "clients", "prober"
 # The application runs in both regions, so that somebody is left to write when one of them dies.
 CLIENTS_PER_REGION = 4
 # How clients find the writer: by its name, or by the list of both regions' endpoints. Beside clients by name, two a
@@ -76,6 +81,8 @@ class Wishes:
     """How clients find the writer, one of `CLIENTS`."""
     patience: float = 1.0
     """How many times as long as usual they wait for an answer."""
+    outage_seconds: float = 0.0
+    """How long an outage lasts that passes by itself (virtual seconds)."""
     bootstrapped: bool = True
     """Whether the databases get what the orchestrator needs in them before it is deployed."""
 
@@ -96,11 +103,12 @@ class Lab:
             When the machine lacks the loopback addresses, or no port is free.
         """
         self._folder = folder
-        self._clock = clock
+        self.clock = clock
         self._reaper = reaper
         self._observe = observe
         self._wishes = wishes
         self._stack = ExitStack()
+        self._closing = threading.Event()
         regions = list(load().regions)
         hosts = [address_in(regions, region, thing) for region in regions for thing in range(THINGS)]
         self.port = free_port(hosts)
@@ -137,6 +145,7 @@ class Lab:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing.set()
         self._stack.close()
 
     # ---- building, in the order in which the drill shows it
@@ -149,14 +158,14 @@ class Lab:
             for endpoint in (writer_endpoint, reader_endpoint, instance_endpoint)
         ]
         self._certificates = create_certificates(self._folder, names)
-        self.network = Network(self._clock, self._certificates, self._folder, self._reaper, self.reachability)
+        self.network = Network(self.clock, self._certificates, self._folder, self._reaper, self.reachability)
         self._stack.callback(self.network.close)
         for origin in self.settings.regions:
             for destination in self.settings.regions:
-                for who, prober in (("clients", False), ("prober", True)):
+                for who, prober in ((CLIENT_PATHS, False), (PROBER_PATHS, True)):
                     self.network.add(
                         NetworkPath(
-                            name=f"{who} in {origin} to {destination}",
+                            name=path_of(who, origin, destination),
                             origin=origin,
                             destination=destination,
                             listen=self._seen_from(origin, destination, prober=prober),
@@ -171,7 +180,7 @@ class Lab:
             upstream = self._upstream_of(region)
             self.network.add(NetworkPath(replication_to(region), region, self._peer(region), upstream, leader.address))
         writer.initialise()
-        bank.install(writer, self._clock)
+        bank.install(writer, self.clock, bootstrapped=self._wishes.bootstrapped)
         standby.follow(self._upstream_of(self.standby))
         writer.wait_until_streaming()
 
@@ -182,7 +191,7 @@ class Lab:
             self.specification,
             {name: package.path for name, package in packages.items()},
             self._folder,
-            self._clock,
+            self.clock,
             self.reachability,
             register=self._reaper.process,
             dns_servers=self._dns_addresses[PROBER_DNS],
@@ -212,7 +221,7 @@ class Lab:
                 each.peer,
                 lambda region=each.name: self._replication_lag(region),  # type: ignore[misc]
                 self.cloud.client("cloudwatch", each.name),
-                self._clock,
+                self.clock,
             ).start(self.cloud.timetable)
 
     def start_clients(self) -> None:
@@ -230,7 +239,8 @@ class Lab:
         else:
             hosts = [writer_endpoint(self.specification.regions[each].cluster) for each in (region, self._peer(region))]
         # The display shows one kind: whichever is there first.
-        self._start_clients(region, kind, kinds[kind], hosts, self._pulse.saw if kind == next(iter(kinds)) else _not_shown)
+        saw = self._pulse.saw if kind == next(iter(kinds)) else _not_shown
+        self._start_clients(region, kind, kinds[kind], hosts, saw)
 
     def _start_pinned_clients(self, region: str) -> None:
         endpoint = writer_endpoint(self.specification.regions[region].cluster)
@@ -253,7 +263,7 @@ class Lab:
             database=self.settings.database.name,
             authority=str(self._certificates.authority),
             events=str(self._folder / f"clients-{first}.jsonl"),
-            clock=self._clock,
+            clock=self.clock,
             patience=self._wishes.patience,
         )
         self.workloads.append(Workload(settings, self._folder, self._reaper, saw))
@@ -280,7 +290,7 @@ class Lab:
     def writer_name_leads_to(self) -> str:
         """Returns the region to which a fresh query for the writer name, asked in a living region, leads."""
         server = self._dns_addresses[DNS][self._living()]
-        answer = Resolver(server, self._clock).resolve(self.specification.zone.writer_name)
+        answer = Resolver(server, self.clock).resolve(self.specification.zone.writer_name)
         return next(
             region.name for region in self._regions() if answer.canonical_name == instance_endpoint(region.cluster)
         )
@@ -294,6 +304,10 @@ class Lab:
     def cluster_region(self, cluster: str) -> str:
         """Returns the region of a cluster, by its identifier."""
         return next(region.name for region in self._regions() if region.cluster.identifier == cluster)
+
+    def is_closing(self) -> bool:
+        """Returns whether the lab is being taken down."""
+        return self._closing.is_set()
 
     def load(self) -> Load:
         """Returns what the clients are doing now, for the display."""
@@ -320,6 +334,63 @@ class Lab:
     def kill_database(self, region: str) -> None:
         """Lets only a region's database die."""
         self.servers[region].kill()
+
+    def restart_database(self, region: str) -> None:
+        """Lets a region's database die, and come back by itself after as long as the command line says."""
+        server, died = self.servers[region], time.time()
+        server.kill()
+
+        def come_back() -> None:
+            server.start()
+            self.away.append((died, time.time()))
+
+        self.later(self._wishes.outage_seconds, come_back)
+
+    def bootstrap(self) -> None:
+        """Brings what the orchestrator needs into the writer's database, where the deployment came without it."""
+        bank.bootstrap(self.servers[self.writer], self.clock)
+
+    def visit(self, role: str, sessions: int) -> None:
+        """Has somebody hold sessions on the writer's database, as many as it admits at most; waits until they stand."""
+        here = self._seen_from(self.writer, self.writer, prober=False)
+        visitors = Visitors(here, self.settings.database.name, role, sessions)
+        self._stack.callback(visitors.close)
+        visitors.settle()
+
+    def silence_standby(self, seconds: float) -> None:
+        """Lets the standby's database leave its own region's prober without an answer for that long."""
+        name = path_of(PROBER_PATHS, self.standby, self.standby)
+        self.network.hold(name)
+        self.later(seconds, lambda: self.network.release(name))
+
+    def slow_down_writer(self, answer_seconds: float, seconds: float) -> None:
+        """Lets each answer of the writer's database take that much longer, for so many seconds."""
+        region = self.writer
+        self.network.slow_down(region, answer_seconds)
+        self.later(seconds, lambda: self.network.slow_down(region, 0.0))
+
+    def refuse_monitor(self) -> None:
+        """Lets both databases refuse the monitor's login."""
+        for server in self.servers.values():
+            server.refuse(MONITOR)
+
+    def stop_run(self) -> None:
+        """Stops the run that holds the lock by hand, as ``StopExecution`` does."""
+        run = self.control_record()["transition"]["M"]["run"]["S"]
+        machine = self.specification.regions[self.standby].state_machine.name
+        arn = f"arn:aws:states:{self.standby}:{ACCOUNT}:execution:{machine}:{run}"
+        self.cloud.client("stepfunctions", self.standby).stop_execution(
+            executionArn=arn, error="StoppedByHand", cause="the person at the drill stopped it"
+        )
+
+    def later(self, seconds: float, happen: Callable[[], None]) -> None:
+        """Does something after that many virtual seconds, unless the lab is taken down before."""
+
+        def wait() -> None:
+            if not self._closing.wait(self.clock.to_real(seconds)):
+                happen()
+
+        threading.Thread(target=wait, name="later", daemon=True).start()
 
     def isolate(self, region: str) -> None:
         """Cuts a region off from all others and from everybody outside; it lives on."""
@@ -490,6 +561,11 @@ class Lab:
         if not self.servers[region].is_standby or not self.reachability.reaches(region, leader):
             return None
         return self.servers[leader].standby_lag()
+
+
+def path_of(who: str, origin: str, destination: str) -> str:
+    """Returns the name of the network path on which ``who`` in a region reaches a region's database."""
+    return f"{who} in {origin} to {destination}"
 
 
 def replication_to(region: str) -> str:

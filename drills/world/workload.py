@@ -5,8 +5,8 @@ application does: it resolves the name and respects its time to live, connects o
 write, gives every transfer a unique id and repeats it under the same id until it is answered. A watchdog shuts down the
 socket of an attempt that takes too long, because libpq waits for a frozen server for ever.
 
-A client knows one host, the writer name or a cluster's endpoint, or the endpoints of both regions. Then it tries them in
-the order of its list until a session can write, as libpq does with several hosts and
+A client knows one host, the writer name or a cluster's endpoint, or the endpoints of both regions. Then it tries them
+in the order of its list until a session can write, as libpq does with several hosts and
 ``target_session_attrs=read-write``.
 
 RDS certificates carry the cluster endpoint's name, not a name of ours, so the client verifies the name at the end of
