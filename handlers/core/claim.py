@@ -26,6 +26,10 @@ BUSY_S = 300
 # state of things that the monitor has looked at again since.
 LATEST_START_S = 120
 
+# After a change of writer with more than one request to RDS noted, one of them may still be on its way, and would move
+# the writer under the next run's hands. Nobody claims for longer than any step of a run lives.
+LATE_REQUEST_S = 60.0
+
 ClaimDecision = Literal["proceed", "refused", "duplicate"]
 CLAIM_DECISIONS: tuple[ClaimDecision, ...] = ("proceed", "refused", "duplicate")
 
@@ -250,7 +254,10 @@ def mode_over(held: Transition | None, asked: Mode) -> Mode:
 
 
 def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
-    """Returns the lock that a claim takes; a run that takes over keeps what the other one may have begun."""
+    """Returns the lock that a claim takes; a run that takes over keeps what the other one may have begun.
+
+    Not what a person asked the other run for: that run is over, and who says no to every run says so in the record.
+    """
     before = record.transition
     return Transition(
         run=claim.run,
@@ -265,4 +272,6 @@ def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
         dns_engaged=before.dns_engaged if before else False,
         move_requests=before.move_requests if before else 0,
         replicated_xid=before.replicated_xid if before else None,
+        moving_since=before.moving_since if before else None,
+        writer_sign=before.writer_sign if before else None,
     )
