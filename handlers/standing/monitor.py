@@ -35,7 +35,7 @@ from handlers.core.guardian_state import (
     Renew,
     step,
 )
-from handlers.core.health import Probe
+from handlers.core.health import Probe, known_of
 from handlers.core.lease import TICK_S
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.aws import client
@@ -84,8 +84,13 @@ RUN_FOR_S = 66.0
 # A writer in the other region answers in about 0.5 s (7 round trips of 64 ms); one in trouble may need longer
 # without being down.
 PEER_PROBE_TIMEOUT_S = 2.0
-# The region's own database is some ms away, and a renewal must not wait for it for long.
-OWN_PROBE_TIMEOUT_S = 1.0
+# A database that is overloaded takes seconds for an answer, and its applications wait as long without harm. A kept
+# session has 80% of this (see handlers/gateways/kept_session.py), so that answers of 3 s say that it lives. Two ticks
+# and one such answer are still well inside the lease.
+OWN_PROBE_TIMEOUT_S = 4.5
+# A tick waits this long for it and then goes on, so that the record is read every 2 s; a later answer is the next
+# tick's, and until it is there the last one counts if it was "down", and else nothing is known.
+OWN_PATIENCE_S = 1.0
 # What may take longer runs beside the ticks: three metrics, a look at the fence, the old writer's fence, the warm-up,
 # an attempt.
 BESIDE = 7
@@ -139,6 +144,8 @@ class Watch:
         self._prober = prober
         self._fence = fence
         self._other_region = other_region
+        self._asked: Future[Probe | None] | None = None  # the own database, with no answer so far
+        self._own: Own = "unknown"
         self._state = GuardianState(self._region)
         self._learning = machine.lock()
         self._closing = machine.lock()
@@ -160,10 +167,10 @@ class Watch:
         record = self._read()
         state = self._state
         is_reader = state.is_standby and bool(state.fence.secondary)
-        own = None if is_reader else self._probing("own", OWN_PROBE_TIMEOUT_S, heartbeat=state.is_writer)
+        own = None if is_reader else self._asked or self._ask_own(state)
         peer = self._probing("peer", PEER_PROBE_TIMEOUT_S, heartbeat=False) if state.is_standby else None
-        reached = own.result() if own else None
-        self._guard(record, reached, "reader" if is_reader else _what(reached))
+        reached = self._answer(own, state) if own else None
+        self._guard(record, reached, "reader" if is_reader else self._own)
         if state.is_writer and reached:
             self._send_heartbeat(healthy=reached.writes)
         if peer:
@@ -227,6 +234,23 @@ class Watch:
                 return None
 
         return self._probes.submit(probe)
+
+    def _ask_own(self, state: GuardianState) -> Future[Probe | None]:
+        return self._probing("own", OWN_PROBE_TIMEOUT_S, heartbeat=state.is_writer)
+
+    def _answer(self, asked: Future[Probe | None], state: GuardianState) -> Probe | None:
+        """Returns what the own database has answered and notes what that says of it; None when it has not yet."""
+        is_late = asked is self._asked
+        try:
+            reached = asked.result(OWN_PATIENCE_S)
+        except TimeoutError:
+            self._asked = asked
+            self._own = "down" if self._own == "down" else "unknown"
+            return None
+        self._own = _what(reached)
+        # A late answer is one of before this tick: the next one is asked for now.
+        self._asked = self._ask_own(state) if is_late else None
+        return reached
 
     def _beat(self) -> dict[str, Any]:
         """Returns the work of a heartbeat, which also notes the lease for guardians that start later."""
@@ -317,6 +341,7 @@ class Watch:
 
 
 def _what(reached: Probe | None) -> Own:
-    if reached is None:
-        return "unknown"
-    return reached.role or "down"
+    """What a guardian knows of its database; one that lives and refuses the monitor could not be asked."""
+    if reached is not None and reached.role is not None:
+        return reached.role
+    return "down" if known_of(reached) == "down" else "unknown"

@@ -19,7 +19,7 @@ from orchestration.specification.rows import UNHURRIED_MB, Grant, StandingFuncti
 
 # A page of the old writer's tables, read from cold storage and compared across the peering.
 SALVAGE_TIMEOUT_SECONDS = 60
-# One probe: connect, ask, answer. Each of its waits for the database lasts 2 s at most; the rest is its own cold start.
+# One look at a database lasts 5 s at most; the rest is its own cold start, or what it does there.
 PROBER_TIMEOUT_SECONDS = 8
 # EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
 # have to wait for a whole probe.
