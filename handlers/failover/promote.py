@@ -53,8 +53,8 @@ PROBER = Prober.of(ENVIRONMENT)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
 # One invocation looks for this long and then returns to the workflow, which calls it again: a step that is killed loses
-# nothing. The state's own limit is 16 s, of which a probe and a look at RDS may take 7.
-LOOK_FOR_S = 8.0
+# nothing. The state's own limit is 16 s, of which a probe and a look at RDS may take 9.
+LOOK_FOR_S = 6.0
 # Each look is a session inside the region (some ms); how often to look, and how long an endpoint that does not answer
 # yet can hold up a look, are part of every RTO.
 LOOK_EVERY_S = 0.25
@@ -105,7 +105,7 @@ def promote(control: ControlTable, prober: Prober, database: GlobalDatabase, ste
     WriterLost
         nothing comes of the switchover, and the writer is down; the lock stays.
     """
-    quiet, rds_shows = earlier.quiet_since, "nobody has asked RDS yet"
+    quiet, rds_shows = earlier.quiet_since, "RDS does not say what it does"
     deadline, next_look = time.monotonic() + LOOK_FOR_S, time.monotonic()
 
     def result(what: Literal["done", "wait", "ask_again"], seen: str, probe: Probe | None, tell: bool) -> Promotion:

@@ -32,8 +32,8 @@ def parse_once(definition: str) -> Any:
 def hasten(stack: ExitStack) -> None:
     """Have the interpreter skip retries' intervals and waits, and parse each text once, until ``stack`` is closed."""
 
-    def skip(_wait: WaitFunction, _env: Any, seconds: float) -> None:
-        HANDLERS_TIME.sleep(seconds)
+    def skip(_wait: WaitFunction, **given: Any) -> None:
+        HANDLERS_TIME.sleep(given["wait_seconds"])
 
     stack.enter_context(mock.patch.object(WaitFunction, "_wait_interval", skip))
     stack.enter_context(mock.patch.object(retrier_decl, "time", HANDLERS_TIME))

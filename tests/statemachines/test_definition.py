@@ -197,7 +197,7 @@ def test_every_error_of_every_task_leads_to_a_defined_end() -> None:
             assert "States.ALL" in caught(state), name
     for state in STATES.values():
         for catcher in state.get("Catch", ()):
-            assert STATES[catcher["Next"]]["Type"] in ("Task", "Pass", "Choice", "Fail")
+            assert STATES[catcher["Next"]]["Type"] in ("Task", "Pass", "Choice", "Wait", "Fail")
 
 
 def test_every_named_error_has_one_meaning() -> None:
