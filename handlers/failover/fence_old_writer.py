@@ -76,7 +76,7 @@ def stop_writer(
     if not (state.by_sql or state.secondary):
         raise FenceFailed(f"the writer in {step.claim.writer_region} is not fenced by SQL: {state.error}")
     logger.info("the old writer's fence", state=asdict(state))
-    return OldWriterFence(state.closed, state.error)
+    return OldWriterFence(state.closed, state.error, writes_ended=bool(state.by_sql or state.secondary))
 
 
 def fence_old_writer(other_region: OtherRegion, environment: PeerFenceVariables, step: Step) -> OldWriterFence:
@@ -87,7 +87,7 @@ def fence_old_writer(other_region: OtherRegion, environment: PeerFenceVariables,
         logger.warning("the old writer's region did not answer", error=str(error))
         return OldWriterFence(False, str(error))
     logger.info("the old writer's fence", state=asdict(state))
-    return OldWriterFence(state.closed, state.error)
+    return OldWriterFence(state.closed, state.error, writes_ended=bool(state.by_sql or state.secondary))
 
 
 def _reason(step: Step) -> str:
