@@ -95,6 +95,8 @@ class Alarms:
         self._is_down = is_down
         self._observe = observe
         self._seed = seed
+        # From when on, and by how much at most, metrics are seen late (virtual seconds).
+        self._late_from, self._late_seconds = 0.0, 0.0
         self._lock = threading.Lock()  # one change at a time
 
     def create(self, region: Region, cloudwatch: Any, topic_arn: str) -> None:
@@ -114,6 +116,10 @@ class Alarms:
                 lambda due, alarm=alarm: self.evaluate(region.name, alarm, due),  # type: ignore[misc]
             )
 
+    def see_late(self, seconds: float) -> None:
+        """Lets alarms see metrics late, by up to so many seconds: first what there is now, then what is that old."""
+        self._late_from, self._late_seconds = self._clock.now(), seconds
+
     def state(self, region: str, name: str) -> State:
         """Returns the state of the alarm of that name."""
         return self._stored(region, name).state_value  # type: ignore[no-any-return]
@@ -122,6 +128,7 @@ class Alarms:
         """Evaluates one alarm over the periods that end at the virtual time ``due``."""
         if self._is_down(region):
             return
+        due -= min(max(due - self._late_from, 0.0), self._late_seconds)
         points = self._points(region, alarm, due)
         breaches, _ = COMPARISONS[alarm.comparison]
         breaching = [None if point is None else breaches(point, alarm.threshold) for point in points]

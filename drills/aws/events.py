@@ -51,6 +51,11 @@ class EventBus:
         self._is_down = is_down
         self._observe = observe
         self._deliveries = deliveries
+        self._loses: Callable[[dict[str, Any]], bool] = lambda _: False
+
+    def lose(self, which: Callable[[dict[str, Any]], bool]) -> None:
+        """Loses from now on every event of which that is true."""
+        self._loses = which
 
     def install(self, stack: ExitStack) -> None:
         """Has what functions put delivered, until ``stack`` is closed; moto has no targets that are state machines."""
@@ -81,7 +86,7 @@ class EventBus:
     def put(self, event: dict[str, Any]) -> None:
         """Delivers an event to every rule of its region that matches."""
         region = event["region"]
-        if self._is_down(region):
+        if self._is_down(region) or self._loses(event):
             return
         for rule in list(events_backends[self._account][region].event_buses["default"].rules.values()):
             if rule.state == "ENABLED" and rule.event_pattern.matches_event(cast("EventMessageType", event)):

@@ -29,7 +29,7 @@ from handlers.core.heartbeat import Beat
 from handlers.core.lease import CLOCK_MARGIN_S
 from handlers.core.transitions import TRANSITIONS
 from handlers.gateways import items
-from handlers.gateways.aws import client, code_of, named_errors
+from handlers.gateways.aws import ATTEMPTS, READ_TIMEOUT_S, client, code_of, named_errors
 from handlers.gateways.expressions import compiled
 
 if TYPE_CHECKING:
@@ -73,9 +73,11 @@ class ControlTable:
         self._key: Any = {KEY: {"S": database}}
 
     @classmethod
-    def of(cls, environment: ControlVariables) -> ControlTable:
+    def of(
+        cls, environment: ControlVariables, *, read_timeout_s: float = READ_TIMEOUT_S, attempts: int = ATTEMPTS
+    ) -> ControlTable:
         """Returns the table as a function's environment names it, through this region's endpoint."""
-        replicas = [client("dynamodb", environment.aws_region)]
+        replicas = [client("dynamodb", environment.aws_region, read_timeout_s=read_timeout_s, attempts=attempts)]
         return cls(replicas, environment.control_table, environment.global_cluster)
 
     @classmethod
