@@ -33,7 +33,8 @@ def prepare(
 
     ``version`` is the provider's (None: the one that the stack pins); attributes newer than it are left out, and so
     are the resources of each type in ``without``: all (None), or those that have a certain attribute.
-    Data sources of the types in ``data_without`` lose that argument.
+    Data sources of the types in ``data_without`` lose that argument. Provisioners are left out: what they wait for does
+    not happen at an emulator.
     """
     target.mkdir(parents=True)
     configuration = json.loads((stack / "cdk.tf.json").read_text())
@@ -52,6 +53,9 @@ def prepare(
     for kind, argument in data_without.items():
         for source in configuration["data"].get(kind, {}).values():
             source.pop(argument, None)
+    for resources in configuration["resource"].values():
+        for resource in resources.values():
+            resource.pop("provisioner", None)
     (target / "cdk.tf.json").write_text(json.dumps(configuration, indent=1))
     if (stack / "assets").is_dir():
         shutil.copytree(stack / "assets", target / "assets")
