@@ -102,6 +102,9 @@ FUNCTIONS = (
             "READER_DNS_NAME",
             "WRITER_DNS_NAME",
         ),
+        # Two runs of the monitor probe two databases each, beside probes that they have given up (8); the steps have
+        # three made at once, with retries (6); the fence, both runs' at once (2).
+        concurrency=16,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=PROBER_TIMEOUT_SECONDS,
         in_vpc=True,
@@ -111,6 +114,8 @@ FUNCTIONS = (
         "Has the writer probed every 2 s and publishes what it sees, here and to the other region",
         may=(PROBE, RENEW_LEASE, ORDER_FENCE, WARM_UP, ACT_ON_PEER, PUBLISH),
         reads=("PEER_FENCE_FUNCTION",),
+        # Two runs overlap, and EventBridge may deliver an event twice.
+        concurrency=3,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=MONITOR_TIMEOUT_SECONDS,
     ),
@@ -118,6 +123,8 @@ FUNCTIONS = (
         "fence",
         "Keeps this region's database from its applications, by SQL and by security group",
         may=(PROBE, SEE_MEMBERSHIP, CHANGE_SECURITY_GROUP),
+        # Of each region's two runs of the monitor, one fences while another looks; and a run of the workflow.
+        concurrency=8,
         timeout_seconds=FENCE_TIMEOUT_SECONDS,
         security_groups=(("CLUSTER_SECURITY_GROUP", "database"), ("FENCE_SECURITY_GROUP", "fence")),
     ),
@@ -126,6 +133,10 @@ FUNCTIONS = (
         "Tells Route 53's health checkers whether clients belong in the region of the SECONDARY record",
         may=(READ_CONTROL,),
         reads=("SECONDARY_REGION",),
+        # Sixteen checkers ask every 10 s and may do so at once; each answer takes 2 s at worst. Lambda takes ten times
+        # as many requests a second from a URL (Lambda guide, "Function URL quotas"), so that a stranger who finds it
+        # cannot use up what the failover needs, nor run up the bill.
+        concurrency=10,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=WRITER_SWITCH_TIMEOUT_SECONDS,
         public_url=True,

@@ -51,14 +51,17 @@ def prepare(
         if not resources:
             configuration["resource"].pop(kind, None)
     for kind, argument in data_without.items():
-        for source in configuration["data"].get(kind, {}).values():
-            source.pop(argument, None)
-    for resources in configuration["resource"].values():
-        for resource in resources.values():
-            resource.pop("provisioner", None)
+        _leave_out_everywhere({kind: configuration["data"].get(kind, {})}, argument)
+    _leave_out_everywhere(configuration["resource"], "provisioner")
     (target / "cdk.tf.json").write_text(json.dumps(configuration, indent=1))
     if (stack / "assets").is_dir():
         shutil.copytree(stack / "assets", target / "assets")
+
+
+def _leave_out_everywhere(kinds: dict[str, Any], argument: str) -> None:
+    for things in kinds.values():
+        for thing in things.values():
+            thing.pop(argument, None)
 
 
 def _leave_out(configuration: dict[str, Any], attributes: Mapping[str, tuple[str, ...]]) -> None:
