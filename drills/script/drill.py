@@ -349,7 +349,8 @@ class Drill:
             clients = lab.clients["name"] or lab.clients["hosts"]
             judgement = ledger.judge(events, lab.servers[lab.writer], lab.servers[after], self._clock, clients)
         found = self._found(lab, judgement, facts, events)
-        return self._result(lab, reached, INVARIANTS, found)
+        closed = found.closed_seconds if found.stays else None
+        return self._result(lab, reached, INVARIANTS, found, closed_seconds=closed)
 
     def _facts(self, lab: Lab, proofs_on: str) -> Facts:
         """Asks the world itself what it looks like now, and the database of ``proofs_on`` for the proofs."""
@@ -422,7 +423,6 @@ class Drill:
             clients=options.clients,
             rto_by_name_seconds=self._rto_of(lab, "name", events),
             rto_by_hosts_seconds=self._rto_of(lab, "hosts", events),
-            closed_seconds=self._closed_seconds(lab, events),
             lease=self._lease(),
             started_at=self._started_at,
             demanded=options.demanded,

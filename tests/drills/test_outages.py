@@ -58,7 +58,7 @@ def test_a_row_says_all_that_a_drill_asks_of_it(row: Outage) -> None:
     for sentence in sentences:
         assert not re.search(r"[{}]", sentence.format(writer="us-east-1", standby="us-west-2"))
     passes = row.passes_after_seconds is not None
-    people_wait = row.demanded is End.NOTHING_MOVED and not passes or row.asks_person
+    people_wait = (row.demanded is End.NOTHING_MOVED and not passes) or row.asks_person
     assert bool(row.told) == people_wait, "where nothing moves, people must be told why, unless it passes by itself"
     assert row.clients_lost or not row.clients_die
     assert row.goes_round or not row.surely_loses
