@@ -33,7 +33,7 @@ from drills.aws.events import EventBus, create_rule, rate_seconds
 from drills.aws.faults import Faults
 from drills.aws.global_database import GlobalDatabase
 from drills.aws.happenings import Happening, Kind
-from drills.aws.health_checks import HealthChecker
+from drills.aws.health_checks import HealthChecks
 from drills.aws.lambda_runtime import (
     SECRET_ACCESS_KEY,
     LambdaService,
@@ -94,7 +94,7 @@ class Cloud:
     authority
         PEM file of the databases' certificate authority; it replaces RDS's in the packages.
     seed
-        Fixes the moments at which alarms are evaluated.
+        Fixes the moments at which alarms are evaluated and health checkers ask.
     deliveries
         How often EventBridge delivers each event.
 
@@ -162,7 +162,7 @@ class Cloud:
             self._install(stack)
             self._bus = EventBus(ACCOUNT, self._is_down, self._tell, deliveries)
             self.alarms = self._evaluator(self._bus, seed)
-            self._checkers = self._health_checkers()
+            self.health_checks = HealthChecks(specification.zone, self.lambdas, reachability, clock, self._tell, seed)
             self._last_news: dict[tuple[str, str], bool] = {}
             self._create()
             self.timetable = Timetable(clock)
@@ -184,8 +184,7 @@ class Cloud:
 
     def start(self) -> None:
         """Starts the health checks, the schedules (each function for the first time) and the alarms."""
-        for checker in self._checkers.values():
-            checker.start(self.timetable)
+        self.health_checks.start(self.timetable)
         for region in self._specification.regions.values():
             for schedule in region.schedules:
                 self.timetable.every(
@@ -213,7 +212,7 @@ class Cloud:
 
     def is_healthy(self, check: str) -> bool:
         """Returns whether DNS considers the health check of that key healthy."""
-        return self._checkers[check].healthy
+        return self.health_checks.is_healthy(check)
 
     def answer_in(self, region: str, check: str) -> bool:
         """Returns whether DNS in ``region`` considers a check healthy; one that is cut off keeps the last state."""
@@ -308,12 +307,6 @@ class Cloud:
         return Alarms(
             ACCOUNT, self._clock, bus, publish=self._notify, is_down=self._is_down, observe=self._tell, seed=seed
         )
-
-    def _health_checkers(self) -> dict[str, HealthChecker]:
-        return {
-            check.key: HealthChecker(check, self.lambdas, self.reachability, self._clock, self._tell)
-            for check in self._specification.zone.health_checks
-        }
 
     def _install(self, stack: ExitStack) -> None:
         """Changes what moto does until ``stack`` is closed."""

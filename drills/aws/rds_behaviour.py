@@ -2,9 +2,9 @@
 
 Sources: the member of a global database stays listed for a while after its detach, and its cluster is ``available``
 for some seconds before it is ``promoting`` (ansible-collections/amazon.aws#1705, ekristen/aws-nuke#1018,
-hashicorp/terraform-provider-aws#40333); a cluster that is modified, backed up or promoted refuses with ``InvalidDBClusterStateFault``,
-and a switchover may be ``pending`` or be cancelled (RDS API reference, ``RemoveFromGlobalCluster``, ``FailoverState``).
-That an answer is late, or never comes, is what any service may do.
+hashicorp/terraform-provider-aws#40333); a cluster that is modified, backed up or promoted refuses with
+``InvalidDBClusterStateFault``, and a switchover may be ``pending`` or be cancelled (RDS API reference,
+``RemoveFromGlobalCluster``, ``FailoverState``). That an answer is late, or never comes, is what any service may do.
 
 Limits: times are stated, not measured.
 """

@@ -33,8 +33,13 @@ class Execution:
 
     @property
     def bound_ms(self) -> float | None:
-        """How old the run says that a lost write may be, at most; None when it says nothing."""
-        return self.record.get("rpo_at_most_ms") if self.record else None
+        """How old the run says that a lost write may be, at most; None when it says nothing.
+
+        Where the old writer was not seen fenced, it is the bound that holds if its guardian fenced in time.
+        """
+        record = self.record or {}
+        seen: float | None = record.get("rpo_at_most_ms")
+        return record.get("rpo_if_guarded_ms") if seen is None else seen
 
 
 @dataclass(frozen=True)

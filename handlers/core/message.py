@@ -27,12 +27,50 @@ class Message:
         return cls(subject[:LONGEST_SUBJECT], "\n".join(lines))
 
 
-def start_command(state_machine_arn: str, request: Mapping[str, str]) -> str:
+@dataclass(frozen=True)
+class Workflows:
+    """The ARNs of the workflows whose commands a message may hold.
+
+    ``failover`` moves the writer to this region and ``failover_there`` to the other one; ``reprotect`` makes a standby
+    of the other region.
+    """
+
+    failover: str
+    failover_there: str
+    reprotect: str
+
+    @property
+    def here(self) -> str:
+        """This region."""
+        return region_of(self.failover)
+
+    @property
+    def there(self) -> str:
+        """The other region."""
+        return region_of(self.failover_there)
+
+
+def start_command(state_machine_arn: str, request: Mapping[str, object]) -> str:
     """Returns the command by which a person starts a workflow with that request, in the workflow's region."""
     return (
         f"aws stepfunctions start-execution --region {region_of(state_machine_arn)} "
         f"--state-machine-arn {state_machine_arn} --input '{json.dumps(request)}'"
     )
+
+
+def execution_arn(state_machine_arn: str, run: str) -> str:
+    """Returns the ARN of a workflow's run."""
+    return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{run}"
+
+
+def whereabouts(state_machine_arn: str, run: str) -> list[str]:
+    """Names a run, and says where the console shows it."""
+    region = region_of(state_machine_arn)
+    return [
+        f"Run {run} of {state_machine_arn}",
+        f"https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/"
+        f"{execution_arn(state_machine_arn, run)}",
+    ]
 
 
 def region_of(arn: str) -> str:

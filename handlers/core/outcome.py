@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from handlers.core.claim import Claim
 from handlers.core.ending import End, done_and_open
-from handlers.core.message import Message, start_command
+from handlers.core.message import Message, Workflows, start_command, whereabouts
 from handlers.core.progress import FailoverProgress, result_of
+
+YOU = "<your name>"
 
 Outcome = Literal["recovered", "rehearsed", "refused", "aborted", "needs_person"]
 
@@ -69,19 +72,19 @@ class FailoverEnd(End[Outcome, FailoverProgress]):
         return [error.sentence for error in caught if error is not None]
 
 
-def message(end: FailoverEnd, state_machine_arn: str) -> Message:
-    """Says how the run ended, why, what was done and what was not, and the command to continue."""
+def message(end: FailoverEnd, workflows: Workflows) -> Message:
+    """Says how the run ended, why, what was done and what was not, what is at risk now, and the command to go on."""
     what = "Switchover" if end.is_switchover else "Failover"
     headline = HEADLINES[end.outcome].format(target=end.target, what=what, WHAT=what.upper())
-    lines = [headline, "", f"Run {end.run} of {state_machine_arn}", *_reasons(end)]
+    lines = [headline, "", *whereabouts(workflows.failover, end.run), *_reasons(end)]
     if end.outcome == "needs_person":
-        lines += ["", *_progress(end), "", *_go_on(end, state_machine_arn)]
+        lines += ["", *_progress(end)]
     elif end.outcome == "recovered":
         commit = result_of(end.progress.commit)
         lines += [f"Writer region: {end.target}, epoch {commit.epoch if commit else 'unknown'}", *_measured(end)]
     elif end.outcome == "rehearsed":
         lines += ["", *_rehearsal(end)]
-    return Message.of(lines)
+    return Message.of([*lines, "", *_at_risk(end), *NEXT[end.outcome](end, workflows)])
 
 
 def _reasons(end: FailoverEnd) -> list[str]:
@@ -104,15 +107,34 @@ def _reasons(end: FailoverEnd) -> list[str]:
 
 
 def _measured(end: FailoverEnd) -> list[str]:
+    """Returns what the move cost, each value with how finely it is known."""
     record = result_of(end.progress.record)
     if record is None:
-        return []
-    known = {
-        "Outage, from the writer's last heartbeat to the proved write: {:.1f} s": record.rto_s,
-        "Lost, by heartbeats: {:.0f} ms of writes": record.rpo_ms,
-        "Lost at most, if the old region lived on unseen: {:.0f} ms": record.rpo_at_most_ms,
-    }
-    return [text.format(value) for text, value in known.items() if value is not None]
+        return ["What it cost is not known, because the record of the run was not kept."]
+    resolution = record.rpo_resolution_ms
+    lines = []
+    if record.rto_s is not None:
+        since = "fence" if end.is_switchover else "last heartbeat"
+        lines.append(f"Outage, from the writer's {since} to the proved write: {record.rto_s:.1f} s")
+        if not end.is_switchover:
+            lines.append(f"It may have begun up to {resolution / 1000:.1f} s later than that heartbeat.")
+    if end.is_switchover:
+        return [*lines, "Lost: nothing; the old writer was fenced first, and its last write was waited for."]
+    if record.rpo_ms is None:
+        lines.append("Lost: not known; a heartbeat is missing to compare with.")
+    else:
+        least, most = max(0.0, record.rpo_ms - resolution), record.rpo_ms + resolution
+        lines.append(
+            f"Lost, by heartbeats: between {least:.0f} and {most:.0f} ms of writes, if the old writer stopped with its "
+            f"last heartbeat; they come every {resolution:.0f} ms"
+        )
+    if record.rpo_at_most_ms is not None:
+        lines.append(f"Lost at most: {record.rpo_at_most_ms:.0f} ms of writes; then the old writer was seen fenced")
+        return lines
+    lines.append("Nothing bounds the loss: nobody has seen the old writer fenced.")
+    if record.rpo_if_guarded_ms is not None:
+        lines.append(f"If its own guardian has fenced it in time, at most {record.rpo_if_guarded_ms:.0f} ms are lost.")
+    return lines
 
 
 def _rehearsal(end: FailoverEnd) -> list[str]:
@@ -142,19 +164,95 @@ def _progress(end: FailoverEnd) -> list[str]:
     return done_and_open(milestones, end.progress.reached, nothing=nothing, still_open=still_open)
 
 
-def _go_on(end: FailoverEnd, state_machine_arn: str) -> list[str]:
+def _at_risk(end: FailoverEnd) -> list[str]:
+    """Says what is not safe as things stand."""
+    old = end.claim.writer_region if end.claim else "the old writer's region"
+    health = result_of(end.progress.assessment.health)
+    if end.outcome == "recovered" and not end.is_switchover:
+        fence = result_of(end.progress.moved.fence)
+        lines = ["At risk now: there is no standby; until there is one, no failover is possible."]
+        if fence is None or not fence.writes_ended:
+            lines.append(
+                f"The old writer in {old} is not known to be fenced; the guardian in {end.target} goes on trying."
+            )
+        return lines
+    if end.outcome == "recovered":
+        return [f"At risk now: nothing; {old} is the standby."]
+    if end.outcome == "rehearsed":
+        return []
+    if end.outcome == "needs_person":
+        return [
+            f"At risk now: clients may not reach the writer in {end.target} by its name."
+            if end.progress.commit is not None
+            else "At risk now: applications may have no writer until this is finished, and no other run may move it."
+        ]
+    if health is not None and health.proceed and not end.is_switchover:
+        return [f"At risk now: the writer in {old} was seen to be down, and it has not been moved."]
+    return ["At risk now: nothing that this run has changed."]
+
+
+def _after_recovery(end: FailoverEnd, workflows: Workflows) -> list[str]:
+    if end.is_switchover:
+        return [
+            f"To move the writer back to {workflows.there}:",
+            start_command(workflows.failover_there, {"mode": "switchover", "started_by": YOU}),
+        ]
+    return [
+        f"To make {workflows.there} the standby, once it answers:",
+        start_command(workflows.reprotect, {"started_by": YOU}),
+    ]
+
+
+def _again(end: FailoverEnd, workflows: Workflows) -> list[str]:
+    """Returns the command for another try, once the cause is gone."""
+    mode = "switchover" if end.is_switchover else "failover"
+    lag = result_of(end.progress.assessment.lag)
+    again: dict[str, object] = {"mode": mode, "started_by": YOU}
+    lines = ["To try again, once the cause is gone:", start_command(workflows.failover, again)]
+    if mode == "failover" and lag is not None and not lag.proceed:
+        lines += [
+            "To move the writer and accept the loss:",
+            start_command(workflows.failover, again | {"accept_data_loss": True}),
+        ]
+    return lines
+
+
+def _for_real(end: FailoverEnd, workflows: Workflows) -> list[str]:
+    return [
+        f"To make {end.target} the writer without loss, while both regions live:",
+        start_command(workflows.failover, {"mode": "switchover", "started_by": YOU}),
+    ]
+
+
+def _resume(end: FailoverEnd, workflows: Workflows) -> list[str]:
     if end.progress.commit is not None:
         return [
             "The writer has moved and the lock is given back; there is nothing to resume. Check where the writer name "
-            f"leads, and write through it by hand: clients belong in {end.target}."
+            f"leads, and write through it by hand: clients belong in {end.target}.",
+            *([] if end.is_switchover else _after_recovery(end, workflows)),
         ]
-    mode = "switchover" if end.is_switchover else "failover"
-    request = {"mode": mode, "started_by": "<your name>", "resumes": end.run}
-    lines = ["Find out what failed, then continue with:", start_command(state_machine_arn, request)]
-    if end.is_switchover:  # which needs the old writer's region, and never succeeds once that is dark
-        old = end.claim.writer_region if end.claim else "the old writer's region"
+    return resume(workflows.failover, end.run, end.claim.writer_region if end.is_switchover and end.claim else None)
+
+
+def resume(failover: str, run: str, switchover_from: str | None) -> list[str]:
+    """Returns the commands that continue a run which stopped half way.
+
+    ``switchover_from``: the old writer's region, where the run is a switchover, which never succeeds once that is dark.
+    """
+    request = {"mode": "switchover" if switchover_from else "failover", "started_by": YOU, "resumes": run}
+    lines = ["Find out what failed, then continue with:", start_command(failover, request)]
+    if switchover_from:
         lines += [
-            f"If {old} does not answer any more, finish it as a failover instead:",
-            start_command(state_machine_arn, request | {"mode": "failover"}),
+            f"If {switchover_from} does not answer any more, finish it as a failover instead:",
+            start_command(failover, request | {"mode": "failover"}),
         ]
     return lines
+
+
+NEXT: dict[Outcome, Callable[[FailoverEnd, Workflows], list[str]]] = {
+    "recovered": _after_recovery,
+    "rehearsed": _for_real,
+    "refused": _again,
+    "aborted": _again,
+    "needs_person": _resume,
+}

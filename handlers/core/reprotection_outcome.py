@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handlers.core.ending import End, done_and_open
-from handlers.core.message import Message, region_of, start_command
+from handlers.core.message import Message, region_of, start_command, whereabouts
 from handlers.core.progress import ReprotectionProgress, result_of
 from handlers.core.reprotection import Order
 from handlers.core.results import Timing
@@ -64,8 +64,8 @@ def message(end: ReprotectionEnd, *, reprotect: str, failover: str) -> Message:
     writer, old = region_of(reprotect), region_of(failover)
     order, error = end.order, end.progress.error
     lines = [HEADLINES[end.outcome].format(old=old, writer=writer), ""]
-    lines.append(f"Run {end.run} of {reprotect}" + (f", started by {order.started_by}" if order else ""))
-    lines += [order.reason] if order else []
+    lines += whereabouts(reprotect, end.run)
+    lines += [f"Started by: {order.started_by}", order.reason] if order else []
     lines += [f"Error: {error.sentence}"] if error else []
     lines += end.gaps
     if end.outcome != "refused":
@@ -75,16 +75,24 @@ def message(end: ReprotectionEnd, *, reprotect: str, failover: str) -> Message:
     if end.outcome == "reprotected":
         lines += [
             "",
+            "At risk now: nothing.",
             f"The writer may stay in {writer}. To move it back to {old} without loss:",
             start_command(failover, {"mode": "switchover", "started_by": "<your name>"}),
         ]
     elif end.outcome in ("held", "needs_person"):
         lines += [
             "",
-            "There is no standby until this is finished. Every step may be repeated; continue with:",
-            start_command(reprotect, {"started_by": "<your name>"}),
+            "At risk now: there is no standby until this is finished; until then, no failover is possible.",
+            "Every step may be repeated; continue with:",
+            start_command(reprotect, _request(end)),
         ]
     return Message.of(lines)
+
+
+def _request(end: ReprotectionEnd) -> dict[str, object]:
+    """Returns the request that goes on: a run that could not give its lock back has to be named."""
+    kept_lock = end.progress.release_error is not None
+    return {"started_by": "<your name>", **({"resumes": end.run} if kept_lock else {})}
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,13 @@ class Lease:
 class OldWriterFence:
     """Of FenceOldWriter: whether applications are kept from the old writer, as far as this region knows.
 
-    ``error`` says what did not succeed.
+    ``error`` says what did not succeed. ``writes_ended``: no application can have written there after this step: it is
+    fenced by SQL and no session is left, or it is a secondary. A security group alone leaves open sessions.
     """
 
     fenced: bool
     error: str | None
+    writes_ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,12 +148,9 @@ class RunRecord:
     rto_s
         from the last heartbeat that the old writer is known to have committed (in a switchover: from the fence) to the
         write through the public name that proved the recovery. A heartbeat may be a tick older than the outage.
-    rpo_ms, heartbeats_lost
-        between the last heartbeat that the old writer is known to have committed and the last that the new one has. It
-        does not see the writes after that heartbeat, of ``rpo_resolution_ms`` at most.
-    rpo_at_most_ms
-        from that last heartbeat of the new writer to the end of the old writer's lease. A region that was cut off and
-        lived on may have written until then, and nobody outside it can know.
+    rpo_ms, heartbeats_lost, rpo_resolution_ms, rpo_at_most_ms, rpo_if_guarded_ms
+        what was lost, as `handlers.core.loss.Loss` defines it. ``rpo_ms`` is true to ``rpo_resolution_ms``, more or
+        less; ``rpo_at_most_ms`` is a bound, and None where nothing bounds the loss.
     tolerated
         calls that failed and did not stop the run.
     """
@@ -178,6 +177,7 @@ class RunRecord:
     rpo_ms: float | None
     rpo_resolution_ms: float
     rpo_at_most_ms: float | None
+    rpo_if_guarded_ms: float | None
     heartbeats_lost: int | None
     tolerated: list[str]
     errors: list[str]

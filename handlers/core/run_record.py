@@ -6,7 +6,7 @@ from datetime import datetime
 
 from handlers.core.claim import Claim
 from handlers.core.lag import Lag
-from handlers.core.lease import TICK_S
+from handlers.core.loss import RESOLUTION_MS, loss
 from handlers.core.outcome import FailoverEnd
 from handlers.core.progress import FailoverProgress, result_of
 from handlers.core.results import Lease, Phase, RecordedLag, RunRecord
@@ -17,7 +17,7 @@ def run_record(end: FailoverEnd, started_at: str, now: float) -> RunRecord:
     progress = end.progress
     claim, health, lag = end.claim, result_of(progress.assessment.health), result_of(progress.assessment.lag)
     commit = result_of(progress.commit)
-    rpo_ms, lost = _loss(progress)
+    lost = loss(progress)
     return RunRecord(
         run=end.run,
         outcome=end.outcome,
@@ -42,10 +42,11 @@ def run_record(end: FailoverEnd, started_at: str, now: float) -> RunRecord:
         gate=_gate(claim, lag, result_of(progress.lease), end.approved_by),
         approved_by=end.approved_by,
         rto_s=_outage(progress),
-        rpo_ms=rpo_ms,
-        rpo_resolution_ms=TICK_S * 1000,
-        rpo_at_most_ms=_loss_at_most(progress),
-        heartbeats_lost=lost,
+        rpo_ms=lost.by_heartbeats_ms,
+        rpo_resolution_ms=RESOLUTION_MS,
+        rpo_at_most_ms=lost.at_most_ms,
+        rpo_if_guarded_ms=lost.if_guarded_ms,
+        heartbeats_lost=lost.heartbeats,
         tolerated=_tolerated(progress),
         errors=end.causes,
     )
@@ -68,26 +69,6 @@ def _outage(progress: FailoverProgress) -> float | None:
     else:
         began = claim.heartbeat.at if claim and claim.heartbeat else None
     return None if recovery is None or began is None else recovery.proved_at - began
-
-
-def _loss(progress: FailoverProgress) -> tuple[float | None, int | None]:
-    claim, promotion = result_of(progress.claim), result_of(progress.moved.promotion)
-    committed = claim.heartbeat if claim else None
-    survived = promotion.heartbeat if promotion else None
-    if committed is None or survived is None:
-        return None, None
-    lost = max(0, committed.seq - survived.seq)
-    return (max(0.0, committed.at - survived.at) * 1000 if lost else 0.0), lost
-
-
-def _loss_at_most(progress: FailoverProgress) -> float | None:
-    if progress.fence_first is not None:
-        return 0.0  # a switchover waits for the last write of a writer that it has fenced
-    promotion = result_of(progress.moved.promotion)
-    lease = result_of(progress.approved_lease) or result_of(progress.lease)
-    if promotion is None or promotion.heartbeat is None or lease is None or lease.lease_expires_at is None:
-        return None
-    return max(0.0, lease.lease_expires_at - promotion.heartbeat.at) * 1000
 
 
 def _tolerated(progress: FailoverProgress) -> list[str]:

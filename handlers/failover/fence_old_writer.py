@@ -76,4 +76,4 @@ def fence_old_writer(other_region: OtherRegion, environment: PeerFenceVariables,
     if switchover and not (state.by_sql or state.secondary):
         raise FenceFailed(f"the writer in {step.claim.writer_region} is not fenced by SQL: {state.error}")
     logger.info("the old writer's fence", state=asdict(state))
-    return OldWriterFence(state.closed, state.error)
+    return OldWriterFence(state.closed, state.error, writes_ended=bool(state.by_sql or state.secondary))

@@ -11,6 +11,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.core.message import Workflows
 from handlers.core.outcome import FailoverEnd, message
 from handlers.gateways import notifications
 from handlers.gateways.notifications import Notification
@@ -23,9 +24,14 @@ class Environment(notifications.TopicVariables, TokenVariables):
     """What this step reads."""
 
     state_machine_arn: str
+    peer_state_machine_arn: str
+    reprotection_state_machine_arn: str
 
 
 ENVIRONMENT = Environment.read()
+WORKFLOWS = Workflows(
+    ENVIRONMENT.state_machine_arn, ENVIRONMENT.peer_state_machine_arn, ENVIRONMENT.reprotection_state_machine_arn
+)
 TOPICS = notifications.topics(ENVIRONMENT)
 
 
@@ -38,7 +44,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if end.is_duplicate:  # a storm of starts must not become a storm of messages
         logger.info("a duplicate: nobody is told")
         return asdict(Notification([], {}))
-    sent = notifications.publish_to_all(TOPICS, message(end, ENVIRONMENT.state_machine_arn))
+    sent = notifications.publish_to_all(TOPICS, message(end, WORKFLOWS))
     if sent.failed:
         logger.warning("a topic did not take the message", failed=sent.failed)
     return asdict(sent)

@@ -108,6 +108,6 @@ STEPS = (
         "notify",
         "Tells people in both regions how the run ended",
         may=(KEEP_TOKENS, TELL),
-        reads=("STATE_MACHINE_ARN",),
+        reads=("PEER_STATE_MACHINE_ARN", "REPROTECTION_STATE_MACHINE_ARN", "STATE_MACHINE_ARN"),
     ),
 )

@@ -141,12 +141,12 @@ def fence_old_writer(deployment: Deployment, mode: str) -> dict[str, Any]:
 
 
 def test_p1_a_failover_has_the_old_writer_fenced_in_both_ways(deployment: Deployment) -> None:
-    assert fence_old_writer(deployment, "failover") == {"fenced": True, "error": None}
+    assert fence_old_writer(deployment, "failover") == {"fenced": True, "error": None, "writes_ended": True}
     assert (deployment.databases.fenced[WRITER], deployment.databases.admits[WRITER]) == (True, False)
 
 
 def test_p1_a_switchover_has_it_fenced_by_sql_only(deployment: Deployment) -> None:
-    assert fence_old_writer(deployment, "switchover") == {"fenced": True, "error": None}
+    assert fence_old_writer(deployment, "switchover") == {"fenced": True, "error": None, "writes_ended": True}
     assert (deployment.databases.fenced[WRITER], deployment.databases.admits[WRITER]) == (True, True)
 
 

@@ -358,7 +358,7 @@ SWITCHOVER_MESSAGE = (
     "Health: go: the writer and the standby are healthy",
     "Lease: go: the writer is stopped and fenced",
     "Writer region: us-west-2, epoch 2",
-    "Lost, by heartbeats: 0 ms of writes",
+    "Lost: nothing; the old writer was fenced first",
 )
 SWITCHOVERS = (
     Scenario(

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
-from handlers.core.message import Message
+from handlers.core.message import Message, Workflows
 from handlers.core.outcome import HEADLINES, FailoverEnd, Outcome, message
 from handlers.core.progress import LONGEST_CAUSE
+from handlers.core.reprotection import ReprotectionRequest
+from handlers.core.request import Request
 from handlers.core.results import Lease, Release, RunRecord
 from handlers.core.run_record import run_record
 from tests.handlers.core import kept
 from tests.handlers.core.kept import STARTED, under_result
 
 ARN = "arn:aws:states:us-west-2:123456789012:stateMachine:failover-usw2-test"
+THERE = "arn:aws:states:us-east-1:123456789012:stateMachine:failover-use1-test"
+REPROTECT = "arn:aws:states:us-west-2:123456789012:stateMachine:reprotect-usw2-test"
+WORKFLOWS = Workflows(ARN, THERE, REPROTECT)
 CLAIM, SWITCHOVER = kept.kept(kept.CLAIM), kept.kept(kept.SWITCHOVER)
 GO = {"health": asdict(kept.HEALTH), "lag": asdict(kept.LAG)}
 NO_GO = {name: found | {"proceed": False, "reason": "no"} for name, found in GO.items()}
@@ -28,14 +34,14 @@ def end(outcome: Outcome, **progress: Any) -> FailoverEnd:
 
 
 def told(outcome: Outcome, **progress: Any) -> str:
-    return message(end(outcome, **progress), ARN).text
+    return message(end(outcome, **progress), WORKFLOWS).text
 
 
 @pytest.mark.parametrize("outcome", HEADLINES)
 def test_every_outcome_has_a_subject_that_sns_takes(outcome: Outcome) -> None:
     odd = CLAIM | {"target_region": "us-west-2\n\x00" + "ü" * 200}  # longer than it may be, and not all of it ASCII
     for progress in ({}, {"claim": CLAIM}, {"claim": SWITCHOVER}, {"claim": odd}):
-        subject = message(end(outcome, **progress), ARN).subject
+        subject = message(end(outcome, **progress), WORKFLOWS).subject
         assert subject.isascii()
         assert subject.isprintable()
         assert 0 < len(subject) <= 100
@@ -102,8 +108,11 @@ def test_the_command_to_go_on_is_a_command_that_starts_a_valid_request() -> None
 
 def test_a_run_that_has_committed_gives_no_command_that_would_be_refused() -> None:
     text = told("needs_person", claim=CLAIM, moved=MOVED, commit=COMMIT)
-    assert "start-execution" not in text
-    assert text.endswith("write through it by hand: clients belong in us-west-2.")
+    assert '"resumes"' not in text
+    assert "write through it by hand: clients belong in us-west-2.\n" in text
+    assert text.splitlines()[-1].startswith(
+        f"aws stepfunctions start-execution --region us-west-2 --state-machine-arn {REPROTECT}"
+    )
 
 
 LAMBDA_CAUSE = json.dumps({"errorMessage": "RDS refuses", "errorType": "DetachRejected", "stackTrace": ["a", "b"]})
@@ -122,8 +131,8 @@ LAMBDA_CAUSE = json.dumps({"errorMessage": "RDS refuses", "errorType": "DetachRe
     ids=["of Lambda", "plain", "a list", "without a message", "empty", "long"],
 )
 def test_an_error_is_shown_by_its_message(cause: str, shown: str) -> None:
-    lines = told("aborted", claim=CLAIM, error={"Error": "DetachRejected", "Cause": cause}).splitlines()
-    assert lines[-1] == f"Error: DetachRejected: {shown}"
+    text = told("aborted", claim=CLAIM, error={"Error": "DetachRejected", "Cause": cause})
+    assert f"\nError: DetachRejected: {shown}\n" in text
 
 
 def test_the_error_of_a_failed_claim_is_shown() -> None:
@@ -155,7 +164,7 @@ def test_a_message_without_a_claim_still_has_a_headline() -> None:
 
 LIVES = under_result(Lease(False, False, "the writer in us-east-1 lives", None))
 APPROVED = under_result(replace(kept.LEASE, approved_by="grace"))
-RECORD = replace(run_record(end("recovered"), STARTED, kept.BEGAN + 60), rto_s=None, rpo_ms=None, rpo_at_most_ms=None)
+RECORD = run_record(end("recovered"), STARTED, kept.BEGAN + 60)  # nothing of the cost is known
 
 
 def test_a_run_that_a_live_lease_has_stopped_says_so() -> None:
@@ -170,17 +179,22 @@ def test_a_loss_that_was_approved_is_put_down_to_its_approver() -> None:
 @pytest.mark.parametrize(
     ("record", "shown", "hidden"),
     [
-        (replace(RECORD, rto_s=31.26, rpo_ms=2000.0), ["to the proved write: 31.3 s", "2000 ms of writes"], []),
-        (replace(RECORD, rto_s=31.26), ["31.3 s"], ["Lost"]),
-        (replace(RECORD, rpo_ms=0.0), ["Lost, by heartbeats: 0 ms"], ["Outage", "at most"]),
         (
-            replace(RECORD, rpo_at_most_ms=9800.0),
-            ["at most, if the old region lived on unseen: 9800 ms"],
-            ["Outage"],
+            replace(RECORD, rto_s=31.26, rpo_ms=2000.0),
+            ["to the proved write: 31.3 s", "begun up to 2.0 s later", "between 0 and 4000 ms of writes"],
+            [],
         ),
-        (RECORD, [], ["Outage", "Lost"]),
+        (replace(RECORD, rto_s=31.26), ["31.3 s", "Lost: not known"], ["by heartbeats"]),
+        (replace(RECORD, rpo_ms=6000.0), ["between 4000 and 8000 ms of writes", "Nothing bounds"], ["Outage"]),
+        (replace(RECORD, rpo_at_most_ms=9800.0), ["Lost at most: 9800 ms"], ["Outage", "Nothing bounds"]),
+        (
+            replace(RECORD, rpo_if_guarded_ms=9800.0),
+            ["Nothing bounds the loss", "If its own guardian has fenced it in time, at most 9800 ms"],
+            ["Lost at most"],
+        ),
+        (RECORD, ["Lost: not known", "Nothing bounds the loss"], ["Outage"]),
     ],
-    ids=["both", "no loss known", "no outage known", "only its bound", "nothing"],
+    ids=["both", "no loss known", "no outage known", "only its bound", "only the lease", "nothing"],
 )
 def test_p7_a_recovery_tells_what_was_measured(record: RunRecord, shown: list[str], hidden: list[str]) -> None:
     text = told("recovered", claim=CLAIM, record=under_result(record))
@@ -239,7 +253,10 @@ def test_a_switchover_that_stopped_half_way_is_resumed_as_one() -> None:
 # --- whole messages
 
 
-RUN = f"Run run-1 of {ARN}"
+RUN = f"""\
+Run run-1 of {ARN}
+https://us-west-2.console.aws.amazon.com/states/home?region=us-west-2#/v2/executions/details/\
+arn:aws:states:us-west-2:123456789012:execution:failover-usw2-test:run-1"""
 REASONS = """\
 Started by: ada
 Incident: outage 7
@@ -253,7 +270,7 @@ def test_a_recovery_in_full() -> None:
     progress = kept.FAILOVER | {
         "record": under_result(run_record(end("recovered", **kept.FAILOVER), STARTED, kept.BEGAN + 60))
     }
-    assert message(end("recovered", **progress), ARN) == Message(
+    assert message(end("recovered", **progress), WORKFLOWS) == Message(
         "Failover done: us-west-2 is the writer",
         f"""\
 Failover done: us-west-2 is the writer
@@ -262,27 +279,41 @@ Failover done: us-west-2 is the writer
 {REASONS}
 Writer region: us-west-2, epoch 5
 Outage, from the writer's last heartbeat to the proved write: 60.0 s
-Lost, by heartbeats: 2000 ms of writes
-Lost at most, if the old region lived on unseen: 11500 ms""",
+It may have begun up to 2.0 s later than that heartbeat.
+Lost, by heartbeats: between 0 and 4000 ms of writes, if the old writer stopped with its last heartbeat; they come \
+every 2000 ms
+Nothing bounds the loss: nobody has seen the old writer fenced.
+If its own guardian has fenced it in time, at most 11500 ms are lost.
+
+At risk now: there is no standby; until there is one, no failover is possible.
+The old writer in us-east-1 is not known to be fenced; the guardian in us-west-2 goes on trying.
+To make us-east-1 the standby, once it answers:
+aws stepfunctions start-execution --region us-west-2 --state-machine-arn {REPROTECT} \
+--input '{{"started_by": "<your name>"}}'""",
     )
 
 
 def test_an_abort_in_full() -> None:
     progress = {name: kept.FAILOVER[name] for name in ("claim", "assessment", "lease")} | kept.REFUSED_DETACH
-    assert message(end("aborted", **progress), ARN) == Message(
+    assert message(end("aborted", **progress), WORKFLOWS) == Message(
         "Failover aborted: the writer stays in its region",
         f"""\
 Failover aborted: the writer stays in its region
 
 {RUN}
 {REASONS}
-Error: DetachRejected: RDS refuses""",
+Error: DetachRejected: RDS refuses
+
+At risk now: the writer in us-east-1 was seen to be down, and it has not been moved.
+To try again, once the cause is gone:
+aws stepfunctions start-execution --region us-west-2 --state-machine-arn {ARN} \
+--input '{{"mode": "failover", "started_by": "<your name>"}}'""",
     )
 
 
 def test_a_run_that_needs_a_person_in_full() -> None:
     progress = {name: part for name, part in kept.FAILOVER.items() if name not in ("commit", "recovery")}
-    assert message(end("needs_person", **progress, error={"Error": "States.Timeout"}), ARN) == Message(
+    assert message(end("needs_person", **progress, error={"Error": "States.Timeout"}), WORKFLOWS) == Message(
         "FAILOVER STOPPED HALF WAY: a person is needed",
         f"""\
 FAILOVER STOPPED HALF WAY: a person is needed
@@ -295,10 +326,79 @@ Done: the standby's cluster is detached and promoted, and the writer switch is e
 Not done, or not certain: the control record names the new writer; a write through the public name arrived in the new \
 writer region
 
+At risk now: applications may have no writer until this is finished, and no other run may move it.
 Find out what failed, then continue with:
 aws stepfunctions start-execution --region us-west-2 --state-machine-arn {ARN} \
 --input '{{"mode": "failover", "started_by": "<your name>", "resumes": "run-1"}}'""",
     )
+
+
+# --- what is at risk, and what to do next
+
+QUIET = under_result(replace(kept.FENCE, writes_ended=True))
+COMMAND = re.compile(
+    r"^aws stepfunctions start-execution --region (\S+) --state-machine-arn (\S+) --input '(.*)'$", re.M
+)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "progress", "risk", "commands"),
+    [
+        ("recovered", kept.FAILOVER, "there is no standby", [(REPROTECT, {})]),
+        (
+            "recovered",
+            kept.SWITCHED_OVER,
+            "nothing; us-east-1 is the standby",
+            [(THERE, {"mode": "switchover"})],
+        ),
+        ("rehearsed", {"claim": CLAIM}, "", [(ARN, {"mode": "switchover"})]),
+        ("refused", {"claim": CLAIM, "assessment": GO}, "seen to be down", [(ARN, {"mode": "failover"})]),
+        (
+            "refused",
+            {"claim": CLAIM, "assessment": GO | {"health": NO_GO["health"]}},
+            "nothing",
+            [(ARN, {"mode": "failover"})],
+        ),
+        (
+            "refused",
+            {"claim": CLAIM, "assessment": GO | {"lag": NO_GO["lag"]}},
+            "seen to be down",
+            [(ARN, {"mode": "failover"}), (ARN, {"mode": "failover", "accept_data_loss": True})],
+        ),
+        ("aborted", {"claim": SWITCHOVER, "assessment": GO}, "nothing", [(ARN, {"mode": "switchover"})]),
+        ("needs_person", {"claim": CLAIM}, "may have no writer", [(ARN, {"mode": "failover", "resumes": "run-1"})]),
+        ("needs_person", {"claim": CLAIM, "moved": MOVED, "commit": COMMIT}, "by its name", [(REPROTECT, {})]),
+    ],
+)
+def test_p7_every_message_says_what_is_at_risk_and_the_next_command(
+    outcome: Outcome, progress: dict[str, Any], risk: str, commands: list[tuple[str, dict[str, Any]]]
+) -> None:
+    text = told(outcome, **progress)
+    assert ("At risk now: " in text) == (outcome != "rehearsed")
+    assert risk in text
+    found = [(arn, json.loads(request)) for _, arn, request in COMMAND.findall(text)]
+    assert found == [(arn, {"started_by": "<your name>"} | request) for arn, request in commands]
+    for _, arn, request in COMMAND.findall(text):  # each is one that its workflow takes
+        if arn == REPROTECT:
+            ReprotectionRequest.read(json.loads(request))
+        else:
+            Request.read(json.loads(request), "run-2", arn.split(":")[3])
+
+
+@pytest.mark.parametrize("outcome", HEADLINES)
+def test_p7_every_message_leads_to_the_execution_in_the_console(outcome: Outcome) -> None:
+    assert f"#/v2/executions/details/{ARN.replace('stateMachine', 'execution')}:run-1\n" in told(outcome)
+
+
+def test_an_old_writer_that_was_seen_fenced_is_no_risk() -> None:
+    assert "not known to be fenced" in told("recovered", claim=CLAIM, moved=MOVED)
+    assert "not known to be fenced" not in told("recovered", claim=CLAIM, moved=MOVED | {"fence": QUIET})
+
+
+def test_p7_a_failover_whose_heartbeats_all_survived_does_not_say_that_nothing_is_lost() -> None:
+    """Three payments were lost between two heartbeats, and people were told "Lost: 0 ms of writes"."""
+    text = told("recovered", claim=CLAIM, record=under_result(replace(RECORD, rpo_ms=0.0)))
+    assert "Lost, by heartbeats: between 0 and 2000 ms of writes" in text
 
 
 # --- what cannot be read
@@ -308,7 +408,7 @@ def test_p7_what_cannot_be_read_is_said_and_still_counts_as_reached() -> None:
     text = told("needs_person", claim=CLAIM, moved=MOVED, commit={"result": {"epoch": "two"}})
     assert "Not readable: the step's event, progress, commit, result: field 'writer_region' is missing" in text
     assert f"\nDone: {DETACHED}; {COMMITTED}\n" in text
-    assert "start-execution" not in text
+    assert '"resumes"' not in text
 
 
 def test_p7_a_rehearsal_whose_checks_cannot_be_read_promises_nothing() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from handlers.core import outcome, reprotection_outcome
 from handlers.core.errors import InvalidRequest
-from handlers.core.message import Message
+from handlers.core.message import Message, Workflows
 from handlers.core.outcome import FailoverEnd
 from handlers.core.progress import (
     Answer,
@@ -237,7 +237,10 @@ def test_no_malformed_part_keeps_a_failovers_end_from_people_or_from_its_record(
     progress = data.draw(damaged(EXAMPLES["failover"]))
     how = data.draw(st.sampled_from(sorted(outcome.HEADLINES)))
     end = FailoverEnd.read({"run": "run-1", "outcome": how, "progress": progress})
-    message = outcome.message(end, "arn:aws:states:us-west-2:123456789012:stateMachine:failover")
+    arn = "arn:aws:states:us-west-2:123456789012:stateMachine:failover"
+    message = outcome.message(
+        end, Workflows(arn, arn.replace("west-2", "east-1"), arn.replace("failover", "reprotect"))
+    )
     assert_sendable(message, "run-1")
     assert all(f"Not readable: {why}" in message.text for why in end.unreadable)
     json.dumps(asdict(run_record(end, STARTED, BEGAN + 60)))

@@ -23,6 +23,10 @@ from tests.handlers.core.kept import BEGAN, REPROTECTION, SALVAGE, STARTED, timi
 
 REPROTECT = "arn:aws:states:us-west-2:123456789012:stateMachine:reprotect-usw2-test"
 FAILOVER = "arn:aws:states:us-east-1:123456789012:stateMachine:failover-use1-test"
+RUN = f"""\
+Run run-2 of {REPROTECT}
+https://us-west-2.console.aws.amazon.com/states/home?region=us-west-2#/v2/executions/details/\
+arn:aws:states:us-west-2:123456789012:execution:reprotect-usw2-test:run-2"""
 PARTS = list(REPROTECTION)
 
 
@@ -45,7 +49,8 @@ def test_a_re_protection_in_full() -> None:
         f"""\
 Re-protected: us-east-1 is the standby of us-west-2
 
-Run run-2 of {REPROTECT}, started by ada
+{RUN}
+Started by: ada
 the lock was free
 
 Done: the old cluster is fenced and its settings are kept; its snapshot is complete; its unreplicated writes are \
@@ -53,6 +58,7 @@ exported; its retirement is approved; it is retired; the global database is rebu
 is rebuilt; it replicates inside the RPO budget; failover is armed again
 Salvage: 2 rows are missing on the new writer, 1 are different there (1 files in s3://kept/epoch-2/)
 
+At risk now: nothing.
 The writer may stay in us-west-2. To move it back to us-east-1 without loss:
 aws stepfunctions start-execution --region us-east-1 --state-machine-arn {FAILOVER} \
 --input '{{"mode": "switchover", "started_by": "<your name>"}}'""",
@@ -66,7 +72,8 @@ def test_a_re_protection_that_stopped_in_full() -> None:
         f"""\
 RE-PROTECTION STOPPED: a person is needed
 
-Run run-2 of {REPROTECT}, started by ada
+{RUN}
+Started by: ada
 the lock was free
 Error: States.Timeout: no cause given
 
@@ -74,7 +81,8 @@ Done: the old cluster is fenced and its settings are kept; its snapshot is compl
 Not done: its unreplicated writes are exported; its retirement is approved; it is retired; the global database is \
 rebuilt around the writer; the standby is rebuilt; it replicates inside the RPO budget; failover is armed again
 
-There is no standby until this is finished. Every step may be repeated; continue with:
+At risk now: there is no standby until this is finished; until then, no failover is possible.
+Every step may be repeated; continue with:
 aws stepfunctions start-execution --region us-west-2 --state-machine-arn {REPROTECT} \
 --input '{{"started_by": "<your name>"}}'""",
     )
@@ -82,7 +90,7 @@ aws stepfunctions start-execution --region us-west-2 --state-machine-arn {REPROT
 
 def test_a_refusal_in_full() -> None:
     assert told("refused", **up_to("order")).text == (
-        f"Re-protection refused: nothing was changed\n\nRun run-2 of {REPROTECT}, started by ada\nthe lock was free"
+        f"Re-protection refused: nothing was changed\n\n{RUN}\nStarted by: ada\nthe lock was free"
     )
 
 
@@ -90,6 +98,12 @@ def test_a_re_protection_that_was_held_says_how_to_go_on() -> None:
     told_of = told("held", **up_to("salvage"))
     assert told_of.subject == "Re-protection held: the old cluster stays as it is"
     assert told_of.text.splitlines()[-1].startswith("aws stepfunctions start-execution --region us-west-2 ")
+
+
+def test_p7_a_run_that_could_not_give_its_lock_back_is_named_by_the_command() -> None:
+    """Without the name, the command would be refused for ever: the lock has no deadline."""
+    text = told("needs_person", **up_to("fenced"), release_error={"Error": "TransientFailure", "Cause": "away"}).text
+    assert text.endswith("""--input '{"started_by": "<your name>", "resumes": "run-2"}'""")
 
 
 def test_rows_that_could_not_be_compared_are_named() -> None:
@@ -100,8 +114,8 @@ def test_rows_that_could_not_be_compared_are_named() -> None:
 @pytest.mark.parametrize("outcome", HEADLINES)
 def test_p7_an_order_that_cannot_be_read_keeps_nobody_from_the_message(outcome: Outcome) -> None:
     lines = told(outcome, **REPROTECTION | {"order": {"epoch": "two"}}).text.splitlines()
-    assert lines[2] == f"Run run-2 of {REPROTECT}"
-    assert lines[3].startswith("Not readable: the step's event, progress, order: field 'decision' is missing")
+    assert lines[2:4] == RUN.splitlines()
+    assert lines[4].startswith("Not readable: the step's event, progress, order: field 'decision' is missing")
 
 
 @pytest.mark.parametrize("part", MILESTONES)

@@ -57,7 +57,8 @@ def test_p7_a_recovery_is_recorded_whole() -> None:
         rto_s=60.0,
         rpo_ms=2000.0,
         rpo_resolution_ms=TICK_S * 1000,
-        rpo_at_most_ms=11_500.0,
+        rpo_at_most_ms=None,
+        rpo_if_guarded_ms=11_500.0,
         heartbeats_lost=1,
         tolerated=[],
         errors=[],
@@ -80,8 +81,36 @@ def test_every_part_of_a_run_may_be_missing() -> None:
         json.dumps(asdict(recorded(**WHOLE | {"moved": moved})))
 
 
+def seen(**fence: Any) -> dict[str, Any]:
+    """What is kept when FenceOldWriter answered, 5 s after the run began."""
+    return {"moved": MOVED | {"fence": under_result(replace(FENCE, **fence), 4)}}
+
+
 @pytest.mark.parametrize(
     ("progress", "at_most_ms"),
+    [
+        ({}, None),
+        (seen(writes_ended=True), 28_000.0),  # 22 s before the run, 5 s of it, 1 s for the clocks
+        (seen(fenced=True), None),  # by its security group alone: sessions that were open go on
+        ({"moved": MOVED | {"fence": {"Error": "States.Timeout", "Cause": "no answer"}}}, None),
+        (seen(writes_ended=True) | {"lease": under_result(replace(LEASE, lease_expires_at=BEGAN - 30))}, 28_000.0),
+        (
+            {"moved": seen(writes_ended=True)["moved"] | {"promotion": kept_of(replace(PROMOTION, heartbeat=None))}},
+            None,
+        ),
+        ({"fence_first": under_result(FENCE)}, 0.0),
+    ],
+    ids=["unseen", "seen", "by its group", "silent", "seen after its lease", "no heartbeat", "switchover"],
+)
+def test_p7_the_loss_is_bounded_by_what_was_seen_of_the_old_writer_or_not_at_all(
+    progress: dict[str, Any], at_most_ms: float | None
+) -> None:
+    """A prober that is dead keeps the guardian from fencing: writes go on past the lease, which bounds nothing."""
+    assert recorded(**(WHOLE | progress)).rpo_at_most_ms == at_most_ms
+
+
+@pytest.mark.parametrize(
+    ("progress", "if_guarded_ms"),
     [
         ({}, 11_500.0),
         ({"lease": under_result(replace(LEASE, lease_expires_at=BEGAN - 30))}, 0.0),
@@ -92,10 +121,10 @@ def test_every_part_of_a_run_may_be_missing() -> None:
     ],
     ids=["cut off", "over before", "never leased", "looked at again", "no heartbeat", "switchover"],
 )
-def test_p7_what_an_unseen_writer_may_have_written_until_its_lease_ended_is_bounded(
-    progress: dict[str, Any], at_most_ms: float | None
+def test_p7_what_a_writer_whose_guardian_fences_may_have_written_ends_with_its_lease(
+    progress: dict[str, Any], if_guarded_ms: float | None
 ) -> None:
-    assert recorded(**(WHOLE | progress)).rpo_at_most_ms == at_most_ms
+    assert recorded(**(WHOLE | progress)).rpo_if_guarded_ms == if_guarded_ms
 
 
 @pytest.mark.parametrize(
