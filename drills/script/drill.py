@@ -119,7 +119,7 @@ class Drill:
         )
         self._lab = Lab(folder, self._binaries, clock, reaper, self._observe, wishes)
         self._writer_before, self._standby_before = self._lab.writer, self._lab.standby
-        self._trigger = self._lab.specification.regions[self._lab.standby].composite("writer-down").name
+        self._trigger = self._lab.specification.regions[self._lab.standby].alarm("writer-down").name
         self._narrator = Narrator(timeline, clock, self._trigger)
         self._cues = Cues(options, self._lab, self._narrator, timeline)
 
@@ -444,6 +444,7 @@ class Drill:
             marks=self._timeline.marks(
                 first_acknowledged_write=self._moment(judgement.outage_ended),
                 first_failed_write=self._moment(judgement.outage_started),
+                **self._signs_of_life(),
             ),
             throughput=_throughput(
                 {region: lab.servers[region].name for region in lab.settings.regions}, events, self._since_zero
@@ -462,6 +463,19 @@ class Drill:
         """Returns the time without writes of the clients of one kind, from the first writer to the one of now."""
         before, after = lab.servers[self._writer_before].name, lab.servers[self._standby_before].name
         return ledger.rto_of(events, before, after, lab.clients[kind], self._clock)
+
+    def _signs_of_life(self) -> dict[str, float | None]:
+        """Returns when the guardian of the first writer gave its last sign before the detection, and its first word."""
+        marks, zero = self._timeline.marks(), self._timeline.zero
+        ours = [each for each in self._narrator.seen.lease if each.writer == self._writer_before]
+        until = zero + (marks.detected if marks.detected is not None else 0.0)
+        words = [each.at - zero for each in ours if each.word and each.at >= zero]
+        signs = [each.at - zero for each in ours if each.at <= until]
+        detected = marks.detected is not None
+        return {
+            "last_sign_of_life": signs[-1] if signs and detected else None,
+            "word_of_guardian": words[0] if words else None,
+        }
 
     def _lease(self) -> list[LeaseSpan]:
         zero = self._timeline.zero
@@ -508,6 +522,6 @@ def _settings(lab: Lab) -> dict[str, str | int | float | bool]:
         "environment_suffix": lab.settings.environment_suffix,
         "trigger_mode": lab.settings.trigger_mode,
         "rpo_budget_ms": thresholds.rpo_budget_ms,
-        "unhealthy_heartbeat_s": thresholds.unhealthy_heartbeat_s,
+        "recovery_grace_s": thresholds.recovery_grace_s,
         "transfers_per_second": TRANSFERS_PER_SECOND * sum(each.settings.clients for each in lab.workloads),
     }

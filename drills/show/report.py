@@ -44,6 +44,9 @@ AXIS_HEIGHT = 40
 # The mean width of a letter at the labels' size; in the fonts of common systems, texts come out narrower.
 LETTER_WIDTH = 6.4
 
+# The same of the text in the time without writes, which is larger.
+GAP_LETTER_WIDTH = 10.4
+
 # Enough of the time before the outage to show the normal rate, without squeezing what follows.
 BEFORE_OUTAGE_SECONDS = 15.0
 # About as many marks on an axis as can be read at a glance.
@@ -289,7 +292,7 @@ def _moments(result: DrillResult) -> list[tuple[float, str, Kind]]:
     moments: list[tuple[float | None, str, Kind]] = [
         (0.0 if result.outage else None, f"outage: {result.outage}", Kind.OUTAGE),
         (marks.verdict, "found down", Kind.ALARM),
-        (marks.alarm, "composite alarm", Kind.ALARM),
+        (marks.alarm, "alarm", Kind.ALARM),
         (marks.execution_started, "workflow started", Kind.WORKFLOW),
         (marks.lease_over, "old lease over", Kind.WORKFLOW),
         (marks.dns_switch_started, "writer switch engaged", Kind.DNS),
@@ -372,7 +375,9 @@ def _regions(result: DrillResult) -> list[str]:
 def _gap(result: DrillResult, x: _TimeAxis) -> Gap | None:
     if result.outage and result.rto_seconds is not None:
         start, end = x(result.marks.first_failed_write or 0), x(result.marks.first_acknowledged_write or 0)
-        return Gap(start, end - start, f"{seconds(result.rto_seconds)} without writes{_parts(result)}")
+        text, parts = f"{seconds(result.rto_seconds)} without writes", _parts(result)
+        fits = len(text + parts) * GAP_LETTER_WIDTH < end - start
+        return Gap(start, end - start, text + parts if fits else text)
     if result.outage and result.writer_after is None:
         return Gap(x(0), x(x.end) - x(0), "no region takes writes")
     return None

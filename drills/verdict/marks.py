@@ -18,14 +18,14 @@ class Marks(Record):
     """When it began, which may be just before the outage that made it fail."""
     third_miss: Seconds | None = None
     """The standby's prober had found the writer down three times in a row."""
-    no_sign_of_life: Seconds | None = None
-    """The control record had shown no sign of life of the writer's guardian for three ticks."""
+    last_sign_of_life: Seconds | None = None
+    """The writer's guardian wrote into the control record for the last time before the outage was detected."""
+    word_of_guardian: Seconds | None = None
+    """It first wrote there that its database was down, or not known."""
     verdict: Seconds | None = None
-    """The standby's monitor found the writer down by both observers."""
-    event_arrived: Seconds | None = None
-    """The monitor's own event reached EventBridge."""
+    """The standby's monitor had found the writer down by both observers, and put its event on the bus."""
     alarm: Seconds | None = None
-    """The composite alarm went to ALARM."""
+    """The trigger's alarm went to ALARM."""
     execution_started: Seconds | None = None
     lease_wait_started: Seconds | None = None
     """The assessment was over, and the workflow began to wait for the end of the old writer's lease."""
@@ -58,11 +58,11 @@ class Marks(Record):
     def detection(self) -> list[tuple[str, float]]:
         """What was seen, and when, in the order of the moments."""
         seen = (
-            ("the prober's third miss in a row", self.third_miss),
-            ("no sign of life in the control record for three ticks", self.no_sign_of_life),
-            ("the monitor's verdict: down", self.verdict),
-            ("the monitor's event reached EventBridge", self.event_arrived),
-            ("the composite alarm", self.alarm),
+            ("the last sign of life of the writer's guardian in the control record", self.last_sign_of_life),
+            ("the guardian's word: its database is down, or not known", self.word_of_guardian),
+            ("the third miss in a row of the standby's prober", self.third_miss),
+            ("the monitor's verdict, and its event: the writer is down", self.verdict),
+            ("the alarm", self.alarm),
             ("the first run started", self.execution_started),
         )
         return sorted(((what, at) for what, at in seen if at is not None), key=lambda each: each[1])
@@ -71,9 +71,9 @@ class Marks(Record):
 MarkName = Literal[
     "first_failed_write",
     "third_miss",
-    "no_sign_of_life",
+    "last_sign_of_life",
+    "word_of_guardian",
     "verdict",
-    "event_arrived",
     "alarm",
     "execution_started",
     "lease_wait_started",
@@ -161,7 +161,7 @@ def _boundaries(marks: Marks, aurora_promotion_seconds: float) -> list[tuple[str
     if marks.detach_called is None:
         decided = (marks.execution_ended, "workflow ended")
     return [
-        ("Detection", marks.detected, "writer found down" if marks.detected == marks.verdict else "composite alarm"),
+        ("Detection", marks.detected, "writer found down" if marks.detected == marks.verdict else "alarm"),
         ("Trigger", marks.execution_started, "workflow started"),
         ("Decision", *decided),
         ("Lease wait", marks.lease_over, "old writer's lease over"),

@@ -9,19 +9,12 @@ from orchestration.specification.permissions import (
     KEEP_TOKENS,
     MEMBER_VARIABLES,
     PROBE,
+    READ_CONTROL,
     SEE_MEMBERSHIP,
     TELL,
 )
 from orchestration.specification.rows import Grant, Step, only_here
 
-READ_SECOND_OBSERVER = Grant(
-    ("cloudwatch:DescribeAlarms",),
-    lambda place: tuple(
-        place.names.alarm_arn(key, place.region) for key in ("heartbeat-missing", "heartbeat-unhealthy")
-    ),
-    "reads the second observer's verdict",
-    tells=("HEARTBEAT_MISSING_ALARM", "HEARTBEAT_UNHEALTHY_ALARM"),
-)
 READ_LAG = Grant(
     ("cloudwatch:GetMetricData",),
     lambda _: ("*",),
@@ -53,7 +46,8 @@ STEPS = (
     Step(
         "check_health",
         "Asks two independent observers whether the writer is down",
-        may=(PROBE, SEE_MEMBERSHIP, READ_SECOND_OBSERVER),
+        may=(PROBE, SEE_MEMBERSHIP, READ_CONTROL),
+        reads=("RECOVERY_GRACE_S",),
     ),
     Step(
         "verify_lag",

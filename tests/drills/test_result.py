@@ -53,7 +53,7 @@ RESULT_KEYS = """
     parallel_work[].meaning
     troubles clients rto_by_name_seconds rto_by_hosts_seconds closed_seconds
     lease lease[].region lease[].started_s lease[].ended_s
-    marks marks.first_failed_write marks.third_miss marks.no_sign_of_life marks.verdict marks.event_arrived
+    marks marks.first_failed_write marks.third_miss marks.last_sign_of_life marks.word_of_guardian marks.verdict
     marks.alarm marks.execution_started marks.lease_wait_started marks.lease_over
     marks.detach_called marks.writes_possible marks.dns_switch_started marks.dns_switched marks.first_acknowledged_write
     marks.execution_ended
