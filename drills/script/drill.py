@@ -185,18 +185,28 @@ class Drill:
             if alarm.metric.period_seconds == DETECTION_PERIOD_SECONDS
         ]
         steady = self._narrator.wait(
-            "the alarms that detect an outage to be OK",
-            lambda seen: all(seen.alarms.get(name) == "OK" for name in watched),
+            "the alarms that detect an outage to be OK, the lease to be good, and every client to write",
+            lambda seen: not self._unsteady(lab, watched, seen),
             STEADY_LIMIT_SECONDS,
         )
         if not steady:
-            bad = [name for name in watched if self._narrator.seen.alarms.get(name) != "OK"]
-            self._timeline.event(Kind.LAB, f"never steady: {', '.join(bad)} not OK; no outage was made")
+            lacking = ", ".join(self._unsteady(lab, watched, self._narrator.seen))
+            self._timeline.event(Kind.LAB, f"never steady: {lacking}; no outage was made")
             return False
         self._timeline.event(Kind.ALARM, "every alarm that detects an outage is OK: the deployment is steady")
         with self._timeline.waiting("a moment for the outage, chosen by the seed"):
             self._clock.sleep(BEFORE_SECONDS + self._chance.uniform(0, PHASE_SECONDS))
         return True
+
+    def _unsteady(self, lab: Lab, watched: Sequence[str], seen: Seen) -> list[str]:
+        """Says what is not yet as it is in a deployment that has been at work for a while."""
+        load, lease = lab.load(), seen.lease[-1] if seen.lease else None
+        lacking = [f"{name} is not OK" for name in watched if seen.alarms.get(name) != "OK"]
+        if not (lease and lease.until and lease.until > self._clock.now() and not lease.word):
+            lacking.append("the writer has no good lease")
+        if not load.clients or load.failing_clients:
+            lacking.append(f"{load.failing_clients} of {load.clients} clients do not write")
+        return lacking
 
     def _happen(self, lab: Lab) -> None:
         """Makes the outage, or starts the workflow as a person does."""
