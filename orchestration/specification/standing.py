@@ -130,6 +130,7 @@ FUNCTIONS = (
             PROBE,
             RENEW_LEASE,
             ORDER_FENCE,
+            SEE_MEMBERSHIP,
             WARM_UP,
             ACT_ON_PEER,
             PUBLISH,
