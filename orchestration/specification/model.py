@@ -11,6 +11,10 @@ from typing import Any, Literal
 from orchestration.settings import Settings
 from orchestration.specification.names import Names
 
+# Lambda refuses a reservation that leaves less than this to the functions without one (Lambda guide, "Configuring
+# reserved concurrency").
+LEFT_UNRESERVED = 100
+
 
 @dataclass(frozen=True)
 class Permission:
@@ -36,6 +40,7 @@ class Function:
     environment: dict[str, str]
     permissions: tuple[Permission, ...]
     polls: bool = False  # whether its errors mostly mean "not yet"
+    concurrency: int | None = None  # invocations at a time that are reserved for it, and its limit
     in_vpc: bool = False
     public_url: bool = False
     # Variables that hold the id of one of the region's security groups, with the group's key: `database` is the one
@@ -78,9 +83,7 @@ class Metric:
 class MetricAlarm:
     """An alarm on one metric.
 
-    With ``fill`` the alarm watches the metric-math expression ``FILL(metric, fill)``: it sees a missing period at
-    once, where "treat missing data as breaching" first lets the whole evaluation range pass (CloudWatch guide,
-    "Configuring how CloudWatch alarms treat missing data").
+    ``datapoints``: how many of the ``evaluation_periods`` have to breach; None for all of them.
     """
 
     key: str
@@ -92,24 +95,14 @@ class MetricAlarm:
     evaluation_periods: int
     missing_data: Literal["breaching", "notBreaching", "ignore", "missing"]
     notifies: bool
-    fill: float | None = None
-
-
-@dataclass(frozen=True)
-class CompositeAlarm:
-    """An alarm over other alarms; ``rule`` is CloudWatch's own expression."""
-
-    key: str
-    name: str
-    description: str
-    rule: str
-    notifies: bool
+    datapoints: int | None = None
 
 
 @dataclass(frozen=True)
 class Rule:
     """An EventBridge rule on the default bus that starts the region's state machine."""
 
+    key: str
     name: str
     description: str
     event_pattern: dict[str, Any]
@@ -172,7 +165,6 @@ class Region:
     schedules: tuple[Schedule, ...]
     alarms: tuple[MetricAlarm, ...]
     upkeep_alarms: tuple[MetricAlarm, ...]
-    composites: tuple[CompositeAlarm, ...]
     rules: tuple[Rule, ...]
     state_machine: StateMachine
     reprotection: StateMachine
@@ -185,6 +177,11 @@ class Region:
     role_for_rebuild: Role
 
     @property
+    def concurrency(self) -> int:
+        """How many concurrent executions the account's quota for Lambda has to allow in this region, or more."""
+        return LEFT_UNRESERVED + sum(function.concurrency or 0 for function in self.functions.values())
+
+    @property
     def roles_for_others(self) -> tuple[Role, ...]:
         """The roles in which the other region acts on this one."""
         return (self.role_for_peer, self.role_for_reprotection, self.role_for_rebuild)
@@ -192,10 +189,6 @@ class Region:
     def alarm(self, key: str) -> MetricAlarm:
         """The metric alarm of that key."""
         return next(alarm for alarm in (*self.alarms, *self.upkeep_alarms) if alarm.key == key)
-
-    def composite(self, key: str) -> CompositeAlarm:
-        """The composite alarm of that key."""
-        return next(alarm for alarm in self.composites if alarm.key == key)
 
 
 @dataclass(frozen=True)

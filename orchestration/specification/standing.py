@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from handlers.core.detection import EVENT_SOURCE
 from orchestration.specification import failover
 from orchestration.specification.names import METRIC_NAMESPACE
 from orchestration.specification.permissions import (
     ACT_ON_PEER,
     CONTROL_VARIABLES,
     LOG_IN,
+    LOOK_AT_RUNS,
     MEMBER_VARIABLES,
     PROBE,
     READ_CONTROL,
@@ -55,6 +57,18 @@ PUBLISH = Grant(
     "publishes what it sees; CloudWatch has no resource-level permission for it, the namespace limits it",
     tells=("PEER_REGION", "POWERTOOLS_METRICS_NAMESPACE"),
     conditions=lambda _: {"StringEquals": {"cloudwatch:namespace": METRIC_NAMESPACE}},
+)
+SAY_WRITER_IS_DOWN = Grant(
+    ("events:PutEvents",),
+    lambda place: (place.names.default_bus_arn(place.region),),
+    "says that the writer is down, which starts the workflow; the source keeps it from saying anything else",
+    conditions=lambda _: {"StringEquals": {"events:source": EVENT_SOURCE}},
+)
+START_RUNS = Grant(
+    ("states:StartExecution",),
+    lambda place: (place.names.state_machine_arn(place.region),),
+    "starts the next attempt while the writer is down",
+    tells=("STATE_MACHINE_ARN",),
 )
 CHANGE_SECURITY_GROUP = Grant(
     ("rds:DescribeDBClusters", "rds:ModifyDBCluster"),
@@ -107,15 +121,31 @@ FUNCTIONS = (
             "READER_DNS_NAME",
             "WRITER_DNS_NAME",
         ),
+        # Two runs of the monitor probe two databases each, beside probes that they have given up (8); the steps have
+        # three made at once, with retries (6); the fence, both runs' at once (2).
+        concurrency=16,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=PROBER_TIMEOUT_SECONDS,
         in_vpc=True,
     ),
     StandingFunction(
         "monitor",
-        "Has the writer probed every 2 s and publishes what it sees, here and to the other region",
-        may=(PROBE, RENEW_LEASE, ORDER_FENCE, WARM_UP, ACT_ON_PEER, PUBLISH),
-        reads=("PEER_FENCE_FUNCTION",),
+        "Has the writer probed every 2 s; renews its lease, or has it moved when it is down",
+        may=(
+            PROBE,
+            RENEW_LEASE,
+            ORDER_FENCE,
+            SEE_MEMBERSHIP,
+            WARM_UP,
+            ACT_ON_PEER,
+            PUBLISH,
+            SAY_WRITER_IS_DOWN,
+            START_RUNS,
+            LOOK_AT_RUNS,
+        ),
+        reads=("PEER_FENCE_FUNCTION", "RECOVERY_GRACE_S", "TRIGGER_MODE"),
+        # Two runs overlap, and EventBridge may deliver an event twice.
+        concurrency=3,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=MONITOR_TIMEOUT_SECONDS,
     ),
@@ -123,6 +153,8 @@ FUNCTIONS = (
         "fence",
         "Keeps this region's database from its applications: by SQL or a restart, and by security group",
         may=(PROBE, SEE_MEMBERSHIP, CHANGE_SECURITY_GROUP, RESTART_INSTANCES),
+        # Of each region's two runs of the monitor, one fences while another looks; and a run of the workflow.
+        concurrency=8,
         timeout_seconds=FENCE_TIMEOUT_SECONDS,
         security_groups=(("CLUSTER_SECURITY_GROUP", "database"), ("FENCE_SECURITY_GROUP", "fence")),
     ),
@@ -131,6 +163,10 @@ FUNCTIONS = (
         "Tells Route 53's health checkers whether clients belong in the region of the SECONDARY record",
         may=(READ_CONTROL,),
         reads=("SECONDARY_REGION",),
+        # Sixteen checkers ask every 10 s and may do so at once; each answer takes 2 s at worst. Lambda takes ten times
+        # as many requests a second from a URL (Lambda guide, "Function URL quotas"), so that a stranger who finds it
+        # cannot use up what the failover needs, nor run up the bill.
+        concurrency=10,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=WRITER_SWITCH_TIMEOUT_SECONDS,
         public_url=True,
