@@ -225,8 +225,15 @@ def lock(
         "started_at": int(CLOCK.now()) - 60,
         "deadline": int(CLOCK.now() + seconds_left),
         "dns_engaged": engaged,
-        **({"stopping_until": int(CLOCK.now()) + 20} if mode == "switchover" else {}),
+        **({"moving_since": int(CLOCK.now()) - 60} if engaged else {}),
+        **(_stopped() if mode == "switchover" else {}),
     }
+
+
+def _stopped() -> dict[str, Any]:
+    """What the lock of a switchover holds besides: its guardian has signed it."""
+    now = int(CLOCK.now())
+    return {"stopping_until": now + 20, "writer_sign": {"at": now, "says": "up", "fenced": True}}
 
 
 def other_run_holds_the_lock(seconds_left: float = 600.0, **more: Any) -> Condition:
