@@ -43,6 +43,8 @@ STEPS = (
         "Reads and validates a request and takes the lock on the control record",
         may=(CHANGE_CONTROL, LOOK_AT_RUNS),
         reads=("COOL_DOWN_S",),
+        # The alarm's start and the event's, each delivered twice, the next attempt's, and a person's.
+        concurrency=6,
     ),
     Step(
         "check_health",
