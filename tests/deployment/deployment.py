@@ -44,6 +44,7 @@ class Deployment(Account):
     def __init__(self) -> None:
         settings = load(environment_suffix="test", environment="development", salvage={"replay": REPLAY})
         specification = describe(settings, ACCOUNT)
+        self.rds: GlobalDatabase  # the model, whose behaviour a test may choose
         self.databases = Databases(lambda: self.is_switched(STANDBY))
         self.lambdas = Lambdas(specification, {"prober": self.databases.probe, "salvage": self.databases.salvage})
         super().__init__(specification, Gate(self.lambdas))
@@ -61,7 +62,7 @@ class Deployment(Account):
         atomic.install(stack)
         StepFunctions(ACCOUNT, CLOCK, self.lambdas, self._observe).install(stack)  # type: ignore[arg-type]
         hasten(stack)
-        database = GlobalDatabase(
+        self.rds = database = GlobalDatabase(
             self.specification,
             CLOCK,  # type: ignore[arg-type]
             Reachability([*self.specification.settings.regions]),
@@ -197,6 +198,11 @@ class Deployment(Account):
         self.lambdas.before = lambda coming, event: stand_still("", event)
         self.start(data, name, region, reprotect=reprotect)
         assert still.wait(PATIENCE_S), f"{name} does not get to {step}"
+
+    def stop(self, name: str, region: str = STANDBY) -> None:
+        """Stop an execution by hand; what it has called is gone with it."""
+        arn = self.specification.names.state_machine_arn(region).replace(":stateMachine:", ":execution:")
+        self.client("stepfunctions", region).stop_execution(executionArn=f"{arn}:{name}")
 
     def old_region_returns(self) -> None:
         """The region that lost the writer lives again, its database as it was; the new writer goes on meanwhile."""

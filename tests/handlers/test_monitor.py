@@ -17,6 +17,7 @@ from handlers.gateways.event_bus import EventBus
 from handlers.gateways.warm_up import PROBERS
 from orchestration.specification import failover
 from tests.deployment import CLOCK, STANDBY, WRITER, Context, Deployment
+from tests.deployment.clock import PATIENCE_S
 
 NAMESPACE = "FailoverOrchestrator"
 STEPS = {row.name for row in failover.STEPS}
@@ -207,6 +208,66 @@ def test_p4_a_region_that_refuses_metrics_does_not_stop_the_watch(deployment: De
     assert published(deployment, STANDBY, "WriterDown") == [0.0, 1.0]
 
 
+def tell(role: str | None, refused: str | None = None) -> Any:
+    """A prober's answer."""
+    answer = {"target": "own", "role": role, "region": WRITER, "error": "x", "elapsed_ms": 1.0, "refused": refused}
+    return lambda target: answer
+
+
+def test_p10_a_database_that_refuses_the_monitor_is_neither_fenced_nor_failed_over(deployment: Deployment) -> None:
+    watch(deployment, WRITER, 1)
+    deployment.databases.script = tell(None, "refuses the monitor's login")
+    watch(deployment, WRITER, 15)
+    watch(deployment, STANDBY, 5)
+    assert deployment.databases.takes_writes(WRITER)
+    assert published(deployment, STANDBY, "WriterUnreachable") == [0.0] * 5
+
+
+def test_p10_a_tick_does_not_wait_for_a_database_that_is_slow(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick reads the record and renews every 2 s, whatever the database does; a late answer is the next tick's."""
+    answers: list[Any] = []
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
+        watcher = new_watch(module)
+        tick(watcher)
+        monkeypatch.setattr(module, "OWN_PATIENCE_S", 0.05)
+        slow = threading.Event()
+        probe = watcher._prober.probe
+
+        def slowly(*asked: Any, **work: Any) -> Any:
+            answer = probe(*asked, **work)
+            slow.wait(PATIENCE_S)
+            answers.append(answer)
+            return answer
+
+        monkeypatch.setattr(watcher._prober, "probe", slowly)
+        for known in ("unknown", "unknown"):
+            CLOCK.sleep(TICK_S)
+            tick(watcher)
+            assert (watcher._own, answers) == (known, [])
+        slow.set()
+        watcher._asked.result()
+        CLOCK.sleep(TICK_S)
+        tick(watcher)
+        assert watcher._own == "writer"
+        watcher._asked.result()
+    assert len(answers) == 2, "the next question was asked at once"
+    assert deployment.databases.takes_writes(WRITER)
+
+
+@pytest.mark.parametrize(("last", "known"), [("down", "down"), ("writer", "unknown")])
+def test_p10_while_an_answer_is_awaited_the_last_one_counts_if_it_was_down(
+    last: str, known: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
+        watcher = new_watch(module)
+        watcher._own = last
+        monkeypatch.setattr(module, "OWN_PATIENCE_S", 0.0)
+        assert watcher._answer(module.Future(), watcher._state) is None
+        assert watcher._own == known
+
+
 def test_roles_change_without_a_restart(deployment: Deployment) -> None:
     with deployment.lambdas.environment(STANDBY, "monitor") as module:
         watcher = new_watch(module)
@@ -226,7 +287,8 @@ def test_a_run_overlaps_the_next_and_ends_inside_its_time_limit(deployment: Depl
         before = CLOCK.now()
         result: dict[str, Any] = deployment.call("monitor", {}, region)
         assert 60 < CLOCK.now() - before < function.timeout_seconds
-        assert 20 <= result["ticks"] <= 33
+        # This clock has one thread: while a probe waits for the region's own database, no tick passes beside it.
+        assert (20 if region == STANDBY else 10) <= result["ticks"] <= 33
 
 
 # --- the attempts; their rules are in tests/handlers/core/test_detection.py
