@@ -87,6 +87,13 @@ class Database(_Section):
         "Serverless v2 grows slowly from a low minimum.",
     )
     max_capacity: float = Field(16.0, ge=1, le=256, description="Upper bound of both regions, in ACU.")
+    reserved_connections: int = Field(
+        10,
+        ge=0,
+        le=100,
+        description="Connections of each instance that applications cannot take, so that the monitors can always ask "
+        "the database and fence it: two runs of both regions' monitors, a step and a fence. 0 leaves it to AWS.",
+    )
     backup_retention_days: int = Field(7, ge=7, le=35, description="Point-in-time recovery window, in days.")
 
     @field_validator("master_username")
@@ -127,21 +134,21 @@ class Thresholds(_Section):
         le=60_000,
         description="Lag above this notifies people, in ms; it never triggers a failover.",
     )
-    unhealthy_heartbeat_s: int = Field(
-        30,
+    recovery_grace_s: int = Field(
+        25,
         ge=10,
         le=300,
-        multiple_of=10,
-        description="How long a living region may say that its database is unhealthy before that counts, in s: "
-        "Aurora's own failover inside the region is often done in 30 s and loses nothing.",
+        description="How long the writer's guardian may say that its database is down, or not known, before that "
+        "counts, in s: a restart, or Aurora's own failover inside the region, is mostly done by then and loses "
+        "nothing. Longer adds to the RTO of a dead database in a region that lives; 25 keeps it under 60 s with "
+        "Aurora's promotion taken as 30.",
     )
-
     cool_down_minutes: int = Field(
         30,
         ge=0,
         le=24 * 60,
-        description="How long automatic failovers stay off after a change of writer, in min: a cause that is still "
-        "there must not move the writer back and forth. A person may start one at any time.",
+        description="How long automatic failovers stay off after one of them, in min: a cause that is still there must "
+        "not move the writer back and forth. Then they go on by themselves; a person may start one at any time.",
     )
 
     @model_validator(mode="after")

@@ -239,6 +239,9 @@ class LambdaService:
             self._observe(
                 Happening(Kind.FUNCTION_FAILED, region, function.name, {"step": function.step, **outcome.value})
             )
+        else:
+            answered = {"step": function.step, "result": outcome.value}
+            self._observe(Happening(Kind.FUNCTION_ANSWERED, region, function.name, answered))
         return outcome
 
     def invoke_async(self, region: str, name: str, event: Any) -> None:

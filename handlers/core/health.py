@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from handlers.core.answers import Known
+from handlers.core.detection import GuardianSeen
 from handlers.core.heartbeat import Beat
 from handlers.core.request import Mode
 
-Heartbeat = Literal["healthy", "missing", "unhealthy"]
 Membership = Literal["secondary", "primary", "none"]  # of a region's cluster in the global database
 
 
@@ -16,9 +17,10 @@ Membership = Literal["secondary", "primary", "none"]  # of a region's cluster in
 class Probe:
     """What the prober reached.
 
-    ``role`` is None when the database was not reached; ``error`` says why. ``region`` is the region of the cluster
-    that answered, known from its verified certificate's name. ``elapsed_ms`` is the whole probe. ``heartbeat`` is the
-    newest heartbeat row there, ``noted_lease`` the end of the lease that stands beside it (seconds since 1970),
+    ``role`` is None when it was not told what the database is; ``error`` says why. ``refused`` says why it lives all
+    the same: the answer was about the monitor, and people have to be told of it. ``region`` is the region of the
+    cluster that answered, known from its verified certificate's name. ``elapsed_ms`` is the whole probe. ``heartbeat``
+    is the newest heartbeat row there, ``noted_lease`` the end of the lease that stands beside it (seconds since 1970),
     ``fenced`` whether applications are kept out by SQL, ``fence_number`` which fence that is, ``open_sessions`` how
     many of theirs there are all the same, ``oldest_xid`` the id below which every transaction has ended there; None
     when not known.
@@ -35,6 +37,12 @@ class Probe:
     fence_number: int | None = None
     open_sessions: int | None = None
     oldest_xid: int | None = None
+    refused: str | None = None
+
+    @property
+    def known(self) -> Known:
+        """What the answer says of the database; a prober that gives none says nothing, see `known_of`."""
+        return "up" if self.role or self.refused else "down"
 
     @property
     def closed(self) -> bool:
@@ -47,6 +55,22 @@ class Probe:
         return self.role == "writer" and not self.fenced
 
 
+def writer_seen(reached: Probe | None) -> Known:
+    """What the first observer knows of the writer: whether applications could write there.
+
+    A fenced writer and a reader count as down, for they do not; one that refuses the monitor lives. ``reached`` is None
+    when the prober gave no answer, which says nothing (P6).
+    """
+    if reached is None:
+        return "unknown"
+    return "up" if reached.writes or reached.refused is not None else "down"
+
+
+def known_of(reached: Probe | None) -> Known:
+    """What is known of a database; ``reached`` is None when its prober gave no answer."""
+    return reached.known if reached else "unknown"
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What is known of both databases.
@@ -55,8 +79,8 @@ class Evidence:
     ----------
     writer
         the standby region's own attempt to reach the writer, made just now (observer 1).
-    heartbeat
-        the writer region's word about itself, as this region's alarms hold it (observer 2).
+    guardian
+        the writer's guardian, as the control record shows it (observer 2).
     standby
         an attempt to reach this region's own database.
     membership
@@ -64,7 +88,7 @@ class Evidence:
     """
 
     writer: Probe
-    heartbeat: Heartbeat
+    guardian: GuardianSeen
     standby: Probe
     membership: Membership
 
@@ -103,14 +127,19 @@ def _failover(seen: Evidence, only_forward: bool) -> Rows:
         (only_forward, True, "RDS has been asked to move the writer already; the failover has to be finished"),
         (seen.writer.writes, False, "the writer answers this region: no failover is due"),
         (
+            seen.writer.refused is not None,
+            False,
+            f"the writer lives: it {seen.writer.refused}; no failover is due",
+        ),
+        (
             seen.membership != "secondary",
             False,
             f"{NO_STANDBY.get(seen.membership)}: it cannot take over before it has been re-protected",
         ),
         (
-            seen.heartbeat == "healthy",
+            seen.guardian.says in ("alive", "unknown"),
             False,
-            "the writer's own region says that it is healthy: no failover is due",
+            f"the writer does not answer this region, but {seen.guardian.reason}: no failover is due",
         ),
         (
             seen.standby.role is None,
@@ -120,7 +149,7 @@ def _failover(seen: Evidence, only_forward: bool) -> Rows:
         (
             True,
             True,
-            f"the writer does not answer this region ({unreached}) and its heartbeat is {seen.heartbeat}",
+            f"the writer does not answer this region ({unreached}), and {seen.guardian.reason}",
         ),
     )
 
@@ -145,29 +174,10 @@ def _switchover(seen: Evidence, only_forward: bool) -> Rows:
             "switchover needs it healthy",
         ),
         (
-            seen.heartbeat != "healthy",
+            seen.guardian.says != "alive",
             False,
-            f"the heartbeat of the writer's own region is {seen.heartbeat}: a switchover needs its guardian",
+            f"{seen.guardian.reason}: a switchover needs the writer's guardian",
         ),
         (seen.standby.role is None, False, f"this region's own database does not answer ({seen.standby.error})"),
         (True, True, "the writer and the standby are healthy"),
     )
-
-
-@dataclass
-class Debounce:
-    """Turns single failed probes into a verdict: down after ``FAILURES_IN_A_ROW`` of them, up at the first success.
-
-    A probe that could not be made says nothing about the writer and changes nothing.
-    """
-
-    failures: int = 0
-
-    # Three, two seconds apart: one lost packet or one restarted connection is not an outage, and a true one is
-    # published within 6 s, inside the first 10 s period of the alarm.
-    FAILURES_IN_A_ROW = 3
-
-    def saw(self, reached_writer: bool) -> bool:
-        """Counts one probe; returns whether the writer now counts as unreachable."""
-        self.failures = 0 if reached_writer else self.failures + 1
-        return self.failures >= self.FAILURES_IN_A_ROW

@@ -7,21 +7,15 @@ from orchestration.specification.permissions import (
     CHANGE_CONTROL,
     KEEP_RECORD,
     KEEP_TOKENS,
+    LOOK_AT_RUNS,
     MEMBER_VARIABLES,
     PROBE,
+    READ_CONTROL,
     SEE_MEMBERSHIP,
     TELL,
 )
 from orchestration.specification.rows import Grant, Step, only_here
 
-READ_SECOND_OBSERVER = Grant(
-    ("cloudwatch:DescribeAlarms",),
-    lambda place: tuple(
-        place.names.alarm_arn(key, place.region) for key in ("heartbeat-missing", "heartbeat-unhealthy")
-    ),
-    "reads the second observer's verdict",
-    tells=("HEARTBEAT_MISSING_ALARM", "HEARTBEAT_UNHEALTHY_ALARM"),
-)
 READ_LAG = Grant(
     ("cloudwatch:GetMetricData",),
     lambda _: ("*",),
@@ -47,7 +41,7 @@ STEPS = (
     Step(
         "claim",
         "Reads and validates a request and takes the lock on the control record",
-        may=(CHANGE_CONTROL,),
+        may=(CHANGE_CONTROL, LOOK_AT_RUNS),
         reads=("COOL_DOWN_S",),
         # The alarm's start and the event's, each delivered twice, the next attempt's, and a person's.
         concurrency=6,
@@ -55,7 +49,8 @@ STEPS = (
     Step(
         "check_health",
         "Asks two independent observers whether the writer is down",
-        may=(PROBE, SEE_MEMBERSHIP, READ_SECOND_OBSERVER),
+        may=(PROBE, SEE_MEMBERSHIP, READ_CONTROL),
+        reads=("RECOVERY_GRACE_S",),
     ),
     Step(
         "verify_lag",
@@ -78,23 +73,22 @@ STEPS = (
     Step(
         "detach_secondary",
         "Takes this region's cluster out of the global database",
-        may=(CHANGE_CONTROL, KEEP_TOKENS, SEE_MEMBERSHIP, DETACH),
+        may=(CHANGE_CONTROL, SEE_MEMBERSHIP, DETACH),
     ),
     Step(
         "switch_over",
         "Has Aurora change the roles of the two clusters",
-        may=(CHANGE_CONTROL, SEE_MEMBERSHIP, ACT_ON_PEER),
+        may=(CHANGE_CONTROL, SEE_MEMBERSHIP, READ_STATUS, ACT_ON_PEER),
     ),
     Step(
         "promote",
         "Waits until this region's cluster takes writes",
-        may=(PROBE, CHANGE_CONTROL, READ_STATUS),
-        polls=True,
+        may=(PROBE, CHANGE_CONTROL, SEE_MEMBERSHIP, READ_STATUS),
     ),
     Step(
         "repoint_dns",
         "Engages the writer switch, so that Route 53 answers with this region",
-        may=(CHANGE_CONTROL, KEEP_TOKENS),
+        may=(CHANGE_CONTROL,),
         reads=("WRITER_DNS_NAME",),
     ),
     Step("commit_writer", "Records the new writer region and the next epoch", may=(CHANGE_CONTROL,)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from handlers.core.detection import EVENT_SOURCE
 from orchestration.specification import failover
 from orchestration.specification.names import METRIC_NAMESPACE
 from orchestration.specification.permissions import (
     ACT_ON_PEER,
     CONTROL_VARIABLES,
     LOG_IN,
+    LOOK_AT_RUNS,
     MEMBER_VARIABLES,
     PROBE,
     READ_CONTROL,
@@ -17,7 +19,7 @@ from orchestration.specification.rows import SMALLEST_MB, UNHURRIED_MB, Grant, S
 
 # A page of the old writer's tables, read from cold storage and compared across the peering.
 SALVAGE_TIMEOUT_SECONDS = 60
-# One probe: connect, ask, answer. Each of its waits for the database lasts 2 s at most; the rest is its own cold start.
+# One look at a database lasts 5 s at most; the rest is its own cold start, or what it does there.
 PROBER_TIMEOUT_SECONDS = 8
 # EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
 # have to wait for a whole probe.
@@ -55,6 +57,18 @@ PUBLISH = Grant(
     "publishes what it sees; CloudWatch has no resource-level permission for it, the namespace limits it",
     tells=("PEER_REGION", "POWERTOOLS_METRICS_NAMESPACE"),
     conditions=lambda _: {"StringEquals": {"cloudwatch:namespace": METRIC_NAMESPACE}},
+)
+SAY_WRITER_IS_DOWN = Grant(
+    ("events:PutEvents",),
+    lambda place: (place.names.default_bus_arn(place.region),),
+    "says that the writer is down, which starts the workflow; the source keeps it from saying anything else",
+    conditions=lambda _: {"StringEquals": {"events:source": EVENT_SOURCE}},
+)
+START_RUNS = Grant(
+    ("states:StartExecution",),
+    lambda place: (place.names.state_machine_arn(place.region),),
+    "starts the next attempt while the writer is down",
+    tells=("STATE_MACHINE_ARN",),
 )
 CHANGE_SECURITY_GROUP = Grant(
     ("rds:DescribeDBClusters", "rds:ModifyDBCluster"),
@@ -112,9 +126,20 @@ FUNCTIONS = (
     ),
     StandingFunction(
         "monitor",
-        "Has the writer probed every 2 s and publishes what it sees, here and to the other region",
-        may=(PROBE, RENEW_LEASE, ORDER_FENCE, WARM_UP, ACT_ON_PEER, PUBLISH),
-        reads=("PEER_FENCE_FUNCTION",),
+        "Has the writer probed every 2 s; renews its lease, or has it moved when it is down",
+        may=(
+            PROBE,
+            RENEW_LEASE,
+            ORDER_FENCE,
+            SEE_MEMBERSHIP,
+            WARM_UP,
+            ACT_ON_PEER,
+            PUBLISH,
+            SAY_WRITER_IS_DOWN,
+            START_RUNS,
+            LOOK_AT_RUNS,
+        ),
+        reads=("PEER_FENCE_FUNCTION", "RECOVERY_GRACE_S", "TRIGGER_MODE"),
         # Two runs overlap, and EventBridge may deliver an event twice.
         concurrency=3,
         memory_mb=SMALLEST_MB,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from handlers.core.claim import Claim
 from handlers.core.commands import Step
+from handlers.core.detection import Attempt
 from handlers.core.errors import InvalidRequest
 from handlers.core.outcome import FailoverEnd
 from handlers.core.request import FIELDS, MODES, Request
@@ -94,6 +95,7 @@ def test_what_a_person_has_to_accept_is_never_accepted_by_default() -> None:
     request = Request.read({"mode": "failover", "started_by": "ada"}, "run-1", WEST)
     assert not request.accept_data_loss
     assert not request.ignore_cool_down
+    assert not request.ignore_wrong_clock
 
 
 def test_the_most_that_can_be_asked() -> None:
@@ -106,10 +108,25 @@ def test_the_most_that_can_be_asked() -> None:
         "resumes": "run-0",
         "accept_data_loss": True,
         "ignore_cool_down": True,
+        "ignore_wrong_clock": True,
+        "epoch": 7,
+        "attempt": 2,
+        "asked_at": "2027-01-15T08:00:00Z",
     }
     assert set(data) == set(FIELDS)
     assert Request.read(data, "run-1", WEST) == Request(
-        "rehearsal", "alarm", "outage 7", WEST, "run-0", automatic=True, accept_data_loss=True, ignore_cool_down=True
+        "rehearsal",
+        "alarm",
+        "outage 7",
+        WEST,
+        "run-0",
+        automatic=True,
+        accept_data_loss=True,
+        ignore_cool_down=True,
+        ignore_wrong_clock=True,
+        epoch=7,
+        attempt=2,
+        asked_at=1_800_000_000.0,
     )
 
 
@@ -118,15 +135,33 @@ def test_every_name_that_step_functions_allows_can_be_resumed(name: str) -> None
     assert Request.read({"mode": "failover", "started_by": "ada", "resumes": name}, "run-1", WEST).resumes == name
 
 
-def test_the_rules_input_is_a_request_in_both_regions() -> None:
+def test_the_rules_inputs_are_requests_in_both_regions() -> None:
     for region in describe(load(environment_suffix="test", environment="development"), "123456789012").regions.values():
-        (rule,) = region.rules
-        filled = rule.input_template.replace("<alarm>", "writer-down").replace("<at>", "2026-01-02T03:04:05Z")
-        request = Request.read(json.loads(filled), "run-1", region.name)
-        assert request.automatic
-        assert not request.accept_data_loss
-        assert not request.ignore_cool_down
-        assert request.incident == "writer-down 2026-01-02T03:04:05Z"
+        alarm, event = (
+            Request.read(json.loads(filled(rule.input_template)), "run-1", region.name) for rule in region.rules
+        )
+        for request in (alarm, event):
+            assert request.automatic
+            assert not request.accept_data_loss
+            assert not request.ignore_cool_down
+            assert not request.ignore_wrong_clock
+            assert request.asked_at == 1_800_000_000.0
+        assert (alarm.started_by, alarm.epoch, alarm.attempt) == ("alarm writer-down", None, None)
+        assert (event.started_by, event.epoch, event.attempt) == ("monitor", 7, 1)
+
+
+def filled(template: str) -> str:
+    """What EventBridge makes of a rule's template."""
+    values = {"<alarm>": "writer-down", "<at>": "2027-01-15T08:00:00Z", "<epoch>": "7"}
+    for placeholder, value in values.items():
+        template = template.replace(placeholder, value)
+    return template
+
+
+def test_the_monitors_own_starts_are_requests() -> None:
+    request = Request.read(Attempt("switchover", 7, 3, 120_000_000).asked("2027-01-15T08:00:00Z"), "run-1", WEST)
+    assert (request.mode, request.automatic, request.epoch, request.attempt) == ("switchover", True, 7, 3)
+    assert request.asked_at == 1_800_000_000.0
 
 
 BASE = {"mode": "failover", "started_by": "ada"}
@@ -150,10 +185,16 @@ BASE = {"mode": "failover", "started_by": "ada"}
         (BASE | {"incident": {}}, "field 'incident' is {}; give a text"),
         (BASE | {"target_region": "us-east-1"}, "start the workflow of us-east-1 instead, or leave the field out"),
         (BASE | {"resumes": ""}, "field 'resumes' is ''; give a text that matches .{1,80}"),
-        (BASE | {"resume": "run-0"}, "unknown field 'resume'; remove it, known are accept_data_loss, automatic"),
+        (BASE | {"resume": "run-0"}, "unknown field 'resume'; remove it, known are accept_data_loss, asked_at"),
         (BASE | {"accept_dataloss": True}, "unknown field 'accept_dataloss'; remove it, known are accept_data_loss"),
         (BASE | {"accept_data_loss": "yes"}, "field 'accept_data_loss' is 'yes'; give true or false"),
         (BASE | {"ignore_cool_down": 1}, "field 'ignore_cool_down' is 1; give true or false"),
+        (BASE | {"ignore_wrong_clock": 1}, "field 'ignore_wrong_clock' is 1; give true or false"),
+        (BASE | {"epoch": "7"}, "field 'epoch' is '7'; give a number"),
+        (BASE | {"attempt": -1}, "field 'attempt' is -1; give a number from 0"),
+        (BASE | {"asked_at": 1_800_000_000}, "field 'asked_at' is 1800000000; give a text that matches"),
+        (BASE | {"asked_at": "2027-02-30T08:00:00Z"}, "'asked_at' is '2027-02-30T08:00:00Z': day is out of range"),
+        (BASE | {"asked_at": "0001-01-01T00:00:00Z"}, "give a moment between 1970 and 2100"),
     ],
     ids=lambda value: str(value)[:40],
 )
