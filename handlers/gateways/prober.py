@@ -75,7 +75,7 @@ class Prober:
         Raises
         ------
         TransientFailure
-            Lambda did not answer, or the prober crashed or ran out of time: nothing is known of the database.
+            Lambda did not answer, or the prober failed or ran out of time: nothing is known of the database.
         ProbeFailed
             the answer cannot be read.
         """
@@ -94,4 +94,5 @@ class Prober:
             fence_number=fields.optional_whole("fence_number", at_most=LARGEST_SEQUENCE),
             open_sessions=fields.optional_whole("open_sessions", at_most=LARGEST_SEQUENCE),
             oldest_xid=fields.optional_whole("oldest_xid", at_most=LARGEST_SEQUENCE),
+            refused=fields.optional_text("refused"),
         )

@@ -7,6 +7,7 @@ from orchestration.specification.permissions import (
     CHANGE_CONTROL,
     KEEP_RECORD,
     KEEP_TOKENS,
+    LOOK_AT_RUNS,
     MEMBER_VARIABLES,
     PROBE,
     READ_CONTROL,
@@ -40,8 +41,10 @@ STEPS = (
     Step(
         "claim",
         "Reads and validates a request and takes the lock on the control record",
-        may=(CHANGE_CONTROL,),
+        may=(CHANGE_CONTROL, LOOK_AT_RUNS),
         reads=("COOL_DOWN_S",),
+        # The alarm's start and the event's, each delivered twice, the next attempt's, and a person's.
+        concurrency=6,
     ),
     Step(
         "check_health",
@@ -70,23 +73,22 @@ STEPS = (
     Step(
         "detach_secondary",
         "Takes this region's cluster out of the global database",
-        may=(CHANGE_CONTROL, KEEP_TOKENS, SEE_MEMBERSHIP, DETACH),
+        may=(CHANGE_CONTROL, SEE_MEMBERSHIP, DETACH),
     ),
     Step(
         "switch_over",
         "Has Aurora change the roles of the two clusters",
-        may=(CHANGE_CONTROL, SEE_MEMBERSHIP, ACT_ON_PEER),
+        may=(CHANGE_CONTROL, SEE_MEMBERSHIP, READ_STATUS, ACT_ON_PEER),
     ),
     Step(
         "promote",
         "Waits until this region's cluster takes writes",
-        may=(PROBE, CHANGE_CONTROL, READ_STATUS),
-        polls=True,
+        may=(PROBE, CHANGE_CONTROL, SEE_MEMBERSHIP, READ_STATUS),
     ),
     Step(
         "repoint_dns",
         "Engages the writer switch, so that Route 53 answers with this region",
-        may=(CHANGE_CONTROL, KEEP_TOKENS),
+        may=(CHANGE_CONTROL,),
         reads=("WRITER_DNS_NAME",),
     ),
     Step("commit_writer", "Records the new writer region and the next epoch", may=(CHANGE_CONTROL,)),

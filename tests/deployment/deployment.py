@@ -44,6 +44,7 @@ class Deployment(Account):
     def __init__(self) -> None:
         settings = load(environment_suffix="test", environment="development", salvage={"replay": REPLAY})
         specification = describe(settings, ACCOUNT)
+        self.rds: GlobalDatabase  # the model, whose behaviour a test may choose
         self.databases = Databases(lambda: self.is_switched(STANDBY))
         self.lambdas = Lambdas(specification, {"prober": self.databases.probe, "salvage": self.databases.salvage})
         super().__init__(specification, Gate(self.lambdas))
@@ -61,7 +62,7 @@ class Deployment(Account):
         atomic.install(stack)
         StepFunctions(ACCOUNT, CLOCK, self.lambdas, self._observe).install(stack)  # type: ignore[arg-type]
         hasten(stack)
-        database = GlobalDatabase(
+        self.rds = database = GlobalDatabase(
             self.specification,
             CLOCK,  # type: ignore[arg-type]
             Reachability([*self.specification.settings.regions]),
@@ -101,7 +102,6 @@ class Deployment(Account):
         """The writer region is gone, and both observers have seen it, later than its lease; nothing was lost."""
         self.databases.up[WRITER] = False
         self.guardian_was_here(ago_s=15.0)
-        self.ring("heartbeat-missing", STANDBY)
         self.publish_lag(40.0)
 
     def fail(self, step: str, *errors: str) -> None:
@@ -202,8 +202,6 @@ class Deployment(Account):
     def old_region_returns(self) -> None:
         """The region that lost the writer lives again, its database as it was; the new writer goes on meanwhile."""
         self.databases.up = {WRITER: True, STANDBY: True}
-        for region in (WRITER, STANDBY):
-            self.ring("heartbeat-missing", region, "OK")
         self.lambdas.before = lambda step, event: self.new_writer_beats() if step == "verify_replication" else None
 
     def new_writer_beats(self) -> None:
