@@ -12,8 +12,8 @@ from orchestration import idle_cost
 from orchestration.idle_cost import Line, Price
 from orchestration.settings import PROJECT_ROOT
 from orchestration.specification import Specification, describe
-from tests.deployment import Deployment as Running
 from tests.deployment import STANDBY
+from tests.deployment import Deployment as Running
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
 TOLD = (PROJECT_ROOT / "docs" / "cost.md").read_text()
