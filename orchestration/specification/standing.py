@@ -15,7 +15,7 @@ from orchestration.specification.permissions import (
     READ_CONTROL,
     SEE_MEMBERSHIP,
 )
-from orchestration.specification.rows import UNHURRIED_MB, Grant, StandingFunction
+from orchestration.specification.rows import SMALLEST_MB, UNHURRIED_MB, Grant, StandingFunction
 
 # A page of the old writer's tables, read from cold storage and compared across the peering.
 SALVAGE_TIMEOUT_SECONDS = 60
@@ -126,6 +126,7 @@ FUNCTIONS = (
         concurrency=16,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=PROBER_TIMEOUT_SECONDS,
+        quiet=True,
         in_vpc=True,
     ),
     StandingFunction(
@@ -146,7 +147,7 @@ FUNCTIONS = (
         reads=("PEER_FENCE_FUNCTION", "RECOVERY_GRACE_S", "TRIGGER_MODE"),
         # Two runs overlap, and EventBridge may deliver an event twice.
         concurrency=3,
-        memory_mb=UNHURRIED_MB,
+        memory_mb=SMALLEST_MB,
         timeout_seconds=MONITOR_TIMEOUT_SECONDS,
     ),
     StandingFunction(
@@ -167,8 +168,9 @@ FUNCTIONS = (
         # as many requests a second from a URL (Lambda guide, "Function URL quotas"), so that a stranger who finds it
         # cannot use up what the failover needs, nor run up the bill.
         concurrency=10,
-        memory_mb=UNHURRIED_MB,
+        memory_mb=SMALLEST_MB,
         timeout_seconds=WRITER_SWITCH_TIMEOUT_SECONDS,
+        quiet=True,
         public_url=True,
     ),
     StandingFunction(
