@@ -125,6 +125,24 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             notifies=True,
         ),
         MetricAlarm(
+            key="monitor-refused",
+            name=names.alarm("monitor-refused", region),
+            description=f"The monitor of {region} cannot log in to the writer, which lives: its login, the certificate "
+            "or a connection is refused. Nothing moves and nothing is fenced; but nobody sees whether the writer dies.",
+            metric=Metric(
+                METRIC_NAMESPACE,
+                "MonitorRefused",
+                "Maximum",
+                STANDARD_PERIOD_SECONDS,
+                {"GlobalCluster": names.global_cluster},
+            ),
+            comparison="GreaterThanOrEqualToThreshold",
+            threshold=1,
+            evaluation_periods=1,
+            missing_data="notBreaching",
+            notifies=True,
+        ),
+        MetricAlarm(
             key="monitor-silent",
             name=names.alarm("monitor-silent", region),
             description=f"Dead man's alarm: the monitor of {region} does not run, so nobody watches the writer. "

@@ -222,6 +222,8 @@ def test_p10_a_database_that_refuses_the_monitor_is_neither_fenced_nor_failed_ov
     watch(deployment, STANDBY, 5)
     assert deployment.databases.takes_writes(WRITER)
     assert published(deployment, STANDBY, "WriterDown") == [0.0]
+    assert published(deployment, STANDBY, "WriterReachable") == [1.0]
+    assert [published(deployment, region, "MonitorRefused") for region in (WRITER, STANDBY)] == [[0.0, 1.0], [1.0]]
     assert starts(deployment) == []
 
 
