@@ -38,8 +38,8 @@ class Wait:
     """What a run that wants to move the writer does now, and why.
 
     ``lost``: it holds the lock no more. ``refuse``: the writer lives. ``wait``: until ``until``, or until the record
-    says otherwise. ``go``: it has committed to move, and may ask RDS. ``ask``: the lease is over, a person has to accept
-    the loss. ``commit``: commit to move.
+    says otherwise. ``go``: it has committed to move, and may ask RDS. ``ask``: the lease is over, a person has to
+    accept the loss. ``commit``: commit to move.
     """
 
     action: WaitAction
