@@ -483,6 +483,13 @@ class Lab:
         """Lets clients open connections to a region's database, or not."""
         self.network.fence(region, fenced=not clients)
 
+    def restart(self, region: str) -> None:
+        """Ends all sessions of a region's database at once and starts it again; one that is dead stays dead."""
+        server = self.servers[region]
+        if server.is_running():
+            server.kill()
+            server.start()
+
     def retire(self, region: str) -> None:
         """Notes for the judge what a region's database never replicated, then ends it and wipes its data."""
         server, successor = self.servers[region], self.servers[self._peer(region)]

@@ -24,6 +24,12 @@ AURORA_PERIOD_SECONDS = 60
 # What AWS publishes of functions, workflows and rules comes once a minute, and so does what Route 53 reads: it takes
 # no metric of high resolution (Route 53 guide, "Monitoring a CloudWatch alarm").
 STANDARD_PERIOD_SECONDS = 60
+# Functions whose errors fail no run: those that no workflow waits for, and steps without which a run still ends well.
+# Of the other steps' errors the workflow says what comes of them, or its own alarms do.
+FAIL_NO_RUN = (
+    *("monitor", "prober", "fence", "writer_switch"),
+    *("record_run", "notify", "end_reprotection", "notify_reprotection"),
+)
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
 SILENT_MONITOR_PERIODS = 3
 # What the monitor says comes in every period or once a minute. One that is late, or lost, is no change of state: an
@@ -170,7 +176,7 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
                 {"FunctionName": function.name},
             )
             for function in functions
-            if not function.polls
+            if function.step in FAIL_NO_RUN
         ),
     )
 

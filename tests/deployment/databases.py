@@ -56,6 +56,10 @@ class Databases:
     def admit(self, region: str, *, clients: bool) -> None:
         self.admits[region] = clients
 
+    def restart(self, region: str) -> None:
+        self.open_sessions[region] = 0
+        self.fenced[region] = self.fenced[region] or self.writes[region]  # a server starts fenced
+
     def retire(self, region: str) -> None:
         self.up[region] = self.writes[region] = False
         self.rows[region] = {}

@@ -106,6 +106,9 @@ class World:
     def admit(self, region: str, *, clients: bool) -> None:
         self.admitting[region] = clients
 
+    def restart(self, region: str) -> None:
+        self.promoted.append(f"{region} again")
+
     def retire(self, region: str) -> None:
         self.promoted.append(f"no {region}")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from handlers.core.detection import TIMES_IN_A_ROW
-from handlers.core.lease import FENCE_BEFORE_S, LEASE_S, TICK_S
+from handlers.core.lease import FENCE_BEFORE_S, LEASE_S, REST_S, TICK_S
 from handlers.gateways.event_bus import EventBus
 from handlers.gateways.warm_up import PROBERS
 from orchestration.specification import failover
@@ -67,6 +67,7 @@ PARTS = (
     "CONTROL",
     "PROBER",
     "FENCE",
+    "DATABASE",
     "OTHER_REGION",
     "WORKFLOW",
     "RUNS",
@@ -220,7 +221,8 @@ def test_p10_a_database_that_refuses_the_monitor_is_neither_fenced_nor_failed_ov
     watch(deployment, WRITER, 15)
     watch(deployment, STANDBY, 5)
     assert deployment.databases.takes_writes(WRITER)
-    assert published(deployment, STANDBY, "WriterUnreachable") == [0.0] * 5
+    assert published(deployment, STANDBY, "WriterDown") == [0.0]
+    assert starts(deployment) == []
 
 
 def test_p10_a_tick_does_not_wait_for_a_database_that_is_slow(
@@ -528,13 +530,23 @@ def test_p1_the_standbys_guardian_renews_nothing(deployment: Deployment) -> None
     assert deployment.record() == before
 
 
-def test_p1_a_writer_that_is_down_loses_its_lease(deployment: Deployment) -> None:
+def test_p10_a_writer_that_is_down_loses_its_lease_and_its_guardian_says_so_instead_of_closing_it(
+    deployment: Deployment,
+) -> None:
+    """A run that moves the writer waits for the end of its word; the guardian will see that run in the record."""
     deployment.guardian_was_here()
     before = lease_ends(deployment)
     deployment.databases.up[WRITER] = False
-    watch(deployment, WRITER, 7)
-    assert lease_ends(deployment) == before
-    assert not deployment.databases.admits[WRITER]
+    watch(deployment, WRITER, 10)
+    word = deployment.record()["word"]
+    assert lease_ends(deployment) == before < CLOCK.now()
+    assert word["says"] == "down"
+    assert float(word["rests_until"]) - CLOCK.now() == pytest.approx(REST_S - TICK_S, abs=1)
+    assert CLOCK.now() - float(word["since"]) == pytest.approx(10 * TICK_S, abs=1.5)
+    assert deployment.databases.admits[WRITER]
+    deployment.databases.up[WRITER] = True
+    watch(deployment, WRITER, 1)
+    assert "word" not in deployment.record()
 
 
 def test_p1_a_writer_that_keeps_no_heartbeats_takes_no_lease(deployment: Deployment) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from orchestration.specification import describe
+from orchestration.specification import describe, standing, workflows
 from orchestration.specification.model import Region
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
@@ -55,17 +55,16 @@ WATCHED = {
     "reprotection-aborted": ("AWS/States", REPROTECTION),
     "trigger-not-delivered": ("AWS/Events", {"RuleName": "failover-trigger-usw2-test"}),
 }
-# These answer "not yet" by an error that the workflow retries; what comes of it the workflow's own alarms say. Of every
-# other function the first error pages people.
-ERRORS_PAGE_NOBODY = {
-    "promote",
-    "verify_recovery",
-    "wait_for_old_region",
-    "snapshot_old_cluster",
-    "retire_old_cluster",
-    "build_global_database",
-    "build_standby",
-    "verify_replication",
+# Of these the first error pages people; of any other step's the workflow tells, or its own alarms do.
+ERRORS_PAGE = {
+    "monitor",
+    "prober",
+    "fence",
+    "writer_switch",
+    "record_run",
+    "notify",
+    "end_reprotection",
+    "notify_reprotection",
 }
 
 
@@ -83,8 +82,7 @@ def test_every_alarm_rings_when_it_was_agreed_to(development: Deployment, region
     alarms = deployed_alarms(development, region)
     agreed = ALARMS | {
         f"{step.replace('_', '-')}-errors": ("Errors", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES)
-        for step in specified(development, region).functions
-        if step not in ERRORS_PAGE_NOBODY
+        for step in ERRORS_PAGE
     }
     assert set(alarms) == set(agreed)
     for key, alarm in alarms.items():
@@ -102,6 +100,18 @@ def test_every_alarm_rings_when_it_was_agreed_to(development: Deployment, region
         )
         assert alarm.get("alarm_actions") == alarm.get("ok_actions") == ([topic] if pages else None)
         assert alarm.get("actions_enabled", True)
+
+
+def test_errors_page_people_where_no_run_fails_by_them() -> None:
+    """Where every error and success lead to the same state, the workflow's own alarms stay quiet."""
+    goes_on_regardless = {
+        step
+        for path in (workflows.FAILOVER_ASL, workflows.REPROTECT_ASL)
+        for _, step, state in workflows.tasks(workflows.definition(path))
+        for caught in state.get("Catch", ())
+        if caught["ErrorEquals"] == ["States.ALL"] and caught["Next"] == state.get("Next")
+    }
+    assert goes_on_regardless == {step for step in ERRORS_PAGE if step not in {row.name for row in standing.FUNCTIONS}}
 
 
 def test_every_alarm_looks_at_what_it_is_named_after(development: Deployment, region: str) -> None:

@@ -88,6 +88,36 @@ def test_a_lease_may_be_alive_until_its_end_by_any_clock(found: ControlRecord, u
     assert decide_wait(found, CLAIM, True, NOW).until == until
 
 
+HOUR_AHEAD = record(NOW + 3600)
+OVERRIDE = replace(CLAIM, ignore_wrong_clock=True)
+
+
+def test_p9_a_clock_that_was_an_hour_ahead_can_be_overridden_by_a_person() -> None:
+    """No automatic start has the override; the refusal says how to give it, and what it may cost."""
+    refused = decide_wait(HOUR_AHEAD, CLAIM, True, NOW)
+    assert refused.action == "refuse"
+    assert '"ignore_wrong_clock": true; if it lives, there may be two writers' in refused.reason
+    assert decide_wait(HOUR_AHEAD, OVERRIDE, True, NOW).action == "commit"
+    assert decide_wait(HOUR_AHEAD, OVERRIDE, False, NOW).action == "ask"
+
+
+def test_p1_the_override_is_of_wrong_clocks_only() -> None:
+    assert decide_wait(record(NOW + 4), OVERRIDE, True, NOW).action == "wait"
+    assert decide_wait(record(NOW + 3600, seen=NOW + 3598), OVERRIDE, True, NOW).action == "refuse"  # it lives
+
+
+def test_p1_after_the_override_the_run_waits_until_no_guardian_may_count_on_the_lease() -> None:
+    """One that read it a moment before the commit, and has not seen the record since, counts on `LEASE_S` of it."""
+    for lease in (NOW + 3600, NOW + LEASE_S + CLOCK_MARGIN_S + 0.5):
+        moving = record(lease, phase="moving", moving_since=NOW)
+        for after in (0.0, 5.0, LEASE_S + CLOCK_MARGIN_S):
+            assert decide_wait(moving, OVERRIDE, True, NOW + after).action == "wait"
+        assert decide_wait(moving, OVERRIDE, True, NOW + LEASE_S + CLOCK_MARGIN_S + 0.1).action == "go"
+        fenced = record(lease, phase="moving", moving_since=NOW, writer_sign=WriterSign(NOW + 1, "up", True))
+        assert decide_wait(fenced, OVERRIDE, True, NOW + 1).action == "go"
+    assert decide_wait(record(OVER, phase="moving", moving_since=NOW), CLAIM, True, NOW).action == "go"
+
+
 LEASES = (None, 0.0, NOW - 60, OVER, NOW - CLOCK_MARGIN_S, NOW, NOW + 4, NOW + 11, NOW + 3600)
 
 
