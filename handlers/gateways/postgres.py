@@ -138,6 +138,15 @@ def standing(session: pg8000.native.Connection) -> Standing:
     return Standing(not recovering, None if seq is None else Beat(seq, at), lease, fenced, number, sessions, oldest)
 
 
+def replicated_until(session: pg8000.native.Connection, region: str) -> float | None:
+    """Returns up to when a standby in ``region`` has the writer's commits (seconds since 1970); None: it cannot say."""
+    try:
+        ((until,),) = session.run("SELECT replicated_until(:region)", region=region)
+    except (OSError, pg8000.exceptions.Error):
+        return None  # what else is known of the server stands without it
+    return None if until is None else float(until)
+
+
 def beat(session: pg8000.native.Connection, known_lease: float | None) -> Beat:
     """Commits the next heartbeat row, and the end of the lease beside it."""
     return Beat(*session.run("SELECT seq, at FROM heartbeat(:lease)", lease=known_lease)[0])

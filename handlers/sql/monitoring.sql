@@ -47,6 +47,28 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     RETURNING beat.seq, extract(epoch FROM beat.at)::double precision
 $$;
 
+-- Up to when a standby has the writer's commits; NULL where it cannot say. On Aurora: what its storage says of the
+-- standby's region (Aurora guide, "aurora_global_db_status", which any instance of a global database answers). Elsewhere,
+-- as in the lab: when the writer committed the last transaction that was replayed.
+CREATE OR REPLACE FUNCTION replicated_until(region text) RETURNS double precision
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    until double precision;
+BEGIN
+    IF to_regproc('aurora_global_db_status') IS NULL THEN
+        RETURN extract(epoch FROM pg_last_xact_replay_timestamp());
+    END IF;
+    EXECUTE 'SELECT extract(epoch FROM last_lag_calculation_time)'
+        '    - greatest(durability_lag_in_msec, rpo_lag_in_msec) / 1000.0'
+        ' FROM aurora_global_db_status()'
+        -- -1 marks the primary, for which no lag is calculated.
+        ' WHERE aws_region = $1 AND least(durability_lag_in_msec, rpo_lag_in_msec) >= 0'
+        INTO until USING region;
+    RETURN until;
+END $$;
+REVOKE ALL ON FUNCTION replicated_until(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION replicated_until(text) TO monitor;
+
 -- The fence. It is data, so it replicates; a promotion lifts it on the new writer. A default of read-only would be
 -- no fence: any session can undo it. Every fence has a new number, even when one stands already; a lift names the
 -- number that it lifts and the moment until which it counts, so that one that is late lifts nothing.

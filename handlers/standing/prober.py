@@ -54,11 +54,12 @@ LONGEST_ERROR = 500  # characters of a database's error that are worth passing o
 
 @dataclass(frozen=True)
 class Work:
-    """What to do on a writer besides looking; nothing of it is done on a reader.
+    """What to do on a writer besides looking; nothing of it is done on a reader, where ``lag`` asks for more.
 
     ``proof`` (run, epoch): commit a row that proves a recovery. ``heartbeat``: commit the next heartbeat row, with
     ``lease``, the end of the lease as far as it is known. ``fence``: keep applications out, for this reason.
-    ``lift_fence`` (number, until): let them in again, if that fence stands and it is not later.
+    ``lift_fence`` (number, until): let them in again, if that fence stands and it is not later. ``lag``: up to when a
+    reader has the writer's commits.
     """
 
     proof: tuple[str, int] | None = None
@@ -66,6 +67,7 @@ class Work:
     lease: float | None = None
     fence: str | None = None
     lift_fence: tuple[int, float] | None = None
+    lag: bool = False
 
     @classmethod
     def read(cls, fields: Fields) -> Work:
@@ -83,6 +85,7 @@ class Work:
             )
             if lift
             else None,
+            lag=fields.flag("lag", False),
         )
 
 
@@ -97,7 +100,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         time.sleep(WARM_UP_S)
         return {}
     fields = Fields(event, "the prober's event", InvalidRequest)
-    fields.only(("target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence"))
+    fields.only(("target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence", "lag"))
     target = fields.text("target", choices=tuple(TARGETS))
     timeout_s = fields.number("timeout_s", at_least=SHORTEST_TIMEOUT_S, at_most=LONGEST_TIMEOUT_S)
     return asdict(probe(RDS, ENVIRONMENT, target, timeout_s, Work.read(fields)))
@@ -120,7 +123,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         environment.aws_region: environment.cluster,
         environment.peer_region: environment.peer_cluster,
     }
-    found, region, error = None, None, None
+    found, region, error, until = None, None, None, None
     try:
         endpoint = postgres.endpoint_behind(TARGETS[target], clusters)
         region = endpoint.region
@@ -129,6 +132,8 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
             found = postgres.standing(session)
             if found.writer:
                 found, error = do(session, work, found)
+            elif work.lag:
+                until = postgres.replicated_until(session, endpoint.region)
         finally:
             session.close()
     except (OSError, pg8000.exceptions.Error) as failure:
@@ -152,6 +157,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         fence_number=found.fence_number,
         open_sessions=found.open_sessions,
         oldest_xid=found.oldest_xid,
+        replicated_until=until,
     )
 
 

@@ -22,13 +22,6 @@ READ_SECOND_OBSERVER = Grant(
     "reads the second observer's verdict",
     tells=("HEARTBEAT_MISSING_ALARM", "HEARTBEAT_UNHEALTHY_ALARM"),
 )
-READ_LAG = Grant(
-    ("cloudwatch:GetMetricData",),
-    lambda _: ("*",),
-    "reads AuroraGlobalDBReplicationLag; CloudWatch has no resource-level permission for reading metrics",
-    tells=("CLUSTER", "PEER_REGION"),
-    conditions=only_here,
-)
 DETACH = Grant(
     ("rds:RemoveFromGlobalCluster",),
     lambda place: (place.names.global_cluster_arn, place.names.cluster_arn(place.region)),
@@ -58,7 +51,7 @@ STEPS = (
     Step(
         "verify_lag",
         "Compares the last known replication lag with the RPO budget",
-        may=(PROBE, READ_LAG),
+        may=(PROBE,),
         reads=("RPO_BUDGET_MS",),
     ),
     Step(

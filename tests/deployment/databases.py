@@ -31,6 +31,7 @@ class Databases:
         self.noted_lease: dict[str, float | None] = {WRITER: None, STANDBY: None}
         self.admits = {WRITER: True, STANDBY: True}  # by security group
         self.heartbeat: dict[str, Beat | None] = {WRITER: None, STANDBY: None}
+        self.replicated_until: float | None = None  # as the standby has it
         self.sessions_end = True
         self.warmed_up = 0  # probers
         self.open_sessions = {WRITER: 0, STANDBY: 0}  # of applications, behind a fence that has not ended them
@@ -88,7 +89,7 @@ class Databases:
         if event == WARM_UP:
             self.warmed_up += 1
             return {}
-        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence"}, event
+        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence", "lag"}, event
         scripted = self.script(event["target"])
         if scripted is not None:
             return scripted
@@ -114,6 +115,7 @@ class Databases:
                 self.fence_number[leads_to],
                 self.open_sessions[leads_to],
                 OLDEST_XID,
+                self.replicated_until if event.get("lag") and role == "reader" else None,
             )
         )
 

@@ -102,7 +102,6 @@ class Deployment(Account):
         self.databases.up[WRITER] = False
         self.guardian_was_here(ago_s=15.0)
         self.ring("heartbeat-missing", STANDBY)
-        self.publish_lag(40.0)
 
     def fail(self, step: str, *errors: str) -> None:
         """Have the next invocations of a step end in these errors instead of running it."""

@@ -109,7 +109,6 @@ def test_the_regions_exchange_places_without_a_deployment(deployment: Deployment
     deployment.reprotect()
     deployment.databases.up[STANDBY] = False
     deployment.ring("heartbeat-missing", WRITER)
-    deployment.publish_lag(40.0, region=WRITER)
     run = deployment.run(ASKED, "run-2", region=WRITER)
     assert run.end == "Recovered"
     record = deployment.record()
