@@ -162,7 +162,7 @@ END $$;
 CREATE OR REPLACE FUNCTION salvage_tables() RETURNS TABLE (name text, keyed boolean, blocks bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT format('%I.%I', nspname, relname),
-           EXISTS (SELECT FROM pg_index WHERE indrelid = t.oid AND indisprimary) AND has_table_privilege(t.oid, 'SELECT'),
+           EXISTS (SELECT FROM pg_index WHERE indrelid = t.oid AND indisprimary),
            pg_relation_size(t.oid) / current_setting('block_size')::bigint
     FROM pg_class AS t JOIN pg_namespace AS s ON s.oid = relnamespace
     WHERE relkind = 'r' AND relpersistence = 'p' AND nspname NOT IN ('pg_catalog', 'information_schema')
@@ -170,12 +170,25 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     ORDER BY 1
 $$;
 
+-- What the old writer was like: the same for as long as its fence was not lifted, and no table was written or emptied.
+CREATE OR REPLACE FUNCTION salvage_mark() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT 'fence ' || number || ', ' || (
+        SELECT md5(coalesce(string_agg(concat_ws(' ', t.oid, pg_relation_filenode(t.oid),
+                   pg_stat_get_tuples_inserted(t.oid), pg_stat_get_tuples_updated(t.oid),
+                   pg_stat_get_tuples_deleted(t.oid)), ',' ORDER BY t.oid), ''))
+        FROM pg_class AS t JOIN pg_namespace AS s ON s.oid = relnamespace
+        JOIN salvage_tables() AS listed ON listed.name = format('%I.%I', nspname, relname)
+    )
+    FROM fence WHERE is_fenced()
+$$;
+
 -- A name out of that list, and of no other table.
 CREATE OR REPLACE FUNCTION salvage_table(table_name text) RETURNS regclass
 LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM salvage_tables() WHERE name = table_name) THEN
-        RAISE EXCEPTION '% is no table of the application', table_name;
+        RAISE EXCEPTION '% is no table of the application', table_name USING ERRCODE = 'undefined_table';
     END IF;
     RETURN table_name::regclass;
 END $$;
@@ -199,7 +212,8 @@ $$;
 
 CREATE OR REPLACE FUNCTION salvage_page(table_name text, horizon bigint, behind text, before text, most integer)
 RETURNS TABLE (tuple_id text, key text, data text, digest text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+-- Rows that a policy hides are an error and not left out.
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET row_security = off AS $$
 BEGIN
     IF NOT is_fenced() THEN
         RAISE EXCEPTION 'rows are exported from a fenced server only';
@@ -210,7 +224,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION salvage_count(table_name text, horizon bigint, behind text, before text) RETURNS bigint
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET row_security = off AS $$
 DECLARE
     found bigint;
 BEGIN
@@ -219,7 +233,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION salvage_compare(table_name text, keys text) RETURNS TABLE (key text, digest text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET row_security = off AS $$
 DECLARE
     columns text := (
         SELECT string_agg(quote_ident(attname), ', ')
@@ -234,6 +248,8 @@ BEGIN
     ) USING keys;
 END $$;
 
+REVOKE ALL ON FUNCTION salvage_mark() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION salvage_mark() TO monitor;
 REVOKE ALL ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
     application_sessions(), lift_fence(bigint, double precision), is_fenced(), refuse_while_fenced(), salvage_tables(),
     salvage_table(text), salvage_key(text), salvage_rows(text, bigint, text, text),
