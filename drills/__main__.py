@@ -10,10 +10,12 @@ from typing import Annotated
 
 import typer
 
+from drills.lab import CLIENTS
 from drills.outages import APPROVALS, CIRCLE, MODES, NO_OUTAGE, OUTAGES, USUAL, UndemandedError
 from drills.script.circle import Circle
 from drills.script.drill import AURORA_PROMOTION_SECONDS, Drill, run
-from drills.script.options import Options
+from drills.script.options import BY_NAME, Options
+from drills.troubles import TROUBLES, Phase
 from drills.world.dns import ResolutionError
 from drills.world.network import NetworkError
 from drills.world.postgres import PostgresError
@@ -30,7 +32,10 @@ Outage = StrEnum("Outage", {name: name for name in (*OUTAGES, NO_OUTAGE)})  # ty
 Mode = StrEnum("Mode", {name: name for name in MODES})  # type: ignore[misc]
 Approve = StrEnum("Approve", {name: name for name in APPROVALS})  # type: ignore[misc]
 
-FAILOVER, YES = Mode("failover"), Approve("yes")
+TroubleName = StrEnum("TroubleName", {name: name for name in TROUBLES})  # type: ignore[misc]
+Clients = StrEnum("Clients", {name: name for name in CLIENTS})  # type: ignore[misc]
+
+FAILOVER, YES, NAME = Mode("failover"), Approve("yes"), Clients(BY_NAME)
 
 # Faster than this, the lab's processes do not keep up with their own clock, and the figures mean nothing.
 FASTEST = 20.0
@@ -46,8 +51,29 @@ def drill(
             show_default=False,
         ),
     ] = None,
+    trouble: Annotated[
+        list[TroubleName] | None,
+        typer.Option(help="What makes it worse; may be given more than once.", show_default=False),
+    ] = None,
+    phase: Annotated[
+        Phase | None,
+        typer.Option(help="Where the run is when run-stopped or target-lost strikes it; by default moving."),
+    ] = None,
+    lasts: Annotated[
+        float | None,
+        typer.Option(
+            "--for",
+            min=0,
+            help="Seconds that outage restart (6) or quiet (0) lasts, before a minute's watch.",
+            show_default=False,
+        ),
+    ] = None,
+    clients: Annotated[
+        Clients,
+        typer.Option(help="How clients find the writer: by its name, by both regions' endpoints, or some each."),
+    ] = NAME,
     approve: Annotated[
-        Approve, typer.Option(help="How the person on call answers when asked (only the outage lag asks).")
+        Approve, typer.Option(help="How the person on call answers when asked (outages lag and fading ask).")
     ] = YES,
     comes_back: Annotated[
         bool, typer.Option("--comes-back", help="The old writer comes back after the failover.")
@@ -91,6 +117,10 @@ def drill(
         aurora_promotion_seconds=aurora_promotion,
         postgres=postgres and postgres.resolve(),
         output=output,
+        troubles=tuple(TROUBLES[each.value] for each in dict.fromkeys(trouble or ())),
+        phase=phase,
+        clients=clients.value,
+        lasts_seconds=lasts,
     )
     raise SystemExit(_exit_code(options))
 

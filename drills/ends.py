@@ -14,6 +14,7 @@ class End(StrEnum):
     REPROTECTED = "re-protected"
     FULL_CIRCLE = "full circle"
     NOTHING_MOVED = "nothing moved"
+    SETTLED = "finished or given back"
     HELD = "held for want of approval"
     REFUSED = "refused"
     ABORTED = "aborted"

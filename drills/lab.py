@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -19,9 +21,10 @@ from drills.world.certificates import create_certificates
 from drills.world.divergence import find_divergence
 from drills.world.dns import DnsServer, RecordSet, Resolver, Zone
 from drills.world.network import Address, Network, NetworkPath, address_in, free_port
-from drills.world.postgres import Server
+from drills.world.postgres import MONITOR, Server
 from drills.world.pulse import Pulse
 from drills.world.reachability import OUTSIDE, Fault, Reachability
+from drills.world.visitors import Visitors
 from drills.world.workload import Workload, WorkloadSettings
 from orchestration.packaging import build_packages
 from orchestration.settings import PROJECT_ROOT, load
@@ -47,10 +50,16 @@ if TYPE_CHECKING:
 # own cluster.
 SERVER, DNS, REPLICATION, PROBER_DNS, PROBER = 2, 3, 4, 5, 6
 THINGS = PROBER + 2
+# Who takes which paths to the databases.
+CLIENT_PATHS, PROBER_PATHS = "clients", "prober"
 # The application runs in both regions, so that somebody is left to write when one of them dies.
 CLIENTS_PER_REGION = 4
+# How clients find the writer: by its name, or by the list of both regions' endpoints. Beside clients by name, two a
+# region by hosts are enough to measure how soon they write again.
+CLIENTS = {"name": {"name": CLIENTS_PER_REGION}, "hosts": {"hosts": CLIENTS_PER_REGION}}
+CLIENTS["both"] = CLIENTS["name"] | {"hosts": 2}
 # Clients in the writer region that know its cluster's own endpoint and never ask for the writer name.
-PINNED_CLIENTS = 2
+PINNED, PINNED_CLIENTS = "pinned", 2
 # Real transfers per second and client: enough that tens of ms of lag hold several commits, and few enough that two
 # servers, the clients and the AWS plane fit on two cores.
 TRANSFERS_PER_SECOND = 10.0
@@ -68,6 +77,14 @@ class Wishes:
     deliveries: int
     cools_down: bool = True
     """Whether automatic failovers stay off for the deployed time after each change of writer."""
+    clients: str = "name"
+    """How clients find the writer, one of `CLIENTS`."""
+    patience: float = 1.0
+    """How many times as long as usual they wait for an answer."""
+    outage_seconds: float = 0.0
+    """How long an outage lasts that passes by itself (virtual seconds)."""
+    bootstrapped: bool = True
+    """Whether the databases get what the orchestrator needs in them before it is deployed."""
 
 
 class Lab:
@@ -86,11 +103,12 @@ class Lab:
             When the machine lacks the loopback addresses, or no port is free.
         """
         self._folder = folder
-        self._clock = clock
+        self.clock = clock
         self._reaper = reaper
         self._observe = observe
         self._wishes = wishes
         self._stack = ExitStack()
+        self._closing = threading.Event()
         regions = list(load().regions)
         hosts = [address_in(regions, region, thing) for region in regions for thing in range(THINGS)]
         self.port = free_port(hosts)
@@ -117,6 +135,9 @@ class Lab:
             for thing in (DNS, PROBER_DNS)
         }
         self.workloads: list[Workload] = []
+        # The numbers of the clients, by how they find the writer: "name", "hosts" or "pinned".
+        self.clients: dict[str, set[int]] = {kind: set() for kind in (*CLIENTS["both"], PINNED)}
+        self.away: list[tuple[float, float]] = []  # when the writer's database was stopped, in real time
         self.divergences: list[Divergence] = []  # of the old writers whose clusters were deleted, in that order
         self._pulse = Pulse(clock, CLIENTS_PER_REGION)
 
@@ -124,6 +145,7 @@ class Lab:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing.set()
         self._stack.close()
 
     # ---- building, in the order in which the drill shows it
@@ -136,14 +158,14 @@ class Lab:
             for endpoint in (writer_endpoint, reader_endpoint, instance_endpoint)
         ]
         self._certificates = create_certificates(self._folder, names)
-        self.network = Network(self._clock, self._certificates, self._folder, self._reaper, self.reachability)
+        self.network = Network(self.clock, self._certificates, self._folder, self._reaper, self.reachability)
         self._stack.callback(self.network.close)
         for origin in self.settings.regions:
             for destination in self.settings.regions:
-                for who, prober in (("clients", False), ("prober", True)):
+                for who, prober in ((CLIENT_PATHS, False), (PROBER_PATHS, True)):
                     self.network.add(
                         NetworkPath(
-                            name=f"{who} in {origin} to {destination}",
+                            name=path_of(who, origin, destination),
                             origin=origin,
                             destination=destination,
                             listen=self._seen_from(origin, destination, prober=prober),
@@ -158,7 +180,7 @@ class Lab:
             upstream = self._upstream_of(region)
             self.network.add(NetworkPath(replication_to(region), region, self._peer(region), upstream, leader.address))
         writer.initialise()
-        bank.install(writer, self._clock)
+        bank.install(writer, self.clock, bootstrapped=self._wishes.bootstrapped)
         standby.follow(self._upstream_of(self.standby))
         writer.wait_until_streaming()
 
@@ -169,7 +191,7 @@ class Lab:
             self.specification,
             {name: package.path for name, package in packages.items()},
             self._folder,
-            self._clock,
+            self.clock,
             self.reachability,
             register=self._reaper.process,
             dns_servers=self._dns_addresses[PROBER_DNS],
@@ -199,37 +221,50 @@ class Lab:
                 each.peer,
                 lambda region=each.name: self._replication_lag(region),  # type: ignore[misc]
                 self.cloud.client("cloudwatch", each.name),
-                self._clock,
+                self.clock,
             ).start(self.cloud.timetable)
 
     def start_clients(self) -> None:
-        """Starts the application: clients of the writer name in both regions, and some of the writer's own endpoint."""
-        for region in self.settings.regions:
-            self._start_named_clients(region)
+        """Starts the application in both regions, and some clients of the writer's own endpoint."""
+        for kind in CLIENTS[self._wishes.clients]:
+            for region in self.settings.regions:
+                self._start_finding_clients(region, kind)
         self._start_pinned_clients(self.writer)
 
-    def _start_named_clients(self, region: str) -> None:
-        self._start_clients(region, CLIENTS_PER_REGION, self.specification.zone.writer_name, self._pulse.saw)
+    def _start_finding_clients(self, region: str, kind: str) -> None:
+        """Starts a region's clients that find the writer by its name, or by hosts, their own region's first."""
+        kinds = CLIENTS[self._wishes.clients]
+        if kind == "name":
+            hosts = [self.specification.zone.writer_name]
+        else:
+            hosts = [writer_endpoint(self.specification.regions[each].cluster) for each in (region, self._peer(region))]
+        # The display shows one kind: whichever is there first.
+        saw = self._pulse.saw if kind == next(iter(kinds)) else _not_shown
+        self._start_clients(region, kind, kinds[kind], hosts, saw)
 
     def _start_pinned_clients(self, region: str) -> None:
         endpoint = writer_endpoint(self.specification.regions[region].cluster)
-        self._start_clients(region, PINNED_CLIENTS, endpoint, _not_shown)
+        self._start_clients(region, PINNED, PINNED_CLIENTS, [endpoint], _not_shown)
 
-    def _start_clients(self, region: str, clients: int, host: str, saw: Callable[[Progress], None]) -> None:
+    def _start_clients(
+        self, region: str, kind: str, clients: int, hosts: list[str], saw: Callable[[Progress], None]
+    ) -> None:
         first = sum(workload.settings.clients for workload in self.workloads)
+        self.clients[kind].update(range(first, first + clients))
         settings = WorkloadSettings(
             region=region,
             clients=clients,
             first_client=first,
             seed=self._wishes.seed,
             transfers_per_second=TRANSFERS_PER_SECOND,
-            writer_name=host,
+            hosts=tuple(hosts),
             dns=self._dns_addresses[DNS][region],
             port=self.port,
             database=self.settings.database.name,
             authority=str(self._certificates.authority),
             events=str(self._folder / f"clients-{first}.jsonl"),
-            clock=self._clock,
+            clock=self.clock,
+            patience=self._wishes.patience,
         )
         self.workloads.append(Workload(settings, self._folder, self._reaper, saw))
 
@@ -255,7 +290,7 @@ class Lab:
     def writer_name_leads_to(self) -> str:
         """Returns the region to which a fresh query for the writer name, asked in a living region, leads."""
         server = self._dns_addresses[DNS][self._living()]
-        answer = Resolver(server, self._clock).resolve(self.specification.zone.writer_name)
+        answer = Resolver(server, self.clock).resolve(self.specification.zone.writer_name)
         return next(
             region.name for region in self._regions() if answer.canonical_name == instance_endpoint(region.cluster)
         )
@@ -269,6 +304,10 @@ class Lab:
     def cluster_region(self, cluster: str) -> str:
         """Returns the region of a cluster, by its identifier."""
         return next(region.name for region in self._regions() if region.cluster.identifier == cluster)
+
+    def is_closing(self) -> bool:
+        """Returns whether the lab is being taken down."""
+        return self._closing.is_set()
 
     def load(self) -> Load:
         """Returns what the clients are doing now, for the display."""
@@ -295,6 +334,63 @@ class Lab:
     def kill_database(self, region: str) -> None:
         """Lets only a region's database die."""
         self.servers[region].kill()
+
+    def restart_database(self, region: str) -> None:
+        """Lets a region's database die, and come back by itself after as long as the command line says."""
+        server, died = self.servers[region], time.time()
+        server.kill()
+
+        def come_back() -> None:
+            server.start()
+            self.away.append((died, time.time()))
+
+        self.later(self._wishes.outage_seconds, come_back)
+
+    def bootstrap(self) -> None:
+        """Brings what the orchestrator needs into the writer's database, where the deployment came without it."""
+        bank.bootstrap(self.servers[self.writer], self.clock)
+
+    def visit(self, role: str, sessions: int) -> None:
+        """Has somebody hold sessions on the writer's database, as many as it admits at most; waits until they stand."""
+        here = self._seen_from(self.writer, self.writer, prober=False)
+        visitors = Visitors(here, self.settings.database.name, role, sessions)
+        self._stack.callback(visitors.close)
+        visitors.settle()
+
+    def silence_standby(self, seconds: float) -> None:
+        """Lets the standby's database leave its own region's prober without an answer for that long."""
+        name = path_of(PROBER_PATHS, self.standby, self.standby)
+        self.network.hold(name)
+        self.later(seconds, lambda: self.network.release(name))
+
+    def slow_down_writer(self, answer_seconds: float, seconds: float) -> None:
+        """Lets each answer of the writer's database take that much longer, for so many seconds."""
+        region = self.writer
+        self.network.slow_down(region, answer_seconds)
+        self.later(seconds, lambda: self.network.slow_down(region, 0.0))
+
+    def refuse_monitor(self) -> None:
+        """Lets both databases refuse the monitor's login."""
+        for server in self.servers.values():
+            server.refuse(MONITOR)
+
+    def stop_run(self) -> None:
+        """Stops the run that holds the lock by hand, as ``StopExecution`` does."""
+        run = self.control_record()["transition"]["M"]["run"]["S"]
+        machine = self.specification.regions[self.standby].state_machine.name
+        arn = f"arn:aws:states:{self.standby}:{ACCOUNT}:execution:{machine}:{run}"
+        self.cloud.client("stepfunctions", self.standby).stop_execution(
+            executionArn=arn, error="StoppedByHand", cause="the person at the drill stopped it"
+        )
+
+    def later(self, seconds: float, happen: Callable[[], None]) -> None:
+        """Does something after that many virtual seconds, unless the lab is taken down before."""
+
+        def wait() -> None:
+            if not self._closing.wait(self.clock.to_real(seconds)):
+                happen()
+
+        threading.Thread(target=wait, name="later", daemon=True).start()
 
     def isolate(self, region: str) -> None:
         """Cuts a region off from all others and from everybody outside; it lives on."""
@@ -338,7 +434,8 @@ class Lab:
         had_clients = bool(self._clients_in(region))
         self.bring_writer_back(region)
         if not had_clients:
-            self._start_named_clients(region)
+            for kind in CLIENTS[self._wishes.clients]:
+                self._start_finding_clients(region, kind)
 
     def bring_writer_back(self, region: str | None = None) -> None:
         """Lets the old writer region, or only its database, live again as it was: open to clients, which continue."""
@@ -464,6 +561,11 @@ class Lab:
         if not self.servers[region].is_standby or not self.reachability.reaches(region, leader):
             return None
         return self.servers[leader].standby_lag()
+
+
+def path_of(who: str, origin: str, destination: str) -> str:
+    """Returns the name of the network path on which ``who`` in a region reaches a region's database."""
+    return f"{who} in {origin} to {destination}"
 
 
 def replication_to(region: str) -> str:

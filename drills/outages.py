@@ -27,6 +27,8 @@ USUAL = {"failover": "kill", CIRCLE: "isolate"}
 
 # The standby is this far behind when the region dies: far beyond the RPO budget of 1 s, and soon reached.
 LAG_SECONDS = 10.0
+# How long the link is cut before the region dies, too: longer than any detection takes.
+FADING_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ class Outage:
         The end that section 9 of the design demands of a failover.
     demanded_unapproved
         The end that it demands when the person who is asked does not approve; None when nobody is asked.
-    starts_workflow
-        Whether the alarms start the workflow, so that it can be rehearsed with this outage.
     told
         What a message to people must say where nothing moves, or where everything waits for them: a regular expression.
+        Empty where nothing asks for people.
+    passes_after_seconds
+        How long it lasts, if it passes by itself and ``--for`` says nothing else (virtual seconds). The drill then
+        watches as long as it always does where nothing must move.
     clients_lost
         Which region's clients can no longer write through the name: ``writer``, ``standby`` or neither.
     clients_die
@@ -91,8 +95,8 @@ class Outage:
     strike: Callable[[Lab], None]
     demanded: End
     demanded_unapproved: End | None = None
-    starts_workflow: bool = True
     told: str = ""
+    passes_after_seconds: float | None = None
     clients_lost: Literal["writer", "standby"] | None = None
     clients_die: bool = False
     goes_round: bool = False
@@ -104,6 +108,11 @@ class Outage:
     def asks_person(self) -> bool:
         """Whether the run waits for a person's approval."""
         return self.demanded_unapproved is not None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the writer has to move."""
+        return self.demanded is End.FAILED_OVER
 
     def loses_clients(self, *, comes_back: bool) -> bool:
         """Returns whether a region's clients cannot write through the name when everything is over."""
@@ -178,7 +187,6 @@ _ROWS = (
         sentence="{standby} died",
         strike=lambda lab: lab.lose(lab.standby, Fault.REFUSE),
         demanded=End.NOTHING_MOVED,
-        starts_workflow=False,
         told="silent|heartbeat",
         clients_lost="standby",
         clients_die=True,
@@ -188,8 +196,41 @@ _ROWS = (
         sentence="the monitors of both regions died",
         strike=lambda lab: lab.stop_monitors(),
         demanded=End.NOTHING_MOVED,
-        starts_workflow=False,
         told="silent|heartbeat",
+    ),
+    Outage(
+        name="fading",
+        sentence="{writer} died",
+        strike=lambda lab: lab.lose(lab.writer, Fault.REFUSE),
+        demanded=End.FAILED_OVER,
+        demanded_unapproved=End.HELD,
+        told="approv",
+        clients_lost="writer",
+        clients_die=True,
+        preparation=Preparation(
+            begin=lambda lab: lab.cut_link(),
+            sentence="{writer} and {standby} no longer see each other",
+            waiting="the region to follow its link",
+            seconds=FADING_SECONDS,
+        ),
+        limits=(
+            "the clients of the standby region are cut off with the link, so the RTO counts from there",
+            "what the writer acknowledged after the cut is lost, which a person accepted",
+        ),
+    ),
+    Outage(
+        name="restart",
+        sentence="the database of {writer} restarted",
+        strike=lambda lab: lab.restart_database(lab.writer),
+        demanded=End.NOTHING_MOVED,
+        passes_after_seconds=6.0,
+    ),
+    Outage(
+        name="quiet",
+        sentence="nothing failed",
+        strike=lambda _: None,
+        demanded=End.NOTHING_MOVED,
+        passes_after_seconds=0.0,
     ),
 )
 OUTAGES = {row.name: row for row in _ROWS}
@@ -234,7 +275,7 @@ def _demanded_healthy(mode: str) -> End | None:
 def _demanded_of(outage: Outage, mode: str, *, approved: bool) -> End | None:
     if mode == "failover":
         return outage.demanded if approved else outage.demanded_unapproved or outage.demanded
-    if mode == "rehearsal" and outage.starts_workflow and outage.demanded is End.FAILED_OVER:
+    if mode == "rehearsal" and outage.demanded is End.FAILED_OVER:
         return End.REHEARSED
     if mode == CIRCLE and outage.goes_round and approved:
         return End.FULL_CIRCLE

@@ -99,6 +99,8 @@ class Alarms:
         self._observe = observe
         self._seed = seed
         self._composites: dict[str, list[tuple[CompositeAlarm, composite_rules.CompositeRule]]] = {}
+        # From when on, and by how much at most, metrics are seen late (virtual seconds).
+        self._late_from, self._late_seconds = 0.0, 0.0
         # One change at a time, so that a composite alarm sees its alarms in the order in which they changed.
         self._lock = threading.RLock()
 
@@ -129,6 +131,10 @@ class Alarms:
                 lambda due, alarm=alarm: self.evaluate(region.name, alarm, due),  # type: ignore[misc]
             )
 
+    def see_late(self, seconds: float) -> None:
+        """Lets alarms see metrics late, by up to so many seconds: first what there is now, then what is that old."""
+        self._late_from, self._late_seconds = self._clock.now(), seconds
+
     def state(self, region: str, name: str) -> State:
         """Returns the state of the alarm of that name."""
         return self._stored(region, name).state_value  # type: ignore[no-any-return]
@@ -137,6 +143,7 @@ class Alarms:
         """Evaluates one alarm over the periods that end at the virtual time ``due``."""
         if self._is_down(region):
             return
+        due -= min(max(due - self._late_from, 0.0), self._late_seconds)
         points = self._points(region, alarm, due)
         breaches, _ = COMPARISONS[alarm.comparison]
         breaching = [None if point is None else breaches(point, alarm.threshold) for point in points]

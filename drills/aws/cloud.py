@@ -8,9 +8,10 @@ closed, nothing in this process stays changed.
 from __future__ import annotations
 
 import json
+import random
 import threading
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 from unittest import mock
@@ -32,7 +33,7 @@ from drills.aws.events import EventBus, create_rule, rate_seconds
 from drills.aws.faults import Faults
 from drills.aws.global_database import GlobalDatabase
 from drills.aws.happenings import Happening, Kind
-from drills.aws.health_checks import HealthChecker
+from drills.aws.health_checks import HealthChecks
 from drills.aws.lambda_runtime import (
     SECRET_ACCESS_KEY,
     LambdaService,
@@ -93,9 +94,14 @@ class Cloud:
     authority
         PEM file of the databases' certificate authority; it replaces RDS's in the packages.
     seed
-        Fixes the moments at which alarms are evaluated.
+        Fixes the moments at which alarms are evaluated and health checkers ask.
     deliveries
         How often EventBridge delivers each event.
+
+    Attributes
+    ----------
+    control_table
+        How the control table is.
     """
 
     def __init__(
@@ -126,6 +132,9 @@ class Cloud:
         self._session = boto3.session.Session()
         self._session_lock = threading.Lock()
         self._stack = ExitStack()
+        self.control_table = replicated_table.Condition()
+        self._schedules_late_seconds = 0.0
+        self._chance = random.Random(f"schedules {seed}")  # noqa: S311 - not for secrets
         with ExitStack() as stack:  # undone at once if something below fails
             self.endpoint = self._serve(stack)
             self.lambdas = LambdaService(
@@ -151,8 +160,9 @@ class Cloud:
                 observe=self._tell,
             )
             self._install(stack)
-            self.alarms = self._evaluator(EventBus(ACCOUNT, self._is_down, self._tell, deliveries), seed)
-            self._checkers = self._health_checkers()
+            self._bus = EventBus(ACCOUNT, self._is_down, self._tell, deliveries)
+            self.alarms = self._evaluator(self._bus, seed)
+            self.health_checks = HealthChecks(specification.zone, self.lambdas, reachability, clock, self._tell, seed)
             self._last_news: dict[tuple[str, str], bool] = {}
             self._create()
             self.timetable = Timetable(clock)
@@ -174,8 +184,7 @@ class Cloud:
 
     def start(self) -> None:
         """Starts the health checks, the schedules (each function for the first time) and the alarms."""
-        for checker in self._checkers.values():
-            checker.start(self.timetable)
+        self.health_checks.start(self.timetable)
         for region in self._specification.regions.values():
             for schedule in region.schedules:
                 self.timetable.every(
@@ -203,7 +212,7 @@ class Cloud:
 
     def is_healthy(self, check: str) -> bool:
         """Returns whether DNS considers the health check of that key healthy."""
-        return self._checkers[check].healthy
+        return self.health_checks.is_healthy(check)
 
     def answer_in(self, region: str, check: str) -> bool:
         """Returns whether DNS in ``region`` considers a check healthy; one that is cut off keeps the last state."""
@@ -233,6 +242,21 @@ class Cloud:
     def stop_function(self, region: str, step: str) -> None:
         """Stops a function for good, as somebody does who sets its reserved concurrency to 0."""
         self.lambdas.stop(region, self._specification.regions[region].functions[step].name)
+
+    def lose_every_event(self) -> None:
+        """Lets EventBridge deliver nothing more, in both regions."""
+        self._bus.lose(lambda _: True)
+
+    def lose_events_of_ours(self) -> None:
+        """Lets EventBridge lose every event that is not of an AWS service."""
+        self._bus.lose(lambda event: not event["source"].startswith("aws."))
+
+    def start_schedules_late(self, seconds: float) -> None:
+        """Lets schedules start their functions late, at random, by up to so many virtual seconds.
+
+        The EventBridge guide says "several seconds".
+        """
+        self._schedules_late_seconds = seconds
 
     def take_down(self, region: str, fault: Fault) -> None:
         """Takes a region away: its endpoints, functions, schedules, alarms, rules and workflows, all at once.
@@ -284,21 +308,23 @@ class Cloud:
             ACCOUNT, self._clock, bus, publish=self._notify, is_down=self._is_down, observe=self._tell, seed=seed
         )
 
-    def _health_checkers(self) -> dict[str, HealthChecker]:
-        return {
-            check.key: HealthChecker(check, self.lambdas, self.reachability, self._clock, self._tell)
-            for check in self._specification.zone.health_checks
-        }
-
     def _install(self, stack: ExitStack) -> None:
         """Changes what moto does until ``stack`` is closed."""
         self.machines.install(stack)
         self.database.install(stack)
         atomic.install(stack)
-        replicated_table.install(stack, self._specification.control_table, self.reachability, self._clock)
+        self._install_control_table(stack)
         self.callers.install(stack)
         self._install_lambda(stack)
         self._install_topics(stack)
+
+    def _install_control_table(self, stack: ExitStack) -> None:
+        table = self._specification.control_table
+
+        def changed(region: str, item: dict[str, Any]) -> None:
+            self._tell(Happening(Kind.RECORD_CHANGED, region, table.name, {"item": item}))
+
+        replicated_table.install(stack, table, self.reachability, self._clock, self.control_table, changed)
 
     def _install_lambda(self, stack: ExitStack) -> None:
         """Answers ``Invoke`` with the lab's Lambda service; moto's functions are not used."""
@@ -373,9 +399,15 @@ class Cloud:
         sns_backends[ACCOUNT][region].topics[topic_arn].publish(message, subject=subject)
 
     def _scheduled(self, region: Region, schedule: Schedule, due: float) -> None:
-        if not self._is_down(region.name):
-            event = _scheduled_event(region.name, schedule.name, due)
-            self.lambdas.invoke_async(region.name, schedule.function.name, event)
+        event = _scheduled_event(region.name, schedule.name, due)
+
+        def invoke() -> None:
+            with suppress(RegionDownError):
+                self.lambdas.invoke_async(region.name, schedule.function.name, event)
+
+        timer = threading.Timer(self._clock.to_real(self._chance.uniform(0, self._schedules_late_seconds)), invoke)
+        timer.daemon = True
+        timer.start()
 
 
 class TooManyRequestsException(JsonRESTError):

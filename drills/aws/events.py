@@ -43,11 +43,16 @@ class EventBus:
         self._is_down = is_down
         self._observe = observe
         self._deliveries = deliveries
+        self._loses: Callable[[dict[str, Any]], bool] = lambda _: False
+
+    def lose(self, which: Callable[[dict[str, Any]], bool]) -> None:
+        """Loses from now on every event of which that is true."""
+        self._loses = which
 
     def put(self, event: dict[str, Any]) -> None:
         """Delivers an event of an AWS service to every rule of its region that matches."""
         region = event["region"]
-        if self._is_down(region):
+        if self._is_down(region) or self._loses(event):
             return
         for rule in list(events_backends[self._account][region].event_buses["default"].rules.values()):
             if rule.state == "ENABLED" and rule.event_pattern.matches_event(cast("EventMessageType", event)):

@@ -21,6 +21,9 @@ and gives it its engine, version and encryption. It is deleted only without memb
 
 How long a promotion takes is not measured but assumed: the drill states it. It then promotes the real PostgreSQL.
 
+Where AWS does not say how a move of the writer looks from outside, `drills.aws.rds_behaviour` has every way that has
+been reported; the attribute ``behaviour`` chooses.
+
 Limits: AWS does not document when exactly the membership of a secondary ends, nor the status of a cluster under
 promotion; the readiness that counts is a write, not this status. Nor does it document which region has to be asked for
 a switchover: here each region of the global database may be. No events of RDS; no ``FailoverGlobalCluster``. Of
@@ -41,6 +44,7 @@ from moto.rds.responses import RDSResponse
 
 from drills.aws.clusters import ENGINE, Agenda, Clusters, security_group
 from drills.aws.happenings import Happening, Kind
+from drills.aws.rds_behaviour import Behaviour
 from orchestration.specification import INSTANCES
 
 if TYPE_CHECKING:
@@ -59,6 +63,14 @@ MOTO_REGION = "us-east-1"
 # not measured.
 REMOVAL_SECONDS = 5.0
 MAKING_SECONDS = 5.0
+# How long a switchover that RDS gives up is shown as that.
+CANCELLING_SECONDS = 3.0
+# Longer than any client waits.
+NO_ANSWER_SECONDS = 120.0
+UNAVAILABLE = (
+    "<ErrorResponse><Error><Type>Receiver</Type><Code>ServiceUnavailable</Code>"
+    "<Message>The lab made RDS unavailable</Message></Error><RequestId>0</RequestId></ErrorResponse>"
+)
 # In the spelling in which moto lists the parameters of a request.
 MODIFIABLE = {"global_cluster_identifier", "deletion_protection"}
 
@@ -95,6 +107,7 @@ class GlobalDatabase:
         self._databases = databases
         self._promotion_seconds = promotion_seconds
         self._observe = observe
+        self.behaviour = Behaviour()
         self._closing = threading.Event()
         self._agenda = Agenda(clock)
         self.clusters = Clusters(specification.account, self._agenda, clock, databases, observe)
@@ -119,11 +132,40 @@ class GlobalDatabase:
         answer("create_global_cluster", self.make)
         answer("modify_global_cluster", self.modify)
         answer("delete_global_cluster", self.delete)
-        answer("remove_from_global_cluster", self.detach)
-        answer("switchover_global_cluster", self.switch_over)
+        answer("remove_from_global_cluster", self._as_rds_behaves(self.detach))
+        answer("switchover_global_cluster", self._as_rds_behaves(self.switch_over))
         stack.enter_context(mock.patch.object(RDSResponse, "describe_global_clusters", describe))
+        call = RDSResponse.call_action
+
+        def call_or_fail(response: RDSResponse) -> Any:
+            if database._clock.now() < database.behaviour.down_until.get(response.region, 0.0):
+                return 503, response.response_headers, UNAVAILABLE
+            return call(response)
+
+        stack.enter_context(mock.patch.object(RDSResponse, "call_action", call_or_fail))
         self.clusters.install(stack)
         stack.callback(self._closing.set)
+
+    def _as_rds_behaves(self, work: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+        """Returns a request that moves the writer, with the answer that ``behaviour`` gives it."""
+
+        def answer(region: str, asked: Any) -> Any:
+            behaviour = self.behaviour
+            global_cluster = self._find(asked["GlobalClusterIdentifier"])
+            wait, has_effect = behaviour.answers_after_s, True
+            if behaviour.unanswered > 0:
+                behaviour.unanswered -= 1
+                wait = NO_ANSWER_SECONDS
+            elif behaviour.lost > 0:
+                behaviour.lost -= 1
+                wait, has_effect = NO_ANSWER_SECONDS, False
+            elif self._clock.now() < behaviour.busy_until:
+                raise RDSClientError("InvalidDBClusterStateFault", "The cluster is being modified.")
+            result = work(region, asked) if has_effect else global_cluster
+            self._closing.wait(self._clock.to_real(wait))
+            return result
+
+        return answer
 
     def create(self, client: Callable[[str, str], Any]) -> None:
         """Creates what a deployment creates, the writer region's cluster first; ``client(service, region)``."""
@@ -266,12 +308,45 @@ class GlobalDatabase:
         if member.is_writer:
             self._remove_primary(global_cluster, member)
             return global_cluster
-        global_cluster.members.remove(member)
-        member.global_cluster_identifier = None
+        if member.status != "available":
+            raise RDSClientError("InvalidDBClusterStateFault", f"The cluster {arn} is {member.status}.")
+        if global_cluster.status != "available":
+            raise _invalid_state(identifier, f"is {global_cluster.status}")
         self._observe(Happening(Kind.DETACHED, region, member.db_cluster_identifier))
-        member.status = "promoting"
-        self.clusters.begin(member, lambda: self._promote(member))
+        self._leave(global_cluster, member)
         return global_cluster
+
+    def _leave(self, global_cluster: Any, member: Any) -> None:
+        """Lets a secondary leave the global database, and promotes it."""
+        promoted = threading.Event()
+
+        def unlist() -> None:
+            global_cluster.members.remove(member)
+            member.global_cluster_identifier = None
+
+        def show() -> None:
+            if not promoted.is_set():
+                member.status = "promoting"
+
+        def promote(listed: bool) -> None:
+            self._promote(member)
+            promoted.set()
+            member.status = "available"
+            if listed:
+                unlist()
+
+        listed = self.behaviour.lists_until_promoted
+        if not listed:
+            unlist()
+        self._soon(self.behaviour.available_for_s, show)
+        self.clusters.begin(member, lambda: promote(listed))
+
+    def _soon(self, seconds: float, happen: Callable[[], None]) -> None:
+        """Does something now, or when somebody looks after that many virtual seconds."""
+        if seconds > 0:
+            self._agenda.after(seconds, happen)
+        else:
+            happen()
 
     def _remove_primary(self, global_cluster: Any, member: Any) -> None:
         if len(global_cluster.members) > 1:
@@ -303,10 +378,38 @@ class GlobalDatabase:
         unreached = [one.region for one in (primary, target) if not self._reachability.reaches(region, one.region)]
         if unreached:
             raise _invalid_state(identifier, f"cannot reach {', '.join(unreached)}")
-        global_cluster.status = primary.status = target.status = "switching-over"
-        self._observe(Happening(Kind.SWITCHOVER_STARTED, target.region, target.db_cluster_identifier))
-        self.clusters.begin(target, lambda: self._switch(global_cluster, primary, target))
+        if getattr(global_cluster, "failover_state", None):
+            raise _invalid_state(identifier, f"has a switchover that is {global_cluster.failover_state['Status']}")
+        self._begin_switchover(global_cluster, primary, target)
         return global_cluster
+
+    def _begin_switchover(self, global_cluster: Any, primary: Any, target: Any) -> None:
+        """Begins what is pending for a while, and may be cancelled then."""
+
+        def show(status: str | None) -> None:
+            arns = {"FromDbClusterArn": primary.db_cluster_arn, "ToDbClusterArn": target.db_cluster_arn}
+            state = {"Status": status, "IsDataLossAllowed": False, **arns}
+            global_cluster.failover_state = state if status else None
+
+        def begin() -> None:
+            show("switching-over")
+            global_cluster.status = primary.status = target.status = "switching-over"
+            self._observe(Happening(Kind.SWITCHOVER_STARTED, target.region, target.db_cluster_identifier))
+
+            def switch() -> None:
+                self._switch(global_cluster, primary, target)
+                show(None)
+
+            self.clusters.begin(target, switch)
+
+        def cancel() -> None:
+            show("cancelling")
+            self._agenda.after(CANCELLING_SECONDS, lambda: show(None))
+
+        show("pending")
+        cancelled = self.behaviour.cancels > 0
+        self.behaviour.cancels -= cancelled
+        self._soon(self.behaviour.pending_for_s, cancel if cancelled else begin)
 
     def _promote(self, member: Any) -> None:
         """Promotes after the stated delay."""

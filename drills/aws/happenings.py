@@ -33,6 +33,7 @@ class Kind(StrEnum):
     GLOBAL_DATABASE_MADE = "global database made"  # its identifier; nothing
     REBUILD_STARTED = "rebuild started"  # identifier of the new secondary cluster; nothing
     HEALTH_CHANGED = "health changed"  # health check key; healthy (as DNS sees it)
+    RECORD_CHANGED = "record changed"  # name of the control table; item (typed JSON)
     ACCESS_DENIED = "access denied"  # function name or access key; action, resources
 
 

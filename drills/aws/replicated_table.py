@@ -13,6 +13,7 @@ worst for them, and then answers ``InternalServerError``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -21,6 +22,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import ExitStack
 
     from drills.world.clock import Clock
@@ -31,8 +33,15 @@ if TYPE_CHECKING:
 WAIT_WITHOUT_QUORUM_SECONDS = 5.0
 
 
+@dataclass
+class Condition:
+    """How the table is. ``failing_until`` (virtual seconds since 1970): until then it answers 500, whoever asks."""
+
+    failing_until: float = 0.0
+
+
 class NoQuorumError(JsonRESTError):
-    """The answer of a replica that does not reach a majority."""
+    """The answer of a replica that does not reach a majority, or that fails."""
 
     code = 500
 
@@ -46,20 +55,49 @@ def has_quorum(reachability: Reachability, table: Table, region: str) -> bool:
     return 2 * sum(reachability.reaches(region, member) for member in members) > len(members)
 
 
-def install(stack: ExitStack, table: Table, reachability: Reachability, clock: Clock) -> None:
-    """Refuses requests for ``table`` in regions without a quorum, until ``stack`` is closed."""
+def install(
+    stack: ExitStack,
+    table: Table,
+    reachability: Reachability,
+    clock: Clock,
+    condition: Condition,
+    changed: Callable[[str, dict[str, Any]], None],
+) -> None:
+    """Refuses requests for ``table`` in regions without a quorum and while it fails, until ``stack`` is closed.
+
+    ``changed`` is told the region in which an item was written, and the item as it is then (typed JSON).
+    """
     answer = DynamoHandler.call_action
 
-    def with_quorum(handler: DynamoHandler) -> Any:
-        if handler.params.get("TableName") == table.name and not has_quorum(reachability, table, handler.region):
-            wait = clock.to_real(WAIT_WITHOUT_QUORUM_SECONDS)
-            reachability.wait_for(lambda: has_quorum(reachability, table, handler.region), wait)
-            if not has_quorum(reachability, table, handler.region):
-                error = NoQuorumError()
-                return error.code, dict(error.get_headers()), error.get_body()
+    def call(handler: DynamoHandler) -> Any:
+        if handler.params.get("TableName") != table.name:
+            return answer(handler)
+        if clock.now() < condition.failing_until:
+            return _failure()
+        wait = clock.to_real(WAIT_WITHOUT_QUORUM_SECONDS)
+        reachability.wait_for(lambda: has_quorum(reachability, table, handler.region), wait)
+        if not has_quorum(reachability, table, handler.region):
+            return _failure()
         return answer(handler)
 
-    stack.enter_context(mock.patch.object(DynamoHandler, "call_action", with_quorum))
+    def watched(write: Callable[[DynamoHandler], Any]) -> Callable[[DynamoHandler], Any]:
+        def written(handler: DynamoHandler) -> Any:
+            answered = write(handler)
+            if handler.body["TableName"] == table.name:
+                items: Any = dynamodb_backends[handler.current_account][handler.region].tables[table.name].items
+                changed(handler.region, next(iter(items.values())).to_json()["Attributes"])
+            return answered
+
+        return written
+
+    stack.enter_context(mock.patch.object(DynamoHandler, "call_action", call))
+    for name in ("put_item", "update_item"):
+        stack.enter_context(mock.patch.object(DynamoHandler, name, watched(getattr(DynamoHandler, name))))
+
+
+def _failure() -> Any:
+    error = NoQuorumError()
+    return error.code, dict(error.get_headers()), error.get_body()
 
 
 def create(dynamodb: Any, account: str, region: str, table: Table) -> None:

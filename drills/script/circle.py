@@ -73,7 +73,7 @@ class Circle(Drill):
         end = self._finish(run, person, self._workflow_limit)
         if end is not End.FAILED_OVER:
             return end
-        self._wait_for_clients(lab, self._clients_lost())
+        self._wait_for_clients(lab, self._failing_when_over())
         lab.follow_roles()
         self._done(lab, "failover", run, began, began_real, struck)
         with self._timeline.waiting(f"{struck} to come back"):

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from drills.ends import End
-from drills.lab import CLIENTS_PER_REGION, PINNED_CLIENTS, TRANSFERS_PER_SECOND, Lab, Wishes
+from drills.lab import CLIENTS, CLIENTS_PER_REGION, PINNED_CLIENTS, TRANSFERS_PER_SECOND, Lab, Wishes
 from drills.outages import CIRCLE
+from drills.script.cues import Cues
 from drills.script.person import Person
 from drills.show.narrator import Narrator
 from drills.show.report import render
@@ -20,9 +21,10 @@ from drills.verdict import ledger
 from drills.verdict.events import Kind
 from drills.verdict.folder import discard_latest, save
 from drills.verdict.invariants import INVARIANTS, DrillFound, Facts, Found, Invariant
+from drills.verdict.lease import lease_spans
 from drills.verdict.notes import notes_of
 from drills.verdict.result import DrillResult
-from drills.verdict.seen import acted, acting
+from drills.verdict.seen import LeaseSeen, acted, acting, done, next_attempts_seconds
 from drills.verdict.throughput import Throughput
 from drills.world import bank
 from drills.world.clock import Clock
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from drills.outages import Outage
     from drills.script.options import Options
+    from drills.verdict.lease import LeaseSpan
     from drills.verdict.ledger import Judgement
     from drills.verdict.seen import Execution, Seen
     from drills.world.bank import Event
@@ -53,6 +56,10 @@ RECONNECT_LIMIT_SECONDS = 60.0
 APPROVAL_LIMIT_SECONDS = 1200.0  # the gate's own deadline is 15 minutes
 # When nothing must move: three times as long as detection takes, so that anything that would move has had its chance.
 QUIET_SECONDS = 60.0
+# How much later than the outage alone a trouble may let a failover end: attempts come every 60 s at last.
+TROUBLES_LIMIT_SECONDS = 150.0
+# How long a switchover that was finished or given back is watched for whether it stays so.
+SETTLED_SECONDS = 15.0
 # A storm: how often EventBridge delivers the alarm's event, and how many people start a failover, all at once.
 STORM_EVENTS, STORM_PEOPLE = 50, 20
 # An old writer that comes back is watched for longer than a monitor can be absent: a minute until its schedule starts
@@ -105,11 +112,16 @@ class Drill:
             STORM_EVENTS if options.storm else 1,
             # A circle's next outage comes minutes after the last one, and the alarms have to answer it as well.
             cools_down=options.mode != CIRCLE,
+            clients=options.clients,
+            patience=max((trouble.patience for trouble in options.troubles), default=1.0),
+            outage_seconds=options.outage_seconds,
+            bootstrapped=all(trouble.bootstrapped for trouble in options.troubles),
         )
         self._lab = Lab(folder, self._binaries, clock, reaper, self._observe, wishes)
         self._writer_before, self._standby_before = self._lab.writer, self._lab.standby
         self._trigger = self._lab.specification.regions[self._lab.standby].composite("writer-down").name
         self._narrator = Narrator(timeline, clock, self._trigger)
+        self._cues = Cues(options, self._lab, self._narrator, timeline)
 
     def _observe(self, happening: object) -> None:
         self._narrator.observe(happening)  # type: ignore[arg-type]  # the lab is created before its narrator
@@ -131,6 +143,7 @@ class Drill:
         with self._timeline.waiting("the Lambda zips and the AWS APIs"):
             lab.start_cloud()
         say(Kind.LAB, "AWS APIs, DNS, alarms, monitors and the workflow are up")
+        self._cues.deployed()
         self._narrator.wait(
             f"the writer name to lead to {lab.writer}",
             lambda _: lab.writer_name_leads_to() == lab.writer,
@@ -138,11 +151,13 @@ class Drill:
         )
         lab.start_clients()
         self._timeline.watch(lab.load)
-        say(
-            Kind.CLIENT,
-            f"{CLIENTS_PER_REGION} clients in each region write through {lab.specification.zone.writer_name}, "
-            f"and {PINNED_CLIENTS} in {lab.writer} straight to its cluster",
-        )
+        kinds = CLIENTS[self._options.clients]
+        ways = {
+            "name": f"through {lab.specification.zone.writer_name}",
+            "hosts": "to whichever region's cluster takes it",
+        }
+        here = " and ".join(f"{clients} clients in each region write {ways[kind]}" for kind, clients in kinds.items())
+        say(Kind.CLIENT, f"{here}, and {PINNED_CLIENTS} in {lab.writer} straight to its cluster")
 
     def _play(self, lab: Lab) -> End:
         """Plays the outage and what follows, until the drill has reached an end."""
@@ -150,6 +165,7 @@ class Drill:
             return End.TIMED_OUT
         self._happen(lab)
         reached = self._watch(lab)
+        self._cues.after_the_move()
         if self._options.comes_back:
             self._bring_back(lab)
         self._let_run_on()
@@ -186,7 +202,9 @@ class Drill:
         """Makes the outage, or starts the workflow as a person does."""
         outage, say = self._outage, self._timeline.event
         if outage is None:
+            self._cues.before()
             say(Kind.WORKFLOW, f"a person starts a {self._options.mode}", at=self._clock.now(), mark="zero")
+            self._cues.watch()
             lab.start_by_hand(self._options.mode)
             return
         regions = {"writer": lab.writer, "standby": lab.standby}
@@ -198,39 +216,82 @@ class Drill:
         if self._options.guardian_dead:
             lab.stop_monitor(lab.writer)
             say(Kind.OUTAGE, f"the guardian of {lab.writer} dies")
+        self._cues.before()
         self._told_before = len(self._narrator.seen.messages)
         sentence = f"{outage.name.upper()}: {outage.sentence.format(**regions)}"
         say(Kind.OUTAGE, sentence, at=self._clock.now(), mark="zero")
+        self._cues.watch()
         outage.strike(lab)
 
     def _watch(self, lab: Lab) -> End:
         """Waits until the drill has reached an end."""
+        if self._options.demanded is End.NOTHING_MOVED:
+            return self._watch_nothing_move()
         person = Person(self._options.approve, lab.cloud, self._timeline)
-        if self._outage is None or self._outage.starts_workflow:
-            if not self._workflow_starts():
-                return End.NOTHING_MOVED
-            if self._options.storm:
-                self._storm(lab)
-            if not self._narrator.wait("the workflow", lambda seen: _all_ended(seen, person), self._workflow_limit):
-                return End.TIMED_OUT
-        if self._outage and self._outage.demanded is End.NOTHING_MOVED:
-            with self._timeline.waiting("a forbidden move"):
-                self._clock.sleep(QUIET_SECONDS)
-            moved = acted(self._narrator.seen.runs)
-            return (moved[0].end or End.ABORTED) if moved else End.NOTHING_MOVED
+        if not self._workflow_starts():
+            return End.NOTHING_MOVED
+        if self._options.storm:
+            self._storm(lab)
+        if self._options.demanded is End.SETTLED:
+            return self._watch_settle(lab)
+        over = self._narrator.wait("the workflow", lambda seen: self._is_over(seen, person), self._workflow_limit)
         run = self._acting()
         assert run is not None, "a workflow was started"
+        if not over and run.status == "RUNNING":
+            return End.TIMED_OUT
         if run.end is End.REFUSED and run.asked_person:
             return End.HELD
         if run.end in (End.FAILED_OVER, End.SWITCHED_OVER):
-            self._wait_for_clients(lab, self._clients_lost())
+            self._wait_for_clients(lab, self._failing_when_over())
         return run.end or End.ABORTED
+
+    def _is_over(self, seen: Seen, person: Person) -> bool:
+        """Returns whether no more is to come; meanwhile the person on call reads what comes."""
+        person.read(seen.messages)
+        runs = seen.runs
+        if self._options.demanded is End.HELD:  # an approval that nobody answers is asked for again and again
+            return any(run.end is End.REFUSED and run.asked_person for run in runs)
+        if not runs or any(run.status == "RUNNING" for run in runs):
+            return False
+        # An attempt that fails is followed by another; a person's run is not, unless it was broken off.
+        return bool(done(runs)) or not (self._options.demanded is End.FAILED_OVER or self._options.troubles)
+
+    def _watch_nothing_move(self) -> End:
+        """Waits for as long as anything could move that must not."""
+        lasts = max([self._options.outage_seconds, *(trouble.lasts_s for trouble in self._options.troubles)])
+        with self._timeline.waiting("a forbidden move", at_most=lasts + QUIET_SECONDS):
+            self._clock.sleep(lasts + QUIET_SECONDS)
+        ended = self._narrator.wait(
+            "the workflow",
+            lambda seen: all(run.status != "RUNNING" for run in seen.runs),
+            self._workflow_limit,
+        )
+        moved = acted(self._narrator.seen.runs)
+        if not ended:
+            return End.TIMED_OUT
+        return (moved[0].end or End.ABORTED) if moved else End.NOTHING_MOVED
+
+    def _watch_settle(self, lab: Lab) -> End:
+        """Waits until a switchover that was broken off is finished, or has given the writer back, and stays so."""
+
+        def settled(seen: Seen) -> bool:
+            ended = all(run.status != "RUNNING" for run in seen.runs)
+            return self._cues.all_begun() and ended and seen.lock in (None, "checking")
+
+        for _ in range(2):
+            if not self._narrator.wait("the switchover to be finished or given back", settled, self._workflow_limit):
+                return End.TIMED_OUT
+            self._wait_for_clients(lab, self._failing_when_over())
+            with self._timeline.waiting("whether it stays so"):
+                self._clock.sleep(SETTLED_SECONDS)
+        return End.SETTLED if settled(self._narrator.seen) else End.TIMED_OUT
 
     @property
     def _workflow_limit(self) -> float:
-        """How long a run that moves the writer may take, in virtual seconds."""
+        """How long a run that moves the writer may take, in virtual seconds, further attempts included."""
         approval = APPROVAL_LIMIT_SECONDS if self._outage and self._outage.asks_person else 0.0
-        return WORKFLOW_LIMIT_SECONDS + self._options.aurora_promotion_seconds + approval
+        troubles = TROUBLES_LIMIT_SECONDS if self._options.troubles else 0.0
+        return WORKFLOW_LIMIT_SECONDS + self._options.aurora_promotion_seconds + approval + troubles
 
     def _workflow_starts(self, known: frozenset[str] = frozenset()) -> bool:
         """Waits for a run that is not among the known; returns whether one comes."""
@@ -269,7 +330,12 @@ class Drill:
     def _clients_lost(self) -> int:
         """Returns how many clients of the writer name can no longer write."""
         loses = self._outage is not None and self._outage.loses_clients(comes_back=self._options.comes_back)
-        return CLIENTS_PER_REGION if loses else 0
+        loses = loses or any(trouble.loses_standby for trouble in self._options.troubles)
+        return sum(CLIENTS[self._options.clients].values()) if loses else 0
+
+    def _failing_when_over(self) -> int:
+        """Returns how many of the clients that the display shows can no longer write."""
+        return CLIENTS_PER_REGION if self._clients_lost() else 0
 
     # --- the judgement
 
@@ -280,7 +346,8 @@ class Drill:
             facts = self._facts(lab, proofs_on=lab.standby)
             events = bank.read_events(workload.events for workload in lab.workloads)
             after = lab.standby if facts.writer != lab.writer else lab.writer
-            judgement = ledger.judge(events, lab.servers[lab.writer], lab.servers[after], self._clock)
+            clients = lab.clients["name"] or lab.clients["hosts"]
+            judgement = ledger.judge(events, lab.servers[lab.writer], lab.servers[after], self._clock, clients)
         found = self._found(lab, judgement, facts, events)
         return self._result(lab, reached, INVARIANTS, found)
 
@@ -292,7 +359,7 @@ class Drill:
         return Facts(
             writer=record["writer_region"]["S"],
             epoch=int(record["epoch"]["N"]),
-            locked="transition" in record,
+            lock=record["transition"]["M"]["phase"]["S"] if "transition" in record else None,
             protected=record.get("protected", {"BOOL": True})["BOOL"],
             reprotecting="reprotection" in record,
             name=lab.writer_name_leads_to(),
@@ -316,12 +383,20 @@ class Drill:
             outage=self._outage,
             writer=lab.writer,
             standby=lab.standby,
-            told=[message for message in seen.messages[self._told_before :] if lab.cloud.is_up(message.region)],
-            named=CLIENTS_PER_REGION * len(lab.settings.regions),
+            messages=[message for message in seen.messages[self._told_before :] if lab.cloud.is_up(message.region)],
+            clients=frozenset(lab.clients["name"] | lab.clients["hosts"]),
             pinned=PINNED_CLIENTS,
             lost=self._clients_lost(),
             cluster=lab.servers[facts.writer].name,
+            troubles=self._options.troubles,
+            closed_seconds=self._closed_seconds(lab, events),
+            phases=seen.phases,
+            next_attempts_seconds=next_attempts_seconds(seen.runs),
         )
+
+    def _closed_seconds(self, lab: Lab, events: Sequence[Event]) -> float:
+        name = lab.servers[self._writer_before].name
+        return self._clock.to_virtual(ledger.longest_silence(events, name, lab.away))
 
     def _result(
         self, lab: Lab, reached: End, rows: Sequence[Invariant[FoundT]], found: FoundT, **more: Any
@@ -343,6 +418,12 @@ class Drill:
             speed=options.speed,
             aurora_promotion_seconds=options.aurora_promotion_seconds,
             arguments=options.arguments,
+            troubles=[trouble.name for trouble in options.troubles],
+            clients=options.clients,
+            rto_by_name_seconds=self._rto_of(lab, "name", events),
+            rto_by_hosts_seconds=self._rto_of(lab, "hosts", events),
+            closed_seconds=self._closed_seconds(lab, events),
+            lease=self._lease(),
             started_at=self._started_at,
             demanded=options.demanded,
             reached=reached,
@@ -375,6 +456,20 @@ class Drill:
             tolerated_errors=self._narrator.seen.tolerated,
             problems=judgement.problems,
             **more,
+        )
+
+    def _rto_of(self, lab: Lab, kind: str, events: Sequence[Event]) -> float | None:
+        """Returns the time without writes of the clients of one kind, from the first writer to the one of now."""
+        before, after = lab.servers[self._writer_before].name, lab.servers[self._standby_before].name
+        return ledger.rto_of(events, before, after, lab.clients[kind], self._clock)
+
+    def _lease(self) -> list[LeaseSpan]:
+        zero = self._timeline.zero
+        return lease_spans(
+            [
+                LeaseSeen(each.at - zero, each.writer, each.until and each.until - zero)
+                for each in self._narrator.seen.lease
+            ]
         )
 
     def _since_zero(self, real_time: float) -> float:
@@ -416,9 +511,3 @@ def _settings(lab: Lab) -> dict[str, str | int | float | bool]:
         "unhealthy_heartbeat_s": thresholds.unhealthy_heartbeat_s,
         "transfers_per_second": TRANSFERS_PER_SECOND * sum(each.settings.clients for each in lab.workloads),
     }
-
-
-def _all_ended(seen: Seen, person: Person) -> bool:
-    """Returns whether every run is over; meanwhile the person on call reads what comes."""
-    person.read(seen.messages)
-    return bool(seen.executions) and all(run.status != "RUNNING" for run in seen.executions.values())

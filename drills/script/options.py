@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drills.outages import CIRCLE, NO_OUTAGE, demanded_end
+from drills.outages import CIRCLE, NO_OUTAGE, OUTAGES, UndemandedError
+from drills.troubles import When, demanded_with
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from drills.ends import End
     from drills.outages import Outage
+    from drills.troubles import Phase, Trouble
+
+BY_NAME = "name"
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,11 @@ class Options:
     aurora_promotion_seconds: float
     postgres: Path | None
     output: Path
+    troubles: tuple[Trouble, ...] = ()
+    phase: Phase | None = None
+    clients: str = BY_NAME
+    lasts_seconds: float | None = None
+    """What ``--for`` says."""
 
     @property
     def outage_name(self) -> str | None:
@@ -38,8 +47,22 @@ class Options:
 
     @property
     def demanded(self) -> End:
-        """The end that the design demands; `UndemandedError` when it demands none."""
-        return demanded_end(self.mode, self.outage, self.approve)
+        """The end that the design demands; `UndemandedError` when it demands none, or an option makes no sense."""
+        end = demanded_with(self.mode, self.outage, self.approve, self.troubles)
+        if self.lasts_seconds is not None and (self.outage is None or self.outage.passes_after_seconds is None):
+            passing = ", ".join(row.name for row in OUTAGES.values() if row.passes_after_seconds is not None)
+            raise UndemandedError(f"--for says how long an outage lasts that passes by itself: {passing}")
+        if self.phase is not None and not any(trouble.when is When.PHASE for trouble in self.troubles):
+            raise UndemandedError("--phase says where a run is when --trouble run-stopped or target-lost strikes it")
+        if self.mode == CIRCLE and self.clients != BY_NAME:
+            raise UndemandedError("in a circle clients find the writer by its name")
+        return end
+
+    @property
+    def outage_seconds(self) -> float:
+        """How long the outage lasts if it passes by itself (virtual seconds)."""
+        usual = (self.outage.passes_after_seconds if self.outage else None) or 0.0
+        return usual if self.lasts_seconds is None else self.lasts_seconds
 
     @property
     def arguments(self) -> list[str]:
@@ -54,6 +77,13 @@ class Options:
         ]
         if self.postgres is not None:
             chosen.append(("--postgres", str(self.postgres)))
+        chosen += [("--trouble", trouble.name) for trouble in self.troubles]
+        if self.phase is not None:
+            chosen.append(("--phase", self.phase))
+        if self.clients != BY_NAME:
+            chosen.append(("--clients", self.clients))
+        if self.lasts_seconds is not None:
+            chosen.append(("--for", f"{self.lasts_seconds:g}"))
         if self.mode == CIRCLE:
             chosen.append(("--rounds", str(self.rounds)))
         flags = [

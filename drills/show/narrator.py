@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from drills.aws.happenings import Happening
 from drills.ends import End
 from drills.verdict.events import Kind
-from drills.verdict.seen import Execution, Message, Seen
+from drills.verdict.seen import Execution, LeaseSeen, Message, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ ENDS = {
 LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval", "WaitForLeaseOfFencedWriter")
 ASKS_PERSON = "AskApproval"
 REPOINTS_DNS = ("RepointDns", "RepointDnsBesideSwitchover")
+LOOK_AGAIN_SECONDS = 0.2  # real time
 LONGEST_DETAIL = 2000  # characters of an input or output in the report
 
 
@@ -63,7 +64,16 @@ class Narrator:
                 if left <= 0:
                     return False
                 # Look again now and then: not everything that a condition asks about is a happening.
-                self._changed.wait(min(self._clock.to_real(left), 0.2))
+                self._changed.wait(min(self._clock.to_real(left), LOOK_AGAIN_SECONDS))
+        return True
+
+    def hold_until(self, holds: Callable[[Seen], bool], ended: Callable[[], bool]) -> bool:
+        """Waits without showing it until ``holds``, or until ``ended``; returns whether it does."""
+        with self._changed:
+            while not holds(self.seen):
+                if ended():
+                    return False
+                self._changed.wait(LOOK_AGAIN_SECONDS)
         return True
 
     def _say(self, happening: Happening, kind: Kind, text: str, detail: Any = "", mark: MarkName | None = None) -> None:
@@ -78,7 +88,8 @@ class Narrator:
             self._say(it, Kind.ALARM, f"{it.subject}: {before} → {state}", it.detail.get("reason", ""), mark)
 
     def _execution_started(self, it: Happening) -> None:
-        self.seen.executions[it.subject] = Execution(it.subject, it.region, input=it.detail.get("input") or "")
+        at, given = self._clock.virtual_time(it.at), it.detail.get("input") or ""
+        self.seen.executions[it.subject] = Execution(it.subject, it.region, input=given, started_at=at)
         self._say(it, Kind.WORKFLOW, f"workflow started in {it.region}", it.detail.get("input"), "execution_started")
 
     def _state_entered(self, it: Happening) -> None:
@@ -109,7 +120,21 @@ class Narrator:
     def _execution_ended(self, it: Happening) -> None:
         execution = self.seen.executions[it.subject]
         execution.status, execution.output = it.detail["status"], it.detail.get("output")
+        execution.ended_at = self._clock.virtual_time(it.at)
         self._say(it, Kind.WORKFLOW, f"workflow ended: {execution.status}", execution.output or "", "execution_ended")
+
+    def _record_changed(self, it: Happening) -> None:
+        item, at = it.detail["item"], self._clock.virtual_time(it.at)
+        ends = item.get("lease_expires_at", {}).get("N")
+        now = LeaseSeen(at, item["writer_region"]["S"], float(ends) if ends else None)
+        last = self.seen.lease[-1] if self.seen.lease else None
+        if last is None or (last.writer, last.until) != (now.writer, now.until):
+            self.seen.lease.append(now)
+        lock = item.get("transition", {}).get("M")
+        self.seen.lock = lock["phase"]["S"] if lock else None
+        if lock:
+            asked = int(lock.get("move_requests", {}).get("N", 0)) > 0
+            self.seen.phases.setdefault("asked" if asked else lock["phase"]["S"], at)
 
     def _detached(self, it: Happening) -> None:
         self._say(it, Kind.DATABASE, f"{it.subject} detached from the global database", mark="detach_called")

@@ -6,21 +6,33 @@ show it.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from drills.ends import End
 from drills.verdict.ledger import writing_at_the_end
-from drills.verdict.seen import acted, acting
+from drills.verdict.seen import acted, acting, done
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from drills.outages import Outage
+    from drills.troubles import Trouble
     from drills.verdict.ledger import Judgement
     from drills.verdict.seen import Execution, Message
     from drills.world.bank import Event
+
+
+# Promise P10: no longer than this is a healthy writer closed, whatever fails beside it (virtual seconds).
+OPEN_AGAIN_SECONDS = 10.0
+# Until a switchover that is broken off has given the writer back, by how far it had come: its guardian ends a lock in
+# `stopping` after 20 s, in `moving` after 10 s, and once RDS was asked after RDS has shown nothing of it for 60 s. Each
+# with what closing, a tick and opening take.
+GIVEN_BACK_SECONDS = {"asked": 80.0, "moving": 20.0, "stopping": 25.0, "checking": OPEN_AGAIN_SECONDS}
+# Attempts come after 15, 30, then every 60 s; and a start takes a moment.
+NEXT_ATTEMPT_SECONDS = 75.0
 
 
 @dataclass(frozen=True)
@@ -29,8 +41,8 @@ class Facts:
 
     Attributes
     ----------
-    writer, epoch, locked, protected, reprotecting
-        What the control record says.
+    writer, epoch, lock, protected, reprotecting
+        What the control record says; ``lock`` is the phase of the run that holds the lock.
     name
         The region that the writer name leads to.
     standby_writes, standby_followed
@@ -43,7 +55,7 @@ class Facts:
 
     writer: str
     epoch: int
-    locked: bool
+    lock: str | None
     protected: bool
     reprotecting: bool
     name: str
@@ -77,21 +89,41 @@ class DrillFound(Found):
     writer: str
     standby: str
     """The regions in these roles when the drill began."""
-    told: Sequence[Message]
+    messages: Sequence[Message]
     """What people were sent after the outage, from living regions."""
-    named: int
-    """Clients of the writer name; their numbers come first."""
+    clients: frozenset[int]
+    """Clients that find the writer by themselves, by its name or by the endpoints of both regions."""
     pinned: int
     """Clients of the writer's own endpoint."""
     lost: int
     """Clients that can no longer write, whatever the workflow does."""
     cluster: str
     """The cluster that writes now."""
+    troubles: Sequence[Trouble]
+    closed_seconds: float
+    """The longest time in which the first writer answered nobody though its database was there (virtual seconds)."""
+    phases: Container[str]
+    """The phases in which the lock was (`drills.verdict.seen.Seen`)."""
+    next_attempts_seconds: Sequence[float]
+    """After each run that ended and did not do the work, how long it took until the next one began."""
 
     @property
     def moves(self) -> bool:
-        """Whether the writer had to move."""
-        return self.demanded in (End.FAILED_OVER, End.SWITCHED_OVER)
+        """Whether the writer had to move, or did so where both was allowed."""
+        return self.demanded in (End.FAILED_OVER, End.SWITCHED_OVER) or (
+            self.demanded is End.SETTLED and self.facts.writer == self.standby
+        )
+
+    @property
+    def stays(self) -> bool:
+        """Whether the writer had to stay open where it was."""
+        return self.demanded is End.NOTHING_MOVED or (self.demanded is End.SETTLED and not self.moves)
+
+    @property
+    def told(self) -> list[str]:
+        """What people must be told, one regular expression each."""
+        words = [self.outage.told if self.outage else "", *(trouble.told for trouble in self.troubles)]
+        return [each for each in words if each]
 
     @property
     def nothing_acts(self) -> bool:
@@ -156,7 +188,9 @@ LEAST_PRIVILEGE = Invariant[Found](
 
 def _record_names_writer(found: DrillFound) -> bool:
     expected = (found.standby, 2) if found.moves else (found.writer, 1)
-    return (found.facts.writer, found.facts.epoch) == expected and not found.facts.locked
+    # A lock in `checking` closes nothing; its deadline ends it, or the next run.
+    harmless = (None, "checking") if found.demanded is End.SETTLED else (None,)
+    return (found.facts.writer, found.facts.epoch) == expected and found.facts.lock in harmless
 
 
 def _loss_was_bounded(found: DrillFound) -> bool:
@@ -169,7 +203,7 @@ def _recovery_proved(found: DrillFound) -> bool:
 
 def _clients_recovered(found: DrillFound) -> bool:
     recovered = {each.client for each in found.events if each.event == "ack" and each.cluster == found.cluster}
-    return len(recovered & set(range(found.named))) == found.named - found.lost
+    return len(recovered & found.clients) == len(found.clients) - found.lost
 
 
 def _standby_untouched(found: DrillFound) -> bool:
@@ -183,25 +217,40 @@ def _old_writer_follows(found: DrillFound) -> bool:
 
 
 def _people_told(found: DrillFound) -> bool:
-    if found.outage is None or not found.outage.told:
-        return False
-    words = re.compile(found.outage.told, re.IGNORECASE)
-    return any(words.search(f"{each.subject} {each.text}") for each in found.told)
+    return all(
+        any(re.search(words, f"{each.subject} {each.text}", re.IGNORECASE) for each in found.messages)
+        for words in found.told
+    )
+
+
+def _one_run(found: DrillFound) -> bool:
+    """A trouble may have ended attempts before the one that did the work; without one, no other may have acted."""
+    return len(done(found.runs)) == 1 if found.troubles else len(acted(found.runs)) == 1
 
 
 def _others_name_it(found: DrillFound) -> bool:
     doing = found.acting
-    return (
-        doing is not None
-        and len(acted(found.runs)) == 1
-        and all(run.status == "SUCCEEDED" and doing.name in str(run.output) for run in found.runs if run is not doing)
-    )
+    if doing is None or not _one_run(found):
+        return False
+    others = (run for run in found.runs if run is not doing and not (run.ended_at or math.inf) < doing.started_at)
+    return all(run.status == "SUCCEEDED" and doing.name in str(run.output) for run in others)
+
+
+def _stayed_open(found: DrillFound) -> bool:
+    return found.closed_seconds <= closed_at_most(found)
+
+
+def closed_at_most(found: DrillFound) -> float:
+    """Returns how long a writer that stays may have answered nobody (virtual seconds)."""
+    if found.demanded is End.NOTHING_MOVED:
+        return OPEN_AGAIN_SECONDS
+    return next((seconds for phase, seconds in GIVEN_BACK_SECONDS.items() if phase in found.phases), OPEN_AGAIN_SECONDS)
 
 
 def _writes_went_on(found: DrillFound) -> bool:
     last = max((each.t for each in found.events if each.event == "ack"), default=0.0)
     writing = writing_at_the_end(found.events, last, found.last_seconds)
-    return len(writing) == found.named + found.pinned - found.lost
+    return len(writing) == len(found.clients) + found.pinned - found.lost
 
 
 INVARIANTS: tuple[Invariant[DrillFound], ...] = (
@@ -251,7 +300,7 @@ INVARIANTS: tuple[Invariant[DrillFound], ...] = (
         "old_writer_follows",
         "the old writer is a standby of the new one and a member of the global database",
         _old_writer_follows,
-        when=lambda found: found.demanded is End.SWITCHED_OVER,
+        when=lambda found: found.moves and found.demanded is not End.FAILED_OVER,
     ),
     Invariant(
         "no_run_moved",
@@ -263,24 +312,36 @@ INVARIANTS: tuple[Invariant[DrillFound], ...] = (
         "people_told",
         "people in a region that lives were sent the reason",
         _people_told,
-        when=lambda found: found.nothing_acts,
+        when=lambda found: bool(found.told) and found.nothing_acts,
     ),
     Invariant(
         "one_run",
         "one run did the work, and no other changed anything",
-        lambda found: len(acted(found.runs)) == 1,
-        when=lambda found: not found.nothing_acts,
+        _one_run,
+        when=lambda found: not found.nothing_acts and found.demanded is not End.SETTLED,
     ),
     Invariant(
         "others_name_it",
-        "every other run ended in success and named the one that did the work",
+        "every other run that had not ended before ended in success and named the one that did the work",
         _others_name_it,
-        when=lambda found: not found.nothing_acts,
+        when=lambda found: not found.nothing_acts and found.demanded is not End.SETTLED,
+    ),
+    Invariant(
+        "next_attempt_came",
+        f"after each attempt that failed, the next came by itself, within {NEXT_ATTEMPT_SECONDS:g} s",
+        lambda found: all(seconds <= NEXT_ATTEMPT_SECONDS for seconds in found.next_attempts_seconds),
+        when=lambda found: found.demanded is End.FAILED_OVER,
+    ),
+    Invariant(
+        "writer_stayed_open",
+        "the writer, which stays, never left all its clients without an answer for long",
+        _stayed_open,
+        when=lambda found: found.stays,
     ),
     Invariant(
         "writes_went_on",
         "every client that reaches the writer wrote on until the end",
         _writes_went_on,
-        when=lambda found: found.demanded is End.NOTHING_MOVED,
+        when=lambda found: found.stays,
     ),
 )

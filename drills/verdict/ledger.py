@@ -17,7 +17,7 @@ from drills.world.bank import ACCOUNTS, START_BALANCE_CENTS
 from drills.world.divergence import find_divergence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from drills.world.bank import Event
     from drills.world.clock import Clock
@@ -133,7 +133,9 @@ def transfers_on(server: Server) -> set[str]:
     return {row[0] for row in server.query("SELECT id::text FROM transfers")}
 
 
-def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) -> Judgement:
+def judge(
+    events: Sequence[Event], before: Server, after: Server, clock: Clock, clients: Container[int] | None = None
+) -> Judgement:
     """Judges a run by its clients' events and its databases, after the clients have stopped.
 
     Parameters
@@ -146,6 +148,8 @@ def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) 
         follows ``after``, it gave its role away in an orderly way and must lack nothing: it is left alone.
     clock : Clock
         Turns measured seconds into virtual ones.
+    clients : container of int, optional
+        The clients by which the outage is measured; all of them by default.
     """
     after.revive()
     acknowledged = {event.id: event for event in events if event.event == "ack"}
@@ -154,7 +158,8 @@ def judge(events: Sequence[Event], before: Server, after: Server, clock: Clock) 
     books = read_books(after)
     divergence = find_divergence(before, after) if before is not after and not before.is_standby else None
     unreplicated = divergence.unreplicated if divergence else frozenset()
-    outage = measure_outage(events, before.name, after.name)
+    measured = events if clients is None else [event for event in events if event.client in clients]
+    outage = measure_outage(measured, before.name, after.name)
     resumptions = [clock.to_virtual(t - outage.started) for t in outage.resumed.values()] if outage else []
     both_wrote = acknowledged_late(events, before.name, after.name)
     between = gap(events, before.name, after.name)
@@ -216,6 +221,28 @@ def gap(events: Sequence[Event], before: str, after: str) -> float | None:
     last = max((e.t for e in events if e.event == "ack" and e.cluster == before), default=None)
     first = _first_acknowledgement(events, after)
     return None if before == after or last is None or first == float("inf") else first - last
+
+
+def longest_silence(events: Sequence[Event], cluster: str, away: Sequence[tuple[float, float]]) -> float:
+    """Returns the longest time in which a cluster answered no client though its database was there (real seconds).
+
+    Counted from its first answer to the last event of all. ``away`` are the times in which the database was not there.
+    """
+    answered = [event.t for event in events if event.event == "ack" and event.cluster == cluster]
+    if not answered:
+        return 0.0
+    ends = [*answered[1:], max(event.t for event in events)]
+    longest = 0.0
+    for began, ended in zip(answered, ends, strict=True):
+        gone = sum(max(0.0, min(ended, back) - max(began, left)) for left, back in away)
+        longest = max(longest, ended - began - gone)
+    return longest
+
+
+def rto_of(events: Iterable[Event], before: str, after: str, clients: Container[int], clock: Clock) -> float | None:
+    """Returns the virtual seconds without a write, of these clients alone; None where there was no outage for them."""
+    outage = measure_outage([event for event in events if event.client in clients], before, after)
+    return clock.to_virtual(outage.recovered - outage.started) if outage else None
 
 
 def _first_acknowledgement(events: Sequence[Event], cluster: str) -> float:

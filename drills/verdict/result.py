@@ -16,6 +16,7 @@ from pydantic import Field, FiniteFloat, computed_field, model_validator
 from drills.ends import End
 from drills.outages import OUTAGES
 from drills.verdict.events import Event
+from drills.verdict.lease import LeaseSpan
 from drills.verdict.marks import Marks, Phase, parallel_work_of, phases_of
 from drills.verdict.notes import Notes
 from drills.verdict.record import Record, Seconds, rounded
@@ -35,10 +36,13 @@ RESULT_HEAD = (
     "verdict",
     "mode",
     "outage",
+    "troubles",
     "seed",
     "speed",
     "execution_status",
     "rto_seconds",
+    "rto_by_name_seconds",
+    "rto_by_hosts_seconds",
     "rpo_seconds",
     "acknowledged",
     "lost",
@@ -85,8 +89,11 @@ class DrillResult(Record):
     figures, ``gap_seconds`` lies between the old writer's last acknowledgement and the new one's first, ``both_wrote``
     counts the old one's acknowledgements after that, ``run_record`` is what the workflow recorded of itself, ``legs``
     are the steps of a circle, ``replayed`` counts the lost writes that a person wrote again from the files which the
-    re-protections kept, ``problems`` says what broke, in one sentence each, and ``tolerated_errors`` are the errors
-    that were seen and expected.
+    re-protections kept, ``troubles`` made the outage worse, ``clients`` says how they find the writer, and
+    ``rto_by_name_seconds`` and ``rto_by_hosts_seconds`` are the times without writes of either kind (``rto_seconds`` is
+    the first of them that was measured), ``closed_seconds`` is the longest time in which the first writer answered
+    nobody though its database was there, ``lease`` is whose lease was good and when, ``problems`` says what broke, in
+    one sentence each, and ``tolerated_errors`` are the errors that were seen and expected.
     """
 
     mode: str
@@ -121,6 +128,12 @@ class DrillResult(Record):
     notes: Notes
     problems: list[str]
     tolerated_errors: list[str]
+    troubles: list[str] = Field(default_factory=list)
+    clients: str = "name"
+    rto_by_name_seconds: Seconds | None = None
+    rto_by_hosts_seconds: Seconds | None = None
+    closed_seconds: Seconds | None = None
+    lease: list[LeaseSpan] = Field(default_factory=list)
     legs: list[Leg] = Field(default_factory=list)
     replayed: int | None = None
 
@@ -175,6 +188,9 @@ class DrillResult(Record):
         """What happened, and what is wrong if anything is, in one sentence."""
         if self.status == "failed":
             return _failure(self)
+        if self.demanded is End.SETTLED:
+            done = "it was given back" if self.writer_after == self.writer_before else "it was finished all the same"
+            return f"{_what_happened(self)}; {done}, and {self.writer_after} is the writer."
         if self.demanded in (End.FAILED_OVER, End.SWITCHED_OVER):
             when = "" if self.rto_seconds is None else f"{self.rto_seconds:.1f} s later "
             return f"{_what_happened(self)}; {when}clients wrote to {self.writer_after}."
@@ -221,11 +237,12 @@ def plain_name(invariant: str) -> str:
 
 
 def _what_happened(result: DrillResult) -> str:
+    beside = f" ({', '.join(result.troubles)})" if result.troubles else ""
     if result.outage is None:
-        return "A person asked for a switchover" if result.mode == "switchover" else "No outage was made"
+        return f"{'A person asked for a switchover' if result.mode == 'switchover' else 'No outage was made'}{beside}"
     outage = OUTAGES.get(result.outage)
     sentence = outage.sentence if outage else f"outage {result.outage} of {{writer}}"
-    return sentence.format(writer=result.writer_before, standby=result.standby)
+    return sentence.format(writer=result.writer_before, standby=result.standby) + beside
 
 
 def _ways(legs: Sequence[Leg]) -> str:

@@ -206,7 +206,7 @@ ROUND_INVARIANTS: tuple[Invariant[RoundFound], ...] = (
     Invariant(
         "protected_again",
         "the control record is protected, and holds no lock",
-        lambda found: found.facts.protected and not found.facts.reprotecting and not found.facts.locked,
+        lambda found: found.facts.protected and not found.facts.reprotecting and found.facts.lock is None,
     ),
     NAME_LEADS_TO_WRITER,
     Invariant(

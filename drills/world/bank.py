@@ -76,8 +76,15 @@ $$;
 """
 
 
-def install(server: Server, clock: Clock | None = None) -> None:
-    """Creates the books on a new writer, with the tables and grants that the orchestrator brings.
+def install(server: Server, clock: Clock | None = None, *, bootstrapped: bool = True) -> None:
+    """Creates the books on a new writer and, unless that comes later, what the orchestrator brings (`bootstrap`)."""
+    server.run_script(SCHEMA)
+    if bootstrapped:
+        bootstrap(server, clock)
+
+
+def bootstrap(server: Server, clock: Clock | None = None) -> None:
+    """Creates the tables, functions and grants that the orchestrator brings.
 
     The orchestrator's heartbeats and fences carry times, which functions compare with their own. Where the functions'
     times are scaled, the database's are scaled too.
@@ -86,7 +93,6 @@ def install(server: Server, clock: Clock | None = None) -> None:
     if clock is not None and clock.speed != 1:
         server.run_script(DRILL_NOW.format(epoch=clock.epoch, speed=clock.speed))
         script = script.replace("clock_timestamp()", "drill_now()")
-    server.run_script(SCHEMA)
     server.run_script(script)
 
 

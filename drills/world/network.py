@@ -19,8 +19,9 @@ What is modelled, and its limits:
 * A path with ``tls=True`` ends in a TLS terminator in the destination region, next to the database: it
   answers PostgreSQL's SSLRequest, presents the lab's certificate and speaks plain PostgreSQL to the server, so that a
   PostgreSQL built without TLS is also reached over verified TLS. It refuses a client that does not ask for TLS, as RDS
-  does with ``rds.force_ssl``. Encryption on the wire and verification by the client are real; the server does not know
-  the client's TLS state, and authentication is not checked.
+  does with ``rds.force_ssl``. What the server says may be held back there, as if the database were slow
+  (`Network.slow_down`); the handshakes are not. Encryption on the wire and verification by the client are real; the
+  server does not know the client's TLS state, and authentication is not checked.
 * Loopback addresses other than 127.0.0.1 exist without configuration on Linux; elsewhere they have to be
   added to the loopback interface first.
 """
@@ -44,7 +45,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from drills.world.reachability import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from drills.world.certificates import Certificates
@@ -219,6 +220,16 @@ class Network:
         self._held.add(name)
         self.apply()
 
+    def release(self, name: str) -> None:
+        """Ends `hold`; what waited goes on."""
+        self._held.discard(name)
+        self.apply()
+
+    def slow_down(self, destination: str, seconds: float) -> None:
+        """Holds back each answer of a region's database for that long (virtual seconds); 0 ends it."""
+        names = [path.name for path in self._paths.values() if path.tls and path.destination == destination]
+        self._ask(command="slow", names=sorted(names), seconds=self._clock.to_real(seconds))
+
     def set_paths(self, state: State, names: Iterable[str]) -> None:
         """Puts the named paths into a state."""
         self._ask(command="state", state=state, names=sorted(names))
@@ -269,6 +280,7 @@ class _Way:
     target: Address
     delay_seconds: float
     certificate: ssl.SSLContext | None
+    answers_after_seconds: float = 0.0
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
     admitting: asyncio.Event = field(default_factory=asyncio.Event)
     server: asyncio.Server | None = None
@@ -315,7 +327,7 @@ class _Way:
             # Connect first, so that a dead server looks dead and not like a failing TLS handshake.
             server = await asyncio.open_connection(*self.target, limit=CHUNK_BYTES)
             client = await _streams_for_accepted(far)
-            terminator = asyncio.create_task(_terminate_tls(*client, *server, self.certificate))
+            terminator = asyncio.create_task(_terminate_tls(*client, *server, self.certificate, self._answer_time))
             far_reader, far_writer = await asyncio.open_connection(sock=near, limit=CHUNK_BYTES)
         else:
             terminator = None
@@ -328,6 +340,9 @@ class _Way:
             far_writer.close()
             if terminator:
                 terminator.cancel()
+
+    def _answer_time(self) -> float:
+        return self.answers_after_seconds
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carries the bytes of one direction, each chunk delayed by the distance, until they end."""
@@ -367,6 +382,7 @@ async def _terminate_tls(
     server_reader: asyncio.StreamReader,
     server_writer: asyncio.StreamWriter,
     certificate: ssl.SSLContext,
+    answer_time: Callable[[], float],
 ) -> None:
     """Stands between a PostgreSQL client that asks for TLS and a server that need not know TLS."""
     try:
@@ -380,7 +396,7 @@ async def _terminate_tls(
             return
         writer.write(b"S")
         await writer.start_tls(certificate)
-        await _until_first_ends(_copy(reader, server_writer), _copy(server_reader, writer))
+        await _until_first_ends(_copy(reader, server_writer), _copy(server_reader, writer, answer_time))
     except (OSError, asyncio.IncompleteReadError):
         pass  # the client has gone, or refused the certificate
     finally:
@@ -388,8 +404,11 @@ async def _terminate_tls(
         writer.close()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hold_back: Callable[[], float] = lambda: 0.0
+) -> None:
     while data := await reader.read(CHUNK_BYTES):
+        await asyncio.sleep(hold_back())
         writer.write(data)
         await writer.drain()
 
@@ -474,6 +493,9 @@ class _Control:
             case "state":
                 for name in command["names"]:
                     await self._ways[name].change(State(command["state"]))
+            case "slow":
+                for name in command["names"]:
+                    self._ways[name].answers_after_seconds = command["seconds"]
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ DEBIAN_VERSIONS = Path("/usr/lib/postgresql")
 # PostgreSQL refuses to run as root; this account exists everywhere and owns nothing.
 UNPRIVILEGED_ACCOUNT = "nobody"
 
-APPLICATION, MONITOR, REPLICATOR = "application", "monitor", "replicator"
+APPLICATION, MONITOR, REPLICATOR, OWNER = "application", "monitor", "replicator", "owner"
 
 # A fresh server starts in less than a second, and crash recovery takes little longer; a busy machine needs more.
 START_TIMEOUT_SECONDS = 30.0
@@ -86,7 +86,7 @@ log_line_prefix = '%m [%p] '
 HOST_BASED_AUTHENTICATION = f"""
 local all         postgres                  trust
 host  replication {REPLICATOR}              127.0.0.0/8 trust
-host  all         {APPLICATION},{MONITOR}   127.0.0.0/8 trust
+host  all         {APPLICATION},{MONITOR},{OWNER}   127.0.0.0/8 trust
 """
 
 
@@ -299,6 +299,7 @@ class Server:
         self._log = self.folder / "server.log"
         self._reaper = reaper
         self._process: subprocess.Popen[str] | None = None
+        self._refused: list[str] = []
         if len(str(self.folder / f".s.PGSQL.{address.port}")) > SOCKET_PATH_LIMIT:
             raise PostgresError(f"the folder {self.folder} is too long for a Unix socket: set TMPDIR to a shorter one")
 
@@ -316,8 +317,9 @@ class Server:
             connection.execute(f"CREATE ROLE {APPLICATION} LOGIN")
             connection.execute(f"CREATE ROLE {MONITOR} LOGIN")
             connection.execute(f"CREATE ROLE {REPLICATOR} LOGIN REPLICATION")
+            connection.execute(f"CREATE ROLE {OWNER} LOGIN")
             if self.database != "postgres":
-                connection.execute(f'CREATE DATABASE "{self.database}"')
+                connection.execute(f'CREATE DATABASE "{self.database}" OWNER {OWNER}')
 
     def wipe(self) -> None:
         """Ends the server for good and removes everything that it had, so that it can be rebuilt."""
@@ -461,6 +463,13 @@ class Server:
         else:
             self.start(private=True)
 
+    def refuse(self, role: str) -> None:
+        """Refuses a role's logins from now on (SQLSTATE 28000), and ends its sessions."""
+        self._refused.append(role)
+        self._write_authentication()
+        self.query("SELECT pg_reload_conf()")
+        self.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
+
     def is_running(self) -> bool:
         """Returns whether its main process exists (a frozen server counts)."""
         return self._process is not None and self._process.poll() is None
@@ -568,9 +577,16 @@ class Server:
             socket_folder=self.folder,
             name=self.name,
         )
-        for name, text in (("server.conf", configuration), ("hba.conf", HOST_BASED_AUTHENTICATION)):
-            (self.folder / name).write_text(text)
-            _give(self.folder / name)
+        self._write("server.conf", configuration)
+        self._write_authentication()
+
+    def _write_authentication(self) -> None:
+        refusals = "".join(f"host all {role} 127.0.0.0/8 reject\n" for role in self._refused)
+        self._write("hba.conf", refusals + HOST_BASED_AUTHENTICATION)
+
+    def _write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+        _give(self.folder / name)
 
     def _signal_all(self, number: signal.Signals) -> list[psutil.Process]:
         """Sends a signal to every process of the server and returns them."""

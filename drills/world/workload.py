@@ -5,6 +5,10 @@ application does: it resolves the name and respects its time to live, connects o
 write, gives every transfer a unique id and repeats it under the same id until it is answered. A watchdog shuts down the
 socket of an attempt that takes too long, because libpq waits for a frozen server for ever.
 
+A client knows one host, the writer name or a cluster's endpoint, or the endpoints of both regions. Then it tries them
+in the order of its list until a session can write, as libpq does with several hosts and
+``target_session_attrs=read-write``.
+
 RDS certificates carry the cluster endpoint's name, not a name of ours, so the client verifies the name at the end of
 the CNAME chain. A lying name service could thus lead it to another cluster of the same authority; the private zone is
 trusted not to.
@@ -61,6 +65,9 @@ LARGEST_TRANSFER_CENTS = 5_000
 PROGRESS_INTERVAL_SECONDS = 0.25
 STOP_TIMEOUT_SECONDS = 10.0
 
+# What becomes of an attempt whose server, or name service, is not there, or takes no writes.
+FAILURES = (psycopg.Error, OSError, ResolutionError, TimeoutError)
+
 TRANSFER = "SELECT transfer(%s, %s, %s, %s), current_setting('cluster_name')"
 
 
@@ -74,13 +81,16 @@ class WorkloadSettings:
     seed: int
     transfers_per_second: float
     """Of each client, in real time."""
-    writer_name: str
+    hosts: tuple[str, ...]
+    """Where a client looks for the writer: the names that it tries, in this order."""
     dns: Address
     port: int
     database: str
     authority: str
     events: str
     clock: Clock
+    patience: float = 1.0
+    """How many times as long as usual a client waits for an answer."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +243,7 @@ class _Client:
             began = time.time()
             try:
                 cluster = await self._attempt(transfer)
-            except (psycopg.Error, OSError, ResolutionError, TimeoutError) as error:
+            except FAILURES as error:
                 self._note(transfer, began, error=_describe(error))
                 await self._disconnect()
                 await self._wait(self._settings.clock.to_real(pause * self._pauses.uniform(0.5, 1)))
@@ -245,11 +255,11 @@ class _Client:
     async def _attempt(self, transfer: tuple[uuid.UUID, int, int, int]) -> str:
         """Does one transfer and returns the name of the cluster that answered."""
         if self._connection is None:
-            async with asyncio.timeout(self._real_timeout(CONNECT_TIMEOUT_SECONDS)):
-                answer = await asyncio.to_thread(self._resolver.resolve, self._settings.writer_name)
-                self._connection = await self._connect(answer)
+            self._connection = await self._find_writer()
         watchdog = asyncio.get_running_loop().call_later(
-            self._real_timeout(ATTEMPT_TIMEOUT_SECONDS), _shut_down, self._connection.fileno()
+            self._real_timeout(ATTEMPT_TIMEOUT_SECONDS * self._settings.patience),
+            _shut_down,
+            self._connection.fileno(),
         )
         try:
             row = await (await self._connection.execute(TRANSFER, transfer)).fetchone()
@@ -257,6 +267,18 @@ class _Client:
             watchdog.cancel()
         assert row is not None
         return str(row[1])
+
+    async def _find_writer(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        """Returns a session that can write, on the first host that gives one; raises the last host's error."""
+        *others, last = self._settings.hosts
+        for host in others:
+            with suppress(*FAILURES):
+                return await self._open(host)
+        return await self._open(last)
+
+    async def _open(self, host: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        async with asyncio.timeout(self._real_timeout(CONNECT_TIMEOUT_SECONDS * self._settings.patience)):
+            return await self._connect(await asyncio.to_thread(self._resolver.resolve, host))
 
     async def _connect(self, answer: Answer) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         return await psycopg.AsyncConnection.connect(
@@ -344,6 +366,7 @@ def main() -> None:
     values = json.loads(sys.stdin.readline())
     values["dns"] = Address(*values["dns"])
     values["clock"] = Clock(**values["clock"])
+    values["hosts"] = tuple(values["hosts"])
     asyncio.run(_run(WorkloadSettings(**values)))
 
 

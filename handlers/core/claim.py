@@ -22,6 +22,10 @@ LOCK_SECONDS = 1860
 # it, so they are told of each start that it causes to be refused.
 BUSY_S = 300
 
+# After a change of writer with more than one request to RDS noted, one of them may still be on its way, and would move
+# the writer under the next run's hands. Nobody claims for longer than any step of a run lives.
+LATE_REQUEST_S = 60.0
+
 ClaimDecision = Literal["proceed", "refused", "duplicate"]
 CLAIM_DECISIONS: tuple[ClaimDecision, ...] = ("proceed", "refused", "duplicate")
 
@@ -111,6 +115,12 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
             f"been re-protected (workflow reprotect in {record.writer_region})",
         ),
         (
+            record.claims_from is not None and now < record.claims_from,
+            "refused",
+            f"the writer has just moved, and a request to RDS of run {record.last_run} may still be on its way: wait "
+            f"{(record.claims_from or 0) - now:.0f} s more",
+        ),
+        (
             held is not None and request.resumes is not None and held.run == request.resumes,
             "proceed",
             f"takes over from run {request.resumes}, as {request.started_by} asked",
@@ -150,7 +160,7 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
         decision=decision,
         reason=reason,
         run=run,
-        mode=request.mode,
+        mode=mode_over(held, request.mode),
         started_by=request.started_by,
         incident=request.incident,
         writer_region=record.writer_region,
@@ -163,8 +173,20 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
     )
 
 
+def mode_over(held: Transition | None, asked: Mode) -> Mode:
+    """Returns the mode of a run that was ``asked`` for one and finds a lock ``held``.
+
+    A failover never becomes a switchover: its detach may be on its way, after which the old cluster looks like one that
+    was never switched over, and the guardian would open it.
+    """
+    return "failover" if asked == "switchover" and held is not None and held.mode == "failover" else asked
+
+
 def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
-    """Returns the lock that a claim takes; a run that takes over keeps what the other one may have begun."""
+    """Returns the lock that a claim takes; a run that takes over keeps what the other one may have begun.
+
+    Not what a person asked the other run for: that run is over, and who says no to every run says so in the record.
+    """
     before = record.transition
     return Transition(
         run=claim.run,
@@ -179,4 +201,6 @@ def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
         dns_engaged=before.dns_engaged if before else False,
         move_requests=before.move_requests if before else 0,
         replicated_xid=before.replicated_xid if before else None,
+        moving_since=before.moving_since if before else None,
+        writer_sign=before.writer_sign if before else None,
     )

@@ -73,15 +73,18 @@ class AsRead:
     value: Given
 
 
+# What says something of one attribute.
+Simple = Equals | Differs | OneOf | LessThan | Absent | AsRead
+
+
 @dataclass(frozen=True)
-class AbsentOr:
-    """The attribute is not there, or the other condition holds."""
+class AnyOf:
+    """At least one of the conditions holds."""
 
-    path: str
-    condition: Equals | LessThan
+    conditions: tuple[Simple, ...]
 
 
-Condition = Equals | Differs | OneOf | LessThan | Absent | AsRead | AbsentOr
+Condition = Simple | AnyOf
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,8 @@ _ABSENT = object()
 
 def holds(condition: Condition, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     """Returns whether one condition holds on this record."""
+    if isinstance(condition, AnyOf):
+        return any(holds(one, record, values) for one in condition.conditions)
     held = _at(record, condition.path)
     match condition:
         case Equals(value=value):
@@ -205,8 +210,6 @@ def holds(condition: Condition, record: Mapping[str, Any], values: Mapping[str, 
         case AsRead(value=value):
             seen = _value(value, values)
             return held is _ABSENT if seen is None else _same(held, seen)
-        case AbsentOr(condition=otherwise):
-            return held is _ABSENT or holds(otherwise, record, values)
         case _:
             assert_never(condition)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -18,6 +19,55 @@ LARGEST_EPOCH = LARGEST_COUNT = LARGEST_WHOLE
 Phase = Literal["checking", "stopping", "moving"]
 PHASES: tuple[Phase, ...] = ("checking", "stopping", "moving")
 
+# What a guardian says of its database: `unknown` is neither, for nobody could ask it.
+Says = Literal["up", "down", "unknown"]
+SAYS: tuple[Says, ...] = ("up", "down", "unknown")
+
+Wanted = Literal["hold", "abort"]
+WANTED: tuple[Wanted, ...] = ("hold", "abort")
+
+LONGEST_REASON = ".{1,1000}"
+
+
+@dataclass(frozen=True)
+class Word:
+    """The word of a guardian that cannot renew as it should. Times in seconds since 1970, by its own clock.
+
+    ``says``: its database is ``down``, or ``unknown``, and has been ``since`` then. Until ``rests_until`` no guardian
+    of the writer region need fence, and no run asks RDS to move the writer; None while it renews beside the word.
+    """
+
+    says: Says
+    since: float
+    rests_until: float | None = None
+
+    @classmethod
+    def read(cls, fields: Fields) -> Word:
+        """Reads a word out of a control item."""
+        return cls(fields.choice("says", SAYS), _moment(fields, "since"), _optional_moment(fields, "rests_until"))
+
+    def stored(self) -> dict[str, Any]:
+        """Returns the word as the record holds it."""
+        return _known(asdict(self))
+
+
+@dataclass(frozen=True)
+class WriterSign:
+    """A sign of life of the guardian of a writer that is stopped or moved away, which may not renew.
+
+    ``at``: when it looked, in seconds since 1970; ``says`` as in `Word`, or ``up``; ``fenced``: it has seen the fence
+    stand after it read the lock in this phase.
+    """
+
+    at: float
+    says: Says
+    fenced: bool
+
+    @classmethod
+    def read(cls, fields: Fields) -> WriterSign:
+        """Reads a sign out of a control item."""
+        return cls(_moment(fields, "at"), fields.choice("says", SAYS), fields.flag("fenced", False))
+
 
 @dataclass(frozen=True)
 class Transition:
@@ -26,6 +76,8 @@ class Transition:
     ``seen_lease`` is the end of the writer's lease as the run saw it when it took the lock; ``move_requests`` counts
     the requests to RDS to move the writer (detach or switchover), each before it is sent, minus one that RDS refused.
     ``replicated_xid``: every transaction of the old writer with a lower id had ended and was in the standby.
+    ``moving_since``: when the run committed to move; ``writer_sign``: the old writer's guardian's, since then or since
+    the writer was stopped. ``wanted``: what a person has asked this run for.
     """
 
     run: str
@@ -40,6 +92,9 @@ class Transition:
     dns_engaged: bool = False
     move_requests: int = 0
     replicated_xid: int | None = None
+    moving_since: float | None = None
+    writer_sign: WriterSign | None = None
+    wanted: Wanted | None = None
 
     @classmethod
     def read(cls, fields: Fields) -> Transition:
@@ -57,11 +112,14 @@ class Transition:
             dns_engaged=fields.flag("dns_engaged", False),
             move_requests=int(fields.number("move_requests", at_least=0, at_most=LARGEST_COUNT, default=0)),
             replicated_xid=fields.optional_whole("replicated_xid", at_most=LARGEST_COUNT),
+            moving_since=_optional_moment(fields, "moving_since"),
+            writer_sign=WriterSign.read(fields.section("writer_sign")) if "writer_sign" in fields.data else None,
+            wanted=fields.choice("wanted", WANTED) if "wanted" in fields.data else None,
         )
 
     def stored(self) -> dict[str, Any]:
         """Returns the lock as the record holds it: what is not known is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return _known(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -76,6 +134,34 @@ class ReprotectionLock:
     def read(cls, fields: Fields) -> ReprotectionLock:
         """Reads the lock out of a control item."""
         return cls(fields.text("run"), fields.text("started_by"), _moment(fields, "started_at"))
+
+
+@dataclass(frozen=True)
+class PersonsNo:
+    """Who ended the automatic attempts of this epoch, when (seconds since 1970), and why, in the person's words."""
+
+    by: str
+    at: float
+    reason: str
+
+    @classmethod
+    def read(cls, fields: Fields) -> PersonsNo:
+        """Reads a no out of a control item."""
+        return cls(fields.text("by"), _moment(fields, "at"), fields.text("reason", pattern=LONGEST_REASON))
+
+
+@dataclass(frozen=True)
+class Told:
+    """What people were told last of an incident: about what, for which reason, when (seconds since 1970)."""
+
+    about: str
+    reason: str
+    at: float
+
+    @classmethod
+    def read(cls, fields: Fields) -> Told:
+        """Reads what was told out of a control item."""
+        return cls(fields.text("about"), fields.text("reason", pattern=LONGEST_REASON), _moment(fields, "at"))
 
 
 @dataclass(frozen=True)
@@ -97,10 +183,19 @@ class ControlRecord:
         from the deployment) to the first renewal.
     heartbeat
         the last heartbeat row that the guardian knows to be committed.
+    word
+        the guardian's, while it cannot renew as it should.
     unfenced_region
         the old writer's region after a failover, until it is known to be fenced.
     last_run, last_incident, last_transition_at
         the run that moved the writer last, the incident it answered, and when (seconds since 1970).
+    claims_from
+        from when on the lock may be taken again after a change of writer (seconds since 1970): before that, a request
+        to RDS that was noted then may still be on its way.
+    ended_by_person
+        a person's no, which ends the automatic attempts of this epoch.
+    told
+        what people were told last.
     protected
         False from a failover until a re-protection has made a new standby: there is nothing to move the writer to.
     reprotection
@@ -119,10 +214,14 @@ class ControlRecord:
     transition: Transition | None = None
     lease_expires_at: float | None = None
     heartbeat: Beat | None = None
+    word: Word | None = None
     unfenced_region: str | None = None
     last_run: str | None = None
     last_incident: str | None = None
     last_transition_at: float | None = None
+    claims_from: float | None = None
+    ended_by_person: PersonsNo | None = None
+    told: Told | None = None
     protected: bool = True
     reprotection: ReprotectionLock | None = None
     retiring: str | None = None
@@ -140,10 +239,16 @@ class ControlRecord:
             transition=Transition.read(fields.section("transition")) if "transition" in fields.data else None,
             lease_expires_at=_optional_moment(fields, "lease_expires_at"),
             heartbeat=Beat.read_optional(fields, "heartbeat"),
+            word=Word.read(fields.section("word")) if "word" in fields.data else None,
             unfenced_region=fields.optional_text("unfenced_region"),
             last_run=fields.optional_text("last_run"),
             last_incident=fields.optional_text("last_incident"),
             last_transition_at=_optional_moment(fields, "last_transition_at"),
+            claims_from=_optional_moment(fields, "claims_from"),
+            ended_by_person=(
+                PersonsNo.read(fields.section("ended_by_person")) if "ended_by_person" in fields.data else None
+            ),
+            told=Told.read(fields.section("told")) if "told" in fields.data else None,
             protected=fields.flag("protected", True),
             reprotection=(
                 ReprotectionLock.read(fields.section("reprotection")) if "reprotection" in fields.data else None
@@ -164,9 +269,22 @@ class ControlRecord:
         return self.transition if self.transition and self.transition.phase == "moving" else None
 
     @property
+    def rests_until(self) -> float | None:
+        """Until when the writer's guardian may rest by its word, unfenced; None when it may not, or says it has fenced.
+
+        Before that, and a clock's error, a run that has committed to move does not ask RDS.
+        """
+        sign = self.moving.writer_sign if self.moving else None
+        return None if self.word is None or (sign is not None and sign.fenced) else self.word.rests_until
+
+    @property
     def stopping(self) -> Transition | None:
         """The lock of a switchover that stops the writer."""
         return self.transition if self.transition and self.transition.phase == "stopping" else None
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _moment(fields: Fields, field: str) -> float:

@@ -30,6 +30,10 @@ class LeaseLive(FailoverError):
     """The writer's lease may still be alive; ask again."""
 
 
+class WordLives(FailoverError):
+    """The old writer's guardian may rest by its word, unfenced, for some seconds more; ask again."""
+
+
 class FenceFailed(FailoverError):
     """The old writer could not be fenced, where nothing may go on without it."""
 

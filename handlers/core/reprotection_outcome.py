@@ -91,8 +91,8 @@ def message(end: ReprotectionEnd, *, reprotect: str, failover: str) -> Message:
 
 def _request(end: ReprotectionEnd) -> dict[str, object]:
     """Returns the request that goes on: a run that could not give its lock back has to be named."""
-    request: dict[str, object] = {"started_by": "<your name>"}
-    return request if end.progress.release_error is None else request | {"resumes": end.run}
+    kept_lock = end.progress.release_error is not None
+    return {"started_by": "<your name>", **({"resumes": end.run} if kept_lock else {})}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ def switch_over(
     Raises what `handlers.gateways.move_request.send` raises, among it `SwitchoverRejected`.
     """
     if database.is_switching():
-        control.begin_request(step.run)  # an earlier request did it; from here there is no way back
+        control.begin_request(step.run, time.time())  # an earlier request did it; from here there is no way back
         return Switchover(cluster, requested=False)
     # "The AWS Region where the primary DB cluster is running" has to be asked (Aurora user guide, "Performing
     # switchovers for Amazon Aurora global databases"). What may fail before the request comes before the note.

@@ -91,7 +91,7 @@ def wait_for_lease(control: ControlTable, step: Step, gate_open: bool, replicate
             logger.info("the lease decides", action=wait.action, reason=wait.reason)
             return lease
         if wait.action == "commit" and control.begin_move(
-            step.run, step.claim.epoch, record.lease_expires_at, replicated_xid
+            step.run, step.claim.epoch, record.lease_expires_at, now, replicated_xid
         ):
             logger.info("committed to move the writer", reason=wait.reason)
             return Lease(True, True, wait.reason, record.lease_expires_at)
@@ -117,5 +117,6 @@ def move_stopped_writer(control: ControlTable, prober: Prober, step: Step) -> Le
         reached = prober.probe("peer", PROBE_TIMEOUT_S)
         if not reached.closed:
             raise FenceFailed(f"the writer is not seen to be fenced: {reached.error or 'it takes writes'}")
-    control.begin_move_of_stopped(step.run, step.claim.epoch)
+        stopped_until = record.stopping.stopping_until if record.stopping else None
+        control.begin_move_of_stopped(step.run, step.claim.epoch, stopped_until or 0.0, time.time())
     return Lease(True, True, "the writer is stopped and fenced", record.lease_expires_at)

@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from handlers.core.claim import Claim
+from handlers.core.claim import LATE_REQUEST_S, Claim
 from handlers.core.conditional_write import Row
-from handlers.core.control import ControlRecord, ReprotectionLock, Transition
+from handlers.core.control import (
+    ControlRecord,
+    PersonsNo,
+    ReprotectionLock,
+    Told,
+    Transition,
+    Wanted,
+    Word,
+    WriterSign,
+)
 from handlers.core.environment import PeerVariables, Variables
-from handlers.core.errors import LockLost, Misconfigured, TransientFailure
+from handlers.core.errors import LockLost, Misconfigured, TransientFailure, WordLives
 from handlers.core.heartbeat import Beat
+from handlers.core.lease import CLOCK_MARGIN_S
 from handlers.core.transitions import TRANSITIONS
 from handlers.gateways import items
-from handlers.gateways.aws import client, code_of, named_errors
+from handlers.gateways.aws import ATTEMPTS, READ_TIMEOUT_S, client, code_of, named_errors
 from handlers.gateways.expressions import compiled
 
 if TYPE_CHECKING:
@@ -30,6 +40,9 @@ KEY = "database"
 # The guardian asks two replicas in turn, each once, and has a tick of 2 s: strongly consistent requests take some tens
 # of ms, and in the table's slowest pair of regions about 100 ms.
 GUARDIAN_READ_TIMEOUT_S = 1.0
+
+# A commit says how many requests were noted. A step that was started twice may note one more in between, hardly two.
+COMMIT_ATTEMPTS = 3
 
 Answer = TypeVar("Answer")
 
@@ -60,9 +73,11 @@ class ControlTable:
         self._key: Any = {KEY: {"S": database}}
 
     @classmethod
-    def of(cls, environment: ControlVariables) -> ControlTable:
+    def of(
+        cls, environment: ControlVariables, *, read_timeout_s: float = READ_TIMEOUT_S, attempts: int = ATTEMPTS
+    ) -> ControlTable:
         """Returns the table as a function's environment names it, through this region's endpoint."""
-        replicas = [client("dynamodb", environment.aws_region)]
+        replicas = [client("dynamodb", environment.aws_region, read_timeout_s=read_timeout_s, attempts=attempts)]
         return cls(replicas, environment.control_table, environment.global_cluster)
 
     @classmethod
@@ -110,49 +125,118 @@ class ControlTable:
             seen_phase=before.phase,
             seen_dns=before.dns_engaged,
             seen_requests=before.move_requests,
+            seen_stopping_until=before.stopping_until,
+            seen_moving_since=before.moving_since,
         )
 
-    def renew(self, region: str, epoch: int, expires_at: float, beat: Beat) -> bool:
+    def ask_run(self, run: str, wanted: Wanted) -> bool:
+        """Asks the run that holds the lock to hold or to abort; False when ``run`` does not hold it."""
+        return self._change("ask_run", run=run, wanted=wanted)
+
+    def let_run_go_on(self, run: str) -> bool:
+        """Takes back what the run was asked for; False when ``run`` does not hold the lock."""
+        return self._change("let_run_go_on", run=run)
+
+    def renew(self, region: str, epoch: int, expires_at: float, beat: Beat, word: Word | None = None) -> bool:
         """Renews the lease of the writer in ``region``; False when it may not.
 
-        It may not when the writer or the epoch has changed, when a run stops or moves the writer, or when the lease
-        lasts that long already.
+        It may not when the writer or the epoch has changed, when a run stops or moves the writer, or when the lease, or
+        a word to rest by, lasts that long already. With ``word``, which says that the database is not known to live,
+        that stands beside the lease; else none does.
         """
-        return self._change("renew", region=region, epoch=epoch, expires_at=expires_at, beat=asdict(beat))
+        values: dict[str, Any] = {"region": region, "epoch": epoch, "expires_at": expires_at, "beat": asdict(beat)}
+        if word is None:
+            return self._change("renew", **values)
+        return self._change("renew_unknown", **values, word=word.stored())
 
-    def begin_move(self, run: str, epoch: int, lease: float | None, replicated_xid: int | None = None) -> bool:
+    def give_word(self, region: str, epoch: int, lease: float | None, word: Word) -> bool:
+        """Gives the word to rest by of a guardian that cannot renew; ``lease`` is the lease's end that it read.
+
+        False when it may not: as for `renew`, or when the lease has been renewed since.
+        """
+        rests_until = word.rests_until
+        return self._change(
+            "give_word", region=region, epoch=epoch, lease=lease, word=word.stored(), rests_until=rests_until
+        )
+
+    def sign_of_life(self, region: str, seen: ControlRecord, sign: WriterSign) -> bool:
+        """Signs the lock that stops or moves the writer in ``region``; False when it is not as it was seen."""
+        lock = seen.transition
+        return lock is not None and self._change(
+            "sign_of_life",
+            run=lock.run,
+            seen_phase=lock.phase,
+            seen_moving_since=lock.moving_since,
+            region=region,
+            epoch=seen.epoch,
+            sign=asdict(sign),
+        )
+
+    def begin_move(
+        self, run: str, epoch: int, lease: float | None, now: float, replicated_xid: int | None = None
+    ) -> bool:
         """Commits to move: from then on the old writer cannot renew. False unless ``lease`` is still the last one.
 
-        ``replicated_xid`` is noted in the lock, if it is known.
+        Nor while a person wants the run to hold or to abort. ``replicated_xid`` is noted in the lock, if it is known.
         """
-        return self._change("begin_move", run=run, epoch=epoch, lease=lease, replicated_xid=replicated_xid)
+        return self._change("begin_move", run=run, epoch=epoch, lease=lease, now=now, replicated_xid=replicated_xid)
 
     def begin_stop(self, run: str, epoch: int, until: float) -> None:
         """Forbids the writer to renew its lease until ``until``, so that a switchover can fence it."""
         self._change_held("begin_stop", run, epoch=epoch, until=until)
 
-    def begin_move_of_stopped(self, run: str, epoch: int) -> None:
-        """Commits to move a writer that is stopped and fenced; its lease no longer matters."""
-        self._change_held("begin_move_of_stopped", run, epoch=epoch)
+    def begin_move_of_stopped(self, run: str, epoch: int, until: float, now: float) -> None:
+        """Commits to move a writer that was seen fenced in the stop that lasts ``until``; its lease no longer matters.
+
+        Raises `LockLost` when that stop is over.
+        """
+        self._change_held("begin_move_of_stopped", run, epoch=epoch, until=until, now=now)
 
     def end_stop(self, run: str) -> bool:
         """Takes the lock from a switchover that has stopped the writer for too long; False when it has moved on."""
         return self._change("end_stop", run=run)
 
+    def end_move(self, run: str) -> bool:
+        """Takes the lock from a run that moves and, for too long, has not asked RDS; False when it has."""
+        return self._change("end_move", run=run)
+
+    def end_switchover(self, run: str, requests: int) -> bool:
+        """Takes the lock from a switchover of whose ``requests`` RDS shows nothing; False when there is another."""
+        return self._change("end_switchover", run=run, requests=requests)
+
     def assert_moving(self, run: str) -> None:
         """Raises `LockLost` unless ``run`` holds the lock at this moment and has committed to move."""
         self._change_held("assert_moving", run)
 
-    def begin_request(self, run: str) -> int:
+    def begin_request(self, run: str, now: float) -> int:
         """Notes one more request to RDS to move the writer, before it is sent; returns how many that makes.
 
-        Raises `LockLost` unless the run holds the lock and has committed to move.
+        Raises
+        ------
+        WordLives
+            the old writer's guardian may rest unfenced for some seconds more.
+        LockLost
+            the run does not hold the lock, has not committed to move, or a person wants it to hold or to abort.
         """
-        return int(self._change_held("begin_request", run)["transition"]["move_requests"])
+        rested_by = now - CLOCK_MARGIN_S
+        noted = self._carry_out(TRANSITIONS["begin_request"], {"run": run, "rested_by": rested_by})
+        if noted is not None:
+            return int(noted["transition"]["move_requests"])
+        record = self.read()
+        if record.moving and record.moving.run == run and (record.rests_until or 0) >= rested_by:
+            raise WordLives("the old writer's guardian rests by its word; ask again when that is over")
+        raise self._lock_lost("begin_request", run)
 
     def end_request(self, run: str) -> bool:
         """Takes back the note of the only request, which RDS has refused; False when there is another one by now."""
         return self._change("end_request", run=run)
+
+    def give_note_back(self, run: str, lease: float | None) -> bool:
+        """Takes back the note of a failover's only request, for which RDS is too busy, and goes back to looking.
+
+        ``lease`` is the lease's end as read: what is renewed after that vetoes. False when there is another request.
+        """
+        return self._change("give_note_back", run=run, lease=lease)
 
     def engage_dns(self, run: str) -> None:
         """Lets the writer switch say that clients belong in the lock's target region."""
@@ -164,21 +248,40 @@ class ControlTable:
         The old writer's lease is removed; the new one's guardian takes its own first one. After a failover there is no
         standby. Returns the new epoch. A second call by the same run changes nothing and returns the same.
         """
-        values = {
-            "run": claim.run,
-            "epoch": claim.epoch,
-            "target_region": claim.target_region,
-            "incident": claim.incident,
-            "now": now,
-        }
         switchover = claim.mode == "switchover"
         name = "commit_switchover" if switchover else "commit_failover"
-        if self._change(name, **values, **({} if switchover else {"old_region": claim.writer_region})):
-            return claim.epoch + 1
-        record = self.read()
-        if record.last_run == claim.run and record.writer_region == claim.target_region:
-            return record.epoch
+        for _ in range(COMMIT_ATTEMPTS):
+            record = self.read()
+            if record.last_run == claim.run and record.writer_region == claim.target_region:
+                return record.epoch
+            held = record.transition
+            if held is None or held.run != claim.run:
+                break
+            requests = held.move_requests
+            values = {
+                "run": claim.run,
+                "epoch": claim.epoch,
+                "requests": requests,
+                "target_region": claim.target_region,
+                "incident": claim.incident,
+                "now": now,
+                "claims_from": now + LATE_REQUEST_S if requests > 1 else now,
+            }
+            if self._change(name, **values, **({} if switchover else {"old_region": claim.writer_region})):
+                return claim.epoch + 1
         raise self._lock_lost(name, claim.run)
+
+    def say_no(self, epoch: int, no: PersonsNo) -> bool:
+        """Ends the automatic attempts of the epoch; False when it is over."""
+        return self._change("say_no", epoch=epoch, no=asdict(no))
+
+    def take_no_back(self, epoch: int, said: PersonsNo) -> bool:
+        """Takes back the no that was ``said``; False when it is not the last one, or the epoch is over."""
+        return self._change("take_no_back", epoch=epoch, said_at=said.at)
+
+    def note_told(self, seen: ControlRecord, told: Told) -> bool:
+        """Notes what people are about to be told; False when somebody else has told them since ``seen`` was read."""
+        return self._change("note_told", seen_told_at=seen.told.at if seen.told else None, told=asdict(told))
 
     def note_fenced(self, region: str, epoch: int) -> bool:
         """Notes that the old writer in ``region`` is fenced; False when the writer has moved since."""
@@ -264,7 +367,7 @@ class ControlTable:
         held = self.read().transition
         holder = f"run {held.run} holds it" if held else "nobody holds it"
         if held and held.run == run:
-            holder = f"it holds the lock, in phase {held.phase}"
+            holder = f"it holds the lock, in phase {held.phase}" + (f"; asked to {held.wanted}" if held.wanted else "")
         return LockLost(
             f"run {run} does not hold the lock on the control record ({holder}); it must not change anything ({name})"
         )

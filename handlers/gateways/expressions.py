@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from handlers.core.conditional_write import (
     Absent,
-    AbsentOr,
+    AnyOf,
     AsRead,
     Condition,
     Copy,
@@ -57,6 +57,8 @@ class _Writing:
         self.values: dict[str, Any] = {}
 
     def condition(self, condition: Condition) -> str:
+        if isinstance(condition, AnyOf):
+            return f"({' OR '.join(self.condition(one) for one in condition.conditions)})"
         path = self.path(condition.path)
         match condition:
             case Equals(value=value):
@@ -71,8 +73,6 @@ class _Writing:
                 return _absent(path)
             case AsRead(value=value):
                 return _absent(path) if self._given[value.name] is None else f"{path} = {self.value(value)}"
-            case AbsentOr(condition=otherwise):
-                return f"({_absent(path)} OR {self.condition(otherwise)})"
             case _:
                 assert_never(condition)
 

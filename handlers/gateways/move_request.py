@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from handlers.core.errors import DetachRejected, MoveUncertain, SwitchoverRejected
@@ -19,8 +20,10 @@ def send(control: ControlTable, run: str, request: Callable[[], None], is_done: 
         RDS refused after an earlier request whose answer was lost: it may be working on that one.
     LockLost
         the run does not hold the lock, or has not committed to move.
+    WordLives
+        the old writer's guardian may rest unfenced by its word for some seconds more.
     """
-    requests = control.begin_request(run)
+    requests = control.begin_request(run, time.time())
     try:
         request()
     except (DetachRejected, SwitchoverRejected) as error:

@@ -55,7 +55,7 @@ class Control(Construct):
             global_table_witness=DynamodbTableGlobalTableWitness(region_name=table.witness_region),
             lifecycle=TerraformResourceLifecycle(prevent_destroy=protected),
         )
-        DynamodbTableItem(
+        self.record = DynamodbTableItem(
             self,
             "record",
             table_name=self.table.name,

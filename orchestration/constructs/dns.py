@@ -1,11 +1,12 @@
-"""The private zone: the writer's failover records and the health check that decides between them."""
+"""The private zone: the writer's failover records and the health checks that decide between them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
-from cdktf import Fn, TerraformProvider
+from cdktf import Fn, ITerraformDependable, LocalExecProvisioner, TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.data_aws_lambda_function_url import DataAwsLambdaFunctionUrl
 from cdktf_cdktf_provider_aws.data_aws_rds_cluster import DataAwsRdsCluster
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
@@ -15,10 +16,29 @@ from cdktf_cdktf_provider_aws.route53_zone import Route53Zone, Route53ZoneVpc
 from constructs import Construct
 
 from orchestration.specification import Specification
-from orchestration.specification.model import AlarmHealthCheck, CombinedHealthCheck, HealthCheck, Record
+from orchestration.specification.model import AlarmHealthCheck, CalculatedHealthCheck, HealthCheck, Record
 from orchestration.specification.names import region_short
 
 HTTPS_PORT = 443
+
+# Route 53 takes a new check for healthy until it has data (Route 53 guide, "How Amazon Route 53 determines whether a
+# health check is healthy"): a new inverted one points the writer's name at SECONDARY. A record that is given the check
+# waits for this: both switches have answered from the control record, and then a minute, in which every checker asks
+# six times. How long a calculated check takes to follow is not documented.
+AWAIT_SWITCHES = """
+for switch in $SWITCHES; do
+  left=60
+  until curl --silent --max-time 6 "$switch" | grep -q '^{"engaged": [a-z]*}$'; do
+    left=$((left - 1))
+    if [ "$left" -eq 0 ]; then
+      echo "The writer switch at $switch does not answer from the control record. See its log, then apply again." >&2
+      exit 1
+    fi
+    sleep 5
+  done
+done
+sleep 60
+"""
 
 
 class Dns(Construct):
@@ -30,7 +50,9 @@ class Dns(Construct):
         specification: Specification,
         providers: Mapping[str, TerraformProvider],
         vpcs: Mapping[str, DataAwsVpc],
+        control_record: ITerraformDependable,
     ) -> None:
+        """Creates it; the switches answer from ``control_record``."""
         super().__init__(scope, "dns")
         self._specification = specification
         self._providers = providers
@@ -43,11 +65,13 @@ class Dns(Construct):
             vpc=[Route53ZoneVpc(vpc_id=vpc.id, vpc_region=region) for region, vpc in vpcs.items()],
         )
         self._clusters = {region: self._cluster(region) for region in specification.regions}
-        self._checks = {check.key: self._health_check(check) for check in zone.health_checks}
+        self._urls = {check.key: self._url(check) for check in zone.health_checks}
+        switches = {check.key: self._health_check(check) for check in zone.health_checks}
+        self._writer_check = self._primary_check(zone.writer_check, switches, control_record)
         for record in zone.records:
             self._record(record)
         shown = {check.key: self._alarm_check(check) for check in zone.alarm_checks}
-        self._combined_check(zone.database_check, shown)
+        self._calculated_check(zone.database_check, shown)
 
     def _cluster(self, region: str) -> DataAwsRdsCluster:
         return DataAwsRdsCluster(
@@ -57,25 +81,57 @@ class Dns(Construct):
             cluster_identifier=self._specification.regions[region].cluster.identifier,
         )
 
-    def _health_check(self, check: HealthCheck) -> Route53HealthCheck:
+    def _url(self, check: HealthCheck) -> str:
         url = DataAwsLambdaFunctionUrl(
             self,
             f"{check.key}-url",
             provider=self._providers[check.function_region],
             function_name=check.function.name,
         )
+        return url.function_url
+
+    def _health_check(self, check: HealthCheck) -> Route53HealthCheck:
         return Route53HealthCheck(
             self,
             check.key,
             type="HTTPS",
-            fqdn=str(Fn.trimsuffix(Fn.trimprefix(url.function_url, "https://"), "/")),
+            fqdn=str(Fn.trimsuffix(Fn.trimprefix(self._urls[check.key], "https://"), "/")),
             port=HTTPS_PORT,
             resource_path=check.path,
             request_interval=check.interval_seconds,
             failure_threshold=check.failure_threshold,
-            invert_healthcheck=check.inverted,
             enable_sni=True,
             tags={"Name": check.name},
+        )
+
+    def _primary_check(
+        self,
+        check: CalculatedHealthCheck,
+        switches: Mapping[str, Route53HealthCheck],
+        control_record: ITerraformDependable,
+    ) -> Route53HealthCheck:
+        """Creates the check of the PRIMARY record, which that record is given when the check knows what it says.
+
+        A part that is replaced begins as healthy, too, and counts as engaged. So the whole check is replaced with it,
+        and the record keeps the old one until the new one is ready.
+        """
+        return self._calculated_check(
+            check,
+            switches,
+            depends_on=[control_record],
+            provisioners=[
+                LocalExecProvisioner(
+                    type="local-exec",
+                    command=AWAIT_SWITCHES,
+                    environment={"SWITCHES": " ".join(self._urls[key] for key in check.parts)},
+                )
+            ],
+            lifecycle=TerraformResourceLifecycle(
+                create_before_destroy=True,
+                replace_triggered_by=[
+                    f"{switch.terraform_resource_type}.{switch.friendly_unique_id}.id" for switch in switches.values()
+                ],
+            ),
         )
 
     def _alarm_check(self, check: AlarmHealthCheck) -> Route53HealthCheck:
@@ -91,14 +147,18 @@ class Dns(Construct):
             tags={"Name": check.name},
         )
 
-    def _combined_check(self, check: CombinedHealthCheck, shown: Mapping[str, Route53HealthCheck]) -> None:
-        Route53HealthCheck(
+    def _calculated_check(
+        self, check: CalculatedHealthCheck, parts: Mapping[str, Route53HealthCheck], **more: Any
+    ) -> Route53HealthCheck:
+        return Route53HealthCheck(
             self,
-            "database",
+            check.key,
             type="CALCULATED",
-            child_healthchecks=[shown[key].id for key in check.parts],
-            child_health_threshold=len(check.parts),
+            child_healthchecks=[parts[key].id for key in check.parts],
+            child_health_threshold=check.threshold,
+            invert_healthcheck=check.inverted,
             tags={"Name": check.name},
+            **more,
         )
 
     def _record(self, record: Record) -> None:
@@ -116,5 +176,5 @@ class Dns(Construct):
             records=[cluster.endpoint if record.endpoint == "writer" else cluster.reader_endpoint],
             set_identifier=record.cluster_region if routing else None,
             failover_routing_policy=Route53RecordFailoverRoutingPolicy(type=routing) if routing else None,
-            health_check_id=self._checks[record.health_check].id if record.health_check else None,
+            health_check_id=self._writer_check.id if record.health_check else None,
         )

@@ -8,7 +8,7 @@ from typing import Literal
 from orchestration.settings import Settings
 from orchestration.specification.model import (
     AlarmHealthCheck,
-    CombinedHealthCheck,
+    CalculatedHealthCheck,
     HealthCheck,
     Record,
     Region,
@@ -25,28 +25,41 @@ CLUSTER_TTL_SECONDS = 60
 SWITCH_INTERVAL_SECONDS: Literal[10, 30] = 10
 SWITCH_FAILURE_THRESHOLD = 1
 
-WRITER_SWITCH_CHECK = "writer-switch"
+# Either switch can vouch that clients belong in the SECONDARY's region, so neither is missed.
+SWITCHES_TO_ENGAGE = 1
+
 # Alarms whose metrics Route 53 can follow: of standard resolution, without metric math. They show the database's
 # connectivity and lag; they are too slow to decide anything.
 SHOWN_ALARMS = ("writer-connectivity", "replication-lag")
 
 
 def zone(settings: Settings, names: Names, regions: Mapping[str, Region]) -> Zone:
-    """Returns the zone. The writer switch is the function in the region that is the standby at deployment.
+    """Returns the zone; PRIMARY is the record of the region that is the writer's at deployment.
 
-    The check of the writer switch is inverted: Route 53 answers with the PRIMARY record unless the standby region
-    itself says "engaged". An unreachable switch therefore changes nothing (AWS networking blog, "Creating Disaster
-    Recovery Mechanisms Using Amazon Route 53", the pattern "standby takes over primary").
+    The writer switches of both regions answer one question from the control record: do clients belong in the
+    SECONDARY's region? PRIMARY's check counts those that say yes and is inverted, so that PRIMARY is the answer unless
+    one says yes. Whichever region has the writer, either switch is enough, and one that is silent changes nothing.
+    (Route 53 API reference, ``HealthCheckConfig``: ``HealthThreshold``, ``Inverted``. AWS networking blog, "Creating
+    Disaster Recovery Mechanisms Using Amazon Route 53": the pattern "standby takes over primary".)
     """
-    writer, standby = settings.regions
-    check = HealthCheck(
-        key=WRITER_SWITCH_CHECK,
-        name=names.regional(WRITER_SWITCH_CHECK, standby),
-        function=regions[standby].functions["writer_switch"],
-        function_region=standby,
-        path="/",
-        interval_seconds=SWITCH_INTERVAL_SECONDS,
-        failure_threshold=SWITCH_FAILURE_THRESHOLD,
+    primary, secondary = settings.regions
+    switches = tuple(
+        HealthCheck(
+            key=f"writer-switch-{region}",
+            name=names.regional("writer-switch", region),
+            function=regions[region].functions["writer_switch"],
+            function_region=region,
+            path="/",
+            interval_seconds=SWITCH_INTERVAL_SECONDS,
+            failure_threshold=SWITCH_FAILURE_THRESHOLD,
+        )
+        for region in settings.regions
+    )
+    check = CalculatedHealthCheck(
+        key="writer-primary",
+        name=names.unique("writer-primary"),
+        parts=tuple(switch.key for switch in switches),
+        threshold=SWITCHES_TO_ENGAGE,
         inverted=True,
     )
     shown = tuple(
@@ -58,12 +71,15 @@ def zone(settings: Settings, names: Names, regions: Mapping[str, Region]) -> Zon
         name=names.zone,
         writer_name=names.writer,
         records=(
-            Record(names.writer, writer, "writer", WRITER_TTL_SECONDS, "PRIMARY", check.key),
-            Record(names.writer, standby, "writer", WRITER_TTL_SECONDS, "SECONDARY"),
+            Record(names.writer, primary, "writer", WRITER_TTL_SECONDS, "PRIMARY", check.key),
+            Record(names.writer, secondary, "writer", WRITER_TTL_SECONDS, "SECONDARY"),
             *(Record(names.cluster_dns(region), region, "writer", CLUSTER_TTL_SECONDS) for region in settings.regions),
             *(Record(names.reader_dns(region), region, "reader", CLUSTER_TTL_SECONDS) for region in settings.regions),
         ),
-        health_checks=(check,),
+        health_checks=switches,
+        writer_check=check,
         alarm_checks=shown,
-        database_check=CombinedHealthCheck(names.unique("database"), tuple(part.key for part in shown)),
+        database_check=CalculatedHealthCheck(
+            "database", names.unique("database"), tuple(part.key for part in shown), threshold=len(shown)
+        ),
     )

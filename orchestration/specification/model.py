@@ -209,7 +209,6 @@ class HealthCheck:
     path: str
     interval_seconds: Literal[10, 30]
     failure_threshold: int
-    inverted: bool
 
 
 @dataclass(frozen=True)
@@ -223,11 +222,17 @@ class AlarmHealthCheck:
 
 
 @dataclass(frozen=True)
-class CombinedHealthCheck:
-    """A Route 53 check that is healthy while all of ``parts`` (keys of alarm checks) are."""
+class CalculatedHealthCheck:
+    """A Route 53 check that is healthy while ``threshold`` or more of ``parts`` (keys of checks) are.
 
+    An ``inverted`` one is unhealthy then, and healthy otherwise.
+    """
+
+    key: str
     name: str
     parts: tuple[str, ...]
+    threshold: int
+    inverted: bool = False
 
 
 @dataclass(frozen=True)
@@ -249,16 +254,17 @@ class Record:
 class Zone:
     """The private hosted zone and what is in it.
 
-    ``health_checks`` decide where the writer's name leads; ``alarm_checks`` and ``database_check`` only show the
-    state of the database in the console.
+    ``writer_check`` decides where the writer's name leads, by ``health_checks``, one in each region. ``alarm_checks``
+    and ``database_check`` only show the state of the database in the console.
     """
 
     name: str
     writer_name: str
     records: tuple[Record, ...]
     health_checks: tuple[HealthCheck, ...]
+    writer_check: CalculatedHealthCheck
     alarm_checks: tuple[AlarmHealthCheck, ...]
-    database_check: CombinedHealthCheck
+    database_check: CalculatedHealthCheck
 
 
 @dataclass(frozen=True)

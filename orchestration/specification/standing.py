@@ -123,8 +123,9 @@ FUNCTIONS = (
     ),
     StandingFunction(
         "writer_switch",
-        "Tells Route 53's health checkers whether the writer role has moved to this region",
+        "Tells Route 53's health checkers whether clients belong in the region of the SECONDARY record",
         may=(READ_CONTROL,),
+        reads=("SECONDARY_REGION",),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=WRITER_SWITCH_TIMEOUT_SECONDS,
         public_url=True,

@@ -17,11 +17,12 @@ def values(settings: Settings, place: Place) -> dict[str, str]:
     """Returns every variable with its value in one region; a function declares those it reads beside its handler.
 
     ``…_DNS_NAME`` is a name of the private zone, ``CLUSTER`` and its like are RDS identifiers; times are in the unit at
-    the end of the name. ``PEER_`` is the other region's.
+    the end of the name. ``PEER_`` is the other region's; ``SECONDARY_`` is that of the writer's second DNS record.
     """
     names, region, peer = place.names, place.region, place.peer
     return {
         "PEER_REGION": peer,
+        "SECONDARY_REGION": settings.standby_region,
         "GLOBAL_CLUSTER": names.global_cluster,
         "CLUSTER": names.cluster(region),
         "CLUSTER_ARN": names.cluster_arn(region),

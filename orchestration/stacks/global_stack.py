@@ -27,9 +27,9 @@ class GlobalStack(DeploymentStack):
             settings.writer_region: self._provider("aws-writer", settings.writer_region, alias="writer"),
         }
         peering = Peering(self, self.specification, providers)
-        dns = Dns(self, self.specification, providers, peering.vpcs)
         sessions = Sessions(self, self.specification, providers, home=settings.standby_region)
         control = Control(self, self.specification, home=settings.standby_region)
+        dns = Dns(self, self.specification, providers, peering.vpcs, control.record)
         self._output("writer_name", self.specification.zone.writer_name, "The DNS name that clients write to.")
         self._output("zone_name", dns.zone.name, "Name of the private zone, which both VPCs see.")
         self._output("zone_id", dns.zone.zone_id, "Id of the private zone, for associating further VPCs.")

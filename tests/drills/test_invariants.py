@@ -11,11 +11,12 @@ import pytest
 
 from drills.ends import End
 from drills.outages import OUTAGES
+from drills.troubles import TROUBLES
 from drills.verdict.invariants import INVARIANTS, DrillFound, Facts, Found, Invariant
 from drills.verdict.ledger import Judgement
 from drills.verdict.moves import Move, MoveJudgement
 from drills.verdict.rounds import ROUND_INVARIANTS, RoundFound, Step
-from drills.verdict.seen import Execution, Message
+from drills.verdict.seen import Execution, Message, next_attempts_seconds
 from drills.world.bank import Event
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -24,11 +25,12 @@ NAMED, PINNED = 8, 2
 # Names that result.json shows: whoever reads it relies on them.
 ALWAYS = (*BOOKS, "lost_were_not_replicated", "record_names_writer", "name_leads_to_writer", "least_privilege")
 DEMANDED = {
-    End.FAILED_OVER: "loss_was_bounded recovery_proved clients_recovered one_run others_name_it",
+    End.FAILED_OVER: "loss_was_bounded recovery_proved clients_recovered one_run others_name_it next_attempt_came",
     End.SWITCHED_OVER: "nothing_lost recovery_proved clients_recovered old_writer_follows one_run others_name_it",
     End.REHEARSED: "nothing_lost standby_untouched one_run others_name_it",
-    End.NOTHING_MOVED: "nothing_lost standby_untouched no_run_moved people_told writes_went_on",
+    End.NOTHING_MOVED: "nothing_lost standby_untouched no_run_moved people_told writes_went_on writer_stayed_open",
     End.HELD: "nothing_lost standby_untouched no_run_moved people_told",
+    End.SETTLED: "nothing_lost standby_untouched writes_went_on writer_stayed_open",
 }
 OUTAGE_OF = {End.FAILED_OVER: "kill", End.NOTHING_MOVED: "link", End.HELD: "lag"}
 ROUND_NAMES = (
@@ -62,7 +64,7 @@ def facts(**changes: Any) -> Facts:
     fields: dict[str, Any] = {
         "writer": EAST,
         "epoch": 1,
-        "locked": False,
+        "lock": None,
         "protected": True,
         "reprotecting": False,
         "name": EAST,
@@ -81,7 +83,7 @@ def found_after(demanded: End) -> DrillFound:
     moved["members"] = {WEST: True} if demanded is End.FAILED_OVER else {EAST: False, WEST: True}
     moved["standby_followed"] = demanded is End.SWITCHED_OVER
     acts = demanded not in (End.NOTHING_MOVED, End.HELD)
-    lost = 0 if demanded in (End.SWITCHED_OVER, End.REHEARSED) else 4
+    lost = 0 if demanded in (End.SWITCHED_OVER, End.REHEARSED, End.SETTLED) else 4
     writing = NAMED + PINNED - (lost if demanded is End.NOTHING_MOVED else 0)
     return DrillFound(
         judgement=judgement(),
@@ -94,11 +96,15 @@ def found_after(demanded: End) -> DrillFound:
         outage=OUTAGES.get(OUTAGE_OF.get(demanded, "")),
         writer=EAST,
         standby=WEST,
-        told=[Message(WEST, "Refused", "the Lease lives; or your approval is needed")],
-        named=NAMED,
+        messages=[Message(WEST, "Refused", "the Lease lives; or your approval is needed")],
+        clients=frozenset(range(NAMED)),
         pinned=PINNED,
         lost=lost,
         cluster="west" if moves else "east",
+        troubles=[],
+        closed_seconds=9.9,
+        phases={},
+        next_attempts_seconds=[],
     )
 
 
@@ -146,7 +152,7 @@ def test_what_the_ledger_found_wrong_is_broken(name: str) -> None:
     ("demanded", "change", "names"),
     [
         (End.FAILED_OVER, with_facts(epoch=3), {"record_names_writer"}),
-        (End.FAILED_OVER, with_facts(locked=True), {"record_names_writer"}),
+        (End.FAILED_OVER, with_facts(lock="moving"), {"record_names_writer"}),
         (End.REHEARSED, with_facts(epoch=2), {"record_names_writer"}),
         (End.REHEARSED, with_facts(writer=WEST, name=WEST), {"record_names_writer"}),
         (End.FAILED_OVER, with_facts(name=EAST), {"name_leads_to_writer"}),
@@ -166,11 +172,22 @@ def test_what_the_ledger_found_wrong_is_broken(name: str) -> None:
         (End.SWITCHED_OVER, with_facts(members={WEST: True}), {"old_writer_follows"}),
         (End.NOTHING_MOVED, with_what(runs=[run("one", End.ABORTED)]), {"no_run_moved"}),
         (End.NOTHING_MOVED, with_what(runs=[]), set()),
-        (End.NOTHING_MOVED, with_what(told=[]), {"people_told"}),
-        (End.HELD, with_what(told=[Message(WEST, "Refused", "the lease lives")]), {"people_told"}),
+        (End.NOTHING_MOVED, with_what(messages=[]), {"people_told"}),
+        (End.HELD, with_what(messages=[Message(WEST, "Refused", "the lease lives")]), {"people_told"}),
         (End.FAILED_OVER, with_what(runs=TWO_ACT), {"one_run", "others_name_it"}),
         (End.FAILED_OVER, with_what(runs=ONE_NAMES_NOBODY), {"others_name_it"}),
         (End.REHEARSED, with_what(runs=[]), {"one_run", "others_name_it"}),
+        (End.FAILED_OVER, with_what(next_attempts_seconds=[60.0, 76.0]), {"next_attempt_came"}),
+        (End.NOTHING_MOVED, with_what(closed_seconds=10.1), {"writer_stayed_open"}),
+        (End.NOTHING_MOVED, with_what(outage=OUTAGES["quiet"], messages=[]), set()),
+        (End.NOTHING_MOVED, with_what(troubles=[TROUBLES["monitor-refused"]]), {"people_told"}),
+        (End.SETTLED, with_facts(lock="checking"), set()),
+        (End.SETTLED, with_facts(lock="stopping"), {"record_names_writer"}),
+        (End.SETTLED, with_what(closed_seconds=10.1), {"writer_stayed_open"}),
+        (End.SETTLED, with_what(closed_seconds=24.9, phases=["checking", "stopping"]), set()),
+        (End.SETTLED, with_what(closed_seconds=25.1, phases=["stopping", "moving"]), {"writer_stayed_open"}),
+        (End.SETTLED, with_what(closed_seconds=75.0, phases=["stopping", "moving", "asked"]), set()),
+        (End.SETTLED, with_what(events=answered("east", 9)), {"writes_went_on"}),
         (End.NOTHING_MOVED, with_what(events=answered("east", 5)), {"writes_went_on"}),
         (End.NOTHING_MOVED, with_what(events=answered("east", 6, t=90.0) + answered("east", 1)), {"writes_went_on"}),
     ],
@@ -185,6 +202,30 @@ def test_an_other_run_that_failed_is_no_success_that_names_the_one() -> None:
     failed = replace(run("two", End.REFUSED), status="FAILED")
     found = replace(found_after(End.FAILED_OVER), runs=[run("one", End.FAILED_OVER), failed])
     assert broken(INVARIANTS, found) == {"others_name_it"}
+
+
+def test_p9_a_trouble_may_end_attempts_before_the_one_that_does_the_work() -> None:
+    stopped = Execution("one", WEST, "ABORTED", None, None, started_at=10.0, ended_at=20.0)
+    doing = replace(run("two", End.FAILED_OVER), started_at=35.0, ended_at=60.0)
+    late = replace(run("three", End.REFUSED, run="two"), started_at=40.0)
+    found = replace(
+        found_after(End.FAILED_OVER),
+        runs=[stopped, doing, late],
+        troubles=[TROUBLES["run-stopped"]],
+        facts=replace(found_after(End.FAILED_OVER).facts, proofs=frozenset({"two"})),
+    )
+    assert found.acting is doing
+    assert broken(INVARIANTS, found) == set()
+    assert next_attempts_seconds(found.runs) == [15.0]
+    assert broken(INVARIANTS, replace(found, troubles=[])) == {"one_run", "others_name_it"}
+    not_named = replace(found, runs=[stopped, doing, replace(late, output={"run": "three"})])
+    assert broken(INVARIANTS, not_named) == {"others_name_it"}
+
+
+def test_a_switchover_that_is_finished_after_all_is_judged_as_one() -> None:
+    finished = replace(found_after(End.SWITCHED_OVER), demanded=End.SETTLED)
+    assert broken(INVARIANTS, finished) == set()
+    assert broken(INVARIANTS, with_facts(standby_followed=False)(finished)) == {"old_writer_follows"}
 
 
 def found_after_a_round() -> RoundFound:
@@ -260,7 +301,7 @@ def test_a_circle_that_lost_nothing_by_chance_passes_where_its_outage_does_not_s
         (with_facts(epoch=2), {"epoch_counts_moves"}),
         (with_facts(protected=False), {"protected_again"}),
         (with_facts(reprotecting=True), {"protected_again"}),
-        (with_facts(locked=True), {"protected_again"}),
+        (with_facts(lock="moving"), {"protected_again"}),
         (with_facts(name=WEST), {"name_leads_to_writer"}),
         (with_what(denied=["fence: rds:Reboot"]), {"least_privilege"}),
     ],

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -15,17 +12,12 @@ from drills.aws import composite_rules
 from drills.aws.alarms import State, Treatment, judge
 from drills.aws.composite_rules import RuleError
 from drills.aws.events import rate_seconds, transform
-from drills.aws.happenings import Happening
-from drills.aws.health_checks import HealthChecker
-from drills.aws.lambda_runtime import Outcome, RegionDownError
 from drills.aws.timetable import Timetable
 from drills.world.clock import Clock
-from drills.world.reachability import Reachability
 from orchestration.settings import load
 from orchestration.specification import describe
 
 SPECIFICATION = describe(load(environment_suffix="test"), "123456789012")
-CHECK = SPECIFICATION.zone.health_checks[0]
 
 WaitUntil = Callable[[Callable[[], object]], None]
 
@@ -132,87 +124,3 @@ def test_a_timetable_calls_each_at_its_moments_and_outlives_failures(wait_until:
     assert called == sorted(called, key=lambda entry: entry[1])
     assert not threading.Event().wait(0.05)
     assert len(called) == number
-
-
-class Switch:
-    """Stands for the Lambda service: answers a health check with what it is told to."""
-
-    def __init__(self) -> None:
-        self.answer: Any = {"statusCode": 200}
-        self.events: list[dict[str, Any]] = []
-
-    def invoke(self, region: str, name: str, event: dict[str, Any]) -> Outcome:
-        assert (region, name) == (CHECK.function_region, CHECK.function.name)
-        self.events.append(event)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        if callable(self.answer):
-            self.answer()
-        failed = self.answer == "failure"
-        return Outcome(json.dumps(self.answer if not callable(self.answer) else {}), failed, "request")
-
-
-def checker(switch: Switch, told: list[Happening], speed: float = 1, **changes: Any) -> HealthChecker:
-    check = replace(CHECK, **changes)
-    reachability = Reachability(SPECIFICATION.regions)
-    return HealthChecker(check, switch, reachability, Clock.started_now(speed), told.append)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("answer", "healthy"),
-    [
-        ({"statusCode": 200}, True),
-        ({"statusCode": 302}, True),
-        ({"statusCode": 404}, False),
-        ({"statusCode": 503}, False),
-        ({"state": "engaged"}, True),  # a function URL answers 200 when the handler names no status
-        ("failure", False),
-        (RegionDownError("us-west-2 is down"), False),
-    ],
-)
-def test_an_endpoint_is_healthy_by_its_status_and_inversion_turns_it_round(answer: Any, healthy: bool) -> None:
-    switch = Switch()
-    switch.answer = answer
-    for inverted in (False, True):
-        checked = checker(switch, [], inverted=inverted)
-        checked.check_once()
-        assert checked.healthy is (healthy != inverted)
-    assert switch.events[0]["version"] == "2.0"
-    assert switch.events[0]["requestContext"]["http"]["method"] == "GET"
-    assert switch.events[0]["rawPath"] == CHECK.path
-
-
-def test_an_endpoint_in_a_region_that_is_cut_off_is_unhealthy() -> None:
-    switch = Switch()
-    checked = checker(switch, [], inverted=True)
-    checked._reachability.isolate(CHECK.function_region)
-    checked.check_once()
-    assert checked.healthy  # inverted: an unreachable switch changes nothing
-    assert switch.events == []
-
-
-def test_a_new_inverted_check_counts_as_unhealthy() -> None:
-    assert not checker(Switch(), [], inverted=True).healthy
-    assert checker(Switch(), [], inverted=False).healthy
-
-
-def test_an_endpoint_that_does_not_answer_in_time_is_unhealthy() -> None:
-    switch, released = Switch(), threading.Event()
-    switch.answer = released.wait
-    checked = checker(switch, [], speed=1_000, inverted=False)
-    checked.check_once()
-    assert not checked.healthy
-    released.set()
-
-
-def test_the_status_changes_after_as_many_equal_results_as_the_threshold() -> None:
-    switch, told = Switch(), list[Happening]()
-    checked = checker(switch, told, inverted=False, failure_threshold=3)
-    answers = itertools.cycle([500, 500, 200, 500, 500, 500])
-    seen = []
-    for _ in range(6):
-        switch.answer = {"statusCode": next(answers)}
-        checked.check_once()
-        seen.append(checked.healthy)
-    assert seen == [True, True, True, True, True, False]
-    assert [happening.detail for happening in told] == [{"healthy": False}]

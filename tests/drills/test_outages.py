@@ -33,6 +33,9 @@ STRIKES = {
     "link": [("cut_link",)],
     "standby": [("lose", "us-west-2", "refuse")],
     "monitor": [("stop_monitors",)],
+    "fading": [("cut_link",), ("lose", "us-east-1", "refuse")],
+    "restart": [("restart_database", "us-east-1")],
+    "quiet": [],
 }
 
 
@@ -54,8 +57,9 @@ def test_a_row_says_all_that_a_drill_asks_of_it(row: Outage) -> None:
     sentences = [row.sentence, row.preparation.sentence] if row.preparation else [row.sentence]
     for sentence in sentences:
         assert not re.search(r"[{}]", sentence.format(writer="us-east-1", standby="us-west-2"))
-    people_wait = row.demanded is End.NOTHING_MOVED or row.asks_person
-    assert bool(row.told) == people_wait, "where nothing moves, people must be told why"
+    passes = row.passes_after_seconds is not None
+    people_wait = (row.demanded is End.NOTHING_MOVED and not passes) or row.asks_person
+    assert bool(row.told) == people_wait, "where nothing moves, people must be told why, unless it passes by itself"
     assert row.clients_lost or not row.clients_die
     assert row.goes_round or not row.surely_loses
 
@@ -78,6 +82,9 @@ def test_the_usual_outages_are_outages_of_their_mode() -> None:
         ("link", True, False),
         ("database", False, False),
         ("monitor", False, False),
+        ("fading", True, True),
+        ("restart", False, False),
+        ("quiet", False, False),
     ],
 )
 def test_clients_that_died_with_their_region_do_not_come_back_with_it(
@@ -101,6 +108,10 @@ def test_clients_that_died_with_their_region_do_not_come_back_with_it(
         ("failover", "link", "yes", End.NOTHING_MOVED),
         ("failover", "standby", "yes", End.NOTHING_MOVED),
         ("failover", "monitor", "yes", End.NOTHING_MOVED),
+        ("failover", "restart", "yes", End.NOTHING_MOVED),
+        ("failover", "quiet", "yes", End.NOTHING_MOVED),
+        ("failover", "fading", "yes", End.FAILED_OVER),
+        ("failover", "fading", "no", End.HELD),
         ("switchover", None, "yes", End.SWITCHED_OVER),
         ("rehearsal", None, "yes", End.REHEARSED),
         ("rehearsal", "kill", "yes", End.REHEARSED),
@@ -119,6 +130,8 @@ def test_what_the_design_demands(mode: str, outage: str | None, approve: str, en
         ("switchover", "kill"),
         ("rehearsal", "link"),
         ("rehearsal", "standby"),
+        ("rehearsal", "quiet"),
+        ("circle", "restart"),
         ("panic", "kill"),
         ("circle", "lag"),
         ("circle", None),

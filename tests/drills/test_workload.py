@@ -100,7 +100,7 @@ def region(make_server: Callable[[str], Server], folder: Path, reaper: Reaper) -
         first_client=100,
         seed=1,
         transfers_per_second=50.0,
-        writer_name=WRITER,
+        hosts=(WRITER,),
         dns=dns,
         port=listen.port,
         database="payments",

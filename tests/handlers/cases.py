@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
@@ -10,8 +10,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from handlers.core.conditional_write import AbsentOr, AsRead, Condition, Equals, Given, OneOf, Row, holds
-from handlers.core.control import PHASES
+from handlers.core.conditional_write import (
+    Absent,
+    AnyOf,
+    AsRead,
+    Condition,
+    Equals,
+    Given,
+    Increment,
+    OneOf,
+    Row,
+    Simple,
+    holds,
+)
+from handlers.core.control import PHASES, SAYS, WANTED
 from handlers.core.request import MODES
 
 # Few values of each kind, so that conditions are met often; and moments that no binary float holds exactly.
@@ -24,6 +36,10 @@ MOMENTS = st.sampled_from([0.0, 1_800_000_000.1, 1_800_000_000.1 + 0.2, 1_800_00
 XIDS = st.sampled_from([0, 700, 701])
 
 BEATS = st.fixed_dictionaries({"seq": COUNTS, "at": MOMENTS})
+WORDS = st.fixed_dictionaries({"says": st.sampled_from(SAYS), "since": MOMENTS}, optional={"rests_until": MOMENTS})
+SIGNS = st.fixed_dictionaries({"at": MOMENTS, "says": st.sampled_from(SAYS), "fenced": st.booleans()})
+NOES = st.fixed_dictionaries({"by": TEXTS, "at": MOMENTS, "reason": TEXTS})
+TOLD = st.fixed_dictionaries({"about": TEXTS, "reason": TEXTS, "at": MOMENTS})
 LOCKS = st.fixed_dictionaries(
     {
         "run": RUNS,
@@ -36,7 +52,14 @@ LOCKS = st.fixed_dictionaries(
         "dns_engaged": st.booleans(),
         "move_requests": COUNTS,
     },
-    optional={"seen_lease": MOMENTS, "stopping_until": MOMENTS, "replicated_xid": XIDS},
+    optional={
+        "seen_lease": MOMENTS,
+        "stopping_until": MOMENTS,
+        "replicated_xid": XIDS,
+        "moving_since": MOMENTS,
+        "writer_sign": SIGNS,
+        "wanted": st.sampled_from(WANTED),
+    },
 )
 REPROTECTIONS = st.fixed_dictionaries({"run": RUNS, "started_by": TEXTS, "started_at": MOMENTS})
 RECORDS = st.fixed_dictionaries(
@@ -45,10 +68,14 @@ RECORDS = st.fixed_dictionaries(
         "transition": LOCKS,
         "lease_expires_at": MOMENTS,
         "heartbeat": BEATS,
+        "word": WORDS,
         "unfenced_region": REGIONS,
         "last_run": RUNS,
         "last_incident": TEXTS,
         "last_transition_at": MOMENTS,
+        "claims_from": MOMENTS,
+        "ended_by_person": NOES,
+        "told": TOLD,
         "protected": st.booleans(),
         "reprotection": REPROTECTIONS,
         "retiring": TEXTS,
@@ -60,22 +87,35 @@ RECORDS = st.fixed_dictionaries(
 # What a caller gives by each name, when it is not what stands in the record.
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "beat": BEATS,
+    "claims_from": MOMENTS,
     "epoch": EPOCHS,
     "expires_at": MOMENTS,
     "incident": TEXTS,
     "lease": st.none() | MOMENTS,
+    "no": NOES,
     "now": MOMENTS,
     "old_region": REGIONS,
     "region": REGIONS,
     "replicated_xid": st.none() | XIDS,
+    "requests": COUNTS,
     "resource_id": TEXTS,
+    "rested_by": MOMENTS,
+    "rests_until": MOMENTS,
     "run": RUNS,
+    "said_at": MOMENTS,
     "seen_dns": st.booleans(),
+    "seen_moving_since": st.none() | MOMENTS,
     "seen_phase": st.sampled_from(PHASES),
     "seen_requests": COUNTS,
     "seen_run": RUNS,
+    "seen_stopping_until": st.none() | MOMENTS,
+    "seen_told_at": st.none() | MOMENTS,
+    "sign": SIGNS,
     "target_region": REGIONS,
+    "told": TOLD,
     "until": MOMENTS,
+    "wanted": st.sampled_from(WANTED),
+    "word": WORDS,
     "writer_region": REGIONS,
 }
 LOCK_OF_ROW = {"begin_reprotection": REPROTECTIONS, "take_over_reprotection": REPROTECTIONS}
@@ -98,7 +138,8 @@ def cases(draw: st.DrawFn, row: Row) -> Case:
         any_value = LOCK_OF_ROW.get(row.name, LOCKS) if name == "lock" else VALUES[name]
         compared = [
             found
-            for condition in row.when
+            for alternatives in row.when
+            for condition in simple(alternatives)
             if isinstance(condition, Equals | AsRead) and condition.value == Given(name)
             for found in at(record, condition.path)
         ]
@@ -125,13 +166,20 @@ FULL: dict[str, Any] = {
         "seen_lease": 1_800_000_000.1,
         "stopping_until": 1_800_000_000.1,
         "replicated_xid": 700,
+        "moving_since": 1_800_000_000.1,
+        "writer_sign": {"at": 1_800_000_000.1, "says": "down", "fenced": True},
+        "wanted": "hold",
     },
     "lease_expires_at": 1_800_000_000.1,
     "heartbeat": {"seq": 7, "at": 1_800_000_000.1},
+    "word": {"says": "down", "since": 1_800_000_000.1, "rests_until": 1_800_000_007.1},
     "unfenced_region": "us-west-2",
     "last_run": "run-0",
     "last_incident": "outage 6",
     "last_transition_at": 1_700_000_000.1,
+    "claims_from": 1_700_000_060.1,
+    "ended_by_person": {"by": "ada", "at": 1_800_000_000.1, "reason": "a false alarm"},
+    "told": {"about": "epoch 1", "reason": "the writer is down", "at": 1_800_000_000.1},
     "protected": False,
     "reprotection": {"run": "run-1", "started_by": "ada", "started_at": 1_800_000_000.1},
     "retiring": "cluster-OLD",
@@ -140,22 +188,35 @@ FULL: dict[str, Any] = {
 }
 GIVEN: dict[str, Any] = {
     "beat": {"seq": 8, "at": 1_800_000_002.1},
+    "claims_from": 1_800_000_080.1,
     "epoch": 1,
     "expires_at": 1_800_000_012.1,
     "incident": "outage 7",
     "lease": 1_800_000_000.1,
+    "no": {"by": "bob", "at": 1_800_000_001.1, "reason": "we are at it"},
     "now": 1_800_000_020.1,
     "old_region": "us-east-1",
     "region": "us-east-1",
     "replicated_xid": 701,
+    "requests": 1,
     "resource_id": "cluster-OLD",
+    "rested_by": 1_800_000_019.1,
+    "rests_until": 1_800_000_012.1,
     "run": "run-1",
+    "said_at": 1_800_000_000.1,
     "seen_dns": True,
+    "seen_moving_since": 1_800_000_000.1,
     "seen_phase": "moving",
     "seen_requests": 1,
     "seen_run": "run-1",
+    "seen_stopping_until": 1_800_000_000.1,
+    "seen_told_at": 1_800_000_000.1,
+    "sign": {"at": 1_800_000_002.1, "says": "unknown", "fenced": False},
     "target_region": "us-west-2",
+    "told": {"about": "epoch 1", "reason": "there is no standby", "at": 1_800_000_002.1},
     "until": 1_800_000_020.1,
+    "wanted": "abort",
+    "word": {"says": "down", "since": 1_800_000_002.1, "rests_until": 1_800_000_012.1},
     "writer_region": "us-east-1",
 }
 
@@ -169,8 +230,8 @@ def decisive(row: Row) -> tuple[list[Case], dict[int, list[Case]]]:
     values |= {name: GIVEN[name] for name in row.given - {"lock"}}
     allowing: list[Case] = []
     refusing: dict[int, list[Case]] = {number: [] for number in range(len(row.when))}
-    paths = sorted({one.path for condition in row.when for one in (condition, alternative(condition))})
-    named = {path: [*_named(row, path, values)] for path in paths}
+    paths = sorted({one.path for condition in row.when for one in simple(condition)})
+    named = {path: unlike(_named(row, path, values)) for path in paths}
     for choice in product(*named.values()):
         record = deepcopy(FULL)
         for path, (there, value) in zip(paths, choice, strict=True):
@@ -188,16 +249,27 @@ def decisive(row: Row) -> tuple[list[Case], dict[int, list[Case]]]:
     return allowing, refusing
 
 
-def alternative(condition: Condition) -> Condition:
-    """What a condition demands of an attribute that is there."""
-    return condition.condition if isinstance(condition, AbsentOr) else condition
+def simple(condition: Condition) -> tuple[Simple, ...]:
+    """Returns what a condition says of single attributes."""
+    return condition.conditions if isinstance(condition, AnyOf) else (condition,)
+
+
+def unlike(values: Iterable[tuple[bool, Any]]) -> list[tuple[bool, Any]]:
+    """Returns the values without repetitions; some cannot be hashed."""
+    different: list[tuple[bool, Any]] = []
+    for value in values:
+        if all(repr(value) != repr(known) for known in different):
+            different.append(value)
+    return different
 
 
 def _named(row: Row, path: str, values: dict[str, Any]) -> Iterator[tuple[bool, Any]]:
     """Whether an attribute is there, and with which value: none, one of each that the row compares, another one."""
-    yield False, None
-    for condition in map(alternative, row.when):
-        known = condition.values if isinstance(condition, OneOf) else [getattr(condition, "value", None)]
+    if Increment(path) not in row.then:  # a number that is added to is always there
+        yield False, None
+    for condition in (one for alternatives in row.when for one in simple(alternatives)):
+        known = condition.values if isinstance(condition, OneOf) else ()
+        known = known if isinstance(condition, OneOf | Absent) else (condition.value,)
         for value in known if condition.path == path else []:
             yield True, values[value.name] if isinstance(value, Given) else value
     held = at(FULL, path)[0]

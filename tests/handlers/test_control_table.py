@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from handlers.core.claim import Claim
-from handlers.core.control import ControlRecord, ReprotectionLock, Transition
-from handlers.core.errors import LockLost, Misconfigured, TransientFailure
+from handlers.core.control import ControlRecord, PersonsNo, ReprotectionLock, Told, Transition, Word, WriterSign
+from handlers.core.errors import LockLost, Misconfigured, TransientFailure, WordLives
 from handlers.core.heartbeat import Beat
-from handlers.core.lease import TICK_S
+from handlers.core.lease import CLOCK_MARGIN_S, TICK_S
 from handlers.gateways.control_table import (
     GUARDIAN_READ_TIMEOUT_S,
     ControlTable,
@@ -204,7 +204,7 @@ def test_p1_a_run_that_looks_does_not_stop_renewals_and_one_that_moves_does(
 ) -> None:
     table.take(lock("run-1", mode=mode), table.read())
     assert guardians_table.renew(WRITER, 1, NOW + 12, Beat(8, NOW))
-    assert table.begin_move("run-1", 1, NOW + 12)
+    assert table.begin_move("run-1", 1, NOW + 12, NOW)
     before = deployment.record()
     assert not guardians_table.renew(WRITER, 1, NOW + 22, Beat(9, NOW))
     assert deployment.record() == before
@@ -215,8 +215,8 @@ def test_p1_a_run_that_looks_does_not_stop_renewals_and_one_that_moves_does(
 def test_p1_a_run_commits_to_move_on_the_lease_it_has_waited_for(table: ControlTable, deployment: Deployment) -> None:
     table.take(lock("run-1"), table.read())
     before = table.read()
-    assert table.begin_move("run-1", 1, LEASE)
-    assert table.read() == replace(before, transition=moving("run-1"))
+    assert table.begin_move("run-1", 1, LEASE, NOW)
+    assert table.read() == replace(before, transition=moving("run-1", moving_since=NOW))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_p1_otherwise_it_does_not(
 ) -> None:
     table.take(lock("run-1"), table.read())
     before = deployment.record()
-    assert not table.begin_move(run, epoch, lease)
+    assert not table.begin_move(run, epoch, lease, NOW)
     assert deployment.record() == before
 
 
@@ -238,8 +238,8 @@ def test_p1_a_writer_without_a_lease_is_moved_only_while_it_takes_none(
 ) -> None:
     deployment.forget("lease_expires_at")
     table.take(lock("run-1", seen_lease=None), table.read())
-    assert not table.begin_move("run-1", 1, LEASE)
-    assert table.begin_move("run-1", 1, None)
+    assert not table.begin_move("run-1", 1, LEASE, NOW)
+    assert table.begin_move("run-1", 1, None, NOW)
     assert not guardians_table.renew(WRITER, 1, NOW + 12, Beat(8, NOW))
 
 
@@ -254,7 +254,7 @@ def test_p2_of_a_renewal_and_a_commit_to_move_one_wins(
 
         def move(together: threading.Barrier = together, heat: int = heat) -> bool:
             together.wait()
-            return table.begin_move("run-1", 1, LEASE + heat)
+            return table.begin_move("run-1", 1, LEASE + heat, NOW)
 
         def renew(together: threading.Barrier = together, heat: int = heat) -> bool:
             together.wait()
@@ -289,8 +289,8 @@ def test_p1_a_stopped_writer_is_moved_in_one_write_whatever_its_lease(
     table.take(stopping("run-1"), table.read())
     deployment.gate.seen.clear()
     for _ in range(2):
-        table.begin_move_of_stopped("run-1", 1)
-        assert table.read().transition == replace(stopping("run-1"), phase="moving")
+        table.begin_move_of_stopped("run-1", 1, STOPPED_UNTIL, NOW)
+        assert table.read().transition == replace(stopping("run-1"), phase="moving", moving_since=NOW)
     assert {operation for _, _, operation in deployment.gate.seen} == {"dynamodb.UpdateItem", "dynamodb.GetItem"}
 
 
@@ -300,7 +300,7 @@ def test_p1_nobody_else_stops_the_writer_or_moves_a_stopped_one(
 ) -> None:
     attempts: tuple[tuple[Transition, Callable[[], None]], ...] = (
         (lock("run-1", mode="switchover"), lambda: table.begin_stop(run, epoch, STOPPED_UNTIL)),
-        (stopping("run-1"), lambda: table.begin_move_of_stopped(run, epoch)),
+        (stopping("run-1"), lambda: table.begin_move_of_stopped(run, epoch, STOPPED_UNTIL, NOW)),
     )
     for taken, act in attempts:
         table.take(taken, table.read())
@@ -313,7 +313,7 @@ def test_p1_nobody_else_stops_the_writer_or_moves_a_stopped_one(
 def test_p1_a_writer_that_was_not_stopped_is_not_moved_as_one(table: ControlTable) -> None:
     table.take(lock("run-1", mode="switchover"), table.read())
     with pytest.raises(LockLost, match="in phase checking"):
-        table.begin_move_of_stopped("run-1", 1)
+        table.begin_move_of_stopped("run-1", 1, STOPPED_UNTIL, NOW)
 
 
 def test_p1_a_run_that_moves_the_writer_does_not_go_back_to_stopping_it(table: ControlTable) -> None:
@@ -335,11 +335,232 @@ def test_p1_a_guardian_ends_a_stop_that_lasts_too_long_and_nothing_else(
     assert (table.read().transition is None) is ended
 
 
+# --- the word of a guardian that cannot renew, and its sign of life
+
+DOWN = Word("down", since=NOW, rests_until=NOW + 7)
+
+
+def test_p10_a_word_to_rest_by_stands_until_a_renewal_that_outlasts_it(table: ControlTable) -> None:
+    assert table.give_word(WRITER, 1, LEASE, DOWN)
+    assert table.read() == replace(FREE, word=DOWN)
+    assert not table.renew(WRITER, 1, NOW + 7, BEAT), "another guardian would rest on, past this lease"
+    assert table.renew(WRITER, 1, NOW + 12, BEAT)
+    assert table.read().word is None
+
+
+def test_p1_a_late_word_replaces_no_longer_one(table: ControlTable) -> None:
+    assert table.give_word(WRITER, 1, LEASE, DOWN)
+    assert not table.give_word(WRITER, 1, LEASE, replace(DOWN, rests_until=NOW + 6.75))
+    assert table.give_word(WRITER, 1, LEASE, replace(DOWN, rests_until=NOW + 9))
+    assert table.read().rests_until == NOW + 9
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 2},
+        {"writer_region": STANDBY},
+        {"lease_expires_at": LEASE + 2},
+        {"transition": lock("run-1", phase="stopping").stored()},
+        {"transition": moving("run-1").stored()},
+    ],
+    ids=["another epoch", "another writer", "renewed since", "stopping", "moving"],
+)
+def test_p1_otherwise_a_guardian_gives_no_word(change: dict[str, Any]) -> None:
+    item = {"writer_region": WRITER, "epoch": 1, "automatic_failover": True, "lease_expires_at": LEASE}
+    assert ControlInMemory(item).give_word(WRITER, 1, LEASE, DOWN)
+    assert not ControlInMemory(item | change).give_word(WRITER, 1, LEASE, DOWN)
+
+
+def test_p10_within_the_grace_a_guardian_renews_and_says_that_it_does_not_know(table: ControlTable) -> None:
+    unknown = Word("unknown", since=NOW)
+    assert table.renew(WRITER, 1, NOW + 12, BEAT, unknown)
+    record = table.read()
+    assert (record.lease_expires_at, record.word, record.rests_until) == (NOW + 12, unknown, None)
+
+
+def test_p1_no_request_is_noted_while_a_guardian_may_rest_unfenced(table: ControlTable) -> None:
+    table.give_word(WRITER, 1, LEASE, DOWN)
+    table.take(lock("run-1"), table.read())
+    assert table.begin_move("run-1", 1, LEASE, NOW)
+    with pytest.raises(WordLives):
+        table.begin_request("run-1", NOW + 7 + CLOCK_MARGIN_S)
+    assert table.begin_request("run-1", NOW + 7.25 + CLOCK_MARGIN_S) == 1
+
+
+def test_p1_a_guardian_that_has_seen_the_fence_ends_the_wait_for_its_word_in_this_move_only(
+    table: ControlTable,
+) -> None:
+    table.give_word(WRITER, 1, LEASE, DOWN)
+    table.take(lock("run-1"), table.read())
+    table.begin_move("run-1", 1, LEASE, NOW)
+    seen = table.read()
+    fenced = WriterSign(at=NOW, says="down", fenced=True)
+    assert table.sign_of_life(WRITER, seen, fenced)
+    assert table.read().rests_until is None
+    assert table.begin_request("run-1", NOW) == 1
+    assert table.give_note_back("run-1", LEASE)
+    assert not table.sign_of_life(WRITER, seen, fenced)
+    table.begin_move("run-1", 1, LEASE, NOW + 1)
+    assert not table.sign_of_life(WRITER, seen, fenced), "the writer may have been opened in between"
+    with pytest.raises(WordLives):
+        table.begin_request("run-1", NOW + 1)
+
+
+@pytest.mark.parametrize(
+    ("requests", "mode", "given_back"), [(1, "failover", True), (2, "failover", False), (1, "switchover", False)]
+)
+def test_p9_a_failover_for_which_rds_is_busy_goes_back_to_looking(
+    requests: int, mode: str, given_back: bool, table: ControlTable
+) -> None:
+    table.take(moving("run-1", mode=mode, move_requests=requests, dns_engaged=True, moving_since=NOW), table.read())
+    before = table.read()
+    assert table.give_note_back("run-1", LEASE) is given_back
+    looks = lock("run-1", mode=mode)
+    assert table.read() == (replace(before, transition=looks) if given_back else before)
+
+
+# --- locks that the writer's guardian ends
+
+
+@pytest.mark.parametrize(
+    ("taken", "ended"),
+    [
+        (moving("run-1"), True),
+        (moving("run-1", move_requests=1), False),
+        (stopping("run-1"), False),
+        (lock("run-1"), False),
+        (moving("run-2"), False),
+    ],
+    ids=["moving", "asked RDS", "stopping", "checking", "another run"],
+)
+def test_p10_a_guardian_ends_a_move_that_does_not_ask_rds(taken: Transition, ended: bool, table: ControlTable) -> None:
+    table.take(taken, table.read())
+    assert table.end_move("run-1") is ended
+
+
+@pytest.mark.parametrize(
+    ("taken", "ended"),
+    [
+        (moving("run-1", mode="switchover", move_requests=1), True),
+        (moving("run-1", mode="switchover", move_requests=2), False),
+        (moving("run-1", mode="failover", move_requests=1), False),
+        (lock("run-1", mode="switchover", move_requests=1), False),
+        (moving("run-2", mode="switchover", move_requests=1), False),
+    ],
+    ids=["a switchover", "asked again", "a failover", "checking", "another run"],
+)
+def test_p10_a_guardian_ends_a_switchover_of_which_rds_shows_nothing(
+    taken: Transition, ended: bool, table: ControlTable
+) -> None:
+    table.take(taken, table.read())
+    assert table.end_switchover("run-1", 1) is ended
+
+
+# --- people
+
+
+def test_a_run_that_is_asked_to_stop_begins_nothing_until_it_may_go_on(table: ControlTable) -> None:
+    table.take(lock("run-1", mode="switchover"), table.read())
+    assert not table.ask_run("run-2", "hold")
+    assert table.ask_run("run-1", "hold")
+    assert not table.begin_move("run-1", 1, LEASE, NOW)
+    with pytest.raises(LockLost, match="asked to hold"):
+        table.begin_stop("run-1", 1, STOPPED_UNTIL)
+    assert table.let_run_go_on("run-1")
+    table.begin_stop("run-1", 1, STOPPED_UNTIL)
+    table.ask_run("run-1", "abort")
+    with pytest.raises(LockLost, match="asked to abort"):
+        table.begin_move_of_stopped("run-1", 1, STOPPED_UNTIL, NOW)
+    assert table.release("run-1")
+
+
+def test_once_rds_was_asked_a_person_cannot_keep_a_run_from_asking_again(table: ControlTable) -> None:
+    table.take(moving("run-1"), table.read())
+    table.ask_run("run-1", "abort")
+    with pytest.raises(LockLost, match="asked to abort"):
+        table.begin_request("run-1", NOW)
+    table.let_run_go_on("run-1")
+    table.begin_request("run-1", NOW)
+    table.ask_run("run-1", "abort")
+    assert table.begin_request("run-1", NOW) == 2
+
+
+def test_a_persons_no_is_of_its_epoch_and_a_change_of_writer_forgets_it(table: ControlTable) -> None:
+    no, later = PersonsNo("ada", NOW, "a false alarm"), PersonsNo("bob", NOW + 1, "we are at it")
+    assert not table.say_no(2, no)
+    assert table.say_no(1, no)
+    assert table.read().ended_by_person == no
+    assert table.say_no(1, later)
+    assert not table.take_no_back(1, no)
+    assert not table.take_no_back(2, later)
+    assert table.take_no_back(1, later)
+    assert table.read().ended_by_person is None
+    table.say_no(1, no)
+    table.take(moving("run-1"), table.read())
+    table.commit(CLAIM, NOW)
+    assert table.read().ended_by_person is None
+
+
+def test_of_several_that_are_about_to_tell_people_one_does(table: ControlTable) -> None:
+    told = Told("epoch 1", "the writer is down", NOW)
+    seen = table.read()
+    assert table.note_told(seen, told)
+    assert not table.note_told(seen, replace(told, at=NOW + 1))
+    assert table.note_told(table.read(), replace(told, at=NOW + 1))
+
+
+# --- after a change of writer
+
+
+@pytest.mark.parametrize(("requests", "wait"), [(1, 0.0), (2, 60.0)])
+def test_p2_nobody_claims_while_a_second_request_may_still_be_on_its_way(
+    requests: int, wait: float, table: ControlTable
+) -> None:
+    table.take(moving("run-1", move_requests=requests), table.read())
+    table.commit(CLAIM, NOW)
+    assert table.read().claims_from == NOW + wait
+
+
+def test_p2_a_commit_that_a_late_request_overtakes_counts_it(
+    table: ControlTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.take(moving("run-1", move_requests=1), table.read())
+    read, late = table.read, iter([True])
+
+    def read_then_note() -> ControlRecord:
+        record = read()
+        if next(late, False):
+            table.begin_request("run-1", NOW)
+        return record
+
+    monkeypatch.setattr(table, "read", read_then_note)
+    table.commit(CLAIM, NOW)
+    assert table.read().claims_from == NOW + 60
+
+
+@pytest.mark.parametrize(
+    ("taken", "anew"),
+    [
+        (stopping("run-0"), {"stopping_until": STOPPED_UNTIL + 5}),
+        (moving("run-0", moving_since=NOW), {"moving_since": NOW + 5}),
+    ],
+    ids=["stopped anew", "moved on anew"],
+)
+def test_p1_a_lock_is_not_taken_over_in_another_stop_or_move_than_was_seen(
+    taken: Transition, anew: dict[str, Any], table: ControlTable
+) -> None:
+    table.take(taken, table.read())
+    seen = table.read()
+    table.take(replace(taken, **anew), seen)
+    assert not table.take(lock("run-1"), seen)
+
+
 # --- what only the run may do that holds the lock and has committed to move
 
 ONLY_THE_MOVER: list[Callable[[ControlTable, str], Any]] = [
     lambda table, run: table.assert_moving(run),
-    lambda table, run: table.begin_request(run),
+    lambda table, run: table.begin_request(run, NOW),
     lambda table, run: table.engage_dns(run),
     lambda table, run: table.commit(replace(CLAIM, run=run), NOW),
 ]
@@ -360,7 +581,7 @@ def test_p2_only_the_holder_moves_the_writer_and_only_after_it_has_committed_to(
     with pytest.raises(LockLost, match=r"\(it holds the lock, in phase checking\)"):
         act(table, "run-1")
     assert deployment.record() == before
-    table.begin_move("run-1", 1, LEASE)
+    table.begin_move("run-1", 1, LEASE, NOW)
     before = deployment.record()
     with pytest.raises(LockLost):
         act(table, "run-2")
@@ -377,25 +598,25 @@ def test_asserting_the_lock_changes_nothing(table: ControlTable, deployment: Dep
 
 def test_p3_every_request_to_move_the_writer_is_counted_before_it_is_sent(table: ControlTable) -> None:
     table.take(moving("run-1"), table.read())
-    assert [table.begin_request("run-1") for _ in range(2)] == [1, 2]
+    assert [table.begin_request("run-1", NOW) for _ in range(2)] == [1, 2]
     assert table.read().transition == moving("run-1", move_requests=2)
 
 
 def test_p1_a_refusal_takes_back_the_note_of_the_only_request_and_of_no_other(table: ControlTable) -> None:
     table.take(moving("run-1"), table.read())
-    table.begin_request("run-1")
+    table.begin_request("run-1", NOW)
     assert table.end_request("run-2") is False
     assert table.end_request("run-1") is True
     assert table.read().transition == moving("run-1")
-    table.begin_request("run-1")
-    table.begin_request("run-1")
+    table.begin_request("run-1", NOW)
+    table.begin_request("run-1", NOW)
     assert table.end_request("run-1") is False
     assert table.read().transition == moving("run-1", move_requests=2)
 
 
 def test_p1_a_lock_is_not_given_back_while_rds_may_be_moving_the_writer(table: ControlTable) -> None:
     table.take(moving("run-1"), table.read())
-    table.begin_request("run-1")
+    table.begin_request("run-1", NOW)
     assert table.release("run-1") is False
     assert table.read().only_forward
     table.end_request("run-1")
@@ -416,7 +637,8 @@ def test_a_commit_moves_the_writer_and_gives_the_lock_back_in_one_write(
     table.take(moving("run-1"), table.read())
     deployment.gate.seen.clear()
     assert table.commit(CLAIM, NOW) == 2
-    assert [operation for _, _, operation in deployment.gate.seen] == ["dynamodb.UpdateItem"]
+    asked = [operation for _, _, operation in deployment.gate.seen]
+    assert asked == ["dynamodb.GetItem", "dynamodb.UpdateItem"]  # it says how many requests it knows of
     record = deployment.record()
     assert (record["writer_region"], record["epoch"]) == (STANDBY, 2)
     assert (record["last_run"], record["last_incident"]) == ("run-1", "outage 7")
@@ -635,7 +857,7 @@ def test_p4_a_guardian_has_asked_both_regions_inside_a_tick(guardians_table: Con
 def unprotected(table: ControlTable) -> ControlTable:
     """After a failover of run-1."""
     table.take(lock("run-1"), table.read())
-    assert table.begin_move("run-1", 1, LEASE, replicated_xid=700)
+    assert table.begin_move("run-1", 1, LEASE, NOW, replicated_xid=700)
     table.commit(CLAIM, NOW)
     return table
 
@@ -651,7 +873,7 @@ def test_a_failover_leaves_no_standby_and_notes_what_had_been_replicated(unprote
 
 def test_what_had_been_replicated_is_kept_by_a_run_that_takes_over(table: ControlTable) -> None:
     table.take(lock("run-0"), table.read())
-    table.begin_move("run-0", 1, LEASE, replicated_xid=700)
+    table.begin_move("run-0", 1, LEASE, NOW, replicated_xid=700)
     table.take(replace(moving("run-1"), replicated_xid=table.read().moving.replicated_xid), table.read())  # type: ignore[union-attr]
     table.commit(CLAIM, NOW)
     assert table.read().replicated_xid == 700
@@ -659,7 +881,7 @@ def test_what_had_been_replicated_is_kept_by_a_run_that_takes_over(table: Contro
 
 def test_what_is_not_known_to_have_been_replicated_is_not_known_afterwards(table: ControlTable) -> None:
     table.take(lock("run-1"), table.read())
-    table.begin_move("run-1", 1, LEASE)
+    table.begin_move("run-1", 1, LEASE, NOW)
     table.commit(CLAIM, NOW)
     assert table.read().replicated_xid is None
     assert table.read().protected is False

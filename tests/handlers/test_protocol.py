@@ -177,7 +177,7 @@ class Run:
         assert self.seen is not None
         self.step = "wait"
         live = (self.world.record.lease_expires_at or 0.0) > self.world.east()
-        if self.world.control.begin_move(self.name, self.granted.epoch, self.seen.lease_expires_at):
+        if self.world.control.begin_move(self.name, self.granted.epoch, self.seen.lease_expires_at, self.world.now):
             assert not live, "I3: a live lease is overruled"
             self.step = "request"
 
@@ -189,18 +189,24 @@ class Run:
 
     def fence(self) -> None:
         self.world.fence()
+        self.step = "see_stop"
+
+    def see_stop(self) -> None:
+        self.seen = self.world.record
         self.step = "see_fence"
 
     def see_fence(self) -> None:
         self.step = "move_stopped" if self.world.fenced else "release"
 
     def move_stopped(self) -> None:
-        self.world.control.begin_move_of_stopped(self.name, self.granted.epoch)
+        assert self.seen is not None
+        until = self.seen.stopping.stopping_until if self.seen.stopping else None
+        self.world.control.begin_move_of_stopped(self.name, self.granted.epoch, until or 0.0, self.world.now)
         self.step = "request"
 
     def request(self) -> None:
         """Notes the request and sends it; from here RDS promotes when it likes, whoever holds the lock."""
-        self.requests = self.world.control.begin_request(self.name)
+        self.requests = self.world.control.begin_request(self.name, self.world.now)
         self.requested_at = self.world.now
         self.step = "promote"
 

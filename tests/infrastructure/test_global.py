@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from orchestration.constructs.dns import AWAIT_SWITCHES
 from orchestration.specification import describe
 from tests.infrastructure.synthesized import ACCOUNT, Deployment, Stack
 
@@ -50,18 +56,104 @@ def test_the_writer_has_one_name_with_a_record_for_each_region(development: Depl
     assert "health_check_id" not in records["SECONDARY"]
 
 
-def test_only_an_engaged_switch_in_the_standby_region_moves_the_name(development: Deployment) -> None:
-    check = stack(development).find("aws_route53_health_check", type="HTTPS")
-    assert check["invert_healthcheck"] is True
-    assert (check["type"], check["port"], check["request_interval"], check["failure_threshold"]) == (
-        "HTTPS",
-        443,
-        10,
+def test_p10_either_regions_engaged_switch_moves_the_name_and_the_loss_of_one_does_not(
+    development: Deployment,
+) -> None:
+    checks = stack(development).json["resource"]["aws_route53_health_check"]
+    urls = stack(development).json["data"]["aws_lambda_function_url"]
+    decides = writer_check(development)
+    switches = {reference(id_): c for id_, c in checks.items() if c["type"] == "HTTPS"}
+    assert set(decides["child_healthchecks"]) == set(switches)
+    assert (decides["type"], decides["child_health_threshold"], decides["invert_healthcheck"]) == (
+        "CALCULATED",
         1,
+        True,
     )
-    ((logical_id, url),) = stack(development).json["data"]["aws_lambda_function_url"].items()
-    assert url["function_name"] == "failover-writer-switch-usw2-test"
-    assert logical_id in check["fqdn"]
+    asked = set()
+    for check in switches.values():
+        assert (check["port"], check["request_interval"], check["failure_threshold"]) == (443, 10, 1)
+        assert "invert_healthcheck" not in check
+        asked |= {url["function_name"] for id_, url in urls.items() if id_ in check["fqdn"]}
+    assert asked == {"failover-writer-switch-use1-test", "failover-writer-switch-usw2-test"}
+
+
+def test_both_switches_are_told_of_the_same_secondary_record(development: Deployment) -> None:
+    secondary = stack(development).find("aws_route53_record", failover_routing_policy={"type": "SECONDARY"})
+    for region in development.both:
+        function = region.find("aws_lambda_function", handler="handlers.standing.writer_switch.handler")
+        told = function["environment"]["variables"]["SECONDARY_REGION"]
+        assert told == secondary["set_identifier"] == "us-west-2"
+
+
+def writer_check(deployment: Deployment) -> dict[str, Any]:
+    """The check that decides where the writer's name leads."""
+    checks = stack(deployment).json["resource"]["aws_route53_health_check"]
+    (primary,) = [r for r in stack(deployment).all("aws_route53_record") if "health_check_id" in r]
+    decides: dict[str, Any]
+    (decides,) = [check for id_, check in checks.items() if primary["health_check_id"] == reference(id_)]
+    return decides
+
+
+def test_p10_the_record_is_given_a_new_check_when_it_knows_what_it_says(development: Deployment) -> None:
+    """A new check counts as healthy until it has data, so that an inverted one would point at SECONDARY."""
+    check = writer_check(development)
+    (waits,) = check["provisioner"]
+    assert list(waits) == ["local-exec"], "the record refers to the check, and so waits for this"
+    urls = stack(development).json["data"]["aws_lambda_function_url"]
+    assert set(waits["local-exec"]["environment"]["SWITCHES"].split()) == {
+        f"${{data.aws_lambda_function_url.{url}.function_url}}" for url in urls
+    }
+    ((record, _),) = stack(development).json["resource"]["aws_dynamodb_table_item"].items()
+    assert check["depends_on"] == [f"aws_dynamodb_table_item.{record}"]
+    # A part that is replaced is new as well; and the record keeps the old check until the new one is ready.
+    parts = {part.removeprefix("${").removesuffix("}") for part in check["child_healthchecks"]}
+    assert set(check["lifecycle"]["replace_triggered_by"]) == parts
+    assert check["lifecycle"]["create_before_destroy"] is True
+
+
+@pytest.mark.parametrize(
+    ("answers", "ends"),
+    [
+        ([("there", True)], True),
+        ([("there", False)], True),
+        (["", ("a gateway's error", None), ("there", False)], True),
+        (["", ("error", False)], False),
+        ([""], False),
+    ],
+    ids=["engaged", "not engaged", "late", "the record cannot be read", "silent"],
+)
+def test_p10_the_wait_for_the_switches_ends_when_both_have_answered_from_the_record(
+    answers: list[Any], ends: bool, tmp_path: Path
+) -> None:
+    """Answers are the switch's own; `curl` gives one after another, and the last one for ever."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for index, one in enumerate(answers):
+        text, engaged = one if isinstance(one, tuple) else (one, None)
+        body = {"engaged": engaged, "error": "TransientFailure"} if text == "error" else {"engaged": engaged}
+        (tmp_path / f"answer-{index}").write_text(text if engaged is None else json.dumps(body))
+    (tools / "curl").write_text(
+        f"""#!/bin/sh
+asked=$(cat {tmp_path}/asked 2>/dev/null || echo 0)
+echo $((asked + 1)) > {tmp_path}/asked
+[ -f {tmp_path}/answer-$asked ] || asked={len(answers) - 1}
+cat {tmp_path}/answer-$asked
+"""
+    )
+    (tools / "sleep").write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/slept\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "SWITCHES": "https://one/ https://two/"}
+    done = subprocess.run(["sh", "-c", AWAIT_SWITCHES], env=environment, capture_output=True, text=True, check=False)
+    slept = (tmp_path / "slept").read_text().split()
+    if ends:
+        assert done.returncode == 0
+        assert int((tmp_path / "asked").read_text()) == len(answers) + 1
+        assert slept[-1] == "60", "every checker has asked"
+    else:
+        assert done.returncode == 1
+        assert "https://one/ does not answer from the control record" in done.stderr
+        assert "60" not in slept
 
 
 def test_control_table_is_strongly_consistent_with_a_witness(development: Deployment) -> None:
@@ -76,10 +168,9 @@ def test_control_table_is_strongly_consistent_with_a_witness(development: Deploy
 
 def test_database_connectivity_and_lag_of_both_regions_are_shown_and_combined(development: Deployment) -> None:
     checks = stack(development).json["resource"]["aws_route53_health_check"]
-    shown = {f"${{aws_route53_health_check.{id_}.id}}": c for id_, c in checks.items() if c["type"] != "HTTPS"}
     parts = {
-        reference: (c["cloudwatch_alarm_region"], c["cloudwatch_alarm_name"])
-        for reference, c in shown.items()
+        reference(id_): (c["cloudwatch_alarm_region"], c["cloudwatch_alarm_name"])
+        for id_, c in checks.items()
         if c["type"] == "CLOUDWATCH_METRIC"
     }
     assert sorted(parts.values()) == [
@@ -88,9 +179,9 @@ def test_database_connectivity_and_lag_of_both_regions_are_shown_and_combined(de
         ("us-west-2", "replication-lag-usw2-test"),
         ("us-west-2", "writer-connectivity-usw2-test"),
     ]
-    (combined,) = [c for c in shown.values() if c["type"] == "CALCULATED"]
-    assert set(combined["child_healthchecks"]) == set(parts)
+    (combined,) = [c for c in checks.values() if set(c.get("child_healthchecks", ())) == set(parts)]
     assert combined["child_health_threshold"] == len(parts)
+    assert combined["tags"]["Name"] == "database-test"
 
 
 def test_a_region_without_replication_lag_counts_as_healthy(development: Deployment) -> None:
@@ -111,7 +202,11 @@ def test_alarms_that_route_53_follows_are_of_standard_resolution_and_without_met
 
 def test_no_record_waits_for_a_slow_check(development: Deployment) -> None:
     checks = stack(development).json["resource"]["aws_route53_health_check"]
-    slow = {f"${{aws_route53_health_check.{id_}.id}}" for id_, c in checks.items() if c["type"] != "HTTPS"}
+    slow = {reference(id_) for id_, c in checks.items() if c["type"] == "CLOUDWATCH_METRIC"}
+    for check in checks.values():
+        if slow & set(check.get("child_healthchecks", ())):
+            slow |= {reference(id_) for id_, c in checks.items() if c is check}
+    assert len(slow) == 5
     assert not slow & {r.get("health_check_id") for r in stack(development).all("aws_route53_record")}
 
 
@@ -149,6 +244,11 @@ def test_first_record_names_the_writer_and_then_belongs_to_the_orchestrators(dev
         "automatic_failover": {"BOOL": True},
     }
     assert record["lifecycle"]["ignore_changes"] == ["item"]
+
+
+def reference(health_check: str) -> str:
+    """How another resource refers to a health check."""
+    return f"${{aws_route53_health_check.{health_check}.id}}"
 
 
 def cluster_data(deployment: Deployment, region: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from handlers.core.conditional_write import (
     Absent,
-    AbsentOr,
+    AnyOf,
     AsRead,
     Condition,
     Copy,
@@ -29,11 +29,18 @@ from handlers.core.conditional_write import (
     allowed,
     holds,
 )
-from handlers.core.control import PHASES, ControlRecord, ReprotectionLock, Transition
+from handlers.core.control import PHASES, ControlRecord, PersonsNo, ReprotectionLock, Told, Transition, Word, WriterSign
 from handlers.core.transitions import ROWS, TRANSITIONS
-from tests.handlers.cases import FULL, alternative, decisive
+from tests.handlers.cases import FULL, decisive, simple
 
-MAPS = {"transition": Transition, "reprotection": ReprotectionLock}
+MAPS = {
+    "transition": Transition,
+    "transition.writer_sign": WriterSign,
+    "reprotection": ReprotectionLock,
+    "word": Word,
+    "ended_by_person": PersonsNo,
+    "told": Told,
+}
 ATTRIBUTES = {field.name for field in fields(ControlRecord)} | {
     f"{name}.{field.name}" for name, kind in MAPS.items() for field in fields(kind)
 }
@@ -56,15 +63,14 @@ def test_every_row_has_a_sentence_that_says_why(row: Row) -> None:
 
 @EVERY_ROW
 def test_every_path_is_an_attribute_of_the_record(row: Row) -> None:
-    paths = [condition.path for condition in row.when] + [effect.path for effect in row.then]
-    paths += [alternative(condition).path for condition in row.when]
+    paths = [one.path for condition in row.when for one in simple(condition)] + [effect.path for effect in row.then]
     paths += [effect.source for effect in row.then if isinstance(effect, Copy)]
     assert set(paths) <= ATTRIBUTES
 
 
 @EVERY_ROW
 def test_every_phase_that_a_row_names_is_one(row: Row) -> None:
-    compared = [alternative(condition) for condition in row.when]
+    compared = [one for condition in row.when for one in simple(condition)]
     named = [
         one.value
         for one in (*compared, *row.then)
@@ -134,9 +140,9 @@ RECORD: dict[str, Any] = {"epoch": Decimal("1"), "lease": Decimal("10.1"), "on":
         (AsRead("nothing", Given("lease")), False),
         (AsRead("nothing", Given("none")), True),
         (AsRead("lease", Given("none")), False),
-        (AbsentOr("nothing", Equals("epoch", 2)), True),
-        (AbsentOr("lock", Equals("lock.run", "run-1")), True),
-        (AbsentOr("lock", Equals("lock.run", "run-2")), False),
+        (AnyOf((Absent("nothing"), Equals("epoch", 2))), True),
+        (AnyOf((Absent("lock"), Equals("lock.run", "run-1"))), True),
+        (AnyOf((Absent("lock"), Equals("lock.run", "run-2"))), False),
     ],
     ids=str,
 )
