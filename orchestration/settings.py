@@ -127,21 +127,21 @@ class Thresholds(_Section):
         le=60_000,
         description="Lag above this notifies people, in ms; it never triggers a failover.",
     )
-    unhealthy_heartbeat_s: int = Field(
-        30,
+    recovery_grace_s: int = Field(
+        25,
         ge=10,
         le=300,
-        multiple_of=10,
-        description="How long a living region may say that its database is unhealthy before that counts, in s: "
-        "Aurora's own failover inside the region is often done in 30 s and loses nothing.",
+        description="How long the writer's guardian may say that its database is down, or not known, before that "
+        "counts, in s: a restart, or Aurora's own failover inside the region, is mostly done by then and loses "
+        "nothing. Longer adds to the RTO of a dead database in a region that lives; 25 keeps it under 60 s with "
+        "Aurora's promotion taken as 30.",
     )
-
     cool_down_minutes: int = Field(
         30,
         ge=0,
         le=24 * 60,
-        description="How long automatic failovers stay off after a change of writer, in min: a cause that is still "
-        "there must not move the writer back and forth. A person may start one at any time.",
+        description="How long automatic failovers stay off after one of them, in min: a cause that is still there must "
+        "not move the writer back and forth. Then they go on by themselves; a person may start one at any time.",
     )
 
     @model_validator(mode="after")

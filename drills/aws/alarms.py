@@ -1,21 +1,19 @@
 """CloudWatch's alarms: evaluation in virtual time, over the metric data that moto stores.
 
 Models (CloudWatch user guide, "Using Amazon CloudWatch alarms", "Configuring how CloudWatch alarms treat missing
-data", "Create a composite alarm", "Alarm events and EventBridge"):
+data", "Evaluating an alarm", "Alarm events and EventBridge"):
 
 * An alarm with a period of 10 s or 30 s is evaluated every 10 s, any other every minute. Each alarm has its own moment
   for this, drawn from the seed, and its periods end at that moment.
-* It goes to ALARM when all of its evaluation periods breach. It looks at two more periods than that (the guide's
-  example; the true number is not documented). When enough of them hold data, the newest ones decide; otherwise the
-  missing ones are treated as the alarm says.
-* ``FILL(metric, value)`` gives every period without data that value, so no period is missing.
-* A composite alarm is evaluated when one of its alarms has changed.
+* It goes to ALARM when as many of its evaluation periods breach as it demands ("M out of N"), all of them if it does
+  not say. It looks at two more periods than that (the guide's example; the true number is not documented). When enough
+  of them hold data, the newest ones decide; otherwise the missing ones are treated as the alarm says.
 * A change of state is an event on the default bus, and a message to the region's topic when the alarm notifies and
   goes to ALARM.
 
-Limits: a metric counts from the moment it is put, whereas CloudWatch takes a moment to show it; "M out of N" alarms are
-not modelled, nor the early alarm for old breaching data among missing ones; a composite alarm is evaluated at once. An
-alarm is evaluated for the first time when one whole period has passed.
+Limits: a metric counts from the moment it is put, whereas CloudWatch takes a moment to show it; the early alarm for old
+breaching data among missing ones is not modelled. An alarm is evaluated for the first time when one whole period has
+passed.
 """
 
 from __future__ import annotations
@@ -29,7 +27,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from moto.cloudwatch.models import MetricDatum, cloudwatch_backends
 
-from drills.aws import composite_rules
 from drills.aws.happenings import Happening, Kind
 
 if TYPE_CHECKING:
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
     from drills.aws.happenings import Observe
     from drills.aws.timetable import Timetable
     from drills.world.clock import Clock
-    from orchestration.specification.model import CompositeAlarm, Metric, MetricAlarm, Region
+    from orchestration.specification.model import Metric, MetricAlarm, Region
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 Treatment = Literal["breaching", "notBreaching", "ignore", "missing"]
@@ -98,27 +95,15 @@ class Alarms:
         self._is_down = is_down
         self._observe = observe
         self._seed = seed
-        self._composites: dict[str, list[tuple[CompositeAlarm, composite_rules.CompositeRule]]] = {}
         # From when on, and by how much at most, metrics are seen late (virtual seconds).
         self._late_from, self._late_seconds = 0.0, 0.0
-        # One change at a time, so that a composite alarm sees its alarms in the order in which they changed.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # one change at a time
 
     def create(self, region: Region, cloudwatch: Any, topic_arn: str) -> None:
         """Puts a region's alarms into moto; ``cloudwatch`` is a boto3 client of the region."""
         for alarm in region.alarms:
             cloudwatch.put_metric_alarm(**_request(alarm, topic_arn))
             self._stored(region.name, alarm.name).state_value = "INSUFFICIENT_DATA"  # as a new alarm of CloudWatch's is
-        parsed = [(alarm, composite_rules.parse(alarm.rule)) for alarm in region.composites]
-        self._composites[region.name] = parsed
-        for composite, _ in parsed:
-            # moto's server has no PutCompositeAlarm, but its backend has.
-            cloudwatch_backends[self._account][region.name].put_metric_alarm(
-                name=composite.name, namespace="", metric_name="", comparison_operator="", evaluation_periods=0,
-                period=0, threshold=0, statistic="", description=composite.description, dimensions=[],
-                alarm_actions=[], rule=composite.rule,
-            )  # fmt: skip
-            self._stored(region.name, composite.name).state_value = "INSUFFICIENT_DATA"
 
     def start(self, region: Region, timetable: Timetable) -> None:
         """Starts evaluating a region's alarms."""
@@ -147,12 +132,17 @@ class Alarms:
         points = self._points(region, alarm, due)
         breaches, _ = COMPARISONS[alarm.comparison]
         breaching = [None if point is None else breaches(point, alarm.threshold) for point in points]
-        state = judge(breaching, alarm.evaluation_periods, alarm.missing_data, self.state(region, alarm.name))
+        state = judge(
+            breaching,
+            alarm.evaluation_periods,
+            alarm.datapoints or alarm.evaluation_periods,
+            alarm.missing_data,
+            self.state(region, alarm.name),
+        )
         recent = [point for point in points if point is not None][: alarm.evaluation_periods]
         reason, data = _reason(alarm, recent, state, due)
         with self._lock:
-            if self._change(region, alarm, state, reason, data, _configuration(alarm)):
-                self._evaluate_composites(region, alarm.name)
+            self._change(region, alarm, state, reason, data)
 
     def _points(self, region: str, alarm: MetricAlarm, due: float) -> list[float | None]:
         """Returns the statistic of each period looked at, newest first; None where there is no data."""
@@ -164,33 +154,14 @@ class Alarms:
                 if 0 <= index < len(periods):
                     periods[index].append(datum.value)
         statistic = STATISTICS[metric.statistic]
-        return [float(statistic(values)) if values else alarm.fill for values in periods]
+        return [float(statistic(values)) if values else None for values in periods]
 
-    def _evaluate_composites(self, region: str, changed: str) -> None:
-        for composite, rule in self._composites[region]:
-            if changed in rule.alarms:
-                state: State = "ALARM" if rule.holds(lambda name: self.state(region, name)) else "OK"
-                arn, moment = self._stored(region, changed).alarm_arn, self._clock.now()
-                child = {"value": self.state(region, changed), "timestamp": _timestamp(moment)}
-                reason = f"{arn} transitioned to {child['value']} at {_weekday(moment)}"
-                data = {"triggeringAlarms": [{"arn": arn, "state": child}]}
-                configuration = {"description": composite.description, "alarmRule": composite.rule}
-                self._change(region, composite, state, reason, data, configuration)
-
-    def _change(
-        self,
-        region: str,
-        alarm: MetricAlarm | CompositeAlarm,
-        state: State,
-        reason: str,
-        data: dict[str, Any],
-        configuration: dict[str, Any],
-    ) -> bool:
-        """Gives an alarm a state; if it differs from the one before, tells everyone and returns True."""
+    def _change(self, region: str, alarm: MetricAlarm, state: State, reason: str, data: dict[str, Any]) -> None:
+        """Gives an alarm a state; if it differs from the one before, tells everyone."""
         stored = self._stored(region, alarm.name)
         previous = _state_of(stored)
         if previous["value"] == state:
-            return False
+            return
         now = self._clock.now()
         stored.update_state(reason, json.dumps(data), state)
         stored.state_updated_timestamp = datetime.fromtimestamp(now, UTC).replace(tzinfo=None)
@@ -200,33 +171,34 @@ class Alarms:
             "alarmName": alarm.name,
             "state": _state_of(stored),
             "previousState": previous,
-            "configuration": configuration,
+            "configuration": _configuration(alarm),
         }
         self._bus.put(_event(self._account, region, stored.alarm_arn, detail, now))
         if state == "ALARM" and alarm.notifies:
             self._publish(region, f'ALARM: "{alarm.name}" in {region}', f"{alarm.description}\n{reason}")
-        return True
 
     def _stored(self, region: str, name: str) -> Any:
         return cloudwatch_backends[self._account][region].alarms[name]
 
 
-def judge(breaching: Sequence[bool | None], periods: int, treatment: Treatment, current: State) -> State:
-    """Returns the state of an alarm that needs every one of its ``periods`` to breach.
+def judge(
+    breaching: Sequence[bool | None], periods: int, datapoints: int, treatment: Treatment, current: State
+) -> State:
+    """Returns the state of an alarm that needs ``datapoints`` of its ``periods`` to breach.
 
     ``breaching`` tells of each period looked at, newest first, whether it breaches; None where data is missing.
-    The rules are those of the table in the guide on missing data.
+    The rules are those of the tables in the guide on missing data.
     """
-    known = [value for value in breaching if value is not None]
-    if len(known) >= periods:
-        return "ALARM" if all(known[:periods]) else "OK"
+    known = [value for value in breaching if value is not None][:periods]
+    missing = periods - len(known)
     if not known:
         return {"breaching": "ALARM", "notBreaching": "OK", "missing": "INSUFFICIENT_DATA", "ignore": current}[
             treatment
         ]  # type: ignore[return-value]
-    if not all(known) or treatment == "notBreaching":
-        return "OK"
-    return current if treatment == "ignore" else "ALARM"
+    if missing and treatment == "ignore" and all(known):
+        return current
+    as_breaching = missing if treatment == "breaching" or (treatment == "missing" and all(known)) else 0
+    return "ALARM" if sum(known) + as_breaching >= datapoints else "OK"
 
 
 def _interval(alarm: MetricAlarm) -> int:
@@ -245,30 +217,20 @@ def _request(alarm: MetricAlarm, topic_arn: str) -> dict[str, Any]:
     """Returns the parameters of PutMetricAlarm."""
     metric = alarm.metric
     dimensions = [{"Name": name, "Value": value} for name, value in metric.dimensions.items()]
-    request: dict[str, Any] = {
+    return {
         "AlarmName": alarm.name,
         "AlarmDescription": alarm.description,
+        "Namespace": metric.namespace,
+        "MetricName": metric.name,
+        "Statistic": metric.statistic,
+        "Period": metric.period_seconds,
+        "Dimensions": dimensions,
         "ComparisonOperator": alarm.comparison,
         "Threshold": alarm.threshold,
         "EvaluationPeriods": alarm.evaluation_periods,
+        "DatapointsToAlarm": alarm.datapoints or alarm.evaluation_periods,
         "TreatMissingData": alarm.missing_data,
         "AlarmActions": [topic_arn] if alarm.notifies else [],
-    }
-    if alarm.fill is None:
-        return request | {
-            "Namespace": metric.namespace,
-            "MetricName": metric.name,
-            "Statistic": metric.statistic,
-            "Period": metric.period_seconds,
-            "Dimensions": dimensions,
-        }
-    named = {"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions}
-    stat = {"Metric": named, "Period": metric.period_seconds, "Stat": metric.statistic}
-    return request | {
-        "Metrics": [
-            {"Id": "filled", "Expression": f"FILL(metric, {alarm.fill:g})", "ReturnData": True},
-            {"Id": "metric", "MetricStat": stat, "ReturnData": False},
-        ]
     }
 
 
@@ -277,9 +239,7 @@ def _configuration(alarm: MetricAlarm) -> dict[str, Any]:
     metric = alarm.metric
     named = {"namespace": metric.namespace, "name": metric.name, "dimensions": metric.dimensions}
     stat = {"metric": named, "period": metric.period_seconds, "stat": metric.statistic}
-    metrics: list[dict[str, Any]] = [{"id": "metric", "metricStat": stat, "returnData": alarm.fill is None}]
-    if alarm.fill is not None:
-        metrics.insert(0, {"id": "filled", "expression": f"FILL(metric, {alarm.fill:g})", "returnData": True})
+    metrics = [{"id": "metric", "metricStat": stat, "returnData": True}]
     return {"description": alarm.description, "metrics": metrics}
 
 
@@ -342,7 +302,3 @@ def _seconds(moment: datetime) -> float:
 def _timestamp(seconds: float) -> str:
     """Returns a time as alarm events have it: ``2019-10-02T17:04:40.989+0000``."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "+0000")
-
-
-def _weekday(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%A %d %B, %Y %H:%M:%S UTC")

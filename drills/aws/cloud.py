@@ -160,7 +160,8 @@ class Cloud:
                 observe=self._tell,
             )
             self._install(stack)
-            self._bus = EventBus(ACCOUNT, self._is_down, self._tell, deliveries)
+            self._bus = EventBus(ACCOUNT, clock, self._is_down, self._tell, deliveries)
+            self._bus.install(stack)
             self.alarms = self._evaluator(self._bus, seed)
             self.health_checks = HealthChecks(specification.zone, self.lambdas, reachability, clock, self._tell, seed)
             self._last_news: dict[tuple[str, str], bool] = {}
@@ -221,12 +222,8 @@ class Cloud:
         return self._last_news.get((region, check), self.is_healthy(check))
 
     def alarm_state(self, region: str, key: str) -> State:
-        """Returns the state of the alarm (metric or composite) of that key in a region."""
-        there = self._specification.regions[region]
-        names = {alarm.key: alarm.name for alarm in there.alarms} | {
-            alarm.key: alarm.name for alarm in there.composites
-        }
-        return self.alarms.state(region, names[key])
+        """Returns the state of the alarm of that key in a region."""
+        return self.alarms.state(region, self._specification.regions[region].alarm(key).name)
 
     def start_execution(self, region: str, text: str, name: str | None = None, machine: str | None = None) -> str:
         """Starts a workflow of a region by hand with an input (JSON text); returns the execution's ARN.

@@ -3,8 +3,9 @@
 Models (EventBridge user guide, "Amazon EventBridge event patterns", "Amazon EventBridge input transformation",
 "Schedule types"): rules match by moto's own patterns; the input transformer fills the template from the event; a target
 that is a state machine is started with that input under a name that EventBridge invents, two UUIDs joined by an
-underscore. Delivery is at least once, so an event may arrive twice; the drill chooses how often. A schedule invokes its
-function without waiting; its first invocation comes when it is created.
+underscore. Delivery is at least once, so an event may arrive twice; the drill chooses how often. Events that functions
+put (API reference, "PutEvents") go the same way as those of AWS services, whose sources alone begin with ``aws.``. A
+schedule invokes its function without waiting; its first invocation comes when it is created.
 
 Limits: targets are state machines of the same account and region only; a delivery that fails is not tried again;
 an event is delivered at once, whereas EventBridge takes up to about a second; schedules are ``rate(1 minute)`` and
@@ -16,19 +17,23 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
+from unittest import mock
 
-from moto.events.models import events_backends
+from moto.events.models import EventsBackend, events_backends
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from drills.aws.happenings import Happening, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
 
     from moto.events.utils import EventMessageType
 
     from drills.aws.happenings import Observe
+    from drills.world.clock import Clock
     from orchestration.specification.model import Rule
 
 UNIT_SECONDS = {"minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
@@ -37,9 +42,12 @@ UNIT_SECONDS = {"minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
 class EventBus:
     """The default buses of all regions."""
 
-    def __init__(self, account: str, is_down: Callable[[str], bool], observe: Observe, deliveries: int = 1) -> None:
+    def __init__(
+        self, account: str, clock: Clock, is_down: Callable[[str], bool], observe: Observe, deliveries: int = 1
+    ) -> None:
         """Delivers nothing yet; with ``deliveries`` of 2 and more, each event reaches each target that many times."""
         self._account = account
+        self._clock = clock
         self._is_down = is_down
         self._observe = observe
         self._deliveries = deliveries
@@ -49,8 +57,34 @@ class EventBus:
         """Loses from now on every event of which that is true."""
         self._loses = which
 
+    def install(self, stack: ExitStack) -> None:
+        """Has what functions put delivered, until ``stack`` is closed; moto has no targets that are state machines."""
+
+        def put_events(backend: EventsBackend, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return [self._put_entry(backend.region_name, entry) for entry in events]
+
+        stack.enter_context(mock.patch.object(EventsBackend, "put_events", put_events))
+
+    def _put_entry(self, region: str, entry: dict[str, Any]) -> dict[str, Any]:
+        """Delivers one entry of PutEvents; returns the answer to it."""
+        if entry["Source"].startswith("aws."):
+            return {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "Not authorized for the source."}
+        event = {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": entry["DetailType"],
+            "source": entry["Source"],
+            "account": self._account,
+            "time": datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": region,
+            "resources": [],
+            "detail": json.loads(entry["Detail"]),
+        }
+        self.put(event)
+        return {"EventId": event["id"]}
+
     def put(self, event: dict[str, Any]) -> None:
-        """Delivers an event of an AWS service to every rule of its region that matches."""
+        """Delivers an event to every rule of its region that matches."""
         region = event["region"]
         if self._is_down(region) or self._loses(event):
             return

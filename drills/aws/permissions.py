@@ -79,6 +79,8 @@ class Permissions:
             "ObjectArn": "",
             "TopicArn": "",
             "RoleArn": "",
+            "executionArn": "",
+            "stateMachineArn": "",
         }
         return [
             parameters[name] if parameters[name].startswith("arn:") else prefix + parameters[name]

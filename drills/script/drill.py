@@ -119,7 +119,7 @@ class Drill:
         )
         self._lab = Lab(folder, self._binaries, clock, reaper, self._observe, wishes)
         self._writer_before, self._standby_before = self._lab.writer, self._lab.standby
-        self._trigger = self._lab.specification.regions[self._lab.standby].composite("writer-down").name
+        self._trigger = self._lab.specification.regions[self._lab.standby].alarm("writer-down").name
         self._narrator = Narrator(timeline, clock, self._trigger)
         self._cues = Cues(options, self._lab, self._narrator, timeline)
 
@@ -508,6 +508,6 @@ def _settings(lab: Lab) -> dict[str, str | int | float | bool]:
         "environment_suffix": lab.settings.environment_suffix,
         "trigger_mode": lab.settings.trigger_mode,
         "rpo_budget_ms": thresholds.rpo_budget_ms,
-        "unhealthy_heartbeat_s": thresholds.unhealthy_heartbeat_s,
+        "recovery_grace_s": thresholds.recovery_grace_s,
         "transfers_per_second": TRANSFERS_PER_SECOND * sum(each.settings.clients for each in lab.workloads),
     }

@@ -40,7 +40,7 @@ class Narrator:
     """Is told of every happening, from many threads."""
 
     def __init__(self, timeline: Timeline, clock: Clock, trigger: str) -> None:
-        """Takes ``trigger``, the name of the composite alarm that starts the workflow."""
+        """Takes ``trigger``, the name of the alarm that starts the workflow."""
         self._timeline = timeline
         self._clock = clock
         self._trigger = trigger

@@ -17,7 +17,7 @@ class Marks(Record):
     first_failed_write: Seconds | None = None
     """When it began, which may be just before the outage that made it fail."""
     alarm: Seconds | None = None
-    """The composite alarm went to ALARM."""
+    """The trigger's alarm went to ALARM."""
     execution_started: Seconds | None = None
     lease_wait_started: Seconds | None = None
     """The assessment was over, and the workflow began to wait for the end of the old writer's lease."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 from handlers.core.control import LARGEST_EPOCH, ControlRecord, Transition
 from handlers.core.heartbeat import Beat
-from handlers.core.reading import Fields
+from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.request import MODES, Mode, Request
 
 # A run that holds the lock is over by then: the workflow's own TimeoutSeconds (30 min) has ended it, the function that
@@ -21,6 +21,10 @@ LOCK_SECONDS = 1860
 # A run that works soon tells people how it ended. If a run holds the lock for longer, people may have heard nothing of
 # it, so they are told of each start that it causes to be refused.
 BUSY_S = 300
+
+# EventBridge gives an event up after 60 s, and an alarm may be late by as much. What comes later than both is about a
+# state of things that the monitor has looked at again since.
+LATEST_START_S = 120
 
 # After a change of writer with more than one request to RDS noted, one of them may still be on its way, and would move
 # the writer under the next run's hands. Nobody claims for longer than any step of a run lives.
@@ -37,7 +41,8 @@ class Claim:
     ``decision`` is ``proceed``, ``refused``, or ``duplicate``: refused because a run has handled it or is handling it,
     so nobody has to be told; ``reason`` says why in a sentence for people. ``heartbeat`` is the writer's last one that
     the record knew of; ``accept_data_loss`` opens the lag gate. ``only_forward``: an earlier run, whose lock this one
-    takes over, has asked RDS to move the writer.
+    takes over, has asked RDS to move the writer. ``attempt`` and ``ignore_wrong_clock``: see
+    `handlers.core.request.Request`.
     """
 
     decision: ClaimDecision
@@ -53,6 +58,8 @@ class Claim:
     accept_data_loss: bool = False
     heartbeat: Beat | None = None
     only_forward: bool = False
+    attempt: int | None = None
+    ignore_wrong_clock: bool = False
 
     @classmethod
     def read(cls, fields: Fields) -> Claim:
@@ -71,16 +78,68 @@ class Claim:
             accept_data_loss=fields.flag("accept_data_loss", False),
             heartbeat=Beat.read_optional(fields, "heartbeat"),
             only_forward=fields.flag("only_forward", False),
+            attempt=fields.optional_whole("attempt", at_most=LARGEST_WHOLE),
+            ignore_wrong_clock=fields.flag("ignore_wrong_clock", False),
         )
 
 
-def decide_claim(record: ControlRecord, request: Request, run: str, now: float, cool_down_s: float) -> Claim:
-    """Whether ``run`` may go on, and why.
+def incident_of(epoch: int) -> str:
+    """The incident of every automatic start in an epoch: the outage of that epoch's writer."""
+    return f"epoch {epoch}"
 
-    ``now`` in seconds since 1970; ``cool_down_s``: how long automatic failovers stay off after a change of writer.
+
+def is_free(record: ControlRecord, holder_is_over: bool | None, now: float) -> bool:
+    """Whether no living run holds the lock.
+
+    ``holder_is_over``: whether the run that holds it has ended; where that is not known (None), its deadline decides.
     """
     held = record.transition
-    rested_at = (record.last_transition_at or 0) + cool_down_s
+    return held is None or holder_is_over is True or held.deadline < now
+
+
+def automation_is_off(record: ControlRecord) -> str | None:
+    """Why automation does not begin anything now, in a clause for people; None when it may.
+
+    A pause and a person's no are for beginnings: what RDS has been asked for is finished all the same.
+    """
+    if record.only_forward:
+        return None
+    if not record.automatic_failover:
+        return "automatic failover is paused in the control record"
+    no = record.ended_by_person
+    if no:
+        return f"{no.by} has ended the automatic attempts of this epoch ({no.reason})"
+    return None
+
+
+def decide_claim(
+    record: ControlRecord,
+    request: Request,
+    run: str,
+    now: float,
+    cool_down_s: float,
+    *,
+    holder_is_over: bool | None = None,
+) -> Claim:
+    """Whether ``run`` may go on, and why.
+
+    Parameters
+    ----------
+    now
+        seconds since 1970.
+    cool_down_s
+        how long automatic failovers stay off after one of them; a change of writer that a person wanted starts none.
+    holder_is_over
+        whether the run that holds the lock has ended; None when that is not known, or nobody holds it.
+    """
+    held = record.transition
+    holder = held.run if held else ""
+    automatic, only_forward = request.automatic, record.only_forward
+    incident = incident_of(record.epoch) if automatic else request.incident
+    age = now - request.asked_at if request.asked_at is not None else 0.0
+    off = automation_is_off(record)
+    failed_over_by_itself = record.last_incident == incident_of(record.epoch - 1)
+    rested_at = (record.last_transition_at or 0) + cool_down_s if failed_over_by_itself else 0.0
     rows: tuple[tuple[bool, ClaimDecision, str], ...] = (
         (
             request.mode == "rehearsal",
@@ -104,7 +163,17 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
             + (f"moved by run {record.last_run})" if record.last_run else "as deployed)"),
         ),
         (
-            request.incident == record.last_incident,
+            automatic and request.epoch not in (None, record.epoch),
+            "duplicate",
+            f"it was started for epoch {request.epoch}, and the writer is that of epoch {record.epoch}",
+        ),
+        (
+            automatic and age > LATEST_START_S,
+            "duplicate",
+            f"its start has been on its way for {age:.0f} s; the monitor has looked again since",
+        ),
+        (
+            incident == record.last_incident,
             "duplicate",
             f"run {record.last_run} has handled this incident already",
         ),
@@ -126,28 +195,26 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
             f"takes over from run {request.resumes}, as {request.started_by} asked",
         ),
         (
-            held is not None and held.deadline >= now,
-            "duplicate"
-            if held and (request.incident == held.incident or now < held.started_at + BUSY_S)
-            else "refused",
-            f"run {held.run if held else ''} is doing the work; to take over from it once it has stopped, "
-            f'start this workflow with "resumes": "{held.run if held else ""}"',
+            held is not None and not is_free(record, holder_is_over, now),
+            "duplicate" if held and (incident == held.incident or now < held.started_at + BUSY_S) else "refused",
+            f"run {holder} is doing the work; to take over from it once it has stopped, "
+            f'start this workflow with "resumes": "{holder}"',
         ),
         (
-            not record.automatic_failover and request.automatic,
+            automatic and off is not None,
             "refused",
-            "automatic failover is paused in the control record",
+            off or "",
         ),
         (
-            request.automatic and not request.ignore_cool_down and now < rested_at,
+            automatic and not only_forward and not request.ignore_cool_down and now < rested_at,
             "refused",
-            f"the writer has just moved: automatic failovers stay off for {rested_at - now:.0f} s more; a person may "
-            "start one",
+            f"a failover has just moved the writer: automatic ones stay off for {rested_at - now:.0f} s more, then "
+            "they begin by themselves; a person may start one now",
         ),
         (
             held is not None,
             "proceed",
-            f"takes over from run {held.run if held else ''}, which ended without giving the lock back",
+            f"takes over from run {holder}, which ended without giving the lock back",
         ),
         (
             True,
@@ -156,20 +223,24 @@ def decide_claim(record: ControlRecord, request: Request, run: str, now: float, 
         ),
     )
     decision, reason = next((decision, reason) for fits, decision, reason in rows if fits)
+    mode = mode_over(held, request.mode)
     return Claim(
         decision=decision,
         reason=reason,
         run=run,
-        mode=mode_over(held, request.mode),
+        mode=mode,
         started_by=request.started_by,
-        incident=request.incident,
+        # What automation finishes of a switchover is still the switchover that a person wanted.
+        incident=held.incident if automatic and held and mode == "switchover" else incident,
         writer_region=record.writer_region,
         target_region=request.target_region,
         epoch=record.epoch,
         resumes=request.resumes,
         accept_data_loss=request.accept_data_loss,
         heartbeat=record.heartbeat,
-        only_forward=record.only_forward,
+        only_forward=only_forward,
+        attempt=request.attempt,
+        ignore_wrong_clock=request.ignore_wrong_clock,
     )
 
 

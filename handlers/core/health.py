@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from handlers.core.detection import GuardianSeen, Known
 from handlers.core.heartbeat import Beat
 from handlers.core.request import Mode
 
-Heartbeat = Literal["healthy", "missing", "unhealthy"]
 Membership = Literal["secondary", "primary", "none"]  # of a region's cluster in the global database
 
 
@@ -48,6 +48,17 @@ class Probe:
         return self.role == "writer" and not self.fenced
 
 
+def writer_seen(reached: Probe | None) -> Known:
+    """What the first observer knows of the writer: whether applications could write there.
+
+    A fenced writer and a reader count as down, for they do not; ``reached`` is None when the prober gave no answer,
+    which says nothing (P6).
+    """
+    if reached is None:
+        return "unknown"
+    return "up" if reached.writes else "down"
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What is known of both databases.
@@ -56,8 +67,8 @@ class Evidence:
     ----------
     writer
         the standby region's own attempt to reach the writer, made just now (observer 1).
-    heartbeat
-        the writer region's word about itself, as this region's alarms hold it (observer 2).
+    guardian
+        the writer's guardian, as the control record shows it (observer 2).
     standby
         an attempt to reach this region's own database.
     membership
@@ -65,7 +76,7 @@ class Evidence:
     """
 
     writer: Probe
-    heartbeat: Heartbeat
+    guardian: GuardianSeen
     standby: Probe
     membership: Membership
 
@@ -109,9 +120,9 @@ def _failover(seen: Evidence, only_forward: bool) -> Rows:
             f"{NO_STANDBY.get(seen.membership)}: it cannot take over before it has been re-protected",
         ),
         (
-            seen.heartbeat == "healthy",
+            seen.guardian.says in ("alive", "unknown"),
             False,
-            "the writer's own region says that it is healthy: no failover is due",
+            f"the writer does not answer this region, but {seen.guardian.reason}: no failover is due",
         ),
         (
             seen.standby.role is None,
@@ -121,7 +132,7 @@ def _failover(seen: Evidence, only_forward: bool) -> Rows:
         (
             True,
             True,
-            f"the writer does not answer this region ({unreached}) and its heartbeat is {seen.heartbeat}",
+            f"the writer does not answer this region ({unreached}), and {seen.guardian.reason}",
         ),
     )
 
@@ -146,29 +157,10 @@ def _switchover(seen: Evidence, only_forward: bool) -> Rows:
             "switchover needs it healthy",
         ),
         (
-            seen.heartbeat != "healthy",
+            seen.guardian.says != "alive",
             False,
-            f"the heartbeat of the writer's own region is {seen.heartbeat}: a switchover needs its guardian",
+            f"{seen.guardian.reason}: a switchover needs the writer's guardian",
         ),
         (seen.standby.role is None, False, f"this region's own database does not answer ({seen.standby.error})"),
         (True, True, "the writer and the standby are healthy"),
     )
-
-
-@dataclass
-class Debounce:
-    """Turns single failed probes into a verdict: down after ``FAILURES_IN_A_ROW`` of them, up at the first success.
-
-    A probe that could not be made says nothing about the writer and changes nothing.
-    """
-
-    failures: int = 0
-
-    # Three, two seconds apart: one lost packet or one restarted connection is not an outage, and a true one is
-    # published within 6 s, inside the first 10 s period of the alarm.
-    FAILURES_IN_A_ROW = 3
-
-    def saw(self, reached_writer: bool) -> bool:
-        """Counts one probe; returns whether the writer now counts as unreachable."""
-        self.failures = 0 if reached_writer else self.failures + 1
-        return self.failures >= self.FAILURES_IN_A_ROW

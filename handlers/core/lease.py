@@ -18,6 +18,8 @@ TICK_S = 2.0
 # shorter fences healthy writers in hiccups, longer adds to every RTO. The detection takes 8 to 20 s, so that a lease
 # of 10 s has mostly ended by the time that a run asks.
 LEASE_S = 10.0
+# How long a guardian rests by its word: a tick, a probe and a write (1 s), what is kept for a fence, and the clocks.
+REST_S = 7.0
 # The guardian begins to fence when less than this is left, so that the fence is complete when the lease ends: a tick
 # until it looks, and a cold start, the revocation and the end of all sessions, together about a second.
 FENCE_BEFORE_S = 3.0

@@ -1,12 +1,14 @@
-"""A request to move the writer, as a person or the alarm's rule gives it to the workflow."""
+"""A request to move the writer, as a person, a rule or the monitor gives it to the workflow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from handlers.core.errors import InvalidRequest
-from handlers.core.reading import Fields
+from handlers.core.heartbeat import END_OF_TIME_S
+from handlers.core.reading import LARGEST_WHOLE, Fields
 
 Mode = Literal["failover", "switchover", "rehearsal"]
 MODES: tuple[Mode, ...] = ("failover", "switchover", "rehearsal")
@@ -15,11 +17,15 @@ FIELDS = (
     "mode",
     "started_by",
     "automatic",
+    "epoch",
+    "attempt",
+    "asked_at",
     "incident",
     "target_region",
     "resumes",
     "accept_data_loss",
     "ignore_cool_down",
+    "ignore_wrong_clock",
 )
 
 
@@ -35,9 +41,17 @@ class Request:
     started_by
         who or what asks: a person's name, or the alarm.
     automatic
-        an alarm asks, not a person; a pause in the control record and the cool-down apply to these only.
+        an alarm or the monitor asks, not a person; a pause in the control record and the cool-down apply to these only.
+    epoch
+        the epoch that it was asked in, if the asker knew it: an automatic start of another one comes too late.
+    attempt
+        which of the automatic starts for its outage this is, from 1; None when the asker does not count.
+    asked_at
+        when it was asked for (seconds since 1970), if that is known: an automatic start that has been long on its way
+        comes too late.
     incident
-        names the outage; two starts with the same incident are one failover. Without one, the run is its own.
+        names the outage; two starts with the same incident are one failover. Without one, a person's run is its own;
+        automatic starts are of the incident that the claim gives them.
     target_region
         the region that is to become the writer: the one whose workflow this is.
     resumes
@@ -46,6 +60,9 @@ class Request:
         the run does not ask a person when the lag is unknown or outside the RPO budget.
     ignore_cool_down
         the cool-down does not apply to this request.
+    ignore_wrong_clock
+        a lease that ends later than any may does not stop the run. Only for a person who knows that the old writer is
+        dead or fenced: it cannot be told from the control record, and if the old writer lives there may be two.
     """
 
     mode: Mode
@@ -56,6 +73,10 @@ class Request:
     automatic: bool = False
     accept_data_loss: bool = False
     ignore_cool_down: bool = False
+    ignore_wrong_clock: bool = False
+    epoch: int | None = None
+    attempt: int | None = None
+    asked_at: float | None = None
 
     @classmethod
     def read(cls, data: object, run: str, region: str) -> Request:
@@ -83,4 +104,22 @@ class Request:
             automatic=fields.flag("automatic", False),
             accept_data_loss=fields.flag("accept_data_loss", False),
             ignore_cool_down=fields.flag("ignore_cool_down", False),
+            ignore_wrong_clock=fields.flag("ignore_wrong_clock", False),
+            epoch=fields.optional_whole("epoch", at_most=LARGEST_WHOLE),
+            attempt=fields.optional_whole("attempt", at_most=LARGEST_WHOLE),
+            asked_at=_moment(fields, "asked_at"),
         )
+
+
+def _moment(fields: Fields, field: str) -> float | None:
+    """Returns a moment such as ``2026-01-02T03:04:05Z``, as EventBridge gives it, in seconds since 1970."""
+    text = fields.optional_text(field, pattern=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text).timestamp()
+    except ValueError as error:
+        raise fields.error(f"{fields.name}: field {field!r} is {text!r}: {error}; give a moment that exists") from None
+    if not 0 <= moment <= END_OF_TIME_S:
+        raise fields.error(f"{fields.name}: field {field!r} is {text!r}; give a moment between 1970 and 2100")
+    return moment

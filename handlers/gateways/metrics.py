@@ -1,14 +1,12 @@
-"""CloudWatch: publishing what the monitor sees, reading alarms."""
+"""CloudWatch: publishing what the monitor sees."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from handlers.core.errors import Misconfigured
-from handlers.core.health import Heartbeat
 from handlers.gateways.aws import named_errors
 
 if TYPE_CHECKING:
@@ -47,20 +45,36 @@ def publish(
         )
 
 
-def heartbeat(client: CloudWatchClient, missing_alarm: str, unhealthy_alarm: str) -> Heartbeat:
-    """Returns what the other region last said of itself, as this region's two heartbeat alarms have it.
+class Publisher:
+    """What one run of the monitor says in metrics: each once, and then what changes.
 
-    Raises
-    ------
-    Misconfigured
-        one of the alarms does not exist: its silence says nothing.
+    A run of it starts each minute, so every metric is said once a minute; that is what an alarm on silence needs, and
+    a fortieth of what every tick would cost. CloudWatch is called beside the caller's work.
     """
-    with named_errors("reading the heartbeat alarms"):
-        answer = client.describe_alarms(AlarmNames=[missing_alarm, unhealthy_alarm], AlarmTypes=["MetricAlarm"])
-    states = {alarm.get("AlarmName"): alarm.get("StateValue") for alarm in answer["MetricAlarms"]}
-    absent = {missing_alarm, unhealthy_alarm} - states.keys()
-    if absent:
-        raise Misconfigured(f"there is no alarm {', '.join(sorted(absent))}; deploy this region's stack again")
-    if states[missing_alarm] == "ALARM":
-        return "missing"
-    return "unhealthy" if states[unhealthy_alarm] == "ALARM" else "healthy"
+
+    def __init__(
+        self,
+        client: CloudWatchClient,
+        namespace: str,
+        dimensions: dict[str, str],
+        now: Callable[[], float],
+        beside: Callable[[str, Callable[[], None]], None],
+    ) -> None:
+        """Says nothing yet; ``beside`` does work of a kind beside the caller's, unless the last of it is not done."""
+        self._client = client
+        self._namespace = namespace
+        self._dimensions = dimensions
+        self._now = now
+        self._beside = beside
+        self._said: dict[str, float] = {}
+
+    def say(self, value: Value, *, always: bool = False) -> None:
+        """Publishes a value that differs from the last one, or any; one that was not published is said again."""
+        if not always and self._said.get(value.name) == value.value:
+            return
+
+        def put(at: float = self._now()) -> None:
+            publish(self._client, self._namespace, (value,), self._dimensions, at)
+            self._said[value.name] = value.value
+
+        self._beside(f"publish {value.name}", put)

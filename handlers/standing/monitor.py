@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.beside import Beside
 from handlers.core.control import ControlRecord
 from handlers.core.errors import FailoverError
 from handlers.core.fence import FenceState
@@ -34,22 +35,32 @@ from handlers.core.guardian_state import (
     Renew,
     step,
 )
-from handlers.core.health import Debounce, Probe
+from handlers.core.health import Probe
 from handlers.core.lease import TICK_S
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable, GuardianControlVariables
+from handlers.gateways.event_bus import EventBus
 from handlers.gateways.fence import FenceFunction, FenceVariables, PeerFenceVariables
-from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Value, publish
+from handlers.gateways.metrics import Publisher, Value
 from handlers.gateways.prober import Prober, ProberVariables
+from handlers.gateways.runs import Runs, RunsVariables
 from handlers.gateways.warm_up import WarmUpVariables, Workflow
 from handlers.machine import Machine
+from handlers.standby import Standby, StandbyVariables
 from handlers.telemetry import instrumented, logger
 
 
 @dataclass(frozen=True)
 class Environment(
-    GuardianControlVariables, ProberVariables, FenceVariables, PeerRoleVariables, PeerFenceVariables, WarmUpVariables
+    GuardianControlVariables,
+    ProberVariables,
+    FenceVariables,
+    PeerRoleVariables,
+    PeerFenceVariables,
+    RunsVariables,
+    StandbyVariables,
+    WarmUpVariables,
 ):
     """What the function reads."""
 
@@ -63,6 +74,8 @@ PROBER = Prober.of(ENVIRONMENT)
 FENCE = FenceFunction.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.of(ENVIRONMENT)
 WORKFLOW = Workflow.of(ENVIRONMENT)
+RUNS = Runs.of(ENVIRONMENT)
+BUS = EventBus.of(ENVIRONMENT)
 HERE = client("cloudwatch", ENVIRONMENT.aws_region, attempts=1)
 PEER = client("cloudwatch", ENVIRONMENT.peer_region, attempts=1)
 
@@ -73,8 +86,9 @@ RUN_FOR_S = 66.0
 PEER_PROBE_TIMEOUT_S = 2.0
 # The region's own database is some ms away, and a renewal must not wait for it for long.
 OWN_PROBE_TIMEOUT_S = 1.0
-# What may take longer runs beside the ticks: the heartbeat, a look at the fence, the old writer's fence, the warm-up.
-BESIDE = 4
+# What may take longer runs beside the ticks: three metrics, a look at the fence, the old writer's fence, the warm-up,
+# an attempt.
+BESIDE = 7
 # How often the clock is looked at. The fence begins at most that late, and has the rest of FENCE_BEFORE_S.
 CLOCK_LOOK_S = 0.25
 # A renewal that loses to another run of the monitor reads the record and decides once more.
@@ -86,7 +100,7 @@ Result = TypeVar("Result")
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for the schedule; nothing in the event is read."""
-    watch = Watch(ENVIRONMENT, MACHINE, CONTROL, PROBER, FENCE, OTHER_REGION, WORKFLOW, HERE, PEER)
+    watch = Watch(ENVIRONMENT, MACHINE, CONTROL, PROBER, FENCE, OTHER_REGION, WORKFLOW, RUNS, BUS, HERE, PEER)
     started = MACHINE.monotonic()
     ticks = 0
     with watch.clock_watched():
@@ -113,6 +127,8 @@ class Watch:
         fence: FenceFunction,
         other_region: OtherRegion,
         workflow: Workflow,
+        runs: Runs,
+        bus: EventBus,
         here: Any,
         peer: Any,
     ) -> None:
@@ -123,16 +139,20 @@ class Watch:
         self._prober = prober
         self._fence = fence
         self._other_region = other_region
-        self._workflow = workflow
-        self._warm = False
-        self._here = here
-        self._peer = peer
-        self._debounce = Debounce()
         self._state = GuardianState(self._region)
         self._learning = machine.lock()
         self._closing = machine.lock()
         self._probes = machine.pool(2)
         self._beside = Beside(machine, BESIDE)
+        dimensions = {"GlobalCluster": environment.global_cluster}
+        self._heartbeat = self._publisher(peer, dimensions | {"FromRegion": self._region})
+        self._standby = Standby(
+            environment, machine, self._beside, self._publisher(here, dimensions), bus, runs, workflow
+        )
+
+    def _publisher(self, cloudwatch_client: Any, dimensions: dict[str, str]) -> Publisher:
+        namespace = self._environment.powertools_metrics_namespace
+        return Publisher(cloudwatch_client, namespace, dimensions, self._machine.now, self._beside.start)
 
     def tick(self) -> None:
         """Looks once, guards and publishes. Nothing that fails stops the watch; silence is what alarms look for."""
@@ -149,7 +169,7 @@ class Watch:
         if peer:
             # The standby's heartbeat says that its monitor lives; whether it can take over is asked when it has to.
             self._send_heartbeat(healthy=True)
-            self._publish_reach(peer.result())
+            self._standby.look(record, peer.result())
         if record and record.writer_region == self._region and record.unfenced_region:
             self._beside.start("fence the old writer", lambda: self._fence_old_writer(record))
 
@@ -291,55 +311,9 @@ class Watch:
             self._control.note_fenced(region, record.epoch)
             logger.warning("the old writer is fenced", region=region)
 
-    # --- publishing
-
-    def _publish_reach(self, reached: Probe | None) -> None:
-        if reached is None:  # no metric, and so no failover
-            return
-        unreachable = self._debounce.saw(reached.writes)
-        dimensions = {"GlobalCluster": self._environment.global_cluster}
-        if not reached.writes and not self._warm:
-            self._warm = True
-            self._beside.start("warm the workflow up", self._workflow.warm_up)
-        self._publish(
-            self._here,
-            dimensions,
-            Value("WriterUnreachable", float(unreachable)),
-            Value("WriterReachable", float(reached.writes), STANDARD_RESOLUTION_S),
-        )
-
     def _send_heartbeat(self, *, healthy: bool) -> None:
-        dimensions = {"GlobalCluster": self._environment.global_cluster, "FromRegion": self._region}
-        value = Value("Heartbeat", float(healthy))
-        self._beside.start("heartbeat", lambda: self._publish(self._peer, dimensions, value))
-
-    def _publish(self, cloudwatch_client: Any, dimensions: dict[str, str], *values: Value) -> None:
-        namespace = self._environment.powertools_metrics_namespace
-        try:
-            publish(cloudwatch_client, namespace, values, dimensions, self._machine.now())
-        except FailoverError as error:
-            logger.warning("metrics were not published", metrics=[value.name for value in values], error=str(error))
-
-
-class Beside:
-    """Work that must not hold up the ticks: one of each kind at a time, and none waits for another."""
-
-    def __init__(self, machine: Machine, kinds: int) -> None:
-        self._pool = machine.pool(kinds)
-        self._running: dict[str, Future[None]] = {}
-
-    def start(self, kind: str, work: Callable[[], None]) -> None:
-        """Starts the work unless the last of its kind is still running."""
-        running = self._running.get(kind)
-        if running is None or running.done():
-            self._running[kind] = self._pool.submit(self._do, kind, work)
-
-    @staticmethod
-    def _do(kind: str, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except FailoverError as error:
-            logger.warning("work beside the ticks failed; it will be tried again", work=kind, error=str(error))
+        """Tells the other region's alarm, which pages people, and decides nothing."""
+        self._heartbeat.say(Value("Heartbeat", float(healthy)))
 
 
 def _what(reached: Probe | None) -> Own:

@@ -1,6 +1,6 @@
 """The roles of one region.
 
-There is one for each function, one for each workflow, one for the rule that starts the failover, those in which the
+There is one for each function, one for each workflow, one for each rule that starts the failover, those in which the
 other region acts on this one, and one each for the flow log and the backups. A role has the name of what uses it, so
 that the region's stack knows its ARN without asking IAM.
 """
@@ -55,7 +55,7 @@ class RegionRoles(Construct):
         start = Permission(
             ("states:StartExecution",), (self._names.state_machine_arn(region),), "starts the failover workflow"
         )
-        self._role("trigger", rule.name, rule.description, trust, (start,))
+        self._role(rule.key, rule.name, rule.description, trust, (start,))
 
     def _role_for_others(self, id_: str, role: Role) -> None:
         trust = policy.trust_roles(self._names.account, role.trusted)

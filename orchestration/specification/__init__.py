@@ -91,7 +91,6 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
         ),
         alarms=monitoring.alarms(settings, names, region, peer),
         upkeep_alarms=monitoring.upkeep_alarms(names, region, all_functions.values()),
-        composites=monitoring.composites(names, region, peer),
         rules=monitoring.rules(settings, names, region),
         state_machine=_state_machine(place, names.state_machine(region), workflows.FAILOVER_ASL, failover.STEPS),
         reprotection=_state_machine(place, names.reprotection(region), workflows.REPROTECT_ASL, reprotection.STEPS),

@@ -17,8 +17,7 @@ def dashboard(settings: Settings, names: Names, region: Region) -> dict[str, Any
     here, peer = region.name, region.peer
     cluster = {"DBClusterIdentifier": region.cluster.identifier}
     everyone = {"GlobalCluster": names.global_cluster}
-    keys = [alarm.key for alarm in region.composites]
-    keys += [alarm.key for alarm in (*region.alarms, *region.upkeep_alarms)]
+    keys = [alarm.key for alarm in (*region.alarms, *region.upkeep_alarms)]
     workflow = {"StateMachineArn": names.state_machine_arn(here)}
     lag_limits = [
         {"label": "tell people", "value": settings.thresholds.replication_lag_alarm_ms},
@@ -34,10 +33,11 @@ def dashboard(settings: Settings, names: Names, region: Region) -> dict[str, Any
         },
         _graph(
             here,
-            f"Is the writer in {peer} down? (1: this region cannot reach it; heartbeat 0: it says so itself)",
+            f"Is the writer in {peer} down? (reachable 0: not from here; heartbeat 0: it says so itself)",
             [
-                _metric(METRIC_NAMESPACE, "WriterUnreachable", everyone, "Maximum", 10),
-                _metric(METRIC_NAMESPACE, "Heartbeat", everyone | {"FromRegion": peer}, "Minimum", 10),
+                _metric(METRIC_NAMESPACE, "WriterDown", everyone, "Maximum", 10),
+                _metric(METRIC_NAMESPACE, "WriterReachable", everyone, "Minimum", 60),
+                _metric(METRIC_NAMESPACE, "Heartbeat", everyone | {"FromRegion": peer}, "Minimum", 60),
             ],
         ),
         _graph(

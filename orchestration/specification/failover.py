@@ -9,19 +9,12 @@ from orchestration.specification.permissions import (
     KEEP_TOKENS,
     MEMBER_VARIABLES,
     PROBE,
+    READ_CONTROL,
     SEE_MEMBERSHIP,
     TELL,
 )
 from orchestration.specification.rows import Grant, Step, only_here
 
-READ_SECOND_OBSERVER = Grant(
-    ("cloudwatch:DescribeAlarms",),
-    lambda place: tuple(
-        place.names.alarm_arn(key, place.region) for key in ("heartbeat-missing", "heartbeat-unhealthy")
-    ),
-    "reads the second observer's verdict",
-    tells=("HEARTBEAT_MISSING_ALARM", "HEARTBEAT_UNHEALTHY_ALARM"),
-)
 DETACH = Grant(
     ("rds:RemoveFromGlobalCluster",),
     lambda place: (place.names.global_cluster_arn, place.names.cluster_arn(place.region)),
@@ -46,7 +39,8 @@ STEPS = (
     Step(
         "check_health",
         "Asks two independent observers whether the writer is down",
-        may=(PROBE, SEE_MEMBERSHIP, READ_SECOND_OBSERVER),
+        may=(PROBE, SEE_MEMBERSHIP, READ_CONTROL),
+        reads=("RECOVERY_GRACE_S",),
     ),
     Step(
         "verify_lag",

@@ -78,9 +78,7 @@ class Metric:
 class MetricAlarm:
     """An alarm on one metric.
 
-    With ``fill`` the alarm watches the metric-math expression ``FILL(metric, fill)``: it sees a missing period at
-    once, where "treat missing data as breaching" first lets the whole evaluation range pass (CloudWatch guide,
-    "Configuring how CloudWatch alarms treat missing data").
+    ``datapoints``: how many of the ``evaluation_periods`` have to breach; None for all of them.
     """
 
     key: str
@@ -92,24 +90,14 @@ class MetricAlarm:
     evaluation_periods: int
     missing_data: Literal["breaching", "notBreaching", "ignore", "missing"]
     notifies: bool
-    fill: float | None = None
-
-
-@dataclass(frozen=True)
-class CompositeAlarm:
-    """An alarm over other alarms; ``rule`` is CloudWatch's own expression."""
-
-    key: str
-    name: str
-    description: str
-    rule: str
-    notifies: bool
+    datapoints: int | None = None
 
 
 @dataclass(frozen=True)
 class Rule:
     """An EventBridge rule on the default bus that starts the region's state machine."""
 
+    key: str
     name: str
     description: str
     event_pattern: dict[str, Any]
@@ -172,7 +160,6 @@ class Region:
     schedules: tuple[Schedule, ...]
     alarms: tuple[MetricAlarm, ...]
     upkeep_alarms: tuple[MetricAlarm, ...]
-    composites: tuple[CompositeAlarm, ...]
     rules: tuple[Rule, ...]
     state_machine: StateMachine
     reprotection: StateMachine
@@ -192,10 +179,6 @@ class Region:
     def alarm(self, key: str) -> MetricAlarm:
         """The metric alarm of that key."""
         return next(alarm for alarm in (*self.alarms, *self.upkeep_alarms) if alarm.key == key)
-
-    def composite(self, key: str) -> CompositeAlarm:
-        """The composite alarm of that key."""
-        return next(alarm for alarm in self.composites if alarm.key == key)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
-"""Alarms of a region and the rule that starts the workflow.
+"""Alarms of a region and the rules that start the workflow.
 
-A region watches its peer: in the present writer region the metrics of a standby's observer are not published, so the
-composite stays quiet there; after a swap of roles the two exchange places without a deployment.
+A region watches its peer: in the present writer region the metrics of a standby's monitor are not published, so the
+trigger stays quiet there; after a swap of roles the two exchange places without a deployment.
+
+The monitor's verdict reaches the workflow twice, by the alarm on its metric and by its own event, and the claim makes
+one failover of it. What comes after the first attempt the monitor starts itself.
 """
 
 from __future__ import annotations
@@ -9,8 +12,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from handlers.core.detection import EVENT_SOURCE, EVENT_TYPE
 from orchestration.settings import Settings
-from orchestration.specification.model import CompositeAlarm, Function, Metric, MetricAlarm, Rule
+from orchestration.specification.model import Function, Metric, MetricAlarm, Rule
 from orchestration.specification.names import METRIC_NAMESPACE, Names
 
 # Alarms with a period of 10 s are evaluated every 10 s (CloudWatch guide); the shortest that custom metrics allow.
@@ -22,52 +26,50 @@ AURORA_PERIOD_SECONDS = 60
 STANDARD_PERIOD_SECONDS = 60
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
 SILENT_MONITOR_PERIODS = 3
+# What the monitor says comes in every period or once a minute. One that is late, or lost, is no change of state: an
+# alarm takes two of three (CloudWatch guide, "Evaluating an alarm", M out of N).
+OF_PERIODS = 3
+PERIODS = 2
 
 
 def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[MetricAlarm, ...]:
     """The metric alarms of ``region``, which watch the writer while it is in ``peer``."""
-    heartbeat = {"GlobalCluster": names.global_cluster, "FromRegion": peer}
-    detection = DETECTION_PERIOD_SECONDS
     return (
         MetricAlarm(
-            key="writer-unreachable",
-            name=names.alarm("writer-unreachable", region),
-            description=f"Observer 1: {region} cannot reach the writer in {peer}.",
+            key="writer-down",
+            name=names.alarm("writer-down", region),
+            description=f"Both observers agree: the writer in {peer} is down. Starts the failover workflow.",
             metric=Metric(
                 METRIC_NAMESPACE,
-                "WriterUnreachable",
+                "WriterDown",
                 "Maximum",
-                detection,
+                DETECTION_PERIOD_SECONDS,
                 {"GlobalCluster": names.global_cluster},
             ),
             comparison="GreaterThanOrEqualToThreshold",
             threshold=1,
-            evaluation_periods=1,
+            evaluation_periods=OF_PERIODS,
+            datapoints=PERIODS,
             missing_data="notBreaching",
-            notifies=False,
+            notifies=True,  # by itself, so that people hear of it even when the workflow cannot start
         ),
         MetricAlarm(
             key="heartbeat-missing",
             name=names.alarm("heartbeat-missing", region),
-            description=f"Observer 2: {peer} is silent. Alone it means a dead monitor there, and pages people.",
-            metric=Metric(METRIC_NAMESPACE, "Heartbeat", "SampleCount", detection, heartbeat),
+            description=f"The monitor of {peer} is silent, or says that its database takes no writes. It pages people "
+            "and decides nothing.",
+            metric=Metric(
+                METRIC_NAMESPACE,
+                "Heartbeat",
+                "Maximum",
+                STANDARD_PERIOD_SECONDS,
+                {"GlobalCluster": names.global_cluster, "FromRegion": peer},
+            ),
             comparison="LessThanThreshold",
             threshold=1,
-            evaluation_periods=1,
+            evaluation_periods=OF_PERIODS,
+            datapoints=PERIODS,
             missing_data="breaching",
-            notifies=True,
-            fill=0,
-        ),
-        MetricAlarm(
-            key="heartbeat-unhealthy",
-            name=names.alarm("heartbeat-unhealthy", region),
-            description=f"Observer 2: {peer} lives and has said for "
-            f"{settings.thresholds.unhealthy_heartbeat_s} s that its database is unhealthy.",
-            metric=Metric(METRIC_NAMESPACE, "Heartbeat", "Maximum", detection, heartbeat),
-            comparison="LessThanThreshold",
-            threshold=1,
-            evaluation_periods=settings.thresholds.unhealthy_heartbeat_s // detection,
-            missing_data="notBreaching",
             notifies=True,
         ),
         MetricAlarm(
@@ -101,7 +103,8 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
         MetricAlarm(
             key="writer-connectivity",
             name=names.alarm("writer-connectivity", region),
-            description=f"{region} cannot connect to the writer. Shown by Route 53; the trigger uses faster metrics.",
+            description=f"{region} cannot connect to the writer. Nothing moves while its guardian lives; people are "
+            "paged, and Route 53 shows it.",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "WriterReachable",
@@ -111,9 +114,9 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             ),
             comparison="LessThanThreshold",
             threshold=1,
-            evaluation_periods=1,
+            evaluation_periods=PERIODS,  # Route 53 follows no alarm on M out of N
             missing_data="notBreaching",
-            notifies=False,
+            notifies=True,
         ),
         MetricAlarm(
             key="monitor-silent",
@@ -126,7 +129,6 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             evaluation_periods=SILENT_MONITOR_PERIODS,
             missing_data="breaching",
             notifies=True,
-            fill=0,
         ),
         *(
             _failures(
@@ -152,7 +154,7 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             names,
             region,
             "trigger-not-delivered",
-            "EventBridge could not start the failover workflow; start it by hand.",
+            "EventBridge could not start the failover workflow; the monitor's own attempts go on.",
             "AWS/Events",
             "FailedInvocations",
             {"RuleName": names.trigger_rule(region)},
@@ -190,48 +192,37 @@ def _failures(
     )
 
 
-def composites(names: Names, region: str, peer: str) -> tuple[CompositeAlarm, ...]:
-    """The trigger: both observers agree that the writer in ``peer`` is down."""
-    unreachable, missing, unhealthy = (
-        f'ALARM("{names.alarm(key, region)}")'
-        for key in ("writer-unreachable", "heartbeat-missing", "heartbeat-unhealthy")
-    )
-    return (
-        CompositeAlarm(
-            key="writer-down",
-            name=names.alarm("writer-down", region),
-            description=f"Both observers agree: the writer in {peer} is down. Starts the failover workflow.",
-            rule=f"{unreachable} AND ({missing} OR {unhealthy})",
-            notifies=True,  # by itself, so that people hear of it even when the workflow cannot start
-        ),
-    )
-
-
 def rules(settings: Settings, names: Names, region: str) -> tuple[Rule, ...]:
-    """The rule that starts the region's workflow when the composite alarm goes off.
+    """The rules that start the region's workflow: when the alarm goes off, and when the monitor says so.
 
-    EventBridge names the execution itself and cannot be told a name, so the incident (alarm and moment) travels in
-    the input, and the claim on the control record sees to it that one incident is handled once.
+    EventBridge names the execution itself and cannot be told a name, so the claim on the control record sees to it that
+    an outage is handled once. How old the start is, and for which epoch, travels in the input.
     """
+    asked = {"mode": settings.trigger_mode, "automatic": True, "asked_at": "<at>", "target_region": region}
     return (
         Rule(
+            key="trigger",
             name=names.trigger_rule(region),
-            description="Starts the failover workflow when both observers agree that the writer is down",
+            description="Starts the failover workflow when the alarm says that the writer is down",
             event_pattern={
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
                 "resources": [names.alarm_arn("writer-down", region)],
                 "detail": {"state": {"value": ["ALARM"]}},
             },
-            input_paths={"alarm": "$.detail.alarmName", "at": "$.detail.state.timestamp"},
-            input_template=json.dumps(
-                {
-                    "mode": settings.trigger_mode,
-                    "incident": "<alarm> <at>",
-                    "started_by": "alarm <alarm>",
-                    "automatic": True,
-                    "target_region": region,
-                }
+            input_paths={"alarm": "$.detail.alarmName", "at": "$.time"},
+            input_template=json.dumps(asked | {"started_by": "alarm <alarm>"}),
+            state_machine=names.state_machine(region),
+        ),
+        Rule(
+            key="event",
+            name=names.event_rule(region),
+            description="Starts the failover workflow when the monitor says that the writer is down",
+            event_pattern={"source": [EVENT_SOURCE], "detail-type": [EVENT_TYPE]},
+            input_paths={"epoch": "$.detail.epoch", "at": "$.detail.asked_at"},
+            # Numbers stand without quotes, which JSON cannot say of a placeholder.
+            input_template=json.dumps(asked | {"started_by": "monitor", "attempt": 1, "epoch": "<epoch>"}).replace(
+                '"<epoch>"', "<epoch>"
             ),
             state_machine=names.state_machine(region),
         ),

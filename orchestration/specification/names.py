@@ -202,8 +202,16 @@ class Names:
         return self.regional(f"{self.settings.application}-{index}", region)
 
     def trigger_rule(self, region: str) -> str:
-        """Returns the name of the EventBridge rule that starts a region's workflow."""
+        """Returns the name of the EventBridge rule that starts a region's workflow when the alarm goes off."""
         return self.regional("failover-trigger", region)
+
+    def event_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that starts a region's workflow when the monitor says so."""
+        return self.regional("failover-event", region)
+
+    def default_bus_arn(self, region: str) -> str:
+        """Returns the ARN of the default event bus of a region."""
+        return self.arn("events", region, "event-bus/default")
 
     def topic(self, region: str) -> str:
         """Returns the name of the SNS topic that people subscribe to."""

@@ -18,6 +18,12 @@ CHANGE_CONTROL = Grant(
     "reads and conditionally changes the control record",
     tells=CONTROL_VARIABLES,
 )
+LOOK_AT_RUNS = Grant(
+    ("states:DescribeExecution",),
+    lambda place: (place.names.arn("states", place.region, f"execution:{place.names.state_machine(place.region)}:*"),),
+    "sees whether the run that holds the lock is over",
+    tells=("STATE_MACHINE_ARN",),
+)
 KEEP_TOKENS = Grant(
     ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
     lambda place: (place.names.arn("dynamodb", place.region, f"table/{place.names.idempotency_table(place.region)}"),),

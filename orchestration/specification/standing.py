@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from handlers.core.detection import EVENT_SOURCE
 from orchestration.specification import failover
 from orchestration.specification.names import METRIC_NAMESPACE
 from orchestration.specification.permissions import (
     ACT_ON_PEER,
     CONTROL_VARIABLES,
     LOG_IN,
+    LOOK_AT_RUNS,
     MEMBER_VARIABLES,
     PROBE,
     READ_CONTROL,
@@ -55,6 +57,18 @@ PUBLISH = Grant(
     "publishes what it sees; CloudWatch has no resource-level permission for it, the namespace limits it",
     tells=("PEER_REGION", "POWERTOOLS_METRICS_NAMESPACE"),
     conditions=lambda _: {"StringEquals": {"cloudwatch:namespace": METRIC_NAMESPACE}},
+)
+SAY_WRITER_IS_DOWN = Grant(
+    ("events:PutEvents",),
+    lambda place: (place.names.default_bus_arn(place.region),),
+    "says that the writer is down, which starts the workflow; the source keeps it from saying anything else",
+    conditions=lambda _: {"StringEquals": {"events:source": EVENT_SOURCE}},
+)
+START_RUNS = Grant(
+    ("states:StartExecution",),
+    lambda place: (place.names.state_machine_arn(place.region),),
+    "starts the next attempt while the writer is down",
+    tells=("STATE_MACHINE_ARN",),
 )
 CHANGE_SECURITY_GROUP = Grant(
     ("rds:DescribeDBClusters", "rds:ModifyDBCluster"),
@@ -108,9 +122,19 @@ FUNCTIONS = (
     ),
     StandingFunction(
         "monitor",
-        "Has the writer probed every 2 s and publishes what it sees, here and to the other region",
-        may=(PROBE, RENEW_LEASE, ORDER_FENCE, WARM_UP, ACT_ON_PEER, PUBLISH),
-        reads=("PEER_FENCE_FUNCTION",),
+        "Has the writer probed every 2 s; renews its lease, or has it moved when it is down",
+        may=(
+            PROBE,
+            RENEW_LEASE,
+            ORDER_FENCE,
+            WARM_UP,
+            ACT_ON_PEER,
+            PUBLISH,
+            SAY_WRITER_IS_DOWN,
+            START_RUNS,
+            LOOK_AT_RUNS,
+        ),
+        reads=("PEER_FENCE_FUNCTION", "RECOVERY_GRACE_S", "TRIGGER_MODE"),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=MONITOR_TIMEOUT_SECONDS,
     ),

@@ -8,9 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from drills.aws import composite_rules
 from drills.aws.alarms import State, Treatment, judge
-from drills.aws.composite_rules import RuleError
 from drills.aws.events import rate_seconds, transform
 from drills.aws.timetable import Timetable
 from drills.world.clock import Clock
@@ -47,43 +45,32 @@ def test_missing_data_counts_as_the_guides_table_says(
         "breaching": breaching,
         "notBreaching": not_breaching,
     }
-    assert {how: judge(points(data), 3, how, "ALARM") for how in treatments} == treatments
+    assert {how: judge(points(data), 3, 3, how, "ALARM") for how in treatments} == treatments
 
 
 def test_only_the_newest_periods_decide_when_none_is_missing() -> None:
-    assert judge(points("0 0 X X X"), 3, "missing", "OK") == "ALARM"
-    assert judge(points("X X X X 0"), 3, "missing", "ALARM") == "OK"
+    assert judge(points("0 0 X X X"), 3, 3, "missing", "OK") == "ALARM"
+    assert judge(points("X X X X 0"), 3, 3, "missing", "ALARM") == "OK"
 
 
 @pytest.mark.parametrize(
-    ("rule", "ringing", "holds"),
+    ("data", "breaching", "not_breaching"),
     [
-        ('ALARM("a") AND (ALARM("b") OR ALARM("c"))', "ac", True),
-        ('ALARM("a") AND (ALARM("b") OR ALARM("c"))', "bc", False),
-        ('ALARM("a") OR ALARM("b") AND ALARM("c")', "a", True),  # AND binds more closely
-        ('(ALARM("a") OR ALARM("b")) AND ALARM("c")', "a", False),
-        ('NOT ALARM("a") AND ALARM("b")', "b", True),  # NOT binds most closely
-        ('NOT (ALARM("a") AND ALARM("b"))', "b", True),
-        ("OK(a) AND NOT INSUFFICIENT_DATA(b)", "", True),
-        ('ALARM("arn:aws:cloudwatch:us-west-2:123456789012:alarm:a")', "a", True),
-        ("TRUE AND NOT FALSE", "", True),
+        ("- - X X 0", "ALARM", "ALARM"),
+        ("- - 0 X X", "ALARM", "ALARM"),
+        ("X X 0 0 X", "OK", "OK"),
+        ("- - - - X", "ALARM", "OK"),  # one is not enough, and two that are missing are
+        ("- - - 0 X", "ALARM", "OK"),
+        ("- - - X X", "ALARM", "ALARM"),
+        ("- - - - 0", "ALARM", "OK"),
+        ("- - - 0 0", "OK", "OK"),
     ],
 )
-def test_a_composite_rule_holds_as_cloudwatch_reads_it(rule: str, ringing: str, holds: bool) -> None:
-    assert composite_rules.parse(rule).holds(lambda name: "ALARM" if name in ringing else "OK") is holds
-
-
-def test_the_specified_composites_name_alarms_that_exist() -> None:
-    for region in SPECIFICATION.regions.values():
-        names = {alarm.name for alarm in region.alarms}
-        for composite in region.composites:
-            assert set(composite_rules.parse(composite.rule).alarms) <= names
-
-
-@pytest.mark.parametrize("rule", ["", 'ALARM("a") AND', '(ALARM("a")', 'ALARM("a") ALARM("b")', "ALARM(a) XOR OK(b)"])
-def test_a_senseless_rule_is_refused(rule: str) -> None:
-    with pytest.raises(RuleError):
-        composite_rules.parse(rule)
+def test_two_of_three_periods_are_enough_where_the_alarm_says_so(
+    data: str, breaching: State, not_breaching: State
+) -> None:
+    assert judge(points(data), 3, 2, "breaching", "OK") == breaching
+    assert judge(points(data), 3, 2, "notBreaching", "OK") == not_breaching
 
 
 def test_the_input_transformer_fills_texts_and_objects() -> None:

@@ -1,55 +1,61 @@
-"""CloudWatch: the heartbeat as this region's alarms hold it."""
+"""CloudWatch: what the monitor says in metrics."""
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
-from handlers.core.errors import Misconfigured, TransientFailure
-from handlers.gateways import metrics
-from tests.deployment import STANDBY, WRITER, Deployment
+from botocore.exceptions import EndpointConnectionError
 
-OK, ALARM, UNKNOWN = "OK", "ALARM", "INSUFFICIENT_DATA"
-
-
-def heartbeat(deployment: Deployment) -> str:
-    region = deployment.specification.regions[STANDBY]
-    missing, unhealthy = region.alarm("heartbeat-missing").name, region.alarm("heartbeat-unhealthy").name
-    return metrics.heartbeat(deployment.client("cloudwatch", STANDBY), missing, unhealthy)
+from handlers.core.errors import TransientFailure
+from handlers.gateways.metrics import Publisher, Value
 
 
-def test_p6_only_an_alarm_that_rings_counts_against_the_heartbeat(deployment: Deployment) -> None:
-    said = {}
-    for missing in (OK, UNKNOWN, ALARM):
-        for unhealthy in (OK, UNKNOWN, ALARM):
-            deployment.ring("heartbeat-missing", STANDBY, missing)
-            deployment.ring("heartbeat-unhealthy", STANDBY, unhealthy)
-            said[missing, unhealthy] = heartbeat(deployment)
-    assert {states for states, word in said.items() if word == "missing"} == {
-        (ALARM, OK),
-        (ALARM, UNKNOWN),
-        (ALARM, ALARM),
-    }
-    assert {states for states, word in said.items() if word == "unhealthy"} == {(OK, ALARM), (UNKNOWN, ALARM)}
-    assert set(said.values()) == {"healthy", "missing", "unhealthy"}
+class CloudWatch:
+    """Keeps what is put; fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.put: list[tuple[str, float]] = []
+        self.fails = False
+
+    def put_metric_data(self, **request: Any) -> None:
+        if self.fails:
+            raise EndpointConnectionError(endpoint_url="")
+        (datum,) = request["MetricData"]
+        self.put.append((datum["MetricName"], datum["Value"]))
 
 
-def test_the_other_regions_alarms_do_not_count(deployment: Deployment) -> None:
-    deployment.ring("heartbeat-missing", WRITER)
-    assert heartbeat(deployment) == "healthy"
+def publisher(cloudwatch: Any) -> Publisher:
+    def at_once(_: str, work: Callable[[], None]) -> None:
+        with suppress(TransientFailure):
+            work()
+
+    return Publisher(cloudwatch, "N", {}, lambda: 1_800_000_000.0, at_once)
 
 
-def test_every_alarm_that_does_not_exist_is_named(deployment: Deployment) -> None:
-    names = [
-        deployment.specification.regions[STANDBY].alarm(f"heartbeat-{what}").name for what in ("missing", "unhealthy")
-    ]
-    deployment.client("cloudwatch", STANDBY).delete_alarms(AlarmNames=names)
-    with pytest.raises(
-        Misconfigured, match=f"there is no alarm {names[0]}, {names[1]}; deploy this region's stack again"
-    ):
-        heartbeat(deployment)
+def test_a_metric_is_said_once_and_then_when_it_changes() -> None:
+    cloudwatch = CloudWatch()
+    said = publisher(cloudwatch)
+    for value in (1, 1, 1, 0, 0, 1):
+        said.say(Value("Heartbeat", value))
+    said.say(Value("Other", 1))
+    assert cloudwatch.put == [("Heartbeat", 1), ("Heartbeat", 0), ("Heartbeat", 1), ("Other", 1)]
 
 
-def test_cloudwatch_that_does_not_answer_says_nothing(deployment: Deployment) -> None:
-    deployment.trouble("cloudwatch.DescribeAlarms", "refused", times=10)
-    with pytest.raises(TransientFailure):
-        heartbeat(deployment)
+def test_what_an_alarm_counts_is_said_every_time() -> None:
+    cloudwatch = CloudWatch()
+    said = publisher(cloudwatch)
+    for value in (0, 0, 1, 1, 0):
+        said.say(Value("WriterDown", value), always=bool(value))
+    assert cloudwatch.put == [("WriterDown", value) for value in (0, 1, 1, 0)]
+
+
+def test_a_metric_that_was_not_published_is_said_again() -> None:
+    cloudwatch = CloudWatch()
+    said = publisher(cloudwatch)
+    cloudwatch.fails = True
+    said.say(Value("Heartbeat", 0))
+    cloudwatch.fails = False
+    said.say(Value("Heartbeat", 0))
+    assert cloudwatch.put == [("Heartbeat", 0)]

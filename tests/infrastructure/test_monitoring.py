@@ -15,24 +15,23 @@ def specified(deployment: Deployment, region: str) -> Region:
     return describe(deployment.settings, ACCOUNT).regions[region]
 
 
-# Every alarm but those on functions' errors: metric, statistic and period (s), when it rings, after how many periods,
-# what a missing period counts as, and whether it pages people.
-PAGES, QUIET = True, False
+# Every alarm but those on functions' errors: metric, statistic and period (s), when it rings, after how many of its
+# periods, what a missing period counts as, and whether it pages people.
+PAGES = True
 AT_LEAST, ABOVE, BELOW = "GreaterThanOrEqualToThreshold", "GreaterThanThreshold", "LessThanThreshold"
 ALARMS = {
-    "writer-unreachable": ("WriterUnreachable", "Maximum", 10, AT_LEAST, 1, 1, "notBreaching", QUIET),
-    "heartbeat-missing": ("Heartbeat", "SampleCount", 10, BELOW, 1, 1, "breaching", PAGES),
-    "heartbeat-unhealthy": ("Heartbeat", "Maximum", 10, BELOW, 1, 3, "notBreaching", PAGES),
-    "replication-lag": ("AuroraGlobalDBReplicationLag", "Maximum", 60, ABOVE, 500, 1, "notBreaching", PAGES),
-    "writer-connectivity": ("WriterReachable", "Maximum", 60, BELOW, 1, 1, "notBreaching", QUIET),
-    "monitor-silent": ("Invocations", "Sum", 60, BELOW, 1, 3, "breaching", PAGES),
-    "workflow-failed": ("ExecutionsFailed", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
-    "workflow-timed-out": ("ExecutionsTimedOut", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
-    "workflow-aborted": ("ExecutionsAborted", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
-    "reprotection-failed": ("ExecutionsFailed", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
-    "reprotection-timed-out": ("ExecutionsTimedOut", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
-    "reprotection-aborted": ("ExecutionsAborted", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
-    "trigger-not-delivered": ("FailedInvocations", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES),
+    "writer-down": ("WriterDown", "Maximum", 10, AT_LEAST, 1, "2 of 3", "notBreaching", PAGES),
+    "heartbeat-missing": ("Heartbeat", "Maximum", 60, BELOW, 1, "2 of 3", "breaching", PAGES),
+    "replication-lag": ("AuroraGlobalDBReplicationLag", "Maximum", 60, ABOVE, 500, "1 of 1", "notBreaching", PAGES),
+    "writer-connectivity": ("WriterReachable", "Maximum", 60, BELOW, 1, "2 of 2", "notBreaching", PAGES),
+    "monitor-silent": ("Invocations", "Sum", 60, BELOW, 1, "3 of 3", "breaching", PAGES),
+    "workflow-failed": ("ExecutionsFailed", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
+    "workflow-timed-out": ("ExecutionsTimedOut", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
+    "workflow-aborted": ("ExecutionsAborted", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
+    "reprotection-failed": ("ExecutionsFailed", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
+    "reprotection-timed-out": ("ExecutionsTimedOut", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
+    "reprotection-aborted": ("ExecutionsAborted", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
+    "trigger-not-delivered": ("FailedInvocations", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
 }
 # What they look at, in us-west-2.
 STATE_MACHINES = f"arn:aws:states:us-west-2:{ACCOUNT}:stateMachine"
@@ -43,9 +42,8 @@ FAILOVER, REPROTECTION = (
     {"StateMachineArn": f"{STATE_MACHINES}:reprotect-usw2-test"},
 )
 WATCHED = {
-    "writer-unreachable": ("FailoverOrchestrator", EVERYONE),
+    "writer-down": ("FailoverOrchestrator", EVERYONE),
     "heartbeat-missing": ("FailoverOrchestrator", FROM_PEER),
-    "heartbeat-unhealthy": ("FailoverOrchestrator", FROM_PEER),
     "replication-lag": ("AWS/RDS", {"DBClusterIdentifier": "payments-usw2-test", "SourceRegion": "us-east-1"}),
     "writer-connectivity": ("FailoverOrchestrator", EVERYONE),
     "monitor-silent": ("AWS/Lambda", {"FunctionName": "failover-monitor-usw2-test"}),
@@ -84,21 +82,21 @@ def test_every_alarm_rings_when_it_was_agreed_to(development: Deployment, region
     topic = f"${{aws_sns_topic.{next(iter(development.stacks[region].json['resource']['aws_sns_topic']))}.arn}}"
     alarms = deployed_alarms(development, region)
     agreed = ALARMS | {
-        f"{step.replace('_', '-')}-errors": ("Errors", "Sum", 60, AT_LEAST, 1, 1, "notBreaching", PAGES)
+        f"{step.replace('_', '-')}-errors": ("Errors", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES)
         for step in specified(development, region).functions
         if step not in ERRORS_PAGE_NOBODY
     }
     assert set(alarms) == set(agreed)
     for key, alarm in alarms.items():
-        metric = measured(alarm)
+        periods = alarm["evaluation_periods"]
         pages = "alarm_actions" in alarm
         assert agreed[key] == (
-            metric["metric_name"],
-            metric["statistic"],
-            metric["period"],
+            alarm["metric_name"],
+            alarm["statistic"],
+            alarm["period"],
             alarm["comparison_operator"],
             alarm["threshold"],
-            alarm["evaluation_periods"],
+            f"{alarm.get('datapoints_to_alarm', periods)} of {periods}",
             alarm["treat_missing_data"],
             pages,
         )
@@ -108,13 +106,12 @@ def test_every_alarm_rings_when_it_was_agreed_to(development: Deployment, region
 
 def test_every_alarm_looks_at_what_it_is_named_after(development: Deployment, region: str) -> None:
     for key, alarm in deployed_alarms(development, region).items():
-        metric = measured(alarm)
         if key in WATCHED:
-            assert (metric["namespace"], in_us_west_2(metric["dimensions"], region)) == WATCHED[key]
+            assert (alarm["namespace"], in_us_west_2(alarm["dimensions"], region)) == WATCHED[key]
         else:
-            assert metric["namespace"] == "AWS/Lambda"
+            assert alarm["namespace"] == "AWS/Lambda"
             named = f"failover-{key.removesuffix('-errors')}-usw2-test"
-            assert in_us_west_2(metric["dimensions"], region) == {"FunctionName": named}
+            assert in_us_west_2(alarm["dimensions"], region) == {"FunctionName": named}
 
 
 def in_us_west_2(dimensions: dict[str, str], region: str) -> dict[str, str]:
@@ -125,14 +122,11 @@ def in_us_west_2(dimensions: dict[str, str], region: str) -> dict[str, str]:
     return {name: re.sub("|".join(swap), lambda found: swap[found[0]], text) for name, text in dimensions.items()}
 
 
-def test_a_silent_heartbeat_is_seen_at_once(development: Deployment, region: str) -> None:
-    alarm = development.stacks[region].find(
-        "aws_cloudwatch_metric_alarm", alarm_name=specified(development, region).alarm("heartbeat-missing").name
-    )
-    (watched,) = [query for query in alarm["metric_query"] if query.get("return_data")]
-    assert watched["expression"] == f"FILL({measured_id(alarm)}, 0)"
-    assert "metric_name" not in alarm
-    assert "period" not in alarm
+def test_no_alarm_fills_in_what_is_missing(development: Deployment, region: str) -> None:
+    """With late data the newest point would always be the filled one (CloudWatch guide, on FILL)."""
+    for alarm in development.stacks[region].all("aws_cloudwatch_metric_alarm"):
+        assert "metric_query" not in alarm
+    assert development.stacks[region].all("aws_cloudwatch_composite_alarm") == []
 
 
 def test_lag_over_half_a_second_tells_people(development: Deployment, region: str) -> None:
@@ -141,15 +135,17 @@ def test_lag_over_half_a_second_tells_people(development: Deployment, region: st
     assert alarm["alarm_actions"]
 
 
-def test_trigger_needs_both_observers(development: Deployment, region: str) -> None:
+def test_p5_the_trigger_is_the_verdict_of_both_observers(development: Deployment, region: str) -> None:
+    """Which the monitor of the standby has made; nothing else that is measured moves the writer."""
     stack = development.stacks[region]
-    at = {"us-east-1": "use1-test", "us-west-2": "usw2-test"}[region]
-    deployed = stack.only("aws_cloudwatch_composite_alarm")
-    assert deployed["alarm_name"] == f"writer-down-{at}"
-    assert deployed["alarm_rule"] == (
-        f'ALARM("writer-unreachable-{at}") AND (ALARM("heartbeat-missing-{at}") OR ALARM("heartbeat-unhealthy-{at}"))'
-    )
-    assert len(deployed["depends_on"]) == 4
+    patterns = [
+        json.loads(rule["event_pattern"])
+        for rule in stack.all("aws_cloudwatch_event_rule")
+        if rule.get("event_pattern") and "failover" in rule["name"]
+    ]
+    named = [name for pattern in patterns for name in pattern.get("resources", ())]
+    assert [arn.rsplit(":", 1)[1] for arn in named] == [specified(development, region).alarm("writer-down").name]
+    deployed = stack.find("aws_cloudwatch_metric_alarm", metric_name="WriterDown")
     (topic,) = deployed["alarm_actions"]  # people hear of it even when the workflow cannot start
     assert topic.startswith("${aws_sns_topic.")
 
@@ -158,9 +154,8 @@ def test_a_dead_monitor_pages_people_within_minutes(development: Deployment, reg
     alarm = development.stacks[region].find(
         "aws_cloudwatch_metric_alarm", alarm_name=specified(development, region).alarm("monitor-silent").name
     )
-    metric = measured(alarm)
-    assert (metric["namespace"], metric["metric_name"]) == ("AWS/Lambda", "Invocations")
-    assert metric["dimensions"]["FunctionName"] == specified(development, region).functions["monitor"].name
+    assert (alarm["namespace"], alarm["metric_name"]) == ("AWS/Lambda", "Invocations")
+    assert alarm["dimensions"]["FunctionName"] == specified(development, region).functions["monitor"].name
     assert (alarm["comparison_operator"], alarm["threshold"], alarm["evaluation_periods"]) == (
         "LessThanThreshold",
         1,
@@ -168,13 +163,6 @@ def test_a_dead_monitor_pages_people_within_minutes(development: Deployment, reg
     )
     assert alarm["treat_missing_data"] == "breaching"
     assert alarm["alarm_actions"]
-
-
-def test_upkeep_alarms_never_move_the_writer(development: Deployment, region: str) -> None:
-    described = specified(development, region)
-    for alarm in described.upkeep_alarms:
-        for composite in described.composites:
-            assert f'"{alarm.name}"' not in composite.rule
 
 
 def test_failures_of_either_workflow_tell_people(development: Deployment, region: str) -> None:
@@ -195,11 +183,7 @@ def test_dashboard_shows_every_alarm_and_both_limits_of_the_lag(development: Dep
     stack = development.stacks[region]
     body = json.loads(stack.only("aws_cloudwatch_dashboard")["dashboard_body"])
     (alarms,) = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
-    deployed = {
-        a["alarm_name"]
-        for kind in ("aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm")
-        for a in stack.all(kind)
-    }
+    deployed = {alarm["alarm_name"] for alarm in stack.all("aws_cloudwatch_metric_alarm")}
     assert {arn.rsplit(":")[-1] for arn in alarms} == deployed
     limits = [w["properties"]["annotations"]["horizontal"] for w in body["widgets"] if "annotations" in w["properties"]]
     assert [[limit["value"] for limit in limit_set] for limit_set in limits] == [[500, 1000]]
@@ -232,36 +216,54 @@ def test_every_function_and_the_workflow_have_a_log_group(development: Deploymen
     assert f"/aws/rds/cluster/{stack.only('aws_rds_cluster')['cluster_identifier']}/postgresql" in logs
 
 
-def test_rule_starts_the_workflow_with_the_incident(development: Deployment, region: str) -> None:
-    stack = development.stacks[region]
+def test_the_alarm_and_the_monitors_event_start_the_workflow(development: Deployment, region: str) -> None:
     at = {"us-east-1": "use1-test", "us-west-2": "usw2-test"}[region]
-    rule = stack.find("aws_cloudwatch_event_rule", name=f"failover-trigger-{at}")
-    assert json.loads(rule["event_pattern"]) == {
-        "source": ["aws.cloudwatch"],
-        "detail-type": ["CloudWatch Alarm State Change"],
-        "resources": [f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:writer-down-{at}"],
-        "detail": {"state": {"value": ["ALARM"]}},
+    asked = {"mode": "failover", "automatic": True, "asked_at": "<at>", "target_region": region}
+    started = {
+        f"failover-trigger-{at}": (
+            {
+                "source": ["aws.cloudwatch"],
+                "detail-type": ["CloudWatch Alarm State Change"],
+                "resources": [f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:writer-down-{at}"],
+                "detail": {"state": {"value": ["ALARM"]}},
+            },
+            {"alarm": "$.detail.alarmName", "at": "$.time"},
+            asked | {"started_by": "alarm <alarm>"},
+        ),
+        f"failover-event-{at}": (
+            {"source": ["failover.monitor"], "detail-type": ["Writer Down"]},
+            {"epoch": "$.detail.epoch", "at": "$.detail.asked_at"},
+            asked | {"started_by": "monitor", "attempt": 1, "epoch": 7},
+        ),
     }
-    target = stack.find("aws_cloudwatch_event_target", target_id=f"failover-{at}")
-    assert target["input_transformer"]["input_paths"] == {
-        "alarm": "$.detail.alarmName",
-        "at": "$.detail.state.timestamp",
-    }
-    assert json.loads(target["input_transformer"]["input_template"]) == {
-        "mode": "failover",
-        "incident": "<alarm> <at>",
-        "started_by": "alarm <alarm>",
-        "automatic": True,
-        "target_region": region,
-    }
-    (machine,) = [
-        logical_id
-        for logical_id, machine in stack.json["resource"]["aws_sfn_state_machine"].items()
-        if machine["name"] == f"failover-{at}"
+    for name, (pattern, paths, template) in started.items():
+        rule, target = rule_and_target(development, region, name)
+        assert json.loads(rule["event_pattern"]) == pattern
+        assert target["input_transformer"]["input_paths"] == paths
+        assert json.loads(target["input_transformer"]["input_template"].replace("<epoch>", "7")) == template
+        assert target["arn"] == f"${{aws_sfn_state_machine.{workflow_id(development, region)}.arn}}"
+        assert target["role_arn"] == f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        # EventBridge would try for 24 h.
+        assert target["retry_policy"] == {"maximum_event_age_in_seconds": 60, "maximum_retry_attempts": 20}
+
+
+def rule_and_target(development: Deployment, region: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    resources = development.stacks[region].json["resource"]
+    ((id_, rule),) = [
+        (id_, rule) for id_, rule in resources["aws_cloudwatch_event_rule"].items() if rule["name"] == name
     ]
-    assert target["arn"] == f"${{aws_sfn_state_machine.{machine}.arn}}"
-    assert target["role_arn"] == f"arn:aws:iam::{ACCOUNT}:role/failover-trigger-{at}"
-    assert target["retry_policy"] == {"maximum_event_age_in_seconds": 300, "maximum_retry_attempts": 20}
+    (target,) = [
+        target
+        for target in resources["aws_cloudwatch_event_target"].values()
+        if target["rule"] == f"${{aws_cloudwatch_event_rule.{id_}.name}}"
+    ]
+    return rule, target
+
+
+def workflow_id(development: Deployment, region: str) -> str:
+    machines = development.stacks[region].json["resource"]["aws_sfn_state_machine"]
+    name = specified(development, region).state_machine.name
+    return next(id_ for id_, machine in machines.items() if machine["name"] == name)
 
 
 def test_monitor_runs_every_minute(development: Deployment, region: str) -> None:
@@ -272,17 +274,3 @@ def test_monitor_runs_every_minute(development: Deployment, region: str) -> None
     permission = stack.find("aws_lambda_permission", principal="events.amazonaws.com")
     assert permission["source_arn"].startswith("${aws_cloudwatch_event_rule.")
     assert "monitor" in permission["function_name"]
-
-
-def measured_id(alarm: dict[str, Any]) -> str:
-    (query,) = [query for query in alarm["metric_query"] if "metric" in query]
-    identifier: str = query["id"]
-    return identifier
-
-
-def measured(alarm: dict[str, Any]) -> dict[str, Any]:
-    """What an alarm measures, whether it does so by itself or in metric math."""
-    if "metric_query" not in alarm:
-        return alarm
-    (query,) = [query for query in alarm["metric_query"] if "metric" in query]
-    return {**query["metric"], "statistic": query["metric"]["stat"]}

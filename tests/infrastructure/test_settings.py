@@ -83,7 +83,7 @@ def legal(draw: st.DrawFn) -> dict[str, Any]:
         "thresholds": {
             "rpo_budget_ms": budget,
             "replication_lag_alarm_ms": draw(st.integers(1, budget)),
-            "unhealthy_heartbeat_s": draw(st.integers(1, 30)) * 10,
+            "recovery_grace_s": draw(st.integers(10, 300)),
         },
         "state": {"bucket": "some-bucket", "region": standby if standby != "us-east-1" else witness} if remote else {},
     }
@@ -149,7 +149,7 @@ ILLEGAL = [
     ({"database": {"master_username": "pg_owner"}}, "master_username = 'pg_owner'", "choose another"),
     ({"database": {"port": 80}}, "port = 80", "1150"),
     ({"thresholds": {"replication_lag_alarm_ms": 2000}}, "replication_lag_alarm_ms 2000", "lower it"),
-    ({"thresholds": {"unhealthy_heartbeat_s": 15}}, "unhealthy_heartbeat_s = 15", "multiple of 10"),
+    ({"thresholds": {"recovery_grace_s": 5}}, "recovery_grace_s = 5", "greater than or equal to 10"),
     ({"state": {"bucket": "some-bucket"}}, "bucket is given without region", "give both"),
     ({"state": {"bucket": "some-bucket", "region": "us-east-1"}}, "state.region us-east-1", "another region"),
     ({"alert_emails": ("nobody",)}, "nobody", "pattern"),

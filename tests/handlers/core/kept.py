@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from handlers.core.claim import Claim
+from handlers.core.detection import GuardianSeen
 from handlers.core.health import Evidence, Health, Probe
 from handlers.core.heartbeat import Beat
 from handlers.core.lag import Lag
@@ -53,7 +54,7 @@ HEALTH = Health(
     reason="it is down",
     evidence=Evidence(
         writer=Probe("peer", None, None, "refused", 1.5),
-        heartbeat="missing",
+        guardian=GuardianSeen("silent", "its guardian has given no sign of life for 6 s"),
         standby=Probe("own_reader", "reader", "us-west-2", None, 2.0, Beat(99, BEGAN - 22)),
         membership="secondary",
     ),

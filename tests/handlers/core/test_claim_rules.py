@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from handlers.core.claim import BUSY_S, LOCK_SECONDS, Claim, decide_claim, lock_for
-from handlers.core.control import ControlRecord, Transition, writer_switch_engaged
+from handlers.core.claim import BUSY_S, LATEST_START_S, LOCK_SECONDS, Claim, decide_claim, lock_for
+from handlers.core.control import ControlRecord, PersonsNo, Transition, writer_switch_engaged
 from handlers.core.errors import InvalidRequest, Misconfigured
 from handlers.core.heartbeat import Beat
 from handlers.core.reading import Fields
@@ -20,7 +20,7 @@ NOW = 1_800_000_000.0
 COOL_DOWN_S = 1800.0
 
 FREE = ControlRecord(writer_region=EAST, epoch=1, automatic_failover=True)
-ALARM = Request(mode="failover", started_by="alarm", incident="outage 7", target_region=WEST, automatic=True)
+ALARM = Request(mode="failover", started_by="alarm", incident="run run-1", target_region=WEST, automatic=True)
 PERSON = Request(mode="failover", started_by="ada", incident="run run-1", target_region=WEST)
 REHEARSAL = replace(PERSON, mode="rehearsal")
 SWITCHOVER = replace(PERSON, mode="switchover")
@@ -28,6 +28,13 @@ SWITCHOVER = replace(PERSON, mode="switchover")
 
 def held(by: str, *, seconds_left: float = 60.0) -> Transition:
     return Transition(by, "failover", "checking", "outage 6", WEST, started_at=NOW - 100, deadline=NOW + seconds_left)
+
+
+# The last change of writer was an automatic failover, 100 s ago; a re-protection has made a new standby since.
+FAILED_OVER = replace(FREE, epoch=2, last_run="run-0", last_incident="epoch 1", last_transition_at=NOW - 100)
+
+
+NO = PersonsNo("ada", NOW - 100, "we wait for AWS")
 
 
 def moved(**more: Any) -> ControlRecord:
@@ -78,7 +85,7 @@ RULES = [
     (
         "the incident is over",
         replace(FREE, epoch=3, last_run="run-0", last_incident="outage 7"),
-        ALARM,
+        replace(PERSON, incident="outage 7"),
         "duplicate",
         "run run-0 has handled this incident",
     ),
@@ -114,7 +121,7 @@ RULES = [
     ),
     (
         "the same incident, however long it takes",
-        replace(FREE, transition=replace(held("run-0"), started_at=NOW - BUSY_S, incident="outage 7")),
+        replace(FREE, transition=replace(held("run-0"), started_at=NOW - BUSY_S, incident="epoch 1")),
         ALARM,
         "duplicate",
         "run run-0 is doing the work",
@@ -164,59 +171,112 @@ RULES = [
     ),
     (
         "an alarm asks while the writer has just moved",
-        replace(FREE, last_transition_at=NOW - 100),
+        FAILED_OVER,
         ALARM,
         "refused",
-        "automatic failovers stay off for 1700 s more; a person may start one",
+        "automatic ones stay off for 1700 s more, then they begin by themselves; a person may start one now",
     ),
     (
         "an alarm asks at the end of the cool-down",
-        replace(FREE, last_transition_at=NOW - COOL_DOWN_S),
+        replace(FAILED_OVER, last_transition_at=NOW - COOL_DOWN_S),
         ALARM,
         "proceed",
         "the lock was free",
     ),
     (
         "an alarm asks a moment before the end of the cool-down",
-        replace(FREE, last_transition_at=NOW - COOL_DOWN_S + 1),
+        replace(FAILED_OVER, last_transition_at=NOW - COOL_DOWN_S + 1),
         ALARM,
         "refused",
         "stay off for 1 s more",
     ),
     (
         "an alarm that is told to ignore the cool-down",
-        replace(FREE, last_transition_at=NOW - 100),
+        FAILED_OVER,
         replace(ALARM, ignore_cool_down=True),
         "proceed",
         "the lock was free",
     ),
     (
         "a person asks while the writer has just moved",
-        replace(FREE, last_transition_at=NOW - 100),
+        FAILED_OVER,
         PERSON,
         "proceed",
         "the lock was free",
     ),
     (
         "the cool-down does not hide an old lock from a person",
-        replace(FREE, last_transition_at=NOW - 100, transition=held("run-0", seconds_left=-1)),
+        replace(FAILED_OVER, transition=held("run-0", seconds_left=-1)),
         PERSON,
         "proceed",
         "takes over from run run-0, which ended",
     ),
     (
         "an old lock does not open the cool-down to an alarm",
-        replace(FREE, last_transition_at=NOW - 100, transition=held("run-0", seconds_left=-1)),
+        replace(FAILED_OVER, transition=held("run-0", seconds_left=-1)),
         ALARM,
         "refused",
-        "the writer has just moved",
+        "a failover has just moved the writer",
     ),
     (
         "paused beats the cool-down, which may be ignored",
-        replace(FREE, automatic_failover=False, last_transition_at=NOW - 100),
+        replace(FAILED_OVER, automatic_failover=False),
         replace(ALARM, ignore_cool_down=True),
         "refused",
         "automatic failover is paused",
+    ),
+    (
+        "an alarm asks after a person has moved the writer",
+        replace(FAILED_OVER, last_incident="run run-0"),
+        ALARM,
+        "proceed",
+        "the lock was free",
+    ),
+    (
+        "an alarm asks after a person has moved the writer back",
+        replace(FAILED_OVER, epoch=3),
+        ALARM,
+        "proceed",
+        "the lock was free",
+    ),
+    ("an automatic start of this epoch", FREE, replace(ALARM, epoch=1), "proceed", "the lock was free"),
+    (
+        "an automatic start of an epoch that has ended",
+        replace(FREE, epoch=3),
+        replace(ALARM, epoch=2),
+        "duplicate",
+        "it was started for epoch 2, and the writer is that of epoch 3",
+    ),
+    (
+        "an automatic start that has been long on its way",
+        FREE,
+        replace(ALARM, asked_at=NOW - LATEST_START_S - 1),
+        "duplicate",
+        "its start has been on its way for 121 s; the monitor has looked again since",
+    ),
+    ("one that has not", FREE, replace(ALARM, asked_at=NOW - LATEST_START_S), "proceed", "the lock was free"),
+    ("a person's may be older", FREE, replace(PERSON, asked_at=NOW - 10_000), "proceed", "the lock was free"),
+    (
+        "an alarm asks after a person's no",
+        replace(FREE, ended_by_person=NO),
+        ALARM,
+        "refused",
+        "ada has ended the automatic attempts of this epoch (we wait for AWS)",
+    ),
+    ("a person asks after a person's no", replace(FREE, ended_by_person=NO), PERSON, "proceed", "the lock was free"),
+    (
+        "a person asks while a late request may be on its way",
+        replace(FREE, last_run="run-0", claims_from=NOW + 42),
+        PERSON,
+        "refused",
+        "a request to RDS of run run-0 may still be on its way: wait 42 s more",
+    ),
+    (
+        "an alarm asks while a late request may be on its way",
+        replace(FREE, last_run="run-0", claims_from=NOW + 42),
+        ALARM,
+        "refused",
+        "may still be on its way: wait 42 s more",
     ),
     ("a switchover of a free lock", FREE, SWITCHOVER, "proceed", "the lock was free"),
     (
@@ -255,9 +315,58 @@ def test_p2_rule(record: ControlRecord, request_: Request, decision: str, reason
     assert reason in claim.reason
 
 
+@pytest.mark.parametrize("asked", [ALARM, PERSON], ids=["an alarm", "a person"])
+@pytest.mark.parametrize("phase", ["checking", "stopping", "moving"])
+def test_p9_the_lock_of_a_run_that_is_over_is_taken_over_at_once(asked: Request, phase: Any) -> None:
+    record = replace(FREE, transition=replace(held("run-0"), phase=phase))
+    claim = decide_claim(record, asked, "run-1", NOW, COOL_DOWN_S, holder_is_over=True)
+    assert (claim.decision, claim.reason) == (
+        "proceed",
+        "takes over from run run-0, which ended without giving the lock back",
+    )
+
+
+@pytest.mark.parametrize("known", [None, False])
+def test_p2_where_that_is_not_known_the_deadline_decides(known: bool | None) -> None:
+    for seconds_left, decision in ((1, "duplicate"), (-1, "proceed")):
+        record = replace(FREE, transition=held("run-0", seconds_left=seconds_left))
+        assert decide_claim(record, ALARM, "run-1", NOW, COOL_DOWN_S, holder_is_over=known).decision == decision
+
+
+@pytest.mark.parametrize(
+    "more", [{"automatic_failover": False}, {"ended_by_person": NO}], ids=["a pause", "a person's no"]
+)
+def test_p9_a_pause_is_for_beginnings(more: Any) -> None:
+    """What RDS has been asked for is finished, though the run that asked has died."""
+    begun = replace(held("run-0"), phase="moving", move_requests=1)
+    record = replace(FAILED_OVER, transition=begun, **more)
+    assert decide_claim(record, ALARM, "run-1", NOW, COOL_DOWN_S, holder_is_over=True).decision == "proceed"
+    not_asked = replace(record, transition=replace(begun, move_requests=0))
+    assert decide_claim(not_asked, ALARM, "run-1", NOW, COOL_DOWN_S, holder_is_over=True).decision == "refused"
+
+
+def test_p9_the_claim_names_the_incident_of_every_automatic_start() -> None:
+    """So that the alarm's, the event's and the monitor's starts are one outage, and the next epoch's is another."""
+    for asked in (ALARM, replace(ALARM, incident="writer-down"), replace(ALARM, epoch=1, attempt=4)):
+        assert decide_claim(FREE, asked, "run-1", NOW, COOL_DOWN_S).incident == "epoch 1"
+    assert decide_claim(FREE, PERSON, "run-1", NOW, COOL_DOWN_S).incident == "run run-1"
+
+
+def test_p9_a_switchover_that_automation_finishes_is_not_followed_by_a_cool_down() -> None:
+    record = replace(FREE, transition=replace(held("run-0"), mode="switchover", phase="moving", incident="run run-0"))
+    asked = replace(ALARM, mode="switchover")
+    claim = decide_claim(record, asked, "run-1", NOW, COOL_DOWN_S, holder_is_over=True)
+    assert (claim.mode, claim.incident) == ("switchover", "run run-0")
+
+
+def test_p5_a_failover_that_was_taken_over_never_becomes_a_switchover() -> None:
+    record = replace(FREE, transition=replace(held("run-0"), phase="moving"))
+    assert decide_claim(record, replace(SWITCHOVER, resumes="run-0"), "run-1", NOW, COOL_DOWN_S).mode == "failover"
+
+
 def test_a_claim_carries_what_later_steps_need() -> None:
     record = replace(FREE, epoch=7, heartbeat=Beat(41, NOW - 2))
-    asked = replace(ALARM, resumes="run-0", accept_data_loss=True)
+    asked = replace(ALARM, resumes="run-0", accept_data_loss=True, attempt=3, ignore_wrong_clock=True)
     claim = decide_claim(record, asked, "run-1", NOW, COOL_DOWN_S)
     assert asdict(claim) == {
         "decision": "proceed",
@@ -265,7 +374,7 @@ def test_a_claim_carries_what_later_steps_need() -> None:
         "run": "run-1",
         "mode": "failover",
         "started_by": "alarm",
-        "incident": "outage 7",
+        "incident": "epoch 7",
         "writer_region": EAST,
         "target_region": WEST,
         "epoch": 7,
@@ -273,6 +382,8 @@ def test_a_claim_carries_what_later_steps_need() -> None:
         "accept_data_loss": True,
         "heartbeat": {"seq": 41, "at": NOW - 2},
         "only_forward": False,
+        "attempt": 3,
+        "ignore_wrong_clock": True,
     }
 
 
@@ -303,7 +414,7 @@ def test_p1_a_first_lock_begins_with_looking_and_remembers_the_lease_it_saw() ->
         run="run-1",
         mode="failover",
         phase="checking",
-        incident="outage 7",
+        incident="epoch 1",
         target_region=WEST,
         started_at=NOW,
         deadline=NOW + LOCK_SECONDS,

@@ -1,14 +1,14 @@
-"""Is the writer down? And when does a row of failed probes count?"""
+"""Is a failover due, by both observers, and can the standby take over?"""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from typing import Literal
 
 import pytest
 
-from handlers.core.health import Debounce, Evidence, Heartbeat, Membership, Probe, judge
+from handlers.core.detection import GuardianSeen, Known
+from handlers.core.health import Evidence, Membership, Probe, judge, writer_seen
 
 ANSWERS = Probe("peer", "writer", "us-east-1", None, 70.0)
 SILENT = Probe("peer", None, "us-east-1", "timed out", 900.0)
@@ -16,14 +16,18 @@ DEMOTED = Probe("peer", "reader", "us-east-1", None, 70.0)
 STANDBY = Probe("own_reader", "reader", "us-west-2", None, 5.0)
 FENCED = Probe("peer", "writer", "us-east-1", None, 70.0, fenced=True)
 UNFENCED = replace(FENCED, fenced=False)
+ALIVE = GuardianSeen("alive", "its guardian lives")
+SILENT_GUARDIAN = GuardianSeen("silent", "its guardian has given no sign of life for 6 s")
+SAYS_DOWN = GuardianSeen("says down", "its guardian has said for 26 s that its database is down")
+NEW = GuardianSeen("unknown", "the first writer has had no lease yet: it is being set up")
 STANDBY_DOWN = Probe("own_reader", None, "us-west-2", "connection refused", 5.0)
 
-RULES: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
-    ("begun already", ANSWERS, "healthy", STANDBY_DOWN, True, True, "the failover has to be finished"),
+RULES: list[tuple[str, Probe, GuardianSeen, Probe, bool, bool, str]] = [
+    ("begun already", ANSWERS, ALIVE, STANDBY_DOWN, True, True, "the failover has to be finished"),
     (
         "the writer answers",
         ANSWERS,
-        "missing",
+        SILENT_GUARDIAN,
         STANDBY,
         False,
         False,
@@ -32,47 +36,72 @@ RULES: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
     (
         "its own region says healthy",
         SILENT,
-        "healthy",
+        ALIVE,
         STANDBY,
         False,
         False,
-        "the writer's own region says that it is healthy",
+        "the writer does not answer this region, but its guardian lives: no failover is due",
     ),
     (
         "the standby is down",
         SILENT,
-        "missing",
+        SILENT_GUARDIAN,
         STANDBY_DOWN,
         False,
         False,
         "does not answer (connection refused): it cannot take over",
     ),
-    ("silent and missing", SILENT, "missing", STANDBY, False, True, "(timed out) and its heartbeat is missing"),
-    ("silent and unhealthy", SILENT, "unhealthy", STANDBY, False, True, "(timed out) and its heartbeat is unhealthy"),
     (
-        "the writer is fenced",
-        FENCED,
-        "unhealthy",
+        "silent and missing",
+        SILENT,
+        SILENT_GUARDIAN,
         STANDBY,
         False,
         True,
-        "(it is fenced) and its heartbeat is unhealthy",
+        "(timed out), and its guardian has given no sign of life",
     ),
-    ("the writer is fenced and healthy", FENCED, "healthy", STANDBY, False, False, "says that it is healthy"),
-    ("the fence is lifted", UNFENCED, "missing", STANDBY, False, False, "the writer answers this region"),
-    ("a reader and unhealthy", DEMOTED, "unhealthy", STANDBY, False, True, "(its endpoint leads to a reader)"),
+    (
+        "silent and unhealthy",
+        SILENT,
+        SAYS_DOWN,
+        STANDBY,
+        False,
+        True,
+        "(timed out), and its guardian has said for 26 s",
+    ),
+    (
+        "the writer is fenced",
+        FENCED,
+        SAYS_DOWN,
+        STANDBY,
+        False,
+        True,
+        "(it is fenced), and its guardian has said",
+    ),
+    ("the writer is fenced and healthy", FENCED, ALIVE, STANDBY, False, False, "but its guardian lives"),
+    ("the fence is lifted", UNFENCED, SILENT_GUARDIAN, STANDBY, False, False, "the writer answers this region"),
+    ("the first writer is being set up", SILENT, NEW, STANDBY, False, False, "it is being set up: no failover is due"),
+    (
+        "a reader and unhealthy",
+        DEMOTED,
+        SAYS_DOWN,
+        STANDBY,
+        False,
+        True,
+        "(its endpoint leads to a reader), and its guardian has said",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("writer", "heartbeat", "standby", "only_forward", "proceed", "reason"),
+    ("writer", "guardian", "standby", "only_forward", "proceed", "reason"),
     [row[1:] for row in RULES],
     ids=[row[0] for row in RULES],
 )
 def test_p5_rule(
-    writer: Probe, heartbeat: Heartbeat, standby: Probe, only_forward: bool, proceed: bool, reason: str
+    writer: Probe, guardian: GuardianSeen, standby: Probe, only_forward: bool, proceed: bool, reason: str
 ) -> None:
-    evidence = Evidence(writer, heartbeat, standby, "secondary")
+    evidence = Evidence(writer, guardian, standby, "secondary")
     for mode in ("failover", "rehearsal"):  # a rehearsal says what a failover would
         health = judge(mode, evidence, only_forward=only_forward)
         assert health.proceed is proceed
@@ -91,87 +120,72 @@ def test_p5_only_a_standby_takes_over_unless_a_run_has_begun_to_move_the_writer(
     membership: Membership, reason: str
 ) -> None:
     """Before re-protection the old region's cluster is whole, answers and lags by hours: it must not be promoted."""
-    failover = judge("failover", Evidence(SILENT, "missing", STANDBY, membership), only_forward=False)
-    switchover = judge("switchover", Evidence(ANSWERS, "healthy", STANDBY, membership), only_forward=False)
+    failover = judge("failover", Evidence(SILENT, SILENT_GUARDIAN, STANDBY, membership), only_forward=False)
+    switchover = judge("switchover", Evidence(ANSWERS, ALIVE, STANDBY, membership), only_forward=False)
     for health in (failover, switchover):
         assert not health.proceed
         assert reason in health.reason
         assert "before it has been re-protected" in health.reason
-    assert judge("failover", Evidence(SILENT, "missing", STANDBY, membership), only_forward=True).proceed
+    assert judge("failover", Evidence(SILENT, SILENT_GUARDIAN, STANDBY, membership), only_forward=True).proceed
 
 
 def test_p5_nothing_moves_unless_both_observers_agree() -> None:
-    heartbeats: tuple[Heartbeat, ...] = ("healthy", "missing", "unhealthy")
-    for writer, heartbeat, standby, membership in itertools.product(
-        (ANSWERS, SILENT, DEMOTED, FENCED, UNFENCED), heartbeats, (STANDBY, STANDBY_DOWN), MEMBERSHIPS
+    guardians = (ALIVE, SILENT_GUARDIAN, SAYS_DOWN, NEW)
+    for writer, guardian, standby, membership in itertools.product(
+        (ANSWERS, SILENT, DEMOTED, FENCED, UNFENCED), guardians, (STANDBY, STANDBY_DOWN), MEMBERSHIPS
     ):
-        both = writer not in (ANSWERS, UNFENCED) and heartbeat != "healthy"
+        both = writer not in (ANSWERS, UNFENCED) and guardian in (SILENT_GUARDIAN, SAYS_DOWN)
         able = standby.role is not None and membership == "secondary"
-        health = judge("failover", Evidence(writer, heartbeat, standby, membership), only_forward=False)
+        health = judge("failover", Evidence(writer, guardian, standby, membership), only_forward=False)
         assert health.proceed is (both and able)
 
 
-SWITCHOVERS: list[tuple[str, Probe, Heartbeat, Probe, bool, bool, str]] = [
-    ("begun already", SILENT, "missing", STANDBY, True, True, "the switchover has to be finished"),
-    ("the writer is silent", SILENT, "healthy", STANDBY, False, False, "(timed out): a switchover needs it healthy"),
-    ("the writer is a reader", DEMOTED, "healthy", STANDBY, False, False, "(its endpoint leads to a reader)"),
+SWITCHOVERS: list[tuple[str, Probe, GuardianSeen, Probe, bool, bool, str]] = [
+    ("begun already", SILENT, SILENT_GUARDIAN, STANDBY, True, True, "the switchover has to be finished"),
+    ("the writer is silent", SILENT, ALIVE, STANDBY, False, False, "(timed out): a switchover needs it healthy"),
+    ("the writer is a reader", DEMOTED, ALIVE, STANDBY, False, False, "(its endpoint leads to a reader)"),
     (
         "its guardian is silent",
         ANSWERS,
-        "missing",
+        SILENT_GUARDIAN,
         STANDBY,
         False,
         False,
-        "is missing: a switchover needs its guardian",
+        "given no sign of life for 6 s: a switchover needs the writer's guardian",
     ),
-    ("its guardian is unwell", ANSWERS, "unhealthy", STANDBY, False, False, "is unhealthy: a switchover needs"),
-    ("the standby is down", ANSWERS, "healthy", STANDBY_DOWN, False, False, "does not answer (connection refused)"),
-    ("both are healthy", ANSWERS, "healthy", STANDBY, False, True, "the writer and the standby are healthy"),
-    ("fenced by a run before", FENCED, "healthy", STANDBY, False, True, "the writer and the standby are healthy"),
+    ("its guardian is unwell", ANSWERS, SAYS_DOWN, STANDBY, False, False, "its database is down: a switchover needs"),
+    ("the standby is down", ANSWERS, ALIVE, STANDBY_DOWN, False, False, "does not answer (connection refused)"),
+    ("both are healthy", ANSWERS, ALIVE, STANDBY, False, True, "the writer and the standby are healthy"),
+    ("fenced by a run before", FENCED, ALIVE, STANDBY, False, True, "the writer and the standby are healthy"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("writer", "heartbeat", "standby", "only_forward", "proceed", "reason"),
+    ("writer", "guardian", "standby", "only_forward", "proceed", "reason"),
     [row[1:] for row in SWITCHOVERS],
     ids=[row[0] for row in SWITCHOVERS],
 )
 def test_p5_a_switchover_needs_everything_healthy(
-    writer: Probe, heartbeat: Heartbeat, standby: Probe, only_forward: bool, proceed: bool, reason: str
+    writer: Probe, guardian: GuardianSeen, standby: Probe, only_forward: bool, proceed: bool, reason: str
 ) -> None:
-    health = judge("switchover", Evidence(writer, heartbeat, standby, "secondary"), only_forward=only_forward)
+    health = judge("switchover", Evidence(writer, guardian, standby, "secondary"), only_forward=only_forward)
     assert health.proceed is proceed
     assert reason in health.reason
 
 
 def test_a_failover_that_has_begun_is_not_finished_by_a_switchover() -> None:
-    health = judge("switchover", Evidence(ANSWERS, "healthy", STANDBY, "none"), only_forward=True)
+    health = judge("switchover", Evidence(ANSWERS, ALIVE, STANDBY, "none"), only_forward=True)
     assert not health.proceed
     assert "a failover has to be finished; start it with mode failover" in health.reason
 
 
 @pytest.mark.parametrize(
-    ("probe", "writes"), [(ANSWERS, True), (UNFENCED, True), (FENCED, False), (DEMOTED, False), (SILENT, False)]
+    ("probe", "known"), [(ANSWERS, "up"), (UNFENCED, "up"), (FENCED, "down"), (DEMOTED, "down"), (SILENT, "down")]
 )
-def test_applications_write_to_a_writer_that_is_not_fenced(probe: Probe, writes: bool) -> None:
-    assert probe.writes is writes
+def test_p5_the_first_observer_asks_whether_applications_could_write(probe: Probe, known: Known) -> None:
+    assert writer_seen(probe) == known
+    assert probe.writes is (known == "up")
 
 
-@pytest.mark.parametrize(
-    ("seen", "verdicts"),
-    [
-        ("", ""),
-        ("x", "."),
-        ("xx", ".."),
-        ("xxx", "..!"),
-        ("xxxxx", "..!!!"),
-        ("xxoxx", "....."),
-        ("xxxo", "..!."),
-        ("xxxoxx", "..!..."),
-        ("oooxxx", ".....!"),
-    ],
-)
-def test_three_failures_in_a_row_count_and_one_success_ends_it(seen: str, verdicts: str) -> None:
-    debounce = Debounce()
-    said: list[Literal["!", "."]] = ["!" if debounce.saw(probe == "o") else "." for probe in seen]
-    assert "".join(said) == verdicts
+def test_p6_a_prober_that_gives_no_answer_says_nothing() -> None:
+    assert writer_seen(None) == "unknown"

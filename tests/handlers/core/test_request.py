@@ -94,6 +94,7 @@ def test_what_a_person_has_to_accept_is_never_accepted_by_default() -> None:
     request = Request.read({"mode": "failover", "started_by": "ada"}, "run-1", WEST)
     assert not request.accept_data_loss
     assert not request.ignore_cool_down
+    assert not request.ignore_wrong_clock
 
 
 def test_the_most_that_can_be_asked() -> None:
@@ -106,10 +107,25 @@ def test_the_most_that_can_be_asked() -> None:
         "resumes": "run-0",
         "accept_data_loss": True,
         "ignore_cool_down": True,
+        "ignore_wrong_clock": True,
+        "epoch": 7,
+        "attempt": 2,
+        "asked_at": "2027-01-15T08:00:00Z",
     }
     assert set(data) == set(FIELDS)
     assert Request.read(data, "run-1", WEST) == Request(
-        "rehearsal", "alarm", "outage 7", WEST, "run-0", automatic=True, accept_data_loss=True, ignore_cool_down=True
+        "rehearsal",
+        "alarm",
+        "outage 7",
+        WEST,
+        "run-0",
+        automatic=True,
+        accept_data_loss=True,
+        ignore_cool_down=True,
+        ignore_wrong_clock=True,
+        epoch=7,
+        attempt=2,
+        asked_at=1_800_000_000.0,
     )
 
 
@@ -150,10 +166,16 @@ BASE = {"mode": "failover", "started_by": "ada"}
         (BASE | {"incident": {}}, "field 'incident' is {}; give a text"),
         (BASE | {"target_region": "us-east-1"}, "start the workflow of us-east-1 instead, or leave the field out"),
         (BASE | {"resumes": ""}, "field 'resumes' is ''; give a text that matches .{1,80}"),
-        (BASE | {"resume": "run-0"}, "unknown field 'resume'; remove it, known are accept_data_loss, automatic"),
+        (BASE | {"resume": "run-0"}, "unknown field 'resume'; remove it, known are accept_data_loss, asked_at"),
         (BASE | {"accept_dataloss": True}, "unknown field 'accept_dataloss'; remove it, known are accept_data_loss"),
         (BASE | {"accept_data_loss": "yes"}, "field 'accept_data_loss' is 'yes'; give true or false"),
         (BASE | {"ignore_cool_down": 1}, "field 'ignore_cool_down' is 1; give true or false"),
+        (BASE | {"ignore_wrong_clock": 1}, "field 'ignore_wrong_clock' is 1; give true or false"),
+        (BASE | {"epoch": "7"}, "field 'epoch' is '7'; give a number"),
+        (BASE | {"attempt": -1}, "field 'attempt' is -1; give a number from 0"),
+        (BASE | {"asked_at": 1_800_000_000}, "field 'asked_at' is 1800000000; give a text that matches"),
+        (BASE | {"asked_at": "2027-02-30T08:00:00Z"}, "'asked_at' is '2027-02-30T08:00:00Z': day is out of range"),
+        (BASE | {"asked_at": "0001-01-01T00:00:00Z"}, "give a moment between 1970 and 2100"),
     ],
     ids=lambda value: str(value)[:40],
 )
