@@ -30,6 +30,14 @@ class LeaseLive(FailoverError):
     """The writer's lease may still be alive; ask again."""
 
 
+class Held(FailoverError):
+    """A person has asked the run to hold; ask again."""
+
+
+class StandbySilent(FailoverError):
+    """This region's own database, which would take over, has not answered; ask again."""
+
+
 class WordLives(FailoverError):
     """The old writer's guardian may rest by its word, unfenced, for some seconds more; ask again."""
 
@@ -46,16 +54,20 @@ class DetachRejected(FailoverError):
     """RDS refused to detach the cluster; nothing was changed."""
 
 
-class MoveUncertain(FailoverError):
-    """RDS refused to move the writer after an earlier request got no answer: it may be at work on that one."""
+class RdsBusy(FailoverError):
+    """RDS is at work on the cluster and takes no request; nothing was changed. The run looks again, then asks again."""
+
+
+class Unanswered(FailoverError):
+    """RDS gave no answer that says whether it took a request."""
+
+
+class WriterLost(FailoverError):
+    """The writer went down while RDS was to switch over: the lock stays, for a failover to take over."""
 
 
 class SwitchoverRejected(FailoverError):
-    """RDS refused to switch over; nothing was changed."""
-
-
-class PromotionPending(FailoverError):
-    """The detached cluster does not take writes yet; ask again."""
+    """RDS refused to switch over, or nothing came of it; the writer is where it was."""
 
 
 class PromotionFailed(FailoverError):

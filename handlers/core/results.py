@@ -8,6 +8,7 @@ once. Results on which decisions are based are defined beside those decisions: `
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from handlers.core.heartbeat import Beat
 
@@ -52,27 +53,51 @@ class OldWriterFence:
 
 @dataclass(frozen=True)
 class Detachment:
-    """Of DetachSecondary; ``requested`` is False when the cluster was detached already."""
+    """Of DetachSecondary: when RDS was asked (seconds since 1970).
+
+    ``doubt`` says why it is not known whether RDS is at work; None where RDS has taken the request.
+    """
 
     cluster: str
-    requested: bool
+    asked_at: float
+    doubt: str | None
 
 
 @dataclass(frozen=True)
 class Switchover:
-    """Of SwitchOver; ``requested`` is False when Aurora had been asked already."""
+    """Of SwitchOver; as `Detachment`."""
 
     cluster: str
-    requested: bool
+    asked_at: float
+    doubt: str | None
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """Of Promote: the new writer's region, and its newest heartbeat of the old writer.
+    """Of Promote: what comes next, and why.
 
-    ``probe_ms``: what the last look at it took.
+    Attributes
+    ----------
+    next
+        ``done``: the cluster takes writes; ``wait``: look on; ``ask_again``: the request has left no trace, and is to
+        be sent again.
+    seen
+        what was seen, in a sentence for people.
+    quiet_since
+        since when RDS has shown nothing of the request; None where it has, or where nobody has looked.
+    looked_until
+        when the last look was (seconds since 1970).
+    tell
+        whether it is time to tell people how long this takes.
+    region, probe_ms, heartbeat
+        of the new writer: its region, what the last look at it took, and its newest heartbeat of the old writer.
     """
 
+    next: Literal["done", "wait", "ask_again"]
+    seen: str
+    quiet_since: float | None
+    looked_until: float
+    tell: bool
     region: str
     probe_ms: float
     heartbeat: Beat | None

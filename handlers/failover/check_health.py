@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.claim import Claim
 from handlers.core.commands import Step
 from handlers.core.detection import GuardianSeen, guardian_seen, is_silent
+from handlers.core.errors import StandbySilent
 from handlers.core.health import Evidence, Health, judge
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
@@ -49,14 +50,31 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def check_health(
     control: ControlTable, prober: Prober, database: GlobalDatabase, grace_s: float, claim: Claim
 ) -> Health:
-    """Gathers the evidence, all at once, and judges it."""
+    """Gathers the evidence, all at once, and judges it.
+
+    Raises `StandbySilent` when nothing speaks against the move but that this region's own database has not answered:
+    one that has been idle may be slow to.
+    """
     with ThreadPoolExecutor() as pool:
         writer = pool.submit(prober.probe, "peer", PROBE_TIMEOUT_S)
         standby = pool.submit(prober.probe, "own_reader", PROBE_TIMEOUT_S)
         guardian = pool.submit(look_at_guardian, control, grace_s)
         membership = pool.submit(database.membership)
         evidence = Evidence(writer.result(), guardian.result(), standby.result(), membership.result())
-        return judge(claim.mode, evidence, only_forward=claim.only_forward)
+    health = judge(claim.mode, evidence, only_forward=claim.only_forward)
+    if claim.mode != "rehearsal" and not health.proceed and is_standby_all_that_is_missing(claim, evidence):
+        raise StandbySilent(health.reason)
+    # A writer that is stopped for nothing is closed to its applications for some seconds.
+    at_work = database.at_work() if claim.mode == "switchover" and health.proceed else None
+    if at_work:
+        return replace(health, proceed=False, reason=f"RDS is at work on the global database ({at_work})")
+    return health
+
+
+def is_standby_all_that_is_missing(claim: Claim, evidence: Evidence) -> bool:
+    """Returns whether the verdict would be another one if this region's own database had answered."""
+    answered = replace(evidence, standby=replace(evidence.standby, role="reader"))
+    return evidence.standby.role is None and judge(claim.mode, answered, only_forward=claim.only_forward).proceed
 
 
 def look_at_guardian(control: ControlTable, grace_s: float) -> GuardianSeen:

@@ -7,13 +7,16 @@ succeed before anything else is changed.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.errors import FailoverError, FenceFailed
+from handlers.core.errors import FailoverError, FenceFailed, Held
+from handlers.core.fence import FenceState
 from handlers.core.results import OldWriterFence
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.control_table import ControlTable, ControlVariables
@@ -48,32 +51,57 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def stop_writer(
     control: ControlTable, other_region: OtherRegion, environment: PeerFenceVariables, step: Step
 ) -> OldWriterFence:
-    """Fences a healthy writer, after the record has forbidden its guardian to renew, which would lift the fence."""
-    record = control.read()
-    if record.moving is None or record.moving.run != step.run:  # a resumed run may be further
-        control.begin_stop(step.run, step.claim.epoch, time.time() + STOP_FOR_S)
-    return fence_old_writer(other_region, environment, step)
-
-
-def fence_old_writer(other_region: OtherRegion, environment: PeerFenceVariables, step: Step) -> OldWriterFence:
-    """Orders the fence there.
+    """Fences a healthy writer, after the record has forbidden its guardian to renew, which would lift the fence.
 
     Raises
     ------
     FenceFailed
-        in a switchover: the writer is not fenced by SQL. Its security group stays, because Aurora does not switch over
-        a cluster that is being modified.
+        the writer is not fenced by SQL. Its security group stays, because Aurora does not switch over a cluster that
+        is being modified.
+    Held
+        a person wants the run to hold.
+    LockLost
+        the run does not hold the lock, or a person wants it to abort.
     """
-    switchover = step.claim.mode == "switchover"
-    reason = f"run {step.run} moves the writer to {step.claim.target_region}"
-    try:
-        state = FenceFunction.there(other_region, environment, step.run).fence(reason, group=not switchover)
-    except FailoverError as error:
-        if switchover:
-            raise FenceFailed(f"the fence of {step.claim.writer_region} did not answer: {error}") from error
-        logger.warning("the old writer's region did not answer", error=str(error))
-        return OldWriterFence(False, str(error))
-    if switchover and not (state.by_sql or state.secondary):
+    record = control.read()
+    lock = record.transition
+    if lock is not None and lock.run == step.run and lock.phase == "checking" and lock.wanted == "hold":
+        raise Held(f"a person has asked run {step.run} to hold")
+    # What may fail comes before the writer is stopped.
+    with _failing_the_fence(step):
+        fence = FenceFunction.there(other_region, environment, step.run)
+    if record.moving is None or record.moving.run != step.run:  # a resumed run may be further
+        control.begin_stop(step.run, step.claim.epoch, time.time() + STOP_FOR_S)
+    with _failing_the_fence(step):
+        state = fence.fence(_reason(step), group=False)
+    if not (state.by_sql or state.secondary):
         raise FenceFailed(f"the writer in {step.claim.writer_region} is not fenced by SQL: {state.error}")
     logger.info("the old writer's fence", state=asdict(state))
+    return _told_by(state)
+
+
+def fence_old_writer(other_region: OtherRegion, environment: PeerFenceVariables, step: Step) -> OldWriterFence:
+    """Orders the fence there, by SQL and by security group, and tells how far that got."""
+    try:
+        state = FenceFunction.there(other_region, environment, step.run).fence(_reason(step), group=True)
+    except FailoverError as error:
+        logger.warning("the old writer's region did not answer", error=str(error))
+        return OldWriterFence(False, str(error))
+    logger.info("the old writer's fence", state=asdict(state))
+    return _told_by(state)
+
+
+def _told_by(state: FenceState) -> OldWriterFence:
     return OldWriterFence(state.closed, state.error, writes_ended=bool(state.by_sql or state.secondary))
+
+
+def _reason(step: Step) -> str:
+    return f"run {step.run} moves the writer to {step.claim.target_region}"
+
+
+@contextmanager
+def _failing_the_fence(step: Step) -> Iterator[None]:
+    try:
+        yield
+    except FailoverError as error:
+        raise FenceFailed(f"the fence of {step.claim.writer_region} did not answer: {error}") from error

@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.message import Workflows
 from handlers.core.outcome import FailoverEnd, message
 from handlers.gateways import notifications
 from handlers.gateways.notifications import Notification
-from handlers.idempotency import TokenVariables, by, tokens
+from handlers.idempotency import TokenVariables, acts_once_by
 from handlers.telemetry import instrumented, logger
 
 
@@ -36,7 +35,7 @@ TOPICS = notifications.topics(ENVIRONMENT)
 
 
 @instrumented
-@idempotent(config=by("run", "outcome"), persistence_store=tokens(ENVIRONMENT))
+@acts_once_by(ENVIRONMENT, "run", "outcome")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for Step Functions; see `handlers.core.outcome.FailoverEnd`."""
     end = FailoverEnd.read(event)

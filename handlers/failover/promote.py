@@ -1,15 +1,40 @@
-"""Promote: waits until the detached cluster takes writes, as a session on it proves, and not its status."""
+"""Promote: waits until the cluster takes writes, as a session on it proves, for as long as Aurora takes.
+
+The workflow calls it again and again. Meanwhile it looks at what RDS shows, for a request that has left no trace has to
+be sent again, and a switchover of which nothing comes has to be ended.
+"""
 
 from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.errors import PromotionFailed, PromotionPending, TransientFailure
+from handlers.core.control import Transition
+from handlers.core.errors import (
+    InvalidRequest,
+    LockLost,
+    PromotionFailed,
+    SwitchoverRejected,
+    TransientFailure,
+    WriterLost,
+)
+from handlers.core.health import Probe
+from handlers.core.heartbeat import END_OF_TIME_S
+from handlers.core.move import (
+    FAILED_STATUSES,
+    LEAVE_AFTER_S,
+    NextMove,
+    Sight,
+    decide,
+    is_time_to_tell,
+    quiet_since,
+    shows_life,
+)
+from handlers.core.reading import Fields
 from handlers.core.results import Promotion
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
@@ -27,63 +52,170 @@ CONTROL = ControlTable.of(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
-# One invocation looks for this long and then returns to the workflow, whose retry continues: a promotion may take
-# minutes, and a step that is killed loses nothing. The state's own limit is 40 s.
-LOOK_FOR_S = 35.0
+# One invocation looks for this long and then returns to the workflow, which calls it again: a step that is killed loses
+# nothing. The state's own limit is 16 s, of which a probe and a look at RDS may take 9.
+LOOK_FOR_S = 6.0
 # Each look is a session inside the region (some ms); how often to look, and how long an endpoint that does not answer
 # yet can hold up a look, are part of every RTO.
 LOOK_EVERY_S = 0.25
 PROBE_TIMEOUT_S = 1.0
+LOOK_AT_RDS_EVERY_S = 2.0
 # A lift that came later than this could undo a fence that was put up for another reason.
 LIFT_COUNTS_FOR_S = 3.0
 
-# A cluster does not recover from these by itself (RDS guide, "Viewing DB cluster status").
-FAILED_STATUSES = frozenset(
-    {"inaccessible-encryption-credentials", "failed", "migration-failed", "deleting", "stopped"}
-)
+
+@dataclass(frozen=True)
+class Earlier:
+    """What is known from before: since when RDS shows nothing of the request, and when the last look was (s)."""
+
+    quiet_since: float | None
+    looked_until: float | None
+
+    @classmethod
+    def read(cls, fields: Fields) -> Earlier:
+        """Reads ``request``, the answer of the step that asked RDS, and ``before``, that of the look before."""
+        asked, before = (_result(fields.section(name)) for name in ("request", "before"))
+        looks_on = before.data.get("next") == "wait"
+        return cls(
+            _moment(before, "quiet_since") if looks_on else _moment(asked, "asked_at"),
+            _moment(before, "looked_until"),
+        )
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Entry point for Step Functions; see `handlers.core.commands.Step`."""
+    """Entry point for Step Functions; see `handlers.core.commands.Step`, and `Earlier` for what else it reads."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
-    return asdict(promote(CONTROL, PROBER, DATABASE, step))
+    earlier = Earlier.read(Fields(event, "the step's event", InvalidRequest))
+    return asdict(promote(CONTROL, PROBER, DATABASE, step, earlier))
 
 
-def promote(control: ControlTable, prober: Prober, database: GlobalDatabase, step: Step) -> Promotion:
-    """Returns once this region's cluster endpoint reaches a writer that applications can write to.
+def promote(control: ControlTable, prober: Prober, database: GlobalDatabase, step: Step, earlier: Earlier) -> Promotion:
+    """Looks until this region's cluster takes writes, its request has to be sent again, or ``LOOK_FOR_S`` is over.
 
     Raises
     ------
-    PromotionPending
-        it does not after ``LOOK_FOR_S`` seconds; call again.
     LockLost
-        the writer is fenced, and this run no longer holds the lock.
+        this run no longer holds the lock.
     PromotionFailed
         RDS reports a status from which the cluster does not recover by itself.
+    SwitchoverRejected
+        nothing comes of the switchover; the lock is given back.
+    WriterLost
+        nothing comes of the switchover, and the writer is down; the lock stays.
     """
-    deadline = time.monotonic() + LOOK_FOR_S
+    quiet, rds_shows = earlier.quiet_since, "RDS does not say what it does"
+    deadline, next_look = time.monotonic() + LOOK_FOR_S, time.monotonic()
+
+    def result(what: Literal["done", "wait", "ask_again"], seen: str, probe: Probe | None, tell: bool) -> Promotion:
+        region = probe.region if probe and probe.region else step.claim.target_region
+        took, beat = (probe.elapsed_ms, probe.heartbeat) if probe else (0.0, None)
+        return Promotion(what, seen, quiet, time.time(), tell, region, took, beat)
+
     while True:
-        try:
-            probe = prober.probe("own", PROBE_TIMEOUT_S)
-        except TransientFailure as error:  # a prober that fails now and then is no reason to give up on a promotion
-            answer = f"was not tried: {error}"
-        else:
-            if probe.role == "writer" and probe.fenced:
-                # The old writer's fence is data and has come with it. Only the run that moves the writer lifts it.
-                control.assert_moving(step.run)
-                lift = {"number": probe.fence_number, "until": time.time() + LIFT_COUNTS_FOR_S}
-                probe = prober.probe("own", PROBE_TIMEOUT_S, lift_fence=lift)
-            if probe.writes:
-                logger.info("the cluster takes writes", region=probe.region)
-                return Promotion(probe.region or step.claim.target_region, probe.elapsed_ms, probe.heartbeat)
-            answer = f"failed: {probe.error}" if probe.error else "reached a reader"
+        probe, answer = reach(control, prober, step)
+        if probe is not None and probe.writes:
+            logger.info("the cluster takes writes", region=probe.region)
+            return result("done", answer, probe, tell=False)
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + LOOK_AT_RDS_EVERY_S
+            sight = see(database)
+            if sight is not None:
+                quiet, rds_shows = quiet_since(quiet, sight, time.time()), sight.in_words
+                if quiet is not None and next_move(control, prober, step, time.time() - quiet) == "ask_again":
+                    return result("ask_again", rds_shows, probe, tell=False)
         if time.monotonic() >= deadline:
             break
         time.sleep(LOOK_EVERY_S)
-    status = database.status()
-    seen = f"its status is {status}, and a session on it {answer}"
-    if status in FAILED_STATUSES:
-        raise PromotionFailed(f"the detached cluster will not become a writer by itself: {seen}")
-    raise PromotionPending(f"the detached cluster is not a writer yet: {seen}")
+    seen = f"{rds_shows}; a session on it {answer}"
+    logger.info("the cluster does not take writes yet", seen=seen)
+    return result("wait", seen, probe, tell=takes_long(control, step, earlier.looked_until))
+
+
+def reach(control: ControlTable, prober: Prober, step: Step) -> tuple[Probe | None, str]:
+    """Tries to write through the cluster's endpoint; returns what answered, and what came of it in words."""
+    try:
+        probe = prober.probe("own", PROBE_TIMEOUT_S)
+    except TransientFailure as error:  # a prober that fails now and then is no reason to give up on a promotion
+        return None, f"was not tried: {error}"
+    if probe.role == "writer" and probe.fenced:
+        # The old writer's fence is data and has come with it. Only the run that moves the writer lifts it.
+        control.assert_moving(step.run)
+        lift = {"number": probe.fence_number, "until": time.time() + LIFT_COUNTS_FOR_S}
+        probe = prober.probe("own", PROBE_TIMEOUT_S, lift_fence=lift)
+    if probe.writes:
+        return probe, "can write"
+    return probe, f"failed: {probe.error}" if probe.error else "reached a reader"
+
+
+def see(database: GlobalDatabase) -> Sight | None:
+    """Returns what RDS shows of the move; None when it does not answer, which says nothing.
+
+    Raises `PromotionFailed` where that is a state from which the cluster does not recover by itself.
+    """
+    try:
+        sight = database.look()
+    except TransientFailure as error:
+        logger.warning("RDS does not say what it does", error=str(error))
+        return None
+    if sight.status in FAILED_STATUSES:
+        raise PromotionFailed(f"the cluster will not become a writer by itself: {sight.in_words}")
+    return sight
+
+
+def next_move(control: ControlTable, prober: Prober, step: Step, quiet_for_s: float) -> NextMove:
+    """Decides what becomes of a request that has left no trace, and ends a switchover of which nothing comes."""
+    if quiet_for_s < LEAVE_AFTER_S:
+        return "wait"
+    try:
+        lock = held_lock(control, step.run)
+        switchover = step.claim.mode == "switchover"
+        is_down = switchover and not shows_life(lock, time.time()) and not answers(prober)
+        move, why = decide(step.claim.mode, lock.move_requests, quiet_for_s, is_down)
+        if move == "end_switchover" and control.end_switchover(step.run, lock.move_requests):
+            raise SwitchoverRejected(why)
+    except TransientFailure as error:
+        logger.warning("what comes next is decided later", error=str(error))
+        return "wait"
+    if move == "leave_to_failover":
+        raise WriterLost(why)
+    logger.info("RDS shows nothing of the request", next=move, why=why)
+    return move
+
+
+def takes_long(control: ControlTable, step: Step, looked_until: float | None) -> bool:
+    """Returns whether it is time to tell people, for the first time or again, how long the promotion takes."""
+    try:
+        lock = held_lock(control, step.run)
+    except TransientFailure as error:
+        logger.warning("the control record was not read", error=str(error))
+        return False
+    began = lock.moving_since or lock.started_at
+    return is_time_to_tell(began, looked_until or began, time.time())
+
+
+def held_lock(control: ControlTable, run: str) -> Transition:
+    """Returns the lock of this run; raises `LockLost` when it has another one, or none."""
+    lock = control.read().transition
+    if lock is None or lock.run != run:
+        raise LockLost(f"run {run} does not hold the lock any more; it must not change anything")
+    return lock
+
+
+def answers(prober: Prober) -> bool:
+    """Returns whether the old writer's database answers this region, or nobody could ask it."""
+    try:
+        return prober.probe("peer", PROBE_TIMEOUT_S).role is not None
+    except TransientFailure as error:
+        logger.warning("the prober gave no answer", error=str(error))
+        return True
+
+
+def _result(kept: Fields) -> Fields:
+    """Returns what a step returned, out of what the workflow keeps of it; empty when it failed, or has not run."""
+    return kept.section("result") if "result" in kept.data else Fields({}, kept.name, kept.error)
+
+
+def _moment(fields: Fields, field: str) -> float | None:
+    return fields.optional_number(field, at_least=0, at_most=END_OF_TIME_S)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.core.claim import Claim
+from handlers.core.control import PersonsNo
 from handlers.core.errors import HalfWay, InvalidRequest
 from handlers.core.reading import Fields
 from handlers.core.results import Release
+from handlers.core.shape import ANY_TEXT
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
 
@@ -22,32 +26,68 @@ class Environment(ControlVariables):
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 
+REFUSED = "Refused"  # the error with which a person answers no, by the command in the question
+LONGEST_REFUSAL = 1000  # characters of what the person said
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The run that ends, the epoch that it has claimed (None where it never got that far), and a person's no to it."""
+
+    run: str
+    epoch: int | None
+    refusal: str | None
+
+    @classmethod
+    def read(cls, event: object) -> Ending:
+        """Reads the step's event: ``run``, and ``progress``, what the workflow keeps of it."""
+        fields = Fields(event, "the step's event", InvalidRequest)
+        progress = fields.section("progress")
+        claim = Claim.read(progress.section("claim")) if "claim" in progress.data else None
+        error = progress.section("error") if "error" in progress.data else None
+        refused = error is not None and error.data.get("Error") == REFUSED
+        cause = error.text("Cause", pattern=ANY_TEXT, default="") if error and refused else None
+        return cls(fields.text("run"), claim.epoch if claim else None, cause)
+
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Entry point for Step Functions: ``run``, the execution's name."""
-    run = Fields(event, "the step's event", InvalidRequest).text("run")
-    logger.append_keys(run=run)
-    return asdict(release_claim(CONTROL, run))
+    """Entry point for Step Functions; see `Ending`."""
+    ending = Ending.read(event)
+    logger.append_keys(run=ending.run)
+    return asdict(release_claim(CONTROL, ending))
 
 
-def release_claim(control: ControlTable, run: str) -> Release:
-    """Gives the lock back if ``run`` holds it.
+def release_claim(control: ControlTable, ending: Ending) -> Release:
+    """Gives the lock back if the run holds it; a person's no to the run is kept, and ends the automatic attempts.
 
     The old writer's guardian then renews its lease again and, after that, lifts its own fence.
 
     Raises
     ------
     HalfWay
-        RDS was asked to move the writer and may be doing so: without the lock, both regions could take writes.
+        RDS was asked to move the writer and may be doing so: without the lock, both regions could take writes. Or
+        another run has taken the lock over.
     """
-    if control.release(run):
+    record = control.read()
+    lock = record.transition
+    mine = lock is not None and lock.run == ending.run
+    if ending.epoch is not None:
+        refusal = ending.refusal
+        if lock is not None and mine and lock.wanted is not None and not lock.move_requests:
+            refusal = f"asked run {ending.run} to {lock.wanted}"
+        if refusal is not None:
+            control.say_no(ending.epoch, PersonsNo("a person", time.time(), refusal[:LONGEST_REFUSAL] or "no reason"))
+            logger.info("noted a person's no", reason=refusal)
+        if record.epoch != ending.epoch or (lock is not None and not mine):
+            other = lock.run if lock is not None and not mine else record.last_run
+            raise HalfWay(f"run {other} has taken the lock over from run {ending.run}, and finishes the work or has")
+    if control.release(ending.run):
         logger.info("gave the lock back")
         return Release(True)
-    held = control.read().transition
-    if held is not None and held.run == run:
+    if mine:
         raise HalfWay(
-            f"run {run} keeps the lock: RDS was asked to move the writer and may be doing so; start a run that "
+            f"run {ending.run} keeps the lock: RDS was asked to move the writer and may be doing so; start a run that "
             "resumes this one"
         )
     logger.info("held no lock")

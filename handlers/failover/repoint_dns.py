@@ -1,22 +1,23 @@
-"""RepointDns: engages the writer switch. No record is edited: Route 53's control plane may be gone with its region."""
+"""RepointDns: engages the writer switch. No record is edited: Route 53's control plane may be gone with its region.
+
+Best effort: what it engages beside the promotion, the commit engages in any case.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.results import Repointing
 from handlers.gateways.control_table import ControlTable, ControlVariables
-from handlers.idempotency import TokenVariables, by, tokens
 from handlers.telemetry import instrumented, logger
 
 
 @dataclass(frozen=True)
-class Environment(ControlVariables, TokenVariables):
+class Environment(ControlVariables):
     """What this step reads."""
 
     writer_dns_name: str
@@ -27,7 +28,6 @@ CONTROL = ControlTable.of(ENVIRONMENT)
 
 
 @instrumented
-@idempotent(config=by("run"), persistence_store=tokens(ENVIRONMENT))
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.claim import Claim
 from handlers.core.commands import Step
-from handlers.core.errors import FailoverError, TransientFailure
+from handlers.core.errors import FailoverError, StandbySilent, TransientFailure
 from handlers.core.health import Probe
 from handlers.core.lag import Lag, judge, measure
 from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober, ProberVariables
@@ -45,11 +45,11 @@ def verify_lag(prober: Prober, budget_ms: int, claim: Claim) -> Lag:
 
     Raises
     ------
-    TransientFailure
-        the database cannot be asked now, and RDS has not been asked for anything yet: its silence says nothing of the
-        lag, and nobody should have to decide because of it.
+    StandbySilent, TransientFailure
+        the database cannot be asked now, by a run that moves the writer and has not asked RDS yet: its silence says
+        nothing of the lag, and nobody should have to decide because of it.
     """
-    standby = reach_standby(prober, tolerant=claim.only_forward)
+    standby = reach_standby(prober, tolerant=claim.only_forward or claim.mode == "rehearsal")
     measured = None
     if standby is not None:
         measured = measure(claim.heartbeat, standby.heartbeat, standby.replicated_until, time.time())
@@ -74,5 +74,5 @@ def reach_standby(prober: Prober, *, tolerant: bool) -> Probe | None:
         logger.exception("the prober's answer says nothing")
         return None
     if standby.role is None and not tolerant:
-        raise TransientFailure(f"this region's own database does not answer ({standby.error})")
+        raise StandbySilent(f"this region's own database does not answer ({standby.error})")
     return standby

@@ -31,6 +31,9 @@ BUSY = frozenset(
 GONE = frozenset(
     {"DBClusterNotFoundFault", "DBInstanceNotFound", "DBInstanceNotFoundFault", "GlobalClusterNotFoundFault"}
 )
+# What RDS says, with the code InvalidParameterValue, of a cluster that is no member (hashicorp/terraform-provider-aws,
+# resource aws_rds_global_cluster).
+NO_MEMBER = "is not found in global cluster"
 THERE = frozenset(
     {
         "DBClusterAlreadyExistsFault",
@@ -115,13 +118,17 @@ class Clusters:
 
     def leave_global(self, global_identifier: str, cluster_arn: str) -> None:
         """Takes a cluster out of its global database."""
-        self._change(
-            f"taking {cluster_arn} out of {global_identifier}",
-            lambda: self._client.remove_from_global_cluster(
-                GlobalClusterIdentifier=global_identifier, DbClusterIdentifier=cluster_arn
-            ),
-            GONE,
-        )
+
+        def leave() -> None:
+            try:
+                self._client.remove_from_global_cluster(
+                    GlobalClusterIdentifier=global_identifier, DbClusterIdentifier=cluster_arn
+                )
+            except ClientError as error:
+                if NO_MEMBER not in str(error):
+                    raise
+
+        self._change(f"taking {cluster_arn} out of {global_identifier}", leave, GONE)
 
     def unprotect(self, cluster: Description) -> None:
         """Lifts a cluster's deletion protection, where it is on."""

@@ -5,23 +5,35 @@ Everything is asked of this region's own RDS endpoint, which still answers when 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+)
 
 from handlers.core.environment import Variables
-from handlers.core.errors import DetachRejected, SwitchoverRejected, TransientFailure
+from handlers.core.errors import DetachRejected, RdsBusy, SwitchoverRejected, TransientFailure, Unanswered
 from handlers.core.health import Membership
+from handlers.core.move import Sight
 from handlers.gateways.aws import client, code_of, is_definite, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
     from types_boto3_rds.type_defs import DBClusterTypeDef, GlobalClusterTypeDef
 
-# The global cluster's status while the roles change (Aurora user guide, "Performing switchovers").
-SWITCHING_OVER = "switching-over"
-BUSY = "InvalidDBClusterStateFault"  # the cluster is failing over or being modified
+# RDS answers with these while it modifies, backs up, promotes or switches over a cluster (RDS API reference).
+BUSY = frozenset({"InvalidDBClusterStateFault", "InvalidGlobalClusterStateFault"})
+# A request that moves the writer is answered late at times (4 s were seen). One that is given up too soon leaves the
+# run without knowing whether it will be promoted; nothing else waits for this answer.
+MOVE_READ_TIMEOUT_S = 15.0
+# RDS has not looked at a request that it answers with one of these.
+THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"})
 
 
 @dataclass(frozen=True)
@@ -36,23 +48,29 @@ class GlobalDatabaseVariables(Variables):
 class GlobalDatabase:
     """The global database ``identifier`` and this region's cluster in it."""
 
-    def __init__(self, client: RDSClient, identifier: str, cluster: str, cluster_arn: str) -> None:
+    def __init__(
+        self, client: RDSClient, identifier: str, cluster: str, cluster_arn: str, mover: RDSClient | None = None
+    ) -> None:
+        """Takes ``mover``, a client with the patience that a request needs which moves the writer."""
         self._client = client
+        self._mover = mover or client
         self._identifier = identifier
         self._cluster = cluster
         self._arn = cluster_arn
 
     @classmethod
-    def of(cls, environment: GlobalDatabaseVariables) -> GlobalDatabase:
+    def of(cls, environment: GlobalDatabaseVariables, *, moves: bool = False) -> GlobalDatabase:
         """Returns the database as a function's environment names it, through this region's endpoint.
 
-        One attempt: a detach whose answer was lost must be seen as such, and the workflow asks again by itself.
+        With ``moves`` it can be asked to `detach`. One attempt each: the workflow asks again by itself.
         """
+        region = environment.aws_region
         return cls(
-            client("rds", environment.aws_region, attempts=1),
+            client("rds", region, attempts=1),
             environment.global_cluster,
             environment.cluster,
             environment.cluster_arn,
+            client("rds", region, read_timeout_s=MOVE_READ_TIMEOUT_S, attempts=1) if moves else None,
         )
 
     def membership(self) -> Membership:
@@ -76,60 +94,48 @@ class GlobalDatabase:
                 raise
         return answer["GlobalClusters"][0]
 
-    def is_switching(self) -> bool:
-        """Returns whether a switchover to this region's cluster is under way or done."""
+    def look(self) -> Sight:
+        """Returns what RDS shows of a move of the writer to this region."""
         found = self._global_cluster()
-        return self._membership_in(found) == "primary" or found.get("Status") == SWITCHING_OVER
+        return Sight(self._membership_in(found), str(self._cluster_now().get("Status", "unknown")), _at_work(found))
+
+    def at_work(self) -> str | None:
+        """Returns what RDS does with the global database, in its word; None while it does nothing."""
+        return _at_work(self._global_cluster())
 
     def switch_over(self, primary: RDSClient) -> None:
         """Asks RDS, through ``primary`` of the writer's region, to make this region's cluster the primary.
 
         Raises
         ------
-        SwitchoverRejected
+        RdsBusy, SwitchoverRejected
             RDS refused; nothing has changed.
         TransientFailure
-            the request may or may not have arrived; `is_switching` tells.
+            RDS has not taken the request, and may do so later.
+        Unanswered
+            RDS may have taken the request.
         """
-        with named_errors(f"switching {self._identifier} over to {self._cluster}"):
-            try:
-                primary.switchover_global_cluster(
-                    GlobalClusterIdentifier=self._identifier, TargetDbClusterIdentifier=self._arn
-                )
-            except ClientError as error:
-                if is_definite(error):
-                    raise SwitchoverRejected(
-                        f"RDS refuses to switch {self._identifier} over to {self._cluster}: {error}; look at the "
-                        "status of both clusters in the RDS console, then start the workflow again"
-                    ) from error
-                raise
+        with _asking(f"switch {self._identifier} over to {self._cluster}", SwitchoverRejected):
+            primary.switchover_global_cluster(
+                GlobalClusterIdentifier=self._identifier, TargetDbClusterIdentifier=self._arn
+            )
 
     def detach(self) -> None:
         """Asks RDS to take this region's cluster out of the global database, which promotes it.
 
         Raises
         ------
-        DetachRejected
+        RdsBusy, DetachRejected
             RDS refused; nothing has changed.
         TransientFailure
-            the request may or may not have arrived; `membership` tells.
+            RDS has not taken the request, and may do so later.
+        Unanswered
+            RDS may have taken the request.
         """
-        with named_errors(f"detaching {self._cluster} from {self._identifier}"):
-            try:
-                self._client.remove_from_global_cluster(
-                    GlobalClusterIdentifier=self._identifier, DbClusterIdentifier=self._arn
-                )
-            except ClientError as error:
-                if is_definite(error):
-                    raise DetachRejected(
-                        f"RDS refuses to detach {self._cluster} from {self._identifier}: {error}; look at "
-                        "the cluster's status in the RDS console, then start the workflow again"
-                    ) from error
-                raise
-
-    def status(self) -> str:
-        """Returns the status of this region's cluster in RDS's words, such as ``available``."""
-        return str(self._cluster_now().get("Status", "unknown"))
+        with _asking(f"detach {self._cluster} from {self._identifier}", DetachRejected):
+            self._mover.remove_from_global_cluster(
+                GlobalClusterIdentifier=self._identifier, DbClusterIdentifier=self._arn
+            )
 
     def security_groups(self) -> set[str]:
         """Returns the ids of the security groups of this region's cluster."""
@@ -141,10 +147,40 @@ class GlobalDatabase:
             try:
                 self._client.modify_db_cluster(DBClusterIdentifier=self._cluster, VpcSecurityGroupIds=[group])
             except ClientError as error:
-                if code_of(error) == BUSY:
+                if code_of(error) in BUSY:
                     raise TransientFailure(f"{self._cluster} is being changed by RDS: {error}") from error
                 raise
 
     def _cluster_now(self) -> DBClusterTypeDef:
         with named_errors(f"reading the cluster {self._cluster}"):
             return self._client.describe_db_clusters(DBClusterIdentifier=self._cluster)["DBClusters"][0]
+
+
+def _at_work(found: GlobalClusterTypeDef) -> str | None:
+    """Returns what RDS does with a global database, in the word of its failover state, else of its status."""
+    state = found.get("FailoverState", {}).get("Status")
+    status = found.get("Status", "available")
+    return state or (None if status == "available" else status)
+
+
+@contextmanager
+def _asking(what: str, refused: type[DetachRejected | SwitchoverRejected]) -> Iterator[None]:
+    """Names what became of a request that moves the writer: it matters whether RDS may have taken it."""
+    doing = f"asking RDS to {what}"
+    try:
+        yield
+    except ClientError as error:
+        if code_of(error) in BUSY:
+            raise RdsBusy(f"{doing}: it is at work: {error}") from error
+        if is_definite(error):
+            raise refused(
+                f"RDS refuses to {what}: {error}; look at the status of both clusters in the RDS console, then start "
+                "the workflow again"
+            ) from error
+        if code_of(error) in THROTTLED:
+            raise TransientFailure(f"{doing}: {error}") from error
+        raise Unanswered(f"{doing}: {error}") from error
+    except (EndpointConnectionError, ConnectTimeoutError) as error:
+        raise TransientFailure(f"{doing}: {type(error).__name__}: {error}") from error
+    except BotoCoreError as error:
+        raise Unanswered(f"{doing}: {type(error).__name__}: {error}") from error

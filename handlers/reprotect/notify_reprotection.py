@@ -6,7 +6,6 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aws_lambda_powertools.utilities.idempotency import idempotent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.errors import InvalidRequest
@@ -14,7 +13,7 @@ from handlers.core.reading import Fields
 from handlers.core.reprotection_outcome import ReprotectionEnd, message, record
 from handlers.gateways import notifications
 from handlers.gateways.run_table import RunTable, RunTableVariables
-from handlers.idempotency import TokenVariables, by, tokens
+from handlers.idempotency import TokenVariables, acts_once_by
 from handlers.telemetry import instrumented, logger
 
 
@@ -32,7 +31,7 @@ RUNS = RunTable.of(ENVIRONMENT)
 
 
 @instrumented
-@idempotent(config=by("run", "outcome"), persistence_store=tokens(ENVIRONMENT))
+@acts_once_by(ENVIRONMENT, "run", "outcome")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for Step Functions; see `handlers.core.reprotection_outcome.ReprotectionEnd`.
 

@@ -63,23 +63,22 @@ STEPS = (
     Step(
         "detach_secondary",
         "Takes this region's cluster out of the global database",
-        may=(CHANGE_CONTROL, KEEP_TOKENS, SEE_MEMBERSHIP, DETACH),
+        may=(CHANGE_CONTROL, SEE_MEMBERSHIP, DETACH),
     ),
     Step(
         "switch_over",
         "Has Aurora change the roles of the two clusters",
-        may=(CHANGE_CONTROL, SEE_MEMBERSHIP, ACT_ON_PEER),
+        may=(CHANGE_CONTROL, SEE_MEMBERSHIP, READ_STATUS, ACT_ON_PEER),
     ),
     Step(
         "promote",
         "Waits until this region's cluster takes writes",
-        may=(PROBE, CHANGE_CONTROL, READ_STATUS),
-        polls=True,
+        may=(PROBE, CHANGE_CONTROL, SEE_MEMBERSHIP, READ_STATUS),
     ),
     Step(
         "repoint_dns",
         "Engages the writer switch, so that Route 53 answers with this region",
-        may=(CHANGE_CONTROL, KEEP_TOKENS),
+        may=(CHANGE_CONTROL,),
         reads=("WRITER_DNS_NAME",),
     ),
     Step("commit_writer", "Records the new writer region and the next epoch", may=(CHANGE_CONTROL,)),

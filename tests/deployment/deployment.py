@@ -44,6 +44,7 @@ class Deployment(Account):
     def __init__(self) -> None:
         settings = load(environment_suffix="test", environment="development", salvage={"replay": REPLAY})
         specification = describe(settings, ACCOUNT)
+        self.rds: GlobalDatabase  # the model, whose behaviour a test may choose
         self.databases = Databases(lambda: self.is_switched(STANDBY))
         self.lambdas = Lambdas(specification, {"prober": self.databases.probe, "salvage": self.databases.salvage})
         super().__init__(specification, Gate(self.lambdas))
@@ -61,7 +62,7 @@ class Deployment(Account):
         atomic.install(stack)
         StepFunctions(ACCOUNT, CLOCK, self.lambdas, self._observe).install(stack)  # type: ignore[arg-type]
         hasten(stack)
-        database = GlobalDatabase(
+        self.rds = database = GlobalDatabase(
             self.specification,
             CLOCK,  # type: ignore[arg-type]
             Reachability([*self.specification.settings.regions]),

@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.asl.utils import json_path
@@ -29,7 +30,12 @@ def parse_once(definition: str) -> Any:
 
 
 def hasten(stack: ExitStack) -> None:
-    """Have the interpreter skip the retries' intervals, and parse each text once, until ``stack`` is closed."""
+    """Have the interpreter skip retries' intervals and waits, and parse each text once, until ``stack`` is closed."""
+
+    def skip(_wait: WaitFunction, **given: Any) -> None:
+        HANDLERS_TIME.sleep(given["wait_seconds"])
+
+    stack.enter_context(mock.patch.object(WaitFunction, "_wait_interval", skip))
     stack.enter_context(mock.patch.object(retrier_decl, "time", HANDLERS_TIME))
     stack.enter_context(mock.patch.object(AmazonStateLanguageParser, "parse", staticmethod(parse_once)))
     stack.enter_context(mock.patch.object(json_path, "parse", _parse_path))

@@ -12,7 +12,7 @@ from unittest import mock
 
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
 from tests.deployment.functions import Killed, Lambdas
@@ -23,8 +23,9 @@ from tests.deployment.regions import STANDBY, WRITER
 class Trouble:
     """What goes wrong with the next ``times`` requests to AWS that fit: an answer, a lost connection, or a death.
 
-    ``kind`` is an error code (answered with ``status``), ``refused`` (no connection) or ``killed`` (the function
-    dies). With ``after`` the request first has its effect. ``skip`` such requests are left alone before.
+    ``kind`` is an error code (answered with ``status``), ``refused`` (no connection), ``unanswered`` (the client has
+    waited in vain) or ``killed`` (the function dies). With ``after`` the request first has its effect. ``skip`` such
+    requests are left alone before.
     """
 
     operation: str  # such as dynamodb.UpdateItem, or * for all
@@ -102,6 +103,8 @@ class Gate:
             raise Killed
         if trouble.kind == "refused":
             raise EndpointConnectionError(endpoint_url=request.url)
+        if trouble.kind == "unanswered":
+            raise ReadTimeoutError(endpoint_url=request.url)
         asked = request.headers.get("Content-Type", b"")
         if b"form-urlencoded" in (asked if isinstance(asked, bytes) else asked.encode()):
             body = (

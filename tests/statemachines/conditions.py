@@ -19,7 +19,7 @@ Condition = Callable[[Deployment], object]
 
 RUN, OTHER = "run-1", "run-0"  # the run that is looked at, and another
 FOREVER = 10**9
-PROMOTION_LIMIT_S = 40  # how long the workflow waits for one answer of Promote
+PROMOTION_LIMIT_S = 16  # how long the workflow waits for one answer of Promote
 
 # --- when
 
@@ -39,6 +39,17 @@ def before(step: str, *happen: Condition) -> Condition:
         deployment.lambdas.before = run
 
     return hook
+
+
+def before_again(step: str, *happen: Condition, runs: int = 1) -> Condition:
+    """Those things happen when the step is about to run once more, after it has run that often."""
+
+    def maybe(deployment: Deployment) -> None:
+        if deployment.lambdas.calls.count(step) == runs + 1:  # the call that is coming is counted already
+            for condition in happen:
+                condition(deployment)
+
+    return before(step, maybe)
 
 
 def has_run(step: str) -> Condition:
@@ -142,6 +153,11 @@ def standby_does_not_answer(deployment: Deployment) -> None:
     deployment.databases.up[STANDBY] = False
 
 
+def standby_is_slow(times: int) -> Condition:
+    """It does not answer so many looks at it, as one that has been idle may."""
+    return _prober_answers(_probe("own_reader", None, STANDBY, "TimeoutError: timed out"), times)
+
+
 def standby_is_detached(deployment: Deployment) -> None:
     deployment.client("rds", STANDBY).remove_from_global_cluster(
         GlobalClusterIdentifier=deployment.specification.global_identifier,
@@ -158,6 +174,38 @@ def record_says(**attributes: Any) -> Condition:
 
 def record_lacks(*attributes: str) -> Condition:
     return lambda deployment: deployment.forget(*attributes)
+
+
+def control_is_away(step: str, requests: int) -> Condition:
+    """The control table answers so many requests of a step with 500."""
+    return lambda deployment: deployment.trouble("*", "InternalServerError", status=500, step=step, times=requests)
+
+
+def asked_to(wanted: str) -> Condition:
+    """A person asks the run to hold or to abort."""
+
+    def ask(deployment: Deployment) -> None:
+        lock = deployment.lock()
+        assert lock is not None
+        deployment.change_record(transition=lock | {"wanted": wanted})
+
+    return ask
+
+
+def let_go_on(deployment: Deployment) -> None:
+    """A person takes that back."""
+    lock = deployment.lock()
+    assert lock is not None
+    deployment.change_record(transition={name: value for name, value in lock.items() if name != "wanted"})
+
+
+def somebody_switches_over(deployment: Deployment) -> None:
+    """By hand; it stays pending."""
+    deployment.rds.behaviour.pending_for_s = FOREVER
+    deployment.client("rds", WRITER).switchover_global_cluster(
+        GlobalClusterIdentifier=deployment.specification.global_identifier,
+        TargetDbClusterIdentifier=deployment.specification.names.cluster_arn(STANDBY),
+    )
 
 
 failover_is_paused = record_says(automatic_failover=False)
@@ -181,6 +229,7 @@ def lock(
         "started_at": int(CLOCK.now()) - 60,
         "deadline": int(CLOCK.now() + seconds_left),
         "dns_engaged": engaged,
+        **({"stopping_until": int(CLOCK.now()) + 20} if mode == "switchover" else {}),
     }
 
 
@@ -200,9 +249,9 @@ other_run_takes_over = other_run_holds_the_lock(engaged=True)
 # --- functions
 
 
-def fails(step: str, error: str = "Misconfigured") -> Condition:
-    """For good, whenever it is called from now on."""
-    return lambda deployment: deployment.fail(step, *[error] * 100)
+def fails(step: str, error: str = "Misconfigured", times: int = 100) -> Condition:
+    """For good, whenever it is called from now on, or so many times."""
+    return lambda deployment: deployment.fail(step, *[error] * times)
 
 
 def it_fails(deployment: Deployment) -> None:
@@ -266,15 +315,62 @@ def prober_dies(times: int) -> Condition:
 
 
 def detach_is_refused(deployment: Deployment) -> None:
-    deployment.trouble("rds.RemoveFromGlobalCluster", "InvalidGlobalClusterStateFault", times=FOREVER)
+    """For good: not because RDS is busy."""
+    deployment.trouble("rds.RemoveFromGlobalCluster", "AccessDenied", status=403, times=FOREVER)
 
 
-def detach_is_not_answered(times: int) -> Condition:
-    return lambda deployment: deployment.trouble("rds.RemoveFromGlobalCluster", "refused", times=times)
+def detach_meets(kind: str, *, times: int = 1, arrives: bool = False, status: int = 400) -> Condition:
+    """The next requests to detach: see `Trouble`; those that arrive have their effect."""
+    return lambda deployment: deployment.trouble(
+        "rds.RemoveFromGlobalCluster", kind, status=status, times=times, after=arrives
+    )
+
+
+def switchover_meets(kind: str, *, times: int = 1, arrives: bool = False) -> Condition:
+    """The next requests to switch over: see `Trouble`; those that arrive have their effect."""
+    return lambda deployment: deployment.trouble("rds.SwitchoverGlobalCluster", kind, times=times, after=arrives)
 
 
 def switchover_is_refused(deployment: Deployment) -> None:
-    deployment.trouble("rds.SwitchoverGlobalCluster", "InvalidGlobalClusterStateFault", times=FOREVER)
+    deployment.trouble("rds.SwitchoverGlobalCluster", "AccessDenied", status=403, times=FOREVER)
+
+
+def rds_is(**behaviour: Any) -> Condition:
+    """As `drills.aws.rds_behaviour.Behaviour` has it."""
+
+    def behave(deployment: Deployment) -> None:
+        for name, value in behaviour.items():
+            setattr(deployment.rds.behaviour, name, value)
+
+    return behave
+
+
+def rds_is_busy_for(seconds: float) -> Condition:
+    return lambda deployment: rds_is(busy_until=CLOCK.now() + seconds)(deployment)
+
+
+def rds_is_down_for(seconds: float) -> Condition:
+    """That of the standby region."""
+    return lambda deployment: rds_is(down_until={STANDBY: CLOCK.now() + seconds})(deployment)
+
+
+def promotion_takes(seconds: float) -> Condition:
+    """In Aurora."""
+
+    def take(deployment: Deployment) -> None:
+        def hold(_region: str) -> None:
+            end = CLOCK.now() + seconds
+            deployment.wait_for(lambda: CLOCK.now() >= end, "the promotion does not end")
+
+        deployment.databases.before_promotion = hold
+
+    return take
+
+
+def tokens_are_away(deployment: Deployment) -> None:
+    """The table of idempotency tokens answers nobody."""
+    for operation in ("PutItem", "UpdateItem"):
+        deployment.trouble(f"dynamodb.{operation}", "InternalServerError", status=500, step="notify", times=FOREVER)
 
 
 def switch_is_engaged(deployment: Deployment) -> None:

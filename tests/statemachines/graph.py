@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,14 +47,15 @@ def taken(machine: dict[str, Any], run: Run) -> set[Transition]:
     found = set()
     for scope in scopes(machine):
         entered = [event["stateEnteredEventDetails"] for event in run.events if _name(event, "Entered") in scope]
-        outputs = {
-            event["stateExitedEventDetails"]["name"]: json.loads(event["stateExitedEventDetails"].get("output", "null"))
-            for event in run.events
-            if _name(event, "Exited") in scope
-        }
+        # A state may be entered more than once: its outputs are in the order of its entrances.
+        outputs: dict[str, list[Any]] = defaultdict(list)
+        for event in run.events:
+            if _name(event, "Exited") in scope:
+                details = event["stateExitedEventDetails"]
+                outputs[details["name"]].append(json.loads(details.get("output", "null")))
         for here, there in itertools.pairwise(entered):
             name = here["name"]
-            transition = _which(name, scope[name], json.loads(here["input"]), outputs[name])
+            transition = _which(name, scope[name], json.loads(here["input"]), outputs[name].pop(0))
             assert transition[2] == there["name"], f"{transition} was expected, {there['name']} was entered"
             found.add(transition)
     return found
@@ -82,5 +84,9 @@ def _which(name: str, state: dict[str, Any], given: Any, output: Any) -> Transit
 def _holds(rule: dict[str, Any], given: Any) -> bool:
     value = given
     for part in rule["Variable"].removeprefix("$.").split("."):
+        if "IsPresent" in rule and part not in value:
+            return not rule["IsPresent"]
         value = value[part]
+    if "IsPresent" in rule:
+        return bool(rule["IsPresent"])
     return value == rule.get("StringEquals", rule.get("BooleanEquals"))  # type: ignore[no-any-return]

@@ -12,25 +12,28 @@ from typing import Any
 
 from tests.deployment import CLOCK, STANDBY, WRITER, Databases, Deployment, Run
 from tests.statemachines.conditions import (
+    FOREVER,
     OTHER,
     RUN,
     Condition,
     all_is_well,
     approved_by,
     approved_by_nobody,
+    asked_to,
     before,
+    before_again,
     cluster_breaks_in_promotion,
-    detach_is_not_answered,
+    control_is_away,
     detach_is_refused,
+    detach_meets,
     failover_is_paused,
     fails,
     fence_is_lifted,
     fence_is_not_reached,
     guardian_renews,
-    has_run,
-    it_fails,
     it_never_answers,
     lease_was_renewed,
+    let_go_on,
     name_leads_to_the_old_writer,
     name_never_moves,
     no_topic_answers,
@@ -42,19 +45,26 @@ from tests.statemachines.conditions import (
     own_endpoint_refuses,
     prober_dies,
     promotion_is_given_up_soon,
-    promotion_never_ends,
+    promotion_takes,
+    rds_is,
+    rds_is_busy_for,
+    rds_is_down_for,
     record_lacks,
     record_says,
     refused_by,
     region_is_lost,
     sessions_do_not_end,
+    somebody_switches_over,
     standby_does_not_answer,
     standby_is_behind,
     standby_is_detached,
     standby_is_not_asked_for_its_heartbeat,
+    standby_is_slow,
     standby_misses_a_heartbeat,
     switch_is_engaged,
     switchover_is_refused,
+    switchover_meets,
+    tokens_are_away,
     topic_is_not_reached,
     writer_dies,
     writer_dies_unmeasured,
@@ -94,14 +104,14 @@ class Scenario:
         whether the writer is in the standby region now, by the control record, in the next epoch.
     detached
         whether the standby's cluster has left the global database.
-    no_primary
-        the global database has no primary: a switchover is under way.
     switched_over
         whether the two clusters have changed roles in it.
     switched
         whether the writer switch leads clients to the standby region.
     locked_by
         the run that holds the lock at the end.
+    refused_by_person
+        whether a person's no is kept, which ends the automatic attempts.
     fenced
         whether the old writer is kept from its applications, by SQL or by security group; None when the run ended
         while that was being done.
@@ -120,7 +130,7 @@ class Scenario:
     switched: bool = False
     locked_by: str | None = None
     fenced: bool | None = False
-    no_primary: bool = False
+    refused_by_person: bool = False
 
     def prepare(self, deployment: Deployment) -> None:
         """Make it the case."""
@@ -307,6 +317,104 @@ RECOVERIES = (
         **RECOVERED,
     ),
     Scenario(
+        "p9: rds is busy for 15 s and the run looks again until it is not",
+        given=(writer_dies, rds_is_busy_for(15.0)),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: rds is busy and a person who has accepted the loss is not asked again",
+        given=(
+            writer_dies,
+            standby_is_behind(heartbeats=2, seconds=4.0),
+            approved_by("grace"),
+            rds_is_busy_for(15.0),
+        ),
+        says=("Loss approved by: grace", *RECOVERED_MESSAGE),
+        asks=True,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: the answer to the detach is lost, the member stays listed and is available before it is promoting",
+        given=(
+            writer_dies,
+            detach_meets("unanswered", arrives=True),
+            rds_is(lists_until_promoted=True, available_for_s=10.0),
+            promotion_takes(120.0),
+        ),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: the detach never arrives and is sent again",
+        given=(writer_dies, detach_meets("unanswered")),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: the answer is lost and rds refuses to detach twice",
+        given=(
+            writer_dies,
+            detach_meets("InternalFailure", status=500, arrives=True),
+            rds_is(lists_until_promoted=True, available_for_s=40.0),
+            promotion_takes(60.0),
+        ),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: rds throttles the detach and is asked again",
+        given=(writer_dies, detach_meets("Throttling", times=5)),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: rds answers nothing but 503 for 60 s and is asked again",
+        given=(writer_dies, before_again("detach_secondary", rds_is_down_for(60.0), runs=0)),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: the step that asks rds dies for a minute and the run asks later",
+        given=(writer_dies, fails("detach_secondary", "Lambda.Unknown", times=21)),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: the standby's database is slow to answer when the run looks at it",
+        given=(writer_dies, standby_is_slow(times=8)),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: the control table is away for seconds at every step",
+        given=(
+            writer_dies,
+            *(control_is_away(step, requests=10) for step in ("claim", "wait_for_lease", "detach_secondary")),
+            *(control_is_away(step, requests=10) for step in ("repoint_dns", "commit_writer")),
+        ),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: the switch cannot be engaged and the commit engages it",
+        given=(writer_dies, fails("repoint_dns")),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "p9: the tokens' table is away and people are told all the same",
+        given=(writer_dies, tokens_are_away),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
+        "a person wants a failover to abort that has asked rds and it goes on",
+        given=(writer_dies, before("promote", asked_to("abort"))),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
         "the prober dies while the promotion is awaited and the run goes on",
         given=(writer_dies, prober_dies(times=3)),
         says=RECOVERED_MESSAGE,
@@ -322,7 +430,7 @@ RECOVERIES = (
         "an earlier run has detached the cluster and another one finishes the failover",
         given=(writer_dies, standby_is_detached, other_run_holds_the_lock(engaged=True, requests=1)),
         asked=ASKED | {"resumes": OTHER},
-        says=("has been asked to move the writer already; the failover has to be finished", *RECOVERED_MESSAGE),
+        says=(f"takes over from run {OTHER}, as ada asked", *RECOVERED_MESSAGE),
         **RECOVERED,
     ),
     Scenario(
@@ -375,6 +483,52 @@ SWITCHOVERS = (
         given=(all_is_well, other_run_holds_the_lock(engaged=True, mode="switchover"), writer_is_fenced),
         asked=SWITCHOVER | {"resumes": OTHER},
         says=(f"takes over from run {OTHER}, as ada asked", *SWITCHOVER_MESSAGE),
+        **SWITCHED_OVER,
+    ),
+    Scenario(
+        "a switchover for which rds was asked is resumed",
+        given=(all_is_well, other_run_holds_the_lock(engaged=True, mode="switchover", requests=1), writer_is_fenced),
+        asked=SWITCHOVER | {"resumes": OTHER},
+        says=(f"takes over from run {OTHER}, as ada asked", "Writer region: us-west-2, epoch 2"),
+        **SWITCHED_OVER,
+    ),
+    Scenario(
+        "rds keeps a switchover pending and the run waits for it",
+        given=(all_is_well, rds_is(pending_for_s=40.0)),
+        asked=SWITCHOVER,
+        says=SWITCHOVER_MESSAGE,
+        **SWITCHED_OVER,
+    ),
+    Scenario(
+        "rds cancels a switchover and is asked again",
+        given=(all_is_well, rds_is(pending_for_s=5.0, cancels=1)),
+        asked=SWITCHOVER,
+        says=SWITCHOVER_MESSAGE,
+        **SWITCHED_OVER,
+    ),
+    Scenario(
+        "the answer to a switchover is lost and it is not asked for twice",
+        given=(all_is_well, switchover_meets("unanswered", arrives=True)),
+        asked=SWITCHOVER,
+        says=SWITCHOVER_MESSAGE,
+        **SWITCHED_OVER,
+    ),
+    Scenario(
+        "the switch cannot be engaged in a switchover and the commit engages it",
+        given=(all_is_well, fails("repoint_dns")),
+        asked=SWITCHOVER,
+        says=SWITCHOVER_MESSAGE,
+        **SWITCHED_OVER,
+    ),
+    Scenario(
+        "a person holds a switchover for a while before it stops the writer",
+        given=(
+            all_is_well,
+            before_again("fence_old_writer", asked_to("hold"), runs=0),
+            before_again("fence_old_writer", let_go_on, runs=3),
+        ),
+        asked=SWITCHOVER,
+        says=SWITCHOVER_MESSAGE,
         **SWITCHED_OVER,
     ),
 )
@@ -439,12 +593,6 @@ REFUSALS = (
         says=("Health: no go: the writer's own region says that it is healthy",),
     ),
     Scenario(
-        "the standby's own database does not answer and nothing moves",
-        given=(writer_dies, standby_does_not_answer),
-        end="Aborted",
-        says=("Error: TransientFailure: this region's own database does not answer (TimeoutError: timed out)",),
-    ),
-    Scenario(
         "p5: the standby cannot be asked for its heartbeat and nobody has to decide because of that",
         given=(writer_dies, standby_is_not_asked_for_its_heartbeat),
         end="Aborted",
@@ -467,6 +615,7 @@ REFUSALS = (
         end="Refused",
         says=("Replication lag: no go: replication lag is unknown", "Error: Refused: "),
         asks=True,
+        refused_by_person=True,
     ),
     Scenario(
         "p5: the last known lag is stale, nobody can be asked and nothing moves",
@@ -528,6 +677,20 @@ REFUSALS = (
         asked=SWITCHOVER,
         end="Refused",
         says=("Replication lag: no go: replication lag was 4000 ms by heartbeats",),
+    ),
+    Scenario(
+        "p10: rds is at work and a switchover does not stop the writer for nothing",
+        given=(all_is_well, somebody_switches_over),
+        asked=SWITCHOVER,
+        end="Refused",
+        says=("Health: no go: RDS is at work on the global database (pending)",),
+    ),
+    Scenario(
+        "p10: rds is busy, the writer renews meanwhile and keeps its role",
+        given=(writer_dies, rds_is_busy_for(600.0), before_again("wait_for_lease", guardian_renews)),
+        end="Refused",
+        says=("Lease: no go: the writer in us-east-1 lives: it has renewed its lease",),
+        fenced=None,
     ),
     Scenario(
         "p2: another run holds the lock and is named",
@@ -617,6 +780,12 @@ ABORTIONS = (
         **ABORTED,
     ),
     Scenario(
+        "the standby's own database does not answer for a minute and the lock is given back",
+        given=(writer_dies, standby_does_not_answer),
+        says=("Error: StandbySilent: this region's own database does not answer (TimeoutError: timed out)",),
+        **ABORTED,
+    ),
+    Scenario(
         "the lag check fails for good and the lock is given back",
         given=(writer_dies, fails("verify_lag", "TransientFailure")),
         says=("Error: TransientFailure: made by the test",),
@@ -692,6 +861,56 @@ ABORTIONS = (
         **ABORTED,
     ),
     Scenario(
+        "p10: rds is too busy for a switchover and the writer is given back at once",
+        given=(all_is_well, rds_is_busy_for(600.0)),
+        asked=SWITCHOVER,
+        says=("Switchover aborted: the writer stays in its region", "Error: RdsBusy: asking RDS to switch"),
+        fenced=True,
+        **ABORTED,
+    ),
+    Scenario(
+        "p10: nothing comes of a switchover that was asked for twice and the writer is given back",
+        given=(all_is_well, switchover_meets("unanswered", times=FOREVER)),
+        asked=SWITCHOVER,
+        says=("Error: SwitchoverRejected: RDS has shown nothing of the request for 6", "the writer is given back"),
+        fenced=True,
+        **ABORTED,
+    ),
+    Scenario(
+        "a person aborts a switchover before it stops the writer",
+        given=(all_is_well, before("fence_old_writer", asked_to("abort"))),
+        asked=SWITCHOVER,
+        says=("Error: LockLost: run run-1 does not hold the lock", "asked to abort"),
+        refused_by_person=True,
+        **ABORTED,
+    ),
+    Scenario(
+        "a person aborts a switchover after it has stopped the writer",
+        given=(all_is_well, before("wait_for_lease", asked_to("abort"))),
+        asked=SWITCHOVER,
+        says=("asked to abort",),
+        refused_by_person=True,
+        fenced=True,
+        **ABORTED,
+    ),
+    Scenario(
+        "a person holds a switchover that moves the writer already and it is given back",
+        given=(all_is_well, before("switch_over", asked_to("hold"))),
+        asked=SWITCHOVER,
+        says=("asked to hold",),
+        refused_by_person=True,
+        fenced=True,
+        **ABORTED,
+    ),
+    Scenario(
+        "a person aborts a failover before rds is asked",
+        given=(writer_dies, before("detach_secondary", asked_to("abort"))),
+        says=("asked to abort",),
+        refused_by_person=True,
+        fenced=None,
+        **ABORTED,
+    ),
+    Scenario(
         "p10: a failover that fails before RDS was asked gives the lock back",
         given=(writer_dies, fails("detach_secondary")),
         says=("Failover aborted: the writer stays in its region", "Error: Misconfigured: made by the test"),
@@ -706,19 +925,10 @@ HALF_WAY = (
         given=(writer_dies, before("promote", switch_is_engaged), cluster_breaks_in_promotion),
         says=(
             "FAILOVER STOPPED HALF WAY: a person is needed",
-            "Error: PromotionFailed: the detached cluster will not become a writer by itself",
+            "Error: PromotionFailed: the cluster will not become a writer by itself",
             NOTHING_CERTAIN,
             GO_ON,
         ),
-        fenced=None,
-        detached=True,
-        switched=True,
-        **NEEDS_PERSON,
-    ),
-    Scenario(
-        "the promotion never ends and a person is called",
-        given=(writer_dies, before("promote", switch_is_engaged), promotion_never_ends),
-        says=("Error: PromotionPending: the detached cluster is not a writer yet", GO_ON),
         fenced=None,
         detached=True,
         switched=True,
@@ -760,6 +970,15 @@ HALF_WAY = (
         **(NEEDS_PERSON | {"locked_by": OTHER}),
     ),
     Scenario(
+        "p9: the writer goes down before rds has begun to switch over and the lock is left to a failover",
+        given=(all_is_well, switchover_meets("unanswered", times=FOREVER), before("promote", writer_dies)),
+        asked=SWITCHOVER,
+        says=("Error: WriterLost: RDS has shown nothing of the request for", "only a failover can end this"),
+        switched=True,
+        fenced=True,
+        **NEEDS_PERSON,
+    ),
+    Scenario(
         "p7: no write through the public name arrives and success is not declared",
         given=(writer_dies, name_never_moves),
         says=(
@@ -773,49 +992,12 @@ HALF_WAY = (
         **(NEEDS_PERSON | {"locked_by": None}),
     ),
     Scenario(
-        "the switch cannot be engaged and a person is called",
-        given=(writer_dies, before("repoint_dns", has_run("promote"), it_fails)),
-        says=("Error: Misconfigured: made by the test", GO_ON),
-        fenced=None,
-        detached=True,
-        **NEEDS_PERSON,
-    ),
-    Scenario(
-        "a switchover never ends and a person is called",
-        given=(all_is_well, before("promote", switch_is_engaged), promotion_never_ends),
-        asked=SWITCHOVER,
-        says=(
-            "SWITCHOVER STOPPED HALF WAY: a person is needed",
-            "Error: PromotionPending",
-            '{"mode": "switchover", "started_by": "<your name>", "resumes": "run-1"}',
-            "If us-east-1 does not answer any more, finish it as a failover instead:",
-            '{"mode": "failover", "started_by": "<your name>", "resumes": "run-1"}',
-        ),
-        switched=True,
-        fenced=True,
-        no_primary=True,
-        **NEEDS_PERSON,
-    ),
-    Scenario(
-        "p7: a detach that may be under way is not reported as nothing changed",
-        given=(
-            writer_dies,
-            before("detach_secondary", switch_is_engaged),
-            detach_is_not_answered(times=2),
-            detach_is_refused,
-        ),
-        says=("Error: MoveUncertain: RDS refuses to detach", "an earlier request of this run got no answer", GO_ON),
-        switched=True,
-        fenced=None,
-        **NEEDS_PERSON,
-    ),
-    Scenario(
         "p1: a resumed run that fails does not lead clients back to the old writer",
         given=(
             writer_dies,
             standby_is_detached,
             other_run_holds_the_lock(engaged=True, requests=1),
-            fails("check_health"),
+            fails("promote"),
         ),
         asked=ASKED | {"resumes": OTHER},
         says=("Error: Misconfigured: made by the test", "Error: HalfWay: run run-1 keeps the lock", GO_ON),

@@ -8,14 +8,19 @@ from types import ModuleType
 
 import pytest
 
+from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, TICK_S
-from handlers.gateways import acting, aws, prober
+from handlers.core.move import END_SWITCHOVER_AFTER_S
+from handlers.gateways import acting, aws, global_database, prober
 from orchestration.specification import budgets
 from orchestration.specification.workflows import definition, tasks
 from tests.deployment import STANDBY, Deployment
 from tests.statemachines import graph
 
 MACHINE = definition()
+# What a client waits for one answer, of any service and of RDS to a request that moves the writer (s).
+ANSWER_S = aws.CONNECT_TIMEOUT_S + aws.READ_TIMEOUT_S
+MOVE_ANSWER_S = aws.CONNECT_TIMEOUT_S + global_database.MOVE_READ_TIMEOUT_S
 
 
 def test_p4_the_critical_path_fits_into_its_budget() -> None:
@@ -28,9 +33,14 @@ def test_the_critical_path_is_the_way_through_the_workflow() -> None:
     holders = {inner: name for name, state in states.items() for inner in _inside(state)}
     way = [holders.get(row[0], row[0]) for row in budgets.CRITICAL_PATH]
     for here, there in itertools.pairwise(dict.fromkeys(way)):
-        reached = {states[here]["Next"]}
-        for choice in reached & {name for name in states if states[name]["Type"] == "Choice"}:
-            reached |= {rule["Next"] for rule in states[choice]["Choices"]} | {states[choice]["Default"]}
+        reached: set[str] = set()
+        ahead = {states[here]["Next"]}
+        while ahead - reached:
+            reached |= ahead
+            choices = [states[name] for name in ahead if states[name]["Type"] == "Choice"]
+            ahead = {rule["Next"] for choice in choices for rule in choice["Choices"]} | {
+                choice["Default"] for choice in choices
+            }
         assert there in reached, (here, there)
     assert states["DetachSecondary"]["Next"] == "Promote"
 
@@ -54,7 +64,9 @@ def test_every_task_of_the_move_is_in_a_budget() -> None:
 @pytest.mark.parametrize(
     ("state", "step", "own_limit"),
     [
-        ("Promote", "promote", lambda step: step.LOOK_FOR_S + step.PROBE_TIMEOUT_S),
+        ("Promote", "promote", lambda step: step.LOOK_FOR_S + step.PROBE_TIMEOUT_S + 2 * ANSWER_S),
+        ("DetachSecondary", "detach_secondary", lambda step: 2 * ANSWER_S + MOVE_ANSWER_S),
+        ("SwitchOver", "switch_over", lambda step: 2 * ANSWER_S + MOVE_ANSWER_S),
         ("WaitForLease", "wait_for_lease", lambda step: step.WAIT_FOR_S + aws.CONNECT_TIMEOUT_S),
         ("CheckHealth", "check_health", lambda step: prober.STEP_INVOCATION_TIMEOUT_S + aws.CONNECT_TIMEOUT_S),
         ("VerifyLag", "verify_lag", lambda step: prober.STEP_INVOCATION_TIMEOUT_S + aws.CONNECT_TIMEOUT_S),
@@ -72,3 +84,15 @@ def test_p1_a_fence_is_complete_when_the_lease_ends() -> None:
     """A guardian looks at its clock every tick, and a fence takes a second at most."""
     assert TICK_S + 1.0 <= FENCE_BEFORE_S
     assert LEASE_S > FENCE_BEFORE_S + CLOCK_MARGIN_S + 2 * TICK_S  # two renewals may fail before anybody is fenced
+
+
+def test_p1_nobody_claims_while_a_step_may_live_that_has_a_request_on_its_way() -> None:
+    """After a commit with more than one request noted, the next claim waits for longer than any step that asks."""
+    asking = [budgets.limit(state) for state in ("DetachSecondary", "SwitchOver")]
+    assert max(asking) < LATE_REQUEST_S
+    assert MOVE_ANSWER_S < END_SWITCHOVER_AFTER_S
+
+
+def test_p10_a_run_that_rds_is_too_busy_for_gives_the_guardian_two_ticks() -> None:
+    wait = graph.states(MACHINE)["WaitWhileRdsIsBusy"]["Seconds"]
+    assert wait >= 2 * (TICK_S + 1.0)

@@ -56,14 +56,17 @@ LAMBDA_FAILURES = {
 ASK_AGAIN = {
     "wait_for_lease": {"LeaseLive", "FenceFailed"},
     "ask_approval": {"NotificationFailed"},
-    "fence_old_writer": {"FenceFailed"},
+    "fence_old_writer": {"FenceFailed", "Held"},
     "notify": {"NotificationFailed"},
-    "promote": {"PromotionPending"},
+    "check_health": {"StandbySilent"},
+    "verify_lag": {"StandbySilent"},
+    "detach_secondary": {"WordLives"},
+    "switch_over": {"WordLives"},
     "verify_recovery": {"NotRecoveredYet"},
 }
 STEPS = {row.name for row in failover.STEPS}
-# What must happen once however often the workflow repeats it: requests that are no conditional write, and messages.
-IDEMPOTENT = {"detach_secondary", "repoint_dns", "notify"}
+# What must happen once however often the workflow repeats it, and is no conditional write: messages.
+IDEMPOTENT = {"notify"}
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +149,7 @@ def test_every_task_retries_what_a_retry_may_cure(task: str) -> None:
     if asks_a_person(state):
         wanted -= {"States.Timeout"}  # the deadline of the answer
     if step in IDEMPOTENT:
-        wanted |= {"IdempotencyAlreadyInProgressError", "IdempotencyPersistenceLayerError"}
+        wanted |= {"IdempotencyAlreadyInProgressError"}
     assert retried(state) - ASK_AGAIN.get(step, set()) == wanted
 
 
@@ -171,7 +174,8 @@ def test_no_task_retries_what_a_retry_cannot_cure(task: str) -> None:
         "LockLost",
         "HalfWay",
         "DetachRejected",
-        "MoveUncertain",
+        "RdsBusy",
+        "WriterLost",
         "SwitchoverRejected",
         "PromotionFailed",
         "States.ALL",
@@ -194,7 +198,7 @@ def test_every_error_of_every_task_leads_to_a_defined_end() -> None:
             assert "States.ALL" in caught(state), name
     for state in STATES.values():
         for catcher in state.get("Catch", ()):
-            assert STATES[catcher["Next"]]["Type"] in ("Task", "Pass", "Choice", "Fail")
+            assert STATES[catcher["Next"]]["Type"] in ("Task", "Pass", "Choice", "Wait", "Fail")
 
 
 def test_every_named_error_has_one_meaning() -> None:
@@ -239,12 +243,12 @@ def test_only_steps_that_act_once_keep_tokens() -> None:
         ("reprotect", reprotection.STEPS, {"notify_reprotection"}),
     ):
         sources = {row.name: (PROJECT_ROOT / "handlers" / folder / f"{row.name}.py").read_text() for row in steps}
-        assert {step for step, source in sources.items() if "@idempotent(" in source} == once
+        assert {step for step, source in sources.items() if "@acts_once_by(" in source} == once
         assert {row.name for row in steps if KEEP_TOKENS in row.may} == once
 
 
 def test_steps_that_poll_answer_not_yet_by_an_error_that_the_workflow_retries() -> None:
-    own = {"PromotionPending", "NotRecoveredYet", "OldRegionSilent", "SnapshotPending", "RetirementPending"}
+    own = {"NotRecoveredYet", "OldRegionSilent", "SnapshotPending", "RetirementPending"}
     own |= {"RebuildPending", "ReplicationBehind"}
     for path in (FAILOVER_ASL, REPROTECT_ASL):
         for _, step, state in tasks(definition(path)):

@@ -59,9 +59,9 @@ def test_scenario(scenario: Scenario) -> None:
     assert played.record["epoch"] == (2 if scenario.moved else 1)
     assert played.record.get("transition", {}).get("run") == scenario.locked_by
     assert played.members == ({WRITER} if scenario.detached else {WRITER, STANDBY})
-    primary = set() if scenario.no_primary else {STANDBY} if scenario.switched_over else {WRITER}
-    assert played.primaries == primary
+    assert played.primaries == ({STANDBY} if scenario.switched_over else {WRITER})
     assert played.switched == scenario.switched
+    assert ("ended_by_person" in played.record) == scenario.refused_by_person
 
     proved = [(STANDBY, RUN, 2)] if scenario in MOVES else []
     assert played.proofs == proved

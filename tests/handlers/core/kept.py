@@ -62,7 +62,16 @@ HEALTH = Health(
 LAG = Lag(proceed=True, reason="40 ms", lag_ms=2000.0, age_s=20.0, budget_ms=5000, source="heartbeats", heartbeats=1)
 LEASE = Lease(proceed=True, taken=True, reason="the lease has ended", lease_expires_at=BEGAN - 10.5)
 FENCE = OldWriterFence(fenced=True, error=None)
-PROMOTION = Promotion(region="us-west-2", probe_ms=3.0, heartbeat=Beat(99, BEGAN - 22))
+PROMOTION = Promotion(
+    next="done",
+    seen="can write",
+    quiet_since=None,
+    looked_until=BEGAN + 35,
+    tell=False,
+    region="us-west-2",
+    probe_ms=3.0,
+    heartbeat=Beat(99, BEGAN - 22),
+)
 RECOVERY = Recovery(region="us-west-2", proved_at=BEGAN + 40)
 
 
@@ -83,9 +92,9 @@ def under_result(result: Any, after: float = 0, lasted: float = 1.0) -> dict[str
 
 MOVED: dict[str, Any] = {
     "fence": under_result(FENCE, 4),
-    "detachment": kept(Detachment("payments-usw2-test", requested=True), 4),
+    "detachment": kept(Detachment("payments-usw2-test", asked_at=BEGAN + 5, doubt=None), 4),
     "promotion": kept(PROMOTION, 5, 30),
-    "dns": kept(Repointing("writer.payments.test", "us-west-2"), 4),
+    "dns": under_result(Repointing("writer.payments.test", "us-west-2"), 4),
 }
 FAILOVER: dict[str, Any] = {
     "claim": kept(CLAIM),
@@ -99,9 +108,9 @@ SWITCHED_OVER: dict[str, Any] = FAILOVER | {
     "claim": kept(SWITCHOVER),
     "fence_first": under_result(FENCE, 2),
     "moved": {
-        "switchover": kept(Switchover("payments-usw2-test", requested=True), 4),
+        "switchover": kept(Switchover("payments-usw2-test", asked_at=BEGAN + 5, doubt=None), 4),
         "promotion": kept(PROMOTION, 5, 30),
-        "dns": kept(Repointing("writer.payments.test", "us-west-2"), 4),
+        "dns": under_result(Repointing("writer.payments.test", "us-west-2"), 4),
     },
 }
 REFUSED_DETACH = {
