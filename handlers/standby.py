@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from handlers.beside import Beside
 from handlers.core.control import ControlRecord
@@ -36,7 +36,8 @@ class Standby:
 
     def __init__(
         self,
-        environment: StandbyVariables,
+        grace_s: float,
+        fails_over: bool,
         machine: Machine,
         beside: Beside,
         metrics: Publisher,
@@ -44,8 +45,8 @@ class Standby:
         runs: Runs,
         workflow: Workflow,
     ) -> None:
-        self._grace_s = environment.recovery_grace_s
-        self._fails_over = environment.trigger_mode == "failover"
+        self._grace_s = grace_s
+        self._fails_over = fails_over
         self._machine = machine
         self._beside = beside
         self._metrics = metrics
@@ -57,6 +58,11 @@ class Standby:
         self._warm = False
         self._over: tuple[str, float] = ("", 0.0)  # the lock's run that has ended, and when that was found out
         self._made: Attempt | None = None
+
+    @classmethod
+    def of(cls, environment: StandbyVariables, *parts: Any) -> Standby:
+        """Returns the standby's half of a run of the monitor; ``parts`` are what it works with, as in the class."""
+        return cls(environment.recovery_grace_s, environment.trigger_mode == "failover", *parts)
 
     def look(self, record: ControlRecord | None, reached: Probe | None) -> None:
         """Takes in what one tick has seen: the control record, and what the prober says of the writer."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.detection import EVENT_SOURCE, EVENT_TYPE
-from handlers.core.environment import Variables
 from handlers.core.errors import TransientFailure
 from handlers.gateways.aws import client, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_events import EventBridgeClient
+    from types_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 # Whoever puts the event has an alarm and later attempts behind it, and should be on time rather than sure.
 READ_TIMEOUT_S = 1
@@ -26,15 +26,19 @@ class EventBus:
     client: EventBridgeClient
 
     @classmethod
-    def of(cls, environment: Variables) -> EventBus:
-        """Returns the bus of the region that a function runs in."""
-        return cls(client("events", environment.aws_region, read_timeout_s=READ_TIMEOUT_S, attempts=1))
+    def of(cls, region: str) -> EventBus:
+        """Returns the bus of a region."""
+        return cls(client("events", region, read_timeout_s=READ_TIMEOUT_S, attempts=1))
 
     def put(self, detail: Mapping[str, Any]) -> None:
         """Puts the event that the writer is down; raises `TransientFailure` when the bus does not take it."""
-        entry = {"Source": EVENT_SOURCE, "DetailType": EVENT_TYPE, "Detail": json.dumps(detail)}
+        entry: PutEventsRequestEntryTypeDef = {
+            "Source": EVENT_SOURCE,
+            "DetailType": EVENT_TYPE,
+            "Detail": json.dumps(detail),
+        }
         with named_errors("putting the event that the writer is down"):
-            answer = self.client.put_events(Entries=[entry])  # type: ignore[list-item]  # a plain dict
+            answer = self.client.put_events(Entries=[entry])
         if answer["FailedEntryCount"]:
             said = answer["Entries"][0].get("ErrorMessage", "no reason given")
             raise TransientFailure(f"putting the event that the writer is down: the bus refused it: {said}")

@@ -75,7 +75,7 @@ FENCE = FenceFunction.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.of(ENVIRONMENT)
 WORKFLOW = Workflow.of(ENVIRONMENT)
 RUNS = Runs.of(ENVIRONMENT)
-BUS = EventBus.of(ENVIRONMENT)
+BUS = EventBus.of(ENVIRONMENT.aws_region)
 HERE = client("cloudwatch", ENVIRONMENT.aws_region, attempts=1)
 PEER = client("cloudwatch", ENVIRONMENT.peer_region, attempts=1)
 
@@ -146,7 +146,7 @@ class Watch:
         self._beside = Beside(machine, BESIDE)
         dimensions = {"GlobalCluster": environment.global_cluster}
         self._heartbeat = self._publisher(peer, dimensions | {"FromRegion": self._region})
-        self._standby = Standby(
+        self._standby = Standby.of(
             environment, machine, self._beside, self._publisher(here, dimensions), bus, runs, workflow
         )
 

@@ -56,29 +56,12 @@ class Account:
         self.client("sns", region.name).create_topic(Name=region.topic)
         place = {} if region.name == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region.name}}
         self.client("s3", region.name).create_bucket(Bucket=region.salvage_bucket, **place)
-        for key in ("heartbeat-missing", "heartbeat-unhealthy"):
-            alarm = region.alarm(key)
-            self.client("cloudwatch", region.name).put_metric_alarm(
-                AlarmName=alarm.name,
-                Namespace=alarm.metric.namespace,
-                MetricName=alarm.metric.name,
-                Statistic=alarm.metric.statistic,
-                Period=alarm.metric.period_seconds,
-                EvaluationPeriods=alarm.evaluation_periods,
-                Threshold=alarm.threshold,
-                ComparisonOperator=alarm.comparison,
-            )
         for machine in (region.state_machine, region.reprotection):
             self.client("stepfunctions", region.name).create_state_machine(
                 name=machine.name,
                 definition=machine.definition,
                 roleArn=f"arn:aws:iam::{ACCOUNT}:role/{machine.name}",
             )
-
-    def ring(self, key: str, region: str, state: str = "ALARM") -> None:
-        """Put an alarm into a state."""
-        name = self.specification.regions[region].alarm(key).name
-        self.client("cloudwatch", region).set_alarm_state(AlarmName=name, StateValue=state, StateReason="the test")
 
     def change_record(self, **attributes: Any) -> None:
         """Change the control record as a person would."""

@@ -102,7 +102,6 @@ class Deployment(Account):
         """The writer region is gone, and both observers have seen it, later than its lease; nothing was lost."""
         self.databases.up[WRITER] = False
         self.guardian_was_here(ago_s=15.0)
-        self.ring("heartbeat-missing", STANDBY)
 
     def fail(self, step: str, *errors: str) -> None:
         """Have the next invocations of a step end in these errors instead of running it."""
@@ -202,8 +201,6 @@ class Deployment(Account):
     def old_region_returns(self) -> None:
         """The region that lost the writer lives again, its database as it was; the new writer goes on meanwhile."""
         self.databases.up = {WRITER: True, STANDBY: True}
-        for region in (WRITER, STANDBY):
-            self.ring("heartbeat-missing", region, "OK")
         self.lambdas.before = lambda step, event: self.new_writer_beats() if step == "verify_replication" else None
 
     def new_writer_beats(self) -> None:

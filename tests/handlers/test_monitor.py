@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import json
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,6 +68,8 @@ def new_watch(module: Any) -> Any:
         module.FENCE,
         module.OTHER_REGION,
         module.WORKFLOW,
+        module.RUNS,
+        module.BUS,
         module.HERE,
         module.PEER,
     )
@@ -77,16 +82,16 @@ def tick(watcher: Any) -> None:
         work.result()
 
 
-def test_the_writers_heartbeat_is_published_in_the_other_region(deployment: Deployment) -> None:
+def test_the_writers_heartbeat_is_published_in_the_other_region_once_a_run(deployment: Deployment) -> None:
     watch(deployment, WRITER, 3)
-    assert published(deployment, STANDBY, "Heartbeat", WRITER) == [1.0, 1.0, 1.0]
+    assert published(deployment, STANDBY, "Heartbeat", WRITER) == [1.0]
     assert published(deployment, WRITER, "Heartbeat", WRITER) == []
 
 
 def test_a_writer_that_is_down_says_so(deployment: Deployment) -> None:
     deployment.databases.up[WRITER] = False
     watch(deployment, WRITER, 2)
-    assert published(deployment, STANDBY, "Heartbeat", WRITER) == [0.0, 0.0]
+    assert published(deployment, STANDBY, "Heartbeat", WRITER) == [0.0]
 
 
 def test_a_writer_that_became_a_reader_says_so(deployment: Deployment) -> None:
@@ -101,10 +106,10 @@ def test_a_writer_that_became_a_reader_says_so(deployment: Deployment) -> None:
     assert published(deployment, STANDBY, "Heartbeat", WRITER) == [0.0]
 
 
-def test_three_failures_in_a_row_are_published_here(deployment: Deployment) -> None:
+def test_the_verdict_is_published_here_with_every_tick_while_it_is_down(deployment: Deployment) -> None:
     deployment.databases.up[WRITER] = False
-    watch(deployment, STANDBY, 4)
-    assert published(deployment, STANDBY, "WriterUnreachable") == [0.0, 0.0, 1.0, 1.0]
+    watch(deployment, STANDBY, 6)
+    assert published(deployment, STANDBY, "WriterDown") == [0.0, 1.0, 1.0, 1.0]
 
 
 def test_the_workflow_is_warmed_up_at_the_first_failure_and_once(deployment: Deployment) -> None:
@@ -122,20 +127,21 @@ def test_a_monitor_that_cannot_warm_the_workflow_up_goes_on(deployment: Deployme
     deployment.databases.up[WRITER] = False
     deployment.trouble("lambda.Invoke", "TooManyRequestsException", status=429, skip=1, times=1)
     watch(deployment, STANDBY, 4)
-    assert published(deployment, STANDBY, "WriterUnreachable") == [0.0, 0.0, 1.0, 1.0]
+    assert published(deployment, STANDBY, "WriterDown") == [0.0, 1.0]
 
 
 def test_a_standby_that_reaches_the_writer_says_so_and_that_it_lives(deployment: Deployment) -> None:
     watch(deployment, STANDBY, 2)
-    assert published(deployment, STANDBY, "WriterUnreachable") == [0.0, 0.0]
-    assert published(deployment, WRITER, "Heartbeat", STANDBY) == [1.0, 1.0]
+    assert published(deployment, STANDBY, "WriterDown") == [0.0]
+    assert published(deployment, STANDBY, "WriterReachable") == [1.0]
+    assert published(deployment, WRITER, "Heartbeat", STANDBY) == [1.0]
 
 
 def test_the_alarms_watch_what_the_monitors_publish(deployment: Deployment) -> None:
     for region in deployment.specification.regions.values():
-        unreachable, missing = region.alarm("writer-unreachable").metric, region.alarm("heartbeat-missing").metric
-        assert (unreachable.namespace, unreachable.name) == (NAMESPACE, "WriterUnreachable")
-        assert unreachable.dimensions == {"GlobalCluster": deployment.specification.global_identifier}
+        down, missing = region.alarm("writer-down").metric, region.alarm("heartbeat-missing").metric
+        assert (down.namespace, down.name) == (NAMESPACE, "WriterDown")
+        assert down.dimensions == {"GlobalCluster": deployment.specification.global_identifier}
         assert (missing.namespace, missing.name) == (NAMESPACE, "Heartbeat")
         assert missing.dimensions == {
             "GlobalCluster": deployment.specification.global_identifier,
@@ -150,8 +156,10 @@ def test_p6_a_prober_that_fails_publishes_nothing_about_the_writer(deployment: D
     deployment.databases.script = crash
     watch(deployment, STANDBY, 5)
     watch(deployment, WRITER, 5)
-    assert published(deployment, STANDBY, "WriterUnreachable") == []
+    assert published(deployment, STANDBY, "WriterReachable") == []
+    assert published(deployment, STANDBY, "WriterDown") == [0.0]
     assert published(deployment, STANDBY, "Heartbeat", WRITER) == []
+    assert starts(deployment) == []
 
 
 def test_p6_a_monitor_that_never_read_its_role_publishes_nothing(deployment: Deployment) -> None:
@@ -159,23 +167,27 @@ def test_p6_a_monitor_that_never_read_its_role_publishes_nothing(deployment: Dep
     deployment.databases.up[WRITER] = False
     for region in (WRITER, STANDBY):
         watch(deployment, region, 4)
-    assert published(deployment, STANDBY, "WriterUnreachable") == []
+    assert published(deployment, STANDBY, "WriterDown") == []
     assert published(deployment, STANDBY, "Heartbeat", WRITER) == []
     assert published(deployment, WRITER, "Heartbeat", STANDBY) == []
 
 
-def test_a_monitor_that_loses_the_control_record_keeps_its_role(deployment: Deployment) -> None:
+def test_p5_a_monitor_that_loses_the_control_record_keeps_its_role_and_says_nothing_is_down(
+    deployment: Deployment,
+) -> None:
     deployment.databases.up[WRITER] = False
     deployment.trouble("dynamodb.GetItem", "refused", times=10**6, skip=1)
-    watch(deployment, STANDBY, 4)
-    assert published(deployment, STANDBY, "WriterUnreachable") == [0.0, 0.0, 1.0, 1.0]
+    watch(deployment, STANDBY, 8)
+    assert published(deployment, STANDBY, "WriterDown") == [0.0]
+    assert published(deployment, STANDBY, "WriterReachable") == [0.0]
+    assert starts(deployment) == []
 
 
 def test_p4_a_region_that_refuses_metrics_does_not_stop_the_watch(deployment: Deployment) -> None:
     deployment.databases.up[WRITER] = False
     deployment.trouble("cloudwatch.PutMetricData", "refused", region=WRITER, times=10**6)
     watch(deployment, STANDBY, 4)
-    assert published(deployment, STANDBY, "WriterUnreachable") == [0.0, 0.0, 1.0, 1.0]
+    assert published(deployment, STANDBY, "WriterDown") == [0.0, 1.0]
 
 
 def test_roles_change_without_a_restart(deployment: Deployment) -> None:
@@ -198,6 +210,211 @@ def test_a_run_overlaps_the_next_and_ends_inside_its_time_limit(deployment: Depl
         result: dict[str, Any] = deployment.call("monitor", {}, region)
         assert 60 < CLOCK.now() - before < function.timeout_seconds
         assert 20 <= result["ticks"] <= 33
+
+
+# --- the attempts; their rules are in tests/handlers/core/test_detection.py
+
+
+def starts(deployment: Deployment) -> list[str]:
+    """What asked for the workflow, in order: the event, or a direct start."""
+    wanted = {"events.PutEvents": "event", "sfn.StartExecution": "start"}
+    return [wanted[operation] for _, _, operation in deployment.gate.seen if operation in wanted]
+
+
+def standby_watches(deployment: Deployment, seconds: float) -> None:
+    """A monitor of the standby region looks for so long; executions that it starts run to their end."""
+    with deployment.lambdas.environment(STANDBY, "monitor") as module, deployment.lambdas.doing("monitor"):
+        watcher, until = new_watch(module), CLOCK.now() + seconds
+        while CLOCK.now() < until:
+            began = CLOCK.now()
+            tick(watcher)
+            for name in attempts(deployment):
+                deployment.wait_for_end(name)
+            CLOCK.sleep(max(0.0, began + TICK_S - CLOCK.now()))
+
+
+def attempts(deployment: Deployment) -> list[str]:
+    """The names of the executions that the monitor has started, oldest first."""
+    with deployment.gate.wide_open():
+        found = deployment.client("stepfunctions", STANDBY).list_executions(
+            stateMachineArn=deployment.specification.names.state_machine_arn(STANDBY)
+        )["executions"]
+    return [one["name"] for one in sorted(found, key=lambda one: one["startDate"])]
+
+
+def writer_region_dies(deployment: Deployment) -> None:
+    deployment.guardian_was_here()
+    deployment.databases.up[WRITER] = False
+
+
+def test_p9_the_event_is_on_the_bus_as_soon_as_both_observers_agree(deployment: Deployment) -> None:
+    put: list[Any] = []
+    writer_region_dies(deployment)
+    began = CLOCK.now()
+    with deployment.lambdas.environment(STANDBY, "monitor") as module:
+        watcher = new_watch(module)
+        watcher._standby._bus.client = SimpleNamespace(
+            put_events=lambda Entries: put.extend(Entries) or {"FailedEntryCount": 0}
+        )
+        while not put:
+            tick(watcher)
+            CLOCK.sleep(0.1)
+    assert CLOCK.now() - began < 10
+    (entry,) = put
+    assert (entry["Source"], entry["DetailType"]) == ("failover.monitor", "Writer Down")
+    asked = json.loads(entry["Detail"])
+    assert (asked["epoch"], asked["attempt"], asked["automatic"]) == (1, 1, True)
+
+
+def test_p9_the_next_attempts_are_started_directly_though_nothing_came_of_the_event(deployment: Deployment) -> None:
+    """Nothing delivers the event here, as when it is lost."""
+    writer_region_dies(deployment)
+    standby_watches(deployment, 40)
+    assert starts(deployment)[:2] == ["event", "start"]
+    (run, *_) = attempts(deployment)
+    assert run.startswith("attempt-1-")
+    record = deployment.record()
+    assert (record["writer_region"], record["last_run"], record["last_incident"]) == (STANDBY, run, "epoch 1")
+
+
+def test_p9_a_bus_that_is_down_does_not_end_the_attempts(deployment: Deployment) -> None:
+    writer_region_dies(deployment)
+    deployment.trouble("events.PutEvents", "refused", times=10**6)
+    standby_watches(deployment, 40)
+    assert deployment.record()["writer_region"] == STANDBY
+
+
+def test_p9_an_event_that_the_bus_refuses_is_put_again(deployment: Deployment) -> None:
+    writer_region_dies(deployment)
+    answers = [{"FailedEntryCount": 1, "Entries": [{"ErrorMessage": "busy"}]}, {"FailedEntryCount": 0}]
+    with deployment.lambdas.environment(STANDBY, "monitor") as module:
+        watcher = new_watch(module)
+        watcher._standby._bus.client = SimpleNamespace(put_events=lambda **_: answers.pop(0))
+        for _ in range(7):
+            tick(watcher)
+    assert answers == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        ("rds.RemoveFromGlobalCluster", "InvalidDBClusterStateFault"),
+        ("lambda.Invoke", "TooManyRequestsException"),
+    ],
+    ids=["RDS is busy", "the standby is slow to answer"],
+)
+def test_p9_a_refusal_is_of_that_attempt_only(trouble: tuple[str, str], deployment: Deployment) -> None:
+    writer_region_dies(deployment)
+    operation, kind = trouble
+    step = {"rds.RemoveFromGlobalCluster": "detach_secondary", "lambda.Invoke": "check_health"}[operation]
+    gone = deployment.trouble(operation, kind, step=step, times=10**6)
+    standby_watches(deployment, 30)
+    assert deployment.record()["writer_region"] == WRITER
+    gone.times = 0
+    standby_watches(deployment, 90)
+    assert deployment.record()["writer_region"] == STANDBY
+
+
+def test_p9_one_lucky_probe_ends_only_the_attempt_that_saw_it(deployment: Deployment) -> None:
+    writer_region_dies(deployment)
+    deployment.lambdas.before = lambda step, event: deployment.databases.up.update(
+        {WRITER: step == "check_health" and len(attempts(deployment)) == 1}
+    )
+    standby_watches(deployment, 120)
+    first, second, *_ = attempts(deployment)
+    assert deployment.record()["last_run"] == second != first
+
+
+def test_p9_a_control_table_that_blinks_for_15_s_delays_and_no_more(deployment: Deployment) -> None:
+    writer_region_dies(deployment)
+    gone = deployment.trouble("dynamodb.GetItem", "InternalServerError", status=500, times=10**6, skip=2)
+    standby_watches(deployment, 15)
+    assert starts(deployment) == []
+    gone.times = 0
+    standby_watches(deployment, 60)
+    assert deployment.record()["writer_region"] == STANDBY
+
+
+def test_p9_a_cool_down_delays_and_does_not_end(deployment: Deployment) -> None:
+    """After an automatic failover and a re-protection; the region dies in the middle of the cool-down."""
+    now = int(CLOCK.now())
+    cool_down_s = deployment.specification.settings.thresholds.cool_down_minutes * 60
+    deployment.change_record(
+        epoch=2, last_incident="epoch 1", last_run="run-0", last_transition_at=now - cool_down_s + 40
+    )
+    writer_region_dies(deployment)
+    standby_watches(deployment, 30)
+    assert deployment.record()["writer_region"] == WRITER
+    standby_watches(deployment, 90)
+    assert deployment.record()["writer_region"] == STANDBY
+
+
+def test_p9_a_planned_switchover_is_followed_by_no_cool_down(deployment: Deployment) -> None:
+    deployment.change_record(epoch=2, last_incident="run run-0", last_run="run-0", last_transition_at=int(CLOCK.now()))
+    writer_region_dies(deployment)
+    standby_watches(deployment, 40)
+    assert deployment.record()["writer_region"] == STANDBY
+
+
+def test_p9_a_person_who_starts_a_few_seconds_too_early_ends_nothing(deployment: Deployment) -> None:
+    writer_region_dies(deployment)
+    early = deployment.run({"mode": "failover", "started_by": "ada"}, "early")
+    assert early.end in ("Refused", "Aborted")
+    standby_watches(deployment, 60)
+    assert deployment.record()["writer_region"] == STANDBY
+
+
+def test_p9_a_link_that_is_cut_first_and_a_region_that_dies_later(deployment: Deployment) -> None:
+    deployment.databases.up[WRITER] = False
+    with deployment.lambdas.environment(STANDBY, "monitor") as module, deployment.lambdas.doing("monitor"):
+        watcher = new_watch(module)
+        for _ in range(20):
+            deployment.guardian_was_here()
+            tick(watcher)
+            CLOCK.sleep(TICK_S)
+    assert starts(deployment) == []
+    standby_watches(deployment, 40)
+    assert deployment.record()["writer_region"] == STANDBY
+
+
+def test_p9_the_lock_of_a_switchover_that_died_is_finished_in_its_mode(deployment: Deployment) -> None:
+    """The writer is healthy, and stays closed until somebody goes on: automation does, and as a switchover."""
+    deployment.run_until("wait_for_lease", {"mode": "switchover", "started_by": "ada"}, "run-0")
+    with deployment.gate.wide_open():
+        deployment.client("stepfunctions", STANDBY).stop_execution(
+            executionArn=deployment.specification.names.state_machine_arn(STANDBY).replace("stateMachine", "execution")
+            + ":run-0"
+        )
+    deployment.lambdas.before = deployment.lambdas.after = lambda step, event: None
+    standby_watches(deployment, 10)
+    (_, run, *_) = attempts(deployment)
+    asked = deployment.client("stepfunctions", STANDBY).describe_execution(
+        executionArn=deployment.specification.names.state_machine_arn(STANDBY).replace("stateMachine", "execution")
+        + f":{run}"
+    )
+    assert json.loads(asked["input"])["mode"] == "switchover"
+
+
+def test_p2_nobody_starts_beside_a_run_that_works(deployment: Deployment) -> None:
+    writer_region_dies(deployment)
+    CLOCK.sleep(10)
+    deployment.run_until("claim", {"mode": "failover", "started_by": "ada"}, "run-0")
+    watch(deployment, STANDBY, 30)
+    assert starts(deployment) == []
+
+
+def test_where_the_settings_want_rehearsals_the_alarm_alone_starts_one(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer_region_dies(deployment)
+    with deployment.lambdas.environment(STANDBY, "monitor") as module:
+        monkeypatch.setattr(module, "ENVIRONMENT", replace(module.ENVIRONMENT, trigger_mode="rehearsal"))
+        watcher = new_watch(module)
+        for _ in range(60):
+            tick(watcher)
+            CLOCK.sleep(TICK_S)
+    assert published(deployment, STANDBY, "WriterDown")[-1] == 1.0
+    assert starts(deployment) == []
 
 
 # --- the guardian; its rules are in tests/handlers/core/test_guardian.py

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from handlers.core.detection import NO_SIGN_S
 from handlers.core.errors import (
     DetachRejected,
     FenceFailed,
@@ -16,7 +17,6 @@ from handlers.core.errors import (
     InvalidRequest,
     LeaseLive,
     LockLost,
-    Misconfigured,
     NotificationFailed,
     NotRecoveredYet,
     PromotionFailed,
@@ -135,28 +135,48 @@ def test_a_malformed_claim_is_refused(event: dict[str, Any], deployment: Deploym
 # --- check_health and verify_lag
 
 
-def test_the_health_check_asks_for_the_writer_the_standby_the_alarms_and_the_members(
+def test_the_health_check_asks_for_the_writer_its_guardian_the_standby_and_the_members(
     deployment: Deployment, event: dict[str, Any]
 ) -> None:
     deployment.gate.seen.clear()
     health = deployment.call("check_health", event)
     assert health["proceed"] is True
     seen = health["evidence"]
-    assert (seen["heartbeat"], seen["membership"]) == ("missing", "secondary")
+    assert (seen["guardian"]["says"], seen["membership"]) == ("silent", "secondary")
     assert (seen["writer"]["target"], seen["writer"]["role"]) == ("peer", None)
     assert (seen["standby"]["target"], seen["standby"]["role"]) == ("own_reader", "reader")
     assert sorted((region, operation) for _, region, operation in deployment.gate.seen) == [
-        (STANDBY, "cloudwatch.DescribeAlarms"),
+        (STANDBY, "dynamodb.GetItem"),
         (STANDBY, "lambda.Invoke"),
         (STANDBY, "lambda.Invoke"),
         (STANDBY, "rds.DescribeGlobalClusters"),
     ]
 
 
-def test_p5_an_alarm_that_does_not_exist_is_no_healthy_writer(deployment: Deployment, event: dict[str, Any]) -> None:
-    name = deployment.specification.regions[STANDBY].alarm("heartbeat-unhealthy").name
-    deployment.client("cloudwatch", STANDBY).delete_alarms(AlarmNames=[name])
-    with pytest.raises(Misconfigured, match=f"there is no alarm {name}; deploy this region's stack again"):
+def test_p5_a_guardian_that_has_just_renewed_vetoes(deployment: Deployment, event: dict[str, Any]) -> None:
+    deployment.guardian_was_here(ago_s=NO_SIGN_S - 1)
+    health = deployment.call("check_health", event)
+    assert not health["proceed"]
+    assert "but its guardian lives: no failover is due" in health["reason"]
+    CLOCK.sleep(2)
+    assert deployment.call("check_health", event)["proceed"]
+
+
+def test_p5_a_guardians_word_counts_after_the_grace(deployment: Deployment, event: dict[str, Any]) -> None:
+    grace_s = deployment.specification.settings.thresholds.recovery_grace_s
+    deployment.guardian_was_here()
+    deployment.change_record(word={"says": "down", "since": int(CLOCK.now() - grace_s + 5)})
+    assert not deployment.call("check_health", event)["proceed"]
+    deployment.change_record(word={"says": "down", "since": int(CLOCK.now() - grace_s - 1)})
+    assert "that its database is down" in deployment.call("check_health", event)["reason"]
+    assert deployment.call("check_health", event)["proceed"]
+
+
+def test_p5_a_record_that_cannot_be_read_says_nothing_of_the_writer(
+    deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.trouble("dynamodb.GetItem", "refused", times=10)
+    with pytest.raises(TransientFailure):
         deployment.call("check_health", event)
 
 

@@ -75,14 +75,13 @@ def writer_dies_unmeasured(deployment: Deployment) -> None:
     deployment.databases.up[WRITER] = False
     deployment.guardian_was_here(ago_s=15.0)
     deployment.forget("heartbeat")
-    deployment.ring("heartbeat-missing", STANDBY)
 
 
-def writer_is_reported_unhealthy(deployment: Deployment) -> None:
-    """By its own region; its lease has ended."""
-    deployment.guardian_was_here(ago_s=40.0)
+def writers_guardian_says_down(deployment: Deployment) -> None:
+    """It lives, and has said so for longer than its database may take to recover by itself."""
+    deployment.guardian_was_here(ago_s=3.0)
     deployment.databases.up[WRITER] = False
-    deployment.ring("heartbeat-unhealthy", STANDBY)
+    deployment.change_record(word={"says": "down", "since": int(CLOCK.now() - 40)})
 
 
 def all_is_well(deployment: Deployment) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -71,8 +72,8 @@ from tests.statemachines.conditions import (
     writer_does_not_answer,
     writer_has_moved,
     writer_is_fenced,
-    writer_is_reported_unhealthy,
     writer_lives,
+    writers_guardian_says_down,
 )
 
 ASKED = {"mode": "failover", "started_by": "ada"}
@@ -184,10 +185,9 @@ def _play(name: str) -> Played:
 
 def rule_input(deployment: Deployment) -> dict[str, Any]:
     """What EventBridge makes of the rule's input template."""
-    (rule,) = deployment.specification.regions[STANDBY].rules
-    text = rule.input_template.replace("<alarm>", "writer-down-usw2-test").replace(
-        "<at>", "2026-01-02T03:04:05.000+0000"
-    )
+    rule = next(rule for rule in deployment.specification.regions[STANDBY].rules if rule.key == "trigger")
+    now = datetime.fromtimestamp(CLOCK.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = rule.input_template.replace("<alarm>", "writer-down-usw2-test").replace("<at>", now)
     return json.loads(text)  # type: ignore[no-any-return]
 
 
@@ -228,9 +228,9 @@ RECOVERIES = (
         **RECOVERED,
     ),
     Scenario(
-        "the writer's region says that its database is unhealthy and the standby becomes the writer",
-        given=(writer_is_reported_unhealthy,),
-        says=("its heartbeat is unhealthy",),
+        "the writer's guardian says that its database is down and the standby becomes the writer",
+        given=(writers_guardian_says_down,),
+        says=("its guardian has said for 4",),
         **RECOVERED,
     ),
     Scenario(
@@ -253,7 +253,7 @@ RECOVERIES = (
     ),
     Scenario(
         "p1: the writer's lease ends in seconds and the run waits for its end",
-        given=(writer_dies, lease_was_renewed(seconds_ago=4.0)),
+        given=(writer_dies, lease_was_renewed(seconds_ago=7.0)),
         says=("Lease: go: the writer's lease has ended",),
         **RECOVERED,
     ),

@@ -108,7 +108,7 @@ def test_the_regions_exchange_places_without_a_deployment(deployment: Deployment
     assert deployment.run(ASKED, "run-1").end == "Recovered"
     deployment.reprotect()
     deployment.databases.up[STANDBY] = False
-    deployment.ring("heartbeat-missing", WRITER)
+    deployment.guardian_was_here(ago_s=15.0)
     run = deployment.run(ASKED, "run-2", region=WRITER)
     assert run.end == "Recovered"
     record = deployment.record()

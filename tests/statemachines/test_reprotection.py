@@ -240,7 +240,6 @@ def test_p2_of_two_re_protections_one_works_and_the_other_names_it(failed_over: 
 def test_without_a_standby_nobody_moves_the_writer(mode: str, failed_over: Deployment) -> None:
     """The old cluster has a history of its own: whoever promoted it would lose what the new writer has taken since."""
     failed_over.databases.up[STANDBY] = False
-    failed_over.ring("heartbeat-missing", WRITER)
     run = failed_over.run({"mode": mode, "started_by": "ada"}, "run-2", WRITER)
     assert run.end == "Refused"
     assert "us-east-1 cannot take over before it has been re-protected" in run.output["claim"]

@@ -51,8 +51,6 @@ TOLD_IN_US_WEST_2 = {
     "FENCE_FUNCTION": "failover-fence-usw2-test",
     "FENCE_SECURITY_GROUP": "fence",
     "GLOBAL_CLUSTER": "payments-global-test",
-    "HEARTBEAT_MISSING_ALARM": "heartbeat-missing-usw2-test",
-    "HEARTBEAT_UNHEALTHY_ALARM": "heartbeat-unhealthy-usw2-test",
     "IDEMPOTENCY_TABLE": "failover-idempotency-usw2-test",
     "MASTER_SECRET": "payments-master-test",
     "PEER_CLUSTER": "payments-use1-test",
@@ -70,6 +68,7 @@ TOLD_IN_US_WEST_2 = {
     "POWERTOOLS_SERVICE_NAME": "failover",
     "PROBER_FUNCTION": "failover-prober-usw2-test",
     "READER_DNS_NAME": "usw2-ro.test.payments.internal",
+    "RECOVERY_GRACE_S": "25",
     "REBUILD_ROLE_ARN": "arn:aws:iam::123456789012:role/failover-rebuild-use1-test",
     "REPROTECTION_ROLE_ARN": "arn:aws:iam::123456789012:role/failover-reprotection-use1-test",
     "REPROTECTION_STATE_MACHINE_ARN": "arn:aws:states:us-west-2:123456789012:stateMachine:reprotect-usw2-test",
@@ -79,6 +78,7 @@ TOLD_IN_US_WEST_2 = {
     "SALVAGE_REPLAY": "{}",
     "STATE_MACHINE_ARN": "arn:aws:states:us-west-2:123456789012:stateMachine:failover-usw2-test",
     "TOPIC_ARN": "arn:aws:sns:us-west-2:123456789012:failover-notifications-usw2-test",
+    "TRIGGER_MODE": "failover",
     "WRITER_DNS_NAME": "writer.test.payments.internal",
 }
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from handlers.core.claim import Claim
 from handlers.core.commands import Step
+from handlers.core.detection import Attempt
 from handlers.core.errors import InvalidRequest
 from handlers.core.outcome import FailoverEnd
 from handlers.core.request import FIELDS, MODES, Request
@@ -134,15 +135,33 @@ def test_every_name_that_step_functions_allows_can_be_resumed(name: str) -> None
     assert Request.read({"mode": "failover", "started_by": "ada", "resumes": name}, "run-1", WEST).resumes == name
 
 
-def test_the_rules_input_is_a_request_in_both_regions() -> None:
+def test_the_rules_inputs_are_requests_in_both_regions() -> None:
     for region in describe(load(environment_suffix="test", environment="development"), "123456789012").regions.values():
-        (rule,) = region.rules
-        filled = rule.input_template.replace("<alarm>", "writer-down").replace("<at>", "2026-01-02T03:04:05Z")
-        request = Request.read(json.loads(filled), "run-1", region.name)
-        assert request.automatic
-        assert not request.accept_data_loss
-        assert not request.ignore_cool_down
-        assert request.incident == "writer-down 2026-01-02T03:04:05Z"
+        alarm, event = (
+            Request.read(json.loads(filled(rule.input_template)), "run-1", region.name) for rule in region.rules
+        )
+        for request in (alarm, event):
+            assert request.automatic
+            assert not request.accept_data_loss
+            assert not request.ignore_cool_down
+            assert not request.ignore_wrong_clock
+            assert request.asked_at == 1_800_000_000.0
+        assert (alarm.started_by, alarm.epoch, alarm.attempt) == ("alarm writer-down", None, None)
+        assert (event.started_by, event.epoch, event.attempt) == ("monitor", 7, 1)
+
+
+def filled(template: str) -> str:
+    """What EventBridge makes of a rule's template."""
+    values = {"<alarm>": "writer-down", "<at>": "2027-01-15T08:00:00Z", "<epoch>": "7"}
+    for placeholder, value in values.items():
+        template = template.replace(placeholder, value)
+    return template
+
+
+def test_the_monitors_own_starts_are_requests() -> None:
+    request = Request.read(Attempt("switchover", 7, 3, 120_000_000).asked("2027-01-15T08:00:00Z"), "run-1", WEST)
+    assert (request.mode, request.automatic, request.epoch, request.attempt) == ("switchover", True, 7, 3)
+    assert request.asked_at == 1_800_000_000.0
 
 
 BASE = {"mode": "failover", "started_by": "ada"}
