@@ -92,8 +92,8 @@ STEPS = (
     Step("record_run", "Keeps the record of the run", may=(KEEP_RECORD,)),
     Step(
         "notify",
-        "Tells people in both regions how the run ended",
-        may=(KEEP_TOKENS, TELL),
+        "Tells people in both regions that a run has begun, lasts, and how it ended",
+        may=(CHANGE_CONTROL, KEEP_TOKENS, TELL),
         reads=("PEER_STATE_MACHINE_ARN", "REPROTECTION_STATE_MACHINE_ARN", "STATE_MACHINE_ARN"),
     ),
 )
