@@ -1,5 +1,8 @@
 """``make bench``: many drills at production cadence, one after another, and what their phases took.
 
+One command gives the spread of what the promises limit, as a table and as JSON: from the outage to the detach, the RTO of
+clients that ask for the writer's name, and of those that know both regions' hosts.
+
 Figures are compared only within one run of this program: drills of the compared outages alternate, with the same seeds,
 so that whatever else the machine does affects all of them alike.
 """
@@ -21,8 +24,11 @@ from rich.console import Console
 from rich.table import Table
 
 RESULT_FILE = "bench.json"
+# What is measured of a mode that has no outage is named after the mode.
+FAILOVER, SWITCHOVER = "failover", "switchover"
 # The pair that shows how much more a region costs that answers nothing than one that refuses at once.
 REFUSING, HANGING = "kill", "hang"
+DETECTION_TO_PROMOTION = "Detection to promotion"
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,16 @@ def figures(result: dict[str, Any]) -> dict[str, float]:
     phases: dict[str, float] = {phase["name"]: phase["seconds"] for phase in result["phases"]}
     modelled = sum(phase["seconds"] for phase in result["phases"] if phase["modelled"])
     marks = result["marks"]
-    return phases | {
-        "RTO": result["rto_seconds"],
+    found = [marks[name] for name in ("verdict", "alarm") if marks.get(name) is not None]
+    sums = {
+        "Outage to detach asked": marks.get("detach_called"),
+        "RTO by name": result.get("rto_by_name_seconds"),
+        "RTO by hosts": result.get("rto_by_hosts_seconds"),
         "RTO without Aurora's delay": result["rto_seconds"] - modelled,
         "Orchestration": marks["writes_possible"] - marks["execution_started"] - modelled,
-        "Alarm to promotion": marks["writes_possible"] - marks["alarm"] - modelled,
+        DETECTION_TO_PROMOTION: marks["writes_possible"] - min(found) - modelled if found else None,
     }
+    return phases | {name: seconds for name, seconds in sums.items() if seconds is not None}
 
 
 def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -66,11 +76,14 @@ def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             "lost": [result["lost"] for result in drills],
             "duplicated": [result["duplicated"] for result in drills],
             "both_wrote": [result["both_wrote"] for result in drills],
-            "seconds": {name: Spread.of([each[name] for each in measured]) for name in measured[0]},
+            "seconds": {
+                name: Spread.of([each[name] for each in measured if name in each])
+                for name in dict.fromkeys(name for each in measured for name in each)
+            },
         }
     compared = {}
     if results.keys() >= {REFUSING, HANGING}:
-        medians = {name: outages[name]["seconds"]["Alarm to promotion"].median for name in (REFUSING, HANGING)}
+        medians = {name: outages[name]["seconds"][DETECTION_TO_PROMOTION].median for name in (REFUSING, HANGING)}
         compared = {
             "hanging_minus_refusing_s": round(medians[HANGING] - medians[REFUSING], 3),
             "hanging_over_refusing": round(medians[HANGING] / medians[REFUSING], 3),
@@ -81,18 +94,22 @@ def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 def main(
     runs: Annotated[int, typer.Option(min=1, help="Drills of each outage.")] = 10,
     outage: Annotated[list[str] | None, typer.Option(help="What fails; may be repeated.")] = None,
+    mode: Annotated[str, typer.Option(help="failover, or switchover, in which nothing fails.")] = FAILOVER,
+    clients: Annotated[str, typer.Option(help="How clients find the writer: name, hosts, or both.")] = "both",
     aurora_promotion: Annotated[float, typer.Option(min=0, help="The stated delay of Aurora's promotion.")] = 0.0,
     output: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("build/bench"),
 ) -> None:
     """Run drills of several outages in turn and print the spread of their phases."""
     console = Console()
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in outage or (REFUSING, HANGING)}
+    chosen = [SWITCHOVER] if mode == SWITCHOVER else outage or [REFUSING, HANGING]
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     failed = 0
     for seed in range(1, runs + 1):
         for name, found in results.items():
             folder = output / f"{name}-{seed}"
-            command = [sys.executable, "-m", "drills", "--outage", name, "--seed", str(seed), "--output", str(folder)]
-            command += ["--aurora-promotion", f"{aurora_promotion:g}"]
+            what = ["--mode", mode] if name == SWITCHOVER else ["--outage", name]
+            command = [sys.executable, "-m", "drills", *what, "--seed", str(seed), "--output", str(folder)]
+            command += ["--aurora-promotion", f"{aurora_promotion:g}", "--clients", clients]
             ended = subprocess.run(command, capture_output=True, text=True, check=False)
             latest = folder / "latest" / "result.json"
             console.print(f"{name} {seed} of {runs}: {(ended.stdout + ended.stderr).strip().splitlines()[-1]}")
@@ -118,8 +135,7 @@ def _table(measured: dict[str, Any]) -> Table:
     table.add_column("")
     for name, found in outages.items():
         table.add_column(f"{name} ({found['passed']} of {found['runs']} passed)", justify="right")
-    names = next(iter(outages.values()))["seconds"]
-    for figure in names:
+    for figure in dict.fromkeys(name for found in outages.values() for name in found["seconds"]):
         table.add_row(figure, *(str(found["seconds"].get(figure, "-")) for found in outages.values()))
     table.add_row("lost writes", *(f"{min(each['lost'])} to {max(each['lost'])}" for each in outages.values()))
     return table

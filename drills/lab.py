@@ -127,6 +127,7 @@ class Lab:
                 folder,
                 Address(address_in(regions, region, SERVER), self.port),
                 reaper,
+                self.settings.database.reserved_connections,
             )
             for region in regions
         }

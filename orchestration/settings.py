@@ -87,6 +87,13 @@ class Database(_Section):
         "Serverless v2 grows slowly from a low minimum.",
     )
     max_capacity: float = Field(16.0, ge=1, le=256, description="Upper bound of both regions, in ACU.")
+    reserved_connections: int = Field(
+        10,
+        ge=0,
+        le=100,
+        description="Connections of each instance that applications cannot take, so that the monitors can always ask "
+        "the database and fence it: two runs of both regions' monitors, a step and a fence. 0 leaves it to AWS.",
+    )
     backup_retention_days: int = Field(7, ge=7, le=35, description="Point-in-time recovery window, in days.")
 
     @field_validator("master_username")

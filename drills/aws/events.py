@@ -85,6 +85,7 @@ class EventBus:
             "resources": [],
             "detail": json.loads(entry["Detail"]),
         }
+        self._observe(Happening(Kind.EVENT_PUT, region, entry["Source"], {"event": event}))
         self.put(event)
         return {"EventId": event["id"]}
 

@@ -19,6 +19,8 @@ class Kind(StrEnum):
     STATE_ENTERED = "state entered"  # state name; execution, input (JSON text)
     STATE_EXITED = "state exited"  # state name; execution, output (JSON text)
     TASK_FAILED = "task failed"  # error name; execution, cause
+    FUNCTION_ANSWERED = "function answered"  # function name; step, result (what it returned)
+    EVENT_PUT = "event put"  # source; event (what was put on the bus, whether or not it arrives)
     FUNCTION_FAILED = "function failed"  # function name; step, errorType, errorMessage
     MESSAGE_PUBLISHED = "message published"  # topic name; subject, message
     DETACHED = "detached"  # cluster identifier; nothing

@@ -9,11 +9,13 @@ retry behavior in Lambda", "Working with environment variables"):
   environment.
 * A function that outlives its timeout is killed with its environment. Importing the handler does not count.
 * An asynchronous invocation that fails is retried twice, after one and after two minutes.
-* A function whose reserved concurrency is 0 is throttled, however it is invoked (`stop`).
+* A function that runs as often at a time as its reserved concurrency allows is throttled, however it is invoked; with 0
+  it does not run at all (`stop`).
 * A function outside the VPC cannot resolve names of the private zone.
 
-Limits: memory and processor are not limited; environments never expire; there is no limit on concurrency; the
-payload's size is not checked; the language is this machine's Python, not the function's runtime.
+Limits: memory and processor are not limited; environments never expire; what no function has reserved is unlimited; an
+asynchronous event that is throttled is dropped (Lambda tries for as long as its age allows); a function URL takes any
+rate of requests; the payload's size is not checked; the language is this machine's Python, not the function's runtime.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ import threading
 import time
 import uuid
 import zipfile
-from collections import defaultdict
-from contextlib import suppress
+from collections import Counter, defaultdict
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
@@ -40,7 +42,7 @@ from drills.aws.clusters import security_group
 from drills.aws.happenings import Happening, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from drills.aws.happenings import Observe
     from drills.world.clock import Clock
@@ -154,7 +156,8 @@ class LambdaService:
         self._idle: dict[tuple[str, str], list[_Environment]] = defaultdict(list)
         self._living: dict[_Environment, str] = {}
         self._reachability = reachability
-        self._stopped: set[tuple[str, str]] = set()
+        self._concurrency = {key: function.concurrency for key, function in self._functions.items()}
+        self._running: Counter[tuple[str, str]] = Counter()
         self._closing = threading.Event()
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         self._runtime = _offer_runtime(folder / "functions" / "runtime")
@@ -194,12 +197,29 @@ class LambdaService:
         RegionDownError
             When the region is down, or goes down before the function has answered.
         ThrottledError
-            When the function is stopped.
+            When the function is stopped, or runs as often as it may.
         """
         function = self.function(region, name)
         self._refuse_when_down(region)
-        if (region, function.name) in self._stopped:
-            raise ThrottledError(f"Rate Exceeded: {function.name} is stopped")
+        with self._counted(region, function):
+            return self._invoke(region, function, event)
+
+    @contextmanager
+    def _counted(self, region: str, function: Function) -> Iterator[None]:
+        """Keeps to the function's reserved concurrency."""
+        key = region, function.name
+        with self._lock:
+            limit = self._concurrency[key]
+            if limit is not None and self._running[key] >= limit:
+                raise ThrottledError(f"Rate Exceeded: {function.name} may run {limit} times at once")
+            self._running[key] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running[key] -= 1
+
+    def _invoke(self, region: str, function: Function, event: Any) -> Outcome:
         request_id = str(uuid.uuid4())
         environment = None
         try:
@@ -219,6 +239,9 @@ class LambdaService:
             self._observe(
                 Happening(Kind.FUNCTION_FAILED, region, function.name, {"step": function.step, **outcome.value})
             )
+        else:
+            answered = {"step": function.step, "result": outcome.value}
+            self._observe(Happening(Kind.FUNCTION_ANSWERED, region, function.name, answered))
         return outcome
 
     def invoke_async(self, region: str, name: str, event: Any) -> None:
@@ -230,7 +253,7 @@ class LambdaService:
     def stop(self, region: str, name: str) -> None:
         """Sets a function's reserved concurrency to 0 and ends its environments: it does not run again."""
         function = self.function(region, name)
-        self._stopped.add((region, function.name))
+        self._concurrency[region, function.name] = 0
         for environment in self._in(region):
             if environment.function is function:
                 environment.end()

@@ -185,18 +185,28 @@ class Drill:
             if alarm.metric.period_seconds == DETECTION_PERIOD_SECONDS
         ]
         steady = self._narrator.wait(
-            "the alarms that detect an outage to be OK",
-            lambda seen: all(seen.alarms.get(name) == "OK" for name in watched),
+            "the alarms that detect an outage to be OK, the lease to be good, and every client to write",
+            lambda seen: not self._unsteady(lab, watched, seen),
             STEADY_LIMIT_SECONDS,
         )
         if not steady:
-            bad = [name for name in watched if self._narrator.seen.alarms.get(name) != "OK"]
-            self._timeline.event(Kind.LAB, f"never steady: {', '.join(bad)} not OK; no outage was made")
+            lacking = ", ".join(self._unsteady(lab, watched, self._narrator.seen))
+            self._timeline.event(Kind.LAB, f"never steady: {lacking}; no outage was made")
             return False
         self._timeline.event(Kind.ALARM, "every alarm that detects an outage is OK: the deployment is steady")
         with self._timeline.waiting("a moment for the outage, chosen by the seed"):
             self._clock.sleep(BEFORE_SECONDS + self._chance.uniform(0, PHASE_SECONDS))
         return True
+
+    def _unsteady(self, lab: Lab, watched: Sequence[str], seen: Seen) -> list[str]:
+        """Says what is not yet as it is in a deployment that has been at work for a while."""
+        load, lease = lab.load(), seen.lease[-1] if seen.lease else None
+        lacking = [f"{name} is not OK" for name in watched if seen.alarms.get(name) != "OK"]
+        if not (lease and lease.until and lease.until > self._clock.now() and not lease.word):
+            lacking.append("the writer has no good lease")
+        if not load.clients or load.failing_clients:
+            lacking.append(f"{load.failing_clients} of {load.clients} clients do not write")
+        return lacking
 
     def _happen(self, lab: Lab) -> None:
         """Makes the outage, or starts the workflow as a person does."""
@@ -349,7 +359,8 @@ class Drill:
             clients = lab.clients["name"] or lab.clients["hosts"]
             judgement = ledger.judge(events, lab.servers[lab.writer], lab.servers[after], self._clock, clients)
         found = self._found(lab, judgement, facts, events)
-        return self._result(lab, reached, INVARIANTS, found)
+        closed = found.closed_seconds if found.stays else None
+        return self._result(lab, reached, INVARIANTS, found, closed_seconds=closed)
 
     def _facts(self, lab: Lab, proofs_on: str) -> Facts:
         """Asks the world itself what it looks like now, and the database of ``proofs_on`` for the proofs."""
@@ -422,7 +433,6 @@ class Drill:
             clients=options.clients,
             rto_by_name_seconds=self._rto_of(lab, "name", events),
             rto_by_hosts_seconds=self._rto_of(lab, "hosts", events),
-            closed_seconds=self._closed_seconds(lab, events),
             lease=self._lease(),
             started_at=self._started_at,
             demanded=options.demanded,
@@ -444,6 +454,7 @@ class Drill:
             marks=self._timeline.marks(
                 first_acknowledged_write=self._moment(judgement.outage_ended),
                 first_failed_write=self._moment(judgement.outage_started),
+                **self._signs_of_life(),
             ),
             throughput=_throughput(
                 {region: lab.servers[region].name for region in lab.settings.regions}, events, self._since_zero
@@ -462,6 +473,19 @@ class Drill:
         """Returns the time without writes of the clients of one kind, from the first writer to the one of now."""
         before, after = lab.servers[self._writer_before].name, lab.servers[self._standby_before].name
         return ledger.rto_of(events, before, after, lab.clients[kind], self._clock)
+
+    def _signs_of_life(self) -> dict[str, float | None]:
+        """Returns when the guardian of the first writer gave its last sign before the detection, and its first word."""
+        marks, zero = self._timeline.marks(), self._timeline.zero
+        ours = [each for each in self._narrator.seen.lease if each.writer == self._writer_before]
+        until = zero + (marks.detected if marks.detected is not None else 0.0)
+        words = [each.at - zero for each in ours if each.word and each.at >= zero]
+        signs = [each.at - zero for each in ours if each.at <= until]
+        detected = marks.detected is not None
+        return {
+            "last_sign_of_life": signs[-1] if signs and detected else None,
+            "word_of_guardian": words[0] if words else None,
+        }
 
     def _lease(self) -> list[LeaseSpan]:
         zero = self._timeline.zero

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from drills.aws.happenings import Happening
@@ -32,6 +33,8 @@ ENDS = {
 LEASE_WAITS = ("WaitForLease", "WaitForLeaseAfterApproval", "WaitForLeaseOfFencedWriter")
 ASKS_PERSON = "AskApproval"
 REPOINTS_DNS = ("RepointDns", "RepointDnsBesideSwitchover")
+# How the monitor of the standby region asks about the writer, and how many misses it counts.
+PROBER, OTHER_REGION, MISSES_THAT_COUNT = "prober", "peer", 3
 LOOK_AGAIN_SECONDS = 0.2  # real time
 LONGEST_DETAIL = 2000  # characters of an input or output in the report
 
@@ -45,6 +48,8 @@ class Narrator:
         self._clock = clock
         self._trigger = trigger
         self._changed = threading.Condition()
+        self._misses: Counter[str] = Counter()
+        self._signs: tuple[object, ...] = ()  # what of the control record a guardian writes
         self.seen = Seen()
 
     def observe(self, happening: Happening) -> None:
@@ -123,12 +128,28 @@ class Narrator:
         execution.ended_at = self._clock.virtual_time(it.at)
         self._say(it, Kind.WORKFLOW, f"workflow ended: {execution.status}", execution.output or "", "execution_ended")
 
+    def _function_answered(self, it: Happening) -> None:
+        found = it.detail["result"]
+        if it.detail["step"] != PROBER or not isinstance(found, dict) or found.get("target") != OTHER_REGION:
+            return
+        lives = found.get("role") or found.get("refused")
+        self._misses[it.region] = 0 if lives else self._misses[it.region] + 1
+        if self._misses[it.region] == MISSES_THAT_COUNT:
+            said = f"the prober of {it.region} has missed the writer {MISSES_THAT_COUNT} times in a row"
+            self._say(it, Kind.ALARM, said, found.get("error"), "third_miss")
+
+    def _event_put(self, it: Happening) -> None:
+        told = f"the monitor of {it.region} tells the bus: {it.detail['event']['detail-type']}"
+        self._say(it, Kind.ALARM, told, json.dumps(it.detail["event"]["detail"]), "verdict")
+
     def _record_changed(self, it: Happening) -> None:
         item, at = it.detail["item"], self._clock.virtual_time(it.at)
         ends = item.get("lease_expires_at", {}).get("N")
-        now = LeaseSeen(at, item["writer_region"]["S"], float(ends) if ends else None)
-        last = self.seen.lease[-1] if self.seen.lease else None
-        if last is None or (last.writer, last.until) != (now.writer, now.until):
+        word = item.get("word", {}).get("M", {})
+        says = word.get("says", {}).get("S")
+        now = LeaseSeen(at, item["writer_region"]["S"], float(ends) if ends else None, says)
+        if (signs := (now.writer, ends, word)) != self._signs:
+            self._signs = signs
             self.seen.lease.append(now)
         lock = item.get("transition", {}).get("M")
         self.seen.lock = lock["phase"]["S"] if lock else None

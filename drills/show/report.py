@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from drills.show.timeline import counted, measured_or_modelled, seconds, since
+from drills.show.timeline import counted, measured_or_modelled, ours_and_assumed, seconds, since
 from drills.verdict.events import Kind
 from drills.verdict.marks import AURORA_DELAY
 from drills.verdict.result import (
@@ -43,6 +43,9 @@ GAP = 14
 AXIS_HEIGHT = 40
 # The mean width of a letter at the labels' size; in the fonts of common systems, texts come out narrower.
 LETTER_WIDTH = 6.4
+
+# The same of the text in the time without writes, which is larger.
+GAP_LETTER_WIDTH = 10.4
 
 # Enough of the time before the outage to show the normal rate, without squeezing what follows.
 BEFORE_OUTAGE_SECONDS = 15.0
@@ -100,6 +103,16 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class LeaseBar:
+    """A time in which a region's lease was good."""
+
+    x: float
+    width: float
+    number: int
+    title: str
+
+
+@dataclass(frozen=True)
 class Tick:
     """A mark on an axis."""
 
@@ -135,6 +148,8 @@ class Picture:
     failures_top: float
     events_middle: float
     rows_bottom: float
+    lease_top: float
+    lease: list[LeaseBar]
     time_ticks: list[Tick]
     rate_ticks: list[Tick]
     labels: list[Label]
@@ -182,6 +197,9 @@ def render(result: DrillResult) -> str:
         "plain_name": plain_name,
         "origin": measured_or_modelled,
         "counted": counted,
+        "ours_and_assumed": ours_and_assumed,
+        "sentence": lambda text: text[:1].upper() + text[1:],
+        "is_data": lambda text: text.startswith(("{", "[")),
         "number": lambda number: f"{number:,}",
         "units": lambda value: f"{value:.1f}",
     }
@@ -202,7 +220,9 @@ def picture_of(result: DrillResult) -> Picture:
     chart_bottom = chart_top + CHART_HEIGHT
     failures_top = chart_bottom + GAP
     events_middle = failures_top + STRIP_HEIGHT + GAP + STRIP_HEIGHT / 2
-    rows_top = events_middle + STRIP_HEIGHT / 2 + GAP
+    lease_top = events_middle + STRIP_HEIGHT / 2 + GAP
+    lease = _lease(result, x)
+    rows_top = lease_top + (STRIP_HEIGHT + GAP if lease else 0)
     bars = _bars(result, x, rows_top)
     rows_bottom = rows_top + len(bars) * ROW_HEIGHT
     top_rate, rate_ticks = _rates(result, chart_bottom)
@@ -213,6 +233,8 @@ def picture_of(result: DrillResult) -> Picture:
         failures_top=failures_top,
         events_middle=events_middle,
         rows_bottom=rows_bottom,
+        lease_top=lease_top,
+        lease=lease,
         time_ticks=[Tick(x(at), f"{at:+g}" if at else "0") for at in ticks(x.start, x.end)],
         rate_ticks=rate_ticks,
         labels=labels,
@@ -269,7 +291,8 @@ def _moments(result: DrillResult) -> list[tuple[float, str, Kind]]:
     new_writer = result.legs[0].writer if result.legs else result.writer_after  # the marks are of the first move
     moments: list[tuple[float | None, str, Kind]] = [
         (0.0 if result.outage else None, f"outage: {result.outage}", Kind.OUTAGE),
-        (marks.alarm, "composite alarm", Kind.ALARM),
+        (marks.verdict, "found down", Kind.ALARM),
+        (marks.alarm, "alarm", Kind.ALARM),
         (marks.execution_started, "workflow started", Kind.WORKFLOW),
         (marks.lease_over, "old lease over", Kind.WORKFLOW),
         (marks.dns_switch_started, "writer switch engaged", Kind.DNS),
@@ -293,7 +316,7 @@ def _rates(result: DrillResult, bottom: float) -> tuple[float, list[Tick]]:
 def _areas(result: DrillResult, x: _TimeAxis, bottom: float, top_rate: float) -> list[Area]:
     """Stacks the regions' commits as steps, the writer before the outage at the bottom."""
     throughput = result.throughput
-    regions = sorted(throughput.commits_per_second, key=lambda region: region != result.writer_before)
+    regions = _regions(result)
     below = [0.0] * len(throughput.failures_per_second)
     areas = []
     for number, region in enumerate(regions):
@@ -330,13 +353,38 @@ def _failures(result: DrillResult, x: _TimeAxis, top: float) -> list[Bar]:
     return bars
 
 
+def _lease(result: DrillResult, x: _TimeAxis) -> list[LeaseBar]:
+    regions = _regions(result)
+    return [
+        LeaseBar(
+            x(span.started_s),
+            max(x(span.ended_s) - x(span.started_s), 1.5),
+            regions.index(span.region),
+            f"{span.region} held the lease from {since(span.started_s)} to {since(span.ended_s)}",
+        )
+        for span in result.lease
+        if span.ended_s > x.start and span.started_s < x.end and span.region in regions
+    ]
+
+
+def _regions(result: DrillResult) -> list[str]:
+    """Returns the regions in the order of their colours, the writer before the outage first."""
+    return sorted(result.throughput.commits_per_second, key=lambda region: region != result.writer_before)
+
+
 def _gap(result: DrillResult, x: _TimeAxis) -> Gap | None:
     if result.outage and result.rto_seconds is not None:
         start, end = x(result.marks.first_failed_write or 0), x(result.marks.first_acknowledged_write or 0)
-        return Gap(start, end - start, f"{seconds(result.rto_seconds)} without writes")
+        text, parts = f"{seconds(result.rto_seconds)} without writes", _parts(result)
+        fits = len(text + parts) * GAP_LETTER_WIDTH < end - start
+        return Gap(start, end - start, text + parts if fits else text)
     if result.outage and result.writer_after is None:
         return Gap(x(0), x(x.end) - x(0), "no region takes writes")
     return None
+
+
+def _parts(result: DrillResult) -> str:
+    return f": {ours_and_assumed(result.rto_seconds, result.assumed_seconds)}" if result.assumed_seconds else ""
 
 
 def _bars(result: DrillResult, x: _TimeAxis, top: float) -> list[Bar]:
@@ -364,6 +412,6 @@ def _description(result: DrillResult) -> str:
     """Returns the picture in words, for those who cannot see it."""
     phases = ", ".join(f"{phase.name} {seconds(phase.seconds)}" for phase in result.phases) or "none"
     return (
-        f"Commits per second by answering region, failed writes, events and phases over the time since "
+        f"Commits per second by answering region, failed writes, events, lease and phases over the time since "
         f"{'the outage' if result.outage else 'the start'}. Phases: {phases}. {result.verdict}"
     )

@@ -322,10 +322,9 @@ def summary_of(result: DrillResult, folder: Path) -> list[Text | Table]:
 def _phase_table(result: DrillResult) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=True)
     rto = result.rto_seconds
-    modelled = sum(phase.seconds for phase in result.phases if phase.modelled)
     origin, remark = "", ""
     if rto is not None:
-        origin = f"{modelled:.1f} s modelled" if modelled else "measured"
+        origin = f"{result.assumed_seconds:.1f} s assumed" if result.assumed_seconds else "measured"
         remark = f"target: under {RTO_TARGET_SECONDS:.0f} s"
     elif result.outage:
         remark = "no write was acknowledged after the outage"
@@ -364,6 +363,11 @@ def _figure_table(result: DrillResult) -> Table:
     table.add_column(style="bold")
     writer_after = result.writer_after or "none"
     moved = writer_after if writer_after != result.writer_before else f"{writer_after} (as before)"
+    if result.rto_by_hosts_seconds is not None:
+        by = f"{seconds(result.rto_by_name_seconds)} by name, {seconds(result.rto_by_hosts_seconds)} by hosts"
+        table.add_row("RTO", by)
+    if result.closed_seconds is not None:
+        table.add_row("Closed", f"for {seconds(result.closed_seconds)} at most, though the database was there")
     rpo = f"{seconds(result.rpo_seconds, 3)} (target: under {RPO_TARGET_SECONDS:.0f} s)"
     table.add_row("Writer", f"{result.writer_before} → {moved}")
     counts = f"{result.acknowledged:,} acknowledged, {result.lost:,} lost, {result.duplicated:,} duplicated"
@@ -393,6 +397,11 @@ def _invariant_table(result: DrillResult) -> Table:
 def measured_or_modelled(phase: Phase) -> str:
     """Returns the word for where a phase's duration comes from."""
     return "modelled" if phase.modelled else "measured"
+
+
+def ours_and_assumed(total: float | None, assumed: float) -> str:
+    """Returns the parts of a time that holds Aurora's assumed delay: ``19.3 s ours + 30.0 s assumed``."""
+    return "-" if total is None else f"{seconds(total - assumed)} ours + {seconds(assumed)} assumed"
 
 
 def counted(number: int | None) -> str:

@@ -16,6 +16,14 @@ class Marks(Record):
 
     first_failed_write: Seconds | None = None
     """When it began, which may be just before the outage that made it fail."""
+    third_miss: Seconds | None = None
+    """The standby's prober had found the writer down three times in a row."""
+    last_sign_of_life: Seconds | None = None
+    """The writer's guardian wrote into the control record for the last time before the outage was detected."""
+    word_of_guardian: Seconds | None = None
+    """It first wrote there that its database was down, or not known."""
+    verdict: Seconds | None = None
+    """The standby's monitor had found the writer down by both observers, and put its event on the bus."""
     alarm: Seconds | None = None
     """The trigger's alarm went to ALARM."""
     execution_started: Seconds | None = None
@@ -35,15 +43,37 @@ class Marks(Record):
     execution_ended: Seconds | None = None
 
     @property
+    def detected(self) -> float | None:
+        """When the outage was detected: by the monitor or by the alarm, whichever was first."""
+        return min((at for at in (self.verdict, self.alarm) if at is not None), default=None)
+
+    @property
     def promotion_seconds(self) -> float | None:
-        """Seconds from the alarm until the new writer takes writes; None when either never came."""
-        if self.alarm is None or self.writes_possible is None:
+        """Seconds from the detection until the new writer takes writes; None when either never came."""
+        if self.detected is None or self.writes_possible is None:
             return None
-        return rounded(self.writes_possible - self.alarm)
+        return rounded(self.writes_possible - self.detected)
+
+    @property
+    def detection(self) -> list[tuple[str, float]]:
+        """What was seen, and when, in the order of the moments."""
+        seen = (
+            ("the last sign of life of the writer's guardian in the control record", self.last_sign_of_life),
+            ("the guardian's word: its database is down, or not known", self.word_of_guardian),
+            ("the third miss in a row of the standby's prober", self.third_miss),
+            ("the monitor's verdict, and its event: the writer is down", self.verdict),
+            ("the alarm", self.alarm),
+            ("the first run started", self.execution_started),
+        )
+        return sorted(((what, at) for what, at in seen if at is not None), key=lambda each: each[1])
 
 
 MarkName = Literal[
     "first_failed_write",
+    "third_miss",
+    "last_sign_of_life",
+    "word_of_guardian",
+    "verdict",
     "alarm",
     "execution_started",
     "lease_wait_started",
@@ -131,7 +161,7 @@ def _boundaries(marks: Marks, aurora_promotion_seconds: float) -> list[tuple[str
     if marks.detach_called is None:
         decided = (marks.execution_ended, "workflow ended")
     return [
-        ("Detection", marks.alarm, "composite alarm"),
+        ("Detection", marks.detected, "writer found down" if marks.detected == marks.verdict else "alarm"),
         ("Trigger", marks.execution_started, "workflow started"),
         ("Decision", *decided),
         ("Lease wait", marks.lease_over, "old writer's lease over"),

@@ -171,6 +171,11 @@ class DrillResult(Record):
         origin = "start" if self.outage is None else "outage"
         return phases_of(self.marks, self.aurora_promotion_seconds, origin)
 
+    @property
+    def assumed_seconds(self) -> float:
+        """How much of the RTO is not measured but assumed: Aurora's delay, as the drill states it."""
+        return rounded(sum(phase.seconds for phase in self.phases if phase.modelled))
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def parallel_work(self) -> list[Phase]:

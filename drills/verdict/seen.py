@@ -49,6 +49,8 @@ class LeaseSeen:
     at: float
     writer: str
     until: float | None
+    word: str | None = None
+    """What the guardian says there of its database when it cannot renew: ``down`` or ``unknown``."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 # With login triggers, which close a server that starts until it is known to be the writer: see
 # handlers/sql/monitoring.sql. An older server can run a drill, but cannot show that.
 GOOD_MAJOR_VERSION = 17
+RESERVES_SINCE = 16  # the first version with `reserved_connections`
 REQUIRED_BINARIES = ("postgres", "initdb", "pg_basebackup", "pg_waldump")
 # Debian and Ubuntu keep each major version's server programs in a folder of its own, outside PATH.
 DEBIAN_VERSIONS = Path("/usr/lib/postgresql")
@@ -285,10 +286,19 @@ class Server:
         Where it listens for TCP connections, reached through the lab's network only.
     reaper : Reaper
         It is told of every process that is started.
+    reserved_connections : int
+        How many connections are kept for the monitor when applications have taken all others.
     """
 
     def __init__(
-        self, name: str, database: str, binaries: Binaries, root: Path, address: Address, reaper: Reaper
+        self,
+        name: str,
+        database: str,
+        binaries: Binaries,
+        root: Path,
+        address: Address,
+        reaper: Reaper,
+        reserved_connections: int = 0,
     ) -> None:
         self.name = name
         self.database = database
@@ -298,6 +308,7 @@ class Server:
         self.data = self.folder / "data"
         self._log = self.folder / "server.log"
         self._reaper = reaper
+        self._reserved_connections = reserved_connections
         self._process: subprocess.Popen[str] | None = None
         self._refused: list[str] = []
         if len(str(self.folder / f".s.PGSQL.{address.port}")) > SOCKET_PATH_LIMIT:
@@ -577,6 +588,8 @@ class Server:
             socket_folder=self.folder,
             name=self.name,
         )
+        if self.binaries.major >= RESERVES_SINCE:
+            configuration += f"reserved_connections = {self._reserved_connections}\n"
         self._write("server.conf", configuration)
         self._write_authentication()
 

@@ -14,14 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from handlers.core.answers import Known
 from handlers.core.claim import automation_is_off, is_free
 from handlers.core.control import ControlRecord
 from handlers.core.guardian import FIRST_EPOCH
 from handlers.core.lease import LEASE_S, REST_S, TICK_S
 from handlers.core.request import Mode
 
-# What is known of a database, or of the writer. `unknown` moves nothing.
-Known = Literal["up", "down", "unknown"]
+# `unknown` moves nothing.
 Guardian = Literal["alive", "silent", "says down", "unknown"]
 
 # The monitor's own event, by which the first attempt is started without waiting for CloudWatch.

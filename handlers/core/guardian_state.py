@@ -9,26 +9,45 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from handlers.core.control import ControlRecord
+from handlers.core.control import ControlRecord, Says, Word, WriterSign
 from handlers.core.fence import UNSEEN, FenceState, Lift
 from handlers.core.guardian import (
+    END_SWITCHOVER_S,
     NO_LEASE,
     Decision,
     Own,
     Situation,
     decide,
+    ill_since,
     known_lease_end,
+    known_word_end,
     lift_until,
+    may_renew_nowhere,
     must_fence_first,
 )
 from handlers.core.health import Probe
 from handlers.core.heartbeat import Beat
-from handlers.core.lease import LEASE_S, TICK_S
+from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, REST_S, TICK_S
 
 # How long the first tick of a run may take from its look at the record to its decision: a tick and the longest probe of
 # the own database that is not answered. The guardian before it may rest for a good reason, which only that decision
 # finds; a run that moves the writer would have been seen in the record.
 FIRST_TICK_S = 2 * TICK_S
+
+# How long a fence that was seen counts for a guardian that has to fence. Another guardian may lift it, renew once and
+# die; what it then has left of its lease is what is kept for a fence, and the clocks' error, less a tick and the second
+# that a fence takes. The next look is a tick later.
+LOOK_COUNTS_S = FENCE_BEFORE_S + CLOCK_MARGIN_S - TICK_S - 1.0
+FENCE_AGAIN_S = LOOK_COUNTS_S + TICK_S
+
+
+@dataclass(frozen=True)
+class Silence:
+    """RDS has shown nothing of the ``requests`` of ``run`` to switch over ``since`` then (seconds since 1970)."""
+
+    run: str
+    requests: int
+    since: float
 
 
 @dataclass(frozen=True)
@@ -37,24 +56,40 @@ class GuardianState:
 
     Attributes
     ----------
+    grace_s
+        how long a database that is not known to live is given.
     record
         the control record as it was last read; None before that.
+    record_since
+        since when it has said the same of who may write (seconds since 1970): what was seen before counts no more.
     lease_ends_at
         until when its writer may write, as far as it knows; see `handlers.core.guardian.known_lease_end`.
+    word_ends_at
+        until when a word lets it rest; see `handlers.core.guardian.known_word_end`.
     rests
         whether there is a good reason for being without a lease, so that its end needs no watching.
     fence
-        what its last look saw of the fence.
+        what was seen of the fence.
+    sql_seen_at, group_seen_at
+        when (seconds since 1970).
+    rds_silence
+        since when RDS shows nothing of the switchover that is noted in the record.
     decides_by
         until when its first tick may wait for answers (seconds since 1970), so that the clock does not decide before it
         has; None once it has decided.
     """
 
     region: str
+    grace_s: float = 0.0
     record: ControlRecord | None = None
+    record_since: float = 0.0
     lease_ends_at: float = NO_LEASE
+    word_ends_at: float = NO_LEASE
     rests: bool = False
     fence: FenceState = UNSEEN
+    sql_seen_at: float = 0.0
+    group_seen_at: float = 0.0
+    rds_silence: Silence | None = None
     decides_by: float | None = 0.0
 
     @property
@@ -66,6 +101,11 @@ class GuardianState:
     def is_standby(self) -> bool:
         """Whether the other region is the writer, as far as is known."""
         return self.record is not None and not self.is_writer
+
+    @property
+    def rests_until(self) -> float:
+        """Until when it need not fence, by the lease or the word that it knows."""
+        return max(self.lease_ends_at, self.word_ends_at)
 
 
 # --- what a guardian learns
@@ -92,7 +132,7 @@ class DatabaseProbed:
 class LookedAround:
     """Everything that a tick asked for has come: time to decide.
 
-    ``record`` and ``reached`` are this tick's, None when nobody answered; ``can_renew``: see
+    ``record`` and ``reached`` are this tick's, None when nobody answered; ``can_write``: see
     `handlers.core.guardian.Situation`.
     """
 
@@ -100,22 +140,46 @@ class LookedAround:
     record: ControlRecord | None
     own: Own
     reached: Probe | None
-    can_renew: bool
+    can_write: bool
 
 
 @dataclass(frozen=True)
 class LeaseRenewed:
-    """The lease now ends at ``expires_at``; ``reached`` is what the database answered before that."""
+    """The lease now ends at ``expires_at``; ``reached`` is what the database answered before that, None for nothing."""
 
     expires_at: float
-    reached: Probe
+    reached: Probe | None
+
+
+@dataclass(frozen=True)
+class WordGiven:
+    """The word stands in the record, and lets rest until ``rests_until``."""
+
+    rests_until: float
+
+
+@dataclass(frozen=True)
+class RdsSeen:
+    """What RDS showed at ``now`` of a switchover of ``run``, while so many ``requests`` for it were noted.
+
+    ``silent``: no sign of it, and the own cluster is the primary.
+    """
+
+    run: str
+    requests: int
+    silent: bool
+    now: float
 
 
 @dataclass(frozen=True)
 class FenceSeen:
-    """What was seen of the fence; ``to_open``: because a renewal has earned the opening of the security group."""
+    """What was seen of the fence, which was asked for at ``asked_at`` (seconds since 1970).
+
+    ``to_open``: because a renewal has earned the opening of the security group.
+    """
 
     fence: FenceState
+    asked_at: float
     to_open: bool = False
 
 
@@ -126,7 +190,7 @@ class ClockSeen:
     now: float
 
 
-Learnt = RecordRead | DatabaseProbed | LookedAround | LeaseRenewed | FenceSeen | ClockSeen
+Learnt = RecordRead | DatabaseProbed | LookedAround | LeaseRenewed | WordGiven | RdsSeen | FenceSeen | ClockSeen
 
 
 # --- what a guardian does
@@ -134,11 +198,32 @@ Learnt = RecordRead | DatabaseProbed | LookedAround | LeaseRenewed | FenceSeen |
 
 @dataclass(frozen=True)
 class Renew:
-    """Renew the lease of ``epoch`` to ``expires_at``, with the writer's newest heartbeat; None when it keeps none."""
+    """Renew the lease of ``epoch`` to ``expires_at``, with the writer's newest heartbeat; None when it keeps none.
+
+    ``word``: what to say beside it, when the database is not known to live.
+    """
 
     epoch: int
     expires_at: float
     beat: Beat | None
+    word: Word | None = None
+
+
+@dataclass(frozen=True)
+class GiveWord:
+    """Give the word in ``epoch``, in which the lease was read to end at ``lease``."""
+
+    epoch: int
+    lease: float | None
+    word: Word
+
+
+@dataclass(frozen=True)
+class SignLife:
+    """Sign the lock in the record that was read, which stops or moves the writer."""
+
+    record: ControlRecord
+    sign: WriterSign
 
 
 @dataclass(frozen=True)
@@ -146,6 +231,29 @@ class EndStop:
     """Take the lock from the switchover of ``run``, which has stopped the writer for too long."""
 
     run: str
+
+
+@dataclass(frozen=True)
+class EndMove:
+    """Take the lock from ``run``, which has committed to move the writer and does not ask RDS."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class EndSwitchover:
+    """Take the lock from the switchover of ``run``, of whose ``requests`` RDS has shown nothing."""
+
+    run: str
+    requests: int
+
+
+@dataclass(frozen=True)
+class LookAtRds:
+    """See what RDS shows of the switchover of ``run``, for which so many ``requests`` are noted."""
+
+    run: str
+    requests: int
 
 
 @dataclass(frozen=True)
@@ -170,40 +278,63 @@ class LookAtFence:
     to_open: bool = False
 
 
-Order = Renew | EndStop | PutFenceUp | LiftFence | LookAtFence
+Change = Renew | GiveWord | SignLife | EndStop | EndMove | EndSwitchover  # of the record
+Act = PutFenceUp | LiftFence | LookAtFence | LookAtRds
+Orders = tuple[Change | Act, ...]
 
 
-def step(state: GuardianState, learnt: Learnt) -> tuple[GuardianState, Order | None]:
-    """Returns what is remembered after ``learnt``, and what is to be done about it; None for nothing."""
+def step(state: GuardianState, learnt: Learnt) -> tuple[GuardianState, Orders]:
+    """Returns what is remembered after ``learnt``, and what is to be done about it, in this order."""
     match learnt:
         case RecordRead():
             return _record_read(state, learnt)
         case DatabaseProbed():
-            return _database_probed(state, learnt), None
+            return _database_probed(state, learnt), ()
         case LookedAround():
             return _decided(state, learnt)
         case LeaseRenewed():
             return _lease_renewed(state, learnt)
+        case WordGiven(rests_until):
+            return replace(state, word_ends_at=max(state.word_ends_at, rests_until)), ()
+        case RdsSeen():
+            return _rds_seen(state, learnt), ()
         case FenceSeen():
             return _fence_seen(state, learnt)
-        case ClockSeen():
-            return state, _clock_seen(state, learnt.now)
+        case ClockSeen(now):
+            return state, _clock_seen(state, now)
 
 
-def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianState, Order | None]:
-    record, known = learnt.record, state.record
-    role_changed = known is None or (known.epoch, known.writer_region) != (record.epoch, record.writer_region)
-    fence = UNSEEN if role_changed else state.fence
-    ends_at = known_lease_end(record, state.region, learnt.asked_at, state.lease_ends_at)
-    decides_by = None if state.decides_by is None else learnt.asked_at + FIRST_TICK_S
-    after = replace(state, record=record, lease_ends_at=ends_at, fence=fence, decides_by=decides_by)
-    return after, LookAtFence() if fence.secondary is None else None
+def _who_may_write(record: ControlRecord | None) -> tuple[object, ...]:
+    """Returns what the record says of who may write; a lock that stops or moves the writer is told from any other."""
+    if record is None:
+        return ()
+    lock = record.moving or record.stopping
+    return record.epoch, record.writer_region, (lock.run, lock.phase, lock.moving_since) if lock else None
+
+
+def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianState, Orders]:
+    record, asked_at = learnt.record, learnt.asked_at
+    if _who_may_write(state.record) != _who_may_write(record):
+        state = replace(state, fence=UNSEEN, record_since=asked_at, rds_silence=None)
+    after = replace(
+        state,
+        record=record,
+        lease_ends_at=known_lease_end(record, state.region, asked_at, state.lease_ends_at),
+        word_ends_at=known_word_end(record, state.region, asked_at),
+        decides_by=None if state.decides_by is None else asked_at + FIRST_TICK_S,
+    )
+    looks: Orders = (LookAtFence(),) if state.fence.secondary is None else ()
+    moving = record.moving if after.is_writer else None
+    if moving and moving.mode == "switchover" and moving.move_requests > 0:
+        looks += (LookAtRds(moving.run, moving.move_requests),)
+    return after, looks
 
 
 def _database_probed(state: GuardianState, learnt: DatabaseProbed) -> GuardianState:
     reached = learnt.reached
-    if reached.role == "writer" and reached.fenced is not None:
-        state = replace(state, fence=replace(state.fence, by_sql=reached.closed))
+    asked_at = learnt.now - reached.elapsed_ms / 1000
+    if reached.role == "writer" and reached.fenced is not None and asked_at >= state.record_since:
+        state = replace(state, fence=replace(state.fence, by_sql=reached.closed), sql_seen_at=asked_at)
     if not learnt.record_is_known and reached.noted_lease and not state.is_standby:
         # What another guardian of this region knew; the record that cannot be read holds at least that.
         noted = min(reached.noted_lease, learnt.now + LEASE_S)
@@ -211,47 +342,114 @@ def _database_probed(state: GuardianState, learnt: DatabaseProbed) -> GuardianSt
     return state
 
 
-def _decided(state: GuardianState, learnt: LookedAround) -> tuple[GuardianState, Order | None]:
-    record, reached = learnt.record, learnt.reached
-    situation = Situation(state.region, learnt.now, record, learnt.own, state.lease_ends_at, learnt.can_renew)
+def _rds_seen(state: GuardianState, learnt: RdsSeen) -> GuardianState:
+    known = state.rds_silence
+    if not learnt.silent:
+        return replace(state, rds_silence=None)
+    if known and (known.run, known.requests) == (learnt.run, learnt.requests):
+        return state
+    return replace(state, rds_silence=Silence(learnt.run, learnt.requests, learnt.now))
+
+
+def _decided(state: GuardianState, learnt: LookedAround) -> tuple[GuardianState, Orders]:
+    record, now = learnt.record, learnt.now
+    silent = _rds_is_silent(state.rds_silence, record, now)
+    situation = Situation(
+        state.region, now, record, learnt.own, state.rests_until, state.grace_s, learnt.can_write, silent
+    )
     decision = decide(situation)
     state = replace(state, rests=decision.action == "rest", decides_by=None)
-    if decision.action == "end stop" and record and record.transition:
-        return state, EndStop(record.transition.run)
-    if decision.action == "renew" and record and reached:
-        return state, Renew(record.epoch, learnt.now + LEASE_S, reached.heartbeat)
-    return state, _close(state.fence, decision, learnt.own)
+    orders = (*_signs(state, learnt), *_orders(state, learnt, decision))
+    return state, orders
 
 
-def _close(fence: FenceState, decision: Decision, own: Own) -> Order | None:
-    """Returns the order for the part of the fence decided on that does not stand yet."""
-    if decision.action not in ("fence", "fence by sql"):
-        return None
-    with_group = decision.action == "fence"
-    by_sql_done = fence.by_sql or own == "down" or (own == "unknown" and fence.by_group)
-    by_group_done = fence.by_group or fence.secondary or not with_group
-    return None if by_sql_done and by_group_done else PutFenceUp(decision.why, with_group)
+def _rds_is_silent(known: Silence | None, record: ControlRecord | None, now: float) -> bool:
+    """Whether RDS has shown nothing for long enough of all the requests that are noted in the lock."""
+    lock = record.transition if record else None
+    if known is None or lock is None or (known.run, known.requests) != (lock.run, lock.move_requests):
+        return False
+    return now - known.since >= END_SWITCHOVER_S
 
 
-def _lease_renewed(state: GuardianState, learnt: LeaseRenewed) -> tuple[GuardianState, Order | None]:
+def _orders(state: GuardianState, learnt: LookedAround, decision: Decision) -> Orders:
+    """Returns what follows from the decision of a tick."""
+    record, now = learnt.record, learnt.now
+    lock = record.transition if record else None
+    says: Says = "down" if learnt.own == "down" else "unknown"
+    match decision.action:
+        case "renew" if record and learnt.reached:
+            return (Renew(record.epoch, now + LEASE_S, learnt.reached.heartbeat),)
+        case "renew unknown" if record:
+            word = Word(says, ill_since(record, now))
+            return (Renew(record.epoch, now + LEASE_S, record.heartbeat, word),)
+        case "give word" if record:
+            word = Word(says, ill_since(record, now), rests_until=now + REST_S)
+            return (GiveWord(record.epoch, record.lease_expires_at, word),)
+        case "end stop" if lock:
+            return (EndStop(lock.run),)
+        case "end move" if lock:
+            return (EndMove(lock.run),)
+        case "end switchover" if lock:
+            return (EndSwitchover(lock.run, lock.move_requests),)
+        case "fence" | "fence by sql":
+            for_good = may_renew_nowhere(record, state.region)
+            return _close(state, decision, learnt.own, now, for_good=for_good)
+    return ()
+
+
+def _signs(state: GuardianState, learnt: LookedAround) -> Orders:
+    """Returns the sign of life of the guardian of a writer that is stopped or moved away."""
+    record = learnt.record
+    if record is None or record.writer_region != state.region or not may_renew_nowhere(record, state.region):
+        return ()
+    says: Says = "up" if learnt.own in ("writer", "reader") else "down" if learnt.own == "down" else "unknown"
+    # A group that is closed keeps nobody out who is in; but a database that is down was restarted with it.
+    fenced = bool(state.fence.by_sql or (state.fence.by_group and learnt.own == "down"))
+    return (SignLife(record, WriterSign(learnt.now, says, fenced)),)
+
+
+def _close(state: GuardianState, decision: Decision, own: Own, now: float, *, for_good: bool) -> Orders:
+    """Returns the order for the part of the fence decided on that does not stand yet.
+
+    ``for_good``: nobody can lift what stands, so that it need not be seen again and again.
+    """
+    fence, with_group = state.fence, decision.action == "fence"
+
+    def counts(seen_at: float) -> bool:
+        return for_good or now - seen_at <= FENCE_AGAIN_S
+
+    by_sql = fence.by_sql and counts(state.sql_seen_at)
+    by_group = fence.by_group and (by_sql or counts(state.group_seen_at))
+    by_sql_done = by_sql or own == "down" or (own == "unknown" and by_group)
+    by_group_done = by_group or fence.secondary or not with_group
+    return () if by_sql_done and by_group_done else (PutFenceUp(decision.why, with_group),)
+
+
+def _lease_renewed(state: GuardianState, learnt: LeaseRenewed) -> tuple[GuardianState, Orders]:
     """Lifts the fence that stood before the renewal; one by security group alone gets one by SQL first."""
-    state = replace(state, lease_ends_at=learnt.expires_at)
+    state = replace(state, lease_ends_at=learnt.expires_at, word_ends_at=NO_LEASE)
     reached = learnt.reached
+    if reached is None or reached.role != "writer":
+        return state, ()  # a renewal in the dark: it has seen no fence that it could name
     if reached.fenced and reached.fence_number is not None:
-        return state, LiftFence(Lift(reached.fence_number, lift_until(learnt.expires_at)))
+        return state, (LiftFence(Lift(reached.fence_number, lift_until(learnt.expires_at))),)
     # Look once more, because another run of the monitor may have opened it; a new fence ends all sessions.
-    return state, LookAtFence(to_open=True) if state.fence.by_group else None
+    return state, (LookAtFence(to_open=True),) if state.fence.by_group else ()
 
 
-def _fence_seen(state: GuardianState, learnt: FenceSeen) -> tuple[GuardianState, Order | None]:
-    closed = learnt.to_open and learnt.fence.by_group
-    order = PutFenceUp("the security group is about to be opened", with_group=False) if closed else None
-    return replace(state, fence=learnt.fence), order
+def _fence_seen(state: GuardianState, learnt: FenceSeen) -> tuple[GuardianState, Orders]:
+    seen, asked_at = learnt.fence, learnt.asked_at
+    if asked_at < state.record_since:
+        return state, ()  # in another state of things: who may lift it has changed since
+    closed = learnt.to_open and seen.by_group
+    orders = (PutFenceUp("the security group is about to be opened", with_group=False),) if closed else ()
+    return replace(state, fence=seen, sql_seen_at=asked_at, group_seen_at=asked_at), orders
 
 
-def _clock_seen(state: GuardianState, now: float) -> Order | None:
+def _clock_seen(state: GuardianState, now: float) -> Orders:
     """Fences a writer whose lease is about to end, whatever else the guardian waits for."""
     waits = state.rests or (state.decides_by is not None and now <= state.decides_by)
-    if waits or not must_fence_first(state.is_writer, state.lease_ends_at, now):
-        return None
-    return _close(state.fence, Decision("fence", "the lease ends and has not been renewed"), "unknown")
+    if waits or not must_fence_first(state.is_writer, state.rests_until, now):
+        return ()
+    decision = Decision("fence", "the lease ends and has not been renewed")
+    return _close(state, decision, "unknown", now, for_good=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from handlers.core.detection import GuardianSeen, Known
+from handlers.core.answers import Known
+from handlers.core.detection import GuardianSeen
 from handlers.core.heartbeat import Beat
 from handlers.core.request import Mode
 
@@ -16,9 +17,10 @@ Membership = Literal["secondary", "primary", "none"]  # of a region's cluster in
 class Probe:
     """What the prober reached.
 
-    ``role`` is None when the database was not reached; ``error`` says why. ``region`` is the region of the cluster
-    that answered, known from its verified certificate's name. ``elapsed_ms`` is the whole probe. ``heartbeat`` is the
-    newest heartbeat row there, ``noted_lease`` the end of the lease that stands beside it (seconds since 1970),
+    ``role`` is None when it was not told what the database is; ``error`` says why. ``refused`` says why it lives all
+    the same: the answer was about the monitor, and people have to be told of it. ``region`` is the region of the
+    cluster that answered, known from its verified certificate's name. ``elapsed_ms`` is the whole probe. ``heartbeat``
+    is the newest heartbeat row there, ``noted_lease`` the end of the lease that stands beside it (seconds since 1970),
     ``fenced`` whether applications are kept out by SQL, ``fence_number`` which fence that is, ``open_sessions`` how
     many of theirs there are all the same, ``oldest_xid`` the id below which every transaction has ended there,
     ``replicated_until`` up to when a reader has the writer's commits (seconds since 1970); None when not known.
@@ -36,6 +38,12 @@ class Probe:
     open_sessions: int | None = None
     oldest_xid: int | None = None
     replicated_until: float | None = None
+    refused: str | None = None
+
+    @property
+    def known(self) -> Known:
+        """What the answer says of the database; a prober that gives none says nothing, see `known_of`."""
+        return "up" if self.role or self.refused else "down"
 
     @property
     def closed(self) -> bool:
@@ -51,12 +59,17 @@ class Probe:
 def writer_seen(reached: Probe | None) -> Known:
     """What the first observer knows of the writer: whether applications could write there.
 
-    A fenced writer and a reader count as down, for they do not; ``reached`` is None when the prober gave no answer,
-    which says nothing (P6).
+    A fenced writer and a reader count as down, for they do not; one that refuses the monitor lives. ``reached`` is None
+    when the prober gave no answer, which says nothing (P6).
     """
     if reached is None:
         return "unknown"
-    return "up" if reached.writes else "down"
+    return "up" if reached.writes or reached.refused is not None else "down"
+
+
+def known_of(reached: Probe | None) -> Known:
+    """What is known of a database; ``reached`` is None when its prober gave no answer."""
+    return reached.known if reached else "unknown"
 
 
 @dataclass(frozen=True)
@@ -114,6 +127,11 @@ def _failover(seen: Evidence, only_forward: bool) -> Rows:
     return (
         (only_forward, True, "RDS has been asked to move the writer already; the failover has to be finished"),
         (seen.writer.writes, False, "the writer answers this region: no failover is due"),
+        (
+            seen.writer.refused is not None,
+            False,
+            f"the writer lives: it {seen.writer.refused}; no failover is due",
+        ),
         (
             seen.membership != "secondary",
             False,

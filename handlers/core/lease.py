@@ -2,6 +2,9 @@
 
 The writer region's guardian renews the lease; only a writer whose lease has ended may be replaced. The rules of the
 wait are the table in `decide_wait`; read it from the top, the first row that fits decides.
+
+A guardian that cannot renew gives its word, and rests unfenced until the word ends: a run that has committed to move
+waits for that, too, before it asks RDS.
 """
 
 from __future__ import annotations
@@ -34,8 +37,9 @@ WaitAction = Literal["lost", "refuse", "wait", "go", "ask", "commit"]
 class Wait:
     """What a run that wants to move the writer does now, and why.
 
-    ``lost``: it holds the lock no more. ``refuse``: the writer lives. ``wait``: until ``until``. ``go``: it has
-    committed to move already. ``ask``: the lease is over, a person has to accept the loss. ``commit``: commit to move.
+    ``lost``: it holds the lock no more. ``refuse``: the writer lives. ``wait``: until ``until``, or until the record
+    says otherwise. ``go``: it has committed to move, and may ask RDS. ``ask``: the lease is over, a person has to accept
+    the loss. ``commit``: commit to move.
     """
 
     action: WaitAction
@@ -64,9 +68,15 @@ def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float
     mine = held is not None and held.run == claim.run and record.epoch == claim.epoch
     seen = held.seen_lease if held else None
     lease = record.lease_expires_at
-    until = may_be_alive_until(record)
+    rests = record.rests_until if record.moving else None
+    until = may_be_alive_until(record) if rests is None else rests + CLOCK_MARGIN_S
     rows: tuple[tuple[bool, WaitAction, str], ...] = (
         (not mine, "lost", "another run holds the lock, or the writer has changed"),
+        (
+            rests is not None and now <= until,
+            "wait",
+            f"the old writer's guardian rests by its word for {until - now:.1f} s more, and may not have fenced",
+        ),
         (held is not None and held.phase == "moving", "go", "this run, or the one it took over, is moving already"),
         (
             # A switchover that was taken over has stopped the writer, whose lease can only end.

@@ -16,7 +16,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
 from handlers.core.errors import FailoverError, FenceFailed, Held
-from handlers.core.fence import FenceState
 from handlers.core.results import OldWriterFence
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.control_table import ControlTable, ControlVariables
@@ -77,7 +76,7 @@ def stop_writer(
     if not (state.by_sql or state.secondary):
         raise FenceFailed(f"the writer in {step.claim.writer_region} is not fenced by SQL: {state.error}")
     logger.info("the old writer's fence", state=asdict(state))
-    return _told_by(state)
+    return OldWriterFence(state.closed, state.error, writes_ended=bool(state.by_sql or state.secondary))
 
 
 def fence_old_writer(other_region: OtherRegion, environment: PeerFenceVariables, step: Step) -> OldWriterFence:
@@ -88,10 +87,6 @@ def fence_old_writer(other_region: OtherRegion, environment: PeerFenceVariables,
         logger.warning("the old writer's region did not answer", error=str(error))
         return OldWriterFence(False, str(error))
     logger.info("the old writer's fence", state=asdict(state))
-    return _told_by(state)
-
-
-def _told_by(state: FenceState) -> OldWriterFence:
     return OldWriterFence(state.closed, state.error, writes_ended=bool(state.by_sql or state.secondary))
 
 

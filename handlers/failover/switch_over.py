@@ -58,9 +58,7 @@ def switch_over(
         if not requests:
             raise
         return Switchover(cluster, time.time(), str(error))
-    doubt = move_request.send(
-        control, step.run, lambda: database.switch_over(primary), lambda: database.membership() == "primary"
-    )
+    doubt = move_request.send(control, step.run, lambda: database.switch_over(primary), lambda: is_under_way(database))
     logger.info("asked RDS to switch over", cluster=cluster, doubt=doubt)
     return Switchover(cluster, time.time(), doubt)
 

@@ -1,7 +1,8 @@
 """WaitForLease: waits until the writer's lease has ended, then commits to move the writer.
 
-A writer that renews its lease meanwhile lives, and stops the run. In a switchover the writer has been stopped and
-fenced, and its lease no longer matters.
+A writer that renews its lease meanwhile lives, and stops the run. Then the run waits until the old writer's guardian
+has fenced, or its word is over: in most failovers there is none. In a switchover the writer has been stopped and fenced,
+and its lease no longer matters.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ WAIT_FOR_S = 3.0
 # A look at the fenced writer in the other region: about 0.5 s (7 round trips of 64 ms).
 PROBE_TIMEOUT_S = 0.9
 A_MOMENT_S = 0.01  # so that the wait ends after the lease's end, and not at it
+# A guardian that has fenced says so before its word ends, and ends the wait with that.
+LOOK_AGAIN_S = 0.5
 
 
 @instrumented
@@ -68,14 +71,14 @@ def approver(fields: Fields) -> str | None:
 
 
 def wait_for_lease(control: ControlTable, step: Step, gate_open: bool, replicated_xid: int | None = None) -> Lease:
-    """Waits for the lease's end and, with ``gate_open``, commits to move.
+    """Waits for the lease's end and, with ``gate_open``, commits to move; then for the end of the guardian's word.
 
     ``replicated_xid``, from VerifyLag's verdict, is kept for the re-protection.
 
     Raises
     ------
     LeaseLive
-        the lease may be alive after ``WAIT_FOR_S`` seconds; call again.
+        the lease, or the word, may be alive after ``WAIT_FOR_S`` seconds; call again.
     LockLost
         another run has taken the lock over.
     """
@@ -94,9 +97,10 @@ def wait_for_lease(control: ControlTable, step: Step, gate_open: bool, replicate
             step.run, step.claim.epoch, record.lease_expires_at, now, replicated_xid
         ):
             logger.info("committed to move the writer", reason=wait.reason)
-            return Lease(True, True, wait.reason, record.lease_expires_at)
-        # If the record has changed in the meantime, it is read again at once.
+        # Now, or if the record has changed in the meantime, it is read again at once.
         pause = wait.until - time.time() + A_MOMENT_S if wait.action == "wait" else 0.0
+        if record.moving:
+            pause = min(pause, LOOK_AGAIN_S)
         if time.time() + pause > give_up:
             raise LeaseLive(wait.reason)
         time.sleep(max(0.0, pause))

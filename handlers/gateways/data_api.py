@@ -15,6 +15,7 @@ from handlers.gateways.aws import client, code_of, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_rds_data import RDSDataServiceClient
+    from types_boto3_rds_data.type_defs import FieldOutputTypeDef
 
 # The Data API gives a statement 45 s (Aurora guide, "Using RDS Data API").
 STATEMENT_TIMEOUT_S = 50
@@ -60,14 +61,29 @@ class DataApi:
 
     def is_writer(self) -> bool:
         """Returns whether the cluster takes writes now."""
-        with _statement("asking whether the cluster takes writes"):
+        ((recovering,),) = self._ask("asking whether the cluster takes writes", "SELECT pg_is_in_recovery()")
+        return not recovering["booleanValue"]
+
+    def databases(self) -> set[str]:
+        """Returns the names of all databases that somebody may connect to."""
+        rows = self._ask("listing the databases", "SELECT datname::text FROM pg_database WHERE datallowconn")
+        return {name["stringValue"] for (name,) in rows}
+
+    def reserved_connections(self) -> int:
+        """Returns how many connections are kept for the monitor; 0 also where it has no right to them."""
+        ((kept,),) = self._ask(
+            "asking for the monitor's connections",
+            "SELECT CASE WHEN pg_has_role('monitor', 'pg_use_reserved_connections', 'usage')"
+            " THEN current_setting('reserved_connections')::int ELSE 0 END",
+        )
+        return kept["longValue"]
+
+    def _ask(self, doing: str, sql: str) -> list[list[FieldOutputTypeDef]]:
+        with _statement(doing):
             answer = self._client.execute_statement(
-                resourceArn=self._cluster,
-                secretArn=self._secret,
-                database=self._database,
-                sql="SELECT pg_is_in_recovery()",
+                resourceArn=self._cluster, secretArn=self._secret, database=self._database, sql=sql
             )
-        return not answer["records"][0][0]["booleanValue"]
+        return answer["records"]
 
     def run_all(self, statements: list[str]) -> None:
         """Runs the statements in one transaction: all of them, or none.

@@ -24,7 +24,7 @@ def send(
     Parameters
     ----------
     is_done
-        whether RDS shows the writer as moved.
+        whether RDS shows the writer as moved, or is moving it.
     may_wait
         when RDS is busy the run goes back to looking, where a writer that recovers stops it: a failover's way.
 
@@ -48,19 +48,16 @@ def send(
         if requests == 1:
             control.end_request(run)
         raise
-    except RdsBusy as error:
-        if requests == 1 and _take_back(control, run, go_back=may_wait):
-            raise
-        return str(error)
-    except (DetachRejected, SwitchoverRejected) as error:
-        if requests == 1 and not is_done() and control.end_request(run):
+    except (RdsBusy, DetachRejected, SwitchoverRejected) as error:
+        go_back = may_wait and isinstance(error, RdsBusy)
+        if requests == 1 and not is_done() and _take_back(control, run, go_back=go_back):
             raise
         return str(error)
     return None
 
 
 def _take_back(control: ControlTable, run: str, *, go_back: bool) -> bool:
-    """Takes back the note of the only request, for which RDS is too busy; False when there is another one by now."""
+    """Takes back the note of the only request, which RDS has not taken; False when there is another one by now."""
     if go_back:
         return control.give_note_back(run, control.read().lease_expires_at)
     return control.end_request(run)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pg8000.exceptions
 import pg8000.native
+from pg8000.native import literal
 
+from handlers.core.answers import Trouble
 from handlers.core.environment import RDS_CA_BUNDLE, Variables
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import Beat
@@ -25,7 +28,17 @@ APPLICATION_NAME = "failover-prober"
 # SQLSTATEs of a missing table or function: handlers/sql/monitoring.sql has not been run, or was not replicated yet.
 NOT_SET_UP = frozenset({"42P01", "42883"})
 
-TOO_MANY_CONNECTIONS = "53300"
+# What a session and its network raise; `code_of` tells them apart.
+FAILURES = (OSError, pg8000.exceptions.Error)
+
+# Of an operating system that has nothing left for this function: says nothing of the database.
+OWN_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
+
+# PostgreSQL frontend/backend protocol, "Message Formats": a length and a code; the server answers with one byte.
+SSL_REQUEST = bytes.fromhex("00000008 04d2162f")
+WILLING = b"S"
+# A wait that is over already still has to be a wait: 0 would mean "do not block".
+SHORTEST_WAIT_S = 0.001
 
 # Sessions that are told to end are gone within milliseconds. One that was being opened when the right to connect was
 # taken away shows up a moment later, so two looks in a row must find none.
@@ -83,27 +96,115 @@ def endpoint_behind(name: str, clusters: Mapping[str, str]) -> Endpoint:
     )
 
 
-def connect(
-    endpoint: Endpoint, environment: DatabaseVariables, timeout_s: float, rds: RDSClient
-) -> pg8000.native.Connection:
+class TlsRefused(OSError):
+    """A server does not speak TLS."""
+
+
+class _Deadline:
+    """The moment at which an answer has to be there, however many waits it takes; without one, each wait has a limit.
+
+    ``limit_s`` is that limit.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._end: float | None = None
+
+    def set(self, seconds: float | None) -> None:
+        """Starts anew: everything that follows has to be there within ``seconds``; None lifts the deadline."""
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def left_s(self) -> float:
+        """Returns how long the next wait may last, in seconds."""
+        return self._limit_s if self._end is None else max(self._end - time.monotonic(), SHORTEST_WAIT_S)
+
+    def sockets(self) -> type[ssl.SSLSocket]:
+        """Returns a class of TLS connections whose reads keep the deadline."""
+        deadline = self
+
+        class Socket(ssl.SSLSocket):
+            def recv_into(self, *args: Any, **kwargs: Any) -> int:
+                self.settimeout(deadline.left_s())
+                return super().recv_into(*args, **kwargs)
+
+        return Socket
+
+
+class Session(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has no types
+    """A session of the monitoring user with the server behind ``endpoint``."""
+
+    def __init__(self, endpoint: Endpoint, deadline: _Deadline, **login: Any) -> None:
+        self.endpoint = endpoint
+        self._deadline = deadline
+        super().__init__(host=endpoint.host, ssl_context=False, application_name=APPLICATION_NAME, **login)
+
+    def within(self, seconds: float | None) -> None:
+        """Gives everything that follows one deadline; None: as much time for each wait as `connect` was given."""
+        self._deadline.set(seconds)
+
+
+def connect(endpoint: Endpoint, environment: DatabaseVariables, timeout_s: float, rds: RDSClient) -> Session:
     """Opens a session of the monitoring user over verified TLS, with an IAM token as the password.
 
-    ``timeout_s`` limits every wait for the server. ``rds`` signs the token; it makes no call.
+    It is there after ``timeout_s`` seconds at most; each wait for the server after that lasts as long at most, see
+    `Session.within`. ``rds`` signs the token; it makes no call.
     """
     port, user = environment.database_port, environment.database_user
+    token = rds.generate_db_auth_token(DBHostname=endpoint.host, Port=port, DBUsername=user, Region=endpoint.region)
+    deadline = _Deadline(timeout_s)
+    deadline.set(timeout_s)
+    connection = socket.create_connection((endpoint.host, port), deadline.left_s())
+    try:
+        connection = _secured(connection, endpoint, deadline)
+        session = Session(
+            endpoint, deadline, user=user, password=token, database=environment.database_name, sock=connection
+        )
+    except BaseException:
+        connection.close()
+        raise
+    session.within(None)
+    return session
+
+
+def _secured(connection: socket.socket, endpoint: Endpoint, deadline: _Deadline) -> ssl.SSLSocket:
+    """Returns the connection over verified TLS, which the server is asked for first."""
+    connection.settimeout(deadline.left_s())
+    connection.sendall(SSL_REQUEST)
+    answer = connection.recv(1)
+    if not answer:
+        raise ConnectionResetError("the server closed the connection")
+    if answer != WILLING:
+        raise TlsRefused("the server does not speak TLS")
     tls = ssl.create_default_context(cafile=str(RDS_CA_BUNDLE))
     tls.minimum_version = ssl.TLSVersion.TLSv1_2  # RDS offers 1.2 and 1.3
-    token = rds.generate_db_auth_token(DBHostname=endpoint.host, Port=port, DBUsername=user, Region=endpoint.region)
-    return pg8000.native.Connection(
-        user,
-        host=endpoint.host,
-        port=port,
-        database=environment.database_name,
-        password=token,
-        ssl_context=tls,
-        timeout=timeout_s,
-        application_name=APPLICATION_NAME,
-    )
+    tls.sslsocket_class = deadline.sockets()
+    connection.settimeout(deadline.left_s())
+    return tls.wrap_socket(connection, server_hostname=endpoint.host)
+
+
+def code_of(failure: Exception) -> str | Trouble:
+    """Returns a failure's SQLSTATE, or what went wrong before a server could give one; see `handlers.core.answers`."""
+    report = failure.args[0] if failure.args else None
+    if isinstance(report, dict) and "C" in report:
+        return str(report["C"])
+    match failure.__cause__ if isinstance(failure.__cause__, OSError) else failure:
+        case ssl.SSLCertVerificationError():
+            return "certificate"
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            return "ended"
+        case ssl.SSLError() | TlsRefused():
+            return "tls"
+        case TimeoutError():
+            return "deadline"
+        case socket.gaierror(errno=socket.EAI_AGAIN):
+            return "resolver"
+        case socket.gaierror():
+            return "no name"
+        case OSError(errno=number) if number in OWN_SHORTAGES:
+            return "prober"
+        case ConnectionRefusedError():
+            return "refused"
+    return "ended"
 
 
 @dataclass(frozen=True)
@@ -123,16 +224,24 @@ class Standing:
     oldest_xid: int | None = None
 
 
-def standing(session: pg8000.native.Connection) -> Standing:
-    """Asks the server behind the session, in one round trip."""
+def standing(session: pg8000.native.Connection, *, beat: bool = False, lease: float | None = None) -> Standing:
+    """Asks the server behind the session, in one statement and one round trip.
+
+    With ``beat`` a writer commits its next heartbeat row with it, and ``lease``, the end of the lease as far as it is
+    known.
+    """
+    # No parameter, with which the driver makes three round trips. CASE alone is promised to leave a branch undone.
+    write = f"WHEN NOT pg_is_in_recovery() THEN (SELECT ARRAY[beat.seq, at] FROM heartbeat({literal(lease)}) AS beat)"  # noqa: S608
     try:
         ((recovering, seq, at, lease, fenced, number, sessions, oldest),) = session.run(
-            "SELECT pg_is_in_recovery(), seq, extract(epoch FROM heartbeat.at)::float8, lease, is_fenced(), number, "
+            f"WITH now AS MATERIALIZED (SELECT CASE {write if beat else 'WHEN false THEN NULL::float8[]'} END AS beat) "  # noqa: S608
+            "SELECT pg_is_in_recovery(), coalesce(beat[1]::bigint, seq), "
+            "coalesce(beat[2], extract(epoch FROM heartbeat.at)::float8), lease, is_fenced(), number, "
             "(SELECT count(*) FROM application_sessions()), pg_snapshot_xmin(pg_current_snapshot())::text::bigint "
-            "FROM (SELECT) AS one LEFT JOIN heartbeat ON true LEFT JOIN fence ON true"
+            "FROM now LEFT JOIN heartbeat ON true LEFT JOIN fence ON true"
         )
     except pg8000.exceptions.DatabaseError as error:
-        if error.args[0].get("C") not in NOT_SET_UP:
+        if code_of(error) not in NOT_SET_UP:
             raise
         return Standing(not session.run("SELECT pg_is_in_recovery()")[0][0])
     return Standing(not recovering, None if seq is None else Beat(seq, at), lease, fenced, number, sessions, oldest)
@@ -142,20 +251,9 @@ def replicated_until(session: pg8000.native.Connection, region: str) -> float | 
     """Returns up to when a standby in ``region`` has the writer's commits (seconds since 1970); None: it cannot say."""
     try:
         ((until,),) = session.run("SELECT replicated_until(:region)", region=region)
-    except (OSError, pg8000.exceptions.Error):
-        return None  # what else is known of the server stands without it
+    except pg8000.exceptions.DatabaseError:  # the server's own no; what else is known of it stands without this
+        return None
     return None if until is None else float(until)
-
-
-def beat(session: pg8000.native.Connection, known_lease: float | None) -> Beat:
-    """Commits the next heartbeat row, and the end of the lease beside it."""
-    return Beat(*session.run("SELECT seq, at FROM heartbeat(:lease)", lease=known_lease)[0])
-
-
-def is_full(failure: Exception) -> bool:
-    """Returns whether a server refused a session because it has no connection left."""
-    report = failure.args[0] if failure.args else None
-    return isinstance(report, dict) and report.get("C") == TOO_MANY_CONNECTIONS
 
 
 def fence(session: pg8000.native.Connection, reason: str) -> bool:

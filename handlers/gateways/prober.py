@@ -75,7 +75,7 @@ class Prober:
         Raises
         ------
         TransientFailure
-            Lambda did not answer, or the prober crashed or ran out of time: nothing is known of the database.
+            Lambda did not answer, or the prober failed or ran out of time: nothing is known of the database.
         ProbeFailed
             the answer cannot be read.
         """
@@ -95,4 +95,5 @@ class Prober:
             open_sessions=fields.optional_whole("open_sessions", at_most=LARGEST_SEQUENCE),
             oldest_xid=fields.optional_whole("oldest_xid", at_most=LARGEST_SEQUENCE),
             replicated_until=fields.optional_number("replicated_until", at_least=0, at_most=END_OF_TIME_S),
+            refused=fields.optional_text("refused"),
         )

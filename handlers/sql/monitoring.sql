@@ -16,6 +16,13 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam') THEN
         GRANT rds_iam TO monitor;
     END IF;
+    -- Applications that have taken all connections leave it those of the parameter `reserved_connections`. On Aurora the
+    -- master user is said to be able to grant this; the bootstrap's answer says whether he was.
+    BEGIN
+        GRANT pg_use_reserved_connections TO monitor;
+    EXCEPTION WHEN insufficient_privilege OR undefined_object THEN
+        RAISE WARNING 'no connections are reserved for the monitor: %', SQLERRM;
+    END;
 END $$;
 
 -- VerifyRecovery writes one row per run through the public writer name: a run recovers only when a
@@ -86,6 +93,15 @@ INSERT INTO fence (number, fenced, reason, at, admitted)
     VALUES (0, false, 'made', clock_timestamp(), pg_postmaster_start_time()) ON CONFLICT (id) DO NOTHING;
 GRANT SELECT ON fence TO monitor;
 
+-- Since when the fence stands, by the server's own clock, with which sessions are compared.
+ALTER TABLE fence ADD COLUMN IF NOT EXISTS stands_since timestamptz NOT NULL DEFAULT now();
+
+-- The cluster's other databases while the fence stands, and how many connections each may have without it.
+CREATE TABLE IF NOT EXISTS closed_database (
+    name             name PRIMARY KEY,
+    connection_limit integer NOT NULL
+);
+
 -- A server before PostgreSQL 17 has no login triggers, and is open when it starts. What is not known counts as fenced:
 -- without its row nobody knows whether the fence stands, and nobody can lift it before this script has run again.
 CREATE OR REPLACE FUNCTION is_fenced() RETURNS boolean
@@ -121,20 +137,66 @@ BEGIN
     END IF;
 END $$;
 
+-- The bootstrap refuses a cluster with other databases of applications. One that was created since, and those that every
+-- cluster has, let nobody but superusers in while the fence stands.
+CREATE OR REPLACE FUNCTION close_other_databases() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    other record;
+BEGIN
+    FOR other IN
+        SELECT datname, datconnlimit FROM pg_database
+        WHERE datallowconn AND datconnlimit <> 0 AND datname NOT IN (current_database(), 'rdsadmin')
+    LOOP
+        BEGIN
+            EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', other.datname);
+            INSERT INTO closed_database VALUES (other.datname, other.datconnlimit)
+                ON CONFLICT (name) DO UPDATE SET connection_limit = other.datconnlimit;
+        EXCEPTION WHEN insufficient_privilege THEN
+            -- Somebody else's. Sessions there are ended like all others; no fence is complete while there is one.
+            RAISE WARNING 'the database % cannot be closed: %', other.datname, SQLERRM;
+        END;
+    END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION open_other_databases() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    other record;
+BEGIN
+    FOR other IN DELETE FROM closed_database RETURNING * LOOP
+        IF EXISTS (SELECT FROM pg_database WHERE datname = other.name) THEN
+            EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT %s', other.name, other.connection_limit);
+        END IF;
+    END LOOP;
+END $$;
+
 CREATE OR REPLACE FUNCTION fence_application(why text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    UPDATE fence SET number = number + 1, fenced = true, reason = why, at = clock_timestamp();
+    UPDATE fence
+        SET number = number + 1, fenced = true, reason = why, at = clock_timestamp(),
+            stands_since = statement_timestamp();
     EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC, application', current_database());
+    PERFORM close_other_databases();
 END $$;
 
--- The sessions of clients that could write here: all but those of the monitor and of superusers (on Aurora AWS's own).
+-- The sessions of clients that could write, in any database of the cluster: all but those of the monitor and of
+-- superusers (on Aurora AWS's own). The owner's are ended by a fence like all others, and those that he opens behind it,
+-- to repair something, count no more.
 CREATE OR REPLACE FUNCTION application_sessions() RETURNS TABLE (pid integer)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT pid
-    FROM pg_stat_activity JOIN pg_roles ON pg_roles.oid = usesysid
-    WHERE datname = current_database() AND backend_type = 'client backend'
-      AND usename <> 'monitor' AND NOT rolsuper
+    SELECT session.pid
+    FROM pg_stat_activity AS session JOIN pg_roles ON pg_roles.oid = usesysid
+    WHERE backend_type = 'client backend' AND usename <> 'monitor' AND NOT rolsuper
+      AND NOT (
+          datname = current_database()
+          AND usesysid = (SELECT datdba FROM pg_database WHERE datname = current_database())
+          AND backend_start > (
+              SELECT CASE WHEN fenced THEN stands_since ELSE pg_postmaster_start_time() END FROM fence
+              WHERE is_fenced()
+          )
+      ) IS TRUE
 $$;
 
 -- Ends them; returns how many there were.
@@ -153,8 +215,10 @@ BEGIN
         WHERE is_fenced() AND number = expected AND extract(epoch FROM clock_timestamp()) < until;
     IF FOUND THEN
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO application', current_database());
+        PERFORM open_other_databases();
+        RETURN true;
     END IF;
-    RETURN FOUND;
+    RETURN false;
 END $$;
 
 -- Salvage: what an old writer has committed and the new one lacks. Rows are given by a fenced server only, and only those
@@ -166,7 +230,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
            pg_relation_size(t.oid) / current_setting('block_size')::bigint
     FROM pg_class AS t JOIN pg_namespace AS s ON s.oid = relnamespace
     WHERE relkind = 'r' AND relpersistence = 'p' AND nspname NOT IN ('pg_catalog', 'information_schema')
-      AND t.oid NOT IN ('heartbeat'::regclass, 'fence'::regclass, 'recovery_proof'::regclass)
+      AND t.oid NOT IN (
+          'heartbeat'::regclass, 'fence'::regclass, 'closed_database'::regclass, 'recovery_proof'::regclass
+      )
     ORDER BY 1
 $$;
 
@@ -250,11 +316,11 @@ END $$;
 
 REVOKE ALL ON FUNCTION salvage_mark() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION salvage_mark() TO monitor;
-REVOKE ALL ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
-    application_sessions(), lift_fence(bigint, double precision), is_fenced(), refuse_while_fenced(), salvage_tables(),
-    salvage_table(text), salvage_key(text), salvage_rows(text, bigint, text, text),
-    salvage_page(text, bigint, text, text, integer), salvage_count(text, bigint, text, text),
-    salvage_compare(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION heartbeat(double precision), fence_application(text), close_other_databases(),
+    open_other_databases(), end_application_sessions(), application_sessions(), lift_fence(bigint, double precision),
+    is_fenced(), refuse_while_fenced(), salvage_tables(), salvage_table(text), salvage_key(text),
+    salvage_rows(text, bigint, text, text), salvage_page(text, bigint, text, text, integer),
+    salvage_count(text, bigint, text, text), salvage_compare(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION heartbeat(double precision), fence_application(text), end_application_sessions(),
     application_sessions(), lift_fence(bigint, double precision), is_fenced(), salvage_tables(),
     salvage_page(text, bigint, text, text, integer), salvage_count(text, bigint, text, text),

@@ -26,6 +26,8 @@ class Environment(DataApiVariables, PeerVariables):
 
 
 ENVIRONMENT = Environment.read()
+# PostgreSQL's and RDS's own. No application has a reason to be there, and a fence closes them all the same.
+OF_EVERY_CLUSTER = frozenset({"postgres", "template0", "template1", "rdsadmin"})
 SCRIPT = Path(__file__).resolve().parent.parent / "sql" / "monitoring.sql"
 
 
@@ -33,12 +35,20 @@ class NotTheWriter(FailoverError):
     """This region's cluster takes no writes; the other region's function has to be invoked."""
 
 
+class UnknownDatabase(FailoverError):
+    """The cluster has a database of applications beside the one that the orchestrator looks after."""
+
+
 @dataclass(frozen=True)
 class Bootstrapped:
-    """The cluster that was prepared, and by how many statements."""
+    """The cluster that was prepared, by how many statements, and how many connections are kept for the monitors.
+
+    Without any, a database whose connections are all in use cannot be asked, nor fenced by SQL.
+    """
 
     cluster: str
     statements: int
+    reserved_connections: int
 
 
 @instrumented
@@ -54,6 +64,8 @@ def bootstrap(database: DataApi, environment: Environment, script: str) -> Boots
     ------
     NotTheWriter
         the writer is in the other region; replication carries what is created there to this one.
+    UnknownDatabase
+        there is another database: a server that starts would let its applications in, and salvage would not look there.
     StatementRejected
         PostgreSQL refused a statement.
     """
@@ -62,7 +74,15 @@ def bootstrap(database: DataApi, environment: Environment, script: str) -> Boots
             f"{environment.cluster} in {environment.aws_region} is the standby; invoke the function of "
             f"{environment.peer_region} instead"
         )
+    others = database.databases() - OF_EVERY_CLUSTER - {environment.database_name}
+    if others:
+        raise UnknownDatabase(
+            f"{environment.cluster} has the databases {', '.join(sorted(others))} beside {environment.database_name}, "
+            "the one that is guarded; move what they hold into schemas of it, or into a cluster of their own, drop "
+            "them, and invoke this function again"
+        )
     parts = statements(script)
     database.run_all(parts)
-    logger.info("the database is prepared", statements=len(parts))
-    return Bootstrapped(environment.cluster, len(parts))
+    done = Bootstrapped(environment.cluster, len(parts), database.reserved_connections())
+    logger.info("the database is prepared", **asdict(done))
+    return done

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,29 +20,39 @@ from handlers.core.errors import FailoverError
 from handlers.core.fence import FenceState
 from handlers.core.guardian import NO_LEASE, Own
 from handlers.core.guardian_state import (
+    Act,
+    Change,
     ClockSeen,
     DatabaseProbed,
+    EndMove,
     EndStop,
+    EndSwitchover,
     FenceSeen,
+    GiveWord,
     GuardianState,
     Learnt,
     LeaseRenewed,
     LiftFence,
     LookAtFence,
+    LookAtRds,
     LookedAround,
-    Order,
+    Orders,
     PutFenceUp,
+    RdsSeen,
     RecordRead,
     Renew,
+    SignLife,
+    WordGiven,
     step,
 )
-from handlers.core.health import Probe
+from handlers.core.health import Probe, known_of
 from handlers.core.lease import TICK_S
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable, GuardianControlVariables
 from handlers.gateways.event_bus import EventBus
 from handlers.gateways.fence import FenceFunction, FenceVariables, PeerFenceVariables
+from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
 from handlers.gateways.metrics import Publisher, Value
 from handlers.gateways.prober import Prober, ProberVariables
 from handlers.gateways.runs import Runs, RunsVariables
@@ -56,6 +67,7 @@ class Environment(
     GuardianControlVariables,
     ProberVariables,
     FenceVariables,
+    GlobalDatabaseVariables,
     PeerRoleVariables,
     PeerFenceVariables,
     RunsVariables,
@@ -72,6 +84,7 @@ MACHINE = Machine()
 CONTROL = ControlTable.through_either(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT)
 FENCE = FenceFunction.of(ENVIRONMENT)
+DATABASE = GlobalDatabase.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.of(ENVIRONMENT)
 WORKFLOW = Workflow.of(ENVIRONMENT)
 RUNS = Runs.of(ENVIRONMENT)
@@ -84,15 +97,21 @@ RUN_FOR_S = 66.0
 # A writer in the other region answers in about 0.5 s (7 round trips of 64 ms); one in trouble may need longer
 # without being down.
 PEER_PROBE_TIMEOUT_S = 2.0
-# The region's own database is some ms away, and a renewal must not wait for it for long.
-OWN_PROBE_TIMEOUT_S = 1.0
+# A database that is overloaded takes seconds for an answer, and its applications wait as long without harm. A kept
+# session has 80% of this (see handlers/gateways/kept_session.py), so that answers of 3 s say that it lives. Two ticks
+# and one such answer are still well inside the lease.
+OWN_PROBE_TIMEOUT_S = 4.5
+# A tick waits this long for it and then goes on, so that the record is read every 2 s; a later answer is the next
+# tick's, and until it is there the last one counts if it was "down", and else nothing is known.
+OWN_PATIENCE_S = 1.0
 # What may take longer runs beside the ticks: three metrics, a look at the fence, the old writer's fence, the warm-up,
-# an attempt.
-BESIDE = 7
+# an attempt, a look at RDS.
+BESIDE = 8
 # How often the clock is looked at. The fence begins at most that late, and has the rest of FENCE_BEFORE_S.
 CLOCK_LOOK_S = 0.25
-# A renewal that loses to another run of the monitor reads the record and decides once more.
-DECISIONS_A_TICK = 2
+# A write that loses, to another run of the monitor or to a run that moves the writer, is followed by another look at
+# the record and another decision; so is the end of a lock, after which the writer is opened at once.
+DECISIONS_A_TICK = 4
 
 Result = TypeVar("Result")
 
@@ -100,7 +119,7 @@ Result = TypeVar("Result")
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for the schedule; nothing in the event is read."""
-    watch = Watch(ENVIRONMENT, MACHINE, CONTROL, PROBER, FENCE, OTHER_REGION, WORKFLOW, RUNS, BUS, HERE, PEER)
+    watch = Watch(ENVIRONMENT, MACHINE, CONTROL, PROBER, FENCE, DATABASE, OTHER_REGION, WORKFLOW, RUNS, BUS, HERE, PEER)
     started = MACHINE.monotonic()
     ticks = 0
     with watch.clock_watched():
@@ -125,6 +144,7 @@ class Watch:
         control: ControlTable,
         prober: Prober,
         fence: FenceFunction,
+        database: GlobalDatabase,
         other_region: OtherRegion,
         workflow: Workflow,
         runs: Runs,
@@ -138,8 +158,11 @@ class Watch:
         self._control = control
         self._prober = prober
         self._fence = fence
+        self._database = database
         self._other_region = other_region
-        self._state = GuardianState(self._region)
+        self._asked: Future[Probe | None] | None = None  # the own database, with no answer so far
+        self._own: Own = "unknown"
+        self._state = GuardianState(self._region, float(environment.recovery_grace_s))
         self._learning = machine.lock()
         self._closing = machine.lock()
         self._probes = machine.pool(2)
@@ -160,10 +183,10 @@ class Watch:
         record = self._read()
         state = self._state
         is_reader = state.is_standby and bool(state.fence.secondary)
-        own = None if is_reader else self._probing("own", OWN_PROBE_TIMEOUT_S, heartbeat=state.is_writer)
+        own = None if is_reader else self._asked or self._ask_own(state)
         peer = self._probing("peer", PEER_PROBE_TIMEOUT_S, heartbeat=False) if state.is_standby else None
-        reached = own.result() if own else None
-        self._guard(record, reached, "reader" if is_reader else _what(reached))
+        reached = self._answer(own, state) if own else None
+        self._guard(record, reached, "reader" if is_reader else self._own)
         if state.is_writer and reached:
             self._send_heartbeat(healthy=reached.writes)
         if peer:
@@ -195,11 +218,11 @@ class Watch:
         finally:
             ended.set()
 
-    def _learn(self, learnt: Learnt) -> Order | None:
+    def _learn(self, learnt: Learnt) -> Orders:
         """Takes in what was learnt and returns what to do about it. Threads learn one after another."""
         with self._learning:
-            self._state, order = step(self._state, learnt)
-        return order
+            self._state, orders = step(self._state, learnt)
+        return orders
 
     # --- looking
 
@@ -211,9 +234,9 @@ class Watch:
         except FailoverError:
             logger.exception("the control record cannot be read; the last known role still applies")
             return None
-        order = self._learn(RecordRead(record, asked_at))
-        if order:
-            self._beside.start("look at the fence", lambda: self._obey(order))
+        for look in self._learn(RecordRead(record, asked_at)):
+            if not isinstance(look, Change):
+                self._beside.start(type(look).__name__, partial(self._act, look))
         return record
 
     def _probing(self, target: Any, timeout_s: float, *, heartbeat: bool) -> Future[Probe | None]:
@@ -228,9 +251,26 @@ class Watch:
 
         return self._probes.submit(probe)
 
+    def _ask_own(self, state: GuardianState) -> Future[Probe | None]:
+        return self._probing("own", OWN_PROBE_TIMEOUT_S, heartbeat=state.is_writer)
+
+    def _answer(self, asked: Future[Probe | None], state: GuardianState) -> Probe | None:
+        """Returns what the own database has answered and notes what that says of it; None when it has not yet."""
+        is_late = asked is self._asked
+        try:
+            reached = asked.result(OWN_PATIENCE_S)
+        except TimeoutError:
+            self._asked = asked
+            self._own = "down" if self._own == "down" else "unknown"
+            return None
+        self._own = _what(reached)
+        # A late answer is one of before this tick: the next one is asked for now.
+        self._asked = self._ask_own(state) if is_late else None
+        return reached
+
     def _beat(self) -> dict[str, Any]:
         """Returns the work of a heartbeat, which also notes the lease for guardians that start later."""
-        ends_at = self._state.lease_ends_at
+        ends_at = self._state.rests_until
         return {"heartbeat": True, **({} if ends_at == NO_LEASE else {"lease": ends_at})}
 
     # --- guarding
@@ -239,55 +279,99 @@ class Watch:
         """Renews, fences or rests, as `handlers.core.guardian.decide` says."""
         if reached:
             self._learn(DatabaseProbed(reached, record is not None, self._machine.now()))
-        can_renew = True
+        can_write = True
         for _ in range(DECISIONS_A_TICK):
             now = self._machine.now()  # after the record was read: a lease counts from there
-            order = self._learn(LookedAround(now, record, own, reached, can_renew))
-            if not isinstance(order, Renew) or reached is None:
-                self._obey(order)
+            orders = self._learn(LookedAround(now, record, own, reached, can_write))
+            changed = self._obey(orders, reached)
+            if changed is True:
                 return
-            renewed = self._renew(order, reached)
-            if renewed:
-                return
-            can_renew = renewed is not None
-            record = record if renewed is None else self._read()
+            if changed is False:
+                record = self._read()
+            can_write = changed is not None
 
-    def _renew(self, order: Renew, reached: Probe) -> bool | None:
+    def _obey(self, orders: Orders, reached: Probe | None = None) -> bool | None:
+        """Does what follows from what was learnt; what fails is logged, and the next tick tries again.
+
+        Returns False when the record has changed, so that another decision is due; None when a write of it, without
+        which the guardian has to fence, got no answer.
+        """
+        done: bool | None = True
+        for order in orders:
+            if isinstance(order, Change):
+                done = self._change(order, reached)
+            else:
+                self._act(order)
+        return done
+
+    def _change(self, order: Change, reached: Probe | None) -> bool | None:
+        """Changes the record, and returns what `_obey` does; the end of a lock is a change that asks for a decision."""
+        match order:
+            case Renew():
+                return self._renew(order, reached)
+            case GiveWord():
+                return self._give_word(order)
+            case SignLife(record, sign):
+                self._try(lambda: self._control.sign_of_life(self._region, record, sign))
+                return True
+            case EndStop(run):
+                return not self._try(lambda: self._control.end_stop(run))
+            case EndMove(run):
+                return not self._try(lambda: self._control.end_move(run))
+            case EndSwitchover(run, requests):
+                return not self._try(lambda: self._control.end_switchover(run, requests))
+
+    def _act(self, order: Act) -> None:
+        match order:
+            case PutFenceUp(why, with_group):
+                self._put_fence_up(why, with_group=with_group)
+            case LiftFence(lift):
+                self._see(lambda: self._fence.lift("the writer has renewed its lease", lift))
+            case LookAtFence(to_open):
+                self._see(self._fence.look, to_open=to_open)
+            case LookAtRds(run, requests):
+                self._look_at_rds(run, requests)
+
+    def _renew(self, order: Renew, reached: Probe | None) -> bool | None:
         """Renews, then lifts a fence of its own; False when the record has changed, None when it cannot be reached."""
         beat = order.beat
         if beat is None:
             logger.error("the writer keeps no heartbeats; run handlers/sql/monitoring.sql there as the master user")
             return None
-        renewed = self._try(lambda: self._control.renew(self._region, order.epoch, order.expires_at, beat))
+        renewed = self._try(lambda: self._control.renew(self._region, order.epoch, order.expires_at, beat, order.word))
         if renewed:
             self._obey(self._learn(LeaseRenewed(order.expires_at, reached)))
         return renewed
 
-    def _obey(self, order: Order | None) -> None:
-        """Does what follows from what was learnt; what fails is logged, and the next tick tries again."""
-        match order:
-            case EndStop(run):
-                self._try(lambda: self._control.end_stop(run))
-            case PutFenceUp(why, with_group):
-                # One at a time: the tick and the look at the clock beside it would only get in each other's way.
-                if self._closing.acquire(blocking=False):
-                    try:
-                        logger.warning("fencing this region's own database", why=why)
-                        self._see(lambda: self._fence.fence(why, group=with_group))
-                    finally:
-                        self._closing.release()
-            case LiftFence(lift):
-                self._see(lambda: self._fence.lift("the writer has renewed its lease", lift))
-            case LookAtFence(to_open):
-                self._see(self._fence.look, to_open=to_open)
+    def _give_word(self, order: GiveWord) -> bool | None:
+        """Gives the word to rest by; False when the record has changed, None when it cannot be reached."""
+        given = self._try(lambda: self._control.give_word(self._region, order.epoch, order.lease, order.word))
+        if given and order.word.rests_until is not None:
+            self._learn(WordGiven(order.word.rests_until))
+        return given
+
+    def _put_fence_up(self, why: str, *, with_group: bool) -> None:
+        # One at a time: the tick and the look at the clock beside it would only get in each other's way.
+        if self._closing.acquire(blocking=False):
+            try:
+                logger.warning("fencing this region's own database", why=why)
+                self._see(lambda: self._fence.fence(why, group=with_group))
+            finally:
+                self._closing.release()
+
+    def _look_at_rds(self, run: str, requests: int) -> None:
+        """Sees whether RDS shows anything of a switchover; what cannot be seen counts as something."""
+        silent = self._try(lambda: self._database.at_work() is None and self._database.membership() == "primary")
+        self._learn(RdsSeen(run, requests, bool(silent), self._machine.now()))
 
     def _see(self, order: Callable[[], FenceState], *, to_open: bool = False) -> None:
         """Has the fence function look or act, and remembers what it saw."""
+        asked_at = self._machine.now()
         seen = self._try(order)
         if seen is None:
             return
         before = self._state.fence
-        follows = self._learn(FenceSeen(seen, to_open))
+        follows = self._learn(FenceSeen(seen, asked_at, to_open))
         if seen != before:
             logger.warning("the fence has changed", state=asdict(seen))
         self._obey(follows)
@@ -317,6 +401,7 @@ class Watch:
 
 
 def _what(reached: Probe | None) -> Own:
-    if reached is None:
-        return "unknown"
-    return reached.role or "down"
+    """What a guardian knows of its database; one that lives and refuses the monitor could not be asked."""
+    if reached is not None and reached.role is not None:
+        return reached.role
+    return "down" if known_of(reached) == "down" else "unknown"

@@ -6,10 +6,9 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import pg8000.exceptions
-import pg8000.native
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.core.answers import meaning
 from handlers.core.commands import WARM_UP
 from handlers.core.control import LARGEST_EPOCH
 from handlers.core.environment import PeerVariables
@@ -19,6 +18,7 @@ from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
 from handlers.core.reading import Fields
 from handlers.gateways import postgres
 from handlers.gateways.aws import client
+from handlers.gateways.kept_session import KeptSession
 from handlers.telemetry import logger
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ TARGETS = {
     "own": ENVIRONMENT.cluster_dns_name,
     "own_reader": ENVIRONMENT.reader_dns_name,
     "peer": ENVIRONMENT.peer_cluster_dns_name,
+}
+# The public name is looked up anew each time: where it leads is what is asked.
+KEPT = {
+    "own": KeptSession(writer=True),
+    "own_reader": KeptSession(writer=False),
+    "peer": KeptSession(writer=True),
 }
 # A warm-up lasts long enough that several at once are served by an environment each.
 WARM_UP_S = 0.5
@@ -93,8 +99,8 @@ class Work:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for the monitor and the steps.
 
-    ``target`` is one of ``writer``, ``own``, ``own_reader``, ``peer``; ``timeout_s`` limits each wait for the
-    database; the rest is `Work`.
+    ``target`` is one of ``writer``, ``own``, ``own_reader``, ``peer``; ``timeout_s`` limits the look at the database,
+    and then the work there, each as a whole; the rest is `Work`.
     """
     if event == WARM_UP:
         time.sleep(WARM_UP_S)
@@ -107,44 +113,47 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: float, work: Work) -> Probe:
-    """Connects to ``target``, asks what it is and, on a writer, does the work.
+    """Asks ``target`` what it is and, on a writer, does the work; the look has one deadline, ``timeout_s``.
 
-    An unreachable database is an answer and not an error; so is a reader where work was asked for.
+    A database that is down is an answer and not an error; so is one that refuses the monitor, and a reader where work
+    was asked for.
 
     Raises
     ------
     UnexpectedEndpoint
         the target's name leads elsewhere.
     TransientFailure
-        the database is alive and has no connection left.
+        the prober failed by itself: nothing is known of the database.
     """
     started = time.monotonic()
-    clusters = {
-        environment.aws_region: environment.cluster,
-        environment.peer_region: environment.peer_cluster,
-    }
-    found, region, error, until = None, None, None, None
+    kept = KEPT.get(target) or KeptSession(writer=True)
+    found, region, error, refused, until = None, None, None, None, None
     try:
-        endpoint = postgres.endpoint_behind(TARGETS[target], clusters)
-        region = endpoint.region
-        session = postgres.connect(endpoint, environment, timeout_s, rds)
-        try:
-            found = postgres.standing(session)
-            if found.writer:
-                found, error = do(session, work, found)
-            elif work.lag:
-                until = postgres.replicated_until(session, endpoint.region)
-        finally:
-            session.close()
-    except (OSError, pg8000.exceptions.Error) as failure:
-        if postgres.is_full(failure):  # it answered: nobody may think that the database is down
-            raise TransientFailure(f"{TARGETS[target]} has no connection left: {failure}") from failure
-        # ssl.SSLError is an OSError: a server that cannot prove who it is counts as not reached.
+        session, found = kept.ask(
+            lambda seconds: postgres.connect(_endpoint(environment, target), environment, seconds, rds),
+            lambda session: postgres.standing(session, beat=work.heartbeat, lease=work.lease),
+            timeout_s,
+        )
+        region, refused = session.endpoint.region, kept.refused
+        if found.writer:
+            found, error = do(session, work, found, timeout_s)
+        elif work.lag:
+            until = postgres.replicated_until(session, region)
+    except postgres.FAILURES as failure:
+        kept.close()
+        said = meaning(postgres.code_of(failure))
         found, error = None, f"{type(failure).__name__}: {failure}"[:LONGEST_ERROR]
-        logger.warning("did not reach the database", target=target, error=error)
+        if said.known == "unknown":
+            raise TransientFailure(f"{TARGETS[target]} {said.why}: {error}") from failure
+        refused = said.why if said.known == "up" else None
+    finally:
+        if target not in KEPT:
+            kept.close()
+    if error or refused:
+        logger.warning("the database was not reached as it should be", target=target, error=error, refused=refused)
     elapsed_ms = (time.monotonic() - started) * 1000
     if found is None:
-        return Probe(target, None, region, error, elapsed_ms)
+        return Probe(target, None, region, error, elapsed_ms, refused=refused)
     return Probe(
         target,
         "writer" if found.writer else "reader",
@@ -158,16 +167,29 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         open_sessions=found.open_sessions,
         oldest_xid=found.oldest_xid,
         replicated_until=until,
+        refused=refused,
     )
 
 
-def do(session: pg8000.native.Connection, work: Work, found: postgres.Standing) -> tuple[postgres.Standing, str | None]:
-    """Does the work on a writer; returns how it stands afterwards, and what did not succeed."""
+def _endpoint(environment: Environment, target: str) -> postgres.Endpoint:
+    clusters = {
+        environment.aws_region: environment.cluster,
+        environment.peer_region: environment.peer_cluster,
+    }
+    return postgres.endpoint_behind(TARGETS[target], clusters)
+
+
+def do(
+    session: postgres.Session, work: Work, found: postgres.Standing, timeout_s: float
+) -> tuple[postgres.Standing, str | None]:
+    """Does the work on a writer; returns how it stands afterwards, and what did not succeed.
+
+    ``timeout_s`` is for all of it, apart from the time that sessions are given to end.
+    """
     error = None
+    session.within(timeout_s + (postgres.SESSIONS_END_WITHIN_S if work.fence else 0.0))
     if work.proof:
         postgres.prove_recovery(session, *work.proof)
-    if work.heartbeat:
-        found = replace(found, heartbeat=postgres.beat(session, work.lease))
     if work.fence:
         complete = postgres.fence(session, work.fence)
         # Sessions that were counted before the fence say nothing of those that did not end.

@@ -209,15 +209,25 @@ class RegionCluster(Construct):
         )
 
     def _parameters(self) -> RdsClusterParameterGroup:
-        major = self._specification.settings.database.engine_version.split(".")[0]
+        settings = self._specification.settings.database
+        major = settings.engine_version.split(".")[0]
+        parameters = [RdsClusterParameterGroupParameter(name="rds.force_ssl", value="1")]
+        if settings.reserved_connections:
+            parameters.append(
+                RdsClusterParameterGroupParameter(
+                    name="reserved_connections",
+                    value=str(settings.reserved_connections),
+                    apply_method="pending-reboot",  # it is read when an instance starts
+                )
+            )
         return RdsClusterParameterGroup(
             self,
             "parameters",
             # The family is in the name, so that a new one can be created beside the old one for a major upgrade.
             name=f"{self._region.cluster.identifier}-pg{major}",
             family=f"{ENGINE}{major}",
-            description="Every connection over TLS",
-            parameter=[RdsClusterParameterGroupParameter(name="rds.force_ssl", value="1")],
+            description="Every connection over TLS",  # a new one would have the group replaced
+            parameter=parameters,
         )
 
     def _log_group(self, key: RegionKey) -> ITerraformDependable:

@@ -89,6 +89,7 @@ class Orchestrator(Construct):
             source_code_hash=self._packages[function.package].sha256_base64,
             timeout=function.timeout_seconds,
             memory_size=function.memory_mb,
+            reserved_concurrent_executions=function.concurrency,
             environment=LambdaFunctionEnvironment(variables=self._variables(function)),
             kms_key_arn=self._key.arn,
             logging_config=LambdaFunctionLoggingConfig(log_format="JSON", log_group=log.name),

@@ -7,6 +7,7 @@ from orchestration.specification.permissions import (
     CHANGE_CONTROL,
     KEEP_RECORD,
     KEEP_TOKENS,
+    LOOK_AT_RUNS,
     MEMBER_VARIABLES,
     PROBE,
     READ_CONTROL,
@@ -33,8 +34,10 @@ STEPS = (
     Step(
         "claim",
         "Reads and validates a request and takes the lock on the control record",
-        may=(CHANGE_CONTROL,),
+        may=(CHANGE_CONTROL, LOOK_AT_RUNS),
         reads=("COOL_DOWN_S",),
+        # The alarm's start and the event's, each delivered twice, the next attempt's, and a person's.
+        concurrency=6,
     ),
     Step(
         "check_health",

@@ -8,7 +8,7 @@ from typing import Literal
 from orchestration.settings import Settings
 from orchestration.specification import failover, reprotection, standing
 from orchestration.specification.model import Function
-from orchestration.specification.rows import Place, Row, StandingFunction
+from orchestration.specification.rows import STEP_CONCURRENCY, Place, Row, StandingFunction
 from orchestration.specification.variables import FOR_POWERTOOLS, values
 from orchestration.specification.workflows import step_timeouts
 
@@ -41,6 +41,7 @@ def _function(
         environment={name: told[name] for name in (*row.variables, *FOR_POWERTOOLS)},
         permissions=tuple(grant.at(place) for grant in row.may),
         polls=row.polls,
+        concurrency=row.concurrency or (STEP_CONCURRENCY if folder == "failover" else None),
     )
 
 

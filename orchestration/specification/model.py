@@ -11,6 +11,10 @@ from typing import Any, Literal
 from orchestration.settings import Settings
 from orchestration.specification.names import Names
 
+# Lambda refuses a reservation that leaves less than this to the functions without one (Lambda guide, "Configuring
+# reserved concurrency").
+LEFT_UNRESERVED = 100
+
 
 @dataclass(frozen=True)
 class Permission:
@@ -36,6 +40,7 @@ class Function:
     environment: dict[str, str]
     permissions: tuple[Permission, ...]
     polls: bool = False  # whether its errors mostly mean "not yet"
+    concurrency: int | None = None  # invocations at a time that are reserved for it, and its limit
     in_vpc: bool = False
     public_url: bool = False
     # Variables that hold the id of one of the region's security groups, with the group's key: `database` is the one
@@ -182,6 +187,11 @@ class Region:
     role_for_peer: Role
     role_for_reprotection: Role
     role_for_rebuild: Role
+
+    @property
+    def concurrency(self) -> int:
+        """How many concurrent executions the account's quota for Lambda has to allow in this region, or more."""
+        return LEFT_UNRESERVED + sum(function.concurrency or 0 for function in self.functions.values())
 
     @property
     def roles_for_others(self) -> tuple[Role, ...]:

@@ -19,6 +19,10 @@ from orchestration.specification.names import Names
 HURRIED_MB = 1024
 UNHURRIED_MB = 256
 
+# Invocations at a time that Lambda keeps free for each step of the failover: the run's own, its retry beside one that
+# was given up and still runs, and the warm-up.
+STEP_CONCURRENCY = 3
+
 Conditions = dict[str, dict[str, str]]
 
 
@@ -66,6 +70,10 @@ class Row:
     polls
         whether it answers "not yet" with an error, which the workflow retries; the workflow's own alarms say what comes
         of it, so it has none for its errors.
+    concurrency
+        how many invocations at a time Lambda keeps free for it, and allows it; without, it shares with all others of
+        the account and region what nobody has reserved. A step of the failover has `STEP_CONCURRENCY`, unless its row
+        says more.
     """
 
     name: str
@@ -75,6 +83,7 @@ class Row:
     reads: tuple[str, ...] = ()
     memory_mb: int = HURRIED_MB
     polls: bool = False
+    concurrency: int | None = None
 
     @property
     def variables(self) -> list[str]:

@@ -20,7 +20,7 @@ from orchestration.specification.rows import UNHURRIED_MB, Grant, StandingFuncti
 
 # A page of the old writer's tables, read from cold storage and compared across the peering.
 SALVAGE_TIMEOUT_SECONDS = 60
-# One probe: connect, ask, answer. Each of its waits for the database lasts 2 s at most; the rest is its own cold start.
+# One look at a database lasts 5 s at most; the rest is its own cold start, or what it does there.
 PROBER_TIMEOUT_SECONDS = 8
 # EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
 # have to wait for a whole probe.
@@ -119,6 +119,9 @@ FUNCTIONS = (
             "READER_DNS_NAME",
             "WRITER_DNS_NAME",
         ),
+        # Two runs of the monitor probe two databases each, beside probes that they have given up (8); the steps have
+        # three made at once, with retries (6); the fence, both runs' at once (2).
+        concurrency=16,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=PROBER_TIMEOUT_SECONDS,
         in_vpc=True,
@@ -130,6 +133,7 @@ FUNCTIONS = (
             PROBE,
             RENEW_LEASE,
             ORDER_FENCE,
+            SEE_MEMBERSHIP,
             WARM_UP,
             ACT_ON_PEER,
             PUBLISH,
@@ -138,6 +142,8 @@ FUNCTIONS = (
             LOOK_AT_RUNS,
         ),
         reads=("PEER_FENCE_FUNCTION", "RECOVERY_GRACE_S", "TRIGGER_MODE"),
+        # Two runs overlap, and EventBridge may deliver an event twice.
+        concurrency=3,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=MONITOR_TIMEOUT_SECONDS,
     ),
@@ -145,6 +151,8 @@ FUNCTIONS = (
         "fence",
         "Keeps this region's database from its applications, by SQL and by security group",
         may=(PROBE, SEE_MEMBERSHIP, CHANGE_SECURITY_GROUP),
+        # Of each region's two runs of the monitor, one fences while another looks; and a run of the workflow.
+        concurrency=8,
         timeout_seconds=FENCE_TIMEOUT_SECONDS,
         security_groups=(("CLUSTER_SECURITY_GROUP", "database"), ("FENCE_SECURITY_GROUP", "fence")),
     ),
@@ -153,6 +161,10 @@ FUNCTIONS = (
         "Tells Route 53's health checkers whether clients belong in the region of the SECONDARY record",
         may=(READ_CONTROL,),
         reads=("SECONDARY_REGION",),
+        # Sixteen checkers ask every 10 s and may do so at once; each answer takes 2 s at worst. Lambda takes ten times
+        # as many requests a second from a URL (Lambda guide, "Function URL quotas"), so that a stranger who finds it
+        # cannot use up what the failover needs, nor run up the bill.
+        concurrency=10,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=WRITER_SWITCH_TIMEOUT_SECONDS,
         public_url=True,

@@ -12,6 +12,7 @@ import pytest
 from drills.world.network import Address, free_port
 from drills.world.postgres import Binaries, Server, find_binaries
 from drills.world.reaper import Reaper
+from orchestration.settings import Database
 
 # Only ends a test that would otherwise wait for ever; nothing is measured by it.
 PATIENCE_SECONDS = 30.0
@@ -43,7 +44,7 @@ def binaries(folder: Path) -> Binaries:
 def make_server(folder: Path, binaries: Binaries, reaper: Reaper) -> Callable[[str], Server]:
     def make(name: str) -> Server:
         address = Address(LOOPBACK, free_port([LOOPBACK]))
-        return Server(name, "payments", binaries, folder, address, reaper)
+        return Server(name, "payments", binaries, folder, address, reaper, Database().reserved_connections)
 
     return make
 

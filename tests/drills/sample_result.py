@@ -8,6 +8,7 @@ from typing import Any
 
 from drills.ends import End
 from drills.verdict.events import Event, Kind
+from drills.verdict.lease import LeaseSpan
 from drills.verdict.marks import Marks
 from drills.verdict.notes import Notes
 from drills.verdict.result import DrillResult
@@ -92,6 +93,10 @@ def sample_result(**changes: Any) -> DrillResult:
         "invariant_meanings": INVARIANTS,
         "marks": MARKS,
         "throughput": _throughput(),
+        "lease": [
+            LeaseSpan(region="us-east-1", started_s=-60.0, ended_s=9.3),
+            LeaseSpan(region="us-west-2", started_s=38.95, ended_s=50.0),
+        ],
         "events": [Event(at=at, kind=kind, text=text, detail=detail) for at, kind, text, detail in EVENTS],
         "settings": {
             "probe interval": "2 s",

@@ -29,11 +29,23 @@ def test_the_sums_leave_the_stated_delay_out() -> None:
     assert figures(result(rto=60.0, alarm=15.0, promoted=50.0, delay=30.0)) == {
         "Detection": 15.0,
         "Aurora's delay": 30.0,
-        "RTO": 60.0,
         "RTO without Aurora's delay": 30.0,
         "Orchestration": 4.5,
-        "Alarm to promotion": 5.0,
+        "Detection to promotion": 5.0,
     }
+
+
+def test_a_failover_that_did_not_wait_for_the_alarm_is_measured_from_the_monitors_verdict() -> None:
+    drill = result(rto=18.0, alarm=20.0, promoted=12.0, rto_by_name_seconds=18.0, rto_by_hosts_seconds=13.0)
+    drill["marks"] |= {"verdict": 8.0, "detach_called": 10.5, "execution_started": 8.2}
+    found = figures(drill)
+    assert (found["Detection to promotion"], found["Outage to detach asked"]) == (4.0, 10.5)
+    assert (found["RTO by name"], found["RTO by hosts"]) == (18.0, 13.0)
+
+
+def test_a_figure_that_not_every_drill_has_is_spread_over_those_that_have_it() -> None:
+    drills = [result(30.0, 10.0, 14.0), result(30.0, 10.0, 14.0, rto_by_hosts_seconds=12.0)]
+    assert summary({"kill": drills})["outages"]["kill"]["seconds"]["RTO by hosts"] == Spread(12.0, 12.0, 12.0)
 
 
 def test_a_hanging_region_is_compared_with_one_that_refuses_by_the_medians() -> None:
@@ -41,7 +53,7 @@ def test_a_hanging_region_is_compared_with_one_that_refuses_by_the_medians() -> 
     hang = [result(30.0, 10.0, promoted) for promoted in (14.5, 14.0, 15.5)]
     measured = summary({"kill": kill, "hang": hang})
     assert measured["compared"] == {"hanging_minus_refusing_s": 0.5, "hanging_over_refusing": 1.125}
-    assert measured["outages"]["kill"]["seconds"]["Alarm to promotion"] == Spread(3.0, 4.0, 20.0)
+    assert measured["outages"]["kill"]["seconds"]["Detection to promotion"] == Spread(3.0, 4.0, 20.0)
 
 
 @pytest.mark.parametrize("outages", [("kill",), ("isolate", "kill")])

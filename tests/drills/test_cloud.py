@@ -26,6 +26,7 @@ from drills.aws.clusters import security_group, writer_endpoint
 from drills.aws.happenings import Happening, Kind
 from drills.world.clock import Clock
 from drills.world.reachability import Fault, Reachability
+from handlers.core.detection import EVENT_SOURCE, EVENT_TYPE
 from orchestration.settings import load
 from orchestration.specification import Specification, describe
 from tests.drills.small_functions import write_package
@@ -428,60 +429,73 @@ def test_dns_in_a_region_that_is_cut_off_goes_by_the_last_news(world: World) -> 
     assert world.cloud.answer_in(WRITER, key)
 
 
-def test_both_observers_together_start_the_workflow_once(world: World, wait_until: WaitUntil) -> None:
+def test_the_alarm_rings_after_two_periods_and_starts_the_workflow_once(world: World, wait_until: WaitUntil) -> None:
     region = world.specification.regions[STANDBY]
+    alarm = region.alarm("writer-down")
     assert world.cloud.alarm_state(STANDBY, "writer-down") == "INSUFFICIENT_DATA"
-    world.put(STANDBY, "heartbeat-missing", 1, age=5)
-    world.put(STANDBY, "writer-unreachable", 1, age=5)
-    world.evaluate(STANDBY, "heartbeat-missing", "writer-unreachable")
-    assert world.cloud.alarm_state(STANDBY, "writer-unreachable") == "ALARM"
+    world.put(STANDBY, "writer-down", 1, age=5)
+    world.evaluate(STANDBY, "writer-down")
     assert world.cloud.alarm_state(STANDBY, "writer-down") == "OK"
     assert world.of(Kind.RULE_DELIVERED) == []
-    # The heartbeat falls silent: its last value leaves the period.
-    alarm = region.alarm("heartbeat-missing")
-    world.cloud.alarms.evaluate(STANDBY, alarm, world.clock.now() + alarm.metric.period_seconds)
+    world.put(STANDBY, "writer-down", 1, age=15)
+    world.evaluate(STANDBY, "writer-down")
     assert world.cloud.alarm_state(STANDBY, "writer-down") == "ALARM"
-    world.evaluate(STANDBY, "writer-unreachable")
+    world.evaluate(STANDBY, "writer-down")
     delivered = world.of(Kind.RULE_DELIVERED)
     assert [one.subject for one in delivered] == [region.rules[0].name]
     wait_until(lambda: world.of(Kind.EXECUTION_STARTED))
     text = json.loads(world.of(Kind.EXECUTION_STARTED)[0].detail["input"])
-    down = world.client("cloudwatch").describe_alarms(AlarmNames=[region.composite("writer-down").name])
-    changed = down["CompositeAlarms"][0]["StateUpdatedTimestamp"]
-    assert text["incident"].startswith(f"{region.composite('writer-down').name} {changed:%Y-%m-%dT%H:%M:%S}")
+    assert text["started_by"] == f"alarm {alarm.name}"
+    down = world.client("cloudwatch").describe_alarms(AlarmNames=[alarm.name])
+    changed = down["MetricAlarms"][0]["StateUpdatedTimestamp"]
+    assert text["asked_at"] == f"{changed:%Y-%m-%dT%H:%M:%SZ}"
     assert text["target_region"] == STANDBY
     assert world.of(Kind.EXECUTION_STARTED)[0].subject == delivered[0].detail["execution"]
     assert world.cloud.alarm_state(WRITER, "writer-down") == "INSUFFICIENT_DATA"
 
 
-def test_only_an_alarm_that_notifies_sends_a_message(world: World) -> None:
-    world.put(STANDBY, "writer-unreachable", 1, age=5)
-    world.evaluate(STANDBY, "heartbeat-missing", "writer-unreachable")
-    assert world.cloud.alarm_state(STANDBY, "writer-unreachable") == "ALARM"
+def test_an_event_that_a_function_puts_starts_the_workflow(world: World, wait_until: WaitUntil) -> None:
     region = world.specification.regions[STANDBY]
+    detail = {"epoch": 7, "asked_at": "2027-01-15T08:00:00Z"}
+    entry = {"Source": EVENT_SOURCE, "DetailType": EVENT_TYPE, "Detail": json.dumps(detail)}
+    events = world.client("events")
+    answer = events.put_events(Entries=[entry, entry | {"Source": "somebody.else"}, entry | {"Source": "aws.rds"}])
+    assert answer["FailedEntryCount"] == 1  # the sources of AWS services are theirs
+    wait_until(lambda: world.of(Kind.EXECUTION_STARTED))
+    (delivered,) = world.of(Kind.RULE_DELIVERED)
+    assert delivered.subject == region.rules[1].name
+    text = json.loads(delivered.detail["input"])
+    assert (text["epoch"], text["attempt"], text["asked_at"]) == (7, 1, "2027-01-15T08:00:00Z")
+
+
+def test_an_alarm_that_notifies_sends_a_message(world: World) -> None:
+    region = world.specification.regions[STANDBY]
+    for age in (5, 15):
+        world.put(STANDBY, "writer-down", 1, age=age)
+    world.evaluate(STANDBY, "writer-down", "replication-lag")
     messages = world.of(Kind.MESSAGE_PUBLISHED)
-    assert {(one.region, one.subject) for one in messages} == {(STANDBY, region.topic)}
-    ringing = (region.alarm("heartbeat-missing"), region.composite("writer-down"))
-    assert [one.detail["subject"] for one in messages] == [f'ALARM: "{alarm.name}" in {STANDBY}' for alarm in ringing]
+    assert [(one.region, one.subject) for one in messages] == [(STANDBY, region.topic)]
+    assert messages[0].detail["subject"] == f'ALARM: "{region.alarm("writer-down").name}" in {STANDBY}'
 
 
-def test_an_unhealthy_heartbeat_rings_after_all_its_periods(world: World) -> None:
-    alarm = world.specification.regions[STANDBY].alarm("heartbeat-unhealthy")
-    period = alarm.metric.period_seconds
-    for number in range(alarm.evaluation_periods):
-        assert world.cloud.alarm_state(STANDBY, alarm.key) != "ALARM"
-        world.put(STANDBY, alarm.key, 0, age=number * period + 1)
-        world.evaluate(STANDBY, alarm.key)
+def test_a_silent_heartbeat_rings(world: World) -> None:
+    alarm = world.specification.regions[STANDBY].alarm("heartbeat-missing")
+    for age in (70, 130):
+        world.put(STANDBY, alarm.key, 1, age=age)
+    world.evaluate(STANDBY, alarm.key)
+    assert world.cloud.alarm_state(STANDBY, alarm.key) == "OK"
+    world.cloud.alarms.evaluate(STANDBY, alarm, world.clock.now() + 3 * alarm.metric.period_seconds)
     assert world.cloud.alarm_state(STANDBY, alarm.key) == "ALARM"
 
 
 def test_the_event_of_an_alarm_has_the_documented_shape(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[dict[str, Any]] = []
     monkeypatch.setattr(world.cloud.alarms._bus, "put", events.append)
-    world.put(STANDBY, "writer-unreachable", 1, age=5)
-    world.evaluate(STANDBY, "writer-unreachable")
-    metric, composite = events
-    alarm = world.specification.regions[STANDBY].alarm("writer-unreachable")
+    for age in (5, 15):
+        world.put(STANDBY, "writer-down", 1, age=age)
+    world.evaluate(STANDBY, "writer-down")
+    (metric,) = events
+    alarm = world.specification.regions[STANDBY].alarm("writer-down")
     assert set(metric) == {
         "version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail",
     }  # fmt: skip
@@ -491,18 +505,15 @@ def test_the_event_of_an_alarm_has_the_documented_shape(world: World, monkeypatc
     assert set(metric["detail"]["state"]) == {"value", "reason", "reasonData", "timestamp"}
     assert metric["detail"]["previousState"]["value"] == "INSUFFICIENT_DATA"
     datetime.strptime(metric["detail"]["state"]["timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z")
-    assert json.loads(metric["detail"]["state"]["reasonData"])["recentDatapoints"] == [1.0]
-    assert composite["detail"]["configuration"]["alarmRule"]
-    assert (
-        json.loads(composite["detail"]["state"]["reasonData"])["triggeringAlarms"][0]["arn"] == metric["resources"][0]
-    )
+    assert json.loads(metric["detail"]["state"]["reasonData"])["recentDatapoints"] == [1.0, 1.0]
 
 
 def test_a_duplicate_delivery_starts_a_second_execution(tmp_path: Path) -> None:
     world = World(tmp_path, speed=1, deliveries=2)
     with world.cloud:
-        world.put(STANDBY, "writer-unreachable", 1, age=5)
-        world.evaluate(STANDBY, "writer-unreachable", "heartbeat-missing")
+        for age in (5, 15):
+            world.put(STANDBY, "writer-down", 1, age=age)
+        world.evaluate(STANDBY, "writer-down")
         started = world.of(Kind.EXECUTION_STARTED)
         assert len({one.subject for one in started}) == 2
         assert started[0].detail["input"] == started[1].detail["input"]
@@ -532,7 +543,7 @@ def test_a_region_that_is_down_does_nothing_and_the_other_goes_on(world: World, 
     world.cloud.lambdas.invoke(STANDBY, world.name("notify"), {"do": "echo"})
     world.cloud.take_down(STANDBY, fault)
     told = len(world.told)
-    world.evaluate(STANDBY, "heartbeat-missing", "writer-unreachable")
+    world.evaluate(STANDBY, "heartbeat-missing")
     assert world.cloud.alarm_state(STANDBY, "heartbeat-missing") == "INSUFFICIENT_DATA"
     assert world.told[told:] == []
     if fault is Fault.REFUSE:

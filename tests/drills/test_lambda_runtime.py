@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from drills.aws.happenings import Happening, Kind
-from drills.aws.lambda_runtime import LambdaService, Outcome, RegionDownError, UnknownFunctionError
+from drills.aws.lambda_runtime import LambdaService, Outcome, RegionDownError, ThrottledError, UnknownFunctionError
 from drills.world.clock import Clock
 from drills.world.dns import DnsServer, RecordSet, Zone
 from drills.world.network import Address, free_port
@@ -327,3 +328,21 @@ def log_of(lambdas: Lambdas, step: str) -> str:
 def ignoring_down(run: Callable[[], object]) -> None:
     with suppress(RegionDownError):
         run()
+
+
+def test_p10_a_function_is_throttled_beyond_its_reserved_concurrency(lambdas: Lambdas, tmp_path: Path) -> None:
+    limit = lambdas.service.function(HERE, name_of("notify")).concurrency
+    assert limit is not None
+    folder = tmp_path / "together"
+    folder.mkdir()
+    with ThreadPoolExecutor() as threads:
+        running = [
+            threads.submit(lambdas.run, "notify", do="meet", folder=str(folder), count=limit + 1) for _ in range(limit)
+        ]
+        while len(list(folder.iterdir())) < limit:
+            time.sleep(0.01)
+        with pytest.raises(ThrottledError, match=f"may run {limit} times at once"):
+            lambdas.run("notify", do="echo")
+        (folder / "the last").touch()
+        assert len({one.result().value for one in running}) == limit
+    assert lambdas.run("notify", do="echo").value == {"do": "echo"}

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from drills.verdict.ledger import Judgement, Outage, judge, measure_outage
+from drills.verdict.ledger import Judgement, Outage, judge, longest_silence, measure_outage, rto_of
 from drills.world import bank
 from drills.world.bank import Event, read_events
 from drills.world.certificates import create_certificates
@@ -84,6 +84,29 @@ def test_without_a_new_writer_or_a_failure_there_is_no_outage() -> None:
     assert measure_outage([event(11, "fail")], OLD, OLD) is None
     assert measure_outage([event(11, "fail")], OLD, NEW) is None
     assert measure_outage([event(10, "ack", OLD), event(11, "ack", NEW)], OLD, NEW) is None
+
+
+def test_each_kind_of_clients_has_an_outage_of_its_own() -> None:
+    events = [
+        event(10.5, "fail", client=1, began=10.0),
+        event(10.5, "fail", client=2, began=10.2),
+        event(21.0, "ack", NEW, client=2),
+        event(26.0, "ack", NEW, client=1),
+    ]
+    clock = Clock(speed=10, epoch=0.0)
+    assert rto_of(events, OLD, NEW, {1}, clock) == pytest.approx(160)
+    assert rto_of(events, OLD, NEW, {2}, clock) == pytest.approx(108)
+    assert rto_of(events, OLD, NEW, {3}, clock) is None
+
+
+def test_p10_the_longest_silence_counts_only_while_the_database_is_there() -> None:
+    events = [event(t, "ack", OLD) for t in (10, 11, 30, 31)] + [event(34, "fail")]
+    assert longest_silence(events, OLD, []) == 19
+    assert longest_silence(events, OLD, [(11.0, 27.0)]) == 3  # it was away for 16 s of them; the end is as long
+    assert longest_silence(events, OLD, [(5.0, 40.0)]) == 0
+    assert longest_silence([*events, event(50, "fail")], OLD, []) == 19
+    assert longest_silence([*events, event(51, "fail")], OLD, []) == 20
+    assert longest_silence(events, NEW, []) == 0
 
 
 # --------------------------------------------------------------------------------- a failover with a loss

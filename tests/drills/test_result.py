@@ -34,6 +34,9 @@ PROMISED_FIELDS = {
     "duplicated",
     "both_wrote",
     "gap_seconds",
+    "troubles",
+    "rto_by_name_seconds",
+    "rto_by_hosts_seconds",
     "writer_before",
     "writer_after",
     "phases",
@@ -48,7 +51,10 @@ RESULT_KEYS = """
     phases phases[].name phases[].started_s phases[].seconds phases[].modelled phases[].meaning
     parallel_work parallel_work[].name parallel_work[].started_s parallel_work[].seconds parallel_work[].modelled
     parallel_work[].meaning
-    marks marks.first_failed_write marks.alarm marks.execution_started marks.lease_wait_started marks.lease_over
+    troubles clients rto_by_name_seconds rto_by_hosts_seconds closed_seconds
+    lease lease[].region lease[].started_s lease[].ended_s
+    marks marks.first_failed_write marks.third_miss marks.last_sign_of_life marks.word_of_guardian marks.verdict
+    marks.alarm marks.execution_started marks.lease_wait_started marks.lease_over
     marks.detach_called marks.writes_possible marks.dns_switch_started marks.dns_switched marks.first_acknowledged_write
     marks.execution_ended
     throughput throughput.started_s throughput.bucket_s throughput.commits_per_second throughput.failures_per_second

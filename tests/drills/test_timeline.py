@@ -242,9 +242,9 @@ def summary(**changes: Any) -> list[str]:
 def test_the_summary_separates_measured_from_modelled() -> None:
     lines = [" ".join(line.split()) for line in summary()]
     for line in (
-        "Detection 12.4 s measured first failed write → composite alarm",
+        "Detection 12.4 s measured first failed write → alarm",
         "Aurora's delay 20.0 s modelled detach called → stated delay over",
-        "RTO 37.9 s 20.0 s modelled target: under 60 s",
+        "RTO 37.9 s 20.0 s assumed target: under 60 s",
         "Writer us-east-1 → us-west-2",
         "Writes 15,217 acknowledged, 27 lost, 0 duplicated",
         "RPO 0.034 s (target: under 1 s)",

@@ -35,6 +35,8 @@ class Changes(TypedDict, total=False):
     seed: int
     clients: int
     transfers_per_second: float
+    hosts: tuple[str, ...]
+    patience: float
 
 
 @dataclass
@@ -224,6 +226,35 @@ def test_a_frozen_region_falls_silent_and_goes_on_when_it_thaws(
 
 def clients_in(run: Run) -> psutil.Process:
     return psutil.Process(run.workload._process.pid)
+
+
+def test_clients_by_hosts_go_on_to_the_host_that_takes_writes(
+    region: Region, make_run: Callable[..., Run], wait_until: WaitUntil
+) -> None:
+    """The first host has no session that can write: here a certificate of another name, as good as a reader."""
+    run = make_run("hosts", hosts=(OTHER_ENDPOINT, ENDPOINT))
+    wait_until(lambda: run.latest.acknowledged > 10)
+    assert run.errors() == set()
+    region.network.set_paths(State.REFUSING, [DATABASE])
+    wait_until(lambda: run.latest.failed)
+    region.network.set_paths(State.OPEN, [DATABASE])
+    known = run.latest.acknowledged
+    wait_until(lambda: run.latest.acknowledged > known + 10)
+
+
+def test_patient_clients_wait_for_a_slow_database_and_others_do_not(
+    region: Region, make_run: Callable[..., Run], wait_until: WaitUntil
+) -> None:
+    patient, usual = make_run("patient", patience=5.0), make_run("usual")
+    wait_until(lambda: patient.latest.acknowledged and usual.latest.acknowledged)
+    region.network.slow_down(REGION, 4.0)
+    wait_until(lambda: usual.latest.failed)
+    known = patient.latest.acknowledged
+    wait_until(lambda: patient.latest.acknowledged >= known + 2 * CLIENTS)
+    assert not patient.latest.failed
+    region.network.slow_down(REGION, 0.0)
+    known = usual.latest.acknowledged
+    wait_until(lambda: usual.latest.acknowledged > known + 10)
 
 
 def test_killed_clients_leave_readable_events(make_run: Callable[..., Run], wait_until: WaitUntil) -> None:

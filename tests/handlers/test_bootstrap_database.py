@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 
 from handlers.core.sql import statements
 from handlers.gateways.data_api import DataApi, StatementRejected
@@ -47,6 +47,15 @@ class Sql:
             {**WHERE, "database": DATABASE, "sql": "SELECT pg_is_in_recovery()"},
         )
 
+    def has_databases(self, *names: str) -> None:
+        self._answers([[{"stringValue": name}] for name in ("postgres", "rdsadmin", DATABASE, *names)])
+
+    def reserves(self, connections: int) -> None:
+        self._answers([[{"longValue": connections}]])
+
+    def _answers(self, records: list[list[dict[str, Any]]]) -> None:
+        self.stub.add_response("execute_statement", {"records": records}, {**WHERE, "database": DATABASE, "sql": ANY})
+
     def begins(self) -> None:
         self.stub.add_response("begin_transaction", {"transactionId": "t-1"}, {**WHERE, "database": DATABASE})
 
@@ -64,19 +73,23 @@ def environment(bootstrap: ModuleType) -> Any:
 def test_the_script_runs_whole_in_one_transaction(bootstrap: ModuleType) -> None:
     sql = Sql()
     sql.answers_as_writer(True)
+    sql.has_databases("template1")
     sql.begins()
     for statement in statements(SCRIPT):
         sql.stub.add_response("execute_statement", {}, sql.statement(statement))
     sql.ends("commit")
+    sql.reserves(10)
     done = bootstrap.bootstrap(sql.database, environment(bootstrap), SCRIPT)
     sql.stub.assert_no_pending_responses()
     assert done.cluster == "payments-use1-test"
     assert done.statements == len(statements(SCRIPT)) > 1
+    assert done.reserved_connections == 10
 
 
 def test_a_refused_statement_undoes_the_others(bootstrap: ModuleType) -> None:
     sql = Sql()
     sql.answers_as_writer(True)
+    sql.has_databases("template1")
     sql.begins()
     sql.stub.add_response("execute_statement", {}, sql.statement("SELECT 1"))
     sql.stub.add_client_error(
@@ -85,6 +98,15 @@ def test_a_refused_statement_undoes_the_others(bootstrap: ModuleType) -> None:
     sql.ends("rollback")
     with pytest.raises(StatementRejected, match="SELECT x"):
         bootstrap.bootstrap(sql.database, environment(bootstrap), "SELECT 1; SELECT x; SELECT 2;")
+    sql.stub.assert_no_pending_responses()
+
+
+def test_p1_a_cluster_with_another_database_is_refused(bootstrap: ModuleType) -> None:
+    sql = Sql()
+    sql.answers_as_writer(True)
+    sql.has_databases("ledger", "audit")
+    with pytest.raises(bootstrap.UnknownDatabase, match="has the databases audit, ledger beside payments"):
+        bootstrap.bootstrap(sql.database, environment(bootstrap), SCRIPT)
     sql.stub.assert_no_pending_responses()
 
 

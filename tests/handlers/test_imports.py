@@ -14,7 +14,7 @@ HANDLERS = PROJECT_ROOT / "handlers"
 MODULES = sorted(HANDLERS.rglob("*.py"))
 IN_EVERY_ZIP = {"handlers", "boto3", "botocore", "aws_lambda_powertools"}
 # The driver is in the zip of the functions inside the VPC only.
-WITH_DRIVER = {"standing/prober.py", "standing/salvage.py", "gateways/postgres.py"}
+WITH_DRIVER = {"standing/salvage.py", "gateways/postgres.py"}
 
 
 def imported(module: Path) -> set[str]:

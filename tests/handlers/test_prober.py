@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -191,7 +192,7 @@ def test_p1_a_fence_behind_which_sessions_do_not_end_is_not_reported_as_closed(
     with deployment.lambdas.environment(WRITER, "prober") as prober:
         monkeypatch.setattr(prober.postgres, "fence", lambda session, reason: False)
         before = prober.postgres.Standing(writer=True, fenced=False, fence_number=1, open_sessions=0)
-        found, error = prober.do(None, prober.Work(fence="the test"), before)
+        found, error = prober.do(mock.Mock(), prober.Work(fence="the test"), before, 1.0)
     assert error == "sessions of applications do not end"
     probe = Probe("own", "writer", WRITER, error, 1.0, fenced=found.fenced, open_sessions=found.open_sessions)
     assert (probe.fenced, probe.closed) == (True, False)

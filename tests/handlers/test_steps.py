@@ -12,6 +12,7 @@ import pytest
 from handlers.core.detection import NO_SIGN_S
 from handlers.core.errors import (
     DetachRejected,
+    FailoverError,
     FenceFailed,
     HalfWay,
     InvalidRequest,
@@ -386,7 +387,7 @@ def test_a_question_without_a_token_or_a_reason_is_not_asked(
 def test_the_detach_takes_the_standbys_cluster_out_and_no_other(deployment: Deployment, moving: dict[str, Any]) -> None:
     assert deployment.members() == {WRITER, STANDBY}
     result = deployment.call("detach_secondary", moving)
-    assert untimed(result) == {"cluster": "payments-usw2-test", "requested": True}
+    assert (result["cluster"], result["doubt"]) == ("payments-usw2-test", None)
     assert deployment.members() == {WRITER}
 
 
@@ -556,7 +557,8 @@ def test_p7_it_is_time_to_tell_people_after_60_s_and_every_5_min(
 ) -> None:
     deployment.set_cluster_status("promoting")
     began = float(deployment.lock()["moving_since"])  # type: ignore[index]
-    told, look = [], {}
+    told: list[float] = []
+    look: dict[str, Any] = {}
     while CLOCK.now() < began + 700:
         look = deployment.call("promote", moving | {"request": {}, "before": {"result": look} if look else {}})
         told += [look["looked_until"] - began] if look["tell"] else []
@@ -736,7 +738,8 @@ def test_a_switchover_is_asked_of_the_writers_region_in_the_role_for_it(
     deployment: Deployment, switching: dict[str, Any]
 ) -> None:
     deployment.gate.seen.clear()
-    assert untimed(deployment.call("switch_over", switching)) == {"cluster": "payments-usw2-test", "requested": True}
+    result = deployment.call("switch_over", switching)
+    assert (result["cluster"], result["doubt"]) == ("payments-usw2-test", None)
     asked = [(region, operation) for _, region, operation in deployment.gate.seen]
     assert (WRITER, "rds.SwitchoverGlobalCluster") in asked
     assert (STANDBY, "sts.AssumeRole") in asked
@@ -747,29 +750,54 @@ def test_p3_a_switchover_is_asked_for_once(deployment: Deployment, switching: di
     deployment.call("switch_over", switching)
     deployment.wait_for(lambda: switched(deployment))
     deployment.gate.seen.clear()
-    assert deployment.call("switch_over", switching)["requested"] is False
+    again = deployment.call("switch_over", switching)
+    assert again["doubt"] == "an earlier request may be under way or done"
     assert requests(deployment, "rds.SwitchoverGlobalCluster") == 0
 
 
 def test_p3_a_switchover_whose_answer_was_lost_is_seen_at_work(
     deployment: Deployment, switching: dict[str, Any]
 ) -> None:
-    deployment.trouble("rds.SwitchoverGlobalCluster", "refused", after=True)
-    with pytest.raises(TransientFailure):
-        deployment.call("switch_over", switching)
-    assert deployment.call("switch_over", switching)["requested"] is False
+    deployment.trouble("rds.SwitchoverGlobalCluster", "unanswered", after=True)
+    assert deployment.call("switch_over", switching)["doubt"]
+    assert deployment.call("switch_over", switching)["doubt"]
+    assert requests(deployment, "rds.SwitchoverGlobalCluster") == 1
     deployment.wait_for(lambda: switched(deployment))
 
 
-def test_a_rejected_switchover_names_the_cluster_and_the_remedy(
+def test_p10_a_switchover_is_asked_for_twice_at_most(deployment: Deployment, switching: dict[str, Any]) -> None:
+    deployment.trouble("rds.SwitchoverGlobalCluster", "unanswered", times=10)
+    for _ in range(5):
+        deployment.call("switch_over", switching)
+    assert requests(deployment, "rds.SwitchoverGlobalCluster") == 2
+    assert deployment.lock()["move_requests"] == 2  # type: ignore[index]
+
+
+def test_p9_an_old_region_that_is_dark_does_not_end_a_switchover_for_which_rds_was_asked(
     deployment: Deployment, switching: dict[str, Any]
 ) -> None:
-    deployment.trouble("rds.SwitchoverGlobalCluster", "InvalidGlobalClusterStateFault", times=10)
-    with pytest.raises(
-        SwitchoverRejected, match=r"RDS refuses to switch payments-global-test over to payments-usw2-test: .*start the"
-    ):
+    deployment.trouble("rds.SwitchoverGlobalCluster", "unanswered")
+    deployment.call("switch_over", switching)
+    deployment.trouble("sts.AssumeRole", "ServiceUnavailable", status=503, times=10)
+    assert "assuming " in deployment.call("switch_over", switching)["doubt"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "says"),
+    [
+        ("InvalidGlobalClusterStateFault", RdsBusy, "asking RDS to switch payments-global-test over to payments-usw2"),
+        ("InvalidDBClusterStateFault", RdsBusy, "asking RDS to switch payments-global-test over to payments-usw2"),
+        ("AccessDenied", SwitchoverRejected, "RDS refuses to switch payments-global-test over to payments-usw2-test"),
+    ],
+)
+def test_p10_a_switchover_that_rds_refuses_leaves_no_note(
+    kind: str, error: type[FailoverError], says: str, deployment: Deployment, switching: dict[str, Any]
+) -> None:
+    deployment.trouble("rds.SwitchoverGlobalCluster", kind)
+    with pytest.raises(error, match=says):
         deployment.call("switch_over", switching)
     assert deployment.primaries() == {WRITER}
+    assert deployment.lock()["move_requests"] == 0  # type: ignore[index]
 
 
 def test_p2_nobody_switches_over_without_having_committed_to(deployment: Deployment) -> None:

@@ -103,6 +103,17 @@ def test_every_connection_uses_tls(development: Deployment) -> None:
         assert {i["ca_cert_identifier"] for i in stack.all("aws_rds_cluster_instance")} == {"rds-ca-rsa2048-g1"}
 
 
+@pytest.mark.parametrize(("kept", "parameter"), [(10, "10"), (0, None)])
+def test_p10_connections_are_kept_for_the_monitors_or_left_to_aws(
+    kept: int, parameter: str | None, tmp_path: Path
+) -> None:
+    for stack in synthesized(tmp_path, database={"reserved_connections": kept}).both:
+        parameters = {p["name"]: p for p in stack.only("aws_rds_cluster_parameter_group")["parameter"]}
+        assert parameters.get("reserved_connections", {}).get("value") == parameter
+        if parameter:  # Terraform's default would be refused: it is a static parameter
+            assert parameters["reserved_connections"]["apply_method"] == "pending-reboot"
+
+
 def test_each_region_encrypts_with_its_own_key(development: Deployment) -> None:
     for stack in development.both:
         cluster = stack.only("aws_rds_cluster")

@@ -263,7 +263,7 @@ def rule_and_target(development: Deployment, region: str, name: str) -> tuple[di
 def workflow_id(development: Deployment, region: str) -> str:
     machines = development.stacks[region].json["resource"]["aws_sfn_state_machine"]
     name = specified(development, region).state_machine.name
-    return next(id_ for id_, machine in machines.items() if machine["name"] == name)
+    return next(str(id_) for id_, machine in machines.items() if machine["name"] == name)
 
 
 def test_monitor_runs_every_minute(development: Deployment, region: str) -> None:

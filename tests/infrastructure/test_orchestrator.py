@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
-from orchestration.specification import describe
+from drills.aws.health_checks import CHECKERS
+from orchestration.settings import PROJECT_ROOT, load
+from orchestration.specification import describe, failover
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
 
@@ -18,6 +21,7 @@ def test_functions_are_deployed_as_specified(development: Deployment, region: st
         assert deployed["handler"] == f"handlers.{function.folder}.{function.step}.handler"
         assert deployed["timeout"] == function.timeout_seconds
         assert deployed["memory_size"] == function.memory_mb
+        assert deployed.get("reserved_concurrent_executions") == function.concurrency
         groups = {name: f"${{{stack.security_group(purpose)}.id}}" for name, purpose in function.security_groups}
         assert deployed["environment"]["variables"] == function.environment | groups
         assert ("vpc_config" in deployed) is function.in_vpc
@@ -122,6 +126,26 @@ def test_writer_switch_answers_health_checkers_through_both_grants(development: 
     assert {p["action"] for p in public} == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
     assert len({p["function_name"] for p in public}) == 1
     assert "writer_switch" in public[0]["function_name"]
+
+
+def test_p10_what_a_failover_needs_is_reserved_whatever_else_runs_in_the_account(
+    development: Deployment, region: str
+) -> None:
+    functions = describe(development.settings, ACCOUNT).regions[region].functions.values()
+    reserved = {function.step for function in functions if function.concurrency}
+    assert reserved == {step.name for step in failover.STEPS} | {"monitor", "prober", "fence", "writer_switch"}
+
+
+def test_the_public_function_has_a_limit_that_its_health_checkers_do_not_reach(region: str) -> None:
+    """Lambda takes ten times as many requests a second from a URL as it runs at a time."""
+    function = describe(load(environment_suffix="test"), ACCOUNT).regions[region].functions["writer_switch"]
+    assert CHECKERS <= 10 * (function.concurrency or 0) <= 100
+
+
+def test_the_quota_that_this_needs_is_a_stated_prerequisite(region: str) -> None:
+    needed = describe(load(environment_suffix="test"), ACCOUNT).regions[region].concurrency
+    (stated,) = re.findall(r"\*concurrent executions\* at (\d+) or more", (PROJECT_ROOT / "docs/deploy.md").read_text())
+    assert needed <= int(stated) < needed + 50
 
 
 def test_nothing_but_the_writer_switch_is_public(development: Deployment, region: str) -> None:

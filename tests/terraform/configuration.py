@@ -33,7 +33,8 @@ def prepare(
 
     ``version`` is the provider's (None: the one that the stack pins); attributes newer than it are left out, and so
     are the resources of each type in ``without``: all (None), or those that have a certain attribute.
-    Data sources of the types in ``data_without`` lose that argument.
+    Data sources of the types in ``data_without`` lose that argument. Provisioners are left out: what they wait for does
+    not happen at an emulator.
     """
     target.mkdir(parents=True)
     configuration = json.loads((stack / "cdk.tf.json").read_text())
@@ -50,11 +51,17 @@ def prepare(
         if not resources:
             configuration["resource"].pop(kind, None)
     for kind, argument in data_without.items():
-        for source in configuration["data"].get(kind, {}).values():
-            source.pop(argument, None)
+        _leave_out_everywhere({kind: configuration["data"].get(kind, {})}, argument)
+    _leave_out_everywhere(configuration["resource"], "provisioner")
     (target / "cdk.tf.json").write_text(json.dumps(configuration, indent=1))
     if (stack / "assets").is_dir():
         shutil.copytree(stack / "assets", target / "assets")
+
+
+def _leave_out_everywhere(kinds: dict[str, Any], argument: str) -> None:
+    for things in kinds.values():
+        for thing in things.values():
+            thing.pop(argument, None)
 
 
 def _leave_out(configuration: dict[str, Any], attributes: Mapping[str, tuple[str, ...]]) -> None:

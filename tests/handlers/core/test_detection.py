@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from handlers.core.answers import Known
 from handlers.core.control import ControlRecord, PersonsNo, Transition, Word, WriterSign
 from handlers.core.detection import (
     NO_SIGN_S,
@@ -15,7 +16,6 @@ from handlers.core.detection import (
     TIMES_IN_A_ROW,
     Attempt,
     Detection,
-    Known,
     Verdict,
     guardian_seen,
     is_silent,

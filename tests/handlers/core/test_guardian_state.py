@@ -6,44 +6,57 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.core.control import ControlRecord, Phase, Transition
+from handlers.core.control import ControlRecord, Phase, Says, Transition, Word, WriterSign
 from handlers.core.fence import UNSEEN, FenceState, Lift
-from handlers.core.guardian import NO_LEASE, Own, lift_until
+from handlers.core.guardian import END_MOVE_S, END_SWITCHOVER_S, NO_LEASE, Own, lift_until
 from handlers.core.guardian_state import (
+    FENCE_AGAIN_S,
     FIRST_TICK_S,
+    Act,
+    Change,
     ClockSeen,
     DatabaseProbed,
+    EndMove,
     EndStop,
+    EndSwitchover,
     FenceSeen,
+    GiveWord,
     GuardianState,
     Learnt,
     LeaseRenewed,
     LiftFence,
     LookAtFence,
+    LookAtRds,
     LookedAround,
-    Order,
     PutFenceUp,
+    RdsSeen,
     RecordRead,
     Renew,
+    SignLife,
+    WordGiven,
     step,
 )
 from handlers.core.health import Probe
 from handlers.core.heartbeat import Beat
-from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S
+from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, REST_S
 from handlers.core.request import Mode
 
 EAST, WEST = "us-east-1", "us-west-2"
 NOW = 1_800_000_000.0
 BEAT = Beat(7, NOW - 1)
 
-HERE = ControlRecord(writer_region=EAST, epoch=4, automatic_failover=True, lease_expires_at=NOW + 8)
+GRACE_S = 25.0
+HERE = ControlRecord(EAST, 4, automatic_failover=True, lease_expires_at=NOW + 8, heartbeat=BEAT)
 THERE = replace(HERE, writer_region=WEST)
 OPEN = FenceState(by_sql=False, by_group=False, secondary=False, error=None)
 CLOSED = FenceState(by_sql=True, by_group=True, secondary=False, error=None)
 BY_GROUP_ALONE = FenceState(by_sql=False, by_group=True, secondary=False, error=None)
 SECONDARY = FenceState(by_sql=None, by_group=False, secondary=True, error=None)
 
-WATCHES = GuardianState(EAST, HERE, lease_ends_at=NOW + 8, fence=OPEN)
+WATCHES = GuardianState(
+    EAST, GRACE_S, HERE, lease_ends_at=NOW + 8, fence=OPEN, sql_seen_at=NOW - 1, group_seen_at=NOW - 1
+)
+BEGINS = GuardianState(EAST, GRACE_S)
 HEALTHY = Probe("own", "writer", EAST, None, 20.0, BEAT, fenced=False, fence_number=3, open_sessions=5)
 FENCED = replace(HEALTHY, fenced=True, open_sessions=0)
 SILENT = Probe("own", None, EAST, "TimeoutError: timed out", 1000.0)
@@ -51,13 +64,13 @@ SILENT = Probe("own", None, EAST, "TimeoutError: timed out", 1000.0)
 
 def moved(mode: Mode = "failover", phase: Phase = "moving", stopping_until: float | None = None) -> ControlRecord:
     lock = Transition("run-1", mode, phase, "outage 7", WEST, NOW - 5, NOW + 1855, stopping_until=stopping_until)
-    return replace(HERE, transition=lock)
+    return replace(HERE, transition=replace(lock, moving_since=NOW - 5 if phase == "moving" else None))
 
 
 def around(
-    record: ControlRecord | None, own: Own, reached: Probe | None = None, *, now: float = NOW, can_renew: bool = True
+    record: ControlRecord | None, own: Own, reached: Probe | None = None, *, now: float = NOW, can_write: bool = True
 ) -> LookedAround:
-    return LookedAround(now, record, own, reached, can_renew)
+    return LookedAround(now, record, own, reached, can_write)
 
 
 def after(state: GuardianState, *learnt: Learnt) -> GuardianState:
@@ -66,32 +79,42 @@ def after(state: GuardianState, *learnt: Learnt) -> GuardianState:
     return state
 
 
-def ordered(state: GuardianState, learnt: Learnt) -> Order | None:
-    return step(state, learnt)[1]
+def ordered(state: GuardianState, learnt: Learnt) -> Change | Act | None:
+    """The one order that follows, besides a sign of life."""
+    orders = [order for order in step(state, learnt)[1] if not isinstance(order, SignLife)]
+    assert len(orders) < 2
+    return orders[0] if orders else None
 
 
 # --- the record
 
 
 def test_a_guardian_begins_without_knowing_its_role() -> None:
-    begins = GuardianState(EAST)
+    begins = BEGINS
     assert (begins.is_writer, begins.is_standby, begins.lease_ends_at, begins.fence) == (False, False, 0.0, UNSEEN)
 
 
 def test_its_first_look_at_the_record_tells_the_role_and_the_lease_and_asks_for_the_fence() -> None:
-    state, order = step(GuardianState(EAST), RecordRead(HERE, NOW))
+    state, orders = step(BEGINS, RecordRead(HERE, NOW))
     assert (state.is_writer, state.is_standby, state.lease_ends_at) == (True, False, NOW + 8)
-    assert order == LookAtFence()
+    assert orders == (LookAtFence(),)
 
 
 def test_a_fence_that_was_seen_is_not_looked_at_again() -> None:
     assert ordered(WATCHES, RecordRead(HERE, NOW)) is None
 
 
-@pytest.mark.parametrize("record", [replace(HERE, epoch=5), THERE], ids=["another epoch", "another writer"])
-def test_what_was_seen_of_the_fence_counts_for_one_role_only(record: ControlRecord) -> None:
-    state, order = step(WATCHES, RecordRead(record, NOW))
-    assert (state.fence, order) == (UNSEEN, LookAtFence())
+@pytest.mark.parametrize(
+    "record",
+    [replace(HERE, epoch=5), THERE, moved(), moved("switchover", "stopping", NOW)],
+    ids=["another epoch", "another writer", "moving", "stopping"],
+)
+def test_p1_what_was_seen_of_the_fence_counts_only_while_the_record_says_the_same(record: ControlRecord) -> None:
+    state, orders = step(WATCHES, RecordRead(record, NOW))
+    assert (state.fence, orders) == (UNSEEN, (LookAtFence(),))
+    assert after(state, FenceSeen(CLOSED, NOW - 0.1)).fence == UNSEEN
+    assert after(state, FenceSeen(CLOSED, NOW)).fence == CLOSED
+    assert after(state, DatabaseProbed(replace(FENCED, elapsed_ms=100.0), True, NOW + 0.05)).fence == UNSEEN
 
 
 def test_a_lease_that_is_not_in_the_record_is_none() -> None:
@@ -106,7 +129,7 @@ def test_a_lease_that_is_not_in_the_record_is_none() -> None:
 )
 def test_a_writer_that_answers_says_whether_it_is_closed_by_sql(reached: Probe, by_sql: bool) -> None:
     state = after(replace(WATCHES, fence=UNSEEN), DatabaseProbed(reached, record_is_known=True, now=NOW))
-    assert state.fence == replace(UNSEEN, by_sql=by_sql)
+    assert (state.fence, state.sql_seen_at) == (replace(UNSEEN, by_sql=by_sql), NOW - 0.02)
 
 
 @pytest.mark.parametrize("reached", [SILENT, replace(HEALTHY, role="reader", fenced=True)], ids=["silent", "reader"])
@@ -120,12 +143,12 @@ NOTED = replace(HEALTHY, noted_lease=NOW + 6)
 @pytest.mark.parametrize(
     ("state", "reached", "record_is_known", "ends_at"),
     [
-        (GuardianState(EAST), NOTED, False, NOW + 6),
+        (BEGINS, NOTED, False, NOW + 6),
         (replace(WATCHES, lease_ends_at=NOW + 2), NOTED, False, NOW + 6),
         (WATCHES, NOTED, False, NOW + 8),
-        (GuardianState(EAST), replace(NOTED, noted_lease=NOW + 3600), False, NOW + LEASE_S),
-        (GuardianState(EAST), NOTED, True, NO_LEASE),
-        (GuardianState(EAST, THERE), NOTED, False, NO_LEASE),
+        (BEGINS, replace(NOTED, noted_lease=NOW + 3600), False, NOW + LEASE_S),
+        (BEGINS, NOTED, True, NO_LEASE),
+        (GuardianState(EAST, GRACE_S, THERE), NOTED, False, NO_LEASE),
     ],
     ids=["begins", "knew less", "knew more", "longer than any lease", "the record is there", "a standby"],
 )
@@ -139,8 +162,8 @@ def test_without_the_record_a_lease_that_is_noted_beside_the_heartbeat_counts(
 
 
 def test_a_healthy_writer_renews() -> None:
-    state, order = step(WATCHES, around(HERE, "writer", HEALTHY))
-    assert order == Renew(4, NOW + LEASE_S, BEAT)
+    state, orders = step(WATCHES, around(HERE, "writer", HEALTHY))
+    assert orders == (Renew(4, NOW + LEASE_S, BEAT),)
     assert not state.rests
 
 
@@ -150,7 +173,8 @@ def test_a_switchover_that_stops_the_writer_for_too_long_loses_its_lock() -> Non
 
 
 def test_a_guardian_that_rests_remembers_it_until_it_decides_otherwise() -> None:
-    resting = after(WATCHES, around(HERE, "unknown"))
+    deployed = replace(HERE, epoch=1, lease_expires_at=None)
+    resting = after(WATCHES, around(deployed, "down"))
     assert resting.rests
     assert not after(resting, around(HERE, "writer", HEALTHY)).rests
 
@@ -186,8 +210,8 @@ def test_a_fence_is_put_up_as_far_as_it_does_not_stand(
 
 
 def test_a_renewal_counts_from_then_on() -> None:
-    state, order = step(WATCHES, LeaseRenewed(NOW + LEASE_S, HEALTHY))
-    assert (state.lease_ends_at, order) == (NOW + LEASE_S, None)
+    state, orders = step(WATCHES, LeaseRenewed(NOW + LEASE_S, HEALTHY))
+    assert (state.lease_ends_at, orders) == (NOW + LEASE_S, ())
 
 
 def test_a_renewal_lifts_the_very_fence_that_was_seen_before_it() -> None:
@@ -201,21 +225,21 @@ def test_a_group_that_is_closed_alone_is_looked_at_before_it_is_opened() -> None
 
 
 def test_a_group_that_is_still_closed_gets_a_fence_by_sql_whose_lift_opens_both() -> None:
-    state, order = step(WATCHES, FenceSeen(BY_GROUP_ALONE, to_open=True))
-    assert order == PutFenceUp("the security group is about to be opened", with_group=False)
+    state, orders = step(WATCHES, FenceSeen(BY_GROUP_ALONE, NOW, to_open=True))
+    assert orders == (PutFenceUp("the security group is about to be opened", with_group=False),)
     assert state.fence == BY_GROUP_ALONE
 
 
 def test_what_a_look_sees_is_kept() -> None:
     """Another run of the monitor has opened the group meanwhile: nobody looks again at the next renewal."""
-    state, order = step(replace(WATCHES, fence=BY_GROUP_ALONE), FenceSeen(OPEN, to_open=True))
-    assert (state.fence, order) == (OPEN, None)
+    state, order = step(replace(WATCHES, fence=BY_GROUP_ALONE), FenceSeen(OPEN, NOW, to_open=True))
+    assert (state.fence, order) == (OPEN, ())
     assert ordered(state, LeaseRenewed(NOW + LEASE_S, HEALTHY)) is None
 
 
 def test_a_look_for_another_reason_changes_nothing_there() -> None:
-    state, order = step(WATCHES, FenceSeen(BY_GROUP_ALONE))
-    assert (state.fence, order) == (BY_GROUP_ALONE, None)
+    state, order = step(WATCHES, FenceSeen(BY_GROUP_ALONE, NOW))
+    assert (state.fence, order) == (BY_GROUP_ALONE, ())
 
 
 # --- the clock
@@ -231,9 +255,9 @@ ENDS = NOW + 8
         (replace(WATCHES, rests=True), ENDS, False),
         (replace(WATCHES, record=THERE), ENDS, False),
         (replace(WATCHES, lease_ends_at=NO_LEASE), ENDS, False),
-        (replace(WATCHES, fence=CLOSED), ENDS, False),
-        (replace(WATCHES, fence=BY_GROUP_ALONE), ENDS, False),
-        (GuardianState(EAST), ENDS, False),
+        (replace(WATCHES, fence=CLOSED, sql_seen_at=ENDS, group_seen_at=ENDS), ENDS, False),
+        (replace(WATCHES, fence=BY_GROUP_ALONE, group_seen_at=ENDS), ENDS, False),
+        (BEGINS, ENDS, False),
     ],
     ids=["in time", "late", "rests", "a standby", "without a lease", "closed", "closed by group", "begins"],
 )
@@ -244,21 +268,116 @@ def test_a_lease_that_ends_is_seen_by_the_clock_alone(state: GuardianState, now:
 
 
 def test_p10_the_clock_leaves_the_first_decision_of_a_run_to_its_first_tick() -> None:
-    """The run before it may rest because the prober is away, which the clock alone cannot know."""
+    """The run before it may rest by a word, or take the grace, which the clock alone cannot know."""
     ended = replace(HERE, lease_expires_at=NOW - 5)
-    begins = after(GuardianState(EAST), RecordRead(ended, NOW))
+    begins = after(BEGINS, RecordRead(ended, NOW))
     assert ordered(begins, ClockSeen(NOW + 0.25)) is None
-    rests = after(begins, around(ended, "unknown"))
-    assert ordered(rests, ClockSeen(NOW + 60)) is None
+    assert isinstance(ordered(begins, around(ended, "unknown")), Renew)
+    rests = after(begins, around(ended, "down"), WordGiven(NOW + REST_S))
+    assert ordered(rests, ClockSeen(NOW + REST_S - FENCE_BEFORE_S)) is None
+    assert isinstance(ordered(rests, ClockSeen(NOW + REST_S - FENCE_BEFORE_S + 0.1)), PutFenceUp)
 
 
 def test_p1_a_first_tick_that_does_not_decide_in_time_is_not_waited_for() -> None:
-    begins = after(GuardianState(EAST), RecordRead(replace(HERE, lease_expires_at=NOW - 5), NOW))
+    begins = after(BEGINS, RecordRead(replace(HERE, lease_expires_at=NOW - 5), NOW))
     assert ordered(begins, ClockSeen(NOW + FIRST_TICK_S)) is None
     assert isinstance(ordered(begins, ClockSeen(NOW + FIRST_TICK_S + 0.01)), PutFenceUp)
 
 
 def test_p1_once_a_run_has_decided_its_clock_counts_at_once() -> None:
-    decided = after(GuardianState(EAST), RecordRead(HERE, NOW), around(HERE, "down"))
+    decided = after(BEGINS, RecordRead(HERE, NOW), around(HERE, "down"))
     assert isinstance(ordered(decided, ClockSeen(ENDS)), PutFenceUp)
     assert isinstance(ordered(after(decided, RecordRead(HERE, ENDS)), ClockSeen(ENDS)), PutFenceUp)
+
+
+# --- a fence that was seen, and who may have lifted it since
+
+
+def test_p1_a_fence_that_stood_a_while_ago_lets_no_expired_lease_go() -> None:
+    """Another guardian of the region may have renewed, lifted and died (8)."""
+    closed = replace(WATCHES, fence=BY_GROUP_ALONE, group_seen_at=ENDS)
+    assert ordered(closed, ClockSeen(ENDS + FENCE_AGAIN_S)) is None
+    assert isinstance(ordered(closed, ClockSeen(ENDS + FENCE_AGAIN_S + 0.1)), PutFenceUp)
+    late = around(None, "unknown", now=ENDS + FENCE_AGAIN_S + 0.1)
+    assert isinstance(ordered(closed, late), PutFenceUp)
+
+
+def test_a_fence_that_nobody_may_lift_is_not_looked_at_again() -> None:
+    gone = after(replace(WATCHES, fence=UNSEEN), RecordRead(THERE, NOW), FenceSeen(BY_GROUP_ALONE, NOW))
+    assert ordered(gone, around(THERE, "down", now=NOW + 3600)) is None
+
+
+# --- the word
+
+
+@pytest.mark.parametrize(("own", "says"), [("down", "down"), ("unknown", "unknown")])
+def test_p10_a_guardian_that_cannot_renew_says_since_when_and_rests_until_its_word_ends(own: Own, says: Says) -> None:
+    record = replace(HERE, word=Word("down", NOW - 60))
+    word = Word(says, NOW - 60, rests_until=NOW + REST_S)
+    state, orders = step(WATCHES, around(record, own))
+    assert orders == (GiveWord(4, NOW + 8, word),)
+    assert after(state, WordGiven(NOW + REST_S)).rests_until == NOW + 8
+    assert after(state, WordGiven(NOW + 9)).rests_until == NOW + 9
+
+
+def test_p10_within_the_grace_a_lease_is_renewed_in_the_dark_and_earns_no_lift() -> None:
+    state, orders = step(replace(WATCHES, fence=CLOSED), around(HERE, "unknown"))
+    assert orders == (Renew(4, NOW + LEASE_S, BEAT, Word("unknown", NOW)),)
+    assert step(state, LeaseRenewed(NOW + LEASE_S, None))[1] == ()
+
+
+def test_p1_a_word_ends_when_a_run_stops_or_moves_the_writer() -> None:
+    rests = after(WATCHES, RecordRead(replace(HERE, word=Word("down", NOW, NOW + 7)), NOW))
+    assert rests.word_ends_at == NOW + 7
+    assert after(rests, RecordRead(moved(), NOW)).rests_until == NO_LEASE
+
+
+# --- signs of life, and locks that end
+
+
+@pytest.mark.parametrize(
+    ("fence", "own", "says", "fenced"),
+    [
+        (OPEN, "writer", "up", False),
+        (replace(OPEN, by_sql=True), "writer", "up", True),
+        (BY_GROUP_ALONE, "writer", "up", False),
+        (BY_GROUP_ALONE, "unknown", "unknown", False),
+        (BY_GROUP_ALONE, "down", "down", True),
+        (UNSEEN, "down", "down", False),
+    ],
+)
+def test_p1_the_guardian_of_a_writer_that_is_moved_signs_the_lock_in_every_tick(
+    fence: FenceState, own: Own, says: Says, fenced: bool
+) -> None:
+    """Sessions that are in go on behind a group that is closed, unless the database went down."""
+    state = replace(WATCHES, fence=fence)
+    for record in (moved(), moved("switchover", "stopping", NOW + 60)):
+        assert SignLife(record, WriterSign(NOW, says, fenced)) in step(state, around(record, own))[1]
+    assert not any(isinstance(order, SignLife) for order in step(state, around(HERE, own))[1])
+    assert not any(isinstance(order, SignLife) for order in step(state, around(THERE, own))[1])
+
+
+def test_p10_a_move_that_asks_rds_for_nothing_loses_its_lock() -> None:
+    late = NOW - 5 + END_MOVE_S + CLOCK_MARGIN_S + 0.1
+    assert ordered(WATCHES, around(moved(), "writer", HEALTHY, now=late)) == EndMove("run-1")
+
+
+def switching(requests: int) -> ControlRecord:
+    record = moved("switchover")
+    assert record.transition
+    return replace(record, transition=replace(record.transition, move_requests=requests))
+
+
+def test_p10_a_switchover_loses_its_lock_when_rds_has_shown_nothing_of_all_its_requests_for_a_minute() -> None:
+    state, orders = step(after(WATCHES, RecordRead(switching(1), NOW)), RecordRead(switching(1), NOW))
+    assert LookAtRds("run-1", 1) in orders
+    state = after(state, RdsSeen("run-1", 1, silent=True, now=NOW), RdsSeen("run-1", 1, silent=True, now=NOW + 58))
+    state = replace(state, fence=CLOSED)
+    enough = NOW + END_SWITCHOVER_S
+    assert ordered(state, around(switching(1), "writer", FENCED, now=enough - 1)) is None
+    assert ordered(state, around(switching(1), "writer", FENCED, now=enough)) == EndSwitchover("run-1", 1)
+    assert ordered(state, around(switching(2), "writer", FENCED, now=enough)) is None
+    seen = after(state, RdsSeen("run-1", 1, silent=False, now=enough))
+    assert ordered(seen, around(switching(1), "writer", FENCED, now=enough)) is None
+    again = after(state, RdsSeen("run-1", 2, silent=True, now=enough))
+    assert ordered(again, around(switching(2), "writer", FENCED, now=enough + 58)) is None

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.core.detection import GuardianSeen, Known
+from handlers.core.answers import Known
+from handlers.core.detection import GuardianSeen
 from handlers.core.health import Evidence, Membership, Probe, judge, writer_seen
 
 ANSWERS = Probe("peer", "writer", "us-east-1", None, 70.0)
@@ -20,6 +21,7 @@ ALIVE = GuardianSeen("alive", "its guardian lives")
 SILENT_GUARDIAN = GuardianSeen("silent", "its guardian has given no sign of life for 6 s")
 SAYS_DOWN = GuardianSeen("says down", "its guardian has said for 26 s that its database is down")
 NEW = GuardianSeen("unknown", "the first writer has had no lease yet: it is being set up")
+REFUSING = replace(SILENT, refused="refuses the monitor's login")
 STANDBY_DOWN = Probe("own_reader", None, "us-west-2", "connection refused", 5.0)
 
 RULES: list[tuple[str, Probe, GuardianSeen, Probe, bool, bool, str]] = [
@@ -89,6 +91,15 @@ RULES: list[tuple[str, Probe, GuardianSeen, Probe, bool, bool, str]] = [
         False,
         True,
         "(its endpoint leads to a reader), and its guardian has said",
+    ),
+    (
+        "p10: the writer refuses the monitor",
+        REFUSING,
+        SILENT_GUARDIAN,
+        STANDBY,
+        False,
+        False,
+        "it refuses the monitor's login",
     ),
 ]
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from handlers.core.claim import Claim, lock_for
-from handlers.core.control import ControlRecord, Transition
+from handlers.core.control import ControlRecord, Transition, Word, WriterSign
 from handlers.core.guardian import Situation, decide
 from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, decide_wait, may_be_alive_until
 
@@ -125,8 +125,34 @@ def test_p1_a_run_that_has_just_claimed_sees_any_renewal() -> None:
 def test_p1_a_guardian_that_cannot_renew_fences_before_any_run_commits() -> None:
     """The two sides of one lease, each by its own clock, the clocks as far apart as they may be."""
     lease = NOW + LEASE_S
-    alone = Situation(EAST, lease - FENCE_BEFORE_S + 0.1, None, "writer", lease)
+    alone = Situation(EAST, lease - FENCE_BEFORE_S + 0.1, None, "writer", lease, grace_s=25.0)
     assert decide(alone).action == "fence"
     run_sees = alone.now + CLOCK_MARGIN_S
     assert decide_wait(record(lease), CLAIM, True, run_sees).action == "wait"
     assert decide_wait(record(lease), CLAIM, True, lease + CLOCK_MARGIN_S).action == "wait"
+
+
+WORD_ENDS = NOW + 5
+
+
+@pytest.mark.parametrize(
+    ("word", "sign", "now", "action"),
+    [
+        (None, None, NOW, "go"),
+        (Word("unknown", NOW - 2), None, NOW, "go"),
+        (Word("down", NOW - 2, WORD_ENDS), None, NOW, "wait"),
+        (Word("down", NOW - 2, WORD_ENDS), None, WORD_ENDS + CLOCK_MARGIN_S, "wait"),
+        (Word("down", NOW - 2, WORD_ENDS), None, WORD_ENDS + CLOCK_MARGIN_S + 0.01, "go"),
+        (Word("down", NOW - 2, WORD_ENDS), WriterSign(NOW, "down", fenced=False), NOW, "wait"),
+        (Word("down", NOW - 2, WORD_ENDS), WriterSign(NOW, "down", fenced=True), NOW, "go"),
+    ],
+    ids=["no word", "beside a lease", "lives", "at its end", "over", "signed", "fenced"],
+)
+def test_p1_a_run_that_has_committed_to_move_waits_until_the_guardian_has_fenced_or_its_word_is_over(
+    word: Word | None, sign: WriterSign | None, now: float, action: str
+) -> None:
+    moving = replace(LOCK, phase="moving", writer_sign=sign)
+    wait = decide_wait(replace(record(OVER), transition=moving, word=word), CLAIM, True, now)
+    assert wait.action == action
+    if action == "wait":
+        assert wait.until == WORD_ENDS + CLOCK_MARGIN_S

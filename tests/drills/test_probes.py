@@ -1,0 +1,313 @@
+"""The prober against real servers, over real TLS: what it makes of their answers, and the session that it keeps."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from drills.world import bank
+from drills.world.certificates import create_certificates
+from drills.world.clock import Clock
+from drills.world.network import Address, Network, NetworkPath, State, address_in, free_port
+from drills.world.postgres import GOOD_MAJOR_VERSION, Server
+from drills.world.reachability import Reachability
+from drills.world.reaper import Reaper
+from handlers.core.errors import TransientFailure
+from handlers.core.health import Probe
+from handlers.gateways import kept_session, postgres
+from orchestration.settings import load
+from orchestration.specification import describe
+
+ACCOUNT = "123456789012"
+EAST, WEST = "us-east-1", "us-west-2"
+HOST = "payments-use1-test.cluster-c1a2b3.us-east-1.rds.amazonaws.com"
+TIMEOUT_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[[str], Server]) -> Iterator[Server]:
+    server = make_server("payments-use1")
+    if server.binaries.major < GOOD_MAJOR_VERSION:
+        pytest.skip(f"PostgreSQL {server.binaries.version} has no login triggers; 17 or later is needed")
+    server.initialise()
+    bank.install(server)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def network(folder: Path, reaper: Reaper) -> Iterator[Network]:
+    certificates = create_certificates(folder, [HOST])
+    with closing(Network(Clock.started_now(1), certificates, folder, reaper, Reachability([EAST, WEST]))) as network:
+        yield network
+
+
+class Way:
+    """The way of the prober to its region's cluster."""
+
+    def __init__(self, network: Network, listen: Address) -> None:
+        self._network, self.listen = network, listen
+        self._names: list[str] = []
+
+    def leads_to(self, target: Address) -> None:
+        if self._names:
+            self.set(State.REFUSING)
+        self._names.append(f"way {len(self._names)} to {target.port} from {self.listen.port}")
+        self._network.add(NetworkPath(self._names[-1], EAST, EAST, self.listen, target, tls=True))
+
+    def set(self, state: State) -> None:
+        self._network.set_paths(state, self._names[-1:])
+
+
+@pytest.fixture
+def way(network: Network, server: Server) -> Iterator[Way]:
+    host = address_in([EAST, WEST], EAST, 0)
+    way = Way(network, Address(host, free_port([host])))
+    way.leads_to(server.address)
+    yield way
+    way.set(State.REFUSING)
+
+
+@pytest.fixture
+def prober(way: Way, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A new environment of the prober in the writer's region."""
+    settings = load(environment_suffix="test", database={"port": way.listen.port})
+    function = describe(settings, ACCOUNT).regions[EAST].functions["prober"]
+    for name, value in {**function.environment, "AWS_REGION": EAST, "AWS_ACCESS_KEY_ID": "x"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    module = importlib.reload(importlib.import_module("handlers.standing.prober"))
+    monkeypatch.setattr(postgres, "RDS_CA_BUNDLE", folder / "authority.pem")
+    monkeypatch.setattr(socket, "gethostbyname_ex", lambda name: (HOST, [name], [way.listen.host]))
+    found, real = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", tuple(way.listen))], socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: found if host == HOST else real(host, *rest))
+    yield module
+    for kept in module.KEPT.values():
+        kept.close()
+
+
+def probe(prober: ModuleType, timeout_s: float = TIMEOUT_S, **work: Any) -> Probe:
+    answer: Probe = prober.probe(prober.RDS, prober.ENVIRONMENT, "own", timeout_s, prober.Work(**work))
+    return answer
+
+
+def newest_session(server: Server) -> int:
+    """The process of the monitor's newest session; those of the test before may still be about to end."""
+    rows = server.query("SELECT pid FROM pg_stat_activity WHERE usename = 'monitor' ORDER BY backend_start DESC")
+    return int(rows[0][0])
+
+
+class Impostor:
+    """A server that answers each login with an error of its own choice, as PostgreSQL words it."""
+
+    def __init__(self, sqlstate: str) -> None:
+        fields = b"".join(
+            kind + text.encode() + b"\0" for kind, text in ((b"S", "FATAL"), (b"C", sqlstate), (b"M", "made by a test"))
+        )
+        self._answer = b"E" + struct.pack("!i", len(fields) + 5) + fields + b"\0"
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = Address(*self._listener.getsockname())
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection:
+                    connection.recv(1_000)
+                    connection.sendall(self._answer)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+class SlowServer:
+    """Stands before a server and keeps each of its answers back for some time; a silenced connection's for ever."""
+
+    def __init__(self, server: Server, seconds: float = 0.0) -> None:
+        self._server, self.seconds = server, seconds
+        self._connections, self._silent = 0, 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = Address(*self._listener.getsockname())
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = self._listener.accept()
+                there = socket.create_connection(self._server.address)
+                self._connections += 1
+                threading.Thread(target=self._carry, args=(here, there, 0), daemon=True).start()
+                threading.Thread(target=self._carry, args=(there, here, self._connections), daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, answers_of: int) -> None:
+        with suppress(OSError), closing(sink):
+            while data := source.recv(65_536):
+                if answers_of:
+                    time.sleep(self.seconds)
+                if not 0 < answers_of <= self._silent:
+                    sink.sendall(data)
+
+    def silence(self) -> None:
+        """Lets every connection there is fall silent; new ones are served."""
+        self._silent = self._connections
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+# --- what is known of a database
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "known"),
+    [("28000", "up"), ("28P01", "up"), ("53300", "up"), ("57P03", "down"), ("53100", "down"), ("XX000", "down")],
+)
+def test_p10_an_answer_about_the_monitor_says_that_the_database_lives(
+    sqlstate: str, known: str, way: Way, prober: ModuleType
+) -> None:
+    with closing(Impostor(sqlstate)) as impostor:
+        way.leads_to(impostor.address)
+        found = probe(prober)
+    assert (found.role, found.known, found.refused is not None) == (None, known, known == "up")
+    assert sqlstate in (found.error or "")
+
+
+def test_p10_a_login_that_is_refused_says_that_the_database_lives(server: Server, prober: ModuleType) -> None:
+    server.run_script("ALTER ROLE monitor NOLOGIN")
+    try:
+        found = probe(prober)
+    finally:
+        server.run_script("ALTER ROLE monitor LOGIN")
+    assert (found.known, found.refused) == ("up", "refuses the monitor's login")
+
+
+def test_p10_a_certificate_that_does_not_verify_says_that_the_database_lives(
+    prober: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As one does that has expired, or that another authority has signed."""
+    monkeypatch.setattr(postgres, "RDS_CA_BUNDLE", create_certificates(tmp_path, [HOST]).authority)
+    found = probe(prober)
+    assert (found.known, found.refused) == ("up", "shows a certificate that does not verify")
+
+
+@pytest.mark.parametrize("state", [State.REFUSING, State.HANGING])
+def test_a_server_that_refuses_or_hangs_is_down(state: State, way: Way, prober: ModuleType) -> None:
+    way.set(state)
+    found = probe(prober, 0.3)
+    assert (found.known, found.refused) == ("down", None)
+
+
+def test_p6_a_prober_that_dns_does_not_answer_knows_nothing(
+    prober: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: str) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "no DNS server answers")
+
+    monkeypatch.setattr(socket, "gethostbyname_ex", silent)
+    with pytest.raises(TransientFailure, match="could not be asked: DNS does not answer the prober"):
+        probe(prober)
+
+
+# --- the kept session
+
+
+def test_p10_a_look_keeps_its_session(server: Server, prober: ModuleType) -> None:
+    assert probe(prober, heartbeat=True).role == "writer"
+    first = newest_session(server)
+    before = probe(prober, heartbeat=True).heartbeat
+    after = probe(prober, heartbeat=True, lease=2e9).heartbeat
+    assert before is not None
+    assert after is not None
+    assert after.seq == before.seq + 1
+    assert probe(prober).noted_lease == 2e9
+    assert newest_session(server) == first
+
+
+def test_p10_a_database_that_answers_slowly_is_known_to_live(server: Server, way: Way, prober: ModuleType) -> None:
+    """One round trip. Ten times as fast as the trouble `slow-database`: 3 s an answer, and a deadline of 4.5 s."""
+    with closing(SlowServer(server)) as slow:
+        way.leads_to(slow.address)
+        assert probe(prober, 1.0).role == "writer"
+        slow.seconds = 0.3
+        for _ in range(3):
+            found = probe(prober, 0.45, heartbeat=True)
+            assert (found.role, found.error) == ("writer", None)
+            assert 300 <= found.elapsed_ms < 450
+
+
+@pytest.mark.parametrize("how", ["ended by an administrator", "reset", "silent"])
+def test_p10_a_session_that_is_dead_is_replaced_within_the_same_deadline(
+    how: str, server: Server, way: Way, prober: ModuleType
+) -> None:
+    with closing(SlowServer(server)) as middle:
+        way.leads_to(middle.address)
+        probe(prober)
+        old = newest_session(server)
+        if how == "ended by an administrator":
+            server.query("SELECT pg_terminate_backend(%s)", (old,))
+        elif how == "reset":
+            way.set(State.REFUSING)
+            way.set(State.OPEN)
+        else:
+            middle.silence()
+        found = probe(prober)
+    assert (found.role, found.error) == ("writer", None)
+    assert found.elapsed_ms < TIMEOUT_S * 1000
+    assert newest_session(server) != old
+
+
+def test_p10_a_look_has_one_deadline_however_many_answers_it_needs(
+    server: Server, way: Way, prober: ModuleType
+) -> None:
+    with closing(SlowServer(server, 0.2)) as slow:
+        way.leads_to(slow.address)
+        found = probe(prober, 0.3)
+    assert found.known == "down"
+    assert found.elapsed_ms < 500
+
+
+def test_p10_a_kept_session_goes_on_behind_a_fence(server: Server, way: Way, prober: ModuleType) -> None:
+    probe(prober)
+    kept = newest_session(server)
+    fenced = probe(prober, fence="the test")
+    assert (fenced.fenced, fenced.open_sessions) == (True, 0)
+    way.set(State.FENCED)  # by security group, too
+    seen = probe(prober)
+    assert (seen.role, seen.fenced, newest_session(server)) == ("writer", True, kept)
+    assert probe(prober, lift_fence=(seen.fence_number or 0, 4e9)).fenced is False
+
+
+def test_p10_a_login_that_is_refused_is_told_of_while_the_kept_session_answers(
+    server: Server, prober: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe(prober)
+    monkeypatch.setattr(kept_session, "LOG_IN_EVERY_S", 0.0)
+    server.run_script("ALTER ROLE monitor NOLOGIN")
+    try:
+        found = probe(prober)
+    finally:
+        server.run_script("ALTER ROLE monitor LOGIN")
+    assert (found.role, found.known, found.refused) == ("writer", "up", "refuses the monitor's login")
+    healed = probe(prober)
+    assert (healed.role, probe(prober).refused) == ("writer", None)
+
+
+def test_a_session_that_nobody_used_for_long_is_not_trusted(
+    server: Server, prober: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe(prober)
+    old = newest_session(server)
+    monkeypatch.setattr(kept_session, "UNUSED_FOR_S", 0.0)
+    probe(prober)
+    assert newest_session(server) != old
