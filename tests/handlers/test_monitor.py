@@ -326,7 +326,6 @@ def attempts(deployment: Deployment) -> list[str]:
 
 def writer_region_dies(deployment: Deployment) -> None:
     deployment.guardian_was_here()
-    deployment.publish_lag(40.0)
     deployment.databases.up[WRITER] = False
 
 
@@ -433,7 +432,6 @@ def test_p9_a_person_who_starts_a_few_seconds_too_early_ends_nothing(deployment:
 
 
 def test_p9_a_link_that_is_cut_first_and_a_region_that_dies_later(deployment: Deployment) -> None:
-    deployment.publish_lag(40.0)
     deployment.databases.up[WRITER] = False
     with deployment.lambdas.environment(STANDBY, "monitor") as module, deployment.lambdas.doing("monitor"):
         watcher = new_watch(module)
