@@ -22,8 +22,8 @@ class Probe:
     cluster that answered, known from its verified certificate's name. ``elapsed_ms`` is the whole probe. ``heartbeat``
     is the newest heartbeat row there, ``noted_lease`` the end of the lease that stands beside it (seconds since 1970),
     ``fenced`` whether applications are kept out by SQL, ``fence_number`` which fence that is, ``open_sessions`` how
-    many of theirs there are all the same, ``oldest_xid`` the id below which every transaction has ended there; None
-    when not known.
+    many of theirs there are all the same, ``oldest_xid`` the id below which every transaction has ended there,
+    ``replicated_until`` up to when a reader has the writer's commits (seconds since 1970); None when not known.
     """
 
     target: str
@@ -37,6 +37,7 @@ class Probe:
     fence_number: int | None = None
     open_sessions: int | None = None
     oldest_xid: int | None = None
+    replicated_until: float | None = None
     refused: str | None = None
 
     @property

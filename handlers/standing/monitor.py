@@ -46,7 +46,7 @@ from handlers.core.guardian_state import (
     step,
 )
 from handlers.core.health import Probe, known_of
-from handlers.core.lease import TICK_S
+from handlers.core.lease import CLOCK_MARGIN_S, TICK_S, clock_error
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable, GuardianControlVariables
@@ -162,6 +162,7 @@ class Watch:
         self._other_region = other_region
         self._asked: Future[Probe | None] | None = None  # the own database, with no answer so far
         self._own: Own = "unknown"
+        self._clock_is_wrong = False
         self._state = GuardianState(self._region, float(environment.recovery_grace_s))
         self._learning = machine.lock()
         self._closing = machine.lock()
@@ -187,7 +188,7 @@ class Watch:
         reached = self._answer(own, state) if own else None
         self._guard(record, reached, "reader" if is_reader else self._own)
         if state.is_writer and reached:
-            self._send_heartbeat(healthy=reached.writes)
+            self._send_heartbeat(healthy=reached.writes and not self._clock_is_wrong)
         if peer:
             # The standby's heartbeat says that its monitor lives; whether it can take over is asked when it has to.
             self._send_heartbeat(healthy=True)
@@ -237,10 +238,19 @@ class Watch:
         except FailoverError:
             logger.exception("the control record cannot be read; the last known role still applies")
             return None
+        self._look_at_own_clock(asked_at)
         for look in self._learn(RecordRead(record, asked_at)):
             if not isinstance(look, Change):
                 self._beside.start(type(look).__name__, partial(self._act, look))
         return record
+
+    def _look_at_own_clock(self, asked_at: float) -> None:
+        """Compares this machine's clock with that of the table's region, after a read that began at ``asked_at``."""
+        said = self._control.answered_at
+        error = 0.0 if said is None else clock_error(asked_at, self._machine.now(), said)
+        self._clock_is_wrong = error > CLOCK_MARGIN_S
+        if self._clock_is_wrong:
+            logger.error("this machine's clock is wrong: it renews no lease and gives no word", seconds=error)
 
     def _probing(self, target: Any, timeout_s: float, *, heartbeat: bool) -> Future[Probe | None]:
         """Probes a database; a prober that fails says nothing about it (P6)."""
@@ -282,7 +292,8 @@ class Watch:
         """Renews, fences or rests, as `handlers.core.guardian.decide` says."""
         if reached:
             self._learn(DatabaseProbed(reached, record is not None, self._machine.now()))
-        can_write = True
+        # What a wrong clock writes holds for too long, or not at all: another run of the monitor has another machine.
+        can_write = not self._clock_is_wrong
         for _ in range(DECISIONS_A_TICK):
             now = self._machine.now()  # after the record was read: a lease counts from there
             orders = self._learn(LookedAround(now, record, own, reached, can_write))
@@ -291,7 +302,7 @@ class Watch:
                 return
             if changed is False:
                 record = self._read()
-            can_write = changed is not None
+            can_write = changed is not None and not self._clock_is_wrong
 
     def _obey(self, orders: Orders, reached: Probe | None = None) -> bool | None:
         """Does what follows from what was learnt; what fails is logged, and the next tick tries again.
