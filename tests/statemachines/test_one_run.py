@@ -110,7 +110,6 @@ def test_the_regions_exchange_places_without_a_deployment(deployment: Deployment
     deployment.reprotect()
     deployment.databases.up[STANDBY] = False
     deployment.guardian_was_here(ago_s=15.0)
-    deployment.publish_lag(40.0, region=WRITER)
     run = deployment.run(ASKED, "run-2", region=WRITER)
     assert run.end == "Recovered"
     record = deployment.record()
