@@ -403,6 +403,16 @@ RECOVERIES = (
         **RECOVERED,
     ),
     Scenario(
+        "a person holds a failover for a while before it commits to move",
+        given=(
+            writer_dies,
+            before_again("wait_for_lease", asked_to("hold"), runs=0),
+            before_again("wait_for_lease", let_go_on, runs=3),
+        ),
+        says=RECOVERED_MESSAGE,
+        **RECOVERED,
+    ),
+    Scenario(
         "a person wants a failover to abort that has asked rds and it goes on",
         given=(writer_dies, before("promote", asked_to("abort"))),
         says=RECOVERED_MESSAGE,
@@ -677,6 +687,13 @@ REFUSALS = (
         asked=SWITCHOVER,
         end="Refused",
         says=("Replication lag: no go: replication lag was 4000 ms by heartbeats",),
+    ),
+    Scenario(
+        "a person aborts a failover that looks and no attempt follows",
+        given=(writer_dies, before("wait_for_lease", asked_to("abort"))),
+        end="Refused",
+        says=("Lease: no go: a person has asked run run-1 to abort",),
+        refused_by_person=True,
     ),
     Scenario(
         "p10: rds is at work and a switchover does not stop the writer for nothing",
@@ -1004,6 +1021,7 @@ HALF_WAY = (
         detached=True,
         switched=True,
         **NEEDS_PERSON,
+        fenced=None,
     ),
     Scenario(
         "the commit fails for good and a person is called",

@@ -54,7 +54,7 @@ LAMBDA_FAILURES = {
 }
 # These ask to be called again, by their own meaning.
 ASK_AGAIN = {
-    "wait_for_lease": {"LeaseLive", "FenceFailed"},
+    "wait_for_lease": {"LeaseLive", "FenceFailed", "Held"},
     "ask_approval": {"NotificationFailed"},
     "fence_old_writer": {"FenceFailed", "Held"},
     "notify": {"NotificationFailed"},

@@ -114,11 +114,10 @@ def test_p7_a_run_that_moved_the_writer_says_what_it_cost(scenario: Scenario) ->
         assert scenario.name.startswith("the record of the run")
         return
     phases = [phase["phase"] for phase in kept["phases"]]
+    continues = "Assess" not in play(scenario).run.visited  # where another run had committed to move
     for phase in (
         "claim",
-        "check_health",
-        "verify_lag",
-        "wait_for_lease",
+        *(() if continues else ("check_health", "verify_lag", "wait_for_lease")),
         "promote",
         "commit_writer",
         "verify_recovery",
