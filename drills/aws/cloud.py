@@ -30,7 +30,7 @@ from werkzeug.serving import make_server
 from drills.aws import atomic, replicated_table
 from drills.aws.alarms import Alarms, State
 from drills.aws.callers import Callers
-from drills.aws.events import EventBus, create_rule, rate_seconds
+from drills.aws.events import EventBus, create_function_rule, create_rule, rate_seconds
 from drills.aws.faults import Faults
 from drills.aws.global_database import GlobalDatabase
 from drills.aws.happenings import Happening, Kind
@@ -164,6 +164,8 @@ class Cloud:
             self._install(stack)
             self._bus = EventBus(ACCOUNT, clock, self._is_down, self._tell, deliveries)
             self._bus.install(stack)
+            self._bus.invoke_by(self._invoke_by_rule)
+            self.machines.announce_by(self._bus.put)
             self.alarms = self._evaluator(self._bus, seed)
             self.health_checks = HealthChecks(specification.zone, self.lambdas, reachability, clock, self._tell, seed)
             self._last_news: dict[tuple[str, str], bool] = {}
@@ -390,7 +392,13 @@ class Cloud:
         events = self.client("events", name)
         for rule in region.rules:
             create_rule(events, rule, machine, role_arn)
+        end = region.end_rule
+        create_function_rule(events, end, self._arn("lambda", name, f"function:{end.function.name}"))
         self.alarms.create(region, self.client("cloudwatch", name), topic_arn)
+
+    def _invoke_by_rule(self, region: str, function: str, event: dict[str, Any]) -> None:
+        with suppress(RegionDownError):
+            self.lambdas.invoke_async(region, function, event)
 
     def _notify(self, region: str, subject: str, message: str) -> None:
         """Publishes to the topic of a region."""

@@ -53,7 +53,7 @@ from handlers.gateways.control_table import ControlTable, GuardianControlVariabl
 from handlers.gateways.event_bus import EventBus
 from handlers.gateways.fence import FenceFunction, FenceVariables, PeerFenceVariables
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
-from handlers.gateways.metrics import Publisher, Value
+from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Publisher, Value
 from handlers.gateways.prober import Prober, ProberVariables
 from handlers.gateways.runs import Runs, RunsVariables
 from handlers.gateways.warm_up import WarmUpVariables, Workflow
@@ -104,9 +104,9 @@ OWN_PROBE_TIMEOUT_S = 4.5
 # A tick waits this long for it and then goes on, so that the record is read every 2 s; a later answer is the next
 # tick's, and until it is there the last one counts if it was "down", and else nothing is known.
 OWN_PATIENCE_S = 1.0
-# What may take longer runs beside the ticks: three metrics, a look at the fence, the old writer's fence, the warm-up,
+# What may take longer runs beside the ticks: four metrics, a look at the fence, the old writer's fence, the warm-up,
 # an attempt, a look at RDS.
-BESIDE = 8
+BESIDE = 9
 # How often the clock is looked at. The fence begins at most that late, and has the rest of FENCE_BEFORE_S.
 CLOCK_LOOK_S = 0.25
 # A write that loses, to another run of the monitor or to a run that moves the writer, is followed by another look at
@@ -169,10 +169,9 @@ class Watch:
         self._probes = machine.pool(2)
         self._beside = Beside(machine, BESIDE)
         dimensions = {"GlobalCluster": environment.global_cluster}
+        self._metrics = self._publisher(here, dimensions)
         self._heartbeat = self._publisher(peer, dimensions | {"FromRegion": self._region})
-        self._standby = Standby.of(
-            environment, machine, self._beside, self._publisher(here, dimensions), bus, runs, workflow
-        )
+        self._standby = Standby.of(environment, machine, self._beside, self._metrics, bus, runs, workflow)
 
     def _publisher(self, cloudwatch_client: Any, dimensions: dict[str, str]) -> Publisher:
         namespace = self._environment.powertools_metrics_namespace
@@ -193,7 +192,11 @@ class Watch:
         if peer:
             # The standby's heartbeat says that its monitor lives; whether it can take over is asked when it has to.
             self._send_heartbeat(healthy=True)
-            self._standby.look(record, peer.result())
+            reached = peer.result()
+            self._standby.look(record, reached)
+        if reached:  # of the writer, whichever region it is in
+            refused = Value("MonitorRefused", float(reached.refused is not None), STANDARD_RESOLUTION_S)
+            self._metrics.say(refused)
         if record and record.writer_region == self._region and record.unfenced_region:
             self._beside.start("fence the old writer", lambda: self._fence_old_writer(record))
 
