@@ -59,6 +59,9 @@ def watch(deployment: Deployment, region: str, ticks: int) -> None:
         for _ in range(ticks):
             tick(watcher)
             CLOCK.sleep(module.TICK_S)
+    for name in attempts(deployment):
+        if name.startswith("attempt-"):  # what the monitor has started must not outlast the test
+            deployment.wait_for_end(name)
 
 
 PARTS = (
