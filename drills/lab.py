@@ -376,8 +376,11 @@ class Lab:
             server.refuse(MONITOR)
 
     def stop_run(self) -> None:
-        """Stops the run that holds the lock by hand, as ``StopExecution`` does."""
-        run = self.control_record()["transition"]["M"]["run"]["S"]
+        """Stops the run that holds the lock by hand, as ``StopExecution`` does; nothing when none does any more."""
+        lock = self.control_record().get("transition")
+        if lock is None:
+            return
+        run = lock["M"]["run"]["S"]
         machine = self.specification.regions[self.standby].state_machine.name
         arn = f"arn:aws:states:{self.standby}:{ACCOUNT}:execution:{machine}:{run}"
         self.cloud.client("stepfunctions", self.standby).stop_execution(

@@ -119,7 +119,7 @@ def test_a_drill_shows_its_timeline_and_leaves_a_report(finished: Finished) -> N
     _, _, report, printed, _ = finished
     for moment in (
         "KILL: us-east-1 died",
-        "writer-down-usw2-dev: OK → ALARM",
+        "tells the bus: Writer Down",
         "→ DetachSecondary",
         "takes writes",
         "PASSED",
