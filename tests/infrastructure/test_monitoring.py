@@ -63,6 +63,7 @@ ERRORS_PAGE = {
     "prober",
     "fence",
     "writer_switch",
+    "announce_end",
     "record_run",
     "notify",
     "end_reprotection",

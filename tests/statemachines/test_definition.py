@@ -20,7 +20,6 @@ from handlers.core.claim import LOCK_SECONDS
 from handlers.core.progress import FailoverProgress, Parts
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import Specification, describe, failover, reprotection
-from orchestration.specification.functions import ROWS
 from orchestration.specification.permissions import KEEP_TOKENS
 from orchestration.specification.rows import Step
 from orchestration.specification.workflows import (
@@ -245,15 +244,6 @@ def test_only_steps_that_act_once_keep_tokens() -> None:
         sources = {row.name: (PROJECT_ROOT / "handlers" / folder / f"{row.name}.py").read_text() for row in steps}
         assert {step for step, source in sources.items() if "@acts_once_by(" in source} == once
         assert {row.name for row in steps if KEEP_TOKENS in row.may} == once
-
-
-def test_steps_that_poll_answer_not_yet_by_an_error_that_the_workflow_retries() -> None:
-    own = {"NotRecoveredYet", "OldRegionSilent", "SnapshotPending", "RetirementPending"}
-    own |= {"RebuildPending", "ReplicationBehind"}
-    for path in (FAILOVER_ASL, REPROTECT_ASL):
-        for _, step, state in tasks(definition(path)):
-            (row,) = [row for row in ROWS if row.name == step]
-            assert row.polls is bool(retried(state) & own)
 
 
 # Phases that are a step at another state than the one of its name.
