@@ -38,7 +38,7 @@ def asks_a_person(state: dict[str, Any]) -> bool:
 
 def is_not_waited_for(state: dict[str, Any]) -> bool:
     """Returns whether a task only has its function started: best effort, and no part of what it stands beside."""
-    return state["Parameters"].get("InvocationType") == "Event"
+    return str(state["Parameters"].get("InvocationType")) == "Event"
 
 
 def step_timeouts() -> dict[str, int]:

@@ -298,7 +298,7 @@ def state_of(step: str) -> str:
 def results(scope: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Every task's name, and where the workflow's data has its function's result once the run has passed it."""
     for name, state in scope["States"].items():
-        base = tuple(state.get("ResultPath", "$").split(".")[1:])
+        base = tuple((state.get("ResultPath", "$") or "$").split(".")[1:])  # null keeps nothing
         kept_as = {key.removesuffix(".$"): source for key, source in state.get("ResultSelector", {}).items()}
         if state["Type"] == "Task":
             yield name, (*base, *(key for key, source in kept_as.items() if source == "$.Payload"))
