@@ -24,7 +24,7 @@ export CHECKPOINT_DISABLE := 1
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
 	@echo '             ARGS="--speed 10 --outage hang" passes options on; ARGS=--help lists them'
-	@echo 'make drills  run a drill for every outage and mode (about half an hour)'
+	@echo 'make drills  run a drill for every outage, trouble and mode (about two hours)'
 	@echo 'make bench   measure: run drills at production cadence, a dead and a hanging region in turn (about half an hour)'
 	@echo '             ARGS="--runs 3 --outage isolate" passes options on'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'

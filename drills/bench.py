@@ -1,7 +1,7 @@
 """``make bench``: many drills at production cadence, one after another, and what their phases took.
 
-One command gives the spread of what the promises limit, as a table and as JSON: from the outage to the detach, the RTO of
-clients that ask for the writer's name, and of those that know both regions' hosts.
+One command gives the spread of what the promises limit, as a table and as JSON: from the outage to the detach, the RTO
+of clients that ask for the writer's name, and of those that know both regions' hosts.
 
 Figures are compared only within one run of this program: drills of the compared outages alternate, with the same seeds,
 so that whatever else the machine does affects all of them alike.

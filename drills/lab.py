@@ -376,8 +376,11 @@ class Lab:
             server.refuse(MONITOR)
 
     def stop_run(self) -> None:
-        """Stops the run that holds the lock by hand, as ``StopExecution`` does."""
-        run = self.control_record()["transition"]["M"]["run"]["S"]
+        """Stops the run that holds the lock by hand, as ``StopExecution`` does; nothing when none does any more."""
+        lock = self.control_record().get("transition")
+        if lock is None:
+            return
+        run = lock["M"]["run"]["S"]
         machine = self.specification.regions[self.standby].state_machine.name
         arn = f"arn:aws:states:{self.standby}:{ACCOUNT}:execution:{machine}:{run}"
         self.cloud.client("stepfunctions", self.standby).stop_execution(
@@ -479,6 +482,13 @@ class Lab:
     def admit(self, region: str, *, clients: bool) -> None:
         """Lets clients open connections to a region's database, or not."""
         self.network.fence(region, fenced=not clients)
+
+    def restart(self, region: str) -> None:
+        """Ends all sessions of a region's database at once and starts it again; one that is dead stays dead."""
+        server = self.servers[region]
+        if server.is_running():
+            server.kill()
+            server.start()
 
     def retire(self, region: str) -> None:
         """Notes for the judge what a region's database never replicated, then ends it and wipes its data."""

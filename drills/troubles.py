@@ -292,6 +292,7 @@ _ROWS = (
         worst="quiet",
         when=When.OUTAGE,
         told=r"\blog(ged)? ?in",
+        lasts_s=90.0,  # its alarm has a period of a minute
     ),
     Trouble(
         name="blind",

@@ -13,6 +13,7 @@ import threading
 import uuid
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Self
 from unittest import mock
 
@@ -47,10 +48,11 @@ from drills.aws.timetable import Timetable
 from drills.world.reachability import OUTSIDE, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from drills.aws.clusters import Databases
+    from drills.aws.faults import Application
     from drills.aws.happenings import Observe
     from drills.world.clock import Clock
     from drills.world.reachability import Reachability
@@ -288,7 +290,7 @@ class Cloud:
         """Serves an empty moto, behind permissions and faults, on a free port, in threads of this process."""
         moto_api_backend.reset()
         stack.callback(moto_api_backend.reset)
-        moto = DomainDispatcherApplication(create_backend_app)
+        moto = _dated(DomainDispatcherApplication(create_backend_app), self._clock)
         permitted = Permissions(moto, self.callers, ACCOUNT, self._tell)
         faults = Faults(permitted, self.reachability, self.callers.region_of)
         server = make_server("127.0.0.1", 0, faults, threaded=True, request_handler=_QuietHandler)
@@ -429,6 +431,19 @@ class _QuietHandler(MotoRequestHandler):
 
     def log(self, kind: str, message: str, *args: Any) -> None:
         """Discards what the server would print."""
+
+
+def _dated(application: Application, clock: Clock) -> Application:
+    """Returns an application whose answers have the lab's time; moto dates them by this machine's."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            others = [(name, value) for name, value in headers if name.lower() != "date"]
+            return start_response(status, [*others, ("Date", formatdate(clock.now(), usegmt=True))], *more)
+
+        return application(environ, start)
+
+    return answer
 
 
 def _json(body: Any) -> Any:

@@ -1,7 +1,8 @@
 """RDS: the life of Aurora clusters, their instances and their snapshots, and their security groups.
 
 Models (RDS API reference, ``CreateDBCluster``, ``DeleteDBCluster``, ``CreateDBInstance``, ``DeleteDBInstance``,
-``CreateDBClusterSnapshot`` and ``ModifyDBCluster``; Aurora user guide, "Deleting Aurora DB clusters and DB instances").
+``CreateDBClusterSnapshot``, ``ModifyDBCluster`` and ``RebootDBInstance``; Aurora user guide, "Deleting Aurora DB
+clusters and DB instances").
 Requests are answered at once with ``creating`` or ``deleting``, and are completed some time later:
 
 *Deletion.* A cluster goes only without deletion protection, without instances that are not being deleted, without
@@ -11,6 +12,9 @@ with it; snapshots that somebody created stay. The real database is ended and wi
 
 *A new secondary.* It takes the master user and the database from the primary, so a request that names them is
 refused. It is ``creating`` until the real database is a standby that follows the primary.
+
+*Restart.* An instance that is available is ``rebooting`` at once, and available again when its database is; another one
+is refused. The database's sessions end at once: how long Aurora takes is not documented.
 
 *Security groups.* A cluster admits clients as long as the group with which the deployment creates it is one of its
 groups; any other admits its own region's prober only. A new group counts at once.
@@ -96,6 +100,9 @@ class Databases(Protocol):
     def admit(self, region: str, *, clients: bool) -> None:
         """Lets clients open connections to a region's database, or not."""
 
+    def restart(self, region: str) -> None:
+        """Ends all sessions of a region's database and starts it again; one that is dead stays dead."""
+
     def retire(self, region: str) -> None:
         """Ends a region's database for good, and wipes its data: its cluster was deleted."""
 
@@ -160,6 +167,7 @@ class Clusters:
         answer("delete_db_cluster", "DBCluster", self.delete)
         answer("create_db_instance", "DBInstance", self.create_instance)
         answer("delete_db_instance", "DBInstance", self.delete_instance)
+        answer("reboot_db_instance", "DBInstance", self.reboot_instance)
         answer("create_db_cluster_snapshot", "DBClusterSnapshot", self.create_snapshot)
         for name in ("describe_db_clusters", "describe_db_instances", "describe_db_cluster_snapshots"):
             stack.enter_context(mock.patch.object(RDSResponse, name, self._up_to_date(getattr(RDSResponse, name))))
@@ -328,9 +336,7 @@ class Clusters:
     def delete_instance(self, region: str, asked: Any) -> Any:
         """Deletes an instance."""
         backend, identifier = rds_backends[self._account][region], asked["DBInstanceIdentifier"]
-        instance: Any = backend.databases.get(identifier)
-        if instance is None:
-            raise DBInstanceNotFoundError(identifier)
+        instance = self._instance(region, identifier)
         if instance.status == "deleting":
             raise RDSClientError("InvalidDBInstanceState", f"Instance {identifier} is already being deleted.")
         cluster = instance.cluster
@@ -347,6 +353,32 @@ class Clusters:
             backend.delete_db_instance(identifier)
 
         self._agenda.after(DELETION_SECONDS, gone)
+        return instance
+
+    def reboot_instance(self, region: str, asked: Any) -> Any:
+        """Restarts an instance; one server stands in for all of a cluster, so the writer's restart is the server's."""
+        instance = self._instance(region, asked["DBInstanceIdentifier"])
+        if instance.status != "available":
+            raise RDSClientError(
+                "InvalidDBInstanceState", f"Instance {instance.db_instance_identifier} is not available."
+            )
+        instance.status = "rebooting"
+        is_writer = instance is instance.cluster.members[0]
+        restarted = self.begin(instance.cluster, lambda: self._databases.restart(region)) if is_writer else lambda: True
+        happened = Happening(Kind.INSTANCE_RESTARTED, region, instance.db_instance_identifier)
+        self._observe(happened)
+
+        def available() -> None:
+            if instance.status == "rebooting":
+                instance.status = "available"
+
+        self._agenda.after(0.0, available, restarted)
+        return instance
+
+    def _instance(self, region: str, identifier: str) -> Any:
+        instance = rds_backends[self._account][region].databases.get(identifier)
+        if instance is None:
+            raise DBInstanceNotFoundError(identifier)
         return instance
 
     # --- snapshots

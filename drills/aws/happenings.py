@@ -26,6 +26,7 @@ class Kind(StrEnum):
     DETACHED = "detached"  # cluster identifier; nothing
     SWITCHOVER_STARTED = "switchover started"  # identifier of the cluster to be promoted; nothing
     FOLLOWS = "follows"  # identifier of the cluster that is a standby now; nothing
+    INSTANCE_RESTARTED = "instance restarted"  # instance identifier
     SECURITY_GROUP_CHANGED = "security group changed"  # cluster identifier; admits (clients)
     PROMOTED = "promoted"  # cluster identifier; nothing
     DATABASE_FAILED = "database failed"  # cluster identifier; error: why RDS failed to finish its work

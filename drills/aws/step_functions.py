@@ -15,6 +15,7 @@ How a state machine is interpreted is moto's. What is changed here, and why:
 * A branch that ends in an error of Step Functions' own, such as ``States.Timeout``, ends its Parallel state in that
   error, which Catch then sees (Step Functions guide, "Handling errors in Step Functions workflows"); moto mistakes the
   name for that of a function's error, which must not begin like that, and ends the execution in ``States.Runtime``.
+* An execution that is stopped is ``ABORTED`` at once; moto's is ``RUNNING`` until its task has ended.
 * The end of an execution is an event on the region's bus (Step Functions guide, "Automating Step Functions event
   delivery with EventBridge"); its start is not, and of the event's fields the input and output are left out.
 * Executions of a region that is down, and all of them when the lab closes, are aborted.
@@ -38,6 +39,7 @@ from unittest import mock
 from botocore.exceptions import ClientError
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser import models as machines
+from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
     ILLEGAL_CUSTOM_ERROR_PREFIX,
     CustomErrorName,
@@ -166,11 +168,18 @@ class StepFunctions:
         ) -> Execution:
             return start(self, state_machine_arn, name or str(uuid.uuid4()), *arguments, **named)
 
+        stop = Execution.stop
+
+        def stop_at_once(execution: Execution, *arguments: Any, **named: Any) -> None:
+            stop(execution, *arguments, **named)
+            execution.exec_status, execution.stop_date = ExecutionStatus.ABORTED, self._now()
+
         def error_of_branch(error_name: str | None) -> ErrorName:
             if error_name and error_name.startswith(ILLEGAL_CUSTOM_ERROR_PREFIX):
                 return StatesErrorName.from_name(error_name)
             return CustomErrorName(error_name)
 
+        stack.enter_context(mock.patch.object(Execution, "stop", stop_at_once))
         stack.enter_context(mock.patch.object(branches_decl, "CustomErrorName", error_of_branch))
         parse = functools.cache(AmazonStateLanguageParser.parse)
         stack.enter_context(mock.patch.object(AmazonStateLanguageParser, "parse", staticmethod(parse)))

@@ -83,5 +83,5 @@ class Cues:
     def _begin(self, trouble: Trouble) -> None:
         regions = {"writer": self._lab.writer, "standby": self._lab.standby}
         self._timeline.event(Kind.OUTAGE, f"{trouble.name}: {trouble.sentence.format(**regions)}")
-        trouble.begin(self._lab)
         self._begun.add(trouble.name)
+        trouble.begin(self._lab)

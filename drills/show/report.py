@@ -375,7 +375,8 @@ def _regions(result: DrillResult) -> list[str]:
 def _gap(result: DrillResult, x: _TimeAxis) -> Gap | None:
     if result.outage and result.rto_seconds is not None:
         start, end = x(result.marks.first_failed_write or 0), x(result.marks.first_acknowledged_write or 0)
-        text, parts = f"{seconds(result.rto_seconds)} without writes", _parts(result)
+        by_name = " by the name" if result.rto_by_hosts_seconds and result.rto_by_name_seconds else ""
+        text, parts = f"{seconds(result.rto_seconds)} without writes{by_name}", _parts(result)
         fits = len(text + parts) * GAP_LETTER_WIDTH < end - start
         return Gap(start, end - start, text + parts if fits else text)
     if result.outage and result.writer_after is None:

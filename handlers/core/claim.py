@@ -41,8 +41,8 @@ class Claim:
     ``decision`` is ``proceed``, ``refused``, or ``duplicate``: refused because a run has handled it or is handling it,
     so nobody has to be told; ``reason`` says why in a sentence for people. ``heartbeat`` is the writer's last one that
     the record knew of; ``accept_data_loss`` opens the lag gate. ``only_forward``: an earlier run, whose lock this one
-    takes over, has asked RDS to move the writer. ``attempt`` and ``ignore_wrong_clock``: see
-    `handlers.core.request.Request`.
+    takes over, has asked RDS to move the writer; ``continues``: see `continues`. ``attempt`` and
+    ``ignore_wrong_clock``: see `handlers.core.request.Request`.
     """
 
     decision: ClaimDecision
@@ -58,6 +58,7 @@ class Claim:
     accept_data_loss: bool = False
     heartbeat: Beat | None = None
     only_forward: bool = False
+    continues: bool = False
     attempt: int | None = None
     ignore_wrong_clock: bool = False
 
@@ -78,6 +79,7 @@ class Claim:
             accept_data_loss=fields.flag("accept_data_loss", False),
             heartbeat=Beat.read_optional(fields, "heartbeat"),
             only_forward=fields.flag("only_forward", False),
+            continues=fields.flag("continues", False),
             attempt=fields.optional_whole("attempt", at_most=LARGEST_WHOLE),
             ignore_wrong_clock=fields.flag("ignore_wrong_clock", False),
         )
@@ -239,9 +241,21 @@ def decide_claim(
         accept_data_loss=request.accept_data_loss,
         heartbeat=record.heartbeat,
         only_forward=only_forward,
+        continues=continues(held, mode),
         attempt=request.attempt,
         ignore_wrong_clock=request.ignore_wrong_clock,
     )
+
+
+def continues(held: Transition | None, mode: Mode) -> bool:
+    """Returns whether a run that takes this lock over has nothing to decide: the other one had seen all that it needs.
+
+    A failover that has committed to move goes on, and so does a switchover for which RDS was asked. A switchover that
+    becomes a failover is another thing, whose loss is judged anew.
+    """
+    if held is None or held.phase != "moving" or held.mode != mode:
+        return False
+    return mode == "failover" or held.move_requests > 0
 
 
 def mode_over(held: Transition | None, asked: Mode) -> Mode:

@@ -18,7 +18,7 @@ from handlers.core.answers import Known
 from handlers.core.claim import automation_is_off, is_free
 from handlers.core.control import ControlRecord
 from handlers.core.guardian import FIRST_EPOCH
-from handlers.core.lease import LEASE_S, REST_S, TICK_S
+from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S, REST_S, TICK_S
 from handlers.core.request import Mode
 
 # `unknown` moves nothing.
@@ -106,10 +106,11 @@ def last_sign_at(record: ControlRecord) -> float | None:
 def is_silent(record: ControlRecord, now: float) -> bool:
     """Whether the record shows no sign of life for three ticks, for whoever looks at it only once.
 
-    It compares the clocks of two regions. The monitor, which looks often, compares readings instead.
+    It compares the clocks of two regions. The monitor, which looks often, compares readings instead. A sign of times to
+    come says that a clock is wrong, and nothing of the guardian; `handlers.core.lease` judges that.
     """
     last = last_sign_at(record)
-    return last is None or now - last > NO_SIGN_S
+    return last is None or now - last > NO_SIGN_S or last > now + CLOCK_MARGIN_S
 
 
 # --- what the standby's monitor has seen

@@ -18,18 +18,20 @@ class FenceState:
     """How a region's database is kept from its applications: by SQL, by security group; None when not known.
 
     ``secondary``: the cluster is a reading member of the global database, which takes no writes from anybody.
-    ``error`` says what did not succeed.
+    ``error`` says what did not succeed. ``restarted``: the fence by SQL was not to be had, and RDS restarts the
+    instances in its place (False: refuses to, so far), which ends all sessions and starts the server fenced.
     """
 
     by_sql: bool | None
     by_group: bool | None
     secondary: bool | None
     error: str | None
+    restarted: bool | None = None
 
     @property
     def closed(self) -> bool:
-        """Whether no application can write there."""
-        return bool(self.by_sql or self.by_group or self.secondary)
+        """Whether no application can write there. A group alone lets those go on who are in."""
+        return bool(self.by_sql or (self.by_group and self.restarted) or self.secondary)
 
     @property
     def in_both_ways(self) -> bool:

@@ -403,8 +403,9 @@ def _signs(state: GuardianState, learnt: LookedAround) -> Orders:
     if record is None or record.writer_region != state.region or not may_renew_nowhere(record, state.region):
         return ()
     says: Says = "up" if learnt.own in ("writer", "reader") else "down" if learnt.own == "down" else "unknown"
-    # A group that is closed keeps nobody out who is in; but a database that is down was restarted with it.
-    fenced = bool(state.fence.by_sql or (state.fence.by_group and learnt.own == "down"))
+    # A group that is closed keeps nobody out who is in; but a database that is down was restarted before.
+    restarted = learnt.own == "down" and state.fence.restarted is not False
+    fenced = bool(state.fence.by_sql or (state.fence.by_group and restarted))
     return (SignLife(record, WriterSign(learnt.now, says, fenced)),)
 
 
@@ -420,7 +421,9 @@ def _close(state: GuardianState, decision: Decision, own: Own, now: float, *, fo
 
     by_sql = fence.by_sql and counts(state.sql_seen_at)
     by_group = fence.by_group and (by_sql or counts(state.group_seen_at))
-    by_sql_done = by_sql or own == "down" or (own == "unknown" and by_group)
+    # Where SQL cannot, the fence function has the instances restarted, and asks again if RDS refused.
+    restarted = fence.restarted is not False and (own == "down" or (own == "unknown" and by_group))
+    by_sql_done = by_sql or restarted
     by_group_done = by_group or fence.secondary or not with_group
     return () if by_sql_done and by_group_done else (PutFenceUp(decision.why, with_group),)
 

@@ -64,7 +64,7 @@ def writer_seen(reached: Probe | None) -> Known:
     """
     if reached is None:
         return "unknown"
-    return "up" if reached.writes or reached.refused is not None else "down"
+    return "up" if reached.writes or (reached.role is None and reached.known == "up") else "down"
 
 
 def known_of(reached: Probe | None) -> Known:
@@ -128,7 +128,7 @@ def _failover(seen: Evidence, only_forward: bool) -> Rows:
         (only_forward, True, "RDS has been asked to move the writer already; the failover has to be finished"),
         (seen.writer.writes, False, "the writer answers this region: no failover is due"),
         (
-            seen.writer.refused is not None,
+            seen.writer.role is None and seen.writer.known == "up",
             False,
             f"the writer lives: it {seen.writer.refused}; no failover is due",
         ),

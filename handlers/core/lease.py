@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handlers.core.claim import Claim
-from handlers.core.control import ControlRecord
+from handlers.core.control import ControlRecord, Transition
 
 # How often the guardian looks and renews. Three missed renewals in a row still leave the lease alive.
 TICK_S = 2.0
@@ -38,13 +38,21 @@ class Wait:
     """What a run that wants to move the writer does now, and why.
 
     ``lost``: it holds the lock no more. ``refuse``: the writer lives. ``wait``: until ``until``, or until the record
-    says otherwise. ``go``: it has committed to move, and may ask RDS. ``ask``: the lease is over, a person has to accept
-    the loss. ``commit``: commit to move.
+    says otherwise. ``go``: it has committed to move, and may ask RDS. ``ask``: the lease is over, a person has to
+    accept the loss. ``commit``: commit to move.
     """
 
     action: WaitAction
     reason: str
     until: float
+
+
+def clock_error(asked_at: float, answered_at: float, date: float) -> float:
+    """By how many seconds at least this machine's clock differs from that of a server, either way.
+
+    ``date``: when the server says that it answered, in whole seconds, between the asking and the answer by this clock.
+    """
+    return max(0.0, asked_at - (date + 1.0), date - answered_at)
 
 
 def may_be_alive_until(record: ControlRecord) -> float:
@@ -59,6 +67,19 @@ def may_be_alive_until(record: ControlRecord) -> float:
     return claimed_at + LEASE_S + CLOCK_MARGIN_S
 
 
+def may_be_unfenced_until(moving: Transition, record: ControlRecord) -> float:
+    """The moment up to which a guardian may leave the old writer open although a run has committed to move it.
+
+    It may rest by its word. And where a person has had the run commit on a lease that a wrong clock wrote, a guardian
+    that lost sight of the record just before may count on it, though for no longer than `LEASE_S`.
+    """
+    fenced = moving.writer_sign is not None and moving.writer_sign.fenced
+    counted_on = 0.0
+    if record.lease_expires_at is not None and moving.moving_since is not None and not fenced:
+        counted_on = min(record.lease_expires_at, moving.moving_since + LEASE_S)
+    return max(record.rests_until or 0.0, counted_on) + CLOCK_MARGIN_S
+
+
 def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float) -> Wait:
     """Whether the run of ``claim`` may commit to move.
 
@@ -68,14 +89,15 @@ def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float
     mine = held is not None and held.run == claim.run and record.epoch == claim.epoch
     seen = held.seen_lease if held else None
     lease = record.lease_expires_at
-    rests = record.rests_until if record.moving else None
-    until = may_be_alive_until(record) if rests is None else rests + CLOCK_MARGIN_S
+    wrong = lease is not None and lease > now + LEASE_S + CLOCK_MARGIN_S
+    until = may_be_unfenced_until(record.moving, record) if record.moving else may_be_alive_until(record)
     rows: tuple[tuple[bool, WaitAction, str], ...] = (
         (not mine, "lost", "another run holds the lock, or the writer has changed"),
         (
-            rests is not None and now <= until,
+            record.moving is not None and now <= until,
             "wait",
-            f"the old writer's guardian rests by its word for {until - now:.1f} s more, and may not have fenced",
+            f"the old writer's guardian may count on its word or its lease for {until - now:.1f} s more, and may not "
+            "have fenced",
         ),
         (held is not None and held.phase == "moving", "go", "this run, or the one it took over, is moving already"),
         (
@@ -86,11 +108,13 @@ def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float
             "control record is in its sight although its database is not in ours",
         ),
         (
-            lease is not None and lease > now + LEASE_S + CLOCK_MARGIN_S,
+            wrong and not claim.ignore_wrong_clock,
             "refuse",
-            f"the lease ends {(lease or 0) - now:.0f} s from now, later than any lease may: a clock is wrong",
+            f"the lease ends {(lease or 0) - now:.0f} s from now, later than any lease may: a clock is wrong. Whoever "
+            'knows that the old writer is dead, or fenced, starts again with "ignore_wrong_clock": true; if it lives, '
+            "there may be two writers",
         ),
-        (now <= until, "wait", f"the writer's lease may be alive for {until - now:.1f} s more"),
+        (now <= until and not wrong, "wait", f"the writer's lease may be alive for {until - now:.1f} s more"),
         (not gate_open, "ask", "the writer's lease has ended; the loss is for a person to accept"),
         (True, "commit", "the writer's lease has ended"),
     )

@@ -10,9 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from handlers.core.control import Transition
 from handlers.core.health import Membership
-from handlers.core.lease import TICK_S
 from handlers.core.request import Mode
 
 # A request of which RDS has shown nothing for this long is sent again. Reports of the quiet between a detach and
@@ -25,8 +23,6 @@ LEAVE_AFTER_S = 15.0
 END_SWITCHOVER_AFTER_S = 60.0
 # Each note is one more request that may be on its way, and the writer is stopped all the while.
 MOST_SWITCHOVER_REQUESTS = 2
-
-NO_SIGN_S = 3 * TICK_S  # a guardian signs the lock with every tick
 
 # People are told of a move that takes long at these moments (seconds after it began), and from then on as often again.
 TELL_AFTER_S, TELL_EVERY_S = 60.0, 300.0
@@ -111,13 +107,3 @@ def is_time_to_tell(began: float, before: float, now: float) -> bool:
         return 0 if lasted < TELL_AFTER_S else 1 + int(lasted / TELL_EVERY_S)
 
     return told(now) > told(before)
-
-
-def shows_life(lock: Transition, now: float) -> bool:
-    """Whether the old writer's guardian, which signs the lock under which it may not renew, says that the writer lives.
-
-    Of a lock that is younger than three ticks nothing else is known.
-    """
-    sign, begun = lock.writer_sign, lock.moving_since or lock.started_at
-    signed = sign is not None and now - sign.at <= NO_SIGN_S and sign.says != "down"
-    return signed or now - begun <= NO_SIGN_S

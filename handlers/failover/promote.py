@@ -6,6 +6,7 @@ be sent again, and a switchover of which nothing comes has to be ended.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -13,7 +14,8 @@ from typing import Any, Literal
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.control import Transition
+from handlers.core.control import ControlRecord, Transition
+from handlers.core.detection import guardian_seen, is_silent
 from handlers.core.errors import (
     InvalidRequest,
     LockLost,
@@ -32,7 +34,6 @@ from handlers.core.move import (
     decide,
     is_time_to_tell,
     quiet_since,
-    shows_life,
 )
 from handlers.core.reading import Fields
 from handlers.core.results import Promotion
@@ -169,9 +170,8 @@ def next_move(control: ControlTable, prober: Prober, step: Step, quiet_for_s: fl
     if quiet_for_s < LEAVE_AFTER_S:
         return "wait"
     try:
-        lock = held_lock(control, step.run)
-        switchover = step.claim.mode == "switchover"
-        is_down = switchover and not shows_life(lock, time.time()) and not answers(prober)
+        record, lock = held_lock(control, step.run)
+        is_down = step.claim.mode == "switchover" and not guardian_lives(record) and not answers(prober)
         move, why = decide(step.claim.mode, lock.move_requests, quiet_for_s, is_down)
         if move == "end_switchover" and control.end_switchover(step.run, lock.move_requests):
             raise SwitchoverRejected(why)
@@ -187,7 +187,7 @@ def next_move(control: ControlTable, prober: Prober, step: Step, quiet_for_s: fl
 def takes_long(control: ControlTable, step: Step, looked_until: float | None) -> bool:
     """Returns whether it is time to tell people, for the first time or again, how long the promotion takes."""
     try:
-        lock = held_lock(control, step.run)
+        _, lock = held_lock(control, step.run)
     except TransientFailure as error:
         logger.warning("the control record was not read", error=str(error))
         return False
@@ -195,12 +195,21 @@ def takes_long(control: ControlTable, step: Step, looked_until: float | None) ->
     return is_time_to_tell(began, looked_until or began, time.time())
 
 
-def held_lock(control: ControlTable, run: str) -> Transition:
-    """Returns the lock of this run; raises `LockLost` when it has another one, or none."""
-    lock = control.read().transition
-    if lock is None or lock.run != run:
+def held_lock(control: ControlTable, run: str) -> tuple[ControlRecord, Transition]:
+    """Returns the record and in it the lock of this run; raises `LockLost` when another run has it, or none."""
+    record = control.read()
+    if record.transition is None or record.transition.run != run:
         raise LockLost(f"run {run} does not hold the lock any more; it must not change anything")
-    return lock
+    return record, record.transition
+
+
+def guardian_lives(record: ControlRecord) -> bool:
+    """Returns whether the old writer's guardian, which signs the lock while it may not renew, says that it lives.
+
+    A word of it is from before the lock, and does not count.
+    """
+    now = time.time()
+    return guardian_seen(record, is_silent(record, now), now, math.inf).says not in ("silent", "says down")
 
 
 def answers(prober: Prober) -> bool:

@@ -1,8 +1,8 @@
 """WaitForLease: waits until the writer's lease has ended, then commits to move the writer.
 
 A writer that renews its lease meanwhile lives, and stops the run. Then the run waits until the old writer's guardian
-has fenced, or its word is over: in most failovers there is none. In a switchover the writer has been stopped and fenced,
-and its lease no longer matters.
+has fenced, or its word is over: in most failovers there is none. In a switchover the writer has been stopped and
+fenced, and its lease no longer matters.
 """
 
 from __future__ import annotations

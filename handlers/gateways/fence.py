@@ -67,7 +67,10 @@ class FenceFunction:
         return cls(lambda_client, environment.peer_fence_function)
 
     def fence(self, reason: str, *, group: bool = True) -> FenceState:
-        """Keeps applications out; ``group`` False leaves the security group alone. Raises as `look` does."""
+        """Keeps applications out, by restarting the instances where SQL cannot. Raises as `look` does.
+
+        ``group`` False leaves the security group and the instances alone.
+        """
         return self._order({"order": "fence", "reason": reason, "group": group})
 
     def lift(self, reason: str, lift: Lift) -> FenceState:
@@ -97,4 +100,5 @@ class FenceFunction:
             by_group=fields.optional_flag("by_group"),
             secondary=fields.optional_flag("secondary"),
             error=fields.optional_text("error", pattern="(?s).{1,2000}"),
+            restarted=fields.optional_flag("restarted"),
         )

@@ -18,7 +18,14 @@ from botocore.exceptions import (
 )
 
 from handlers.core.environment import Variables
-from handlers.core.errors import DetachRejected, RdsBusy, SwitchoverRejected, TransientFailure, Unanswered
+from handlers.core.errors import (
+    DetachRejected,
+    FailoverError,
+    RdsBusy,
+    SwitchoverRejected,
+    TransientFailure,
+    Unanswered,
+)
 from handlers.core.health import Membership
 from handlers.core.move import Sight
 from handlers.gateways.aws import client, code_of, is_definite, named_errors
@@ -34,6 +41,7 @@ BUSY = frozenset({"InvalidDBClusterStateFault", "InvalidGlobalClusterStateFault"
 MOVE_READ_TIMEOUT_S = 15.0
 # RDS has not looked at a request that it answers with one of these.
 THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"})
+INSTANCE_BUSY = frozenset({"InvalidDBInstanceState", "InvalidDBInstanceStateFault"})  # restarting, or being modified
 
 
 @dataclass(frozen=True)
@@ -150,6 +158,35 @@ class GlobalDatabase:
                 if code_of(error) in BUSY:
                     raise TransientFailure(f"{self._cluster} is being changed by RDS: {error}") from error
                 raise
+
+    def restart(self) -> None:
+        """Has RDS restart every instance of this region's cluster, the writer first; one that is restarting is left.
+
+        Raises
+        ------
+        TransientFailure
+            RDS did not answer, or does not restart one of them now.
+        """
+        members = self._cluster_now().get("DBClusterMembers", [])
+        refused = []
+        for member in sorted(members, key=lambda one: not one.get("IsClusterWriter", False)):
+            try:
+                self._restart_instance(member.get("DBInstanceIdentifier", ""))
+            except FailoverError as error:
+                refused.append(str(error))
+        if refused:
+            raise TransientFailure("; ".join(refused))
+
+    def _restart_instance(self, instance: str) -> None:
+        with named_errors(f"restarting {instance}"):
+            try:
+                self._client.reboot_db_instance(DBInstanceIdentifier=instance)
+            except ClientError as error:
+                if code_of(error) not in INSTANCE_BUSY:
+                    raise
+                found = self._client.describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"][0]
+                if found.get("DBInstanceStatus") != "rebooting":
+                    raise TransientFailure(f"RDS does not restart {instance} now: {error}") from error
 
     def _cluster_now(self) -> DBClusterTypeDef:
         with named_errors(f"reading the cluster {self._cluster}"):

@@ -1,12 +1,14 @@
 """The fence: keeps applications out of the region's own database, by SQL and by security group, or lets them in.
 
+Where SQL cannot end the sessions of those who are in, it has RDS restart the instances: a server starts fenced.
+
 It is called by the region's guardian, and by a run in the other region that moves the writer away from here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -37,6 +39,9 @@ DATABASE = GlobalDatabase.of(ENVIRONMENT)
 
 # The database is in this region; one that does not answer within a second is fenced by its security group.
 PROBE_TIMEOUT_S = 1.0
+# How long a restart waits for the fence by SQL, which is rarely there later than this: together with three calls to RDS
+# it is within what a guardian keeps for its fence (`handlers.core.lease.FENCE_BEFORE_S`).
+SQL_FIRST_S = 2.0
 
 Found = TypeVar("Found")
 
@@ -45,13 +50,13 @@ Found = TypeVar("Found")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Takes ``order`` (fence, lift, look, open) and ``reason``, a sentence for people.
 
-    With ``fence``: ``group``, whether by security group as well. With ``lift``: ``number`` and ``until``, see
-    `handlers.core.fence.Lift`.
+    With ``fence``: ``group``, whether by security group as well and, where SQL cannot, by a restart. With ``lift``:
+    ``number`` and ``until``, see `handlers.core.fence.Lift`.
     """
     fields = Fields(event, "the fence's event", InvalidRequest)
     order = fields.choice("order", ORDERS)
     reason = fields.text("reason")
-    site = Site(PROBER, DATABASE, ENVIRONMENT)
+    site = Site(PROBER, DATABASE, ENVIRONMENT, RESTART)
     if order == "fence":
         state = site.fence(reason, with_group=fields.flag("group", True))
     elif order == "lift":
@@ -65,24 +70,43 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return asdict(state)
 
 
+@dataclass
+class Restart:
+    """What this environment knows of the restart that takes the place of a fence by SQL.
+
+    ``accepted``: RDS has accepted it, or has refused so far; None when none was asked for. The group is closed after
+    that (``closed``: it was). So whoever finds it closed need not ask, and no database is restarted again and again.
+    """
+
+    accepted: bool | None = None
+    closed: bool = False
+
+
+RESTART = Restart()
+
+
 class Site:
     """This region's database, where a fence can be put up. What fails is reported, and does not stop the rest."""
 
-    def __init__(self, prober: Prober, database: GlobalDatabase, environment: Environment) -> None:
+    def __init__(self, prober: Prober, database: GlobalDatabase, environment: Environment, restart: Restart) -> None:
         self._prober = prober
         self._database = database
         self._environment = environment
+        self._restart = restart
         self._errors: list[str] = []
 
     def fence(self, reason: str, *, with_group: bool) -> FenceState:
-        """Keeps applications out, by both ways at once, so that neither waits for the other."""
-        return self._both(
-            lambda: self._by_sql(fence=reason), lambda: self._by_group(close=True if with_group else None)
-        )
+        """Keeps applications out by both ways at once; the group waits for SQL only to know whether to restart."""
+        with ThreadPoolExecutor() as pool:
+            by_sql = pool.submit(self._attempt, lambda: self._by_sql(fence=reason))
+            group = pool.submit(self._attempt, lambda: self._close(by_sql) if with_group else self._by_group())
+            return self._state(by_sql.result(), group.result())
 
     def look(self) -> FenceState:
         """Changes nothing."""
-        return self._both(self._by_sql, self._by_group)
+        with ThreadPoolExecutor() as pool:
+            by_sql, group = pool.submit(self._attempt, self._by_sql), pool.submit(self._attempt, self._by_group)
+            return self._state(by_sql.result(), group.result())
 
     def open_secondary(self) -> FenceState:
         """Opens the security group of a secondary, which was created in the fence's group.
@@ -91,7 +115,7 @@ class Site:
         """
         group = self._attempt(self._by_group)
         if group is not None and group[1]:
-            group = self._attempt(lambda: self._by_group(close=False))
+            group = self._attempt(self._open)
         return self._state(None, group)
 
     def lift(self, lift: Lift) -> FenceState:
@@ -104,18 +128,13 @@ class Site:
         reached = self._attempt(self._reach)
         if reached is None or reached.role != "writer" or not reached.fenced:
             return self.look()
-        group = self._attempt(lambda: self._by_group(close=False))
+        group = self._attempt(self._open)
         opened = self._attempt(lambda: self._by_sql(lift_fence={"number": lift.number, "until": lift.until}))
         return self._state(opened, group)
 
-    def _both(self, sql: Callable[[], bool | None], group: Callable[[], tuple[bool, bool]]) -> FenceState:
-        with ThreadPoolExecutor() as pool:
-            by_sql, by_group = pool.submit(self._attempt, sql), pool.submit(self._attempt, group)
-            return self._state(by_sql.result(), by_group.result())
-
     def _state(self, by_sql: bool | None, group: tuple[bool, bool] | None) -> FenceState:
         by_group, secondary = group or (None, None)
-        return FenceState(by_sql, by_group, secondary, "; ".join(self._errors) or None)
+        return FenceState(by_sql, by_group, secondary, "; ".join(self._errors) or None, self._restart.accepted)
 
     def _attempt(self, work: Callable[[], Found]) -> Found | None:
         try:
@@ -135,14 +154,44 @@ class Site:
         reached = self._reach(**work)
         return reached.closed if reached.role == "writer" else None
 
-    def _by_group(self, *, close: bool | None = None) -> tuple[bool, bool]:
+    def _close(self, by_sql: Future[bool | None]) -> tuple[bool, bool]:
+        """Closes the security group, after a restart of the instances if there is no fence by SQL; see `_by_group`."""
+        closed, secondary = self._by_group()
+        if secondary:
+            return closed, secondary  # it takes no writes; its readers keep their sessions
+        known = self._restart
+        if not closed and known.closed:  # it was opened since: this is another fence
+            known.accepted = None
+        if _answer(by_sql):
+            known.accepted = None
+        elif not known.accepted and (not closed or known.accepted is False):
+            known.accepted = self._attempt(self._restarted) or False
+        if not closed:
+            self._database.set_security_group(self._environment.fence_security_group)
+        known.closed = True
+        return True, secondary
+
+    def _restarted(self) -> bool:
+        logger.warning("there is no fence by SQL; RDS is asked to restart the instances")
+        self._database.restart()
+        return True
+
+    def _open(self) -> tuple[bool, bool]:
+        """Opens the security group; see `_by_group`."""
+        closed, secondary = self._by_group()
+        if closed:
+            self._database.set_security_group(self._environment.cluster_security_group)
+        return False, secondary
+
+    def _by_group(self) -> tuple[bool, bool]:
         """Returns whether the security group keeps applications out now, and whether the cluster is a secondary."""
         secondary = self._database.membership() == "secondary"
         closed = self._environment.fence_security_group in self._database.security_groups()
-        # A secondary takes no writes; its readers keep their sessions.
-        if close is not None and close != closed and not (close and secondary):
-            self._database.set_security_group(
-                self._environment.fence_security_group if close else self._environment.cluster_security_group
-            )
-            closed = close
         return closed, secondary
+
+
+def _answer(by_sql: Future[bool | None]) -> bool | None:
+    try:
+        return by_sql.result(SQL_FIRST_S)
+    except TimeoutError:
+        return None

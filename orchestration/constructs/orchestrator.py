@@ -92,7 +92,9 @@ class Orchestrator(Construct):
             reserved_concurrent_executions=function.concurrency,
             environment=LambdaFunctionEnvironment(variables=self._variables(function)),
             kms_key_arn=self._key.arn,
-            logging_config=LambdaFunctionLoggingConfig(log_format="JSON", log_group=log.name),
+            logging_config=LambdaFunctionLoggingConfig(
+                log_format="JSON", log_group=log.name, system_log_level="WARN" if function.quiet else "INFO"
+            ),
             vpc_config=self._vpc_config() if function.in_vpc else None,
         )
         # Steps of the workflow are retried by the workflow and the monitor by its next run; Lambda's own retries of

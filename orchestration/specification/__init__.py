@@ -16,12 +16,10 @@ from orchestration.specification.model import (
     StateMachine,
     Table,
 )
-from orchestration.specification.names import Names
+from orchestration.specification.names import INSTANCES, Names
 from orchestration.specification.rows import Place, Step
 
 __all__ = ["INSTANCES", "Names", "Specification", "describe"]
-
-INSTANCES = 2  # of each cluster, in different zones, so that Aurora handles the loss of a zone, without a failover
 
 CONTROL_KEY = "database"  # hash key of the control table: one item per global database
 IDEMPOTENCY_KEY = "id"  # Powertools' default names
@@ -100,8 +98,8 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
         runs_table=Table(names.runs_table(region), RUNS_KEY),
         salvage_bucket=names.salvage_bucket(region),
         role_for_peer=roles.role_for_peer(place),
-        role_for_reprotection=roles.role_for_reprotection(place, INSTANCES),
-        role_for_rebuild=roles.role_for_rebuild(place, INSTANCES),
+        role_for_reprotection=roles.role_for_reprotection(place),
+        role_for_rebuild=roles.role_for_rebuild(place),
     )
 
 

@@ -51,5 +51,6 @@ def _standing(row: StandingFunction, place: Place, told: dict[str, str]) -> Func
         package="database" if row.in_vpc else "workflow",
         in_vpc=row.in_vpc,
         public_url=row.public_url,
+        quiet=row.quiet,
         security_groups=row.security_groups,
     )

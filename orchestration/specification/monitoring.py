@@ -24,6 +24,12 @@ AURORA_PERIOD_SECONDS = 60
 # What AWS publishes of functions, workflows and rules comes once a minute, and so does what Route 53 reads: it takes
 # no metric of high resolution (Route 53 guide, "Monitoring a CloudWatch alarm").
 STANDARD_PERIOD_SECONDS = 60
+# Functions whose errors fail no run: those that no workflow waits for, and steps without which a run still ends well.
+# Of the other steps' errors the workflow says what comes of them, or its own alarms do.
+FAIL_NO_RUN = (
+    *("monitor", "prober", "fence", "writer_switch"),
+    *("record_run", "notify", "end_reprotection", "notify_reprotection"),
+)
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
 SILENT_MONITOR_PERIODS = 3
 # What the monitor says comes in every period or once a minute. One that is late, or lost, is no change of state: an
@@ -119,6 +125,24 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             notifies=True,
         ),
         MetricAlarm(
+            key="monitor-refused",
+            name=names.alarm("monitor-refused", region),
+            description=f"The monitor of {region} cannot log in to the writer, which lives: its login, the certificate "
+            "or a connection is refused. Nothing moves and nothing is fenced; but nobody sees whether the writer dies.",
+            metric=Metric(
+                METRIC_NAMESPACE,
+                "MonitorRefused",
+                "Maximum",
+                STANDARD_PERIOD_SECONDS,
+                {"GlobalCluster": names.global_cluster},
+            ),
+            comparison="GreaterThanOrEqualToThreshold",
+            threshold=1,
+            evaluation_periods=1,
+            missing_data="notBreaching",
+            notifies=True,
+        ),
+        MetricAlarm(
             key="monitor-silent",
             name=names.alarm("monitor-silent", region),
             description=f"Dead man's alarm: the monitor of {region} does not run, so nobody watches the writer. "
@@ -170,7 +194,7 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
                 {"FunctionName": function.name},
             )
             for function in functions
-            if not function.polls
+            if function.step in FAIL_NO_RUN
         ),
     )
 

@@ -11,6 +11,7 @@ from orchestration.settings import Settings
 
 PARTITION = "aws"
 METRIC_NAMESPACE = "FailoverOrchestrator"
+INSTANCES = 2  # of each cluster, in different zones, so that Aurora handles the loss of a zone, without a failover
 MONITORING_USER = "monitor"  # the database role of handlers/sql/monitoring.sql
 
 
@@ -200,6 +201,10 @@ class Names:
     def instance(self, index: int, region: str) -> str:
         """Returns the identifier of one of the region's database instances."""
         return self.regional(f"{self.settings.application}-{index}", region)
+
+    def instance_arns(self, region: str) -> tuple[str, ...]:
+        """Returns the ARNs of all the region's database instances."""
+        return tuple(self.arn("rds", region, f"db:{self.instance(index, region)}") for index in range(INSTANCES))
 
     def trigger_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that starts a region's workflow when the alarm goes off."""

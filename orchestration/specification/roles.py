@@ -34,7 +34,7 @@ def role_for_peer(place: Place) -> Role:
     )
 
 
-def role_for_reprotection(place: Place, instances: int) -> Role:
+def role_for_reprotection(place: Place) -> Role:
     """Returns the role in which the peer's re-protection looks at, fences and keeps the old cluster of this region."""
     names, region, peer = place.names, place.region, place.peer
     cluster, snapshots = (
@@ -53,7 +53,7 @@ def role_for_reprotection(place: Place, instances: int) -> Role:
             ),
             Permission(
                 ("rds:DescribeDBClusters", "rds:DescribeDBInstances"),
-                (cluster, *_instances(place, instances)),
+                (cluster, *names.instance_arns(region)),
                 "reads the settings of the cluster and its instances",
                 only_here(place),
             ),
@@ -67,10 +67,10 @@ def role_for_reprotection(place: Place, instances: int) -> Role:
     )
 
 
-def role_for_rebuild(place: Place, instances: int) -> Role:
+def role_for_rebuild(place: Place) -> Role:
     """Returns the role in which the peer's re-protection removes this region's old cluster and creates the new one."""
     names, region, peer = place.names, place.region, place.peer
-    cluster, members = names.cluster_arn(region), _instances(place, instances)
+    cluster, members = names.cluster_arn(region), names.instance_arns(region)
     return Role(
         name=names.role_for_rebuild(region),
         description=f"The re-protection of {peer} removes the old cluster in {region} and makes a standby there",
@@ -120,11 +120,6 @@ def role_for_rebuild(place: Place, instances: int) -> Role:
             ),
         ),
     )
-
-
-def _instances(place: Place, instances: int) -> tuple[str, ...]:
-    names, region = place.names, place.region
-    return tuple(names.arn("rds", region, f"db:{names.instance(index, region)}") for index in range(instances))
 
 
 def _who_has(grant: Grant, place: Place) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from orchestration.specification.permissions import (
     SEE_MEMBERSHIP,
     TELL,
 )
-from orchestration.specification.rows import UNHURRIED_MB, Grant, StandingFunction
+from orchestration.specification.rows import SMALLEST_MB, UNHURRIED_MB, Grant, StandingFunction
 
 # A page of the old writer's tables, read from cold storage and compared across the peering.
 SALVAGE_TIMEOUT_SECONDS = 60
@@ -25,8 +25,8 @@ PROBER_TIMEOUT_SECONDS = 8
 # EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
 # have to wait for a whole probe.
 MONITOR_TIMEOUT_SECONDS = 80
-# A fence by SQL takes a second and a half at most; one by security group takes three calls to RDS.
-FENCE_TIMEOUT_SECONDS = 8
+# A fence by SQL takes two seconds and a half at most; beside it there are eight calls to RDS, three of them as a rule.
+FENCE_TIMEOUT_SECONDS = 12
 # Route 53 gives an HTTPS check 4 s to connect and 2 s to answer (Route 53 guide, "How health checks work").
 WRITER_SWITCH_TIMEOUT_SECONDS = 5
 # A read of the control record and a message to both topics, one of which may hang.
@@ -79,6 +79,11 @@ CHANGE_SECURITY_GROUP = Grant(
     "changes the security group of this region's cluster",
     tells=MEMBER_VARIABLES,
 )
+RESTART_INSTANCES = Grant(
+    ("rds:RebootDBInstance", "rds:DescribeDBInstances"),
+    lambda place: place.names.instance_arns(place.region),
+    "restarts this region's instances where a fence by SQL is not to be had, and sees whether they are restarting",
+)
 RUN_SQL = Grant(
     (
         "rds-data:BeginTransaction",
@@ -124,6 +129,7 @@ FUNCTIONS = (
         concurrency=16,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=PROBER_TIMEOUT_SECONDS,
+        quiet=True,
         in_vpc=True,
     ),
     StandingFunction(
@@ -144,13 +150,13 @@ FUNCTIONS = (
         reads=("PEER_FENCE_FUNCTION", "RECOVERY_GRACE_S", "TRIGGER_MODE"),
         # Two runs overlap, and EventBridge may deliver an event twice.
         concurrency=3,
-        memory_mb=UNHURRIED_MB,
+        memory_mb=SMALLEST_MB,
         timeout_seconds=MONITOR_TIMEOUT_SECONDS,
     ),
     StandingFunction(
         "fence",
-        "Keeps this region's database from its applications, by SQL and by security group",
-        may=(PROBE, SEE_MEMBERSHIP, CHANGE_SECURITY_GROUP),
+        "Keeps this region's database from its applications: by SQL or a restart, and by security group",
+        may=(PROBE, SEE_MEMBERSHIP, CHANGE_SECURITY_GROUP, RESTART_INSTANCES),
         # Of each region's two runs of the monitor, one fences while another looks; and a run of the workflow.
         concurrency=8,
         timeout_seconds=FENCE_TIMEOUT_SECONDS,
@@ -165,8 +171,9 @@ FUNCTIONS = (
         # as many requests a second from a URL (Lambda guide, "Function URL quotas"), so that a stranger who finds it
         # cannot use up what the failover needs, nor run up the bill.
         concurrency=10,
-        memory_mb=UNHURRIED_MB,
+        memory_mb=SMALLEST_MB,
         timeout_seconds=WRITER_SWITCH_TIMEOUT_SECONDS,
+        quiet=True,
         public_url=True,
     ),
     StandingFunction(

@@ -16,6 +16,9 @@ from tests.deployment.regions import STANDBY, WRITER
 
 # The standby's transactions had ended below this id.
 OLDEST_XID = 700
+# How long somebody waits for a database that does not answer: a monitor's tick goes on after a second, and this clock,
+# which has one thread, would go on with the prober.
+LONGEST_WAIT_S = 1.0
 
 
 class Databases:
@@ -58,6 +61,10 @@ class Databases:
     def admit(self, region: str, *, clients: bool) -> None:
         self.admits[region] = clients
 
+    def restart(self, region: str) -> None:
+        self.open_sessions[region] = 0
+        self.fenced[region] = self.fenced[region] or self.writes[region]  # a server starts fenced
+
     def retire(self, region: str) -> None:
         self.up[region] = self.writes[region] = False
         self.rows[region] = {}
@@ -99,7 +106,7 @@ class Databases:
         leads_to = {"own": region, "own_reader": region, "peer": peer}.get(target) or self.writer_region_by_name()
         if not self.up[leads_to] or (target != "own_reader" and not self.writes[leads_to]):
             # A standby's cluster endpoint takes no connections before the promotion.
-            CLOCK.sleep(event["timeout_s"])
+            CLOCK.sleep(min(event["timeout_s"], LONGEST_WAIT_S))
             return asdict(Probe(target, None, leads_to, "TimeoutError: timed out", event["timeout_s"] * 1000))
         error = self._work(leads_to, event) if self.writes[leads_to] else None
         role = "writer" if self.writes[leads_to] else "reader"

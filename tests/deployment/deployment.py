@@ -207,6 +207,11 @@ class Deployment(Account):
         self.start(data, name, region, reprotect=reprotect)
         assert still.wait(PATIENCE_S), f"{name} does not get to {step}"
 
+    def stop(self, name: str, region: str = STANDBY) -> None:
+        """Stop an execution by hand; what it has called is gone with it."""
+        arn = self.specification.names.state_machine_arn(region).replace(":stateMachine:", ":execution:")
+        self.client("stepfunctions", region).stop_execution(executionArn=f"{arn}:{name}")
+
     def old_region_returns(self) -> None:
         """The region that lost the writer lives again, its database as it was; the new writer goes on meanwhile."""
         self.databases.up = {WRITER: True, STANDBY: True}

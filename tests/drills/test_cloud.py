@@ -106,6 +106,9 @@ class World:
     def admit(self, region: str, *, clients: bool) -> None:
         self.admitting[region] = clients
 
+    def restart(self, region: str) -> None:
+        self.promoted.append(f"{region} again")
+
     def retire(self, region: str) -> None:
         self.promoted.append(f"no {region}")
 
@@ -358,6 +361,84 @@ def test_the_control_record_is_served_where_a_majority_of_its_regions_is_reached
     shared.client("dynamodb", WRITER).get_item(**own)  # a table of the region's own needs nobody
     shared.reachability.mend()
     shared.client("dynamodb", WRITER).get_item(**request)
+
+
+def test_a_control_table_that_fails_answers_500_everywhere_and_only_it_does(shared: World) -> None:
+    table, other = shared.specification.control_table, shared.specification.regions[WRITER].runs_table
+    shared.cloud.control_table.failing_until = shared.clock.now() + 1_000
+    for region in (WRITER, STANDBY):
+        with pytest.raises(ClientError, match="InternalServerError"):
+            shared.client("dynamodb", region).scan(TableName=table.name)
+    shared.client("dynamodb", WRITER).scan(TableName=other.name)
+    shared.cloud.control_table.failing_until = shared.clock.now()
+    shared.client("dynamodb", WRITER).scan(TableName=table.name)
+
+
+def test_each_write_of_the_control_record_is_told_and_no_other(shared: World) -> None:
+    table, other = shared.specification.control_table, shared.specification.regions[WRITER].runs_table
+    dynamodb, told = shared.client("dynamodb", WRITER), len(shared.of(Kind.RECORD_CHANGED))
+    dynamodb.put_item(TableName=other.name, Item={other.hash_key: {"S": "two"}})
+    key = {table.hash_key: {"S": "one"}}
+    dynamodb.put_item(TableName=table.name, Item=key | {"epoch": {"N": "7"}})
+    refused = {":eight": {"N": "8"}, ":nine": {"N": "9"}}
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        dynamodb.update_item(
+            TableName=table.name,
+            Key=key,
+            UpdateExpression="SET epoch = :nine",
+            ConditionExpression="epoch = :eight",
+            ExpressionAttributeValues=refused,
+        )
+    seen = shared.of(Kind.RECORD_CHANGED)[told:]
+    assert [(each.region, each.detail["item"]["epoch"]) for each in seen] == [(WRITER, {"N": "7"})]
+
+
+def test_a_bus_that_loses_our_events_takes_them_and_delivers_those_of_aws(world: World) -> None:
+    world.cloud.lose_events_of_ours()
+    entry = {"Source": "failover.monitor", "DetailType": "Writer Down", "Detail": "{}"}
+    put = world.client("events", STANDBY).put_events
+    assert put(Entries=[entry])["FailedEntryCount"] == 0
+    assert world.of(Kind.RULE_DELIVERED) == []
+    assert [each.subject for each in world.of(Kind.EVENT_PUT)] == ["failover.monitor"]
+    world.put(STANDBY, "writer-down", 1, age=5)
+    world.put(STANDBY, "writer-down", 1, age=15)
+    world.evaluate(STANDBY, "writer-down")
+    assert [each.region for each in world.of(Kind.RULE_DELIVERED)] == [STANDBY]
+
+
+def test_a_bus_that_is_down_delivers_nothing(world: World) -> None:
+    world.cloud.lose_every_event()
+    world.put(STANDBY, "writer-down", 1, age=5)
+    world.put(STANDBY, "writer-down", 1, age=15)
+    world.evaluate(STANDBY, "writer-down")
+    assert world.cloud.alarm_state(STANDBY, "writer-down") == "ALARM"
+    assert world.of(Kind.RULE_DELIVERED) == []
+
+
+def test_late_metrics_show_alarms_what_was_before_them(world: World) -> None:
+    world.put(STANDBY, "writer-down", 1, age=-40)  # in 40 s
+    world.put(STANDBY, "writer-down", 1, age=-50)
+    alarm = world.specification.regions[STANDBY].alarm("writer-down")
+    world.cloud.alarms.see_late(60)
+    for seconds, state in ((55, "OK"), (95, "OK"), (115, "ALARM")):
+        world.cloud.alarms.evaluate(STANDBY, alarm, world.clock.now() + seconds)
+        assert world.cloud.alarm_state(STANDBY, "writer-down") == state, seconds
+
+
+def test_late_schedules_start_within_their_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    world = World(tmp_path)
+    started: list[float] = []
+    with world.cloud:
+        monkeypatch.setattr(world.cloud.lambdas, "invoke_async", lambda *_: started.append(world.clock.now()))
+        world.cloud.start_schedules_late(15)
+        due = world.clock.now()
+        world.cloud.start()
+        schedules = sum(len(region.schedules) for region in world.specification.regions.values())
+        wait_until(lambda: len(started) >= schedules)
+    assert all(at - due < 20 for at in started[:schedules])
+    assert max(started[:schedules]) - due > 1
 
 
 def test_a_detached_cluster_is_promoted(tmp_path: Path, wait_until: WaitUntil) -> None:

@@ -71,6 +71,9 @@ class RecordedDatabases:
     def admit(self, region: str, *, clients: bool) -> None:
         self.admits[region] = clients
 
+    def restart(self, region: str) -> None:
+        self._do("restart", region)
+
     def retire(self, region: str) -> None:
         self._do("retire", region)
 
@@ -291,6 +294,19 @@ def test_a_protected_cluster_is_not_deleted(after_failover: Rds) -> None:
     rds.east.modify_db_cluster(**change, DeletionProtection=False)
     assert not rds.cluster(EAST)["DeletionProtection"]
     rds.delete_cluster()
+
+
+def test_an_instance_is_restarted_with_its_database(rds: Rds) -> None:
+    name = INSTANCES[EAST][0]
+    rds.databases.gate.clear()
+    for instance in INSTANCES[EAST]:
+        rds.east.reboot_db_instance(DBInstanceIdentifier=instance)
+    assert rds.instances(EAST)[name] == "rebooting"
+    with pytest.raises(rds.east.exceptions.ClientError, match="is not available"):
+        rds.east.reboot_db_instance(DBInstanceIdentifier=name)
+    rds.databases.gate.set()
+    rds.wait_until(lambda: set(rds.instances(EAST).values()) == {"available"})
+    assert rds.databases.done == [("restart", EAST)]
 
 
 @pytest.mark.parametrize(

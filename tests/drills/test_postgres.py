@@ -14,7 +14,7 @@ import pytest
 
 from drills.world import bank, postgres
 from drills.world.network import Address, free_port
-from drills.world.postgres import APPLICATION, MONITOR, Binaries, PostgresError, Server, find_binaries
+from drills.world.postgres import APPLICATION, MONITOR, OWNER, Binaries, PostgresError, Server, find_binaries
 from drills.world.reaper import Reaper
 
 MakeServer = Callable[[str], Server]
@@ -169,6 +169,35 @@ def test_an_acknowledged_commit_survives_a_kill_of_every_process(server: Server)
     assert members(server) == []
     server.start()
     assert server.query("SELECT id FROM kept") == [(1,)]
+
+
+def over_tcp(server: Server, role: str) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(host=server.address.host, port=server.address.port, user=role, dbname=server.database)
+
+
+def test_a_refused_role_has_no_session_and_gets_none_also_after_a_start(server: Server) -> None:
+    before = over_tcp(server, MONITOR)
+    server.refuse(MONITOR)
+    with pytest.raises(psycopg.OperationalError):
+        before.execute("SELECT 1")
+    over_tcp(server, OWNER).close()
+    for _ in range(2):
+        with pytest.raises(psycopg.OperationalError, match="rejects connection"):
+            over_tcp(server, MONITOR)
+        server.kill()
+        server.start()
+    server._refused.clear()
+    server.kill()
+    server.start()
+
+
+def test_the_owner_is_no_superuser_and_may_log_in(server: Server) -> None:
+    with over_tcp(server, OWNER) as session:
+        rows = session.execute(
+            "SELECT datdba::regrole::text, rolsuper FROM pg_database, pg_roles"
+            " WHERE datname = current_database() AND rolname = current_user"
+        ).fetchall()
+    assert rows == [(OWNER, False)]
 
 
 def test_a_frozen_server_accepts_and_never_answers_until_it_is_resumed(server: Server) -> None:

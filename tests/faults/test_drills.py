@@ -1,6 +1,7 @@
-"""One whole drill for each outage and mode that the design names, judged as people's own drills are: by the exit code.
+"""One whole drill for each outage, trouble and mode that the design names.
 
-Long: `make drills` runs them, one after the other. Each takes a minute or two.
+Judged as people's own drills are: by the exit code. Long: `make drills` runs them, one after the other. Each takes a
+minute or two.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pytest
 
 from drills.ends import End
 from drills.outages import OUTAGES
+from drills.troubles import SWITCHOVER, TROUBLES, Phase, Trouble, When
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Twice as fast as the world: faster, and a machine with two cores no longer keeps up with cold starts and lease.
@@ -28,6 +30,7 @@ PATIENCE_SECONDS = 1800
 # A new outage is drilled as soon as it has a row.
 MOVES = [row.name for row in OUTAGES.values() if row.demanded is End.FAILED_OVER and not row.asks_person]
 MOVES_NOTHING = [row.name for row in OUTAGES.values() if row.demanded is End.NOTHING_MOVED]
+BROKEN_OFF = [row for row in TROUBLES.values() if row.when is When.PHASE]
 ASKS = [row.name for row in OUTAGES.values() if row.asks_person]
 
 pytestmark = pytest.mark.drill
@@ -136,6 +139,52 @@ def test_p1_an_old_writer_that_comes_back_takes_no_write(outage: str) -> None:
     run = drill("--outage", outage, "--comes-back")
     assert run.code == 0, run.printed
     assert run.result["both_wrote"] == 0
+
+
+def at_its_worst(trouble: Trouble) -> list[str]:
+    """The arguments of the drill in which a trouble hurts most."""
+    what = ["--mode", SWITCHOVER] if trouble.worst == SWITCHOVER else ["--outage", trouble.worst]
+    return [*what, "--trouble", trouble.name, "--clients", "both"]
+
+
+@pytest.mark.parametrize(
+    "trouble", [row for row in TROUBLES.values() if row.worst != SWITCHOVER], ids=lambda row: row.name
+)
+def test_p9_p10_no_trouble_changes_how_an_outage_ends(trouble: Trouble) -> None:
+    run = drill(*at_its_worst(trouble))
+    assert run.code == 0, run.printed
+    assert run.result["both_wrote"] == 0
+    assert run.result["reached"] == run.result["demanded"]
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("trouble", BROKEN_OFF, ids=lambda row: row.name)
+def test_p10_a_switchover_that_is_broken_off_is_finished_or_given_back_by_itself(
+    trouble: Trouble, phase: Phase
+) -> None:
+    run = drill("--mode", SWITCHOVER, "--trouble", trouble.name, "--phase", phase)
+    assert run.code == 0, run.printed
+    assert (run.result["lost"], run.result["both_wrote"]) == (0, 0)
+
+
+@pytest.mark.parametrize("seconds", ["6", "25"])
+def test_p10_a_database_that_restarts_moves_nothing_and_is_open_again_at_once(seconds: str) -> None:
+    run = drill("--outage", "restart", "--for", seconds)
+    assert run.code == 0, run.printed
+    assert run.result["closed_seconds"] <= 10
+
+
+def test_p10_a_switchover_is_harmed_by_no_rds_that_is_busy_slow_or_silent() -> None:
+    for trouble in ("rds-busy", "rds-slow", "rds-lost"):
+        run = drill("--mode", SWITCHOVER, "--trouble", trouble)
+        assert run.code == 0, run.printed
+
+
+def test_clients_by_hosts_need_no_name() -> None:
+    run = drill("--outage", "kill", "--clients", "hosts")
+    assert run.code == 0, run.printed
+    assert run.result["rto_by_name_seconds"] is None
+    assert run.result["rto_by_hosts_seconds"] == run.result["rto_seconds"]
 
 
 def test_the_limit_of_p1_a_region_that_lives_on_with_a_dead_guardian() -> None:

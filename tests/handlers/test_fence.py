@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 
 from handlers.core.errors import FenceFailed, InvalidRequest
+from orchestration.specification import INSTANCES
 from tests.deployment import STANDBY, WRITER, Deployment
 
 FENCE = {"order": "fence", "reason": "the test"}
 LIFT = {"order": "lift", "reason": "the test", "number": 1, "until": 4_000_000_000}  # the first fence, at any time
 LOOK = {"order": "look", "reason": "the test"}
+
+
+CLOSED = {"by_sql": True, "by_group": True, "secondary": False, "error": None, "restarted": None}
 
 
 def order(deployment: Deployment, event: dict[str, Any], region: str = WRITER) -> dict[str, Any]:
@@ -21,13 +25,13 @@ def order(deployment: Deployment, event: dict[str, Any], region: str = WRITER) -
 
 
 def test_p1_a_fence_keeps_applications_out_in_both_ways(deployment: Deployment) -> None:
-    assert order(deployment, FENCE) == {"by_sql": True, "by_group": True, "secondary": False, "error": None}
+    assert order(deployment, FENCE) == CLOSED
     assert (deployment.databases.fenced[WRITER], deployment.databases.admits[WRITER]) == (True, False)
 
 
 def test_a_fence_that_is_lifted_lets_them_in_again(deployment: Deployment) -> None:
     order(deployment, FENCE)
-    assert order(deployment, LIFT) == {"by_sql": False, "by_group": False, "secondary": False, "error": None}
+    assert order(deployment, LIFT) == CLOSED | {"by_sql": False, "by_group": False}
     assert deployment.databases.takes_writes(WRITER)
 
 
@@ -68,7 +72,7 @@ def test_a_look_changes_nothing(fenced: bool, deployment: Deployment) -> None:
     if fenced:
         order(deployment, FENCE)
     deployment.gate.seen.clear()
-    assert order(deployment, LOOK) == {"by_sql": fenced, "by_group": fenced, "secondary": False, "error": None}
+    assert order(deployment, LOOK) == CLOSED | {"by_sql": fenced, "by_group": fenced}
     assert deployment.databases.takes_writes(WRITER) is not fenced
     assert "rds.ModifyDBCluster" not in {operation for _, _, operation in deployment.gate.seen}
 
@@ -79,12 +83,83 @@ def test_the_security_group_is_left_alone_when_that_is_asked_for(deployment: Dep
     assert deployment.databases.admits[WRITER]
 
 
-def test_p1_a_database_that_does_not_answer_is_fenced_by_its_security_group(deployment: Deployment) -> None:
+def restarts(deployment: Deployment) -> int:
+    """How many instances RDS was asked to restart."""
+    return [operation for _, _, operation in deployment.gate.seen].count("rds.RebootDBInstance")
+
+
+def test_p1_a_database_that_does_not_answer_is_fenced_by_its_security_group_and_a_restart(
+    deployment: Deployment,
+) -> None:
+    """The group keeps others out; the restart ends the sessions of those who are in, and a server starts fenced."""
     deployment.databases.up[WRITER] = False
+    deployment.databases.open_sessions[WRITER] = 3
     state = order(deployment, FENCE)
-    assert (state["by_sql"], state["by_group"]) == (None, True)
+    assert (state["by_sql"], state["by_group"], state["restarted"]) == (None, True, True)
     assert state["error"] == "SQL: TimeoutError: timed out"
     assert not deployment.databases.admits[WRITER]
+    deployment.wait_for(lambda: deployment.databases.open_sessions[WRITER] == 0)
+    assert deployment.databases.fenced[WRITER]
+
+
+def test_p1_sessions_that_do_not_end_are_ended_by_a_restart(deployment: Deployment) -> None:
+    deployment.databases.sessions_end = False
+    state = order(deployment, FENCE)
+    assert (state["by_sql"], state["restarted"]) == (False, True)
+    deployment.wait_for(lambda: deployment.databases.open_sessions[WRITER] == 0)
+
+
+def test_p10_a_database_is_restarted_once_for_a_fence(deployment: Deployment) -> None:
+    deployment.databases.up[WRITER] = False
+    deployment.gate.seen.clear()
+    for _ in range(3):
+        assert order(deployment, FENCE)["restarted"] is True
+    assert restarts(deployment) == INSTANCES
+
+
+def test_p3_who_finds_the_group_closed_knows_that_the_restart_was_asked_for(deployment: Deployment) -> None:
+    """A function that is started anew remembers nothing."""
+    deployment.databases.up[WRITER] = False
+    order(deployment, FENCE)
+    with deployment.lambdas.environment(WRITER, "fence") as module:
+        module.RESTART.accepted, module.RESTART.closed = None, False
+    deployment.gate.seen.clear()
+    assert order(deployment, FENCE)["by_group"] is True
+    assert restarts(deployment) == 0
+
+
+def test_p3_a_function_that_is_killed_before_the_group_is_closed_asks_again(deployment: Deployment) -> None:
+    """RDS refuses to restart what is restarting, which is as good as an answer."""
+    deployment.databases.up[WRITER] = False
+    deployment.trouble("rds.ModifyDBCluster", "refused", region=WRITER, times=1)
+    assert order(deployment, FENCE)["by_group"] is None
+    state = order(deployment, FENCE)
+    assert (state["by_group"], state["restarted"]) == (True, True)
+
+
+def test_p1_a_restart_that_rds_refuses_is_reported_and_asked_for_again(deployment: Deployment) -> None:
+    deployment.databases.up[WRITER] = False
+    deployment.trouble("rds.RebootDBInstance", "ServiceUnavailable", region=WRITER, status=503, times=INSTANCES)
+    state = order(deployment, FENCE)
+    assert (state["by_group"], state["restarted"]) == (True, False)
+    assert "restarting payments-0-use1-test" in state["error"]
+    assert order(deployment, FENCE)["restarted"] is True
+
+
+def test_p10_a_fence_by_sql_needs_no_restart(deployment: Deployment) -> None:
+    deployment.gate.seen.clear()
+    order(deployment, FENCE)
+    assert restarts(deployment) == 0
+
+
+@pytest.mark.parametrize("region", [WRITER, STANDBY])
+def test_neither_a_secondary_nor_a_writer_whose_group_is_left_alone_is_restarted(
+    region: str, deployment: Deployment
+) -> None:
+    deployment.databases.up[region] = False
+    deployment.gate.seen.clear()
+    order(deployment, FENCE | {"group": region == STANDBY}, region)
+    assert restarts(deployment) == 0
 
 
 def test_p1_an_rds_that_does_not_answer_leaves_the_fence_by_sql(deployment: Deployment) -> None:

@@ -1,61 +1,112 @@
-"""The cost table of the documentation counts what is deployed, and adds up."""
+"""What a deployment costs at idle: computed from what is deployed, small enough, and told as it is computed."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections import Counter
 
 import pytest
 
+from drills.aws.health_checks import CHECKERS
+from orchestration import idle_cost
+from orchestration.idle_cost import Line, Price
 from orchestration.settings import PROJECT_ROOT
-from tests.infrastructure.synthesized import Deployment, Stack
+from orchestration.specification import Specification, describe
+from tests.deployment import STANDBY
+from tests.deployment import Deployment as Running
+from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
-ROWS = [
-    [cell.strip(" *") for cell in line.strip("|").split("|")]
-    for line in (PROJECT_ROOT / "docs" / "cost.md").read_text().replace("\N{MULTIPLICATION SIGN}", "x").splitlines()
-    if line.startswith("| ") and not line.startswith("| resource")
-]
-HIGH_RESOLUTION_SECONDS = 60  # alarms with shorter periods cost more
+TOLD = (PROJECT_ROOT / "docs" / "cost.md").read_text()
+BUDGET_DOLLARS = 40  # a month, for everything but the database
 
 
-def row(resource: str) -> list[str]:
-    (found,) = [row for row in ROWS if row[0] == resource]
+@pytest.fixture
+def specification(development: Deployment) -> Specification:
+    return describe(development.settings, ACCOUNT)
+
+
+def line(lines: list[Line], resource: str) -> Line:
+    (found,) = [one for one in lines if one.resource == resource]
     return found
 
 
-def period(alarm: dict[str, Any]) -> int:
-    seconds: int = alarm.get("period") or next(q["metric"]["period"] for q in alarm["metric_query"] if "metric" in q)
-    return seconds
+def test_the_orchestrator_costs_40_dollars_a_month_at_most(specification: Specification) -> None:
+    assert idle_cost.total(idle_cost.orchestrator(specification)) <= BUDGET_DOLLARS
 
 
-def alarms(stack: Stack) -> str:
-    periods = [period(alarm) for alarm in stack.all("aws_cloudwatch_metric_alarm")]
-    fast = sum(seconds < HIGH_RESOLUTION_SECONDS for seconds in periods)
-    composite = len(stack.all("aws_cloudwatch_composite_alarm"))
-    return f"2 x ({fast} of 10 s at 0.30, {len(periods) - fast} standard at 0.10, {composite} composite at 0.50)"
+def test_the_page_shows_the_tables_as_they_are_computed(specification: Specification) -> None:
+    for table in idle_cost.tables(specification).strip().split("\n\n"):
+        assert table in TOLD, "write the output of `python -m orchestration.idle_cost` into docs/cost.md"
 
 
-def test_the_table_adds_up() -> None:
-    *parts, total = [float(re.sub(r"[^\d.]", "", row[-1])) for row in ROWS]
-    assert sum(parts) == pytest.approx(total, abs=5)  # "about"
+def test_every_price_has_a_note_that_the_page_explains(specification: Specification) -> None:
+    explained = {int(note) for note in re.findall(r"\[(\d)\] \w", TOLD)}
+    assert {one.price.note for one in _all(specification)} == explained
 
 
-def test_alarms_are_counted_as_they_are_deployed(development: Deployment) -> None:
-    assert [row("CloudWatch alarms")[1]] == list({alarms(stack) for stack in development.both})
+def test_a_line_costs_its_count_at_its_price() -> None:
+    assert Line("requests", "of all", 3_000_000, Price(0.20, 1_000_000, "requests", 1)).dollars == pytest.approx(0.60)
 
 
-def test_health_checks_are_counted_as_they_are_deployed(development: Deployment) -> None:
-    kinds = [check["type"] for check in development.stacks["global"].all("aws_route53_health_check")]
-    counted = re.findall(r"(\d) (?:HTTPS|alarm-based|calculated)", row("Route 53 health checks")[1])
-    assert [int(count) for count in counted] == [
-        kinds.count(kind) for kind in ("HTTPS", "CLOUDWATCH_METRIC", "CALCULATED")
-    ]
+def test_alarms_dashboards_and_keys_are_counted_as_they_are_deployed(
+    development: Deployment, specification: Specification
+) -> None:
+    lines = idle_cost.orchestrator(specification)
+    deployed = [alarm for stack in development.both for alarm in stack.all("aws_cloudwatch_metric_alarm")]
+    fast = sum(alarm["period"] < 60 for alarm in deployed)
+    assert line(lines, "CloudWatch alarms").count == len(deployed) - fast
+    assert line(lines, "CloudWatch alarms, fast").count == fast
+    everything = Counter(kind for stack in development.stacks.values() for kind, _, _ in stack.resources())
+    assert everything["aws_cloudwatch_composite_alarm"] == 0
+    assert everything["aws_cloudwatch_dashboard"] == 2
+    assert line(lines, "KMS keys").count == everything["aws_kms_key"]
+    assert everything["aws_nat_gateway"] == 0
+    endpoints = [endpoint for stack in development.both for endpoint in stack.all("aws_vpc_endpoint")]
+    assert {endpoint["vpc_endpoint_type"] for endpoint in endpoints} == {"Gateway"}
 
 
-def test_capacity_is_the_default_minimum_of_every_instance(development: Deployment) -> None:
-    instances = [len(stack.all("aws_rds_cluster_instance")) for stack in development.both]
-    (least,) = {
-        stack.only("aws_rds_cluster")["serverlessv2_scaling_configuration"]["min_capacity"]
-        for stack in development.both
+def test_health_checks_are_counted_as_they_are_deployed(development: Deployment, specification: Specification) -> None:
+    checks = development.stacks["global"].all("aws_route53_health_check")
+    lines = idle_cost.orchestrator(specification)
+    counted = [line(lines, f"Route 53 checks that {what}").count for what in ("decide", "show")]
+    assert sum(counted) == len(checks)
+    assert line(lines, "Route 53 checks, options").count == 2 * sum(check["type"] == "HTTPS" for check in checks)
+    assert idle_cost.CHECKERS == CHECKERS
+
+
+def test_dynamodb_is_counted_as_it_is_deployed(development: Deployment) -> None:
+    tables = [table for stack in development.stacks.values() for table in stack.all("aws_dynamodb_table")]
+    replicas = sum(1 + len(table.get("replica", ())) for table in tables)
+    assert f"some MB in {replicas} tables" in TOLD
+    assert {table["billing_mode"] for table in tables} == {"PAY_PER_REQUEST"}
+
+
+def test_the_monitors_run_for_as_long_as_is_counted(specification: Specification) -> None:
+    with Running() as running, running.lambdas.environment(STANDBY, "monitor") as module:
+        assert module.RUN_FOR_S == idle_cost.RUN_SECONDS
+    (schedule,) = specification.regions[STANDBY].schedules
+    assert schedule.expression == "rate(1 minute)"
+
+
+def test_functions_that_run_millions_of_times_log_only_what_goes_wrong(development: Deployment, region: str) -> None:
+    quiet = {
+        function["handler"].split(".")[-2]
+        for function in development.stacks[region].all("aws_lambda_function")
+        if function["logging_config"]["system_log_level"] == "WARN"
     }
-    assert row("Aurora capacity")[1] == f"{len(instances)} regions x {instances[0]} instances x {least} ACU x 730 h"
+    assert quiet == {"prober", "writer_switch"}
+
+
+def test_capacity_is_the_default_minimum_of_every_instance(
+    development: Deployment, specification: Specification
+) -> None:
+    capacity = sum(
+        len(stack.all("aws_rds_cluster_instance"))
+        * stack.only("aws_rds_cluster")["serverlessv2_scaling_configuration"]["min_capacity"]
+        for stack in development.both
+    )
+    assert line(idle_cost.database(specification), "Aurora capacity").count == capacity * 730
+
+
+def _all(specification: Specification) -> list[Line]:
+    return idle_cost.orchestrator(specification) + idle_cost.database(specification)

@@ -173,11 +173,12 @@ def test_workflows_may_invoke_their_steps_and_nothing_else(development: Deployme
         }
 
 
-def test_rule_may_start_its_workflow_and_nothing_else(development: Deployment) -> None:
+def test_a_rule_may_start_its_workflow_and_nothing_else(development: Deployment) -> None:
     for region in describe(development.settings, ACCOUNT).regions.values():
-        (start,) = policies(development)[region.rules[0].name]
-        assert start["Action"] == ["states:StartExecution"]
-        assert [arn.rsplit(":")[-1] for arn in start["Resource"]] == [region.state_machine.name]
+        for rule in region.rules:
+            (start,) = policies(development)[rule.name]
+            assert start["Action"] == ["states:StartExecution"]
+            assert [arn.rsplit(":")[-1] for arn in start["Resource"]] == [region.state_machine.name]
 
 
 def test_no_action_is_a_wildcard(development: Deployment) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from moto.events.models import EventPattern
 
-from orchestration.specification import describe
+from orchestration.specification import describe, standing, workflows
 from orchestration.specification.model import Region
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
@@ -26,6 +26,7 @@ ALARMS = {
     "heartbeat-missing": ("Heartbeat", "Maximum", 60, BELOW, 1, "2 of 3", "breaching", PAGES),
     "replication-lag": ("AuroraGlobalDBReplicationLag", "Maximum", 60, ABOVE, 500, "1 of 1", "notBreaching", PAGES),
     "writer-connectivity": ("WriterReachable", "Maximum", 60, BELOW, 1, "2 of 2", "notBreaching", PAGES),
+    "monitor-refused": ("MonitorRefused", "Maximum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
     "monitor-silent": ("Invocations", "Sum", 60, BELOW, 1, "3 of 3", "breaching", PAGES),
     "workflow-failed": ("ExecutionsFailed", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
     "workflow-timed-out": ("ExecutionsTimedOut", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
@@ -48,6 +49,7 @@ WATCHED = {
     "heartbeat-missing": ("FailoverOrchestrator", FROM_PEER),
     "replication-lag": ("AWS/RDS", {"DBClusterIdentifier": "payments-usw2-test", "SourceRegion": "us-east-1"}),
     "writer-connectivity": ("FailoverOrchestrator", EVERYONE),
+    "monitor-refused": ("FailoverOrchestrator", EVERYONE),
     "monitor-silent": ("AWS/Lambda", {"FunctionName": "failover-monitor-usw2-test"}),
     "workflow-failed": ("AWS/States", FAILOVER),
     "workflow-timed-out": ("AWS/States", FAILOVER),
@@ -57,17 +59,16 @@ WATCHED = {
     "reprotection-aborted": ("AWS/States", REPROTECTION),
     "trigger-not-delivered": ("AWS/Events", {"RuleName": "failover-trigger-usw2-test"}),
 }
-# These answer "not yet" by an error that the workflow retries; what comes of it the workflow's own alarms say. Of every
-# other function the first error pages people.
-ERRORS_PAGE_NOBODY = {
-    "promote",
-    "verify_recovery",
-    "wait_for_old_region",
-    "snapshot_old_cluster",
-    "retire_old_cluster",
-    "build_global_database",
-    "build_standby",
-    "verify_replication",
+# Of these the first error pages people; of any other step's the workflow tells, or its own alarms do.
+ERRORS_PAGE = {
+    "monitor",
+    "prober",
+    "fence",
+    "writer_switch",
+    "record_run",
+    "notify",
+    "end_reprotection",
+    "notify_reprotection",
 }
 
 
@@ -85,8 +86,7 @@ def test_every_alarm_rings_when_it_was_agreed_to(development: Deployment, region
     alarms = deployed_alarms(development, region)
     agreed = ALARMS | {
         f"{step.replace('_', '-')}-errors": ("Errors", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES)
-        for step in specified(development, region).functions
-        if step not in ERRORS_PAGE_NOBODY
+        for step in ERRORS_PAGE
     }
     assert set(alarms) == set(agreed)
     for key, alarm in alarms.items():
@@ -104,6 +104,18 @@ def test_every_alarm_rings_when_it_was_agreed_to(development: Deployment, region
         )
         assert alarm.get("alarm_actions") == alarm.get("ok_actions") == ([topic] if pages else None)
         assert alarm.get("actions_enabled", True)
+
+
+def test_errors_page_people_where_no_run_fails_by_them() -> None:
+    """Where every error and success lead to the same state, the workflow's own alarms stay quiet."""
+    goes_on_regardless = {
+        step
+        for path in (workflows.FAILOVER_ASL, workflows.REPROTECT_ASL)
+        for _, step, state in workflows.tasks(workflows.definition(path))
+        for caught in state.get("Catch", ())
+        if caught["ErrorEquals"] == ["States.ALL"] and caught["Next"] == state.get("Next")
+    }
+    assert goes_on_regardless == {step for step in ERRORS_PAGE if step not in {row.name for row in standing.FUNCTIONS}}
 
 
 def test_every_alarm_looks_at_what_it_is_named_after(development: Deployment, region: str) -> None:

@@ -7,6 +7,7 @@ the order in which they are given: ``given=(writer_dies, fails("fence_old_writer
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from handlers.core.approval import APPROVAL_S, RETIREMENT_APPROVAL_S
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import Beat
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
+from tests.deployment.clock import PATIENCE_S
 
 Condition = Callable[[Deployment], object]
 
@@ -85,7 +87,9 @@ def writers_guardian_says_down(deployment: Deployment) -> None:
 
 
 def all_is_well(deployment: Deployment) -> None:
+    """The guardian renews as long as it may, however long this machine takes for a step."""
     deployment.guardian_was_here()
+    before("check_health", guardian_renews)(deployment)
 
 
 def writer_does_not_answer(deployment: Deployment) -> None:
@@ -228,8 +232,15 @@ def lock(
         "started_at": int(CLOCK.now()) - 60,
         "deadline": int(CLOCK.now() + seconds_left),
         "dns_engaged": engaged,
-        **({"stopping_until": int(CLOCK.now()) + 20} if mode == "switchover" else {}),
+        **({"moving_since": int(CLOCK.now()) - 60} if engaged else {}),
+        **(_stopped() if mode == "switchover" else {}),
     }
+
+
+def _stopped() -> dict[str, Any]:
+    """What the lock of a switchover holds besides: its guardian has signed it."""
+    now = int(CLOCK.now())
+    return {"stopping_until": now + 20, "writer_sign": {"at": now, "says": "up", "fenced": True}}
 
 
 def other_run_holds_the_lock(seconds_left: float = 600.0, **more: Any) -> Condition:
@@ -395,11 +406,15 @@ def cluster_breaks_in_promotion(deployment: Deployment) -> None:
     deployment.databases.before_promotion = break_cluster
 
 
-def promotion_never_ends(deployment: Deployment) -> None:
-    def hold(region: str) -> None:
-        raise RuntimeError("made by the test")
+def promotion_is_held(deployment: Deployment) -> threading.Event:
+    """Until the event that is returned is set."""
+    held = threading.Event()
+
+    def hold(_region: str) -> None:
+        held.wait(PATIENCE_S)
 
     deployment.databases.before_promotion = hold
+    return held
 
 
 def promotion_is_given_up_soon(deployment: Deployment) -> None:

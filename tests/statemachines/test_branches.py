@@ -86,22 +86,14 @@ def test_p10_the_guardian_opens_a_writer_that_a_given_up_run_has_fenced_early_or
     assert deployment.databases.open_writers() == {WRITER}
 
 
-def test_p10_a_switch_that_fails_first_gives_the_lock_back_and_the_late_detach_asks_for_nothing(
-    deployment: Deployment,
-) -> None:
-    """Which of two failures a Parallel state reports is a matter of time; the end is the same."""
-    run = play(
-        deployment,
-        before("detach_secondary", run_has_ended),
-        before("repoint_dns", has_run("detach_secondary"), it_fails),
-    )
-    assert run.end == "Aborted"
-    assert "Error: Misconfigured: made by the test" in deployment.messages(STANDBY)[-1][1]
-    deployment.lambdas.wait_until_idle()
-    assert deployment.lock() is None
-    assert deployment.members() == {WRITER, STANDBY}
-    assert "rds.RemoveFromGlobalCluster" not in {operation for _, _, operation in deployment.gate.seen}
-    deployment.gate.troubles.clear()
-    deployment.lambdas.before = lambda step, event: None
-    assert deployment.run(ASKED, "run-2").end == "Recovered"
+def test_p9_a_switch_that_fails_first_does_not_end_the_move(deployment: Deployment) -> None:
+    """Best effort: which branch fails when is a matter of time, and only the way to the promotion counts."""
+    for condition in (
+        writer_dies,
+        before("detach_secondary", has_run("repoint_dns")),
+        before("repoint_dns", it_fails),
+    ):
+        condition(deployment)
+    assert deployment.run(ASKED, RUN).end == "Recovered"
+    assert deployment.is_switched(STANDBY)
     assert deployment.members() == {WRITER}

@@ -10,7 +10,7 @@ import pytest
 from handlers.core.claim import Claim, lock_for
 from handlers.core.control import ControlRecord, Transition, Word, WriterSign
 from handlers.core.guardian import Situation, decide
-from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, decide_wait, may_be_alive_until
+from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, clock_error, decide_wait, may_be_alive_until
 
 EAST, WEST = "us-east-1", "us-west-2"
 NOW = 1_800_000_000.0
@@ -86,6 +86,53 @@ def test_p1_rule(found: ControlRecord, gate_open: bool, action: str, reason: str
 def test_a_lease_may_be_alive_until_its_end_by_any_clock(found: ControlRecord, until: float) -> None:
     assert may_be_alive_until(found) == until
     assert decide_wait(found, CLAIM, True, NOW).until == until
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "answered_at", "date", "error"),
+    [
+        (100.2, 100.4, 100.0, 0.0),
+        (100.9, 101.1, 101.0, 0.0),
+        (100.2, 103.2, 101.0, 0.0),  # it took its time
+        (101.9, 102.0, 100.0, 0.9),  # this clock is ahead by 0.9 s to 2 s
+        (98.0, 98.5, 100.0, 1.5),
+        (3700.0, 3700.1, 100.0, 3599.0),
+    ],
+)
+def test_a_clock_differs_from_a_servers_by_at_least(
+    asked_at: float, answered_at: float, date: float, error: float
+) -> None:
+    assert clock_error(asked_at, answered_at, date) == pytest.approx(error)
+
+
+HOUR_AHEAD = record(NOW + 3600)
+OVERRIDE = replace(CLAIM, ignore_wrong_clock=True)
+
+
+def test_p9_a_clock_that_was_an_hour_ahead_can_be_overridden_by_a_person() -> None:
+    """No automatic start has the override; the refusal says how to give it, and what it may cost."""
+    refused = decide_wait(HOUR_AHEAD, CLAIM, True, NOW)
+    assert refused.action == "refuse"
+    assert '"ignore_wrong_clock": true; if it lives, there may be two writers' in refused.reason
+    assert decide_wait(HOUR_AHEAD, OVERRIDE, True, NOW).action == "commit"
+    assert decide_wait(HOUR_AHEAD, OVERRIDE, False, NOW).action == "ask"
+
+
+def test_p1_the_override_is_of_wrong_clocks_only() -> None:
+    assert decide_wait(record(NOW + 4), OVERRIDE, True, NOW).action == "wait"
+    assert decide_wait(record(NOW + 3600, seen=NOW + 3598), OVERRIDE, True, NOW).action == "refuse"  # it lives
+
+
+def test_p1_after_the_override_the_run_waits_until_no_guardian_may_count_on_the_lease() -> None:
+    """One that read it a moment before the commit, and has not seen the record since, counts on `LEASE_S` of it."""
+    for lease in (NOW + 3600, NOW + LEASE_S + CLOCK_MARGIN_S + 0.5):
+        moving = record(lease, phase="moving", moving_since=NOW)
+        for after in (0.0, 5.0, LEASE_S + CLOCK_MARGIN_S):
+            assert decide_wait(moving, OVERRIDE, True, NOW + after).action == "wait"
+        assert decide_wait(moving, OVERRIDE, True, NOW + LEASE_S + CLOCK_MARGIN_S + 0.1).action == "go"
+        fenced = record(lease, phase="moving", moving_since=NOW, writer_sign=WriterSign(NOW + 1, "up", True))
+        assert decide_wait(fenced, OVERRIDE, True, NOW + 1).action == "go"
+    assert decide_wait(record(OVER, phase="moving", moving_since=NOW), CLAIM, True, NOW).action == "go"
 
 
 LEASES = (None, 0.0, NOW - 60, OVER, NOW - CLOCK_MARGIN_S, NOW, NOW + 4, NOW + 11, NOW + 3600)
