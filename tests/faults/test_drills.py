@@ -1,6 +1,7 @@
 """One whole drill for each outage, trouble and mode that the design names.
 
-Judged as people's own drills are: by the exit code. Long: `make drills` runs them, one after the other. Each takes a minute or two.
+Judged as people's own drills are: by the exit code. Long: `make drills` runs them, one after the other. Each takes a
+minute or two.
 """
 
 from __future__ import annotations
