@@ -13,6 +13,7 @@ import threading
 import uuid
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Self
 from unittest import mock
 
@@ -29,7 +30,7 @@ from werkzeug.serving import make_server
 from drills.aws import atomic, replicated_table
 from drills.aws.alarms import Alarms, State
 from drills.aws.callers import Callers
-from drills.aws.events import EventBus, create_rule, rate_seconds
+from drills.aws.events import EventBus, create_function_rule, create_rule, rate_seconds
 from drills.aws.faults import Faults
 from drills.aws.global_database import GlobalDatabase
 from drills.aws.happenings import Happening, Kind
@@ -47,10 +48,11 @@ from drills.aws.timetable import Timetable
 from drills.world.reachability import OUTSIDE, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from drills.aws.clusters import Databases
+    from drills.aws.faults import Application
     from drills.aws.happenings import Observe
     from drills.world.clock import Clock
     from drills.world.reachability import Reachability
@@ -162,6 +164,8 @@ class Cloud:
             self._install(stack)
             self._bus = EventBus(ACCOUNT, clock, self._is_down, self._tell, deliveries)
             self._bus.install(stack)
+            self._bus.invoke_by(self._invoke_by_rule)
+            self.machines.announce_by(self._bus.put)
             self.alarms = self._evaluator(self._bus, seed)
             self.health_checks = HealthChecks(specification.zone, self.lambdas, reachability, clock, self._tell, seed)
             self._last_news: dict[tuple[str, str], bool] = {}
@@ -286,7 +290,7 @@ class Cloud:
         """Serves an empty moto, behind permissions and faults, on a free port, in threads of this process."""
         moto_api_backend.reset()
         stack.callback(moto_api_backend.reset)
-        moto = DomainDispatcherApplication(create_backend_app)
+        moto = _dated(DomainDispatcherApplication(create_backend_app), self._clock)
         permitted = Permissions(moto, self.callers, ACCOUNT, self._tell)
         faults = Faults(permitted, self.reachability, self.callers.region_of)
         server = make_server("127.0.0.1", 0, faults, threaded=True, request_handler=_QuietHandler)
@@ -388,7 +392,13 @@ class Cloud:
         events = self.client("events", name)
         for rule in region.rules:
             create_rule(events, rule, machine, role_arn)
+        end = region.end_rule
+        create_function_rule(events, end, self._arn("lambda", name, f"function:{end.function.name}"))
         self.alarms.create(region, self.client("cloudwatch", name), topic_arn)
+
+    def _invoke_by_rule(self, region: str, function: str, event: dict[str, Any]) -> None:
+        with suppress(RegionDownError):
+            self.lambdas.invoke_async(region, function, event)
 
     def _notify(self, region: str, subject: str, message: str) -> None:
         """Publishes to the topic of a region."""
@@ -421,6 +431,19 @@ class _QuietHandler(MotoRequestHandler):
 
     def log(self, kind: str, message: str, *args: Any) -> None:
         """Discards what the server would print."""
+
+
+def _dated(application: Application, clock: Clock) -> Application:
+    """Returns an application whose answers have the lab's time; moto dates them by this machine's."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            others = [(name, value) for name, value in headers if name.lower() != "date"]
+            return start_response(status, [*others, ("Date", formatdate(clock.now(), usegmt=True))], *more)
+
+        return application(environ, start)
+
+    return answer
 
 
 def _json(body: Any) -> Any:

@@ -7,9 +7,9 @@ underscore. Delivery is at least once, so an event may arrive twice; the drill c
 put (API reference, "PutEvents") go the same way as those of AWS services, whose sources alone begin with ``aws.``. A
 schedule invokes its function without waiting; its first invocation comes when it is created.
 
-Limits: targets are state machines of the same account and region only; a delivery that fails is not tried again;
-an event is delivered at once, whereas EventBridge takes up to about a second; schedules are ``rate(1 minute)`` and
-the like, no cron expressions.
+Limits: targets are state machines and functions of the same account and region only; a delivery that fails is not tried
+again; an event is delivered at once, whereas EventBridge takes up to about a second; schedules are ``rate(1 minute)``
+and the like, no cron expressions.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from drills.aws.happenings import Observe
     from drills.world.clock import Clock
-    from orchestration.specification.model import Rule
+    from orchestration.specification.model import FunctionRule, Rule
 
 UNIT_SECONDS = {"minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
 
@@ -52,6 +52,11 @@ class EventBus:
         self._observe = observe
         self._deliveries = deliveries
         self._loses: Callable[[dict[str, Any]], bool] = lambda _: False
+        self._invoke: Callable[[str, str, dict[str, Any]], None] = lambda *_: None
+
+    def invoke_by(self, invoke: Callable[[str, str, dict[str, Any]], None]) -> None:
+        """Has functions that are targets invoked by ``invoke``: region, function's name, event; it does not wait."""
+        self._invoke = invoke
 
     def lose(self, which: Callable[[dict[str, Any]], bool]) -> None:
         """Loses from now on every event of which that is true."""
@@ -93,7 +98,13 @@ class EventBus:
             if rule.state == "ENABLED" and rule.event_pattern.matches_event(cast("EventMessageType", event)):
                 for target in rule.targets:
                     for _ in range(self._deliveries):
-                        self._start(rule.name, target, event)
+                        self._deliver(rule.name, target, event)
+
+    def _deliver(self, rule: str, target: dict[str, Any], event: dict[str, Any]) -> None:
+        if ":lambda:" in target["Arn"]:
+            self._invoke(event["region"], target["Arn"].rsplit(":", 1)[1], event)
+        else:
+            self._start(rule, target, event)
 
     def _start(self, rule: str, target: dict[str, Any], event: dict[str, Any]) -> None:
         region = event["region"]
@@ -111,6 +122,12 @@ def create_rule(events: Any, rule: Rule, state_machine_arn: str, role_arn: str) 
     transformer = {"InputPathsMap": rule.input_paths, "InputTemplate": rule.input_template}
     target = {"Id": "workflow", "Arn": state_machine_arn, "RoleArn": role_arn, "InputTransformer": transformer}
     events.put_targets(Rule=rule.name, Targets=[target])
+
+
+def create_function_rule(events: Any, rule: FunctionRule, function_arn: str) -> None:
+    """Does the same for a rule whose target is a function, which gets the event as it is."""
+    events.put_rule(Name=rule.name, EventPattern=json.dumps(rule.event_pattern), Description=rule.description)
+    events.put_targets(Rule=rule.name, Targets=[{"Id": rule.function.step, "Arn": function_arn}])
 
 
 def transform(event: dict[str, Any], paths: dict[str, str], template: str) -> str:

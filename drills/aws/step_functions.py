@@ -15,6 +15,8 @@ How a state machine is interpreted is moto's. What is changed here, and why:
   error, which Catch then sees (Step Functions guide, "Handling errors in Step Functions workflows"); moto mistakes the
   name for that of a function's error, which must not begin like that, and ends the execution in ``States.Runtime``.
 * An execution that is stopped is ``ABORTED`` at once; moto's is ``RUNNING`` until its task has ended.
+* The end of an execution is an event on the region's bus (Step Functions guide, "Automating Step Functions event
+  delivery with EventBridge"); its start is not, and of the event's fields the input and output are left out.
 * Executions of a region that is down, and all of them when the lab closes, are aborted.
 
 Limits: an execution whose region comes back does not go on, whereas Step Functions keeps its state; ``Wait`` with
@@ -59,6 +61,7 @@ from drills.aws.happenings import Happening, Kind
 from drills.aws.lambda_runtime import LambdaService, RegionDownError, ThrottledError, UnknownFunctionError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import ExitStack
 
     from drills.aws.happenings import Observe
@@ -81,6 +84,11 @@ class StepFunctions:
         self._lambdas = lambdas
         self._observe = observe
         self._closing = threading.Event()
+        self._announce: Callable[[dict[str, Any]], None] = lambda _: None
+
+    def announce_by(self, put: Callable[[dict[str, Any]], None]) -> None:
+        """Has the end of each execution put on the event bus by ``put``."""
+        self._announce = put
 
     def install(self, stack: ExitStack) -> None:
         """Changes moto's interpreter until ``stack`` is closed; then aborts what is still running."""
@@ -214,11 +222,34 @@ class StepFunctions:
             execution = communication.execution
             execution.stop_date = model._now()
             end = {name: getattr(execution, name) for name in ("status", "error", "cause", "output")}
+            if not model._closing.is_set():
+                model._announce(model._status_change(execution))
             model._tell(Kind.EXECUTION_ENDED, execution, execution.name, end)
 
         stack.enter_context(mock.patch.object(Execution, "start", watched_start))
         stack.enter_context(mock.patch.object(ExecutionWorker, "_get_evaluation_environment", watched_environment))
         stack.enter_context(mock.patch.object(BaseExecutionWorkerCommunication, "terminated", watched_end))
+
+    def _status_change(self, execution: Execution) -> dict[str, Any]:
+        """Returns the event of an execution that has ended."""
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Step Functions Execution Status Change",
+            "source": "aws.states",
+            "account": self._account,
+            "time": self._now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": execution.region_name,
+            "resources": [execution.exec_arn],
+            "detail": {
+                "executionArn": execution.exec_arn,
+                "stateMachineArn": execution.state_machine_arn,
+                "name": execution.name,
+                "status": str(execution.status),
+                "error": execution.error,
+                "cause": execution.cause,
+            },
+        }
 
     def _tell(self, kind: Kind, execution: Execution, subject: str, detail: dict[str, Any]) -> None:
         if not self._closing.is_set():

@@ -41,8 +41,8 @@ class Claim:
     ``decision`` is ``proceed``, ``refused``, or ``duplicate``: refused because a run has handled it or is handling it,
     so nobody has to be told; ``reason`` says why in a sentence for people. ``heartbeat`` is the writer's last one that
     the record knew of; ``accept_data_loss`` opens the lag gate. ``only_forward``: an earlier run, whose lock this one
-    takes over, has asked RDS to move the writer; ``continues``: see `continues`. ``attempt`` and ``ignore_wrong_clock``: see
-    `handlers.core.request.Request`.
+    takes over, has asked RDS to move the writer; ``continues``: see `continues`. ``attempt`` and
+    ``ignore_wrong_clock``: see `handlers.core.request.Request`.
     """
 
     decision: ClaimDecision

@@ -22,8 +22,8 @@ class Probe:
     cluster that answered, known from its verified certificate's name. ``elapsed_ms`` is the whole probe. ``heartbeat``
     is the newest heartbeat row there, ``noted_lease`` the end of the lease that stands beside it (seconds since 1970),
     ``fenced`` whether applications are kept out by SQL, ``fence_number`` which fence that is, ``open_sessions`` how
-    many of theirs there are all the same, ``oldest_xid`` the id below which every transaction has ended there; None
-    when not known.
+    many of theirs there are all the same, ``oldest_xid`` the id below which every transaction has ended there,
+    ``replicated_until`` up to when a reader has the writer's commits (seconds since 1970); None when not known.
     """
 
     target: str
@@ -37,6 +37,7 @@ class Probe:
     fence_number: int | None = None
     open_sessions: int | None = None
     oldest_xid: int | None = None
+    replicated_until: float | None = None
     refused: str | None = None
 
     @property
@@ -63,7 +64,7 @@ def writer_seen(reached: Probe | None) -> Known:
     """
     if reached is None:
         return "unknown"
-    return "up" if reached.writes or reached.refused is not None else "down"
+    return "up" if reached.writes or (reached.role is None and reached.known == "up") else "down"
 
 
 def known_of(reached: Probe | None) -> Known:
@@ -127,7 +128,7 @@ def _failover(seen: Evidence, only_forward: bool) -> Rows:
         (only_forward, True, "RDS has been asked to move the writer already; the failover has to be finished"),
         (seen.writer.writes, False, "the writer answers this region: no failover is due"),
         (
-            seen.writer.refused is not None,
+            seen.writer.role is None and seen.writer.known == "up",
             False,
             f"the writer lives: it {seen.writer.refused}; no failover is due",
         ),

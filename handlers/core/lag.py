@@ -1,7 +1,17 @@
 """Would a promotion now lose more than the RPO budget allows? Unknown lag is not small lag.
 
-Heartbeats come first: the record says which one the writer has committed, the standby which one it has. Aurora's metric
-comes second; it may be two minutes old while the heartbeats are from the last tick.
+Heartbeats decide: the record says which one the writer has committed, the standby which one it has. They come every 2
+s, against a budget of 1 s, so one missing heartbeat alone says too little: a writer that dies between "noted" and
+"replicated" has lost some milliseconds only. When exactly one is missing, the standby itself is asked up to which
+moment it has the writer's commits.
+
+It is asked at VerifyLag, not in each tick: what it says then is the last that it has heard of the writer, and no
+table is needed in which it would have been noted before. Two answers are not believed: a moment before the heartbeat
+that it has, which says more, and one after the heartbeat that it lacks. Such an answer contradicts itself; it would
+come of a clock that goes on during the outage.
+
+Where heartbeats say nothing, nothing else decides. Aurora's metric in CloudWatch is shown, and may be two minutes
+old.
 """
 
 from __future__ import annotations
@@ -9,12 +19,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handlers.core.heartbeat import Beat
+from handlers.core.lease import CLOCK_MARGIN_S, TICK_S
 
 HEARTBEATS = "heartbeats"
+STANDBY = "the standby's own account"
 
-# Aurora publishes the metric once a minute and CloudWatch may take another minute to show it; a value older than three
-# minutes was already stale when the writer went down. The same holds for the record's heartbeat: a guardian that has
-# been silent that long says nothing about what was replicated since.
+# A guardian that has been silent for this long says nothing about what was replicated since.
 OLDEST_USABLE_AGE_S = 180
 
 
@@ -28,7 +38,7 @@ class Measurement:
     lag_ms: float
     age_s: float
     source: str
-    heartbeats: int | None = None
+    heartbeats: int
 
 
 @dataclass(frozen=True)
@@ -48,41 +58,45 @@ class Lag:
     replicated_xid: int | None = None
 
 
-def by_heartbeats(committed: Beat | None, replicated: Beat | None, now: float) -> Measurement | None:
-    """Returns the lag between the last heartbeat that the record knows of and the newest in the standby.
+def measure(
+    committed: Beat | None, replicated: Beat | None, replicated_until: float | None, now: float
+) -> Measurement | None:
+    """Returns the lag between the last heartbeat that the record knows of and what the standby has.
 
-    None when either is missing, or the record's is too old to say anything.
+    ``replicated_until``: up to when the standby says that it has the writer's commits (seconds since 1970), where it
+    says so. None when a heartbeat is missing, or the record's is too old to say anything.
     """
     if committed is None or replicated is None or now - committed.at > OLDEST_USABLE_AGE_S:
         return None
-    behind = max(0, committed.seq - replicated.seq)
+    behind, age_s = max(0, committed.seq - replicated.seq), max(0.0, now - committed.at)
+    believable = replicated_until is not None and replicated.at <= replicated_until <= committed.at + CLOCK_MARGIN_S
+    if behind == 1 and replicated_until is not None and believable:
+        return Measurement(max(0.0, committed.at - replicated_until) * 1000, age_s, STANDBY, behind)
     lag_ms = max(0.0, committed.at - replicated.at) * 1000 if behind else 0.0
-    return Measurement(lag_ms, max(0.0, now - committed.at), HEARTBEATS, behind)
+    return Measurement(lag_ms, age_s, HEARTBEATS, behind)
 
 
-def judge(measured: Measurement | None, budget_ms: int, source: str, *, only_forward: bool) -> Lag:
-    """Compares the last known lag with the budget.
-
-    ``source`` names what was asked last when nothing is known; ``only_forward``: see `handlers.core.health.judge`.
-    """
+def judge(measured: Measurement | None, budget_ms: int, *, only_forward: bool) -> Lag:
+    """Compares the last known lag with the budget; ``only_forward``: see `handlers.core.health.judge`."""
     lag_ms = measured.lag_ms if measured else None
     age_s = measured.age_s if measured else None
-    source = measured.source if measured else source
+    source = measured.source if measured else HEARTBEATS
+    missing = f"{measured.heartbeats if measured else 0} heartbeats, of one every {TICK_S * 1000:.0f} ms, are missing"
+    known = f"replication lag was {lag_ms or 0:.0f} ms by {source} ({missing} in the standby)"
     rows = (
         (only_forward, True, "RDS has been asked to move the writer already; the lag is history"),
-        (measured is None, False, f"replication lag is unknown: {source} has no value"),
         (
-            measured is not None and measured.age_s > OLDEST_USABLE_AGE_S,
+            measured is None,
             False,
-            f"replication lag is unknown: the last value of {source} is {age_s or 0:.0f} s old, more than "
-            f"{OLDEST_USABLE_AGE_S} s",
+            "replication lag is unknown: there are no heartbeats of the writer and of the standby to compare, or the "
+            f"writer's last is more than {OLDEST_USABLE_AGE_S} s old",
         ),
         (
             measured is not None and measured.lag_ms > budget_ms,
             False,
-            f"replication lag was {lag_ms or 0:.0f} ms by {source}, more than the RPO budget of {budget_ms} ms",
+            f"{known}, more than the RPO budget of {budget_ms} ms",
         ),
-        (True, True, f"replication lag was {lag_ms or 0:.0f} ms by {source}, inside the RPO budget of {budget_ms} ms"),
+        (True, True, f"{known}, inside the RPO budget of {budget_ms} ms"),
     )
     proceed, reason = next((proceed, reason) for fits, proceed, reason in rows if fits)
     return Lag(proceed, reason, lag_ms, age_s, budget_ms, source, measured.heartbeats if measured else None)

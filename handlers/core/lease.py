@@ -47,6 +47,14 @@ class Wait:
     until: float
 
 
+def clock_error(asked_at: float, answered_at: float, date: float) -> float:
+    """By how many seconds at least this machine's clock differs from that of a server, either way.
+
+    ``date``: when the server says that it answered, in whole seconds, between the asking and the answer by this clock.
+    """
+    return max(0.0, asked_at - (date + 1.0), date - answered_at)
+
+
 def may_be_alive_until(record: ControlRecord) -> float:
     """The moment up to which the writer's lease may be alive by any clock, in seconds since 1970.
 

@@ -67,12 +67,14 @@ RESERVED_TAGS = "aws:"  # AWS's own tags cannot be set
 class OldCluster:
     """The old cluster as it was when it was fenced for the re-protection.
 
-    ``resource_id`` is RDS's own, which no other cluster ever has; ``fenced_at`` in seconds since 1970. ``cluster``,
-    ``instances`` and ``global_database`` are the requests that recreate them.
+    ``resource_id`` is RDS's own, which no other cluster ever has; ``fenced_at`` in seconds since 1970; ``mark`` is what
+    its database was like then (see `handlers.gateways.salvage.SalvageFunction.mark`). ``cluster``, ``instances`` and
+    ``global_database`` are the requests that recreate them.
     """
 
     resource_id: str
     fenced_at: float
+    mark: str
     cluster: dict[str, Any]
     instances: list[dict[str, Any]]
     global_database: dict[str, Any]
@@ -84,6 +86,7 @@ class OldCluster:
         instances: Sequence[Mapping[str, Any]],
         global_database: Mapping[str, Any],
         fenced_at: float,
+        mark: str,
     ) -> OldCluster:
         """Builds it from RDS's descriptions; raises `Misconfigured` when there is no instance to recreate."""
         if not instances:
@@ -95,6 +98,7 @@ class OldCluster:
         return cls(
             resource_id=cluster["DbClusterResourceId"],
             fenced_at=fenced_at,
+            mark=mark,
             cluster=_request(cluster, CLUSTER_SETTINGS) | {"VpcSecurityGroupIds": groups},
             instances=[
                 _request(instance, INSTANCE_SETTINGS)
@@ -114,6 +118,7 @@ class OldCluster:
         return cls(
             resource_id=fields.text("resource_id"),
             fenced_at=fields.number("fenced_at", at_least=0, at_most=END_OF_TIME_S),
+            mark=fields.text("mark", default="none"),
             cluster=dict(fields.section("cluster").data),
             instances=instances,
             global_database=dict(fields.section("global_database").data),

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from handlers.core.claim import Claim
+from handlers.core.claim import Claim, incident_of
 from handlers.core.ending import End, done_and_open
+from handlers.core.health import Health
+from handlers.core.lag import Lag
 from handlers.core.message import Message, Workflows, start_command, whereabouts
 from handlers.core.progress import FailoverProgress, result_of
+from handlers.core.results import Lease
+from handlers.core.told import BEGUN, same_reason
 
 YOU = "<your name>"
 
-Outcome = Literal["recovered", "rehearsed", "refused", "aborted", "needs_person"]
+Outcome = Literal["begun", "lasts", "recovered", "rehearsed", "refused", "aborted", "needs_person"]
 
 HEADLINES: dict[Outcome, str] = {
+    "begun": "{what} has begun: {target} is to become the writer",
+    "lasts": "{what} goes on: {target} does not take writes yet",
     "recovered": "{what} done: {target} is the writer",
     "rehearsed": "Failover rehearsed: nothing was changed",
     "refused": "{what} refused: nothing was changed",
@@ -49,6 +55,37 @@ class FailoverEnd(End[Outcome, FailoverProgress]):
         return self.outcome == "refused" and self.claim is not None and self.claim.decision == "duplicate"
 
     @property
+    def told_as(self) -> tuple[str, str] | None:
+        """The incident that people are told of, and the reason why its writer has not moved, to be told once.
+
+        None where they are told of this run in any case: one that a person has started, and every other end.
+        """
+        claim = self.claim
+        if claim is None or claim.incident != incident_of(claim.epoch):
+            return None
+        if self.outcome == "begun":
+            return claim.incident, BEGUN
+        return (claim.incident, same_reason(self.blocked_by)) if self.outcome in ("refused", "aborted") else None
+
+    @property
+    def verdicts(self) -> list[tuple[str, Health | Lag | Lease]]:
+        """What the run has found, in its order, each under its name."""
+        found = (
+            ("Health", result_of(self.progress.assessment.health)),
+            ("Replication lag", result_of(self.progress.assessment.lag)),
+            ("Lease", result_of(self.progress.lease)),
+            ("Lease", result_of(self.progress.approved_lease)),
+        )
+        return [(title, verdict) for title, verdict in found if verdict is not None]
+
+    @property
+    def blocked_by(self) -> str:
+        """What keeps the writer where it is, as far as this run has found out."""
+        no_go = [verdict.reason for _, verdict in self.verdicts if not verdict.proceed]
+        claimed = [self.claim.reason] if self.claim and self.claim.decision != "proceed" else []
+        return "; ".join((*claimed, *no_go, *self.causes)) or self.outcome
+
+    @property
     def is_switchover(self) -> bool:
         """Whether a switchover was asked for."""
         return self.claim is not None and self.claim.mode == "switchover"
@@ -79,6 +116,8 @@ def message(end: FailoverEnd, workflows: Workflows) -> Message:
     lines = [headline, "", *whereabouts(workflows.failover, end.run), *_reasons(end)]
     if end.outcome == "needs_person":
         lines += ["", *_progress(end)]
+    elif end.outcome in ("begun", "lasts"):
+        lines += ["", "You will be told how it ends. To see how far it is, open the link."]
     elif end.outcome == "recovered":
         commit = result_of(end.progress.commit)
         lines += [f"Writer region: {end.target}, epoch {commit.epoch if commit else 'unknown'}", *_measured(end)]
@@ -88,19 +127,11 @@ def message(end: FailoverEnd, workflows: Workflows) -> Message:
 
 
 def _reasons(end: FailoverEnd) -> list[str]:
-    claim, progress = end.claim, end.progress
+    claim = end.claim
     lines = []
     if claim:
         lines += [f"Started by: {claim.started_by}", f"Incident: {claim.incident}", f"Claim: {claim.reason}"]
-    verdicts = (
-        ("Health", result_of(progress.assessment.health)),
-        ("Replication lag", result_of(progress.assessment.lag)),
-        ("Lease", result_of(progress.lease)),
-        ("Lease", result_of(progress.approved_lease)),
-    )
-    lines += [
-        f"{title}: {'go' if verdict.proceed else 'no go'}: {verdict.reason}" for title, verdict in verdicts if verdict
-    ]
+    lines += [f"{title}: {'go' if verdict.proceed else 'no go'}: {verdict.reason}" for title, verdict in end.verdicts]
     if end.approved_by:
         lines.append(f"Loss approved by: {end.approved_by}")
     return [*lines, *(f"Error: {cause}" for cause in end.causes), *end.gaps]
@@ -180,6 +211,8 @@ def _at_risk(end: FailoverEnd) -> list[str]:
         return [f"At risk now: nothing; {old} is the standby."]
     if end.outcome == "rehearsed":
         return []
+    if end.outcome in ("begun", "lasts"):
+        return [f"At risk now: applications have no writer until {end.target} is promoted, which is up to Aurora."]
     if end.outcome == "needs_person":
         return [
             f"At risk now: clients may not reach the writer in {end.target} by its name."
@@ -249,7 +282,14 @@ def resume(failover: str, run: str, switchover_from: str | None) -> list[str]:
     return lines
 
 
+def _nothing_to_do(end: FailoverEnd, workflows: Workflows) -> list[str]:
+    """Returns what there is to do while the run is at work."""
+    return [f"There is nothing to do in {workflows.here} while run {end.run} is at work."]
+
+
 NEXT: dict[Outcome, Callable[[FailoverEnd, Workflows], list[str]]] = {
+    "begun": _nothing_to_do,
+    "lasts": _nothing_to_do,
     "recovered": _after_recovery,
     "rehearsed": _for_real,
     "refused": _again,

@@ -132,14 +132,21 @@ class Retirement:
         of the cluster that was fenced for the re-protection, and since when (seconds since 1970).
     fenced_by_sql, fenced_by_group
         whether it is fenced now; None when not known.
+    fenced_mark, mark
+        what its database was like when it was fenced for the re-protection, and what it is like now; None while it is
+        not fenced, or when not asked. They differ if the fence was lifted or anything was written in between.
     is_member_beside
         the regions whose clusters share a global database with it; any of them means that it is not the old one.
     snapshot
         the one made for the re-protection; None when there is none.
     salvaged_resource_id, salvaged_at
         which cluster the unreplicated writes were exported from, and when; None when that is not complete.
+    unread
+        the tables that were not exported because they may not be read.
     approved_by
         who agreed; None when nobody has.
+    approved_unseen
+        the approval was given with the order, before anything was exported.
     """
 
     resource_id: str
@@ -147,11 +154,15 @@ class Retirement:
     fenced_at: float
     fenced_by_sql: bool | None
     fenced_by_group: bool | None
+    fenced_mark: str
+    mark: str | None
     is_member_beside: tuple[str, ...]
     snapshot: Snapshot | None
     salvaged_resource_id: str | None
     salvaged_at: float | None
+    unread: str
     approved_by: str | None
+    approved_unseen: bool
 
 
 def objections(known: Retirement, *, begun: bool) -> list[str]:
@@ -170,6 +181,11 @@ def objections(known: Retirement, *, begun: bool) -> list[str]:
         (bool(known.is_member_beside), f"it is in a global database with {', '.join(known.is_member_beside)}"),
         (not begun and not known.fenced_by_sql, "it is not seen to be fenced by SQL"),
         (not begun and not known.fenced_by_group, "it is not seen to be fenced by its security group"),
+        (
+            not begun and known.mark != known.fenced_mark,
+            f"its fence was lifted, or it was written, since it was fenced ({known.fenced_mark} then, {known.mark} "
+            "now): start the workflow again, which keeps and exports it anew",
+        ),
         (snapshot is None, "there is no snapshot of it"),
         (
             snapshot is not None and (snapshot.status != "available" or snapshot.percent != 100),
@@ -189,5 +205,9 @@ def objections(known: Retirement, *, begun: bool) -> list[str]:
             "its unreplicated writes were exported before it was fenced",
         ),
         (not begun and known.approved_by is None, "nobody has approved it"),
+        (
+            not begun and bool(known.unread) and known.approved_unseen,
+            f"nobody who knew of it has approved that tables were not read: {known.unread}",
+        ),
     )
     return [reason for applies, reason in rows if applies]

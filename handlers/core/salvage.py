@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from handlers.core.errors import Misconfigured
@@ -23,6 +23,12 @@ FROM_THE_START = "(0,0)"  # PostgreSQL's tuple ids begin at (0,1)
 TUPLE_ID = r"\(\d{1,10},\d{1,5}\)"
 LONGEST_ROW = 6_000_000  # characters; no answer of Lambda is longer
 MOST_BLOCKS = 2**32  # PostgreSQL's own limit of a table
+LONGEST_UNREAD = 20_000  # characters; Step Functions passes 256 KB from state to state
+UNREAD = rf"(?s).{{0,{LONGEST_UNREAD}}}"
+HOW_TO_READ = (
+    "To have them read, GRANT pg_read_all_data TO the user who ran monitoring.sql, on both clusters (by the RDS Data "
+    "API, which the fence lets through); then start the workflow again."
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,9 @@ class Salvage:
     """How far the export has come, and what it has found so far.
 
     ``missing`` counts rows that the new writer lacks, ``different`` those that differ there, ``uncompared`` rows of
-    tables without a primary key. ``place`` is where to continue. ``part`` counts the files, ``kept_at`` is their
-    folder.
+    tables without a primary key. ``unread`` names the tables that the salvage may not read, each with the reason;
+    ``everything_read`` says that there are none. ``place`` is where to continue. ``part`` counts the files, ``kept_at``
+    is their folder.
     """
 
     done: bool
@@ -88,6 +95,8 @@ class Salvage:
     different: int = 0
     uncompared: int = 0
     kept_at: str = ""
+    unread: str = ""
+    everything_read: bool = True
 
     @classmethod
     def read(cls, fields: Fields) -> Salvage:
@@ -103,6 +112,8 @@ class Salvage:
             missing=count("missing"),
             different=count("different"),
             uncompared=count("uncompared"),
+            unread=fields.text("unread", pattern=UNREAD, default=""),
+            everything_read=fields.flag("everything_read", True),
         )
 
     @property
@@ -116,7 +127,15 @@ class Salvage:
         ]
         if self.uncompared:
             lines.append(f"Not compared, because their tables have no primary key: {self.uncompared} rows")
+        if self.unread:
+            lines.append(f"NOT READ, so nobody knows what of them is lost: {self.unread}")
+            lines.append(HOW_TO_READ)
         return lines
+
+    def without(self, table: str, why: str) -> Salvage:
+        """Notes that a table cannot be read."""
+        unread = "; ".join(filter(None, (self.unread, f"{table} ({why})")))
+        return replace(self, unread=unread[:LONGEST_UNREAD], everything_read=False)
 
 
 class Replay:
@@ -149,6 +168,11 @@ class Replay:
 def _qualified(table: str) -> str:
     """Returns the table's name with its schema."""
     return table if "." in table else f"{DEFAULT_SCHEMA}.{table}"
+
+
+def not_read(table: str, why: str) -> str:
+    """Returns the line of the file that stands for a table that cannot be read."""
+    return f"-- NOT READ {table}: {' '.join(why.split())}. Nobody knows what of it is lost."
 
 
 def file_text(epoch: int, old_region: str, part: int, lines: Iterable[str]) -> str:

@@ -1,36 +1,35 @@
-"""Notify: tells people in both regions how the run ended. The loss of one region's topic is tolerated.
+"""Notify: tells people in both regions that a run has begun, lasts, or how it ended.
 
-Nobody is told of a run that was started beside the one that does the work; its record says so.
+The loss of one region's topic is tolerated. Nobody is told of a run that was started beside the one that does the work;
+its record says so. Nor is anybody told of every attempt: see `handlers.core.told`.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.message import Workflows
+from handlers.core.control import Told
+from handlers.core.errors import FailoverError
 from handlers.core.outcome import FailoverEnd, message
+from handlers.core.told import is_due
 from handlers.gateways import notifications
+from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.notifications import Notification
 from handlers.idempotency import TokenVariables, acts_once_by
 from handlers.telemetry import instrumented, logger
 
 
 @dataclass(frozen=True)
-class Environment(notifications.TopicVariables, TokenVariables):
+class Environment(notifications.TopicVariables, notifications.WorkflowVariables, TokenVariables, ControlVariables):
     """What this step reads."""
-
-    state_machine_arn: str
-    peer_state_machine_arn: str
-    reprotection_state_machine_arn: str
 
 
 ENVIRONMENT = Environment.read()
-WORKFLOWS = Workflows(
-    ENVIRONMENT.state_machine_arn, ENVIRONMENT.peer_state_machine_arn, ENVIRONMENT.reprotection_state_machine_arn
-)
+CONTROL = ControlTable.of(ENVIRONMENT)
 TOPICS = notifications.topics(ENVIRONMENT)
 
 
@@ -43,7 +42,30 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if end.is_duplicate:  # a storm of starts must not become a storm of messages
         logger.info("a duplicate: nobody is told")
         return asdict(Notification([], {}))
-    sent = notifications.publish_to_all(TOPICS, message(end, WORKFLOWS))
+    told_as = end.told_as
+    if told_as is not None and not is_news(CONTROL, *told_as):
+        logger.info("people have been told of that", about=told_as[0], reason=told_as[1])
+        return asdict(Notification([], {}))
+    sent = notifications.publish_to_all(TOPICS, message(end, notifications.workflows(ENVIRONMENT)))
     if sent.failed:
         logger.warning("a topic did not take the message", failed=sent.failed)
+    if told_as is not None:
+        note(CONTROL, *told_as)
     return asdict(sent)
+
+
+def is_news(control: ControlTable, about: str, reason: str) -> bool:
+    """Returns whether people have to be told; they are rather than not, while the record cannot be read."""
+    try:
+        return is_due(control.read().told, about, reason, time.time())
+    except FailoverError:
+        logger.exception("what people were told is not known")
+        return True
+
+
+def note(control: ControlTable, about: str, reason: str) -> None:
+    """Notes what people have been told; where that does not succeed, they may be told again."""
+    try:
+        control.note_told(control.read(), Told(about, reason, time.time()))
+    except FailoverError:
+        logger.exception("what people were told is not noted")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -71,6 +72,8 @@ class ControlTable:
         self._replicas = list(replicas)
         self._table = table
         self._key: Any = {KEY: {"S": database}}
+        # When the table's region says that it answered the last read (seconds since 1970); None when it did not say.
+        self.answered_at: float | None = None
 
     @classmethod
     def of(
@@ -102,7 +105,10 @@ class ControlTable:
 
         def get(replica: DynamoDBClient) -> Any:
             with named_errors(f"reading the control record in {self._table}"):
-                return replica.get_item(TableName=self._table, Key=self._key, ConsistentRead=True).get("Item")
+                answer = replica.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
+            said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+            self.answered_at = parsedate_to_datetime(said).timestamp() if said else None
+            return answer.get("Item")
 
         item = self._ask(get)
         if item is None:

@@ -1,4 +1,4 @@
-"""CloudWatch: publishing what the monitor sees, reading the replication lag."""
+"""CloudWatch: publishing what the monitor sees."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from handlers.core.lag import Measurement
 from handlers.gateways.aws import named_errors
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
 
-LAG_METRIC = "AuroraGlobalDBReplicationLag"
-LAG_PERIOD_S = 60  # Aurora publishes it once a minute
-LAG_LOOK_BACK_S = 600  # far enough to tell "stale" from "never published"
 HIGH_RESOLUTION_S = 1
 STANDARD_RESOLUTION_S = 60  # the only one that Route 53's health checks accept
 
@@ -82,40 +78,3 @@ class Publisher:
             self._said[value.name] = value.value
 
         self._beside(f"publish {value.name}", put)
-
-
-def replication_lag(client: CloudWatchClient, cluster: str, source_region: str, now: float) -> Measurement | None:
-    """Returns the newest lag that Aurora published for ``cluster`` behind ``source_region``; None when there is none.
-
-    The two dimensions are those of the AWS Database Blog, "Monitor Amazon Aurora Global Database replication at scale
-    using Amazon CloudWatch Metrics Insights"; the user guide names none.
-    """
-    with named_errors(f"reading {LAG_METRIC} of {cluster}"):
-        answer = client.get_metric_data(
-            MetricDataQueries=[
-                {
-                    "Id": "lag",
-                    "MetricStat": {
-                        "Metric": {
-                            "Namespace": "AWS/RDS",
-                            "MetricName": LAG_METRIC,
-                            "Dimensions": [
-                                {"Name": "DBClusterIdentifier", "Value": cluster},
-                                {"Name": "SourceRegion", "Value": source_region},
-                            ],
-                        },
-                        "Period": LAG_PERIOD_S,
-                        "Stat": "Maximum",
-                    },
-                }
-            ],
-            StartTime=datetime.fromtimestamp(now - LAG_LOOK_BACK_S, UTC),
-            EndTime=datetime.fromtimestamp(now + LAG_PERIOD_S, UTC),
-            ScanBy="TimestampDescending",
-        )
-    result = answer["MetricDataResults"][0]
-    newest = max(zip(result["Timestamps"], result["Values"], strict=True), default=None)
-    if newest is None:
-        return None
-    at, value = newest
-    return Measurement(lag_ms=value, age_s=max(0.0, now - at.timestamp()), source=LAG_METRIC)

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handlers.core.environment import PeerVariables
+from handlers.core.environment import PeerVariables, Variables
 from handlers.core.errors import FailoverError, NotificationFailed
-from handlers.core.message import Message
+from handlers.core.message import Message, Workflows
 from handlers.gateways.aws import client, named_errors
 
 if TYPE_CHECKING:
@@ -29,6 +29,24 @@ class TopicVariables(PeerVariables):
 
     topic_arn: str
     peer_topic_arn: str
+
+
+@dataclass(frozen=True)
+class WorkflowVariables(Variables):
+    """The workflows whose commands a message may hold."""
+
+    state_machine_arn: str
+    peer_state_machine_arn: str
+    reprotection_state_machine_arn: str
+
+
+def workflows(environment: WorkflowVariables) -> Workflows:
+    """Returns the same, by what they do."""
+    return Workflows(
+        failover=environment.state_machine_arn,
+        failover_there=environment.peer_state_machine_arn,
+        reprotect=environment.reprotection_state_machine_arn,
+    )
 
 
 def topics(environment: TopicVariables) -> dict[str, SNSClient]:

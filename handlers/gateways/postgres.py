@@ -247,6 +247,15 @@ def standing(session: pg8000.native.Connection, *, beat: bool = False, lease: fl
     return Standing(not recovering, None if seq is None else Beat(seq, at), lease, fenced, number, sessions, oldest)
 
 
+def replicated_until(session: pg8000.native.Connection, region: str) -> float | None:
+    """Returns up to when a standby in ``region`` has the writer's commits (seconds since 1970); None: it cannot say."""
+    try:
+        ((until,),) = session.run("SELECT replicated_until(:region)", region=region)
+    except pg8000.exceptions.DatabaseError:  # the server's own no; what else is known of it stands without this
+        return None
+    return None if until is None else float(until)
+
+
 def fence(session: pg8000.native.Connection, reason: str) -> bool:
     """Takes away the applications' right to connect and ends their sessions; returns whether all have ended.
 

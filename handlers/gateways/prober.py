@@ -70,7 +70,7 @@ class Prober:
         """Connects to ``target`` and says what was reached, within ``timeout_s`` seconds for the database.
 
         ``work`` is what the prober does on a writer there (see `handlers.standing.prober.Work`): ``proof``,
-        ``heartbeat`` and ``lease``, ``fence``, ``lift_fence``.
+        ``heartbeat`` and ``lease``, ``fence``, ``lift_fence``; on a reader, ``lag``.
 
         Raises
         ------
@@ -94,5 +94,6 @@ class Prober:
             fence_number=fields.optional_whole("fence_number", at_most=LARGEST_SEQUENCE),
             open_sessions=fields.optional_whole("open_sessions", at_most=LARGEST_SEQUENCE),
             oldest_xid=fields.optional_whole("oldest_xid", at_most=LARGEST_SEQUENCE),
+            replicated_until=fields.optional_number("replicated_until", at_least=0, at_most=END_OF_TIME_S),
             refused=fields.optional_text("refused"),
         )

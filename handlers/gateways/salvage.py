@@ -13,6 +13,7 @@ from handlers.gateways.acting import OtherRegion
 from handlers.gateways.aws import invoke
 
 if TYPE_CHECKING:
+    import pg8000.exceptions
     import pg8000.native
     from types_boto3_lambda import LambdaClient
 
@@ -21,6 +22,9 @@ BLOCKS_A_PAGE = 50_000
 ROWS_A_PAGE = 500
 # Lambda's answers are 6 MB at most (Lambda guide, "Lambda quotas"); JSON in JSON grows by its quotes.
 BYTES_A_PAGE = 2_000_000
+# insufficient_privilege, of the table, its schema, or a policy that hides rows; undefined_table: the new writer has no
+# such table. Asking again would fail again, for ever.
+NEVER_READ = frozenset({"42501", "42P01"})
 # Longer than the function's own limit.
 INVOCATION_TIMEOUT_S = 65.0
 
@@ -31,11 +35,15 @@ class SalvageUnclear(FailoverError):
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of a table, how many of its rows could not be compared, and after which tuple to continue."""
+    """Some rows of a table, how many of its rows could not be compared, and after which tuple to continue.
+
+    ``unread`` says why the table may not be read; there is nothing else in the page then.
+    """
 
     rows: list[Row]
     uncompared: int
     after: str | None  # None at the table's end
+    unread: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,15 @@ class SalvageFunction:
             [Row.read(one) for one in _sections(fields, "rows")],
             fields.optional_whole("uncompared", at_most=2**63) or 0,
             fields.optional_text("after", pattern=TUPLE_ID),
+            fields.optional_text("unread", pattern="(?s).{1,1000}"),
         )
+
+    def mark(self) -> str | None:
+        """Returns what the old writer is like now; None while it is not fenced. Raises as `tables` does.
+
+        Two marks that are equal say that in between its fence was not lifted, and nothing was written.
+        """
+        return self._ask({"order": "mark"}).optional_text("mark")
 
     def _ask(self, event: dict[str, Any]) -> Fields:
         return Fields(invoke(self._client, self._function, event), "the salvage function's answer", SalvageUnclear)
@@ -93,6 +109,20 @@ def _sections(fields: Fields, field: str) -> list[Fields]:
 def tables(old: pg8000.native.Connection) -> list[Table]:
     """Returns the application's tables."""
     return [Table(name, bool(keyed), int(blocks)) for name, keyed, blocks in old.run("SELECT * FROM salvage_tables()")]
+
+
+def mark(old: pg8000.native.Connection) -> str | None:
+    """Returns what the server is like; see `SalvageFunction.mark`."""
+    found = old.run("SELECT salvage_mark()")
+    return str(found[0][0]) if found and found[0][0] is not None else None
+
+
+def why_unread(failure: pg8000.exceptions.DatabaseError) -> str | None:
+    """Returns why a table may not be read, as PostgreSQL says it; None for any other failure, which may pass."""
+    report = failure.args[0] if failure.args else None
+    if not isinstance(report, dict) or report.get("C") not in NEVER_READ:
+        return None
+    return f"{report.get('M', 'no message')} ({report['C']})"
 
 
 def page(

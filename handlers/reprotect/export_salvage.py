@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
 from handlers.core.reprotection import Order
-from handlers.core.salvage import Place, Replay, Salvage, file_text
+from handlers.core.salvage import Place, Replay, Salvage, file_text, not_read
 from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
 from handlers.gateways.archive import SALVAGE_SUMMARY, Archive, ArchiveVariables
 from handlers.gateways.control_table import ControlTable, ControlVariables
@@ -69,6 +69,9 @@ def export_salvage(
     while place.table < len(tables) and len(lines) < ROWS_A_PART and time.monotonic() - began < WORK_FOR_S:
         table = tables[place.table]
         page = old.page(table, place, horizon)
+        if page.unread is not None:
+            salvage = salvage.without(table.name, page.unread)
+            lines.append(not_read(table.name, page.unread))
         lines += [replay.line(table.name, row) for row in page.rows]
         salvage = replace(
             salvage,
@@ -87,5 +90,6 @@ def export_salvage(
         kept = archive.the_old_cluster()
         summary = asdict(salvage) | {"resource_id": kept.resource_id, "salvaged_at": time.time(), "horizon": horizon}
         archive.keep_json(SALVAGE_SUMMARY, summary)
-        logger.info("exported", missing=salvage.missing, different=salvage.different, uncompared=salvage.uncompared)
+        found = {name: summary[name] for name in ("missing", "different", "uncompared", "unread")}
+        logger.info("exported", **found)
     return salvage

@@ -17,17 +17,24 @@ from handlers.core.old_cluster import OldCluster
 from handlers.core.reading import Fields
 from handlers.core.reprotection import Order, Retirement, objections
 from handlers.core.results import Retired
+from handlers.core.salvage import UNREAD
 from handlers.gateways.acting import OtherRegion, RebuildRoleVariables, ReprotectionRoleVariables
 from handlers.gateways.archive import SALVAGE_SUMMARY, Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters, Description, members
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction, PeerFenceVariables
+from handlers.gateways.salvage import SalvageFunction, SalvageVariables
 from handlers.telemetry import instrumented, logger
 
 
 @dataclass(frozen=True)
 class Environment(
-    ControlVariables, ReprotectionRoleVariables, RebuildRoleVariables, PeerFenceVariables, ArchiveVariables
+    ControlVariables,
+    ReprotectionRoleVariables,
+    RebuildRoleVariables,
+    PeerFenceVariables,
+    ArchiveVariables,
+    SalvageVariables,
 ):
     """What this step reads."""
 
@@ -49,22 +56,36 @@ DELETING = "deleting"
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for Step Functions; see `handlers.core.reprotection.Order`.
 
-    Unless an earlier run has begun, it also reads ``approval`` with ``approved_by``.
+    Unless an earlier run has begun, it also reads ``approval``; see `Approval`.
     """
     order = Order.read(event)
     logger.append_keys(run=order.run)
     fields = Fields(event, "the step's event", InvalidRequest)
-    approved_by = fields.section("approval").text("approved_by") if "approval" in fields.data else None
+    approval = Approval.read(fields.section("approval")) if "approval" in fields.data else None
     site = Site(
         control=CONTROL,
         fence=FenceFunction.there(TO_LOOK, ENVIRONMENT, order.run, read_timeout_s=INVOCATION_TIMEOUT_S),
+        salvage=SalvageFunction.there(TO_LOOK, ENVIRONMENT, order.run),
         kept=Clusters.there(TO_LOOK, ENVIRONMENT, order.run),
         there=Clusters.there(TO_REBUILD, ENVIRONMENT, order.run),
         here=HERE,
         archive=Archive.of(ENVIRONMENT, order.epoch),
         environment=ENVIRONMENT,
     )
-    return asdict(site.retire(order, approved_by))
+    return asdict(site.retire(order, approval))
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Who agreed to the retirement; ``unseen``: with the order, before anything was exported."""
+
+    approved_by: str
+    unseen: bool
+
+    @classmethod
+    def read(cls, fields: Fields) -> Approval:
+        """Reads a person's answer, or what stands for it."""
+        return cls(fields.text("approved_by"), fields.flag("unseen", False))
 
 
 @dataclass(frozen=True)
@@ -73,13 +94,14 @@ class Site:
 
     control: ControlTable
     fence: FenceFunction
+    salvage: SalvageFunction
     kept: Clusters
     there: Clusters
     here: Clusters
     archive: Archive
     environment: Environment
 
-    def retire(self, order: Order, approved_by: str | None) -> Retired:
+    def retire(self, order: Order, approval: Approval | None) -> Retired:
         """Removes what is left of it.
 
         Raises
@@ -95,7 +117,7 @@ class Site:
         cluster = self.there.find(self.environment.peer_cluster)
         begun = self.control.read().retiring == old.resource_id
         if cluster is not None and cluster["DbClusterResourceId"] == old.resource_id:
-            if reasons := objections(self._known(cluster, old, order, approved_by, look=not begun), begun=begun):
+            if reasons := objections(self._known(cluster, old, order, approval, look=not begun), begun=begun):
                 raise RetirementForbidden("the old cluster must not be retired: " + "; ".join(reasons))
             self.control.begin_retirement(order.run, order.epoch, old.resource_id)
             self._remove(cluster)
@@ -107,39 +129,45 @@ class Site:
             )
         self._remove_global(order)
         logger.info("the old cluster is retired", resource_id=old.resource_id)
-        return Retired(old.resource_id, approved_by)
+        return Retired(old.resource_id, approval.approved_by if approval else None)
 
     def _known(
-        self, cluster: Description, old: OldCluster, order: Order, approved_by: str | None, *, look: bool
+        self, cluster: Description, old: OldCluster, order: Order, approval: Approval | None, *, look: bool
     ) -> Retirement:
-        """Returns what is known; with ``look``, also of the fence."""
+        """Returns what is known; with ``look``, also of the fence and of what it kept out, at this moment."""
         state = self.fence.look() if look else None
+        mark = self.salvage.mark() if look else None
         found = self.here.find_global(self.environment.global_cluster) or {}
-        salvaged_from, salvaged_at = self._salvage()
+        salvaged_from, salvaged_at, unread = self._salvage()
         return Retirement(
             resource_id=cluster["DbClusterResourceId"],
             fenced_resource_id=old.resource_id,
             fenced_at=old.fenced_at,
             fenced_by_sql=state.by_sql if state else None,
             fenced_by_group=state.by_group if state else None,
+            fenced_mark=old.mark,
+            mark=mark,
             is_member_beside=tuple(
                 arn.split(":")[3] for arn in members(found) if arn != self.environment.peer_cluster_arn
             ),
             snapshot=self.kept.find_snapshot(old.snapshot_name(order.epoch)),
             salvaged_resource_id=salvaged_from,
             salvaged_at=salvaged_at,
-            approved_by=approved_by,
+            unread=unread,
+            approved_by=approval.approved_by if approval else None,
+            approved_unseen=approval is not None and approval.unseen,
         )
 
-    def _salvage(self) -> tuple[str | None, float | None]:
-        """Returns which cluster the complete export is of, and when it was made."""
+    def _salvage(self) -> tuple[str | None, float | None, str]:
+        """Returns which cluster the complete export is of, when it was made, and which tables it could not read."""
         summary = self.archive.read_json(SALVAGE_SUMMARY)
         if summary is None:
-            return None, None
+            return None, None, ""
         fields = Fields(summary, "the summary of the salvage", Misconfigured)
         if not fields.flag("done", False):
-            return None, None
-        return fields.text("resource_id"), fields.number("salvaged_at", at_least=0, at_most=END_OF_TIME_S)
+            return None, None, ""
+        salvaged_at = fields.number("salvaged_at", at_least=0, at_most=END_OF_TIME_S)
+        return fields.text("resource_id"), salvaged_at, fields.text("unread", pattern=UNREAD, default="")
 
     def _remove(self, cluster: Description) -> None:
         """Removes what can be removed now; RDS continues by itself, and the next round does what this one could not."""

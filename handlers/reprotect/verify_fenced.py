@@ -17,11 +17,12 @@ from handlers.gateways.archive import Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.fence import INVOCATION_TIMEOUT_S, FenceFunction, PeerFenceVariables
+from handlers.gateways.salvage import SalvageFunction, SalvageVariables
 from handlers.telemetry import instrumented, logger
 
 
 @dataclass(frozen=True)
-class Environment(ControlVariables, ReprotectionRoleVariables, PeerFenceVariables, ArchiveVariables):
+class Environment(ControlVariables, ReprotectionRoleVariables, PeerFenceVariables, ArchiveVariables, SalvageVariables):
     """What this step reads."""
 
     peer_cluster: str
@@ -39,21 +40,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     order = Order.read(event)
     logger.append_keys(run=order.run)
     fence = FenceFunction.there(OTHER_REGION, ENVIRONMENT, order.run, read_timeout_s=INVOCATION_TIMEOUT_S)
+    salvage = SalvageFunction.there(OTHER_REGION, ENVIRONMENT, order.run)
     there = Clusters.there(OTHER_REGION, ENVIRONMENT, order.run)
     archive = Archive.of(ENVIRONMENT, order.epoch)
-    return asdict(verify_fenced(CONTROL, fence, there, HERE, archive, ENVIRONMENT, order))
+    return asdict(verify_fenced(CONTROL, fence, salvage, there, HERE, archive, ENVIRONMENT, order))
 
 
 def verify_fenced(
     control: ControlTable,
     fence: FenceFunction,
+    salvage: SalvageFunction,
     there: Clusters,
     here: Clusters,
     archive: Archive,
     environment: Environment,
     order: Order,
 ) -> Fenced:
-    """Fences where it has to; a fence that has stood since an earlier run still counts.
+    """Fences where it has to; a fence that has stood since an earlier run still counts, if nothing was written since.
 
     Raises
     ------
@@ -68,6 +71,9 @@ def verify_fenced(
         state = fence.fence(f"{order.writer_region} is the writer (epoch {order.epoch}); this cluster will be retired")
         if not state.in_both_ways:
             raise FenceFailed(f"the old cluster is not fenced in both ways: {asdict(state)}")
+    mark = salvage.mark()
+    if mark is None:
+        raise FenceFailed("the old cluster is not seen to be fenced by SQL any more")
     cluster, global_database = there.find(environment.peer_cluster), here.find_global(environment.global_cluster)
     if cluster is None or global_database is None:
         raise Misconfigured(
@@ -75,8 +81,9 @@ def verify_fenced(
             "find out who removed it, because it can no longer be kept"
         )
     kept = archive.old_cluster()
-    if kept is None or kept.resource_id != cluster["DbClusterResourceId"] or not stood.in_both_ways:
-        kept = OldCluster.described(cluster, there.instances_of(cluster), global_database, time.time())
+    as_it_was = kept is not None and (kept.resource_id, kept.mark) == (cluster["DbClusterResourceId"], mark)
+    if kept is None or not as_it_was or not stood.in_both_ways:
+        kept = OldCluster.described(cluster, there.instances_of(cluster), global_database, time.time(), mark)
         archive.keep_old_cluster(kept)
         logger.info("kept the old cluster's settings", resource_id=kept.resource_id)
     control.note_fenced(order.old_region, order.epoch)

@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.errors import ReplicationBehind
-from handlers.core.lag import HEARTBEATS, Lag, by_heartbeats, judge
+from handlers.core.lag import Lag, judge, measure
 from handlers.core.reprotection import Order
 from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
 from handlers.gateways.clusters import Clusters, members
@@ -68,9 +68,9 @@ def verify_replication(
     opened = fence.open_secondary("the new standby takes no writes")
     if opened.by_group is not False:
         raise ReplicationBehind(f"the standby's security group is not open yet: {opened.error}")
-    standby = prober.probe("own_reader", PROBE_TIMEOUT_S)
-    measured = by_heartbeats(control.read().heartbeat, standby.heartbeat, time.time())
-    lag = judge(measured, environment.rpo_budget_ms, HEARTBEATS, only_forward=False)
+    standby = prober.probe("own_reader", PROBE_TIMEOUT_S, lag=True)
+    measured = measure(control.read().heartbeat, standby.heartbeat, standby.replicated_until, time.time())
+    lag = judge(measured, environment.rpo_budget_ms, only_forward=False)
     if standby.role != "reader" or not lag.proceed:
         raise ReplicationBehind(f"the standby is a {standby.role} ({standby.error}); {lag.reason}")
     return lag

@@ -54,6 +54,28 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     RETURNING beat.seq, extract(epoch FROM beat.at)::double precision
 $$;
 
+-- Up to when a standby has the writer's commits; NULL where it cannot say. On Aurora: what its storage says of the
+-- standby's region (Aurora guide, "aurora_global_db_status", which any instance of a global database answers). Elsewhere,
+-- as in the lab: when the writer committed the last transaction that was replayed.
+CREATE OR REPLACE FUNCTION replicated_until(region text) RETURNS double precision
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    until double precision;
+BEGIN
+    IF to_regproc('aurora_global_db_status') IS NULL THEN
+        RETURN extract(epoch FROM pg_last_xact_replay_timestamp());
+    END IF;
+    EXECUTE 'SELECT extract(epoch FROM last_lag_calculation_time)'
+        '    - greatest(durability_lag_in_msec, rpo_lag_in_msec) / 1000.0'
+        ' FROM aurora_global_db_status()'
+        -- -1 marks the primary, for which no lag is calculated.
+        ' WHERE aws_region = $1 AND least(durability_lag_in_msec, rpo_lag_in_msec) >= 0'
+        INTO until USING region;
+    RETURN until;
+END $$;
+REVOKE ALL ON FUNCTION replicated_until(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION replicated_until(text) TO monitor;
+
 -- The fence. It is data, so it replicates; a promotion lifts it on the new writer. A default of read-only would be
 -- no fence: any session can undo it. Every fence has a new number, even when one stands already; a lift names the
 -- number that it lifts and the moment until which it counts, so that one that is late lifts nothing.
@@ -204,7 +226,7 @@ END $$;
 CREATE OR REPLACE FUNCTION salvage_tables() RETURNS TABLE (name text, keyed boolean, blocks bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT format('%I.%I', nspname, relname),
-           EXISTS (SELECT FROM pg_index WHERE indrelid = t.oid AND indisprimary) AND has_table_privilege(t.oid, 'SELECT'),
+           EXISTS (SELECT FROM pg_index WHERE indrelid = t.oid AND indisprimary),
            pg_relation_size(t.oid) / current_setting('block_size')::bigint
     FROM pg_class AS t JOIN pg_namespace AS s ON s.oid = relnamespace
     WHERE relkind = 'r' AND relpersistence = 'p' AND nspname NOT IN ('pg_catalog', 'information_schema')
@@ -214,12 +236,25 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     ORDER BY 1
 $$;
 
+-- What the old writer was like: the same for as long as its fence was not lifted, and no table was written or emptied.
+CREATE OR REPLACE FUNCTION salvage_mark() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT 'fence ' || number || ', ' || (
+        SELECT md5(coalesce(string_agg(concat_ws(' ', t.oid, pg_relation_filenode(t.oid),
+                   pg_stat_get_tuples_inserted(t.oid), pg_stat_get_tuples_updated(t.oid),
+                   pg_stat_get_tuples_deleted(t.oid)), ',' ORDER BY t.oid), ''))
+        FROM pg_class AS t JOIN pg_namespace AS s ON s.oid = relnamespace
+        JOIN salvage_tables() AS listed ON listed.name = format('%I.%I', nspname, relname)
+    )
+    FROM fence WHERE is_fenced()
+$$;
+
 -- A name out of that list, and of no other table.
 CREATE OR REPLACE FUNCTION salvage_table(table_name text) RETURNS regclass
 LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM salvage_tables() WHERE name = table_name) THEN
-        RAISE EXCEPTION '% is no table of the application', table_name;
+        RAISE EXCEPTION '% is no table of the application', table_name USING ERRCODE = 'undefined_table';
     END IF;
     RETURN table_name::regclass;
 END $$;
@@ -243,7 +278,8 @@ $$;
 
 CREATE OR REPLACE FUNCTION salvage_page(table_name text, horizon bigint, behind text, before text, most integer)
 RETURNS TABLE (tuple_id text, key text, data text, digest text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+-- Rows that a policy hides are an error and not left out.
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET row_security = off AS $$
 BEGIN
     IF NOT is_fenced() THEN
         RAISE EXCEPTION 'rows are exported from a fenced server only';
@@ -254,7 +290,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION salvage_count(table_name text, horizon bigint, behind text, before text) RETURNS bigint
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET row_security = off AS $$
 DECLARE
     found bigint;
 BEGIN
@@ -263,7 +299,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION salvage_compare(table_name text, keys text) RETURNS TABLE (key text, digest text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET row_security = off AS $$
 DECLARE
     columns text := (
         SELECT string_agg(quote_ident(attname), ', ')
@@ -278,6 +314,8 @@ BEGIN
     ) USING keys;
 END $$;
 
+REVOKE ALL ON FUNCTION salvage_mark() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION salvage_mark() TO monitor;
 REVOKE ALL ON FUNCTION heartbeat(double precision), fence_application(text), close_other_databases(),
     open_other_databases(), end_application_sessions(), application_sessions(), lift_fence(bigint, double precision),
     is_fenced(), refuse_while_fenced(), salvage_tables(), salvage_table(text), salvage_key(text),

@@ -46,14 +46,14 @@ from handlers.core.guardian_state import (
     step,
 )
 from handlers.core.health import Probe, known_of
-from handlers.core.lease import TICK_S
+from handlers.core.lease import CLOCK_MARGIN_S, TICK_S, clock_error
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable, GuardianControlVariables
 from handlers.gateways.event_bus import EventBus
 from handlers.gateways.fence import FenceFunction, FenceVariables, PeerFenceVariables
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
-from handlers.gateways.metrics import Publisher, Value
+from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Publisher, Value
 from handlers.gateways.prober import Prober, ProberVariables
 from handlers.gateways.runs import Runs, RunsVariables
 from handlers.gateways.warm_up import WarmUpVariables, Workflow
@@ -104,9 +104,9 @@ OWN_PROBE_TIMEOUT_S = 4.5
 # A tick waits this long for it and then goes on, so that the record is read every 2 s; a later answer is the next
 # tick's, and until it is there the last one counts if it was "down", and else nothing is known.
 OWN_PATIENCE_S = 1.0
-# What may take longer runs beside the ticks: three metrics, a look at the fence, the old writer's fence, the warm-up,
+# What may take longer runs beside the ticks: four metrics, a look at the fence, the old writer's fence, the warm-up,
 # an attempt, a look at RDS.
-BESIDE = 8
+BESIDE = 9
 # How often the clock is looked at. The fence begins at most that late, and has the rest of FENCE_BEFORE_S.
 CLOCK_LOOK_S = 0.25
 # A write that loses, to another run of the monitor or to a run that moves the writer, is followed by another look at
@@ -162,16 +162,16 @@ class Watch:
         self._other_region = other_region
         self._asked: Future[Probe | None] | None = None  # the own database, with no answer so far
         self._own: Own = "unknown"
+        self._clock_is_wrong = False
         self._state = GuardianState(self._region, float(environment.recovery_grace_s))
         self._learning = machine.lock()
         self._closing = machine.lock()
         self._probes = machine.pool(2)
         self._beside = Beside(machine, BESIDE)
         dimensions = {"GlobalCluster": environment.global_cluster}
+        self._metrics = self._publisher(here, dimensions)
         self._heartbeat = self._publisher(peer, dimensions | {"FromRegion": self._region})
-        self._standby = Standby.of(
-            environment, machine, self._beside, self._publisher(here, dimensions), bus, runs, workflow
-        )
+        self._standby = Standby.of(environment, machine, self._beside, self._metrics, bus, runs, workflow)
 
     def _publisher(self, cloudwatch_client: Any, dimensions: dict[str, str]) -> Publisher:
         namespace = self._environment.powertools_metrics_namespace
@@ -188,11 +188,15 @@ class Watch:
         reached = self._answer(own, state) if own else None
         self._guard(record, reached, "reader" if is_reader else self._own)
         if state.is_writer and reached:
-            self._send_heartbeat(healthy=reached.writes)
+            self._send_heartbeat(healthy=reached.writes and not self._clock_is_wrong)
         if peer:
             # The standby's heartbeat says that its monitor lives; whether it can take over is asked when it has to.
             self._send_heartbeat(healthy=True)
-            self._standby.look(record, peer.result())
+            reached = peer.result()
+            self._standby.look(record, reached)
+        if reached:  # of the writer, whichever region it is in
+            refused = Value("MonitorRefused", float(reached.refused is not None), STANDARD_RESOLUTION_S)
+            self._metrics.say(refused)
         if record and record.writer_region == self._region and record.unfenced_region:
             self._beside.start("fence the old writer", lambda: self._fence_old_writer(record))
 
@@ -234,10 +238,19 @@ class Watch:
         except FailoverError:
             logger.exception("the control record cannot be read; the last known role still applies")
             return None
+        self._look_at_own_clock(asked_at)
         for look in self._learn(RecordRead(record, asked_at)):
             if not isinstance(look, Change):
                 self._beside.start(type(look).__name__, partial(self._act, look))
         return record
+
+    def _look_at_own_clock(self, asked_at: float) -> None:
+        """Compares this machine's clock with that of the table's region, after a read that began at ``asked_at``."""
+        said = self._control.answered_at
+        error = 0.0 if said is None else clock_error(asked_at, self._machine.now(), said)
+        self._clock_is_wrong = error > CLOCK_MARGIN_S
+        if self._clock_is_wrong:
+            logger.error("this machine's clock is wrong: it renews no lease and gives no word", seconds=error)
 
     def _probing(self, target: Any, timeout_s: float, *, heartbeat: bool) -> Future[Probe | None]:
         """Probes a database; a prober that fails says nothing about it (P6)."""
@@ -279,7 +292,8 @@ class Watch:
         """Renews, fences or rests, as `handlers.core.guardian.decide` says."""
         if reached:
             self._learn(DatabaseProbed(reached, record is not None, self._machine.now()))
-        can_write = True
+        # What a wrong clock writes holds for too long, or not at all: another run of the monitor has another machine.
+        can_write = not self._clock_is_wrong
         for _ in range(DECISIONS_A_TICK):
             now = self._machine.now()  # after the record was read: a lease counts from there
             orders = self._learn(LookedAround(now, record, own, reached, can_write))
@@ -288,7 +302,7 @@ class Watch:
                 return
             if changed is False:
                 record = self._read()
-            can_write = changed is not None
+            can_write = changed is not None and not self._clock_is_wrong
 
     def _obey(self, orders: Orders, reached: Probe | None = None) -> bool | None:
         """Does what follows from what was learnt; what fails is logged, and the next tick tries again.

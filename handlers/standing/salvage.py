@@ -21,6 +21,7 @@ from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.salvage import TUPLE_ID, Table
 from handlers.gateways import postgres, salvage
 from handlers.gateways.aws import client
+from handlers.gateways.salvage import Page
 from handlers.telemetry import instrumented, logger
 
 if TYPE_CHECKING:
@@ -50,22 +51,37 @@ STATEMENT_TIMEOUT_S = 25.0
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Takes ``order``: ``tables`` or ``page``, with ``table``, ``after`` and ``horizon``.
+    """Takes ``order``: ``tables``, ``mark``, or ``page`` with ``table``, ``after`` and ``horizon``.
 
     See `handlers.gateways.salvage`.
     """
     fields = Fields(event, "the salvage's event", InvalidRequest)
-    order = fields.text("order", choices=("tables", "page"))
+    order = fields.text("order", choices=("tables", "mark", "page"))
     with connected(ENVIRONMENT, ENVIRONMENT.cluster_dns_name, RDS) as old:
         if order == "tables":
             return {"tables": [asdict(table) for table in salvage.tables(old)]}
+        if order == "mark":
+            return {"mark": salvage.mark(old)}
         table = Table.read(fields.section("table"))
         after = fields.text("after", pattern=TUPLE_ID)
         horizon = fields.optional_whole("horizon", at_most=LARGEST_WHOLE)
         with connected(ENVIRONMENT, ENVIRONMENT.peer_cluster_dns_name, RDS) as new:
-            page = salvage.page(old, new, table, after, horizon)
-    logger.info("compared", table=table.name, after=after, rows=len(page.rows))
+            page = read_page(old, new, table, after, horizon)
+    logger.info("compared", table=table.name, after=after, rows=len(page.rows), unread=page.unread)
     return asdict(page)
+
+
+def read_page(
+    old: pg8000.native.Connection, new: pg8000.native.Connection, table: Table, after: str, horizon: int | None
+) -> Page:
+    """Does what `salvage.page` does; a table that may not be read is an answer, because the others can be."""
+    try:
+        return salvage.page(old, new, table, after, horizon)
+    except pg8000.exceptions.DatabaseError as failure:
+        unread = salvage.why_unread(failure)
+        if unread is None:
+            raise
+        return Page([], 0, None, unread)
 
 
 @contextmanager

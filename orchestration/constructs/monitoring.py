@@ -18,12 +18,15 @@ from constructs import Construct
 from orchestration.constructs.orchestrator import Orchestrator
 from orchestration.specification import Specification
 from orchestration.specification.dashboard import dashboard
-from orchestration.specification.model import MetricAlarm, Region, Rule, Schedule
+from orchestration.specification.model import Function, FunctionRule, MetricAlarm, Region, Rule, Schedule
 
 # The shortest age that EventBridge allows. A start that could not be delivered for so long is history: the monitor has
 # made its own attempts since. The schedule's next event comes at the same time.
 EVENT_AGE_SECONDS = 60
 TRIGGER_RETRIES = 20
+# People are told of a run's end late rather than not.
+NEWS_AGE_SECONDS = 3600
+NEWS_RETRIES = 60
 
 
 class Monitoring(Construct):
@@ -40,6 +43,7 @@ class Monitoring(Construct):
             self._metric_alarm(alarm)
         for rule in region.rules:
             self._rule(rule)
+        self._function_rule(region.end_rule)
         for schedule in region.schedules:
             self._schedule(schedule)
         self.dashboard = CloudwatchDashboard(
@@ -93,30 +97,46 @@ class Monitoring(Construct):
             ),
         )
 
+    def _function_rule(self, rule: FunctionRule) -> None:
+        built = CloudwatchEventRule(
+            self,
+            rule.key,
+            name=rule.name,
+            description=rule.description,
+            event_pattern=json.dumps(rule.event_pattern),
+        )
+        self._invokes(built, rule.key, rule.function, NEWS_AGE_SECONDS, NEWS_RETRIES)
+
     def _schedule(self, schedule: Schedule) -> None:
-        step = schedule.function.step
-        function = self._orchestrator.functions[step]
         rule = CloudwatchEventRule(
             self,
-            f"{step}-schedule",
+            f"{schedule.function.step}-schedule",
             name=schedule.name,
             description=f"Keeps {schedule.function.name} running",
             schedule_expression=schedule.expression,
         )
+        self._invokes(rule, "schedule", schedule.function, EVENT_AGE_SECONDS, 0)
+
+    def _invokes(
+        self, rule: CloudwatchEventRule, statement: str, invoked: Function, age_seconds: int, retries: int
+    ) -> None:
+        """Has a rule invoke a function; ``statement`` names the permission in the function's policy."""
+        step = invoked.step
+        function = self._orchestrator.functions[step]
         CloudwatchEventTarget(
             self,
-            f"{step}-schedule-target",
+            f"{step}-{statement}-target",
             rule=rule.name,
             target_id=step,
             arn=function.arn,
             retry_policy=CloudwatchEventTargetRetryPolicy(
-                maximum_event_age_in_seconds=EVENT_AGE_SECONDS, maximum_retry_attempts=0
+                maximum_event_age_in_seconds=age_seconds, maximum_retry_attempts=retries
             ),
         )
         LambdaPermission(
             self,
-            f"{step}-schedule-invokes",
-            statement_id="schedule",
+            f"{step}-{statement}-invokes",
+            statement_id=statement,
             action="lambda:InvokeFunction",
             function_name=function.function_name,
             principal="events.amazonaws.com",

@@ -90,6 +90,7 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
         alarms=monitoring.alarms(settings, names, region, peer),
         upkeep_alarms=monitoring.upkeep_alarms(names, region, all_functions.values()),
         rules=monitoring.rules(settings, names, region),
+        end_rule=monitoring.end_rule(names, region, all_functions["announce_end"]),
         state_machine=_state_machine(place, names.state_machine(region), workflows.FAILOVER_ASL, failover.STEPS),
         reprotection=_state_machine(place, names.reprotection(region), workflows.REPROTECT_ASL, reprotection.STEPS),
         idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),

@@ -16,13 +16,6 @@ from orchestration.specification.permissions import (
 )
 from orchestration.specification.rows import Grant, Step, only_here
 
-READ_LAG = Grant(
-    ("cloudwatch:GetMetricData",),
-    lambda _: ("*",),
-    "reads AuroraGlobalDBReplicationLag; CloudWatch has no resource-level permission for reading metrics",
-    tells=("CLUSTER", "PEER_REGION"),
-    conditions=only_here,
-)
 DETACH = Grant(
     ("rds:RemoveFromGlobalCluster",),
     lambda place: (place.names.global_cluster_arn, place.names.cluster_arn(place.region)),
@@ -55,7 +48,7 @@ STEPS = (
     Step(
         "verify_lag",
         "Compares the last known replication lag with the RPO budget",
-        may=(PROBE, READ_LAG),
+        may=(PROBE,),
         reads=("RPO_BUDGET_MS",),
     ),
     Step(
@@ -102,8 +95,8 @@ STEPS = (
     Step("record_run", "Keeps the record of the run", may=(KEEP_RECORD,)),
     Step(
         "notify",
-        "Tells people in both regions how the run ended",
-        may=(KEEP_TOKENS, TELL),
+        "Tells people in both regions that a run has begun, lasts, and how it ended",
+        may=(CHANGE_CONTROL, KEEP_TOKENS, TELL),
         reads=("PEER_STATE_MACHINE_ARN", "REPROTECTION_STATE_MACHINE_ARN", "STATE_MACHINE_ARN"),
     ),
 )

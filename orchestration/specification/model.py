@@ -114,6 +114,17 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class FunctionRule:
+    """An EventBridge rule on the default bus that invokes one function with the event."""
+
+    key: str
+    name: str
+    description: str
+    event_pattern: dict[str, Any]
+    function: Function
+
+
+@dataclass(frozen=True)
 class StateMachine:
     """A Step Functions standard workflow; ``definition`` is ASL JSON with function names filled in."""
 
@@ -168,6 +179,7 @@ class Region:
     alarms: tuple[MetricAlarm, ...]
     upkeep_alarms: tuple[MetricAlarm, ...]
     rules: tuple[Rule, ...]
+    end_rule: FunctionRule
     state_machine: StateMachine
     reprotection: StateMachine
     idempotency_table: Table

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from handlers.core.detection import EVENT_SOURCE, EVENT_TYPE
 from orchestration.settings import Settings
-from orchestration.specification.model import Function, Metric, MetricAlarm, Rule
+from orchestration.specification.model import Function, FunctionRule, Metric, MetricAlarm, Rule
 from orchestration.specification.names import METRIC_NAMESPACE, Names
 
 # Alarms with a period of 10 s are evaluated every 10 s (CloudWatch guide); the shortest that custom metrics allow.
@@ -121,6 +121,24 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             comparison="LessThanThreshold",
             threshold=1,
             evaluation_periods=PERIODS,  # Route 53 follows no alarm on M out of N
+            missing_data="notBreaching",
+            notifies=True,
+        ),
+        MetricAlarm(
+            key="monitor-refused",
+            name=names.alarm("monitor-refused", region),
+            description=f"The monitor of {region} cannot log in to the writer, which lives: its login, the certificate "
+            "or a connection is refused. Nothing moves and nothing is fenced; but nobody sees whether the writer dies.",
+            metric=Metric(
+                METRIC_NAMESPACE,
+                "MonitorRefused",
+                "Maximum",
+                STANDARD_PERIOD_SECONDS,
+                {"GlobalCluster": names.global_cluster},
+            ),
+            comparison="GreaterThanOrEqualToThreshold",
+            threshold=1,
+            evaluation_periods=1,
             missing_data="notBreaching",
             notifies=True,
         ),
@@ -232,4 +250,26 @@ def rules(settings: Settings, names: Names, region: str) -> tuple[Rule, ...]:
             ),
             state_machine=names.state_machine(region),
         ),
+    )
+
+
+def end_rule(names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has people told of runs of both workflows whose end no step announces.
+
+    Of those that failed, the function tells apart which have told people themselves. (Step Functions guide, "Automating
+    Step Functions event delivery with EventBridge".)
+    """
+    return FunctionRule(
+        key="ends",
+        name=names.end_rule(region),
+        description="Has people told of a run that timed out, was stopped, or failed without a word",
+        event_pattern={
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {
+                "stateMachineArn": [names.state_machine_arn(region), names.reprotection_arn(region)],
+                "status": ["TIMED_OUT", "ABORTED", "FAILED"],
+            },
+        },
+        function=function,
     )

@@ -210,6 +210,10 @@ class Names:
         """Returns the name of the EventBridge rule that starts a region's workflow when the alarm goes off."""
         return self.regional("failover-trigger", region)
 
+    def end_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has people told of runs whose end no step announces."""
+        return self.regional("failover-ends", region)
+
     def event_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that starts a region's workflow when the monitor says so."""
         return self.regional("failover-event", region)

@@ -85,7 +85,7 @@ STEPS = (
         "verify_fenced",
         "Makes sure that the old cluster is fenced, and keeps its settings",
         may=(CHANGE_CONTROL, LIST_KEPT, KEEP, LOOK_THERE, LOOK_AT_GLOBAL),
-        reads=("PEER_CLUSTER", "PEER_FENCE_FUNCTION"),
+        reads=("PEER_CLUSTER", "PEER_FENCE_FUNCTION", "PEER_SALVAGE_FUNCTION"),
         memory_mb=UNHURRIED_MB,
     ),
     Step(
@@ -112,7 +112,7 @@ STEPS = (
         "retire_old_cluster",
         "Removes the old cluster, once everything of it is kept",
         may=(CHANGE_CONTROL, LIST_KEPT, READ_KEPT, LOOK_THERE, REBUILD_THERE, REMOVE_GLOBAL),
-        reads=("PEER_CLUSTER", "PEER_CLUSTER_ARN", "PEER_FENCE_FUNCTION"),
+        reads=("PEER_CLUSTER", "PEER_CLUSTER_ARN", "PEER_FENCE_FUNCTION", "PEER_SALVAGE_FUNCTION"),
         memory_mb=UNHURRIED_MB,
         polls=True,
     ),

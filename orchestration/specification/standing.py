@@ -14,6 +14,7 @@ from orchestration.specification.permissions import (
     PROBE,
     READ_CONTROL,
     SEE_MEMBERSHIP,
+    TELL,
 )
 from orchestration.specification.rows import SMALLEST_MB, UNHURRIED_MB, Grant, StandingFunction
 
@@ -28,6 +29,8 @@ MONITOR_TIMEOUT_SECONDS = 80
 FENCE_TIMEOUT_SECONDS = 12
 # Route 53 gives an HTTPS check 4 s to connect and 2 s to answer (Route 53 guide, "How health checks work").
 WRITER_SWITCH_TIMEOUT_SECONDS = 5
+# A read of the control record and a message to both topics, one of which may hang.
+ANNOUNCE_TIMEOUT_SECONDS = 20
 # About ten statements over the Data API; a person waits for it.
 BOOTSTRAP_TIMEOUT_SECONDS = 60
 
@@ -172,6 +175,14 @@ FUNCTIONS = (
         timeout_seconds=WRITER_SWITCH_TIMEOUT_SECONDS,
         quiet=True,
         public_url=True,
+    ),
+    StandingFunction(
+        "announce_end",
+        "Tells people of a run that timed out, was stopped, or failed without a word",
+        may=(READ_CONTROL, TELL),
+        reads=("PEER_STATE_MACHINE_ARN", "REPROTECTION_STATE_MACHINE_ARN", "STATE_MACHINE_ARN"),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=ANNOUNCE_TIMEOUT_SECONDS,
     ),
     StandingFunction(
         "bootstrap_database",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -15,7 +14,6 @@ from moto.sns.models import sns_backends
 from drills.aws import replicated_table
 from orchestration.specification import CONTROL_KEY, Specification
 from orchestration.specification.model import Region
-from tests.deployment.clock import CLOCK
 from tests.deployment.gate import Gate
 from tests.deployment.regions import ACCOUNT, STANDBY, WRITER
 
@@ -64,21 +62,6 @@ class Account:
                 definition=machine.definition,
                 roleArn=f"arn:aws:iam::{ACCOUNT}:role/{machine.name}",
             )
-
-    def publish_lag(self, lag_ms: float, age_s: float = 30.0, region: str = STANDBY) -> None:
-        """Publish a replication lag as Aurora does."""
-        metric = self.specification.regions[region].alarm("replication-lag").metric
-        self.client("cloudwatch", region).put_metric_data(
-            Namespace=metric.namespace,
-            MetricData=[
-                {
-                    "MetricName": metric.name,
-                    "Value": lag_ms,
-                    "Timestamp": datetime.datetime.fromtimestamp(CLOCK.now() - age_s, datetime.UTC),
-                    "Dimensions": [{"Name": name, "Value": value} for name, value in metric.dimensions.items()],
-                }
-            ],
-        )
 
     def change_record(self, **attributes: Any) -> None:
         """Change the control record as a person would."""

@@ -16,6 +16,9 @@ from tests.deployment.regions import STANDBY, WRITER
 
 # The standby's transactions had ended below this id.
 OLDEST_XID = 700
+# How long somebody waits for a database that does not answer: a monitor's tick goes on after a second, and this clock,
+# which has one thread, would go on with the prober.
+LONGEST_WAIT_S = 1.0
 
 
 class Databases:
@@ -31,9 +34,11 @@ class Databases:
         self.noted_lease: dict[str, float | None] = {WRITER: None, STANDBY: None}
         self.admits = {WRITER: True, STANDBY: True}  # by security group
         self.heartbeat: dict[str, Beat | None] = {WRITER: None, STANDBY: None}
+        self.replicated_until: float | None = None  # as the standby has it
         self.sessions_end = True
         self.warmed_up = 0  # probers
         self.open_sessions = {WRITER: 0, STANDBY: 0}  # of applications, behind a fence that has not ended them
+        self.unreadable: set[str] = set()  # tables that the salvage may not read
         self.rows: dict[str, dict[int, str]] = {WRITER: {}, STANDBY: {}}  # of the application's one table, by key
         self.before_promotion: Callable[[str], None] = lambda region: None
         # Looked at before everything else: another answer of the prober, or None.
@@ -92,7 +97,7 @@ class Databases:
         if event == WARM_UP:
             self.warmed_up += 1
             return {}
-        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence"}, event
+        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence", "lag"}, event
         scripted = self.script(event["target"])
         if scripted is not None:
             return scripted
@@ -101,7 +106,7 @@ class Databases:
         leads_to = {"own": region, "own_reader": region, "peer": peer}.get(target) or self.writer_region_by_name()
         if not self.up[leads_to] or (target != "own_reader" and not self.writes[leads_to]):
             # A standby's cluster endpoint takes no connections before the promotion.
-            CLOCK.sleep(event["timeout_s"])
+            CLOCK.sleep(min(event["timeout_s"], LONGEST_WAIT_S))
             return asdict(Probe(target, None, leads_to, "TimeoutError: timed out", event["timeout_s"] * 1000))
         error = self._work(leads_to, event) if self.writes[leads_to] else None
         role = "writer" if self.writes[leads_to] else "reader"
@@ -118,15 +123,26 @@ class Databases:
                 self.fence_number[leads_to],
                 self.open_sessions[leads_to],
                 OLDEST_XID,
+                self.replicated_until if event.get("lag") and role == "reader" else None,
             )
         )
 
     def salvage(self, region: str, event: dict[str, Any]) -> dict[str, Any]:
         """Answer as handlers/standing/salvage.py does, with one row a page."""
         if event["order"] == "tables":
-            return {"tables": [{"name": "public.transfers", "keyed": True, "blocks": 1}]}
+            names = ["public.transfers", *sorted(self.unreadable)]
+            return {"tables": [{"name": name, "keyed": True, "blocks": 1} for name in names]}
+        if event["order"] == "mark":
+            is_fenced = self.fenced[region]
+            return {
+                "mark": f"fence {self.fence_number[region]}, {sorted(self.rows[region].items())}"[:256]
+                if is_fenced
+                else None
+            }
         if not self.fenced[region]:
             raise RuntimeError("rows are exported from a fenced server only")
+        if event["table"]["name"] in self.unreadable:
+            return {"rows": [], "uncompared": 0, "after": None, "unread": "permission denied (42501)"}
         old, new = self.rows[region], self.rows[STANDBY if region == WRITER else WRITER]
         after = int(event["after"].strip("()").split(",")[1])
         key = min((key for key in old if key > after), default=None)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 from unittest import mock
 
@@ -15,6 +16,7 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
+from tests.deployment.clock import CLOCK
 from tests.deployment.functions import Killed, Lambdas
 from tests.deployment.regions import STANDBY, WRITER
 
@@ -47,6 +49,7 @@ class Gate:
         self.troubles: list[Trouble] = []
         self.before: Callable[[str], None] = lambda operation: None  # called before every request
         self.seen: list[tuple[str, str, str]] = []  # step, region, operation
+        self.clock_ahead_s = 0.0  # of AWS's clocks, before those of the functions
         self._open = threading.local()
 
     def install(self, stack: ExitStack) -> None:
@@ -67,9 +70,17 @@ class Gate:
                 if operation == "lambda.Invoke"
                 else answer(stubber, event_name, request, **named)
             )
-            return gate._cause(trouble, request) if trouble else result
+            return gate._cause(trouble, request) if trouble else gate._dated(result)
 
         stack.enter_context(mock.patch.object(BotocoreStubber, "__call__", pass_through))
+
+    def _dated(self, answer: Any) -> Any:
+        """The answer with the time of everything here; moto has dated it by the machine's."""
+        headers = getattr(answer, "headers", {})
+        if "date" in headers:
+            del headers["date"]
+            headers["date"] = formatdate(CLOCK.now() + self.clock_ahead_s, usegmt=True)
+        return answer
 
     @contextmanager
     def wide_open(self) -> Iterator[None]:

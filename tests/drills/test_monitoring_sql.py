@@ -353,3 +353,52 @@ def test_a_database_that_was_not_set_up_is_a_writer_of_which_nothing_is_known(se
         MONITOR, host=server.address.host, port=server.address.port, database="postgres", timeout=10
     ) as session:
         assert postgres.standing(session) == postgres.Standing(writer=True)
+
+
+# --- up to when a standby has the writer's commits
+
+
+def test_p5_a_standby_says_up_to_when_it_has_the_writers_commits(server: Server, standby: Server) -> None:
+    with monitor(server) as session:
+        last = postgres.standing(session, beat=True).heartbeat
+    assert last is not None
+    with monitor(standby) as session:
+        end = time.monotonic() + 10
+        while (until := postgres.replicated_until(session, "us-west-2")) is None or until < last.at - 0.001:
+            assert time.monotonic() < end, until
+            time.sleep(0.01)
+    # The commit comes a moment after the row's own time; and nothing is later than that.
+    assert last.at - 0.001 <= until <= time.time()
+
+
+AURORA = """
+CREATE FUNCTION aurora_global_db_status(
+    OUT aws_region text, OUT durability_lag_in_msec real, OUT rpo_lag_in_msec real,
+    OUT last_lag_calculation_time timestamptz
+) RETURNS SETOF record LANGUAGE sql AS $$
+    VALUES ('us-east-1', -1::real, -1::real, '1970-01-01 00:00:00+00'::timestamptz),
+           ('us-west-2', 40, 250, '2027-01-15 12:00:00+00'), ('eu-west-1', 40, -1, '2027-01-15 12:00:00+00')
+$$
+"""
+
+
+@pytest.mark.parametrize(
+    ("region", "until"), [("us-west-2", 1_800_014_400 - 0.25), ("us-east-1", None), ("eu-west-1", None), ("x", None)]
+)
+def test_p5_on_aurora_its_storage_says_it(region: str, until: float | None, server: Server) -> None:
+    """By a stand-in for Aurora's function, with the columns that its guide names."""
+    server.run_script(AURORA)
+    try:
+        with monitor(server) as session:
+            assert postgres.replicated_until(session, region) == until
+    finally:
+        server.run_script("DROP FUNCTION aurora_global_db_status()")
+
+
+def test_p5_where_the_function_is_missing_nothing_is_known(server: Server) -> None:
+    server.run_script("ALTER FUNCTION replicated_until(text) RENAME TO mislaid")
+    try:
+        with monitor(server) as session:
+            assert postgres.replicated_until(session, "us-west-2") is None
+    finally:
+        server.run_script("ALTER FUNCTION mislaid(text) RENAME TO replicated_until")

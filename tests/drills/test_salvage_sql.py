@@ -171,3 +171,90 @@ def test_rows_are_given_by_a_fenced_server_only(split: Split) -> None:
 def test_the_monitor_reads_nothing_else(statement: str, split: Split) -> None:
     with pytest.raises(pg8000.exceptions.DatabaseError):
         split.old.run(statement)
+
+
+# --- what may not be read, and what was done since
+
+HIDDEN = """
+CREATE ROLE stranger; CREATE ROLE poor NOLOGIN;
+CREATE SCHEMA closed AUTHORIZATION stranger;
+CREATE TABLE closed.keyed (id integer PRIMARY KEY); CREATE TABLE closed.heap (line text);
+CREATE TABLE closed.filtered (id integer PRIMARY KEY); ALTER TABLE closed.filtered ENABLE ROW LEVEL SECURITY;
+INSERT INTO closed.keyed VALUES (1); INSERT INTO closed.heap VALUES ('x'); INSERT INTO closed.filtered VALUES (1);
+"""
+# On RDS the master user owns the functions, and may read what he was granted only; in the lab a superuser owns them.
+POOR = ("salvage_page(text, bigint, text, text, integer)", "salvage_count(text, bigint, text, text)")
+
+
+@pytest.fixture
+def hidden(split: Split) -> Iterator[None]:
+    split.old_server.run_script(HIDDEN)
+    helpers = "salvage_tables(), salvage_table(text), salvage_key(text), salvage_rows(text, bigint, text, text)"
+    script = f"GRANT EXECUTE ON FUNCTION {helpers}, is_fenced() TO poor; GRANT CREATE ON SCHEMA public TO poor;"
+    script += "GRANT USAGE ON SCHEMA closed TO poor; GRANT SELECT ON closed.filtered TO poor;"
+    script += "".join(f"ALTER FUNCTION {name} OWNER TO poor;" for name in POOR)
+    split.old_server.run_script(script)
+    yield
+    back = "".join(f"ALTER FUNCTION {name} OWNER TO CURRENT_USER;" for name in POOR)
+    split.old_server.run_script(f"{back} DROP SCHEMA closed CASCADE; DROP OWNED BY poor; DROP ROLE poor, stranger;")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("closed.keyed", "permission denied for table keyed (42501)"),
+        ("closed.heap", "permission denied for table heap (42501)"),
+        ("closed.filtered", 'query would be affected by row-level security policy for table "filtered" (42501)'),
+    ],
+)
+@pytest.mark.usefixtures("hidden")
+def test_p7_a_table_that_may_not_be_read_is_an_answer_and_not_an_error_for_ever(
+    name: str, says: str, split: Split
+) -> None:
+    with pytest.raises(pg8000.exceptions.DatabaseError) as refused:
+        salvage.page(split.old, split.new, table(split, name), FROM_THE_START, None)
+    assert salvage.why_unread(refused.value) == says
+
+
+def test_p7_a_table_that_the_new_writer_lacks_is_said_so(split: Split) -> None:
+    split.old_server.run_script("CREATE TABLE since (id integer PRIMARY KEY); INSERT INTO since VALUES (1)")
+    with pytest.raises(pg8000.exceptions.DatabaseError) as refused:
+        salvage.page(split.old, split.new, table(split, "public.since"), FROM_THE_START, None)
+    assert salvage.why_unread(refused.value) == "public.since is no table of the application (42P01)"
+    split.old_server.run_script("DROP TABLE since")
+
+
+def test_what_may_pass_is_no_reason_to_leave_a_table_out(split: Split) -> None:
+    with pytest.raises(pg8000.exceptions.DatabaseError) as refused:
+        salvage.page(split.new, split.old, table(split, "public.notes"), FROM_THE_START, None)
+    assert salvage.why_unread(refused.value) is None
+    assert salvage.why_unread(pg8000.exceptions.DatabaseError("network error")) is None
+
+
+WRITES = {
+    "a row": "INSERT INTO journal VALUES ('since')",
+    "a change": "UPDATE notes SET body = 'since' WHERE number = 1",
+    "a deletion": "DELETE FROM journal WHERE line = 'since'",
+    "an emptied table": 'TRUNCATE other."Odd ""name"',
+    "a new table": "CREATE TABLE late ()",
+    "a fence": "SELECT fence_application('again')",
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_p7_a_mark_changes_with_every_write_and_every_fence(
+    write: str, split: Split, wait_until: Callable[[Callable[[], object]], None]
+) -> None:
+    before = salvage.mark(split.old)
+    assert before is not None
+    assert salvage.mark(split.old) == before
+    split.old_server.run_script(write)
+    wait_until(lambda: salvage.mark(split.old) != before)
+
+
+def test_p7_an_idle_server_keeps_its_mark_and_an_open_one_has_none(split: Split) -> None:
+    before = salvage.mark(split.old)
+    for upkeep in ("VACUUM", "ANALYZE", "CHECKPOINT"):
+        split.old_server.run_script(upkeep)
+    assert salvage.mark(split.old) == before
+    assert salvage.mark(split.new) is None

@@ -1,4 +1,4 @@
-"""CloudWatch: the replication lag, and what the monitor says in metrics."""
+"""CloudWatch: what the monitor says in metrics."""
 
 from __future__ import annotations
 
@@ -6,40 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from handlers.core.errors import TransientFailure
-from handlers.gateways import metrics
 from handlers.gateways.metrics import Publisher, Value
-from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
-
-
-def lag(deployment: Deployment) -> Any:
-    cluster = deployment.specification.regions[STANDBY].cluster.identifier
-    return metrics.replication_lag(deployment.client("cloudwatch", STANDBY), cluster, WRITER, CLOCK.now())
-
-
-def test_a_lag_that_was_never_published_is_none(deployment: Deployment) -> None:
-    assert lag(deployment) is None
-
-
-def test_a_lag_comes_with_its_age(deployment: Deployment) -> None:
-    deployment.publish_lag(40.0, age_s=120.0)
-    measured = lag(deployment)
-    assert measured.lag_ms == 40.0
-    assert 120.0 <= measured.age_s < 181.0  # CloudWatch answers with the start of the value's minute
-
-
-def test_a_lag_that_is_too_old_to_be_asked_for_is_none(deployment: Deployment) -> None:
-    deployment.publish_lag(40.0, age_s=metrics.LAG_LOOK_BACK_S + 120.0)
-    assert lag(deployment) is None
-
-
-def test_cloudwatch_that_does_not_answer_says_nothing(deployment: Deployment) -> None:
-    deployment.trouble("cloudwatch.GetMetricData", "refused", times=10)
-    with pytest.raises(TransientFailure):
-        lag(deployment)
 
 
 class CloudWatch:

@@ -435,3 +435,29 @@ def test_a_switchover_that_was_killed_while_it_stopped_the_writer_does_not_keep_
     play(world, [run, run], steps * 60)  # type: ignore[arg-type]
     assert not world.fenced
     assert world.record.transition is None
+
+
+def test_p1_a_run_that_moves_on_asks_rds_only_when_the_guardian_that_rests_has_fenced_or_its_word_is_over() -> None:
+    for guardian_goes_on in (True, False):
+        world = World(clock_error=0.0)
+        run = Run(world, "run-a", "failover", None)
+        guardian = Guardian(world, knows=START_S + LEASE_S, last=world.record)
+        for _ in range(2):  # claims, takes the lock
+            run.advance()
+        for _ in range(3):
+            world.now += LEASE_S / 3 - STEP_S / 3
+            guardian.tick(sees_record=True, answers=True, own="down")
+        world.now += CLOCK_MARGIN_S + 2 * STEP_S
+        for _ in range(5):  # waits, moves on; would ask RDS, which would promote at once
+            run.advance()
+            world.check()
+        assert (run.step, world.fenced) == ("request", False)
+        if guardian_goes_on:
+            guardian.tick(sees_record=True, answers=True, own="down")
+        else:
+            world.now += REST_S
+            Guardian(world, looked_at=world.now, knows=guardian.knows, last=guardian.last).tick(False, False, "down")
+        run.advance()
+        assert run.step == "promote"
+        run.advance()
+        world.check()

@@ -22,6 +22,7 @@ from handlers.core.errors import (
     NotRecoveredYet,
     PromotionFailed,
     RdsBusy,
+    StandbySilent,
     SwitchoverRejected,
     TransientFailure,
 )
@@ -200,12 +201,10 @@ def test_p5_an_answer_that_cannot_be_read_says_nothing_of_the_writer(
         deployment.call("check_health", event)
 
 
-def test_p5_the_lag_is_measured_by_heartbeats_when_both_sides_have_them(
-    deployment: Deployment, event: dict[str, Any]
-) -> None:
+def test_p5_the_lag_is_measured_by_heartbeats(deployment: Deployment, event: dict[str, Any]) -> None:
     committed = event["claim"]["heartbeat"]
     deployment.databases.heartbeat[STANDBY] = Beat(committed["seq"] - 2, committed["at"] - 4)
-    deployment.publish_lag(1.0)
+    deployment.databases.replicated_until = committed["at"]
     lag = deployment.call("verify_lag", event)
     assert (lag["source"], lag["heartbeats"]) == ("heartbeats", 2)
     assert lag["lag_ms"] == pytest.approx(4000.0)
@@ -213,37 +212,49 @@ def test_p5_the_lag_is_measured_by_heartbeats_when_both_sides_have_them(
     assert lag["proceed"] is False
 
 
-def without_heartbeats(event: dict[str, Any]) -> dict[str, Any]:
-    return event | {"claim": event["claim"] | {"heartbeat": None}}
-
-
-def test_p5_without_heartbeats_the_newest_lag_of_the_metric_counts(
+def test_p5_when_one_heartbeat_is_missing_the_standby_says_how_much_that_is(
     deployment: Deployment, event: dict[str, Any]
 ) -> None:
-    deployment.publish_lag(700.0, age_s=90.0)
-    deployment.publish_lag(250.0, age_s=5.0)
-    lag = deployment.call("verify_lag", without_heartbeats(event))
-    assert lag["lag_ms"] == 250.0
-    assert lag["source"] == "AuroraGlobalDBReplicationLag"
-    assert lag["age_s"] < 75.0  # the start of its minute
-
-
-def test_p5_a_prober_that_fails_leaves_the_lag_to_the_metric(deployment: Deployment, event: dict[str, Any]) -> None:
-    def crash(target: str) -> None:
-        raise MemoryError("made by the test")
-
-    deployment.databases.script = crash
+    """Whole heartbeats of 2 s against a budget of 1 s made an ordinary failover wait for a person."""
+    committed = event["claim"]["heartbeat"]
+    deployment.databases.heartbeat[STANDBY] = Beat(committed["seq"] - 1, committed["at"] - 2)
+    deployment.databases.replicated_until = committed["at"] - 0.04
     lag = deployment.call("verify_lag", event)
-    assert (lag["lag_ms"], lag["source"]) == (40.0, "AuroraGlobalDBReplicationLag")
+    assert (lag["source"], lag["heartbeats"], lag["proceed"]) == ("the standby's own account", 1, True)
+    assert lag["lag_ms"] == pytest.approx(40.0, abs=1.0)
 
 
-def test_the_lag_of_another_cluster_does_not_count(deployment: Deployment) -> None:
-    deployment.databases.up[WRITER] = False
-    deployment.publish_lag(5.0, region=WRITER)
-    event = {"run": RUN, "claim": deployment.call("claim", {"run": RUN, "input": ASKED})}
-    lag = deployment.call("verify_lag", without_heartbeats(event))
-    assert lag["lag_ms"] is None
-    assert lag["proceed"] is False
+def test_p5_without_heartbeats_nothing_else_decides(deployment: Deployment, event: dict[str, Any]) -> None:
+    deployment.databases.replicated_until = CLOCK.now()
+    lag = deployment.call("verify_lag", event | {"claim": event["claim"] | {"heartbeat": None}})
+    assert (lag["lag_ms"], lag["proceed"]) == (None, False)
+
+
+def crash(target: str) -> None:
+    raise MemoryError("made by the test")
+
+
+def says_nothing(target: str) -> dict[str, Any]:
+    return {"target": target, "role": None, "error": "TimeoutError", "elapsed_ms": 750}
+
+
+@pytest.mark.parametrize("script", [crash, says_nothing])
+def test_p9_a_standby_that_cannot_be_asked_is_asked_again(
+    script: Any, deployment: Deployment, event: dict[str, Any]
+) -> None:
+    """Its silence says nothing of the lag: nobody is woken to accept a loss because of it."""
+    deployment.databases.script = script
+    with pytest.raises((TransientFailure, StandbySilent)):
+        deployment.call("verify_lag", event)
+    begun = event | {"claim": event["claim"] | {"only_forward": True}}
+    assert deployment.call("verify_lag", begun)["proceed"] is True
+
+
+def test_p5_an_answer_of_the_standby_that_cannot_be_read_is_an_unknown_lag(
+    deployment: Deployment, event: dict[str, Any]
+) -> None:
+    deployment.databases.script = lambda target: {"target": target, "elapsed_ms": -1}
+    assert deployment.call("verify_lag", event)["proceed"] is False
 
 
 # --- wait_for_lease

@@ -15,7 +15,6 @@ from tests.infrastructure.synthesized import ACCOUNT, Deployment
 # Permissions on every resource, each because AWS offers nothing narrower. `only_in` limits them to a region where the
 # action knows regions. Reviewed: to add one, say in the specification why it cannot be narrower.
 EVERY_RESOURCE = {
-    "verify-lag": {"cloudwatch:GetMetricData"},
     "monitor": {"cloudwatch:PutMetricData"},
     "prober": {
         "ec2:AssignPrivateIpAddresses",

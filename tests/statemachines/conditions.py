@@ -73,7 +73,7 @@ def writer_dies(deployment: Deployment) -> None:
 
 
 def writer_dies_unmeasured(deployment: Deployment) -> None:
-    """Nothing is known of the lag: there is neither a heartbeat nor a metric."""
+    """Nothing is known of the lag: there is no heartbeat."""
     deployment.databases.up[WRITER] = False
     deployment.guardian_was_here(ago_s=15.0)
     deployment.forget("heartbeat")
@@ -81,15 +81,15 @@ def writer_dies_unmeasured(deployment: Deployment) -> None:
 
 def writers_guardian_says_down(deployment: Deployment) -> None:
     """It lives, and has said so for longer than its database may take to recover by itself."""
-    deployment.publish_lag(40.0)
     deployment.guardian_was_here(ago_s=3.0)
     deployment.databases.up[WRITER] = False
     deployment.change_record(word={"says": "down", "since": int(CLOCK.now() - 40)})
 
 
 def all_is_well(deployment: Deployment) -> None:
+    """The guardian renews as long as it may, however long this machine takes for a step."""
     deployment.guardian_was_here()
-    deployment.publish_lag(40.0)
+    before("check_health", guardian_renews)(deployment)
 
 
 def writer_does_not_answer(deployment: Deployment) -> None:
@@ -140,9 +140,16 @@ def standby_is_behind(heartbeats: int, seconds: float) -> Condition:
     return leave_behind
 
 
-def metric_says(lag_ms: float, age_s: float = 30.0) -> Condition:
-    """Aurora's metric of the lag."""
-    return lambda deployment: deployment.publish_lag(lag_ms, age_s)
+def standby_misses_a_heartbeat(lag_ms: float) -> Condition:
+    """The writer died between "noted" and "replicated": the standby has its commits up to so long before the last."""
+
+    def leave_behind(deployment: Deployment) -> None:
+        standby_is_behind(heartbeats=1, seconds=2.0)(deployment)
+        last = deployment.databases.heartbeat[WRITER]
+        assert last is not None
+        deployment.databases.replicated_until = last.at - lag_ms / 1000
+
+    return leave_behind
 
 
 def standby_does_not_answer(deployment: Deployment) -> None:

@@ -35,7 +35,6 @@ from tests.statemachines.conditions import (
     it_never_answers,
     lease_was_renewed,
     let_go_on,
-    metric_says,
     name_leads_to_the_old_writer,
     name_never_moves,
     no_topic_answers,
@@ -62,6 +61,7 @@ from tests.statemachines.conditions import (
     standby_is_detached,
     standby_is_not_asked_for_its_heartbeat,
     standby_is_slow,
+    standby_misses_a_heartbeat,
     switch_is_engaged,
     switchover_is_refused,
     switchover_meets,
@@ -272,9 +272,11 @@ RECOVERIES = (
         **RECOVERED,
     ),
     Scenario(
-        "the prober cannot be asked for the standby's heartbeat and the metric is taken",
-        given=(writer_dies, standby_is_not_asked_for_its_heartbeat),
-        says=("replication lag was 40 ms by AuroraGlobalDBReplicationLag",),
+        "p5: the writer dies between two heartbeats and the standby says how little is missing",
+        given=(writer_dies, standby_misses_a_heartbeat(lag_ms=40.0)),
+        says=(
+            "replication lag was 40 ms by the standby's own account (1 heartbeats, of one every 2000 ms, are missing",
+        ),
         **RECOVERED,
     ),
     Scenario(
@@ -298,8 +300,8 @@ RECOVERIES = (
     ),
     Scenario(
         "the lag is exactly the budget and the standby becomes the writer",
-        given=(writer_dies_unmeasured, metric_says(lag_ms=1000.0)),
-        says=("replication lag was 1000 ms by AuroraGlobalDBReplicationLag, inside",),
+        given=(writer_dies, standby_misses_a_heartbeat(lag_ms=1000.0)),
+        says=("replication lag was 1000 ms by the standby's own account", "inside the RPO budget of 1000 ms"),
         **RECOVERED,
     ),
     Scenario(
@@ -591,18 +593,24 @@ REFUSALS = (
         says=("Health: no go: the writer does not answer this region, but its guardian lives",),
     ),
     Scenario(
+        "p5: the standby cannot be asked for its heartbeat and nobody has to decide because of that",
+        given=(writer_dies, standby_is_not_asked_for_its_heartbeat),
+        end="Aborted",
+        says=("Error: TransientFailure: ",),
+    ),
+    Scenario(
         "p5: the lag is over the budget, nobody answers and nothing moves",
-        given=(writer_dies_unmeasured, metric_says(lag_ms=1001.0), nobody_answers),
+        given=(writer_dies, standby_misses_a_heartbeat(lag_ms=1001.0), nobody_answers),
         end="Refused",
         says=(
-            "Replication lag: no go: replication lag was 1001 ms by AuroraGlobalDBReplicationLag, more than",
+            "Replication lag: no go: replication lag was 1001 ms by the standby's own account",
             "Lease: go: the writer's lease has ended; the loss is for a person to accept",
             "Error: States.Timeout",
         ),
         asks=True,
     ),
     Scenario(
-        "p5: the lag was never published, a person refuses and nothing moves",
+        "p5: the lag was never measured, a person refuses and nothing moves",
         given=(writer_dies_unmeasured, refused_by("grace", reason="not without finance")),
         end="Refused",
         says=("Replication lag: no go: replication lag is unknown", "Error: Refused: "),
@@ -611,10 +619,10 @@ REFUSALS = (
     ),
     Scenario(
         "p5: the last known lag is stale, nobody can be asked and nothing moves",
-        given=(writer_dies_unmeasured, metric_says(lag_ms=40.0, age_s=400.0), nobody_can_be_asked),
+        given=(writer_dies, lease_was_renewed(seconds_ago=400.0), nobody_can_be_asked),
         end="Aborted",
         says=(
-            "Replication lag: no go: replication lag is unknown: the last value",
+            "Replication lag: no go: replication lag is unknown",
             "Error: NotificationFailed: no topic took the message",
         ),
     ),

@@ -59,6 +59,7 @@ ASK_AGAIN = {
     "fence_old_writer": {"FenceFailed", "Held"},
     "notify": {"NotificationFailed"},
     "check_health": {"StandbySilent"},
+    "verify_lag": {"StandbySilent"},
     "detach_secondary": {"WordLives"},
     "switch_over": {"WordLives"},
     "verify_recovery": {"NotRecoveredYet"},

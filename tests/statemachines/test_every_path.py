@@ -38,6 +38,7 @@ EVERY_MOVE = (
     "verify_recovery",
 )
 CHANGE_NOTHING = {"claim", "check_health", "verify_lag", "record_run", "notify", "writer_switch"}
+REJECTED = "FAILOVER OR SWITCHOVER ENDED WITHOUT A WORD: it failed"
 EXECUTION_LIMIT_S = MACHINE["TimeoutSeconds"]
 
 
@@ -68,6 +69,9 @@ def test_scenario(scenario: Scenario) -> None:
     if scenario in MOVES:
         assert played.record["last_run"] == RUN
 
+    if scenario.end == "RejectRequest":  # no step tells of it
+        assert [text for text, _ in played.messages[STANDBY]] == [REJECTED]
+        return
     assert len(played.messages[STANDBY]) == bool(scenario.asks) + bool(scenario.says)
     for subject, text in played.messages[STANDBY][-1:]:
         assert text.startswith(subject)

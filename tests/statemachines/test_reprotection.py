@@ -15,7 +15,7 @@ from handlers.core.errors import RetirementForbidden
 from handlers.core.reprotection import Order
 from orchestration.specification import reprotection
 from orchestration.specification.workflows import REPROTECT_ASL, asks_a_person, definition, tasks
-from tests.deployment import ACCOUNT, OLDEST_XID, STANDBY, WRITER, Deployment, Run
+from tests.deployment import ACCOUNT, CLOCK, OLDEST_XID, STANDBY, WRITER, Deployment, Run
 from tests.statemachines.conditions import Condition, approved_by, before, fence_is_lifted, nobody_answers, refused_by
 from tests.statemachines.scenarios import ASKED, SWITCHOVER
 from tests.statemachines.test_definition import LAMBDA_FAILURES, caught, retried, statelint
@@ -269,6 +269,22 @@ def ask(deployment: Deployment, step: str, order: dict[str, Any], **more: Any) -
 # --- retiring is impossible without what it needs
 
 
+def lifted_written_and_fenced_again(deployment: Deployment) -> None:
+    """By somebody who has let an application in for a while."""
+    deployment.databases.rows[WRITER][6] = "written since"
+    deployment.databases.fence_number[WRITER] += 1
+
+
+def fenced_again(deployment: Deployment) -> None:
+    """The fence was lifted, as far as anybody can tell, and nothing was written."""
+    deployment.databases.fence_number[WRITER] += 1
+
+
+def written_by_the_owner(deployment: Deployment) -> None:
+    """Whom no fence keeps out."""
+    deployment.databases.rows[WRITER][6] = "written since"
+
+
 def open_group(deployment: Deployment) -> None:
     name = deployment.specification.regions[WRITER].cluster.identifier
     with deployment.gate.wide_open():
@@ -317,6 +333,12 @@ def remove_summary(deployment: Deployment) -> None:
 LACKS: dict[str, tuple[tuple[Condition, ...], str]] = {
     "not fenced by SQL": ((fence_is_lifted,), "it is not seen to be fenced by SQL"),
     "not fenced by group": ((open_group,), "it is not seen to be fenced by its security group"),
+    "written since": (
+        (lifted_written_and_fenced_again,),
+        "its fence was lifted, or it was written, since it was fenced",
+    ),
+    "fenced again": ((fenced_again,), "its fence was lifted, or it was written"),
+    "written by its owner": ((written_by_the_owner,), "its fence was lifted, or it was written"),
     "no snapshot": ((remove_snapshot,), "there is no snapshot of it"),
     "half a snapshot": ((incomplete_snapshot,), "is not complete"),
     "another fence since": (
@@ -344,6 +366,44 @@ def test_nothing_is_retired_that_is_not_fenced_kept_exported_and_approved(
         ask(failed_over, "retire_old_cluster", order_of(failed_over, OTHER), **approval)
     assert type(refused.value).__name__ == RetirementForbidden.__name__
     assert (cluster(failed_over), instances(failed_over), failed_over.members(), failed_over.record()) == before
+
+
+def test_p7_what_was_written_after_the_export_is_kept_and_exported_by_the_next_run(failed_over: Deployment) -> None:
+    """The old cluster was retired although its fence was lifted, written through and put up again after the export."""
+    failed_over.lambdas.before = lambda step, event: (
+        lifted_written_and_fenced_again(failed_over) if step == "retire_old_cluster" else None
+    )
+    stopped = reprotect(failed_over, name=OTHER)
+    assert stopped.end == "NeedsPerson"
+    assert "start the workflow again, which keeps and exports it anew" in failed_over.messages(STANDBY)[-1][1]
+    assert len(instances(failed_over)) == 2
+    CLOCK.sleep(1)  # snapshots are named by the second
+    failed_over.old_region_returns()
+    assert reprotect(failed_over).end == "Reprotected"
+    assert '"written since"' in kept(failed_over, "salvage-001.sql")
+    assert len(snapshots(failed_over)) == 2
+
+
+def test_p7_a_table_that_may_not_be_read_is_said_so_and_a_person_decides(failed_over: Deployment) -> None:
+    """It used to stop the salvage for good; and nobody is to approve unseen what nobody could read."""
+    failed_over.databases.unreadable = {"payroll.salaries"}
+    approved_by("grace")(failed_over)
+    assert reprotect(failed_over).end == "Reprotected"  # although the order says that nobody has to be asked
+    (question,) = [text for subject, text in failed_over.messages(STANDBY) if subject.startswith("RE-PROTECTION ASKS")]
+    assert "NOT READ, so nobody knows what of them is lost: payroll.salaries (permission denied (42501))" in question
+    assert "GRANT pg_read_all_data" in question
+    assert "-- NOT READ payroll.salaries: permission denied (42501)." in kept(failed_over, "salvage-001.sql")
+    summary = json.loads(kept(failed_over, "salvage.json"))
+    assert (summary["missing"], summary["everything_read"]) == (2, False)
+    assert "NOT READ" in failed_over.messages(STANDBY)[-1][1]
+
+
+def test_p7_an_approval_given_beforehand_does_not_cover_a_table_that_was_not_read(failed_over: Deployment) -> None:
+    failed_over.run_until("export_salvage", REQUEST, OTHER, STANDBY, reprotect=True)
+    change_kept("salvage.json", unread="payroll.salaries")(failed_over)
+    order, answer = order_of(failed_over, OTHER), {"approved_by": "ada", "unseen": True}
+    with pytest.raises(Exception, match="nobody who knew of it has approved that tables were not read"):
+        ask(failed_over, "retire_old_cluster", order, approval=answer)
 
 
 def test_a_cluster_that_is_not_the_old_one_is_never_retired(failed_over: Deployment) -> None:

@@ -104,7 +104,7 @@ class Circle:
         cluster, global_database = old.find(name), own.find_global(global_name)
         assert cluster is not None
         assert global_database is not None
-        kept = OldCluster.described(cluster, old.instances_of(cluster), global_database, time.time())
+        kept = OldCluster.described(cluster, old.instances_of(cluster), global_database, time.time(), "not looked at")
         self._note(reprotection={"run": "rebuild-1", "started_by": "the check", "started_at": int(time.time())})
         old.leave_global(global_name, self._names.cluster_arn(self._home))
         old.unprotect(cluster)

@@ -5,31 +5,23 @@ from __future__ import annotations
 import pytest
 
 from handlers.core.heartbeat import Beat
-from handlers.core.lag import HEARTBEATS, OLDEST_USABLE_AGE_S, Lag, Measurement, by_heartbeats, judge
+from handlers.core.lag import HEARTBEATS, OLDEST_USABLE_AGE_S, STANDBY, Lag, Measurement, judge, measure
+from handlers.core.lease import CLOCK_MARGIN_S
 
 NOW = 1_800_000_000.0
 
 
-def measured(lag_ms: float, age_s: float) -> Measurement:
-    return Measurement(lag_ms, age_s, "the metric")
+def measured(lag_ms: float, heartbeats: int = 1) -> Measurement:
+    return Measurement(lag_ms, 3.0, STANDBY, heartbeats)
 
 
 RULES = [
     ("begun already", None, True, True, "the lag is history"),
-    ("begun already, and far behind", measured(9e9, 9e9), True, True, "the lag is history"),
-    ("never published", None, False, False, "replication lag is unknown: the metric has no value"),
-    ("stale", measured(1.0, OLDEST_USABLE_AGE_S + 1), False, False, "is 181 s old, more than 180 s"),
-    ("stale and large", measured(5000.0, OLDEST_USABLE_AGE_S + 1), False, False, "replication lag is unknown"),
-    ("as old as may be", measured(1.0, OLDEST_USABLE_AGE_S), False, True, "inside the RPO budget"),
-    ("just over the budget", measured(1000.5, 10.0), False, False, "more than the RPO budget of 1000 ms"),
-    (
-        "exactly the budget",
-        measured(1000.0, 10.0),
-        False,
-        True,
-        "replication lag was 1000 ms by the metric, inside the RPO budget of 1000 ms",
-    ),
-    ("none at all", measured(0.0, 0.0), False, True, "replication lag was 0 ms by the metric, inside"),
+    ("begun already, and far behind", measured(9e9), True, True, "the lag is history"),
+    ("never measured", None, False, False, "replication lag is unknown: there are no heartbeats"),
+    ("just over the budget", measured(1000.5), False, False, "more than the RPO budget of 1000 ms"),
+    ("exactly the budget", measured(1000.0), False, True, "inside the RPO budget of 1000 ms"),
+    ("none at all", measured(0.0, 0), False, True, "replication lag was 0 ms by the standby's own account (0 heart"),
 ]
 
 
@@ -37,21 +29,19 @@ RULES = [
     ("found", "only_forward", "proceed", "reason"), [row[1:] for row in RULES], ids=[row[0] for row in RULES]
 )
 def test_p5_rule(found: Measurement | None, only_forward: bool, proceed: bool, reason: str) -> None:
-    lag = judge(found, 1000, "the metric", only_forward=only_forward)
+    lag = judge(found, 1000, only_forward=only_forward)
     assert lag.proceed is proceed
     assert reason in lag.reason
 
 
-def test_p7_the_verdict_carries_what_was_measured() -> None:
-    lag = judge(measured(40.0, 30.0), 1000, "the metric", only_forward=False)
-    assert lag == Lag(True, lag.reason, lag_ms=40.0, age_s=30.0, budget_ms=1000, source="the metric")
-    lag = judge(Measurement(40.0, 3.0, HEARTBEATS, 1), 1000, "the metric", only_forward=False)
-    assert (lag.source, lag.heartbeats) == (HEARTBEATS, 1)
-    assert "40 ms by heartbeats" in lag.reason
+def test_p7_the_verdict_carries_what_was_measured_and_how_finely() -> None:
+    lag = judge(Measurement(0.0, 3.0, HEARTBEATS, 0), 1000, only_forward=False)
+    assert lag == Lag(True, lag.reason, 0.0, 3.0, 1000, HEARTBEATS, 0)
+    assert "0 ms by heartbeats (0 heartbeats, of one every 2000 ms, are missing in the standby)" in lag.reason
 
 
 def test_p7_an_unknown_lag_stays_unknown() -> None:
-    assert judge(None, 1000, "the metric", only_forward=False).lag_ms is None
+    assert judge(None, 1000, only_forward=False).lag_ms is None
 
 
 LAST = Beat(100, NOW - 3)
@@ -81,4 +71,32 @@ HEARTBEAT_ROWS = [
     ("committed", "replicated", "found"), [row[1:] for row in HEARTBEAT_ROWS], ids=[row[0] for row in HEARTBEAT_ROWS]
 )
 def test_p5_lag_by_heartbeats(committed: Beat | None, replicated: Beat | None, found: Measurement | None) -> None:
-    assert by_heartbeats(committed, replicated, NOW) == found
+    assert measure(committed, replicated, None, NOW) == found
+
+
+# The last of the writer is from 3 s ago, that of the standby from 5 s ago.
+ACCOUNTS = [
+    ("just before the last", -3.04, 40.0, STANDBY),
+    ("right after the one that it has", -5.0, 2000.0, STANDBY),
+    ("with the last, by a clock that is a little ahead", -3.0 + CLOCK_MARGIN_S, 0.0, STANDBY),
+    ("before the one that it has", -5.1, 2000.0, HEARTBEATS),
+    ("after the one that it lacks", -3.0 + CLOCK_MARGIN_S + 0.1, 2000.0, HEARTBEATS),
+    ("now, as if nothing had happened", 0.0, 2000.0, HEARTBEATS),
+    ("nothing", None, 2000.0, HEARTBEATS),
+]
+
+
+@pytest.mark.parametrize(("until", "lag_ms", "source"), [row[1:] for row in ACCOUNTS], ids=[row[0] for row in ACCOUNTS])
+def test_p5_one_missing_heartbeat_is_measured_by_the_standbys_own_account(
+    until: float | None, lag_ms: float, source: str
+) -> None:
+    found = measure(LAST, Beat(99, NOW - 5), None if until is None else NOW + until, NOW)
+    assert found is not None
+    assert (found.source, found.heartbeats) == (source, 1)
+    assert found.lag_ms == pytest.approx(lag_ms, abs=0.01)
+
+
+@pytest.mark.parametrize("behind", [0, 2, 3])
+def test_p5_with_any_other_number_the_heartbeats_decide(behind: int) -> None:
+    found = measure(LAST, Beat(100 - behind, LAST.at - 2 * behind), LAST.at - 0.04, NOW)
+    assert found == Measurement(2000.0 * behind, 3.0, HEARTBEATS, behind)

@@ -10,7 +10,7 @@ import pytest
 from handlers.core.claim import Claim, lock_for
 from handlers.core.control import ControlRecord, Transition, Word, WriterSign
 from handlers.core.guardian import Situation, decide
-from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, decide_wait, may_be_alive_until
+from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, clock_error, decide_wait, may_be_alive_until
 
 EAST, WEST = "us-east-1", "us-west-2"
 NOW = 1_800_000_000.0
@@ -86,6 +86,23 @@ def test_p1_rule(found: ControlRecord, gate_open: bool, action: str, reason: str
 def test_a_lease_may_be_alive_until_its_end_by_any_clock(found: ControlRecord, until: float) -> None:
     assert may_be_alive_until(found) == until
     assert decide_wait(found, CLAIM, True, NOW).until == until
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "answered_at", "date", "error"),
+    [
+        (100.2, 100.4, 100.0, 0.0),
+        (100.9, 101.1, 101.0, 0.0),
+        (100.2, 103.2, 101.0, 0.0),  # it took its time
+        (101.9, 102.0, 100.0, 0.9),  # this clock is ahead by 0.9 s to 2 s
+        (98.0, 98.5, 100.0, 1.5),
+        (3700.0, 3700.1, 100.0, 3599.0),
+    ],
+)
+def test_a_clock_differs_from_a_servers_by_at_least(
+    asked_at: float, answered_at: float, date: float, error: float
+) -> None:
+    assert clock_error(asked_at, answered_at, date) == pytest.approx(error)
 
 
 HOUR_AHEAD = record(NOW + 3600)

@@ -21,6 +21,7 @@ from handlers.core.reprotection import (
 
 EAST, WEST = "us-east-1", "us-west-2"
 FENCED_AT = 1_800_000_000.0
+MARK = "fence 7, 0cc175b9"
 ASKED = ReprotectionRequest("ada")
 
 UNPROTECTED = ControlRecord(writer_region=WEST, epoch=2, automatic_failover=True, last_run="run-1", protected=False)
@@ -95,11 +96,15 @@ READY = Retirement(
     fenced_at=FENCED_AT,
     fenced_by_sql=True,
     fenced_by_group=True,
+    fenced_mark=MARK,
+    mark=MARK,
     is_member_beside=(),
     snapshot=COMPLETE,
     salvaged_resource_id="cluster-OLD",
     salvaged_at=FENCED_AT + 120,
+    unread="",
     approved_by="ada",
+    approved_unseen=True,
 )
 OBJECTIONS: list[tuple[dict[str, Any], str, bool]] = [
     # what is wrong, what is said, whether it counts even when the retirement has begun
@@ -117,6 +122,10 @@ OBJECTIONS: list[tuple[dict[str, Any], str, bool]] = [
     ({"salvaged_resource_id": "cluster-X"}, "have not been exported", True),
     ({"salvaged_at": FENCED_AT - 2}, "exported before it was fenced", True),
     ({"approved_by": None}, "nobody has approved it", False),
+    ({"mark": "fence 8, 0cc175b9"}, "lifted, or it was written, since it was fenced (fence 7", False),
+    ({"mark": "fence 7, 92eb5ffe"}, "start the workflow again, which keeps and exports it anew", False),
+    ({"mark": None}, "None now", False),
+    ({"unread": "payroll (permission denied)"}, "nobody who knew of it has approved", False),
 ]
 
 
@@ -159,7 +168,7 @@ GLOBAL = {"GlobalClusterIdentifier": "payments-global-test", "DeletionProtection
 
 
 def test_what_is_kept_makes_the_like_of_it_and_nothing_that_a_secondary_must_not_have() -> None:
-    kept = OldCluster.described(CLUSTER, [INSTANCE], GLOBAL, FENCED_AT)
+    kept = OldCluster.described(CLUSTER, [INSTANCE], GLOBAL, FENCED_AT, MARK)
     assert kept.cluster == {
         "DBClusterIdentifier": "payments-use1-test",
         "Engine": "aurora-postgresql",
@@ -182,20 +191,20 @@ def test_what_is_kept_makes_the_like_of_it_and_nothing_that_a_secondary_must_not
 
 
 def test_a_later_fence_has_a_snapshot_of_its_own() -> None:
-    first = OldCluster.described(CLUSTER, [INSTANCE], GLOBAL, FENCED_AT)
+    first = OldCluster.described(CLUSTER, [INSTANCE], GLOBAL, FENCED_AT, MARK)
     assert first.snapshot_name(2) == "payments-use1-test-epoch-2-1800000000"
     assert replace(first, fenced_at=FENCED_AT + 5).snapshot_name(2) != first.snapshot_name(2)
 
 
 def test_a_cluster_without_instances_is_not_kept() -> None:
     with pytest.raises(Misconfigured, match="has no instance"):
-        OldCluster.described(CLUSTER, [], GLOBAL, FENCED_AT)
+        OldCluster.described(CLUSTER, [], GLOBAL, FENCED_AT, MARK)
 
 
 @pytest.mark.parametrize(
     "damage", [{"resource_id": 7}, {"fenced_at": "today"}, {"instances": "none"}, {"cluster": None}]
 )
 def test_what_was_kept_and_is_damaged_is_an_error_that_names_it(damage: dict[str, Any]) -> None:
-    kept = OldCluster.described(CLUSTER, [INSTANCE], GLOBAL, FENCED_AT).kept()
+    kept = OldCluster.described(CLUSTER, [INSTANCE], GLOBAL, FENCED_AT, MARK).kept()
     with pytest.raises(Misconfigured, match=next(iter(damage))):
         OldCluster.read(kept | damage)

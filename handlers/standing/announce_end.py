@@ -1,0 +1,48 @@
+"""AnnounceEnd: tells people of runs whose end no step announces. Started by EventBridge, not by a workflow."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.core.control import ControlRecord
+from handlers.core.errors import FailoverError
+from handlers.core.unannounced import Ended, message
+from handlers.gateways import notifications
+from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.notifications import Notification
+from handlers.telemetry import instrumented, logger
+
+
+@dataclass(frozen=True)
+class Environment(notifications.TopicVariables, notifications.WorkflowVariables, ControlVariables):
+    """What the function reads."""
+
+
+ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
+TOPICS = notifications.topics(ENVIRONMENT)
+
+
+@instrumented
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Entry point for EventBridge; see `handlers.core.unannounced.Ended`."""
+    ended = Ended.read(event)
+    logger.append_keys(run=ended.run)
+    if ended.is_announced:
+        logger.info("the run has told people itself", error=ended.error)
+        return asdict(Notification([], {}))
+    sent = notifications.publish_to_all(TOPICS, message(ended, known(CONTROL), notifications.workflows(ENVIRONMENT)))
+    logger.warning("announced an end that no step announces", status=ended.status, failed=sent.failed)
+    return asdict(sent)
+
+
+def known(control: ControlTable) -> ControlRecord | None:
+    """Returns the control record; None when it cannot be read, of which people are told instead."""
+    try:
+        return control.read()
+    except FailoverError:
+        logger.exception("the control record cannot be read")
+        return None
