@@ -52,6 +52,10 @@ RULES: list[tuple[str, ControlRecord, bool, str, str]] = [
     ("alive, and the gate is closed", record(NOW + 4), False, "wait", "may be alive"),
     ("over, and the gate is closed", ENDED, False, "ask", "the loss is for a person to accept"),
     ("over", ENDED, True, "commit", "the writer's lease has ended"),
+    ("a person holds it", record(OVER, wanted="hold"), True, "hold", "a person has asked run run-1 to hold"),
+    ("held, and the writer renewed", record(OVER, seen=OVER - 2, wanted="hold"), True, "refuse", "it has renewed"),
+    ("a person aborts it", record(NOW + 4, wanted="abort"), True, "refuse", "a person has asked run run-1 to abort"),
+    ("too late to hold or abort", record(OVER, phase="moving", wanted="abort"), True, "go", "is moving already"),
     ("given up", record(0.0), True, "commit", "the writer's lease has ended"),
     ("never had one, just claimed", record(None), True, "wait", "may be alive for 6.0 s more"),
     (
