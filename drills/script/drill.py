@@ -143,7 +143,6 @@ class Drill:
         with self._timeline.waiting("the Lambda zips and the AWS APIs"):
             lab.start_cloud()
         say(Kind.LAB, "AWS APIs, DNS, alarms, monitors and the workflow are up")
-        self._cues.deployed()
         self._narrator.wait(
             f"the writer name to lead to {lab.writer}",
             lambda _: lab.writer_name_leads_to() == lab.writer,
@@ -158,6 +157,7 @@ class Drill:
         }
         here = " and ".join(f"{clients} clients in each region write {ways[kind]}" for kind, clients in kinds.items())
         say(Kind.CLIENT, f"{here}, and {PINNED_CLIENTS} in {lab.writer} straight to its cluster")
+        self._cues.deployed()
 
     def _play(self, lab: Lab) -> End:
         """Plays the outage and what follows, until the drill has reached an end."""
