@@ -387,9 +387,13 @@ def test_p9_a_standby_that_is_slow_to_answer_ends_only_that_attempt(deployment: 
 
 def test_p9_one_lucky_probe_ends_only_the_attempt_that_saw_it(deployment: Deployment) -> None:
     writer_region_dies(deployment)
-    deployment.lambdas.before = lambda step, event: deployment.databases.up.update(
-        {WRITER: step == "check_health" and len(attempts(deployment)) == 1}
-    )
+
+    def answer(step: str, *, is_lucky: bool) -> None:
+        if step == "check_health":
+            deployment.databases.up[WRITER] = is_lucky and len(attempts(deployment)) == 1
+
+    deployment.lambdas.before = lambda step, event: answer(step, is_lucky=True)
+    deployment.lambdas.after = lambda step, event: answer(step, is_lucky=False)
     standby_watches(deployment, 120)
     first, second, *_ = attempts(deployment)
     assert deployment.record()["last_run"] == second != first
