@@ -221,12 +221,14 @@ def tell(role: str | None, refused: str | None = None) -> Any:
 def test_p10_a_database_that_refuses_the_monitor_is_neither_fenced_nor_failed_over(deployment: Deployment) -> None:
     watch(deployment, WRITER, 1)
     deployment.databases.script = tell(None, "refuses the monitor's login")
-    watch(deployment, WRITER, 15)
+    watch(deployment, WRITER, 5)
+    assert deployment.record()["word"]["says"] == "unknown"
+    watch(deployment, WRITER, 10)
     watch(deployment, STANDBY, 5)
     assert deployment.databases.takes_writes(WRITER)
     assert published(deployment, STANDBY, "WriterDown") == [0.0]
     assert published(deployment, STANDBY, "WriterReachable") == [1.0]
-    assert [published(deployment, region, "MonitorRefused") for region in (WRITER, STANDBY)] == [[0.0, 1.0], [1.0]]
+    assert [published(deployment, region, "MonitorRefused") for region in (WRITER, STANDBY)] == [[0.0, 1.0, 1.0], [1.0]]
     assert starts(deployment) == []
 
 
