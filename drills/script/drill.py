@@ -406,8 +406,10 @@ class Drill:
         )
 
     def _closed_seconds(self, lab: Lab, events: Sequence[Event]) -> float:
-        name = lab.servers[self._writer_before].name
-        return self._clock.to_virtual(ledger.longest_silence(events, name, lab.away))
+        name, broke_off = lab.servers[self._writer_before].name, self._cues.broke_off_at()
+        # What a switchover closes until it is broken off is its own.
+        before = [(0.0, broke_off)] if broke_off is not None else []
+        return self._clock.to_virtual(ledger.longest_silence(events, name, [*lab.away, *before]))
 
     def _result(
         self, lab: Lab, reached: End, rows: Sequence[Invariant[FoundT]], found: FoundT, **more: Any
