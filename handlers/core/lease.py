@@ -30,7 +30,7 @@ FENCE_BEFORE_S = 3.0
 # milliseconds), and the last session's last commit after its end was asked for.
 CLOCK_MARGIN_S = 1.0
 
-WaitAction = Literal["lost", "refuse", "wait", "go", "ask", "commit"]
+WaitAction = Literal["lost", "refuse", "wait", "go", "ask", "commit", "hold"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Wait:
 
     ``lost``: it holds the lock no more. ``refuse``: the writer lives. ``wait``: until ``until``, or until the record
     says otherwise. ``go``: it has committed to move, and may ask RDS. ``ask``: the lease is over, a person has to
-    accept the loss. ``commit``: commit to move.
+    accept the loss. ``commit``: commit to move. ``hold``: a person has asked it to.
     """
 
     action: WaitAction
@@ -87,7 +87,7 @@ def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float
     """
     held = record.transition
     mine = held is not None and held.run == claim.run and record.epoch == claim.epoch
-    seen = held.seen_lease if held else None
+    seen, wanted = (held.seen_lease, held.wanted) if held else (None, None)
     lease = record.lease_expires_at
     wrong = lease is not None and lease > now + LEASE_S + CLOCK_MARGIN_S
     until = may_be_unfenced_until(record.moving, record) if record.moving else may_be_alive_until(record)
@@ -100,6 +100,7 @@ def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float
             "have fenced",
         ),
         (held is not None and held.phase == "moving", "go", "this run, or the one it took over, is moving already"),
+        (wanted == "abort", "refuse", f"a person has asked run {claim.run} to abort"),
         (
             # A switchover that was taken over has stopped the writer, whose lease can only end.
             lease is not None and (seen is None or lease > seen),
@@ -114,6 +115,7 @@ def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float
             'knows that the old writer is dead, or fenced, starts again with "ignore_wrong_clock": true; if it lives, '
             "there may be two writers",
         ),
+        (wanted == "hold", "hold", f"a person has asked run {claim.run} to hold"),
         (now <= until and not wrong, "wait", f"the writer's lease may be alive for {until - now:.1f} s more"),
         (not gate_open, "ask", "the writer's lease has ended; the loss is for a person to accept"),
         (True, "commit", "the writer's lease has ended"),

@@ -14,7 +14,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
-from handlers.core.errors import FenceFailed, InvalidRequest, LeaseLive, LockLost
+from handlers.core.errors import FenceFailed, Held, InvalidRequest, LeaseLive, LockLost
 from handlers.core.lease import decide_wait
 from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.results import Lease
@@ -79,24 +79,30 @@ def wait_for_lease(control: ControlTable, step: Step, gate_open: bool, replicate
     ------
     LeaseLive
         the lease, or the word, may be alive after ``WAIT_FOR_S`` seconds; call again.
+    Held
+        a person wants the run to hold; call again.
     LockLost
         another run has taken the lock over.
     """
     give_up = time.time() + WAIT_FOR_S
+    committed: str | None = None  # why, once this run has
     while True:
         now = time.time()
         record = control.read()
         wait = decide_wait(record, step.claim, gate_open, now)
-        lease = Lease(wait.action != "refuse", wait.action == "go", wait.reason, record.lease_expires_at)
+        lease = Lease(wait.action != "refuse", wait.action == "go", committed or wait.reason, record.lease_expires_at)
         if wait.action == "lost":
             raise LockLost(f"run {step.run} may not move the writer: {wait.reason}")
+        if wait.action == "hold":
+            raise Held(wait.reason)
         if wait.action in ("refuse", "go", "ask"):
             logger.info("the lease decides", action=wait.action, reason=wait.reason)
             return lease
         if wait.action == "commit" and control.begin_move(
             step.run, step.claim.epoch, record.lease_expires_at, now, replicated_xid
         ):
-            logger.info("committed to move the writer", reason=wait.reason)
+            committed = wait.reason
+            logger.info("committed to move the writer", reason=committed)
         # Now, or if the record has changed in the meantime, it is read again at once.
         pause = wait.until - time.time() + A_MOMENT_S if wait.action == "wait" else 0.0
         if record.moving:

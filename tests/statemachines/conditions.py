@@ -14,7 +14,9 @@ from typing import Any
 from handlers.core.approval import APPROVAL_S, RETIREMENT_APPROVAL_S
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import Beat
+from handlers.core.lease import LEASE_S
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
+from tests.deployment.account import decimal
 from tests.deployment.clock import PATIENCE_S
 
 Condition = Callable[[Deployment], object]
@@ -89,7 +91,12 @@ def writers_guardian_says_down(deployment: Deployment) -> None:
 def all_is_well(deployment: Deployment) -> None:
     """The guardian renews as long as it may, however long this machine takes for a step."""
     deployment.guardian_was_here()
-    before("check_health", guardian_renews)(deployment)
+    before("check_health", lease_is_renewed)(deployment)
+
+
+def lease_is_renewed(deployment: Deployment) -> None:
+    """And nothing else."""
+    deployment.change_record(lease_expires_at=decimal(CLOCK.now() + LEASE_S))
 
 
 def writer_does_not_answer(deployment: Deployment) -> None:
@@ -362,6 +369,11 @@ def rds_is_busy_for(seconds: float) -> Condition:
 def rds_is_down_for(seconds: float) -> Condition:
     """That of the standby region."""
     return lambda deployment: rds_is(down_until={STANDBY: CLOCK.now() + seconds})(deployment)
+
+
+def lambda_takes_no_events(deployment: Deployment) -> None:
+    """What only has to be started is not."""
+    deployment.lambdas.takes_no_events = True
 
 
 def promotion_takes(seconds: float) -> Condition:

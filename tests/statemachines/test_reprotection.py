@@ -551,7 +551,6 @@ ASK_AGAIN = {
     "notify_reprotection": {
         "NotificationFailed",
         "IdempotencyAlreadyInProgressError",
-        "IdempotencyPersistenceLayerError",
     },
 }
 
