@@ -285,7 +285,8 @@ class Drill:
         """Waits until a switchover that was broken off is finished, or has given the writer back, and stays so."""
 
         def settled(seen: Seen) -> bool:
-            ended = all(run.status != "RUNNING" for run in seen.runs)
+            # Nobody hears of the end of a run that dies with its region.
+            ended = all(run.status != "RUNNING" or not lab.cloud.is_up(run.region) for run in seen.runs)
             return self._cues.all_begun() and ended and seen.lock in (None, "checking")
 
         for _ in range(2):
