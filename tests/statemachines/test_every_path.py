@@ -73,7 +73,7 @@ def test_scenario(scenario: Scenario) -> None:
         assert [text for text, _ in played.messages[STANDBY]] == [REJECTED]
         return
     visited = played.run.visited
-    beside = any(state.startswith("NotifyBegun") for state in visited)
+    beside = int(any(state.startswith("NotifyBegun") for state in visited))
     beside += sum(state.startswith("NotifyLasts") for state in visited)
     told = bool(scenario.says) * (1 + beside * scenario.told_beside)
     assert len(played.messages[STANDBY]) == bool(scenario.asks) + told
