@@ -384,6 +384,7 @@ def test_a_claim_carries_what_later_steps_need() -> None:
         "only_forward": False,
         "attempt": 3,
         "ignore_wrong_clock": True,
+        "continues": False,
     }
 
 
