@@ -46,14 +46,20 @@ def taken(machine: dict[str, Any], run: Run) -> set[Transition]:
     found = set()
     for scope in scopes(machine):
         for here, there in itertools.pairwise(_visits(scope, run)):
-            if "output" not in here:  # another branch ended the Parallel state, which is entered anew
+            state = scope[here["name"]]
+            # The branch was at its end, or another one ended the Parallel state, which is entered anew.
+            if "output" not in here or (
+                "Next" not in state and state["Type"] != "Choice" and not _leads_on(state, there)
+            ):
                 continue
-            transition = _which(
-                here["name"], scope[here["name"]], json.loads(here["input"]), here["output"], there["name"]
-            )
+            transition = _which(here["name"], state, json.loads(here["input"]), here["output"], there["name"])
             assert transition[2] == there["name"], f"{transition} was expected, {there['name']} was entered"
             found.add(transition)
     return found
+
+
+def _leads_on(state: dict[str, Any], there: dict[str, Any]) -> bool:
+    return any(catcher["Next"] == there["name"] for catcher in state.get("Catch", ()))
 
 
 def _visits(scope: dict[str, Any], run: Run) -> list[dict[str, Any]]:
