@@ -227,7 +227,7 @@ _ROWS = (
     Trouble(
         name="switch-down",
         sentence="the writer switch of {standby}, the writer region now, answers nothing any more",
-        begin=lambda lab: lab.cloud.stop_function(lab.standby, "writer-switch"),
+        begin=lambda lab: lab.cloud.stop_function(lab.standby, "writer_switch"),
         company=ONE_SWITCH,
         worst="database",
         when=When.MOVED,

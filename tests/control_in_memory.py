@@ -15,6 +15,7 @@ class ControlInMemory(ControlTable):
 
     def __init__(self, item: Mapping[str, Any]) -> None:
         self.item = dict(item)
+        self.answered_at = None
         self._record = ControlRecord.read(self.item)
 
     def read(self) -> ControlRecord:

@@ -5,7 +5,8 @@ How a state machine is interpreted is moto's. What is changed here, and why:
 * Waits, retry intervals, time-outs and heartbeats follow the lab's clock, and so do the times in the history and in
   the context object, which handlers compare with their own.
 * ``lambda:invoke`` calls the lab's Lambda service. moto would send itself a request, through a client that it
-  makes for each task, and its Lambda needs Docker.
+  makes for each task, and its Lambda needs Docker. With ``InvocationType`` ``Event``, which moto does not pass on, the
+  task ends as soon as Lambda has taken the event.
 * An execution that is started without a name gets a UUID (Step Functions API reference, ``StartExecution``); moto calls
   them all ``None``, so the second would be refused.
 * A definition is parsed once, when the state machine is created. moto parses it again for each execution, which for
@@ -50,6 +51,7 @@ from moto.stepfunctions.parser.asl.component.common.timeouts import heartbeat, t
 from moto.stepfunctions.parser.asl.component.program.program import Program
 from moto.stepfunctions.parser.asl.component.state.exec.state_parallel import branches_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_lambda
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -188,8 +190,12 @@ class StepFunctions:
 
     def _join_lambda(self, stack: ExitStack) -> None:
         def invoke(parameters: dict[str, Any], region: str, state_credentials: Any) -> dict[str, Any]:  # noqa: ARG001
+            name, event = parameters["FunctionName"], json.loads(parameters["Payload"])
             try:
-                outcome = self._lambdas.invoke(region, parameters["FunctionName"], json.loads(parameters["Payload"]))
+                if parameters.get("InvocationType") == "Event":
+                    self._lambdas.invoke_async(region, name, event)
+                    return {"StatusCode": 202, "Payload": ""}
+                outcome = self._lambdas.invoke(region, name, event)
             except UnknownFunctionError as error:
                 raise _client_error("ResourceNotFoundException", 404, str(error)) from error
             except ThrottledError as error:
@@ -200,6 +206,8 @@ class StepFunctions:
             return answer | ({"FunctionError": "Unhandled"} if outcome.failed else {})
 
         stack.enter_context(mock.patch.object(lambda_eval_utils, "_invoke_lambda_function", invoke))
+        known = state_task_service_lambda._SUPPORTED_API_PARAM_BINDINGS
+        stack.enter_context(mock.patch.dict(known, {"invoke": known["invoke"] | {"InvocationType"}}))
 
     def _watch(self, stack: ExitStack) -> None:
         """Tells the timeline of executions and states, and gives executions virtual times."""

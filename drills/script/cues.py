@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from drills.troubles import Phase, When
@@ -28,11 +29,16 @@ class Cues:
         self._lab = lab
         self._narrator = narrator
         self._timeline = timeline
-        self._begun: set[str] = set()
+        self._begun: dict[str, float] = {}
 
     def all_begun(self) -> bool:
         """Returns whether every trouble has begun."""
-        return self._begun >= {trouble.name for trouble in self._troubles}
+        return self._begun.keys() >= {trouble.name for trouble in self._troubles}
+
+    def broke_off_at(self) -> float | None:
+        """Returns when a trouble first struck a run in its phase (real seconds since 1970); None if none did."""
+        struck = (self._begun.get(trouble.name) for trouble in self._of(When.PHASE))
+        return min((at for at in struck if at is not None), default=None)
 
     def deployed(self) -> None:
         """Begins the troubles of a new deployment, each after its time."""
@@ -83,5 +89,5 @@ class Cues:
     def _begin(self, trouble: Trouble) -> None:
         regions = {"writer": self._lab.writer, "standby": self._lab.standby}
         self._timeline.event(Kind.OUTAGE, f"{trouble.name}: {trouble.sentence.format(**regions)}")
-        self._begun.add(trouble.name)
+        self._begun[trouble.name] = time.time()
         trouble.begin(self._lab)

@@ -143,7 +143,6 @@ class Drill:
         with self._timeline.waiting("the Lambda zips and the AWS APIs"):
             lab.start_cloud()
         say(Kind.LAB, "AWS APIs, DNS, alarms, monitors and the workflow are up")
-        self._cues.deployed()
         self._narrator.wait(
             f"the writer name to lead to {lab.writer}",
             lambda _: lab.writer_name_leads_to() == lab.writer,
@@ -158,6 +157,7 @@ class Drill:
         }
         here = " and ".join(f"{clients} clients in each region write {ways[kind]}" for kind, clients in kinds.items())
         say(Kind.CLIENT, f"{here}, and {PINNED_CLIENTS} in {lab.writer} straight to its cluster")
+        self._cues.deployed()
 
     def _play(self, lab: Lab) -> End:
         """Plays the outage and what follows, until the drill has reached an end."""
@@ -285,7 +285,8 @@ class Drill:
         """Waits until a switchover that was broken off is finished, or has given the writer back, and stays so."""
 
         def settled(seen: Seen) -> bool:
-            ended = all(run.status != "RUNNING" for run in seen.runs)
+            # Nobody hears of the end of a run that dies with its region.
+            ended = all(run.status != "RUNNING" or not lab.cloud.is_up(run.region) for run in seen.runs)
             return self._cues.all_begun() and ended and seen.lock in (None, "checking")
 
         for _ in range(2):
@@ -406,8 +407,10 @@ class Drill:
         )
 
     def _closed_seconds(self, lab: Lab, events: Sequence[Event]) -> float:
-        name = lab.servers[self._writer_before].name
-        return self._clock.to_virtual(ledger.longest_silence(events, name, lab.away))
+        name, broke_off = lab.servers[self._writer_before].name, self._cues.broke_off_at()
+        # What a switchover closes until it is broken off is its own.
+        before = [(0.0, broke_off)] if broke_off is not None else []
+        return self._clock.to_virtual(ledger.longest_silence(events, name, [*lab.away, *before]))
 
     def _result(
         self, lab: Lab, reached: End, rows: Sequence[Invariant[FoundT]], found: FoundT, **more: Any

@@ -85,7 +85,7 @@ class Timeline:
 
     >>> with Timeline(Clock.started_now(speed=1)) as timeline:
     ...     timeline.event(Kind.OUTAGE, "us-east-1 is gone", mark="zero")
-    ...     with timeline.waiting("the composite alarm", at_most=60):
+    ...     with timeline.waiting("the alarm", at_most=60):
     ...         alarm.wait()
     ...     timeline.event(Kind.ALARM, "writer-down-usw2-dev → ALARM", mark="alarm")
 

@@ -101,7 +101,10 @@ class DrillFound(Found):
     """The cluster that writes now."""
     troubles: Sequence[Trouble]
     closed_seconds: float
-    """The longest time in which the first writer answered nobody though its database was there (virtual seconds)."""
+    """The longest time in which the first writer answered nobody though its database was there (virtual seconds).
+
+    Of a switchover that was broken off, the time since then.
+    """
     phases: Container[str]
     """The phases in which the lock was (`drills.verdict.seen.Seen`)."""
     next_attempts_seconds: Sequence[float]

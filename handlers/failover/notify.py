@@ -34,9 +34,12 @@ TOPICS = notifications.topics(ENVIRONMENT)
 
 
 @instrumented
-@acts_once_by(ENVIRONMENT, "run", "outcome")
+@acts_once_by(ENVIRONMENT, "run", "outcome", "at")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Entry point for Step Functions; see `handlers.core.outcome.FailoverEnd`."""
+    """Entry point for Step Functions; see `handlers.core.outcome.FailoverEnd`.
+
+    Of a run that lasts, people are told more than once: ``at``, when the state was entered, tells them apart.
+    """
     end = FailoverEnd.read(event)
     logger.append_keys(run=end.run)
     if end.is_duplicate:  # a storm of starts must not become a storm of messages

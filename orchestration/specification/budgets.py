@@ -24,7 +24,7 @@ CRITICAL_PATH = (
     ("Promote",),
 )
 # What runs in parallel with the promotion, and must not outlast it.
-BESIDE_PROMOTION = ("RepointDns", "FenceOldWriter")
+BESIDE_PROMOTION = ("RepointDns", "FenceOldWriter", "NotifyBegun", "NotifyLasts")
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,6 @@ STEPS = (
         "verify_recovery",
         "Writes through the public name and checks where the write arrived",
         may=(PROBE,),
-        polls=True,
     ),
     Step("release_claim", "Gives the lock back when the writer has not moved", may=(CHANGE_CONTROL,)),
     Step("record_run", "Keeps the record of the run", may=(KEEP_RECORD,)),

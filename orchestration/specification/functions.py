@@ -40,7 +40,6 @@ def _function(
         memory_mb=row.memory_mb,
         environment={name: told[name] for name in (*row.variables, *FOR_POWERTOOLS)},
         permissions=tuple(grant.at(place) for grant in row.may),
-        polls=row.polls,
         concurrency=row.concurrency or (STEP_CONCURRENCY if folder == "failover" else None),
     )
 

@@ -39,7 +39,6 @@ class Function:
     memory_mb: int
     environment: dict[str, str]
     permissions: tuple[Permission, ...]
-    polls: bool = False  # whether its errors mostly mean "not yet"
     concurrency: int | None = None  # invocations at a time that are reserved for it, and its limit
     in_vpc: bool = False
     public_url: bool = False

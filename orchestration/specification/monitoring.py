@@ -27,7 +27,7 @@ STANDARD_PERIOD_SECONDS = 60
 # Functions whose errors fail no run: those that no workflow waits for, and steps without which a run still ends well.
 # Of the other steps' errors the workflow says what comes of them, or its own alarms do.
 FAIL_NO_RUN = (
-    *("monitor", "prober", "fence", "writer_switch"),
+    *("monitor", "prober", "fence", "writer_switch", "announce_end"),
     *("record_run", "notify", "end_reprotection", "notify_reprotection"),
 )
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.

@@ -79,7 +79,6 @@ STEPS = (
         may=(READ_CONTROL, LOOK_THERE),
         reads=("PEER_CLUSTER", "SALVAGE_BUCKET"),
         memory_mb=UNHURRIED_MB,
-        polls=True,
     ),
     Step(
         "verify_fenced",
@@ -93,7 +92,6 @@ STEPS = (
         "Makes a snapshot of the old cluster and waits until it is complete",
         may=(CHANGE_CONTROL, LIST_KEPT, READ_KEPT, LOOK_THERE),
         memory_mb=UNHURRIED_MB,
-        polls=True,
     ),
     Step(
         "export_salvage",
@@ -114,14 +112,12 @@ STEPS = (
         may=(CHANGE_CONTROL, LIST_KEPT, READ_KEPT, LOOK_THERE, REBUILD_THERE, REMOVE_GLOBAL),
         reads=("PEER_CLUSTER", "PEER_CLUSTER_ARN", "PEER_FENCE_FUNCTION", "PEER_SALVAGE_FUNCTION"),
         memory_mb=UNHURRIED_MB,
-        polls=True,
     ),
     Step(
         "build_global_database",
         "Makes the global database anew around the present writer",
         may=(CHANGE_CONTROL, LIST_KEPT, READ_KEPT, MAKE_GLOBAL),
         memory_mb=UNHURRIED_MB,
-        polls=True,
     ),
     Step(
         "build_standby",
@@ -129,7 +125,6 @@ STEPS = (
         may=(CHANGE_CONTROL, LIST_KEPT, READ_KEPT, REBUILD_THERE, READ_OWN_CLUSTER),
         reads=("PEER_CLUSTER",),
         memory_mb=UNHURRIED_MB,
-        polls=True,
     ),
     Step(
         "verify_replication",
@@ -137,7 +132,6 @@ STEPS = (
         may=(CHANGE_CONTROL, LOOK_AT_GLOBAL, LOOK_THERE),
         reads=("PEER_CLUSTER", "PEER_CLUSTER_ARN", "PEER_FENCE_FUNCTION", "PEER_PROBER_FUNCTION", "RPO_BUDGET_MS"),
         memory_mb=UNHURRIED_MB,
-        polls=True,
     ),
     Step(
         "arm_failover",

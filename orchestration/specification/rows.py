@@ -70,9 +70,6 @@ class Row:
         once however often it is repeated; one with a grant to assume a role acts on the other region in that role.
     reads
         its variables besides those that its grants tell.
-    polls
-        whether it answers "not yet" with an error, which the workflow retries; the workflow's own alarms say what comes
-        of it, so it has none for its errors.
     concurrency
         how many invocations at a time Lambda keeps free for it, and allows it; without, it shares with all others of
         the account and region what nobody has reserved. A step of the failover has `STEP_CONCURRENCY`, unless its row
@@ -85,7 +82,6 @@ class Row:
     may: tuple[Grant, ...]
     reads: tuple[str, ...] = ()
     memory_mb: int = HURRIED_MB
-    polls: bool = False
     concurrency: int | None = None
 
     @property

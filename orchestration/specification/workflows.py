@@ -36,6 +36,11 @@ def asks_a_person(state: dict[str, Any]) -> bool:
     return str(state["Resource"]).endswith(".waitForTaskToken")
 
 
+def is_not_waited_for(state: dict[str, Any]) -> bool:
+    """Returns whether a task only has its function started: best effort, and no part of what it stands beside."""
+    return str(state["Parameters"].get("InvocationType")) == "Event"
+
+
 def step_timeouts() -> dict[str, int]:
     """Returns how long each step's function may run, in s: the longest that any state of its workflow waits for it."""
     timeouts: dict[str, int] = {}

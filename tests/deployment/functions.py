@@ -21,7 +21,7 @@ from unittest import mock
 from aws_lambda_powertools import Metrics
 
 from drills.aws.clusters import security_group
-from drills.aws.lambda_runtime import Outcome
+from drills.aws.lambda_runtime import Outcome, ThrottledError
 from handlers.machine import Machine
 from orchestration.specification import Specification
 from orchestration.specification.model import Function
@@ -87,6 +87,7 @@ class Lambdas:
             for region in specification.regions.values()
             for function in region.functions.values()
         }
+        self.takes_no_events = False
         self.errors: dict[str, list[str]] = defaultdict(list)  # of each step, what its next invocations end in
         self.calls: list[str] = []  # the steps in the order of their invocations
         # Called around every invocation, with the step and its event.
@@ -184,6 +185,12 @@ class Lambdas:
             self.calls.append(function.step)
             return _failure(self.errors[function.step].pop(0), "made by the test")
         return self._answer(lambda: self.call(region, function.step, event))
+
+    def invoke_async(self, region: str, name: str, event: Any) -> None:
+        """As `drills.aws.lambda_runtime.LambdaService.invoke_async`, but at once; nobody learns how it ended."""
+        if self.takes_no_events:
+            raise ThrottledError(name)
+        self.invoke(region, name, event)
 
     def _answer(self, run: Callable[[], Any]) -> Outcome:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,8 +92,12 @@ def test_the_outage_the_first_run_and_the_phase_are_cues(wait_until: WaitUntil) 
     wait_until(lambda: stage.lab.done[2:] == ["RUN"])
     stage.lock("moving")
     assert stage.lab.done[2:] == ["RUN"]
+    before = time.time()
     stage.lock("moving", requests=1)
     wait_until(lambda: stage.lab.done[2:] == ["RUN", "PHASE"])
+    struck = stage.cues.broke_off_at()
+    assert struck is not None
+    assert before <= struck <= time.time()
 
 
 @pytest.mark.parametrize("phase", [None, Phase.STOPPING])
@@ -117,6 +122,7 @@ def test_what_began_is_told_and_known(wait_until: WaitUntil) -> None:
     assert not stage.cues.all_begun()
     stage.narrator.observe(RUN)
     wait_until(stage.cues.all_begun)
+    assert stage.cues.broke_off_at() is None
     assert [event.text for event in stage.timeline.events() if "EventBridge" in event.text] == [
         "bus-down: EventBridge delivers no event at all",
         "later: EventBridge delivers no event at all",

@@ -9,11 +9,14 @@ from unittest.mock import MagicMock, call
 
 import pytest
 
+from drills.aws.cloud import ACCOUNT
 from drills.aws.rds_behaviour import Behaviour
 from drills.aws.replicated_table import Condition
 from drills.ends import End
 from drills.outages import OUTAGES, Outage, UndemandedError
 from drills.troubles import SWITCHOVER, TROUBLES, Trouble, When, demanded_with
+from orchestration.settings import load
+from orchestration.specification import describe
 
 NOW = 1000.0
 
@@ -32,7 +35,7 @@ CALLS = {
     "event-lost": call.cloud.lose_events_of_ours(),
     "bus-down": call.cloud.lose_every_event(),
     "alarm-late": call.cloud.alarms.see_late(60.0),
-    "switch-down": call.cloud.stop_function("us-west-2", "writer-switch"),
+    "switch-down": call.cloud.stop_function("us-west-2", "writer_switch"),
     "crowded": call.visit("application", 200),
     "slow-database": call.slow_down_writer(3.0, 60.0),
     "owner-logged-in": call.visit("owner", 1),
@@ -66,6 +69,13 @@ def test_a_trouble_does_what_its_sentence_says(row: Trouble) -> None:
     else:
         assert VALUES[row.name] in (struck.cloud.database.behaviour, struck.cloud.control_table)
     assert not re.search(r"[{}]", row.sentence.format(writer="us-east-1", standby="us-west-2"))
+
+
+def test_the_functions_that_a_trouble_stops_are_deployed() -> None:
+    deployed = describe(load(), ACCOUNT).regions["us-west-2"].functions
+    stopped = [stop.args[1] for stop in CALLS.values() if "stop_function" in str(stop)]
+    assert stopped == ["writer_switch", "prober"]
+    assert set(stopped) <= set(deployed)
 
 
 @pytest.mark.parametrize("row", TROUBLES.values(), ids=lambda row: row.name)

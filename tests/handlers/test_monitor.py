@@ -59,6 +59,9 @@ def watch(deployment: Deployment, region: str, ticks: int) -> None:
         for _ in range(ticks):
             tick(watcher)
             CLOCK.sleep(module.TICK_S)
+    for name in attempts(deployment):
+        if name.startswith("attempt-"):  # what the monitor has started must not outlast the test
+            deployment.wait_for_end(name)
 
 
 PARTS = (
@@ -218,12 +221,14 @@ def tell(role: str | None, refused: str | None = None) -> Any:
 def test_p10_a_database_that_refuses_the_monitor_is_neither_fenced_nor_failed_over(deployment: Deployment) -> None:
     watch(deployment, WRITER, 1)
     deployment.databases.script = tell(None, "refuses the monitor's login")
-    watch(deployment, WRITER, 15)
+    watch(deployment, WRITER, 5)
+    assert deployment.record()["word"]["says"] == "unknown"
+    watch(deployment, WRITER, 10)
     watch(deployment, STANDBY, 5)
     assert deployment.databases.takes_writes(WRITER)
     assert published(deployment, STANDBY, "WriterDown") == [0.0]
     assert published(deployment, STANDBY, "WriterReachable") == [1.0]
-    assert [published(deployment, region, "MonitorRefused") for region in (WRITER, STANDBY)] == [[0.0, 1.0], [1.0]]
+    assert [published(deployment, region, "MonitorRefused") for region in (WRITER, STANDBY)] == [[0.0, 1.0, 1.0], [1.0]]
     assert starts(deployment) == []
 
 
@@ -384,9 +389,13 @@ def test_p9_a_standby_that_is_slow_to_answer_ends_only_that_attempt(deployment: 
 
 def test_p9_one_lucky_probe_ends_only_the_attempt_that_saw_it(deployment: Deployment) -> None:
     writer_region_dies(deployment)
-    deployment.lambdas.before = lambda step, event: deployment.databases.up.update(
-        {WRITER: step == "check_health" and len(attempts(deployment)) == 1}
-    )
+
+    def answer(step: str, *, is_lucky: bool) -> None:
+        if step == "check_health":
+            deployment.databases.up[WRITER] = is_lucky and len(attempts(deployment)) == 1
+
+    deployment.lambdas.before = lambda step, event: answer(step, is_lucky=True)
+    deployment.lambdas.after = lambda step, event: answer(step, is_lucky=False)
     standby_watches(deployment, 120)
     first, second, *_ = attempts(deployment)
     assert deployment.record()["last_run"] == second != first
@@ -496,8 +505,8 @@ def lease_ends(deployment: Deployment) -> float:
     return float(deployment.record()["lease_expires_at"])
 
 
-def moving(deployment: Deployment, *, mode: str = "failover", to: str = STANDBY) -> None:
-    """A run has committed to move the writer."""
+def moving(deployment: Deployment, *, mode: str = "failover", to: str = STANDBY, requests: int = 0) -> None:
+    """A run has committed to move the writer, and has noted so many requests to RDS."""
     now = int(CLOCK.now())
     deployment.change_record(
         transition={
@@ -509,7 +518,8 @@ def moving(deployment: Deployment, *, mode: str = "failover", to: str = STANDBY)
             "started_at": now,
             "deadline": now + 1860,
             "dns_engaged": False,
-            "detach_asked": False,
+            "move_requests": requests,
+            "moving_since": now,
         }
     )
 
@@ -537,6 +547,45 @@ def test_p9_a_guardian_whose_clock_is_wrong_renews_no_lease_and_gives_no_word(
     deployment.gate.clock_ahead_s = 0.0
     watch(deployment, WRITER, 1)
     assert lease_ends(deployment) > float(before["lease_expires_at"])
+
+
+def closed_for(deployment: Deployment, at_most_s: float) -> float:
+    """Lets the writer's monitor look until applications are let in again; how long that took, in seconds."""
+    began = CLOCK.now()
+    with deployment.lambdas.environment(WRITER, "monitor") as module, deployment.lambdas.doing("monitor"):
+        watcher = new_watch(module)
+        tick(watcher)
+        assert not deployment.databases.takes_writes(WRITER)
+        while not deployment.databases.takes_writes(WRITER):
+            assert CLOCK.now() - began < at_most_s
+            CLOCK.sleep(TICK_S)
+            tick(watcher)
+    return CLOCK.now() - began
+
+
+def test_p10_a_move_that_does_not_go_on_gives_the_writer_back(deployment: Deployment) -> None:
+    """The region that it was moved to has died."""
+    deployment.guardian_was_here()
+    moving(deployment)
+    assert closed_for(deployment, 15) > 10
+    assert deployment.lock() is None
+
+
+def test_p10_a_switchover_of_which_rds_shows_nothing_gives_the_writer_back(deployment: Deployment) -> None:
+    deployment.guardian_was_here()
+    moving(deployment, mode="switchover", requests=1)
+    assert closed_for(deployment, 75) > 60
+    assert deployment.lock() is None
+
+
+def test_p1_the_guardian_of_a_writer_that_is_moved_says_that_it_lives_and_has_fenced(deployment: Deployment) -> None:
+    deployment.guardian_was_here()
+    moving(deployment)
+    watch(deployment, WRITER, 2)
+    lock = deployment.lock()
+    assert lock is not None
+    assert (lock["writer_sign"]["says"], lock["writer_sign"]["fenced"]) == ("up", True)
+    assert CLOCK.now() - float(lock["writer_sign"]["at"]) < 2 * TICK_S
 
 
 def test_p1_the_standbys_guardian_renews_nothing(deployment: Deployment) -> None:

@@ -25,6 +25,7 @@ from handlers.core.errors import (
     StandbySilent,
     SwitchoverRejected,
     TransientFailure,
+    WordLives,
 )
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import CLOCK_MARGIN_S
@@ -274,6 +275,24 @@ def test_p1_a_run_waits_for_the_end_of_the_lease_and_then_commits_to_move(
     assert (lease["proceed"], lease["taken"], lease["approved_by"]) == (True, True, None)
     assert lease["lease_expires_at"] == pytest.approx(ends, abs=0.001)
     assert deployment.lock()["phase"] == "moving"  # type: ignore[index]
+
+
+def test_p1_a_run_that_has_committed_to_move_waits_for_the_end_of_the_guardians_word_and_no_longer(
+    deployment: Deployment, event: dict[str, Any]
+) -> None:
+    """It was given a moment before the lease's end: the guardian rests unfenced, and may not have seen the run."""
+    ends = CLOCK.now() + 1.0
+    word = {"says": "down", "since": int(ends) - 30, "rests_until": Decimal(str(round(ends, 3)))}
+    deployment.change_record(word=word)
+    lease = deployment.call("wait_for_lease", event | SMALL_LAG)
+    assert lease["taken"]
+    assert ends + CLOCK_MARGIN_S < CLOCK.now() < ends + CLOCK_MARGIN_S + 1.5
+    deployment.change_record(word=word | {"rests_until": int(ends) + 60})
+    with pytest.raises(LeaseLive, match="guardian may count on its word"):
+        deployment.call("wait_for_lease", event | SMALL_LAG)
+    with pytest.raises(WordLives):
+        deployment.call("detach_secondary", event)
+    assert deployment.lock()["move_requests"] == 0  # type: ignore[index]
 
 
 def test_p1_a_lease_that_lasts_is_asked_for_again_and_nothing_is_committed(

@@ -161,7 +161,15 @@ def test_workflows_may_invoke_their_steps_and_nothing_else(development: Deployme
             assert set(delivery["Action"]) == EVERY_RESOURCE["workflow"]
         assert {f.name for f in region.functions.values()} - steps == {
             region.functions[step].name
-            for step in ("prober", "monitor", "fence", "writer_switch", "bootstrap_database", "salvage")
+            for step in (
+                "prober",
+                "monitor",
+                "fence",
+                "writer_switch",
+                "bootstrap_database",
+                "salvage",
+                "announce_end",
+            )
         }
 
 
@@ -323,7 +331,7 @@ def test_who_publishes_to_a_topic_may_use_the_key_of_its_region(development: Dep
         if topics:
             assert topics == set(development.settings.regions)
             publishing.add(short(role))
-    assert publishing == {"ask-approval", "notify", "ask-retirement", "notify-reprotection"}
+    assert publishing == {"ask-approval", "notify", "ask-retirement", "notify-reprotection", "announce-end"}
 
 
 def changes_cluster(statement: dict[str, Any]) -> bool:

@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from moto.events.models import EventPattern
+
 from orchestration.specification import describe, standing, workflows
 from orchestration.specification.model import Region
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
@@ -63,6 +65,7 @@ ERRORS_PAGE = {
     "prober",
     "fence",
     "writer_switch",
+    "announce_end",
     "record_run",
     "notify",
     "end_reprotection",
@@ -283,6 +286,26 @@ def test_monitor_runs_every_minute(development: Deployment, region: str) -> None
     (schedule,) = specified(development, region).schedules
     rule = stack.find("aws_cloudwatch_event_rule", name=schedule.name)
     assert rule["schedule_expression"] == "rate(1 minute)"
-    permission = stack.find("aws_lambda_permission", principal="events.amazonaws.com")
+    permission = stack.find("aws_lambda_permission", principal="events.amazonaws.com", statement_id="schedule")
     assert permission["source_arn"].startswith("${aws_cloudwatch_event_rule.")
     assert "monitor" in permission["function_name"]
+
+
+def test_p7_an_end_that_no_step_announces_reaches_the_function_that_does(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    there = specified(development, region)
+    rule = stack.find("aws_cloudwatch_event_rule", name=there.end_rule.name)
+    pattern = EventPattern.load(rule["event_pattern"])
+    for machine in (there.state_machine, there.reprotection):
+        arn = f"arn:aws:states:{region}:{ACCOUNT}:stateMachine:{machine.name}"
+        for status in ("TIMED_OUT", "ABORTED", "FAILED", "RUNNING", "SUCCEEDED"):
+            event: Any = {
+                "source": "aws.states",
+                "detail-type": "Step Functions Execution Status Change",
+                "detail": {"stateMachineArn": arn, "status": status},
+            }
+            assert pattern.matches_event(event) == (status in ("TIMED_OUT", "ABORTED", "FAILED"))
+    permission = stack.find("aws_lambda_permission", principal="events.amazonaws.com", statement_id="ends")
+    assert "announce_end" in permission["function_name"]
+    target = stack.find("aws_cloudwatch_event_target", target_id="announce_end")
+    assert target["retry_policy"] == {"maximum_event_age_in_seconds": 3600, "maximum_retry_attempts": 60}

@@ -371,6 +371,11 @@ def rds_is_down_for(seconds: float) -> Condition:
     return lambda deployment: rds_is(down_until={STANDBY: CLOCK.now() + seconds})(deployment)
 
 
+def lambda_takes_no_events(deployment: Deployment) -> None:
+    """What only has to be started is not."""
+    deployment.lambdas.takes_no_events = True
+
+
 def promotion_takes(seconds: float) -> Condition:
     """In Aurora."""
 

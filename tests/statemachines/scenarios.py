@@ -33,6 +33,7 @@ from tests.statemachines.conditions import (
     fence_is_not_reached,
     guardian_renews,
     it_never_answers,
+    lambda_takes_no_events,
     lease_was_renewed,
     let_go_on,
     name_leads_to_the_old_writer,
@@ -131,6 +132,7 @@ class Scenario:
     switched: bool = False
     locked_by: str | None = None
     fenced: bool | None = False
+    told_beside: bool = True
     refused_by_person: bool = False
 
     def prepare(self, deployment: Deployment) -> None:
@@ -340,6 +342,13 @@ RECOVERIES = (
         **RECOVERED,
     ),
     Scenario(
+        "p7: aurora takes minutes, nobody can be told of that and the writer moves all the same",
+        given=(writer_dies, promotion_takes(90.0), lambda_takes_no_events),
+        says=RECOVERED_MESSAGE,
+        told_beside=False,
+        **RECOVERED,
+    ),
+    Scenario(
         "p9: the detach never arrives and is sent again",
         given=(writer_dies, detach_meets("unanswered")),
         says=RECOVERED_MESSAGE,
@@ -475,6 +484,21 @@ SWITCHOVER_MESSAGE = (
     "Lost: nothing; the old writer was fenced first",
 )
 SWITCHOVERS = (
+    Scenario(
+        "p7: a switchover takes minutes and people are told so",
+        given=(all_is_well, promotion_takes(90.0)),
+        asked=SWITCHOVER,
+        says=SWITCHOVER_MESSAGE,
+        **SWITCHED_OVER,
+    ),
+    Scenario(
+        "p7: a switchover takes minutes, nobody can be told of that and it is done all the same",
+        given=(all_is_well, promotion_takes(90.0), lambda_takes_no_events),
+        asked=SWITCHOVER,
+        says=SWITCHOVER_MESSAGE,
+        told_beside=False,
+        **SWITCHED_OVER,
+    ),
     Scenario(
         "a healthy writer is switched over",
         given=(all_is_well,),

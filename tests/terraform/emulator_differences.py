@@ -38,22 +38,6 @@ class Difference:
 
 # By resource type. No database and no table that holds data may be made, replaced or removed.
 DIFFERENCES = {
-    "aws_cloudwatch_composite_alarm": Difference(
-        REPLACED,
-        frozenset(
-            {
-                "actions_enabled",
-                "alarm_actions",
-                "alarm_description",
-                "arn",
-                "id",
-                "insufficient_data_actions",
-                "ok_actions",
-                "tags",
-            }
-        ),
-        "the emulator tells only the name and the rule of a composite alarm; that it acts cannot be changed afterwards",
-    ),
     "aws_cloudwatch_metric_alarm": Difference(
         UPDATED,
         frozenset(
@@ -61,6 +45,7 @@ DIFFERENCES = {
                 "actions_enabled",
                 "alarm_actions",
                 "alarm_description",
+                "datapoints_to_alarm",
                 "dimensions",
                 "ok_actions",
                 "period",

@@ -382,6 +382,7 @@ def test_a_claim_carries_what_later_steps_need() -> None:
         "accept_data_loss": True,
         "heartbeat": {"seq": 41, "at": NOW - 2},
         "only_forward": False,
+        "continues": False,
         "attempt": 3,
         "ignore_wrong_clock": True,
     }

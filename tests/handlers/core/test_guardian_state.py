@@ -191,6 +191,10 @@ def test_a_guardian_that_rests_remembers_it_until_it_decides_otherwise() -> None
         (OPEN, moved(), "down", True),
         (BY_GROUP_ALONE, moved(), "down", None),
         (BY_GROUP_ALONE, moved(), "unknown", None),
+        # RDS has not restarted the instances: who is in is still in.
+        (replace(BY_GROUP_ALONE, restarted=False), moved(), "down", True),
+        (replace(BY_GROUP_ALONE, restarted=False), moved(), "unknown", True),
+        (replace(BY_GROUP_ALONE, restarted=True), moved(), "unknown", None),
         (OPEN, moved("switchover"), "writer", False),
         (replace(OPEN, by_sql=True), moved("switchover"), "writer", None),
         (BY_GROUP_ALONE, moved("switchover"), "writer", False),
@@ -344,6 +348,7 @@ def test_p1_a_word_ends_when_a_run_stops_or_moves_the_writer() -> None:
         (BY_GROUP_ALONE, "unknown", "unknown", False),
         (BY_GROUP_ALONE, "down", "down", True),
         (UNSEEN, "down", "down", False),
+        (replace(BY_GROUP_ALONE, restarted=False), "down", "down", False),
     ],
 )
 def test_p1_the_guardian_of_a_writer_that_is_moved_signs_the_lock_in_every_tick(
