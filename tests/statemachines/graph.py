@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,39 +45,63 @@ def taken(machine: dict[str, Any], run: Run) -> set[Transition]:
     """The transitions of a run, each checked against the state that was entered next."""
     found = set()
     for scope in scopes(machine):
-        entered = [event["stateEnteredEventDetails"] for event in run.events if _name(event, "Entered") in scope]
-        # A state may be entered more than once: its outputs are in the order of its entrances.
-        outputs: dict[str, list[Any]] = defaultdict(list)
-        for event in run.events:
-            if _name(event, "Exited") in scope:
-                details = event["stateExitedEventDetails"]
-                outputs[details["name"]].append(json.loads(details.get("output", "null")))
-        for here, there in itertools.pairwise(entered):
-            name = here["name"]
-            transition = _which(name, scope[name], json.loads(here["input"]), outputs[name].pop(0))
+        for here, there in itertools.pairwise(_visits(scope, run)):
+            state = scope[here["name"]]
+            # The branch was at its end, or another one ended the Parallel state, which is entered anew.
+            if "output" not in here or (
+                "Next" not in state and state["Type"] != "Choice" and not _leads_on(state, there)
+            ):
+                continue
+            transition = _which(here["name"], state, json.loads(here["input"]), here["output"], there["name"])
             assert transition[2] == there["name"], f"{transition} was expected, {there['name']} was entered"
             found.add(transition)
     return found
+
+
+def _leads_on(state: dict[str, Any], there: dict[str, Any]) -> bool:
+    return any(catcher["Next"] == there["name"] for catcher in state.get("Catch", ()))
+
+
+def _visits(scope: dict[str, Any], run: Run) -> list[dict[str, Any]]:
+    """The entrances of the scope's states, each with its input and, if the state was left again, its output."""
+    visits: list[dict[str, Any]] = []
+    for event in run.events:
+        if _name(event, "Entered") in scope:
+            visits.append(dict(event["stateEnteredEventDetails"]))
+        elif (name := _name(event, "Exited")) in scope:
+            visit = next(visit for visit in reversed(visits) if visit["name"] == name)
+            visit["output"] = json.loads(event["stateExitedEventDetails"].get("output", "null"))
+    return visits
 
 
 def _name(event: dict[str, Any], kind: str) -> str | None:
     return event.get(f"state{kind}EventDetails", {}).get("name")  # type: ignore[no-any-return]
 
 
-def _which(name: str, state: dict[str, Any], given: Any, output: Any) -> Transition:
+def _which(name: str, state: dict[str, Any], given: Any, output: Any, there: str) -> Transition:
     for number, rule in enumerate(state.get("Choices", ())):
         if _holds(rule, given):
             return name, f"Choice {number}", rule["Next"]
     for catcher in state.get("Catch", ()):
-        caught = output
-        for part in catcher["ResultPath"].split(".")[1:]:
-            caught = caught.get(part) if isinstance(caught, dict) else None
-        if isinstance(caught, dict) and set(caught) == {"Error", "Cause"}:
+        path = catcher["ResultPath"].split(".")[1:]
+        caught = _at(output, path)
+        # What was caught there before is still in the run's data: then the next state tells.
+        if (
+            isinstance(caught, dict)
+            and set(caught) == {"Error", "Cause"}
+            and (not path or caught != _at(given, path) or catcher["Next"] == there)
+        ):
             names = catcher["ErrorEquals"]
             if caught["Error"] in names or "States.ALL" in names:
                 return name, f"Catch {', '.join(names)}", catcher["Next"]
     word = "Default" if state["Type"] == "Choice" else "Next"
     return name, word, state[word]
+
+
+def _at(data: Any, path: list[str]) -> Any:
+    for part in path:
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
 
 
 def _holds(rule: dict[str, Any], given: Any) -> bool:
