@@ -385,7 +385,6 @@ def test_a_claim_carries_what_later_steps_need() -> None:
         "continues": False,
         "attempt": 3,
         "ignore_wrong_clock": True,
-        "continues": False,
     }
 
 
