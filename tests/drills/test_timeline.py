@@ -164,10 +164,10 @@ def test_a_log_tells_what_is_waited_for_and_what_the_clients_do() -> None:
     log = Log(awaited="clients failing\n")
     with timeline_into(log) as timeline:
         timeline.watch(lambda: LOAD)
-        with timeline.waiting("the composite alarm", at_most=60):
+        with timeline.waiting("the alarm", at_most=60):
             assert log.seen.wait(PATIENCE_SECONDS)
     assert log.getvalue().splitlines()[1] == (
-        "  ... waiting for the composite alarm  0 s of at most 60 s"
+        "  ... waiting for the alarm  0 s of at most 60 s"
         "  commits/s us-east-1 0, us-west-2 812  3 of 8 clients failing"
     )
 
@@ -219,10 +219,10 @@ def test_a_client_may_report_under_the_lock_that_the_load_needs() -> None:
 
 
 def test_ctrl_c_leaves_the_terminal_as_it_was() -> None:
-    terminal = Log(awaited="the composite alarm", terminal=True)
+    terminal = Log(awaited="the alarm", terminal=True)
 
     def interrupted() -> None:
-        with timeline_into(terminal) as timeline, timeline.waiting("the composite alarm"):
+        with timeline_into(terminal) as timeline, timeline.waiting("the alarm"):
             assert terminal.seen.wait(PATIENCE_SECONDS)
             raise KeyboardInterrupt
 
