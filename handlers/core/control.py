@@ -183,6 +183,9 @@ class ControlRecord:
         from the deployment) to the first renewal.
     heartbeat
         the last heartbeat row that the guardian knows to be committed.
+    renewing_since
+        since when the lease has been renewed without a gap by a guardian that knew its database to live (seconds since
+        1970); it says nothing while the lease is over or a word stands.
     word
         the guardian's, while it cannot renew as it should.
     unfenced_region
@@ -214,6 +217,7 @@ class ControlRecord:
     transition: Transition | None = None
     lease_expires_at: float | None = None
     heartbeat: Beat | None = None
+    renewing_since: float | None = None
     word: Word | None = None
     unfenced_region: str | None = None
     last_run: str | None = None
@@ -244,6 +248,7 @@ class ControlRecord:
             last_run=fields.optional_text("last_run"),
             last_incident=fields.optional_text("last_incident"),
             last_transition_at=_optional_moment(fields, "last_transition_at"),
+            renewing_since=_optional_moment(fields, "renewing_since"),
             claims_from=_optional_moment(fields, "claims_from"),
             ended_by_person=(
                 PersonsNo.read(fields.section("ended_by_person")) if "ended_by_person" in fields.data else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from handlers.core.control import ControlRecord, Says, Word, WriterSign
+from handlers.core.control import ControlRecord, PersonsNo, Says, Word, WriterSign
 from handlers.core.fence import UNSEEN, FenceState, Lift
 from handlers.core.guardian import (
     END_SWITCHOVER_S,
@@ -39,6 +39,9 @@ FIRST_TICK_S = 2 * TICK_S
 # that a fence takes. The next look is a tick later.
 LOOK_COUNTS_S = FENCE_BEFORE_S + CLOCK_MARGIN_S - TICK_S - 1.0
 FENCE_AGAIN_S = LOOK_COUNTS_S + TICK_S
+# A writer that has renewed for so long has recovered, and its next outage is another one, of which no person has said
+# anything. Shorter, and a writer that comes and goes would be moved against that person's no.
+OUTAGE_IS_OVER_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -200,13 +203,23 @@ Learnt = RecordRead | DatabaseProbed | LookedAround | LeaseRenewed | WordGiven |
 class Renew:
     """Renew the lease of ``epoch`` to ``expires_at``, with the writer's newest heartbeat; None when it keeps none.
 
-    ``word``: what to say beside it, when the database is not known to live.
+    ``word``: what to say beside it, when the database is not known to live. ``renewing_since``: when renewals begin
+    anew with this one, else None.
     """
 
     epoch: int
     expires_at: float
     beat: Beat | None
     word: Word | None = None
+    renewing_since: float | None = None
+
+
+@dataclass(frozen=True)
+class TakeNoBack:
+    """Take back the ``no`` that a person said to the automatic attempts of ``epoch``: that outage is over."""
+
+    epoch: int
+    no: PersonsNo
 
 
 @dataclass(frozen=True)
@@ -279,7 +292,7 @@ class LookAtFence:
 
 
 Change = Renew | GiveWord | SignLife | EndStop | EndMove | EndSwitchover  # of the record
-Act = PutFenceUp | LiftFence | LookAtFence | LookAtRds
+Act = PutFenceUp | LiftFence | LookAtFence | LookAtRds | TakeNoBack
 Orders = tuple[Change | Act, ...]
 
 
@@ -378,7 +391,7 @@ def _orders(state: GuardianState, learnt: LookedAround, decision: Decision) -> O
     says: Says = "down" if learnt.own == "down" else "unknown"
     match decision.action:
         case "renew" if record and learnt.reached:
-            return (Renew(record.epoch, now + LEASE_S, learnt.reached.heartbeat),)
+            return _renewal(record, learnt.reached, now)
         case "renew unknown" if record:
             word = Word(says, ill_since(record, now))
             return (Renew(record.epoch, now + LEASE_S, record.heartbeat, word),)
@@ -395,6 +408,17 @@ def _orders(state: GuardianState, learnt: LookedAround, decision: Decision) -> O
             for_good = may_renew_nowhere(record, state.region)
             return _close(state, decision, learnt.own, now, for_good=for_good)
     return ()
+
+
+def _renewal(record: ControlRecord, reached: Probe, now: float) -> Orders:
+    """Returns the renewal by a guardian that knows its database to live, and what a long row of them ends."""
+    unbroken = record.lease_expires_at is not None and now <= record.lease_expires_at and record.word is None
+    since = record.renewing_since if unbroken else None
+    renewal = Renew(record.epoch, now + LEASE_S, reached.heartbeat, renewing_since=now if since is None else None)
+    no = record.ended_by_person
+    if no is None or since is None or now - max(since, no.at) < OUTAGE_IS_OVER_S:
+        return (renewal,)
+    return (renewal, TakeNoBack(record.epoch, no))
 
 
 def _signs(state: GuardianState, learnt: LookedAround) -> Orders:

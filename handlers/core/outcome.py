@@ -104,8 +104,8 @@ class FailoverEnd(End[Outcome, FailoverProgress]):
     @property
     def causes(self) -> list[str]:
         """The errors that the workflow caught, as sentences."""
-        # Giving the lock back may fail after anything else.
-        caught = (self.progress.error, self.progress.release_error)
+        # RDS may have been busy at first, and giving the lock back may fail after anything else.
+        caught = (self.progress.rds_busy, self.progress.error, self.progress.release_error)
         return [error.sentence for error in caught if error is not None]
 
 

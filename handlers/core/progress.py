@@ -222,6 +222,7 @@ class FailoverProgress(Parts):
     approval: Answer | None = None
     approved_lease: Annotated[Ended[Lease] | None, "ask_approval"] = None
     moved: Moved = field(default_factory=Moved)
+    rds_busy: CaughtError | None = None
     commit: Annotated[Ended[Commit] | None, "commit_writer"] = None
     recovery: Annotated[Ended[Recovery] | None, "verify_recovery"] = None
     error: CaughtError | None = None

@@ -72,6 +72,7 @@ TARGET_IS_WRITER: tuple[Effect, ...] = (
     Set("claims_from", Given("claims_from")),
     Remove("transition"),
     Remove("lease_expires_at"),
+    Remove("renewing_since"),
     Remove("word"),
     Remove("ended_by_person"),
 )
@@ -125,7 +126,7 @@ ROWS: tuple[Row, ...] = (
         "The writer's guardian takes a longer lease while no run stops or moves the writer; a late request must not "
         "shorten a lease, or take a word away, on which another guardian relies.",
         when=MAY_RENEW,
-        then=(*RENEWED, Remove("word")),
+        then=(*RENEWED, SetIfKnown("renewing_since", Given("renewing_since")), Remove("word")),
     ),
     Row(
         "renew_unknown",

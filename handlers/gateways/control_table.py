@@ -143,16 +143,25 @@ class ControlTable:
         """Takes back what the run was asked for; False when ``run`` does not hold the lock."""
         return self._change("let_run_go_on", run=run)
 
-    def renew(self, region: str, epoch: int, expires_at: float, beat: Beat, word: Word | None = None) -> bool:
+    def renew(
+        self,
+        region: str,
+        epoch: int,
+        expires_at: float,
+        beat: Beat,
+        word: Word | None = None,
+        *,
+        renewing_since: float | None = None,
+    ) -> bool:
         """Renews the lease of the writer in ``region``; False when it may not.
 
         It may not when the writer or the epoch has changed, when a run stops or moves the writer, or when the lease, or
         a word to rest by, lasts that long already. With ``word``, which says that the database is not known to live,
-        that stands beside the lease; else none does.
+        that stands beside the lease; else none does. ``renewing_since``: when renewals have begun anew, else None.
         """
         values: dict[str, Any] = {"region": region, "epoch": epoch, "expires_at": expires_at, "beat": asdict(beat)}
         if word is None:
-            return self._change("renew", **values)
+            return self._change("renew", **values, renewing_since=renewing_since)
         return self._change("renew_unknown", **values, word=word.stored())
 
     def give_word(self, region: str, epoch: int, lease: float | None, word: Word) -> bool:

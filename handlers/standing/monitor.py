@@ -42,6 +42,7 @@ from handlers.core.guardian_state import (
     RecordRead,
     Renew,
     SignLife,
+    TakeNoBack,
     WordGiven,
     step,
 )
@@ -345,6 +346,9 @@ class Watch:
                 self._see(self._fence.look, to_open=to_open)
             case LookAtRds(run, requests):
                 self._look_at_rds(run, requests)
+            case TakeNoBack(epoch, no):
+                if self._try(lambda: self._control.take_no_back(epoch, no)):
+                    logger.warning("the writer has recovered: automatic attempts are possible again", said_by=no.by)
 
     def _renew(self, order: Renew, reached: Probe | None) -> bool | None:
         """Renews, then lifts a fence of its own; False when the record has changed, None when it cannot be reached."""
@@ -352,7 +356,11 @@ class Watch:
         if beat is None:
             logger.error("the writer keeps no heartbeats; run handlers/sql/monitoring.sql there as the master user")
             return None
-        renewed = self._try(lambda: self._control.renew(self._region, order.epoch, order.expires_at, beat, order.word))
+        renewed = self._try(
+            lambda: self._control.renew(
+                self._region, order.epoch, order.expires_at, beat, order.word, renewing_since=order.renewing_since
+            )
+        )
         if renewed:
             self._obey(self._learn(LeaseRenewed(order.expires_at, reached)))
         return renewed

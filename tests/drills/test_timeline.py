@@ -167,8 +167,7 @@ def test_a_log_tells_what_is_waited_for_and_what_the_clients_do() -> None:
         with timeline.waiting("the alarm", at_most=60):
             assert log.seen.wait(PATIENCE_SECONDS)
     assert log.getvalue().splitlines()[1] == (
-        "  ... waiting for the alarm  0 s of at most 60 s"
-        "  commits/s us-east-1 0, us-west-2 812  3 of 8 clients failing"
+        "  ... waiting for the alarm  0 s of at most 60 s  commits/s us-east-1 0, us-west-2 812  3 of 8 clients failing"
     )
 
 

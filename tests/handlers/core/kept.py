@@ -114,6 +114,7 @@ SWITCHED_OVER: dict[str, Any] = FAILOVER | {
     },
 }
 REFUSED_DETACH = {
+    "rds_busy": {"Error": "RdsBusy", "Cause": '{"errorMessage": "RDS is busy", "errorType": "RdsBusy"}'},
     "error": {"Error": "DetachRejected", "Cause": '{"errorMessage": "RDS refuses", "errorType": "DetachRejected"}'},
     "release": under_result(Release(released=True), 41),
 }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from handlers.core.control import ControlRecord, Phase, Says, Transition, Word, WriterSign
+from handlers.core.control import ControlRecord, PersonsNo, Phase, Says, Transition, Word, WriterSign
 from handlers.core.fence import UNSEEN, FenceState, Lift
 from handlers.core.guardian import END_MOVE_S, END_SWITCHOVER_S, NO_LEASE, Own, lift_until
 from handlers.core.guardian_state import (
     FENCE_AGAIN_S,
     FIRST_TICK_S,
+    OUTAGE_IS_OVER_S,
     Act,
     Change,
     ClockSeen,
@@ -33,6 +35,7 @@ from handlers.core.guardian_state import (
     RecordRead,
     Renew,
     SignLife,
+    TakeNoBack,
     WordGiven,
     step,
 )
@@ -163,8 +166,43 @@ def test_without_the_record_a_lease_that_is_noted_beside_the_heartbeat_counts(
 
 def test_a_healthy_writer_renews() -> None:
     state, orders = step(WATCHES, around(HERE, "writer", HEALTHY))
-    assert orders == (Renew(4, NOW + LEASE_S, BEAT),)
+    assert orders == (Renew(4, NOW + LEASE_S, BEAT, renewing_since=NOW),)
     assert not state.rests
+
+
+NO = PersonsNo("ada", NOW - OUTAGE_IS_OVER_S, "a false alarm")
+
+
+@pytest.mark.parametrize(
+    ("change", "is_over"),
+    [
+        ({}, True),
+        ({"renewing_since": NOW - OUTAGE_IS_OVER_S + 1}, False),
+        ({"renewing_since": None}, False),
+        ({"lease_expires_at": NOW - 1}, False),
+        ({"word": Word("down", NOW - 5)}, False),
+        ({"ended_by_person": replace(NO, at=NO.at + 1)}, False),
+    ],
+)
+def test_p9_a_no_holds_until_the_writer_has_renewed_for_five_minutes_in_a_row(
+    change: dict[str, Any], is_over: bool
+) -> None:
+    recovered = replace(HERE, lease_expires_at=NOW + 8, renewing_since=NO.at, ended_by_person=NO)
+    _, (renewal, *more) = step(WATCHES, around(replace(recovered, **change), "writer", HEALTHY))
+    assert isinstance(renewal, Renew)
+    assert more == ([TakeNoBack(4, NO)] if is_over else [])
+
+
+def test_renewals_begin_anew_after_a_gap_only() -> None:
+    goes_on = replace(HERE, lease_expires_at=NOW + 8, renewing_since=NOW - 100)
+    assert renewed(goes_on).renewing_since is None, "the record keeps what it says"
+    assert renewed(replace(goes_on, lease_expires_at=NOW - 1)).renewing_since == NOW
+
+
+def renewed(record: ControlRecord) -> Renew:
+    order = ordered(WATCHES, around(record, "writer", HEALTHY))
+    assert isinstance(order, Renew)
+    return order
 
 
 def test_a_switchover_that_stops_the_writer_for_too_long_loses_its_lock() -> None:

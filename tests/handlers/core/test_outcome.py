@@ -302,6 +302,7 @@ Failover aborted: the writer stays in its region
 
 {RUN}
 {REASONS}
+Error: RdsBusy: RDS is busy
 Error: DetachRejected: RDS refuses
 
 At risk now: the writer in us-east-1 was seen to be down, and it has not been moved.

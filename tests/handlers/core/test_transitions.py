@@ -205,4 +205,4 @@ def test_a_row_takes_the_values_that_it_names_and_no_others(values: dict[str, An
 
 
 def test_a_value_inside_an_alternative_is_one_that_the_row_names() -> None:
-    assert TRANSITIONS["renew"].given == {"region", "epoch", "expires_at", "beat"}
+    assert TRANSITIONS["renew"].given == {"region", "epoch", "expires_at", "beat", "renewing_since"}
