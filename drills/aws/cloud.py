@@ -48,11 +48,10 @@ from drills.aws.timetable import Timetable
 from drills.world.reachability import OUTSIDE, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from drills.aws.clusters import Databases
-    from drills.aws.faults import Application
     from drills.aws.happenings import Observe
     from drills.world.clock import Clock
     from drills.world.reachability import Reachability
@@ -290,10 +289,17 @@ class Cloud:
         """Serves an empty moto, behind permissions and faults, on a free port, in threads of this process."""
         moto_api_backend.reset()
         stack.callback(moto_api_backend.reset)
-        moto = _dated(DomainDispatcherApplication(create_backend_app), self._clock)
+        clock = self._clock
+
+        class Handler(_QuietHandler):
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                """Returns what the header ``Date`` says: the lab's time, not this machine's."""
+                return formatdate(clock.now() if timestamp is None else timestamp, usegmt=True)
+
+        moto = DomainDispatcherApplication(create_backend_app)
         permitted = Permissions(moto, self.callers, ACCOUNT, self._tell)
         faults = Faults(permitted, self.reachability, self.callers.region_of)
-        server = make_server("127.0.0.1", 0, faults, threaded=True, request_handler=_QuietHandler)
+        server = make_server("127.0.0.1", 0, faults, threaded=True, request_handler=Handler)
         server.daemon_threads = True  # type: ignore[attr-defined]
         # The default poll, of half a second, would delay the end.
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -431,19 +437,6 @@ class _QuietHandler(MotoRequestHandler):
 
     def log(self, kind: str, message: str, *args: Any) -> None:
         """Discards what the server would print."""
-
-
-def _dated(application: Application, clock: Clock) -> Application:
-    """Returns an application whose answers have the lab's time; moto dates them by this machine's."""
-
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-            others = [(name, value) for name, value in headers if name.lower() != "date"]
-            return start_response(status, [*others, ("Date", formatdate(clock.now(), usegmt=True))], *more)
-
-        return application(environ, start)
-
-    return answer
 
 
 def _json(body: Any) -> Any:

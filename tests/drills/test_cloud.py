@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,15 @@ def test_the_control_record_is_one_in_both_regions(shared: World) -> None:
     assert found["Item"]["epoch"] == {"N": "2"}
     with pytest.raises(ClientError, match="ConditionalCheckFailed"):
         shared.client("dynamodb", WRITER).update_item(**update)
+
+
+def test_answers_are_dated_by_the_labs_clock(shared: World) -> None:
+    while shared.clock.now() < time.time() + 3:  # until they can be told apart by whole seconds
+        time.sleep(0.01)
+    before = int(shared.clock.now())
+    answer = shared.cloud.client("dynamodb", WRITER).list_tables()
+    dates = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+    assert before <= parsedate_to_datetime(dates).timestamp() <= shared.clock.now()
 
 
 def test_a_conditional_write_has_one_winner(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,9 +28,9 @@ STEPS = (
     "record_run",
     "notify",
 )
-# The requests to AWS of the steps that make the most: CheckHealth asks four at once, Notify a token, two topics and the
-# token again.
-MOST_REQUESTS = 4
+# The requests to AWS of the step that makes the most: Notify makes four (a token, two topics and the token again), once
+# when the run has begun to move the writer, beside the other steps, and once at its end.
+MOST_REQUESTS = 8
 
 
 SWITCHED = BY_NAME["a healthy writer is switched over"]
@@ -74,9 +74,11 @@ def test_p3_every_step_is_killed_at_one_of_its_requests(
     for step in STEPS:
         deployment.trouble("*", "killed", step=step, skip=request_number, after=after)
     run = deployment.run(ASKED)
-    killed = [trouble for trouble in deployment.gate.troubles if trouble.times == 0]
+    killed = [trouble.step for trouble in deployment.gate.troubles if trouble.times == 0]
     assert killed
-    assert [event["type"] for event in run.events].count("TaskFailed") >= len(killed)
+    # Of a Notify that the workflow does not wait for, it sees no failure.
+    waited_for = [step for step in killed if step != "notify"]
+    assert [event["type"] for event in run.events].count("TaskFailed") >= len(waited_for)
     assert_as_if_never_killed(deployment, run.end)
 
 
@@ -120,7 +122,7 @@ def test_p3_a_step_that_is_called_again_gives_the_same_answer(step: str, deploym
         key: value for key, value in second.items() if key not in volatile
     }
     if step == "notify":
-        assert len(deployment.messages(STANDBY)) == 1
+        assert len(deployment.messages(STANDBY)) == len(play(CLEAN).messages[STANDBY])
 
 
 def assert_as_if_never_killed(deployment: Deployment, end: str) -> None:
@@ -129,6 +131,8 @@ def assert_as_if_never_killed(deployment: Deployment, end: str) -> None:
     record = deployment.record()
     # A request that was killed counts: nobody claims for a minute after the commit.
     volatile = {"last_transition_at", "last_incident", "lease_expires_at", "heartbeat", "claims_from"}
+    # What people were told is noted of automatic runs only; the messages themselves are compared below.
+    volatile |= {"told"}
     assert {key: value for key, value in record.items() if key not in volatile} == {
         key: value for key, value in clean.record.items() if key not in volatile
     }

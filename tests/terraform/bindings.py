@@ -16,7 +16,7 @@ from typing import Any
 from cdktf import TerraformMetaArguments
 
 # What every resource may have besides its own attributes: Terraform's, not the provider's.
-META_ARGUMENTS = {"//", "count", "depends_on", "for_each", "lifecycle", "provider"}
+META_ARGUMENTS = {"//", "count", "depends_on", "for_each", "lifecycle", "provider", "provisioner"}
 EXPRESSION = re.compile(r"\$\{.*\}", re.DOTALL)
 
 

@@ -74,7 +74,7 @@ def test_validation_finds_arguments_that_exclude_each_other(stacks: Callable[[st
     sound = file.read_text()
     broken = json.loads(sound)
     for alarm in broken["resource"]["aws_cloudwatch_metric_alarm"].values():
-        alarm["metric_name"] = "Heartbeat"  # besides a metric_query, where the alarm has one
+        alarm["metric_query"] = [{"id": "one", "expression": "1", "return_data": True}]  # besides a metric_name
     try:
         file.write_text(json.dumps(broken, indent=1))
         with pytest.raises(TerraformFailed, match="conflicts with metric_name"):
