@@ -79,7 +79,7 @@ def test_p3_every_step_is_killed_at_one_of_its_requests(
     # Of a Notify that the workflow does not wait for, it sees no failure.
     waited_for = [step for step in killed if step != "notify"]
     assert [event["type"] for event in run.events].count("TaskFailed") >= len(waited_for)
-    assert_as_if_never_killed(deployment, run.end)
+    assert_as_if_never_killed(deployment, run.end, killed_beside=1)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -125,7 +125,7 @@ def test_p3_a_step_that_is_called_again_gives_the_same_answer(step: str, deploym
         assert len(deployment.messages(STANDBY)) == len(play(CLEAN).messages[STANDBY])
 
 
-def assert_as_if_never_killed(deployment: Deployment, end: str) -> None:
+def assert_as_if_never_killed(deployment: Deployment, end: str, killed_beside: int = 0) -> None:
     clean = play(CLEAN)
     assert end == clean.run.end
     record = deployment.record()
@@ -139,11 +139,18 @@ def assert_as_if_never_killed(deployment: Deployment, end: str) -> None:
     assert deployment.members() == clean.members
     assert deployment.is_switched(STANDBY) == clean.switched
     assert deployment.databases.proofs == clean.proofs
-    assert {subject for subject, _ in deployment.messages(STANDBY)} == {
-        subject for subject, _ in clean.messages[STANDBY]
-    }
-    # A killed step may have left a token behind; none is left that says "in progress".
-    assert {token["status"] for token in deployment.tokens()} == {"COMPLETED"}
+    assert told_at_the_end(deployment.messages(STANDBY)) == told_at_the_end(clean.messages[STANDBY])
+    # A killed step may have left a token behind; none is left that says "in progress", but of a Notify that nobody
+    # waited for.
+    assert [token["status"] for token in deployment.tokens()].count("INPROGRESS") <= killed_beside
+
+
+# Of these messages none has to come: nobody waits for them, and Lambda's own second try is not played here.
+BESIDE = ("Failover has begun", "Failover goes on", "FAILOVER OR SWITCHOVER ENDED WITHOUT A WORD")
+
+
+def told_at_the_end(messages: list[tuple[str, str]]) -> set[str]:
+    return {subject for subject, _ in messages if not subject.startswith(BESIDE)}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
