@@ -16,6 +16,7 @@ from drills.world.reachability import Reachability
 from handlers.core.claim import Claim
 from handlers.core.request import Request
 from handlers.gateways.control_table import ControlTable
+from handlers.gateways.runs import Runs
 from orchestration.settings import load
 from orchestration.specification import Specification, describe
 from tests.drills.small_functions import write_package
@@ -87,8 +88,10 @@ def test_p2_of_fifty_alarm_events_and_twenty_people_one_acts_and_the_others_name
     def start(run: str) -> Claim:
         client = cloud.client("dynamodb", STANDBY)
         control = ControlTable([client], specification.control_table.name, specification.global_identifier)
+        machine = specification.names.state_machine_arn(STANDBY)
+        runs = Runs(cloud.client("stepfunctions", STANDBY), machine)
         together.wait()
-        claimed: Claim = claim(control, requests[run], run, COOL_DOWN_S)
+        claimed: Claim = claim(control, runs, requests[run], run, COOL_DOWN_S)
         return claimed
 
     with ThreadPoolExecutor(len(requests)) as threads:

@@ -37,8 +37,15 @@ def _from(name: str, state: dict[str, Any]) -> Iterator[Transition]:
             yield name, word, state[word]
     for number, rule in enumerate(state.get("Choices", ())):
         yield name, f"Choice {number}", rule["Next"]
-    for catcher in state.get("Catch", ()):
+    for catcher in _seen_catchers(state):
         yield name, f"Catch {', '.join(catcher['ErrorEquals'])}", catcher["Next"]
+
+
+def _seen_catchers(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The catchers that leave a trace: one that keeps nothing and leads where success does changes nothing in a run."""
+    for catcher in state.get("Catch", ()):
+        if catcher["ResultPath"] is not None or catcher["Next"] != state.get("Next"):
+            yield catcher
 
 
 def taken(machine: dict[str, Any], run: Run) -> set[Transition]:
@@ -82,7 +89,7 @@ def _which(name: str, state: dict[str, Any], given: Any, output: Any, there: str
     for number, rule in enumerate(state.get("Choices", ())):
         if _holds(rule, given):
             return name, f"Choice {number}", rule["Next"]
-    for catcher in state.get("Catch", ()):
+    for catcher in _seen_catchers(state):
         path = catcher["ResultPath"].split(".")[1:]
         caught = _at(output, path)
         # What was caught there before is still in the run's data: then the next state tells.
