@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handlers.core.control import LARGEST_EPOCH, ControlRecord, Transition
-from handlers.core.heartbeat import Beat
+from handlers.core.heartbeat import END_OF_TIME_S, Beat
 from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.request import MODES, Mode, Request
 
@@ -41,8 +41,9 @@ class Claim:
     ``decision`` is ``proceed``, ``refused``, or ``duplicate``: refused because a run has handled it or is handling it,
     so nobody has to be told; ``reason`` says why in a sentence for people. ``heartbeat`` is the writer's last one that
     the record knew of; ``accept_data_loss`` opens the lag gate. ``only_forward``: an earlier run, whose lock this one
-    takes over, has asked RDS to move the writer; ``continues``: see `continues`. ``attempt`` and
-    ``ignore_wrong_clock``: see `handlers.core.request.Request`.
+    takes over, has asked RDS to move the writer; ``continues``: see `continues`. ``lease_expires_at``: the end of
+    the writer's lease as the record had it, in seconds since 1970. ``attempt`` and ``ignore_wrong_clock``: see
+    `handlers.core.request.Request`.
     """
 
     decision: ClaimDecision
@@ -59,6 +60,7 @@ class Claim:
     heartbeat: Beat | None = None
     only_forward: bool = False
     continues: bool = False
+    lease_expires_at: float | None = None
     attempt: int | None = None
     ignore_wrong_clock: bool = False
 
@@ -80,6 +82,7 @@ class Claim:
             heartbeat=Beat.read_optional(fields, "heartbeat"),
             only_forward=fields.flag("only_forward", False),
             continues=fields.flag("continues", False),
+            lease_expires_at=fields.optional_number("lease_expires_at", at_least=0, at_most=END_OF_TIME_S),
             attempt=fields.optional_whole("attempt", at_most=LARGEST_WHOLE),
             ignore_wrong_clock=fields.flag("ignore_wrong_clock", False),
         )
@@ -242,6 +245,7 @@ def decide_claim(
         heartbeat=record.heartbeat,
         only_forward=only_forward,
         continues=continues(held, mode),
+        lease_expires_at=record.lease_expires_at,
         attempt=request.attempt,
         ignore_wrong_clock=request.ignore_wrong_clock,
     )

@@ -53,11 +53,13 @@ def loss(progress: FailoverProgress) -> Loss:
     if progress.fence_first is not None:
         return Loss(measured, heartbeats, 0.0, 0.0)
     lease = result_of(progress.approved_lease) or result_of(progress.lease)
+    # A run that goes on where another had committed to move has not waited for the lease: it could not grow any more.
+    committed = claim.lease_expires_at if claim and claim.continues else None
     return Loss(
         measured,
         heartbeats,
         _between(survived, _seen_quiet_at(progress)),
-        _between(survived, lease.lease_expires_at if lease else None),
+        _between(survived, lease.lease_expires_at if lease else committed),
     )
 
 

@@ -365,7 +365,7 @@ def test_p5_a_failover_that_was_taken_over_never_becomes_a_switchover() -> None:
 
 
 def test_a_claim_carries_what_later_steps_need() -> None:
-    record = replace(FREE, epoch=7, heartbeat=Beat(41, NOW - 2))
+    record = replace(FREE, epoch=7, heartbeat=Beat(41, NOW - 2), lease_expires_at=NOW - 1)
     asked = replace(ALARM, resumes="run-0", accept_data_loss=True, attempt=3, ignore_wrong_clock=True)
     claim = decide_claim(record, asked, "run-1", NOW, COOL_DOWN_S)
     assert asdict(claim) == {
@@ -383,6 +383,7 @@ def test_a_claim_carries_what_later_steps_need() -> None:
         "heartbeat": {"seq": 41, "at": NOW - 2},
         "only_forward": False,
         "continues": False,
+        "lease_expires_at": NOW - 1,
         "attempt": 3,
         "ignore_wrong_clock": True,
     }

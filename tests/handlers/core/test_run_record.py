@@ -118,8 +118,9 @@ def test_p7_the_loss_is_bounded_by_what_was_seen_of_the_old_writer_or_not_at_all
         ({"approved_lease": under_result(replace(LEASE, lease_expires_at=BEGAN))}, 22_000.0),
         ({"moved": MOVED | {"promotion": kept_of(replace(PROMOTION, heartbeat=None))}}, None),
         ({"fence_first": under_result(FENCE)}, 0.0),
+        ({"lease": None, "claim": kept_of(replace(CLAIM, continues=True, lease_expires_at=BEGAN))}, 22_000.0),
     ],
-    ids=["cut off", "over before", "never leased", "looked at again", "no heartbeat", "switchover"],
+    ids=["cut off", "over before", "never leased", "looked at again", "no heartbeat", "switchover", "taken over"],
 )
 def test_p7_what_a_writer_whose_guardian_fences_may_have_written_ends_with_its_lease(
     progress: dict[str, Any], if_guarded_ms: float | None
