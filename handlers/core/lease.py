@@ -80,6 +80,17 @@ def may_be_unfenced_until(moving: Transition, record: ControlRecord) -> float:
     return max(record.rests_until or 0.0, counted_on) + CLOCK_MARGIN_S
 
 
+def _is_back(moving: Transition | None, now: float) -> bool:
+    """Whether the old writer's guardian says, now, that its database lives, in a failover that has not asked RDS yet.
+
+    A sign that is older than three ticks is of a guardian that may have died since.
+    """
+    sign = moving.writer_sign if moving else None
+    if moving is None or sign is None or moving.mode != "failover" or moving.move_requests > 0:
+        return False
+    return sign.says == "up" and now - sign.at <= 3 * TICK_S
+
+
 def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float) -> Wait:
     """Whether the run of ``claim`` may commit to move.
 
@@ -93,6 +104,13 @@ def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float
     until = may_be_unfenced_until(record.moving, record) if record.moving else may_be_alive_until(record)
     rows: tuple[tuple[bool, WaitAction, str], ...] = (
         (not mine, "lost", "another run holds the lock, or the writer has changed"),
+        (
+            # Nothing was asked of RDS, so the lock can be given back, and the writer with it. Whoever overrides a wrong
+            # clock moves a writer that may live.
+            _is_back(record.moving, now) and not claim.ignore_wrong_clock,
+            "refuse",
+            f"the writer in {record.writer_region} is back: its guardian says that its database lives",
+        ),
         (
             record.moving is not None and now <= until,
             "wait",

@@ -196,8 +196,11 @@ WORD_ENDS = NOW + 5
         (Word("down", NOW - 2, WORD_ENDS), None, WORD_ENDS + CLOCK_MARGIN_S + 0.01, "go"),
         (Word("down", NOW - 2, WORD_ENDS), WriterSign(NOW, "down", fenced=False), NOW, "wait"),
         (Word("down", NOW - 2, WORD_ENDS), WriterSign(NOW, "down", fenced=True), NOW, "go"),
+        # The database is back before RDS was asked: it keeps the role, unless its guardian has died since (P10).
+        (Word("down", NOW - 2, WORD_ENDS), WriterSign(NOW, "up", fenced=True), NOW + 6, "refuse"),
+        (Word("down", NOW - 2, WORD_ENDS), WriterSign(NOW, "up", fenced=True), NOW + 6.1, "go"),
     ],
-    ids=["no word", "beside a lease", "lives", "at its end", "over", "signed", "fenced"],
+    ids=["no word", "beside a lease", "lives", "at its end", "over", "signed", "fenced", "back", "back and gone"],
 )
 def test_p1_a_run_that_has_committed_to_move_waits_until_the_guardian_has_fenced_or_its_word_is_over(
     word: Word | None, sign: WriterSign | None, now: float, action: str
