@@ -26,8 +26,9 @@ BUSY_S = 300
 # state of things that the monitor has looked at again since.
 LATEST_START_S = 120
 
-# After a change of writer with more than one request to RDS noted, one of them may still be on its way, and would move
-# the writer under the next run's hands. Nobody claims for longer than any step of a run lives.
+# For how long a request to RDS that was noted may be on its way: longer than any step of a run lives. After a change of
+# writer with more than one noted, nobody claims before that, for one would move the writer under the next run's hands;
+# and a switchover of which RDS shows nothing is not ended before that.
 LATE_REQUEST_S = 60.0
 
 ClaimDecision = Literal["proceed", "refused", "duplicate"]

@@ -117,6 +117,11 @@ class Transition:
             wanted=fields.choice("wanted", WANTED) if "wanted" in fields.data else None,
         )
 
+    @property
+    def began_at(self) -> float:
+        """Since when the run moves the writer; before that, since when it has the lock."""
+        return self.started_at if self.moving_since is None else self.moving_since
+
     def stored(self) -> dict[str, Any]:
         """Returns the lock as the record holds it: what is not known is left out."""
         return _known(asdict(self))

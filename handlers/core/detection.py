@@ -18,7 +18,7 @@ from handlers.core.answers import Known
 from handlers.core.claim import automation_is_off, is_free
 from handlers.core.control import ControlRecord
 from handlers.core.guardian import FIRST_EPOCH
-from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S, REST_S, TICK_S
+from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S, NO_SIGN_S, REST_S, TIMES_IN_A_ROW
 from handlers.core.request import Mode
 
 # `unknown` moves nothing.
@@ -27,11 +27,6 @@ Guardian = Literal["alive", "silent", "says down", "unknown"]
 # The monitor's own event, by which the first attempt is started without waiting for CloudWatch.
 EVENT_SOURCE = "failover.monitor"
 EVENT_TYPE = "Writer Down"
-
-# Three, two seconds apart: one lost packet, one restarted connection or one slow write is not an outage, and a true
-# one is known after 6 s, well before the lease of 10 s ends.
-TIMES_IN_A_ROW = 3
-NO_SIGN_S = TIMES_IN_A_ROW * TICK_S
 
 # Between two attempts: 15 s, 30 s, then a minute each. The first repeats what a lost event or a short blink has cost;
 # later ones are for causes that take their time.
@@ -94,7 +89,7 @@ def last_sign_at(record: ControlRecord) -> float | None:
     held = record.transition
     if held and held.phase != "checking":
         signed_at = held.writer_sign.at if held.writer_sign else 0.0
-        return max(signed_at, held.moving_since or held.started_at)
+        return max(signed_at, held.began_at)
     signs = []
     if record.lease_expires_at is not None:
         signs.append(record.lease_expires_at - LEASE_S)

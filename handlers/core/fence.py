@@ -34,6 +34,11 @@ class FenceState:
         return bool(self.by_sql or (self.by_group and self.restarted) or self.secondary)
 
     @property
+    def ends_writes(self) -> bool:
+        """Whether nothing is written there any more: a group alone leaves open what sessions are in."""
+        return bool(self.by_sql or self.secondary)
+
+    @property
     def in_both_ways(self) -> bool:
         """Whether both fences are seen to stand."""
         return bool(self.by_sql and self.by_group)

@@ -17,9 +17,6 @@ NO_LEASE = 0.0  # the end of the lease of a guardian that knows of none: it has 
 # How long a run may keep the writer closed before it asks RDS to move it. It waits for the end of the guardian's word
 # at most, REST_S and twice the clocks' error.
 END_MOVE_S = 10.0
-# For how long RDS has to show nothing of a switchover that was noted. No step of a run lives for as long, so that no
-# request is on its way any more.
-END_SWITCHOVER_S = 60.0
 
 assert REST_S + 2 * CLOCK_MARGIN_S < END_MOVE_S, "a run that waits for the word would lose its lock"
 
@@ -156,8 +153,7 @@ def _moves_too_long(moving: Transition | None, now: float) -> bool:
     """Whether a run that has committed to move should have asked RDS by now."""
     if moving is None or moving.move_requests > 0:
         return False
-    since = moving.started_at if moving.moving_since is None else moving.moving_since
-    return now > since + END_MOVE_S + CLOCK_MARGIN_S
+    return now > moving.began_at + END_MOVE_S + CLOCK_MARGIN_S
 
 
 def may_renew_nowhere(record: ControlRecord | None, region: str) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.control import ControlRecord, PersonsNo, Says, Word, WriterSign
 from handlers.core.fence import UNSEEN, FenceState, Lift
 from handlers.core.guardian import (
-    END_SWITCHOVER_S,
     NO_LEASE,
     Decision,
     Own,
@@ -381,7 +381,7 @@ def _rds_is_silent(known: Silence | None, record: ControlRecord | None, now: flo
     lock = record.transition if record else None
     if known is None or lock is None or (known.run, known.requests) != (lock.run, lock.move_requests):
         return False
-    return now - known.since >= END_SWITCHOVER_S
+    return now - known.since >= LATE_REQUEST_S
 
 
 def _orders(state: GuardianState, learnt: LookedAround, decision: Decision) -> Orders:

@@ -17,9 +17,13 @@ from handlers.core.control import ControlRecord, Transition
 
 # How often the guardian looks and renews. Three missed renewals in a row still leave the lease alive.
 TICK_S = 2.0
+# How many looks in a row count, at the writer as at its guardian's signs of life: one lost packet, one restarted
+# connection or one slow write is not an outage, and a true one is known after 6 s, well before the lease of 10 s ends.
+TIMES_IN_A_ROW = 3
+NO_SIGN_S = TIMES_IN_A_ROW * TICK_S
 # A writer that loses sight of the control record for this long stops writing, and a failover waits this long at most:
-# shorter fences healthy writers in hiccups, longer adds to every RTO. The detection takes 8 to 20 s, so that a lease
-# of 10 s has mostly ended by the time that a run asks.
+# shorter fences healthy writers in hiccups, longer adds to every RTO. The detection takes 4 to 10 s, so that a run
+# mostly waits for the rest of the lease.
 LEASE_S = 10.0
 # How long a guardian rests by its word: a tick, a probe and a write (1 s), what is kept for a fence, and the clocks.
 REST_S = 7.0
@@ -88,7 +92,7 @@ def _is_back(moving: Transition | None, now: float) -> bool:
     sign = moving.writer_sign if moving else None
     if moving is None or sign is None or moving.mode != "failover" or moving.move_requests > 0:
         return False
-    return sign.says == "up" and now - sign.at <= 3 * TICK_S
+    return sign.says == "up" and now - sign.at <= NO_SIGN_S
 
 
 def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float) -> Wait:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.health import Membership
 from handlers.core.request import Mode
 
@@ -19,8 +20,6 @@ ASK_AGAIN_AFTER_S = 30.0
 # A writer that is down while RDS shows nothing of a switchover will not be switched over. It is also down for a moment
 # when the switchover begins, which RDS then shows.
 LEAVE_AFTER_S = 15.0
-# A switchover of which RDS has shown nothing for this long will not come any more: the request lives for 16 s at most.
-END_SWITCHOVER_AFTER_S = 60.0
 # Each note is one more request that may be on its way, and the writer is stopped all the while.
 MOST_SWITCHOVER_REQUESTS = 2
 
@@ -87,7 +86,7 @@ def decide(mode: Mode, requests: int, quiet_for_s: float, writer_is_down: bool) 
             f"{seen}: it is sent again",
         ),
         (
-            switchover and quiet_for_s >= END_SWITCHOVER_AFTER_S,
+            switchover and quiet_for_s >= LATE_REQUEST_S,
             "end_switchover",
             f"{seen}, after {requests} requests: the writer is given back",
         ),

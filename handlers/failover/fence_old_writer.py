@@ -73,10 +73,10 @@ def stop_writer(
         control.begin_stop(step.run, step.claim.epoch, time.time() + STOP_FOR_S)
     with _failing_the_fence(step):
         state = fence.fence(_reason(step), group=False)
-    if not (state.by_sql or state.secondary):
+    if not state.ends_writes:
         raise FenceFailed(f"the writer in {step.claim.writer_region} is not fenced by SQL: {state.error}")
     logger.info("the old writer's fence", state=asdict(state))
-    return OldWriterFence(state.closed, state.error, writes_ended=bool(state.by_sql or state.secondary))
+    return OldWriterFence(state.closed, state.error, writes_ended=state.ends_writes)
 
 
 def fence_old_writer(other_region: OtherRegion, environment: PeerFenceVariables, step: Step) -> OldWriterFence:
@@ -87,7 +87,7 @@ def fence_old_writer(other_region: OtherRegion, environment: PeerFenceVariables,
         logger.warning("the old writer's region did not answer", error=str(error))
         return OldWriterFence(False, str(error))
     logger.info("the old writer's fence", state=asdict(state))
-    return OldWriterFence(state.closed, state.error, writes_ended=bool(state.by_sql or state.secondary))
+    return OldWriterFence(state.closed, state.error, writes_ended=state.ends_writes)
 
 
 def _reason(step: Step) -> str:

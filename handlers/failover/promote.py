@@ -191,8 +191,7 @@ def takes_long(control: ControlTable, step: Step, looked_until: float | None) ->
     except TransientFailure as error:
         logger.warning("the control record was not read", error=str(error))
         return False
-    began = lock.moving_since or lock.started_at
-    return is_time_to_tell(began, looked_until or began, time.time())
+    return is_time_to_tell(lock.began_at, looked_until or lock.began_at, time.time())
 
 
 def held_lock(control: ControlTable, run: str) -> tuple[ControlRecord, Transition]:

@@ -412,8 +412,7 @@ class Watch:
         region = record.unfenced_region or ""
         there = FenceFunction.there(self._other_region, self._environment, record.last_run or "monitor")
         state = there.fence(f"{self._region} is the writer (epoch {record.epoch})")
-        # Not by group alone: sessions that were open before go on behind it.
-        if state.by_sql or state.secondary:
+        if state.ends_writes:
             self._control.note_fenced(region, record.epoch)
             logger.warning("the old writer is fenced", region=region)
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from handlers.core.detection import TIMES_IN_A_ROW
-from handlers.core.lease import FENCE_BEFORE_S, LEASE_S, REST_S, TICK_S
+from handlers.core.lease import FENCE_BEFORE_S, LEASE_S, REST_S, TICK_S, TIMES_IN_A_ROW
 from handlers.gateways.event_bus import EventBus
 from handlers.gateways.warm_up import PROBERS
 from orchestration.specification import failover

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from handlers.core.detection import NO_SIGN_S
 from handlers.core.errors import (
     DetachRejected,
     FailoverError,
@@ -28,7 +27,7 @@ from handlers.core.errors import (
     WordLives,
 )
 from handlers.core.heartbeat import Beat
-from handlers.core.lease import CLOCK_MARGIN_S
+from handlers.core.lease import CLOCK_MARGIN_S, NO_SIGN_S
 from handlers.core.reprotection import Order, Snapshot
 from handlers.core.salvage import Place, Salvage
 from handlers.gateways.prober import ProbeFailed

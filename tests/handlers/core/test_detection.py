@@ -11,9 +11,7 @@ import pytest
 from handlers.core.answers import Known
 from handlers.core.control import ControlRecord, PersonsNo, Transition, Word, WriterSign
 from handlers.core.detection import (
-    NO_SIGN_S,
     SLOT_S,
-    TIMES_IN_A_ROW,
     Attempt,
     Detection,
     Verdict,
@@ -23,7 +21,7 @@ from handlers.core.detection import (
     next_attempt,
     saw,
 )
-from handlers.core.lease import LEASE_S, REST_S, TICK_S
+from handlers.core.lease import LEASE_S, NO_SIGN_S, REST_S, TICK_S, TIMES_IN_A_ROW
 
 EAST, WEST = "us-east-1", "us-west-2"
 NOW = 1_800_000_000.0

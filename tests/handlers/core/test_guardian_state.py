@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.control import ControlRecord, PersonsNo, Phase, Says, Transition, Word, WriterSign
 from handlers.core.fence import UNSEEN, FenceState, Lift
-from handlers.core.guardian import END_MOVE_S, END_SWITCHOVER_S, NO_LEASE, Own, lift_until
+from handlers.core.guardian import END_MOVE_S, NO_LEASE, Own, lift_until
 from handlers.core.guardian_state import (
     FENCE_AGAIN_S,
     FIRST_TICK_S,
@@ -416,7 +417,7 @@ def test_p10_a_switchover_loses_its_lock_when_rds_has_shown_nothing_of_all_its_r
     assert LookAtRds("run-1", 1) in orders
     state = after(state, RdsSeen("run-1", 1, silent=True, now=NOW), RdsSeen("run-1", 1, silent=True, now=NOW + 58))
     state = replace(state, fence=CLOSED)
-    enough = NOW + END_SWITCHOVER_S
+    enough = NOW + LATE_REQUEST_S
     assert ordered(state, around(switching(1), "writer", FENCED, now=enough - 1)) is None
     assert ordered(state, around(switching(1), "writer", FENCED, now=enough)) == EndSwitchover("run-1", 1)
     assert ordered(state, around(switching(2), "writer", FENCED, now=enough)) is None
