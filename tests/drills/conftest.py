@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from drills.world import bank
 from drills.world.network import Address, free_port
-from drills.world.postgres import Binaries, Server, find_binaries
+from drills.world.postgres import GOOD_MAJOR_VERSION, Binaries, Server, find_binaries
 from drills.world.reaper import Reaper
 from orchestration.settings import Database
 
@@ -47,6 +48,18 @@ def make_server(folder: Path, binaries: Binaries, reaper: Reaper) -> Callable[[s
         return Server(name, "payments", binaries, folder, address, reaper, Database().reserved_connections)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[[str], Server]) -> Iterator[Server]:
+    """A writer with the bank and the monitoring schema, for modules that do not set up one of their own."""
+    server = make_server("payments-use1")
+    if server.binaries.major < GOOD_MAJOR_VERSION:
+        pytest.skip(f"PostgreSQL {server.binaries.version} has no login triggers; 17 or later is needed")
+    server.initialise()
+    bank.install(server)
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 
 from drills.world import bank
 from drills.world.clock import Clock
-from drills.world.postgres import APPLICATION, GOOD_MAJOR_VERSION, MONITOR, Server
+from drills.world.postgres import APPLICATION, MONITOR, Server
 from handlers.core.heartbeat import Beat
 from handlers.gateways import postgres
 
@@ -20,17 +20,6 @@ MakeServer = Callable[[str], Server]
 
 FAR = 4_000_000_000.0  # seconds since 1970: a lift that counts at any time
 LATE = 1.0
-
-
-@pytest.fixture(scope="module")
-def server(make_server: MakeServer) -> Iterator[Server]:
-    server = make_server("payments-use1")
-    if server.binaries.major < GOOD_MAJOR_VERSION:
-        pytest.skip(f"PostgreSQL {server.binaries.version} has no login triggers; 17 or later is needed")
-    server.initialise()
-    bank.install(server)
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")

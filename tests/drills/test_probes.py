@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from types import ModuleType
@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from drills.world import bank
 from drills.world.certificates import create_certificates
 from drills.world.clock import Clock
 from drills.world.network import Address, Network, NetworkPath, State, address_in, free_port
-from drills.world.postgres import GOOD_MAJOR_VERSION, Server
+from drills.world.postgres import Server
 from drills.world.reachability import Reachability
 from drills.world.reaper import Reaper
 from handlers.core.errors import TransientFailure
@@ -32,17 +31,6 @@ ACCOUNT = "123456789012"
 EAST, WEST = "us-east-1", "us-west-2"
 HOST = "payments-use1-test.cluster-c1a2b3.us-east-1.rds.amazonaws.com"
 TIMEOUT_S = 2.0
-
-
-@pytest.fixture(scope="module")
-def server(make_server: Callable[[str], Server]) -> Iterator[Server]:
-    server = make_server("payments-use1")
-    if server.binaries.major < GOOD_MAJOR_VERSION:
-        pytest.skip(f"PostgreSQL {server.binaries.version} has no login triggers; 17 or later is needed")
-    server.initialise()
-    bank.install(server)
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")
