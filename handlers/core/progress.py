@@ -24,7 +24,8 @@ from handlers.core.claim import Claim
 from handlers.core.errors import InvalidRequest
 from handlers.core.health import Health
 from handlers.core.lag import Lag
-from handlers.core.reading import Fields
+from handlers.core.plain import shortened
+from handlers.core.reading import ANY_TEXT, Fields
 from handlers.core.reprotection import Order, Snapshot
 from handlers.core.results import (
     Armed,
@@ -46,7 +47,7 @@ from handlers.core.results import (
     Timing,
 )
 from handlers.core.salvage import Salvage
-from handlers.core.shape import ANY_TEXT, field_types, read_as
+from handlers.core.shape import field_types, read_as
 
 Result = TypeVar("Result")
 Value = TypeVar("Value")
@@ -72,7 +73,7 @@ class CaughtError:
         cause = self.cause or "no cause given"
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             cause = str(json.loads(cause)["errorMessage"])
-        return f"{self.error}: {cause[:LONGEST_CAUSE]}"
+        return f"{shortened(self.error, LONGEST_CAUSE)}: {shortened(cause, LONGEST_CAUSE)}"
 
 
 @dataclass(frozen=True)

@@ -242,8 +242,14 @@ def rules(settings: Settings, names: Names, region: str) -> tuple[Rule, ...]:
             key="event",
             name=names.event_rule(region),
             description="Starts the failover workflow when the monitor says that the writer is down",
-            event_pattern={"source": [EVENT_SOURCE], "detail-type": [EVENT_TYPE]},
-            input_paths={"epoch": "$.detail.epoch", "at": "$.detail.asked_at"},
+            # Whoever may put events may put this one. Of its detail only a number is used: how EventBridge quotes a
+            # text inside a template is not documented, and a text could say more than the monitor does.
+            event_pattern={
+                "source": [EVENT_SOURCE],
+                "detail-type": [EVENT_TYPE],
+                "detail": {"epoch": [{"numeric": [">=", 1]}]},
+            },
+            input_paths={"epoch": "$.detail.epoch", "at": "$.time"},
             # Numbers stand without quotes, which JSON cannot say of a placeholder.
             input_template=json.dumps(asked | {"started_by": "monitor", "attempt": 1, "epoch": "<epoch>"}).replace(
                 '"<epoch>"', "<epoch>"
