@@ -21,7 +21,7 @@ from handlers.core.detection import (
     next_attempt,
     saw,
 )
-from handlers.core.lease import LEASE_S, NO_SIGN_S, REST_S, TICK_S, TIMES_IN_A_ROW
+from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S, NO_SIGN_S, REST_S, TICK_S, TIMES_IN_A_ROW
 
 EAST, WEST = "us-east-1", "us-west-2"
 NOW = 1_800_000_000.0
@@ -219,6 +219,8 @@ def test_p5_nothing_is_down_unless_both_observers_say_so() -> None:
     [
         (renewed_at(NOW - NO_SIGN_S), False),
         (renewed_at(NOW - NO_SIGN_S - 1), True),
+        (renewed_at(NOW + CLOCK_MARGIN_S), False),
+        (renewed_at(NOW + 3600), True),  # a wrong clock wrote it, of which a person may know that it is dead
         (replace(RENEWED, lease_expires_at=None), True),
         (says("down", NOW - 20, NOW - 2), False),
         (says("down", NOW - 20, NOW - 7), True),

@@ -425,3 +425,4 @@ def test_p10_a_switchover_loses_its_lock_when_rds_has_shown_nothing_of_all_its_r
     assert ordered(seen, around(switching(1), "writer", FENCED, now=enough)) is None
     again = after(state, RdsSeen("run-1", 2, silent=True, now=enough))
     assert ordered(again, around(switching(2), "writer", FENCED, now=enough + 58)) is None
+    assert ordered(again, around(switching(2), "writer", FENCED, now=enough + 60)) == EndSwitchover("run-1", 2)
