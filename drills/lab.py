@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ from drills.world.pulse import Pulse
 from drills.world.reachability import OUTSIDE, Fault, Reachability
 from drills.world.visitors import Visitors
 from drills.world.workload import Workload, WorkloadSettings
+from failoverctl.lab import RunningLab
 from orchestration.packaging import build_packages
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import describe
@@ -216,6 +218,9 @@ class Lab:
             TableName=self.specification.control_table.name, Item=self.specification.first_control_record
         )
         self.cloud.start()
+        running = RunningLab(self.cloud.endpoint, os.getpid(), self.settings.model_dump(mode="json"))
+        running.announce()
+        self._stack.callback(running.withdraw)
         for each in self._regions():
             ReplicationLagMetric(
                 each.cluster,

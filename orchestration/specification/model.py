@@ -143,6 +143,15 @@ class Role:
 
 
 @dataclass(frozen=True)
+class Policy:
+    """A managed policy, for people's own roles."""
+
+    name: str
+    description: str
+    permissions: tuple[Permission, ...]
+
+
+@dataclass(frozen=True)
 class Table:
     """A DynamoDB table on demand, with point-in-time recovery."""
 
