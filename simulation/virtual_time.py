@@ -254,6 +254,10 @@ class Event:
         self._set = True
         self._time.wake(self._waiting)
 
+    def is_set(self) -> bool:
+        """Returns whether it is set."""
+        return self._set
+
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until it is set; returns whether it is."""
         if not self._set:
