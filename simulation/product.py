@@ -52,20 +52,21 @@ class Product:
         self._idle: dict[tuple[str, str], list[ModuleType]] = {}
         self._stand_ins = stand_ins.modules(self.wires)
 
-    def module(self, region: str, name: str, *, cold: bool) -> ModuleType:
-        """Returns a function's module, for one invocation; ``cold``: of an environment that has just begun."""
+    def module(self, region: str, name: str) -> ModuleType:
+        """Returns a function's module for an environment that begins."""
         function = self.functions[region, name]
         idle = self._idle.setdefault((region, name), [])
         module = idle.pop() if idle else self._load(function, region)
-        if cold:
-            for what, make in REMEMBERED.get(function.step, {}).items():
-                setattr(module, what, make(module))
-        if function.step not in REMEMBERED:
-            idle.append(module)  # it remembers nothing, so that any number of invocations may share it
+        remembered = REMEMBERED.get(function.step)
+        if remembered is None:
+            idle.append(module)  # it remembers nothing, so that any number of environments may share it
+            return module
+        for what, make in remembered.items():
+            setattr(module, what, make(module))
         return module
 
     def give_back(self, region: str, name: str, module: ModuleType) -> None:
-        """Gives back the module of an invocation that is over."""
+        """Takes the module of an environment that is no more."""
         if self.functions[region, name].step in REMEMBERED:
             self._idle[region, name].append(module)
 
