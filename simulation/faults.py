@@ -121,7 +121,7 @@ KINDS = (
 BY_NAME = {kind.name: kind for kind in KINDS}
 
 # Every fault is over by then, so that what follows shows whether the product finds its way back.
-FIRST_AT_S, LAST_AT_S, OVER_BY_S = 15.0, 70.0, 150.0
+FIRST_AT_S, LAST_AT_S, OVER_BY_S = 6.0, 50.0, 110.0
 MOST_FAULTS = 4
 
 
@@ -152,21 +152,26 @@ class Faults:
 
     def __init__(self) -> None:
         self._acting: dict[tuple[str, str], list[Fault]] = {}
+        self.all: list[Fault] = []  # every one that acts now
+
+    @property
+    def any(self) -> bool:
+        """Whether anything fails now."""
+        return bool(self.all)
 
     def acting(self, kind: str, where: str) -> Fault | None:
-        """Returns the fault of that kind that acts there, or everywhere; None when there is none."""
+        """Returns the fault of that kind that acts there; None when there is none."""
+        if not self.all:
+            return None
         found = self._acting.get((kind, where))
         return found[-1] if found else None
 
-    @property
-    def all(self) -> list[Fault]:
-        """Every fault that acts now."""
-        return [fault for found in self._acting.values() for fault in found]
-
     def begin(self, fault: Fault) -> None:
         """Lets it act."""
+        self.all.append(fault)
         self._acting.setdefault((fault.kind, fault.where), []).append(fault)
 
     def end(self, fault: Fault) -> None:
         """Lets it act no more."""
+        self.all.remove(fault)
         self._acting[fault.kind, fault.where].remove(fault)

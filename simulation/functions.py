@@ -19,7 +19,7 @@ from handlers.core.errors import FailoverError
 from simulation.network import Reply
 from simulation.prober import ProberFailed, probe
 from simulation.stand_ins import BotoCoreError, Client, ClientError, refusal
-from simulation.virtual_time import Killed, Process
+from simulation.virtual_time import Future, Process
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 COLD_S = (0.25, 1.0)
-OVERHEAD_S = 0.004
 # What ends a function as it should end; anything else that it raises is a defect of the product or of the world.
 EXPECTED = (FailoverError, ProberFailed, BotoCoreError, ClientError)
 
@@ -42,6 +41,9 @@ class Outcome:
     said: str = ""
 
 
+GONE = Outcome(None, "Runtime.ExitError", "the environment is gone")
+
+
 class Environment(Process):
     """An execution environment of ``function`` in ``region``."""
 
@@ -50,6 +52,7 @@ class Environment(Process):
         self.region = region
         self.function = function
         self.module: ModuleType | None = None  # once it has been used
+        self.invocations = 0
 
 
 class Functions:
@@ -74,21 +77,20 @@ class Functions:
         name = request["FunctionName"].rsplit(":", 1)[-1]
         event = json.loads(request["Payload"])
         if request.get("InvocationType") == "Event":
-            self._world.time.spawn(lambda: self.invoke(client.region, name, event), self._world.outside)
+            self.start(client.region, name, event)
             return Reply({})
-        began = self._world.time.now
-        invoked = self._world.time.spawn(lambda: self.invoke(client.region, name, event), self._world.outside)
+        invoked = self.start(client.region, name, event)
         try:
             outcome = invoked.result(client.read_s)
         except TimeoutError:
-            return Reply(None, client.read_s + began + 1 - self._world.time.now)
+            return Reply(None, 1.0)
         if outcome.error is None:
             return Reply({"Payload": BytesIO(json.dumps(outcome.value).encode())})
         report = {"errorType": outcome.error, "errorMessage": outcome.said}
         return Reply({"Payload": BytesIO(json.dumps(report).encode()), "FunctionError": "Unhandled"})
 
-    def invoke(self, region: str, name: str, event: Any) -> Outcome:
-        """Runs a function to its end, in an environment of its own.
+    def start(self, region: str, name: str, event: Any) -> Future[Outcome]:
+        """Starts an invocation, in an environment of its own; it ends by itself, or by the function's time limit.
 
         Raises
         ------
@@ -97,25 +99,44 @@ class Functions:
         """
         world = self._world
         function = world.product.functions[region, name]
+        ended: Future[Outcome] = Future(world.time)
         if self.is_dead(region):
-            return Outcome(None, "Lambda.SdkClientException", "the region does not answer")
+            ended.settle(Outcome(None, "Lambda.SdkClientException", "the region does not answer"), None)
+            return ended
         throttled = world.faults.acting("throttled", region)
         if throttled is not None and world.chance.random() < throttled.how["share"]:
             raise refusal("TooManyRequestsException", "invoke", status=429)
         environment, cold = self._environment(region, name, function)
         self.running[environment] = None
-        done = world.time.spawn(lambda: self._run(environment, event, cold=cold), environment)
-        try:
-            outcome = done.result(function.timeout_seconds)
-        except TimeoutError:
-            world.time.kill(environment)
-            outcome = Outcome(None, "Sandbox.Timedout", f"Task timed out after {function.timeout_seconds} seconds")
-        except Killed:
-            outcome = Outcome(None, "Runtime.ExitError", "the environment is gone")
-        self.running.pop(environment, None)
-        if not environment.killed:
-            self._idle[region, name].append(environment)
-        return outcome
+        invocation = environment.invocations = environment.invocations + 1
+
+        def run() -> None:
+            outcome = GONE
+            try:
+                outcome = self._run(environment, event, cold=cold)
+            finally:
+                self._over(environment, ended, outcome)
+
+        def limit() -> None:
+            if environment in self.running and environment.invocations == invocation:
+                limit_s = function.timeout_seconds
+                self._over(environment, ended, Outcome(None, "Sandbox.Timedout", f"timed out after {limit_s} seconds"))
+                world.time.kill(environment)
+
+        world.time.spawn(run, environment)
+        world.time.after(function.timeout_seconds, limit)
+        return ended
+
+    def _over(self, environment: Environment, ended: Future[Outcome], outcome: Outcome) -> None:
+        if not ended.done():
+            self.running.pop(environment, None)
+            ended.settle(outcome, None)
+            if not environment.killed and outcome.error != "Sandbox.Timedout":
+                self._idle[environment.region, environment.function.name].append(environment)
+
+    def invoke(self, region: str, name: str, event: Any) -> Outcome:
+        """Runs a function to its end, and raises as `start` does."""
+        return self.start(region, name, event).result()
 
     def invoke_by_step(self, region: str, step: str, event: Any) -> Outcome:
         """Does the same, by the function's module."""
@@ -142,7 +163,6 @@ class Functions:
         if cold:
             slow = world.faults.acting("cold starts", region)
             world.time.sleep(world.chance.uniform(*COLD_S) if slow is None else slow.how["takes"])
-        world.time.sleep(OVERHEAD_S)
         try:
             if function.step == "prober":
                 return Outcome(probe(world, region, event))

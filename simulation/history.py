@@ -17,7 +17,7 @@ from simulation.workflows import Workflow
 from simulation.world import World
 
 # Faults are over by `faults.OVER_BY_S`; the rest is for the product to find its way back.
-LASTS_S = 240.0
+LASTS_S = 180.0
 
 
 @cache

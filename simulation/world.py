@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from handlers.core.control import ControlRecord, writer_switch_engaged
 from simulation import faults as faulty
 from simulation.applications import Application
-from simulation.control_table import WITNESS, ControlTable
+from simulation.control_table import ControlTable
 from simulation.databases import Databases
 from simulation.dns import Dns
 from simulation.events import Events
@@ -138,10 +137,7 @@ class World:
 
     def record_changed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Has whoever follows the control record look again."""
-        secondary = next(region for region in self.regions if region != self.product.specification.settings.writer_region)
-        if writer_switch_engaged(ControlRecord.read(before), secondary) != writer_switch_engaged(
-            ControlRecord.read(after), secondary
-        ):
+        if _clients_belong(before) != _clients_belong(after):
             self.dns.stir()
         if _closes(before) != _closes(after) or before["writer_region"] != after["writer_region"]:
             self._judge_fit()
@@ -242,6 +238,12 @@ def _closes(record: Mapping[str, Any]) -> bool:
     """Whether a run stops or moves the writer."""
     lock = record.get("transition")
     return lock is not None and lock["phase"] != "checking"
+
+
+def _clients_belong(record: Mapping[str, Any]) -> str:
+    """Returns the region to which the writer switches lead, as `handlers.core.control.writer_switch_engaged`."""
+    lock = record.get("transition")
+    return str(lock["target_region"] if lock is not None and lock["dns_engaged"] else record["writer_region"])
 
 
 def _serve_roles(here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
