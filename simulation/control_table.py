@@ -12,6 +12,7 @@ is left to chance.
 from __future__ import annotations
 
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.conditional_write import Row, after, allowed
@@ -49,7 +50,7 @@ class ControlTable:
                 return Reply(None, NEVER_S)
             raise refusal("InternalServerError", operation, status=500)
         if operation == "get_item":
-            headers = {"date": formatdate(world.time.now, usegmt=True)}
+            headers = {"date": _date(int(world.time.now))}
             answer = {"Item": self.item, "ResponseMetadata": {"HTTPHeaders": headers}}
             return Reply(answer, READ_S * world.chance.uniform(0.7, 3))
         return self._update(client, request["Row"], request["Values"])
@@ -75,3 +76,8 @@ class ControlTable:
         world.tell(Written(world.at, row.name, world.caller, before, self.item, answered))
         world.record_changed(before, self.item)
         return Reply({"Attributes": self.item}, takes)
+
+
+@lru_cache(maxsize=4)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -122,6 +123,7 @@ class Product:
             names["MACHINE"] = self._machine()
         if module.__name__ == "handlers.gateways.control_table":
             names["compiled"] = lambda row, values: {"Row": row, "Values": values}
+            names["parsedate_to_datetime"] = lru_cache(maxsize=4)(names["parsedate_to_datetime"])
 
     def _machine(self) -> Machine:
         clock = _Clock(self.wires)
