@@ -1,13 +1,16 @@
 """The faults of a history: a table, one row each, drawn from the seed.
 
-A history is a function of its seed and of its rows; without one of them it is the same history where that fault does
-not act.
+`KINDS` is the alphabet. Each kind says where it may strike, for how long, by how much, and whether it excuses that the
+writer which it strikes is closed to its applications (P10). What it does is asked for where it acts, by
+`Faults.acting`; what it does once, when it begins or ends, is in `simulation.world`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,8 @@ class Fault:
     kind
         its name in `KINDS`.
     where
-        the region that it strikes, or two with an arrow between them (``us-west-2->us-east-1``: nothing that goes that
-        way arrives); empty where it strikes none in particular.
+        the region that it strikes, or a path with an arrow (``us-west-2->us-east-1``: nothing that is sent that way
+        arrives); empty where it strikes none in particular.
     start, lasts
         seconds from the history's beginning.
     how
@@ -32,3 +35,143 @@ class Fault:
     start: float
     lasts: float
     how: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What may fail.
+
+    Attributes
+    ----------
+    name
+        in words, as a story tells it.
+    strikes
+        a region, a path between two places, or everything.
+    longest
+        for how many seconds at most.
+    how
+        the least and the most of what else has to be said of it.
+    excuses
+        whether the writer that it strikes may be closed: its lease cannot be renewed, or its database is not healthy.
+    often
+        how often it is drawn, compared with the others.
+    """
+
+    name: str
+    strikes: Literal["region", "path", "all"]
+    longest: float
+    how: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    excuses: bool = False
+    often: int = 2
+
+
+REFUSES = {"refuses": (0, 1)}
+
+KINDS = (
+    # --- regions and paths; the third region holds the table's witness
+    Kind("region dead", "region", 90, REFUSES, excuses=True, often=6),
+    Kind("cut", "path", 60, REFUSES, often=6),
+    Kind("isolated", "region", 60, REFUSES, excuses=True, often=4),
+    Kind("unreachable", "region", 40, REFUSES),  # for Route 53's checkers
+    # --- the control table
+    Kind("table away", "region", 60, {"hangs": (0, 1)}, excuses=True, often=4),
+    Kind("table writes away", "region", 60, excuses=True),
+    Kind("table answers lost", "region", 30, excuses=True),
+    Kind("table conflicts", "region", 30, excuses=True),
+    # --- functions, and the machines that they run on
+    Kind("cold starts", "region", 60, {"takes": (1, 6)}),
+    Kind("throttled", "region", 40, {"share": (0.2, 1)}, excuses=True),
+    Kind("frozen", "region", 40, excuses=True, often=3),
+    Kind("monitor missing", "region", 130, excuses=True),
+    Kind("monitor late", "region", 90, {"takes": (1, 15)}, excuses=True),
+    Kind("clock wrong", "region", 90, {"error": (-1, 1)}, often=3),
+    Kind("clock far off", "region", 60, {"error": (-3600, 3600)}, excuses=True),
+    # --- databases and their probers
+    Kind("database down", "region", 70, excuses=True, often=6),
+    Kind("database restarts", "region", 8, excuses=True, often=3),
+    Kind("crash loop", "region", 80, {"up": (3, 15), "down": (3, 15)}, excuses=True),
+    Kind("database hangs", "region", 60, excuses=True, often=3),
+    Kind("database slow", "region", 60, {"takes": (0.3, 4)}),
+    Kind("database full", "region", 60, excuses=True),
+    Kind("refuses the monitor", "region", 90, {"kept": (0, 1)}),
+    Kind("session will not end", "region", 120),
+    Kind("prober away", "region", 60),
+    Kind("prober slow", "region", 60, {"takes": (0.5, 6)}),
+    Kind("replication late", "all", 90, {"lag": (0.5, 8)}),
+    # --- RDS, as `drills.aws.rds_behaviour` has it
+    Kind("rds away", "region", 60, often=3),
+    Kind("rds busy", "region", 60, often=4),
+    Kind("rds throttles", "region", 40),
+    Kind("rds late", "all", 60, {"takes": (1, 20)}),
+    Kind("rds lost", "all", 40, often=3),
+    Kind("rds unanswered", "all", 60, often=3),
+    Kind("rds lists", "all", 120),
+    Kind("rds shows available", "all", 120, {"takes": (1, 20)}),
+    Kind("rds pending", "all", 120, {"takes": (1, 30)}),
+    Kind("rds cancels", "all", 120),
+    Kind("promotion takes", "all", 120, {"takes": (0.05, 90)}),
+    Kind("group change late", "region", 90, {"takes": (1, 20)}),
+    # --- alarms and the bus
+    Kind("bus loses", "region", 90),
+    Kind("bus late", "region", 90, {"takes": (1, 60)}),
+    Kind("bus repeats", "region", 120),
+    Kind("alarm flaps", "region", 120),
+    Kind("states away", "region", 60),
+)
+BY_NAME = {kind.name: kind for kind in KINDS}
+
+# Every fault is over by then, so that what follows shows whether the product finds its way back.
+FIRST_AT_S, LAST_AT_S, OVER_BY_S = 6.0, 50.0, 110.0
+MOST_FAULTS = 4
+
+
+def draw(chance: Random, regions: Sequence[str], witness: str) -> tuple[Fault, ...]:
+    """Returns the faults of a history: one to four, which begin together or one after another."""
+    places = (*regions, witness)
+    paths = [f"{here}->{there}" for here in places for there in places if here != there]
+    weights = [kind.often for kind in KINDS]
+    drawn = []
+    together = chance.uniform(FIRST_AT_S, LAST_AT_S) if chance.random() < 0.5 else None
+    for kind in chance.choices(KINDS, weights, k=chance.randint(1, MOST_FAULTS)):
+        where = {"region": regions, "path": paths, "all": [""]}[kind.strikes]
+        start = round(chance.uniform(FIRST_AT_S, LAST_AT_S) if together is None else together + chance.uniform(0, 12), 2)
+        lasts = round(min(chance.uniform(0.5, kind.longest), OVER_BY_S - start), 2)
+        how = {
+            name: float(round(chance.uniform(least, most), 2)) if (least, most) != (0, 1) else float(chance.randint(0, 1))
+            for name, (least, most) in kind.how.items()
+        }
+        drawn.append(Fault(kind.name, chance.choice(list(where)), start, lasts, how))
+        if kind.name == "cut" and chance.random() < 0.6:  # mostly both ways
+            here, there = drawn[-1].where.split("->")
+            drawn.append(Fault(kind.name, f"{there}->{here}", start, lasts, how))
+    return tuple(sorted(drawn, key=lambda fault: (fault.start, fault.kind, fault.where)))
+
+
+class Faults:
+    """Those that act now."""
+
+    def __init__(self) -> None:
+        self._acting: dict[tuple[str, str], list[Fault]] = {}
+        self.all: list[Fault] = []  # every one that acts now
+
+    @property
+    def any(self) -> bool:
+        """Whether anything fails now."""
+        return bool(self.all)
+
+    def acting(self, kind: str, where: str) -> Fault | None:
+        """Returns the fault of that kind that acts there; None when there is none."""
+        if not self.all:
+            return None
+        found = self._acting.get((kind, where))
+        return found[-1] if found else None
+
+    def begin(self, fault: Fault) -> None:
+        """Lets it act."""
+        self.all.append(fault)
+        self._acting.setdefault((fault.kind, fault.where), []).append(fault)
+
+    def end(self, fault: Fault) -> None:
+        """Lets it act no more."""
+        self.all.remove(fault)
+        self._acting[fault.kind, fault.where].remove(fault)

@@ -190,11 +190,15 @@ class RunStarted(Fact):
 
 @dataclass(frozen=True, slots=True)
 class StateEntered(Fact):
-    """An execution entered a state of its definition; ``before`` is the one that it left in the same branch, if any."""
+    """An execution entered ``state`` of its definition from ``before``, empty at a beginning.
+
+    ``by`` says what led there, as in `simulation.interpreter.Transition`.
+    """
 
     run: str
     state: str
-    before: str | None
+    before: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 Result = TypeVar("Result")
 
+OVER = -2  # no event is for a thread that has ended
+IS_ACTION = -1  # in place of the number of a thread's wait
 STARTS_AT = 1_800_000_000.0  # seconds since 1970, at which every history begins
 
 
@@ -65,6 +67,7 @@ class VirtualTime:
         self._due: list[tuple[float, int, Task | Callable[[], None], int]] = []
         self._order = itertools.count()
         self._hub = getcurrent()
+        self._give_way = self._hub.switch
         self._tasks: dict[Task, None] = {}
         self._outside = Process("outside")
 
@@ -72,26 +75,26 @@ class VirtualTime:
 
     def run(self, until: float) -> None:
         """Carries out everything that is due up to ``until``, and lets time be that."""
-        due = self._due
+        due, pop = self._due, heapq.heappop
         while due and due[0][0] <= until:
-            at, _, what, waits = heapq.heappop(due)
+            at, _, what, waits = pop(due)
             if at > self.now:
                 self.now = at
-            if not isinstance(what, Task):
-                what()
-            elif what.waits == waits and not what.dead:
-                self._go_on(what)
+            if waits < 0:
+                what()  # type: ignore[operator]  # an action of the hub's own
+                continue
+            task: Task = what  # type: ignore[assignment]
+            if task.waits != waits:
+                continue
+            process = task.process
+            if process.killed:
+                task.throw(GreenletExit)
+            elif process.frozen_until > at:
+                heapq.heappush(due, (process.frozen_until, next(self._order), task, waits))
+            else:
+                task.waits = waits + 1
+                task.switch()
         self.now = max(self.now, until)
-
-    def _go_on(self, task: Task) -> None:
-        process = task.process
-        if process.killed:
-            task.throw(GreenletExit)
-        elif process.frozen_until > self.now:
-            self._push(process.frozen_until, task, task.waits)
-        else:
-            task.waits += 1
-            task.switch()
 
     def close(self) -> None:
         """Ends every thread that lives; the history is over."""
@@ -107,7 +110,7 @@ class VirtualTime:
 
     def at(self, when: float, action: Callable[[], None]) -> None:
         """Has the hub call ``action``, which must not sleep or wait, at the true time ``when``."""
-        heapq.heappush(self._due, (max(when, self.now), next(self._order), action, 0))
+        heapq.heappush(self._due, (max(when, self.now), next(self._order), action, IS_ACTION))
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Has the hub call ``action``, as `at` does, in so many seconds."""
@@ -127,6 +130,7 @@ class VirtualTime:
             except Exception as error:  # noqa: BLE001 - kept for whoever asks for the result
                 future.settle(None, error)
             finally:
+                task.waits = OVER
                 task.process.tasks.pop(task, None)
                 self._tasks.pop(task, None)
 
@@ -150,17 +154,19 @@ class VirtualTime:
 
     def sleep(self, seconds: float) -> None:
         """Lets the present thread sleep."""
-        task = self._current()
-        self._push(self.now + max(0.0, seconds), task, task.waits)
-        self._hub.switch()
+        task: Task = getcurrent()  # type: ignore[assignment]  # only a thread of virtual time may sleep or wait
+        at = self.now + seconds if seconds > 0 else self.now
+        heapq.heappush(self._due, (at, next(self._order), task, task.waits))
+        self._give_way()
 
     def wait(self, waiting: dict[Task, None], timeout: float | None) -> None:
         """Lets the present thread wait in ``waiting`` until `wake` is called with it, or the timeout is over."""
-        task = self._current()
+        task: Task = getcurrent()  # type: ignore[assignment]  # as above
         waiting[task] = None
         if timeout is not None:
-            self._push(self.now + max(0.0, timeout), task, task.waits)
-        self._hub.switch()
+            at = self.now + timeout if timeout > 0 else self.now
+            heapq.heappush(self._due, (at, next(self._order), task, task.waits))
+        self._give_way()
         waiting.pop(task, None)
 
     def wake(self, waiting: dict[Task, None]) -> None:
@@ -172,17 +178,12 @@ class VirtualTime:
     def _push(self, at: float, task: Task, waits: int) -> None:
         heapq.heappush(self._due, (at, next(self._order), task, waits))
 
-    @staticmethod
-    def _current() -> Task:
-        task = getcurrent()
-        assert isinstance(task, Task), "only a thread of virtual time may sleep or wait"
-        return task
-
     # --- what takes the place of the standard library's names
 
     def time(self) -> float:
         """Returns what the present process takes for the time: as `time.time`."""
-        return self.now + self.process.clock_error
+        task: Task = getcurrent()  # type: ignore[assignment]  # nobody else asks
+        return self.now + task.process.clock_error
 
     def monotonic(self) -> float:
         """As `time.monotonic`."""
@@ -253,6 +254,10 @@ class Event:
         """Lets everybody go on who waits, now and later."""
         self._set = True
         self._time.wake(self._waiting)
+
+    def is_set(self) -> bool:
+        """Returns whether it is set."""
+        return self._set
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until it is set; returns whether it is."""
