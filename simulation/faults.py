@@ -134,10 +134,14 @@ def draw(chance: Random, regions: Sequence[str], witness: str) -> tuple[Fault, .
     together = chance.uniform(FIRST_AT_S, LAST_AT_S) if chance.random() < 0.5 else None
     for kind in chance.choices(KINDS, weights, k=chance.randint(1, MOST_FAULTS)):
         where = {"region": regions, "path": paths, "all": [""]}[kind.strikes]
-        start = round(chance.uniform(FIRST_AT_S, LAST_AT_S) if together is None else together + chance.uniform(0, 12), 2)
+        start = round(
+            chance.uniform(FIRST_AT_S, LAST_AT_S) if together is None else together + chance.uniform(0, 12), 2
+        )
         lasts = round(min(chance.uniform(0.5, kind.longest), OVER_BY_S - start), 2)
         how = {
-            name: float(round(chance.uniform(least, most), 2)) if (least, most) != (0, 1) else float(chance.randint(0, 1))
+            name: float(round(chance.uniform(least, most), 2))
+            if (least, most) != (0, 1)
+            else float(chance.randint(0, 1))
             for name, (least, most) in kind.how.items()
         }
         drawn.append(Fault(kind.name, chance.choice(list(where)), start, lasts, how))

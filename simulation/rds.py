@@ -87,7 +87,9 @@ class Rds:
             raise refusal("InvalidDBClusterStateFault", "modify_db_cluster")
         late = world.faults.acting("group change late", region)
         closed = group != f"sg-database-{region}"
-        world.time.after(late.how["takes"] if late else 0.0, lambda: world.databases.of[region].set_group(closed=closed))
+        world.time.after(
+            late.how["takes"] if late else 0.0, lambda: world.databases.of[region].set_group(closed=closed)
+        )
         return Reply({}, takes)
 
     def _reboot(self, region: str, takes: float) -> Reply:

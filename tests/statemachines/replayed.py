@@ -89,8 +89,9 @@ def _answers(run: Run) -> dict[str, list[tuple[Any, int, Any]]]:
             attempts[event["id"]] = attempt
             by_state[_state_of(event, events)].append(attempt)
         elif event["type"] in ("TaskSucceeded", "TaskFailed", "TaskTimedOut"):
-            before = next(one for one in _before(event, events) if one["type"] == "TaskScheduled")
-            attempts[before["id"]][1:] = [event["id"], event]
+            before = next(one for one in _before(event, events) if one["type"].endswith(("Scheduled", "Entered")))
+            if before["type"] == "TaskScheduled":  # not so where a branch was ended before it had asked
+                attempts[before["id"]][1:] = [event["id"], event]
     return by_state  # type: ignore[return-value]
 
 
