@@ -40,9 +40,9 @@ class Unsupported(ValueError):
 
 
 class TaskFailed(Exception):
-    """A task ended in an error, as Step Functions sees it: its name, and a cause for people."""
+    """A task ended in an error, as Step Functions sees it: its name, and a cause for people, if one was given."""
 
-    def __init__(self, error: str, cause: str = "") -> None:
+    def __init__(self, error: str, cause: str | None = "") -> None:
         super().__init__(f"{error}: {cause}")
         self.error = error
         self.cause = cause
