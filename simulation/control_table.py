@@ -55,6 +55,10 @@ class ControlTable:
             return Reply(answer, READ_S * world.chance.uniform(0.7, 3))
         return self._update(client, request["Row"], request["Values"])
 
+    def change_by_hand(self, attributes: dict[str, Any]) -> None:
+        """Writes attributes, as a person does with ``update-item``."""
+        self.item = self.item | attributes
+
     def has_quorum(self, region: str) -> bool:
         """Returns whether the replica of that region sees another one, or the witness."""
         others = [place for place in (*self._world.regions, WITNESS) if place != region]

@@ -117,12 +117,27 @@ KINDS = (
     Kind("bus repeats", "region", 120),
     Kind("alarm flaps", "region", 120),
     Kind("states away", "region", 60),
+    # --- people; who starts a run may do so in either region
+    Kind("person fails over", "region", 1, {"accepts loss": (0, 1), "ignores cool-down": (0, 1)}, often=3),
+    Kind("person switches over", "region", 1, often=4),
+    Kind("person rehearses", "region", 1, often=1),
+    Kind("person resumes", "region", 1, {"switchover": (0, 1)}, often=3),
+    Kind("person stops a run", "all", 1, often=3),
+    Kind("person wants a run to abort", "all", 1),
+    Kind("person holds a run", "all", 40),
+    Kind("person says no", "all", 40),
+    Kind("person pauses", "all", 40),
+    Kind("person unlocks", "all", 1),
+    Kind("person approves", "all", 90, {"takes": (1, 40)}),
+    Kind("person refuses", "all", 90, {"takes": (1, 40)}),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 
 # Every fault is over by then, so that what follows shows whether the product finds its way back.
 FIRST_AT_S, LAST_AT_S, OVER_BY_S = 6.0, 50.0, 110.0
 MOST_FAULTS = 4
+# So many histories have something that moves the writer, beside what else is drawn.
+OUTAGES = 0.6
 
 
 def draw(chance: Random, regions: Sequence[str], witness: str) -> tuple[Fault, ...]:
@@ -132,16 +147,15 @@ def draw(chance: Random, regions: Sequence[str], witness: str) -> tuple[Fault, .
     weights = [kind.often for kind in KINDS]
     drawn = []
     together = chance.uniform(FIRST_AT_S, LAST_AT_S) if chance.random() < 0.5 else None
-    for kind in chance.choices(KINDS, weights, k=chance.randint(1, MOST_FAULTS)):
+    kinds = chance.choices(KINDS, weights, k=chance.randint(1, MOST_FAULTS))
+    if chance.random() < OUTAGES:
+        kinds.append(BY_NAME[chance.choice(("region dead", "database down", "person switches over"))])
+    for kind in kinds:
         where = {"region": regions, "path": paths, "all": [""]}[kind.strikes]
-        start = round(
-            chance.uniform(FIRST_AT_S, LAST_AT_S) if together is None else together + chance.uniform(0, 12), 2
-        )
+        start = round(chance.uniform(FIRST_AT_S, LAST_AT_S) if together is None else together + chance.uniform(0, 12), 2)
         lasts = round(min(chance.uniform(0.5, kind.longest), OVER_BY_S - start), 2)
         how = {
-            name: float(round(chance.uniform(least, most), 2))
-            if (least, most) != (0, 1)
-            else float(chance.randint(0, 1))
+            name: float(round(chance.uniform(least, most), 2)) if (least, most) != (0, 1) else float(chance.randint(0, 1))
             for name, (least, most) in kind.how.items()
         }
         drawn.append(Fault(kind.name, chance.choice(list(where)), start, lasts, how))

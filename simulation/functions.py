@@ -108,6 +108,7 @@ class Functions:
             raise refusal("TooManyRequestsException", "invoke", status=429)
         environment, cold = self._environment(region, name, function)
         self.running[environment] = None
+        self._looked_at(function)
         invocation = environment.invocations = environment.invocations + 1
 
         def run() -> None:
@@ -130,9 +131,19 @@ class Functions:
     def _over(self, environment: Environment, ended: Future[Outcome], outcome: Outcome) -> None:
         if not ended.done():
             self.running.pop(environment, None)
+            self._looked_at(environment.function)
             ended.settle(outcome, None)
             if not environment.killed and outcome.error != "Sandbox.Timedout":
                 self._idle[environment.region, environment.function.name].append(environment)
+
+    def _looked_at(self, function: Function) -> None:
+        """Without its monitor a writer is not expected to be open."""
+        if function.step == "monitor":
+            self._world.judge_fit()
+
+    def is_guarded(self, region: str) -> bool:
+        """Whether a monitor runs there now."""
+        return any(one.region == region and one.function.step == "monitor" for one in self.running)
 
     def invoke(self, region: str, name: str, event: Any) -> Outcome:
         """Runs a function to its end, and raises as `start` does."""

@@ -41,6 +41,7 @@ class Rds:
         self.global_status = "available"
         self.at_work: str | None = None  # the failover state, in RDS's word
         self.rebooting: set[str] = set()
+        self.groups_in_work = {writer: 0, standby: 0}  # changes of a security group that have not come about yet
 
     def serve(self, here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
         """Answers a request."""
@@ -87,9 +88,13 @@ class Rds:
             raise refusal("InvalidDBClusterStateFault", "modify_db_cluster")
         late = world.faults.acting("group change late", region)
         closed = group != f"sg-database-{region}"
-        world.time.after(
-            late.how["takes"] if late else 0.0, lambda: world.databases.of[region].set_group(closed=closed)
-        )
+        self.groups_in_work[region] += 1
+
+        def done() -> None:
+            self.groups_in_work[region] -= 1
+            world.databases.of[region].set_group(closed=closed)
+
+        world.time.after(late.how["takes"] if late else 0.0, done)
         return Reply({}, takes)
 
     def _reboot(self, region: str, takes: float) -> Reply:
@@ -118,30 +123,33 @@ class Rds:
         target = next(one for one in world.regions if self.arn(one) == arn)
         if faults.acting("rds lost", "") and world.chance.random() < 0.7:
             return Reply(None, NEVER_S)
-        begin = self._detach if what == "detach" else self._switch_over
+        accept = self._accept_detach if what == "detach" else self._accept_switchover
         accepted = False
         try:
             if faults.acting("rds busy", region):
                 raise refusal("InvalidDBClusterStateFault", operation)
             if faults.acting("rds throttles", region):
                 raise refusal("Throttling", operation)
-            begin(target, operation)
+            accept(target, operation)
             accepted = True
         finally:
             world.tell(Asked(world.at, what, target, world.caller, accepted))
+        (self._detach if what == "detach" else self._switch_over)(target)
         if faults.acting("rds unanswered", "") and world.chance.random() < 0.7:
             return Reply(None, NEVER_S)
         late = faults.acting("rds late", "")
         return Reply({}, late.how["takes"] if late else ANSWERS_S)
 
-    def _detach(self, region: str, operation: str) -> None:
-        world = self._world
+    def _accept_detach(self, region: str, operation: str) -> None:
         if self.members.get(region) is not False:
             raise refusal("DBClusterNotFoundFault", operation, "it is no secondary of the global cluster")
         if self.status[region] != "available":
             raise refusal("InvalidDBClusterStateFault", operation)
         if self.global_status != "available":
             raise refusal("InvalidGlobalClusterStateFault", operation)
+
+    def _detach(self, region: str) -> None:
+        world = self._world
         world.tell(RdsBegan(world.at, "detach", region))
         lists = world.faults.acting("rds lists", "") is not None
         if not lists:
@@ -166,7 +174,7 @@ class Rds:
 
         world.time.after(takes + 0.001, done)
 
-    def _switch_over(self, target: str, operation: str) -> None:
+    def _accept_switchover(self, target: str, operation: str) -> None:
         world = self._world
         if self.global_status != "available" or self.at_work:
             raise refusal("InvalidGlobalClusterStateFault", operation)
@@ -176,6 +184,10 @@ class Rds:
         reached = world.network.reaches(primary, target) == "open"
         if not reached or not all(world.databases.of[one].runs for one in (primary, target)):
             raise refusal("InvalidGlobalClusterStateFault", operation, "not all clusters are available")
+
+    def _switch_over(self, target: str) -> None:
+        world = self._world
+        primary = world.databases.other(target).region
         pending = world.faults.acting("rds pending", "")
         cancels = world.faults.acting("rds cancels", "")
         self.at_work = "pending"

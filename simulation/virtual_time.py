@@ -80,7 +80,7 @@ class VirtualTime:
             at, _, what, waits = pop(due)
             if at > self.now:
                 self.now = at
-            if waits < 0:
+            if waits == IS_ACTION:
                 what()  # type: ignore[operator]  # an action of the hub's own
                 continue
             task: Task = what  # type: ignore[assignment]
@@ -171,8 +171,9 @@ class VirtualTime:
 
     def wake(self, waiting: dict[Task, None]) -> None:
         """Lets every thread that waits there go on."""
-        for task in waiting:
-            self._push(self.now, task, task.waits)
+        for task in waiting:  # one that was killed while it waited is among them still
+            if task.waits != OVER:
+                self._push(self.now, task, task.waits)
         waiting.clear()
 
     def _push(self, at: float, task: Task, waits: int) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 Workflow = Literal["failover", "reprotect"]
+# States that wait for a person.
+QUESTIONS = ("AskApproval", "AskRetirement")
 # What Step Functions makes of the errors of Lambda's API.
 API_ERRORS = {"TooManyRequestsException": "Lambda.TooManyRequestsException"}
 
@@ -69,7 +71,8 @@ class Workflows:
 
         def entered(step: Transition) -> None:
             world.tell(StateEntered(world.at, name, step.there, step.here, step.by))
-            world.people.state_entered(name, step.there)
+            if step.there in QUESTIONS:
+                world.people.asked(name)
 
         def invoke(_state: str, _resource: str, parameters: Mapping[str, Any]) -> Any:
             return self._invoke(region, parameters)

@@ -140,26 +140,35 @@ class World:
         if _clients_belong(before) != _clients_belong(after):
             self.dns.stir()
         if _closes(before) != _closes(after) or before["writer_region"] != after["writer_region"]:
-            self._judge_fit()
+            self.judge_fit()
 
     def stir(self) -> None:
         """Has every part look again that may be concerned by what has just changed."""
         self.databases.stir()
         for application in self.applications:
             application.stir()
-        self._judge_fit()
+        self.judge_fit()
 
-    def _judge_fit(self) -> None:
+    def judge_fit(self) -> None:
+        """Looks whether anything excuses that the writer is closed; see `simulation.happened.Fit`."""
         writer = self.table.item["writer_region"]
-        excused = any(faulty.BY_NAME[fault.kind].excuses and fault.where in (writer, "") for fault in self.faults.all)
+        excused = any(
+            faulty.BY_NAME[fault.kind].excuses and fault.where in (writer, "") for fault in self.faults.all
+        )
         database = self.databases.of[writer]
         well = database.runs and database.role == "writer" and not database.drained
         fit = well and not excused and not _closes(self.table.item) and self.table.has_quorum(writer)
+        fit = fit and self.functions.is_guarded(writer) and not self._group_stays_closed(writer)
         for region in self.regions:
             now = fit and region == writer
             if self._fit.get(region, False) != now:
                 self._fit[region] = now
                 self.tell(Fit(self.at, region, now))
+
+    def _group_stays_closed(self, region: str) -> bool:
+        """Whether RDS does not reopen a group, which is outside of P10 (DESIGN 4)."""
+        unwilling = any(self.faults.acting(f"rds {how}", region) for how in ("away", "busy"))
+        return self.databases.of[region].group_closed and (unwilling or self.rds.groups_in_work[region] > 0)
 
     # --- services without a part of their own
 
@@ -178,10 +187,14 @@ class World:
         self.stir()
         self.dns.stir()
         self.time.run(self.began + lasts)
-        roles = {region: database.role if database.runs else "down" for region, database in self.databases.of.items()}
+        roles = {
+            region: database.role if database.runs else "down" for region, database in self.databases.of.items()
+        }
         open_to = tuple(region for region, database in self.databases.of.items() if database.admits)
         self.tell(Ended(self.at, self.table.item, roles, open_to, self.dns.leads_to))
+        happened, self.happened = self.happened, []
         self.time.close()
+        self.happened = happened
         self.functions.close()
 
     def _begin(self, fault: Fault) -> None:
@@ -189,12 +202,14 @@ class World:
         self.tell(FaultBegan(self.at, fault))
         if strikes := self._strikes.get(fault.kind):
             strikes(fault)
+        self.people.strike(fault)
         self._fault_changed()
         self.time.after(fault.lasts, lambda: self._end(fault))
 
     def _end(self, fault: Fault) -> None:
         self.faults.end(fault)
         self.tell(FaultEnded(self.at, fault))
+        self.people.relent(fault)
         if fault.kind in ("region dead", "database down", "database restarts"):
             self.time.after(self.chance.uniform(0.5, 4), lambda: self._start_database(fault.where))
         self._fault_changed()
