@@ -78,8 +78,8 @@ def _figures(found: Found, seed: int, workers: int, seconds: float) -> dict[str,
 
 def _say(figures: dict[str, Any]) -> None:
     print(
-        f"{figures['histories']:,} histories from seed {figures['seed']}, {figures['virtual_hours']:,} virtual hours with "
-        f"{figures['faults']:,} faults, in {figures['seconds']} s: "
+        f"{figures['histories']:,} histories from seed {figures['seed']}, {figures['virtual_hours']:,} virtual hours "
+        f"with {figures['faults']:,} faults, in {figures['seconds']} s: "
         f"{figures['histories_per_second_and_worker']} a second on each of {figures['workers']} cores"
     )
     print("Runs ended: " + ", ".join(f"{count:,} {end}" for end, count in figures["ends_of_runs"].items()))

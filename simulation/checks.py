@@ -66,6 +66,8 @@ NO_FENCE_BY_SQL = {
     "cold starts",
 }
 LIMIT_LASTS_S = 15.0
+# The limit of P10: a server starts fenced, and is opened by a guardian that reaches it.
+CANNOT_OPEN = NO_FENCE_BY_SQL | {"throttled"}
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class Span:
     value: Any
 
     def overlaps(self, start: float, end: float) -> bool:
+        """Returns whether some of it lies in that time."""
         return self.start < end and start < self.end
 
 
@@ -261,10 +264,10 @@ def _more_than_one_move(facts: Facts) -> Iterator[tuple[float, str]]:
         grown = one.after["epoch"] - one.before["epoch"]
         if grown != moved:
             yield one.at, f"{one.row} changes the epoch by {grown} and {'moves' if moved else 'keeps'} the writer"
-    done = [(facts.record.at(one.at)["epoch"], one) for one in facts.of(RdsEnded) if one.how == "done"]
-    for (before, _), (epoch, one) in pairwise(done):
+    done = [(facts.record.at(one.at)["epoch"], one.at) for one in facts.of(RdsEnded) if one.how == "done"]
+    for (before, _), (epoch, at) in pairwise(done):
         if before == epoch:
-            yield one.at, f"RDS has moved the writer twice in epoch {epoch}"
+            yield at, f"RDS has moved the writer twice in epoch {epoch}"
 
 
 def _asked_without_the_lock(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -419,8 +422,18 @@ def _closed_for_nothing(facts: Facts) -> Iterator[tuple[float, str]]:
         for well in Course(False, fit, facts.end).spans():
             for closed in facts.closed(region).spans():
                 start, end = max(well.start, closed.start), min(well.end, closed.end)
-                if well.value and closed.value and end - start > OPEN_AGAIN_S:
-                    yield start, f"the healthy writer in {region} is closed for {end - start:.0f} s"
+                if well.value and closed.value and start < end:
+                    start = _can_be_opened_from(facts, region, closed.start, start)
+                    if end - start > OPEN_AGAIN_S:
+                        yield start, f"the healthy writer in {region} is closed for {end - start:.0f} s"
+
+
+def _can_be_opened_from(facts: Facts, region: str, closed_at: float, since: float) -> float:
+    """Returns from when on a guardian reaches a server that has started; others were closed by one that did."""
+    if closed_at not in {one.at for one in facts.of(RoleChanged) if one.region == region and one.role == "writer"}:
+        return since
+    away = [span for span in facts.faults if span.value.kind in CANNOT_OPEN and span.value.where == region]
+    return max([since, *(span.end for span in away if span.overlaps(closed_at, facts.end))])
 
 
 def _kept_closed_by_a_lock(facts: Facts) -> Iterator[tuple[float, str]]:

@@ -32,7 +32,8 @@ def assert_the_simulator_goes_the_same_way(machine: dict[str, Any], run: Run) ->
     assert (replayed.error, replayed.cause) == (run.error, run.cause)
     ours, lab = _ours(machine, transitions), _lab(machine, run)
     for scope, cut_off in _scopes(machine, transitions):
-        for number, (here, there) in enumerate(itertools.zip_longest(ours[scope], lab[scope], fillvalue=[])):
+        visits: Iterator[tuple[list[str], list[str]]] = itertools.zip_longest(ours[scope], lab[scope], fillvalue=[])
+        for number, (here, there) in enumerate(visits):
             # Where another branch fails, how far the others get is a matter of moments.
             together = min(len(here), len(there)) if number in cut_off else None
             assert here[:together] == there[:together]
