@@ -135,5 +135,9 @@ class Network:
 def _is_retried(error: BotoCoreError | ClientError) -> bool:
     if isinstance(error, ClientError):
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        return status >= 500 or "Throttl" in error.response["Error"]["Code"] or "TooMany" in error.response["Error"]["Code"]
+        return (
+            status >= 500
+            or "Throttl" in error.response["Error"]["Code"]
+            or "TooMany" in error.response["Error"]["Code"]
+        )
     return True
