@@ -2,8 +2,8 @@
 
 Three places hold the item, one of them a witness without an endpoint (`WITNESS`). A request is served by the replica of
 the region that is asked, and only together with one of the two others (DynamoDB developer guide, "Multi-Region strong
-consistency"): a replica that sees neither serves nothing. The item is one for all; two writes that meet are an error for
-one of them. A row of `handlers.core.transitions` is evaluated by `handlers.core.conditional_write`.
+consistency"): a replica that sees neither serves nothing. The item is one for all; two writes that meet are an error
+for one of them. A row of `handlers.core.transitions` is evaluated by `handlers.core.conditional_write`.
 
 Limits: how a replica without a quorum answers is not documented; here it does not. Which of two writes that meet loses
 is left to chance.

@@ -85,9 +85,7 @@ class Database:
         self.sessions[number] = ended
         if self._world.faults.acting("session will not end", self.region):
             self.stubborn.add(number)
-        self._world.tell(
-            SessionOpened(self._world.at, self.region, number, client, self._world.table.item["epoch"])
-        )
+        self._world.tell(SessionOpened(self._world.at, self.region, number, client, self._world.table.item["epoch"]))
         return number
 
     def close_session(self, number: int, why: str) -> None:

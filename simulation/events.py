@@ -140,10 +140,11 @@ class Events:
         """Delivers Step Functions' own event of a bad end."""
         world = self._world
         function = world.product.specification.regions[region].end_rule.function
-        for wait in self._waits(region):
-            world.time.after(
-                wait,
-                lambda: world.time.spawn(
-                    lambda: world.functions.invoke_quietly(region, function.step, {"detail": detail}), world.outside
-                ),
+
+        def announce() -> None:
+            world.time.spawn(
+                lambda: world.functions.invoke_quietly(region, function.step, {"detail": detail}), world.outside
             )
+
+        for wait in self._waits(region):
+            world.time.after(wait, announce)

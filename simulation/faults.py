@@ -7,8 +7,8 @@ writer which it strikes is closed to its applications (P10). What it does is ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
@@ -65,7 +65,8 @@ class Kind:
     often: int = 2
 
 
-REFUSES = {"refuses": (0, 1)}
+YES_OR_NO = (0, 1)
+REFUSES = {"refuses": YES_OR_NO}
 
 KINDS = (
     # --- regions and paths; the third region holds the table's witness
@@ -74,7 +75,7 @@ KINDS = (
     Kind("isolated", "region", 60, REFUSES, excuses=True, often=4),
     Kind("unreachable", "region", 40, REFUSES),  # for Route 53's checkers
     # --- the control table
-    Kind("table away", "region", 60, {"hangs": (0, 1)}, excuses=True, often=4),
+    Kind("table away", "region", 60, {"hangs": YES_OR_NO}, excuses=True, often=4),
     Kind("table writes away", "region", 60, excuses=True),
     Kind("table answers lost", "region", 30, excuses=True),
     Kind("table conflicts", "region", 30, excuses=True),
@@ -93,7 +94,7 @@ KINDS = (
     Kind("database hangs", "region", 60, excuses=True, often=3),
     Kind("database slow", "region", 60, {"takes": (0.3, 4)}),
     Kind("database full", "region", 60, excuses=True),
-    Kind("refuses the monitor", "region", 90, {"kept": (0, 1)}),
+    Kind("refuses the monitor", "region", 90, {"kept": YES_OR_NO}),
     Kind("session will not end", "region", 120),
     Kind("prober away", "region", 60),
     Kind("prober slow", "region", 60, {"takes": (0.5, 6)}),
@@ -118,10 +119,10 @@ KINDS = (
     Kind("alarm flaps", "region", 120),
     Kind("states away", "region", 60),
     # --- people; who starts a run may do so in either region
-    Kind("person fails over", "region", 1, {"accepts loss": (0, 1), "ignores cool-down": (0, 1)}, often=3),
+    Kind("person fails over", "region", 1, {"accepts loss": YES_OR_NO, "ignores cool-down": YES_OR_NO}, often=3),
     Kind("person switches over", "region", 1, often=4),
     Kind("person rehearses", "region", 1, often=1),
-    Kind("person resumes", "region", 1, {"switchover": (0, 1)}, often=3),
+    Kind("person resumes", "region", 1, {"switchover": YES_OR_NO}, often=3),
     Kind("person stops a run", "all", 1, often=3),
     Kind("person wants a run to abort", "all", 1),
     Kind("person holds a run", "all", 40),
@@ -136,33 +137,44 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 # Every fault is over by then, so that what follows shows whether the product finds its way back.
 FIRST_AT_S, LAST_AT_S, OVER_BY_S = 6.0, 50.0, 110.0
 MOST_FAULTS = 4
-# So many histories have something that moves the writer, beside what else is drawn.
-OUTAGES = 0.6
+# So many histories have something that moves the writer, or may seem to have to, beside what else is drawn; in so many
+# everything begins at about the same moment; so many cuts are cuts both ways.
+OUTAGES, TOGETHER, BOTH_WAYS = 0.7, 0.6, 0.6
 
 
-def draw(chance: Random, regions: Sequence[str], witness: str) -> tuple[Fault, ...]:
-    """Returns the faults of a history: one to four, which begin together or one after another."""
-    places = (*regions, witness)
+def draw(chance: Random, writer: str, standby: str, witness: str) -> tuple[Fault, ...]:
+    """Returns the faults of a history: one to five, which begin together or one after another."""
+    regions, places = (writer, standby), (writer, standby, witness)
     paths = [f"{here}->{there}" for here in places for there in places if here != there]
-    weights = [kind.often for kind in KINDS]
-    drawn = []
-    together = chance.uniform(FIRST_AT_S, LAST_AT_S) if chance.random() < 0.5 else None
-    kinds = chance.choices(KINDS, weights, k=chance.randint(1, MOST_FAULTS))
+    kinds = chance.choices(KINDS, [kind.often for kind in KINDS], k=chance.randint(1, MOST_FAULTS))
+    drawn = [
+        _row(chance, kind, chance.choice({"region": regions, "path": paths, "all": ("",)}[kind.strikes]))
+        for kind in kinds
+    ]
     if chance.random() < OUTAGES:
-        kinds.append(BY_NAME[chance.choice(("region dead", "database down", "person switches over"))])
-    for kind in kinds:
-        where = {"region": regions, "path": paths, "all": [""]}[kind.strikes]
-        start = round(chance.uniform(FIRST_AT_S, LAST_AT_S) if together is None else together + chance.uniform(0, 12), 2)
-        lasts = round(min(chance.uniform(0.5, kind.longest), OVER_BY_S - start), 2)
-        how = {
-            name: float(round(chance.uniform(least, most), 2)) if (least, most) != (0, 1) else float(chance.randint(0, 1))
-            for name, (least, most) in kind.how.items()
-        }
-        drawn.append(Fault(kind.name, chance.choice(list(where)), start, lasts, how))
-        if kind.name == "cut" and chance.random() < 0.6:  # mostly both ways
-            here, there = drawn[-1].where.split("->")
-            drawn.append(Fault(kind.name, f"{there}->{here}", start, lasts, how))
+        name = chance.choice(("region dead", "database down", "isolated", "frozen", "cut", "person switches over"))
+        where = {"cut": f"{writer}->{standby}", "person switches over": standby}.get(name, writer)
+        drawn.append(_row(chance, BY_NAME[name], where))
+    if chance.random() < TOGETHER:
+        moment = chance.uniform(FIRST_AT_S, LAST_AT_S)
+        drawn = [_at(fault, round(moment + chance.uniform(0, 12), 2)) for fault in drawn]
+    for cut in [fault for fault in drawn if fault.kind == "cut" and chance.random() < BOTH_WAYS]:
+        here, there = cut.where.split("->")
+        drawn.append(replace(cut, where=f"{there}->{here}"))
     return tuple(sorted(drawn, key=lambda fault: (fault.start, fault.kind, fault.where)))
+
+
+def _row(chance: Random, kind: Kind, where: str) -> Fault:
+    start, lasts = round(chance.uniform(FIRST_AT_S, LAST_AT_S), 2), round(chance.uniform(0.5, kind.longest), 2)
+    how = {
+        name: float(chance.randint(0, 1)) if between == YES_OR_NO else round(chance.uniform(*between), 2)
+        for name, between in kind.how.items()
+    }
+    return _at(Fault(kind.name, where, start, lasts, how), start)
+
+
+def _at(fault: Fault, start: float) -> Fault:
+    return replace(fault, start=start, lasts=min(fault.lasts, round(OVER_BY_S - start, 2)))
 
 
 class Faults:

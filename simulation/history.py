@@ -37,8 +37,9 @@ def _machines() -> dict[tuple[str, Workflow], Machine]:
 
 def faults_of(seed: int) -> tuple[Fault, ...]:
     """Returns the faults that are drawn for a seed."""
-    regions = tuple(_product().specification.settings.regions)
-    return faulty.draw(random.Random(f"faults {seed}"), regions, WITNESS)  # noqa: S311 - nothing secret
+    settings = _product().specification.settings
+    standby = next(region for region in settings.regions if region != settings.writer_region)
+    return faulty.draw(random.Random(f"faults {seed}"), settings.writer_region, standby, WITNESS)  # noqa: S311 - nothing secret
 
 
 def run(seed: int, faults: Sequence[Fault] | None = None) -> History:

@@ -132,7 +132,7 @@ class People:
         self._world.table.change_by_hand({"automatic_failover": on})
 
     def _unlock(self, fault: Fault) -> None:
-        """Gives a lock back by hand, as the runbook says: of a run that is over, where both clusters are as they were."""
+        """Gives a lock back by hand, as the runbook says: the run is over, and both clusters are as they were."""
         del fault
         lock, world = self._lock, self._world
         if lock is None:

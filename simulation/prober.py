@@ -1,7 +1,7 @@
 """The prober's function: what it answers of a database, as ``handlers/standing/prober.py`` does.
 
-That file speaks PostgreSQL's protocol over sockets, and has tests of its own with real servers; this is its behaviour as
-its callers see it, with the meanings of `handlers.core.answers`.
+That file speaks PostgreSQL's protocol over sockets, and has tests of its own with real servers; this is its behaviour
+as its callers see it, with the meanings of `handlers.core.answers`.
 
 Limits: one kept session or none; its warm-up takes no time.
 """

@@ -1,4 +1,4 @@
-"""The product's own code: loaded once for each region, with stand-ins for the libraries through which it sees the world.
+"""The product's own code: loaded once for each region, with stand-ins for the libraries that lead to the world.
 
 Handlers, gateways and decisions are the files that are deployed. What is replaced is named here: the AWS library and
 Powertools (`simulation.stand_ins`), the clock, the threads, and DynamoDB's expressions, in whose place a write carries

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 ANSWERS_S = 0.05
 NEVER_S = 1e9
-# From the acceptance of a detach until the cluster takes writes, where no fault says otherwise.
-PROMOTION_S = 12.0
-SWITCHOVER_S = 8.0
+# From the acceptance of a detach until the cluster takes writes, and the same of a switchover, where no fault says
+# otherwise: mostly quick, which is the most dangerous.
+QUICKEST_S, SLOWEST_S = 0.05, 20.0
 DRAINED_S = 1.0  # from a switchover's beginning until the primary takes no more writes
 REBOOT_S = 6.0
 CANCELLING_S = 3.0
@@ -140,6 +140,10 @@ class Rds:
         late = faults.acting("rds late", "")
         return Reply({}, late.how["takes"] if late else ANSWERS_S)
 
+    def _takes(self) -> float:
+        """Returns how long a promotion takes."""
+        return QUICKEST_S * (SLOWEST_S / QUICKEST_S) ** self._world.chance.random()
+
     def _accept_detach(self, region: str, operation: str) -> None:
         if self.members.get(region) is not False:
             raise refusal("DBClusterNotFoundFault", operation, "it is no secondary of the global cluster")
@@ -156,7 +160,7 @@ class Rds:
             del self.members[region]
         shows_available = world.faults.acting("rds shows available", "")
         slow = world.faults.acting("promotion takes", "")
-        takes = slow.how["takes"] if slow else PROMOTION_S * world.chance.uniform(0.3, 1.5)
+        takes = slow.how["takes"] if slow else self._takes()
         self.status[region] = "available" if shows_available else "promoting"
         if shows_available:
             world.time.after(
@@ -214,7 +218,7 @@ class Rds:
         self.status[primary] = self.status[target] = "switching-over"
         world.tell(RdsBegan(world.at, "switchover", target))
         slow = world.faults.acting("promotion takes", "")
-        takes = slow.how["takes"] if slow else SWITCHOVER_S * world.chance.uniform(0.4, 1.5)
+        takes = slow.how["takes"] if slow else self._takes()
         world.time.after(DRAINED_S, lambda: world.databases.drain(primary))
 
         def done() -> None:

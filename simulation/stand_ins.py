@@ -104,7 +104,7 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 def _instrumented(wires: Wires) -> Callable[[Handler], Handler]:
-    from handlers.core.commands import WARM_UP  # noqa: PLC0415 - see `modules`
+    from handlers.core.commands import WARM_UP
 
     def instrumented(handler: Handler) -> Handler:
         @wraps(handler)
@@ -175,9 +175,9 @@ def modules(wires: Wires) -> dict[str, ModuleType]:
 
 
 def _token_variables() -> type:
-    from dataclasses import dataclass  # noqa: PLC0415 - with the class that it makes
+    from dataclasses import dataclass
 
-    from handlers.core.environment import Variables  # noqa: PLC0415 - see `modules`
+    from handlers.core.environment import Variables
 
     @dataclass(frozen=True)
     class TokenVariables(Variables):

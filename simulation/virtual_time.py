@@ -50,7 +50,7 @@ class Process:
         self.tasks: dict[Task, None] = {}  # those that live, in the order of their start
 
 
-class Task(greenlet):
+class Task(greenlet):  # type: ignore[misc]  # greenlet has no types
     """A virtual thread of ``process``."""
 
     def __init__(self, run: Callable[[], None], hub: greenlet, process: Process) -> None:
@@ -81,9 +81,9 @@ class VirtualTime:
             if at > self.now:
                 self.now = at
             if waits == IS_ACTION:
-                what()  # type: ignore[operator]  # an action of the hub's own
+                what()
                 continue
-            task: Task = what  # type: ignore[assignment]
+            task: Any = what  # a thread, as everything else is
             if task.waits != waits:
                 continue
             process = task.process
@@ -154,14 +154,14 @@ class VirtualTime:
 
     def sleep(self, seconds: float) -> None:
         """Lets the present thread sleep."""
-        task: Task = getcurrent()  # type: ignore[assignment]  # only a thread of virtual time may sleep or wait
+        task: Task = getcurrent()  # only a thread of virtual time may sleep or wait
         at = self.now + seconds if seconds > 0 else self.now
         heapq.heappush(self._due, (at, next(self._order), task, task.waits))
         self._give_way()
 
     def wait(self, waiting: dict[Task, None], timeout: float | None) -> None:
         """Lets the present thread wait in ``waiting`` until `wake` is called with it, or the timeout is over."""
-        task: Task = getcurrent()  # type: ignore[assignment]  # as above
+        task: Task = getcurrent()  # as above
         waiting[task] = None
         if timeout is not None:
             at = self.now + timeout if timeout > 0 else self.now
@@ -183,7 +183,7 @@ class VirtualTime:
 
     def time(self) -> float:
         """Returns what the present process takes for the time: as `time.time`."""
-        task: Task = getcurrent()  # type: ignore[assignment]  # nobody else asks
+        task: Task = getcurrent()  # nobody else asks
         return self.now + task.process.clock_error
 
     def monotonic(self) -> float:
@@ -310,4 +310,4 @@ class Pool:
             return
         for future in self._all:
             while not future.done():
-                self._time.wait(future._waiting, None)  # noqa: SLF001
+                self._time.wait(future._waiting, None)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulation.happened import RunEnded, RunStarted, StateEntered
-from simulation.interpreter import Ended, Execution, TaskFailed, Transition, load
+from simulation.interpreter import Ended, Execution, TaskFailed, Transition
 from simulation.network import Reply
 from simulation.stand_ins import Client, ClientError, refusal
 from simulation.virtual_time import Process

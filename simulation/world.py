@@ -152,9 +152,7 @@ class World:
     def judge_fit(self) -> None:
         """Looks whether anything excuses that the writer is closed; see `simulation.happened.Fit`."""
         writer = self.table.item["writer_region"]
-        excused = any(
-            faulty.BY_NAME[fault.kind].excuses and fault.where in (writer, "") for fault in self.faults.all
-        )
+        excused = any(faulty.BY_NAME[fault.kind].excuses and fault.where in (writer, "") for fault in self.faults.all)
         database = self.databases.of[writer]
         well = database.runs and database.role == "writer" and not database.drained
         fit = well and not excused and not _closes(self.table.item) and self.table.has_quorum(writer)
@@ -187,9 +185,7 @@ class World:
         self.stir()
         self.dns.stir()
         self.time.run(self.began + lasts)
-        roles = {
-            region: database.role if database.runs else "down" for region, database in self.databases.of.items()
-        }
+        roles = {region: database.role if database.runs else "down" for region, database in self.databases.of.items()}
         open_to = tuple(region for region, database in self.databases.of.items() if database.admits)
         self.tell(Ended(self.at, self.table.item, roles, open_to, self.dns.leads_to))
         happened, self.happened = self.happened, []
