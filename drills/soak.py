@@ -2,8 +2,8 @@
 
 A seed chooses what strikes: the mode, the outage, up to two troubles, the phase in which a run is broken off, how
 clients find the writer, what the person on call answers, and whether the old writer comes back. One strike in seven is
-a whole circle, in which one lab is struck, mended and struck again, both regions in turn. Every combination for which the
-design demands an end may come; the drill judges it, with the ledger's proof of what was lost.
+a whole circle, in which one lab is struck, mended and struck again, both regions in turn. Any combination may come for
+which the design demands an end; the drill judges it, with the ledger's proof of what was lost.
 
 The choices depend on the seed and the strike's number alone, so any strike can be made again without those before it.
 Timings are the machine's.
@@ -27,7 +27,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from drills.bench import Spread
+from drills.bench.rto import Spread
 from drills.outages import CIRCLE, NO_OUTAGE, OUTAGES, UndemandedError
 from drills.troubles import SWITCHOVER, TROUBLES, Phase, When, demanded_with
 from drills.verdict.folder import LATEST, RESULT_FILE

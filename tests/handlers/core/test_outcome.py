@@ -12,9 +12,10 @@ import pytest
 from handlers.core.message import Message, Workflows
 from handlers.core.outcome import HEADLINES, FailoverEnd, Outcome, message
 from handlers.core.progress import LONGEST_CAUSE
+from handlers.core.recorded import RunRecord
 from handlers.core.reprotection import ReprotectionRequest
 from handlers.core.request import Request
-from handlers.core.results import Lease, Release, RunRecord
+from handlers.core.results import Lease, Release
 from handlers.core.run_record import run_record
 from tests.handlers.core import kept
 from tests.handlers.core.kept import STARTED, under_result
