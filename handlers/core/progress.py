@@ -23,8 +23,9 @@ from types import NoneType
 from typing import Annotated, Any, Generic, Self, TypeVar, get_args, get_origin
 
 from handlers.core.errors import InvalidRequest
-from handlers.core.reading import Fields
-from handlers.core.shape import ANY_TEXT, field_types, read_as
+from handlers.core.plain import shortened
+from handlers.core.reading import ANY_TEXT, Fields
+from handlers.core.shape import field_types, read_as
 from handlers.core.timing import Timing
 
 Result = TypeVar("Result")
@@ -51,7 +52,7 @@ class CaughtError:
         cause = self.cause or "no cause given"
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             cause = str(json.loads(cause)["errorMessage"])
-        return f"{self.error}: {cause[:LONGEST_CAUSE]}"
+        return f"{shortened(self.error, LONGEST_CAUSE)}: {shortened(cause, LONGEST_CAUSE)}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,4 +83,5 @@ def _sts(environment: Variables) -> STSClient:
 
 def _session_name(run: str) -> str:
     """Returns a name that STS takes: 2 to 64 letters, digits and ``=,.@-_`` (STS API reference, AssumeRole)."""
-    return "".join(letter if letter.isalnum() or letter in "=,.@-_" else "-" for letter in f"run-{run}")[:64]
+    allowed = string.ascii_letters + string.digits + "=,.@-_"
+    return "".join(letter if letter in allowed else "-" for letter in f"run-{run}")[:64]

@@ -85,7 +85,7 @@ class Approval:
     @classmethod
     def read(cls, fields: Fields) -> Approval:
         """Reads a person's answer, or what stands for it."""
-        return cls(fields.text("approved_by"), fields.flag("unseen", False))
+        return cls(fields.line("approved_by"), fields.flag("unseen", False))
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ LAMBDA_CAUSE = json.dumps({"errorMessage": "RDS refuses", "errorType": "DetachRe
         ('["a list"]', '["a list"]'),
         ('{"no": "message"}', '{"no": "message"}'),
         ("", "no cause given"),
-        ("x" * 50_000, "x" * LONGEST_CAUSE),
+        ("x" * 50_000, "x" * (LONGEST_CAUSE - 1) + "…"),
     ],
     ids=["of Lambda", "plain", "a list", "without a message", "empty", "long"],
 )
