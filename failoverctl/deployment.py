@@ -125,8 +125,11 @@ class Deployment:
     def client(self, service: str, region: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
         """Returns a client that is asked once and waits shortly; one for each service, region and time limit."""
         key = (service, region, read_timeout_s)
-        if not self._clients and boto3.session.Session().get_credentials() is None:
-            raise CannotTell(NO_CREDENTIALS)  # known before a request, which each client would look for anew
+        if not self._clients:
+            # Known before a request; otherwise each client would look for credentials anew.
+            boto3.setup_default_session()
+            if boto3.DEFAULT_SESSION is None or boto3.DEFAULT_SESSION.get_credentials() is None:
+                raise CannotTell(NO_CREDENTIALS)
         if key not in self._clients:
             self._clients[key] = client(service, region, read_timeout_s=read_timeout_s, attempts=1)
         return self._clients[key]
