@@ -342,14 +342,25 @@ class Lab:
         self.servers[region].kill()
 
     def restart_database(self, region: str) -> None:
-        """Lets a region's database die, and come back by itself after as long as the command line says."""
+        """Lets a region's database die, and answer again after as long as the command line says.
+
+        It recovers meanwhile, behind paths that refuse, so that it is back at that moment and not some seconds later.
+        """
         server, died = self.servers[region], time.time()
         server.kill()
+        self.network.shut(region, shut=True)
+        recovered = threading.Event()
+
+        def recover() -> None:
+            server.start()
+            recovered.set()
 
         def come_back() -> None:
-            server.start()
+            recovered.wait()
+            self.network.shut(region, shut=False)
             self.away.append((died, time.time()))
 
+        self.later(0.0, recover)
         self.later(self._wishes.outage_seconds, come_back)
 
     def bootstrap(self) -> None:

@@ -175,8 +175,8 @@ class Cluster:
 class Region:
     """Everything one region runs.
 
-    ``alarms`` watch the database and are evaluated by the lab as well; ``upkeep_alarms`` watch the orchestrator and
-    the metrics that Route 53 reads, and notify at most.
+    ``alarms`` watch the database and rest on what the monitors publish, so the lab evaluates them as well;
+    ``upkeep_alarms`` watch the orchestrator and notify at most.
     """
 
     name: str
