@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from handlers.core.claim import decide_claim, incident_of
+from handlers.core.claim import decide_claim
 from handlers.core.control import ControlRecord
 from handlers.core.detection import guardian_seen, is_silent
 from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S
-from handlers.core.request import Request
+from handlers.core.request import Request, incident_of
 from orchestration.settings import Settings
 
 Kind = Literal["automatic", "asks", "moving", "down", "nothing", "unknown"]

@@ -127,7 +127,7 @@ def _lines(
         ("Writer", f"{record.writer_region}, epoch {record.epoch}"),
         ("Lease", _lease(record, now)),
         ("Standby", _standby(record, standby, lag, now)),
-        ("Automatic", _automatic(deployment, record)),
+        ("Automatic", _automatic(deployment, record, now)),
     ]
     if record.transition:
         held = record.transition
@@ -174,11 +174,11 @@ def _standby(record: ControlRecord, standby: str, lag: Look | None, now: float) 
     return f"{standby}, protected; lag {lag.lag_ms:.0f} ms, {lasting(now - lag.lag_at)} ago"
 
 
-def _automatic(deployment: Deployment, record: ControlRecord) -> str:
+def _automatic(deployment: Deployment, record: ControlRecord, now: float) -> str:
     if deployment.settings.trigger_mode == "rehearsal":
         return "no: an alarm starts a rehearsal only (trigger_mode)"
-    off = automation_is_off(record)
-    return f"no: {off}" if off else "yes"
+    off = automation_is_off(record, now)
+    return f"no: {off} (failoverctl resume)" if off else "yes"
 
 
 def _data(
@@ -198,8 +198,9 @@ def _data(
         "protected": record.protected,
         "standby_region": standby if record.protected else None,
         "lag_ms": lag.lag_ms if lag else None,
-        "automatic": automation_is_off(record) is None and deployment.settings.trigger_mode == "failover",
-        "automatic_off_because": automation_is_off(record),
+        "automatic": automation_is_off(record, reading.now) is None and deployment.settings.trigger_mode == "failover",
+        "automatic_off_because": automation_is_off(record, reading.now),
+        "paused": record.paused,
         "lock": record.transition,
         "reprotection": record.reprotection,
         "waiting": [

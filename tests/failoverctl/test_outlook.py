@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from failoverctl.outlook import Kind, outlook
 from failoverctl.words import lasting
-from handlers.core.control import ControlRecord, PersonsNo, Transition, Word
+from handlers.core.control import ControlRecord, Pause, PersonsNo, Transition, Word
 from orchestration.settings import load
 
 NOW = 1_000_000.0
 SETTINGS = load(environment_suffix="test")
 WELL = ControlRecord("us-east-1", 3, True, lease_expires_at=NOW + 9)
 LOCK = Transition("run-1", "failover", "checking", "epoch 3", "us-west-2", NOW - 10, NOW + 1800)
-MOVED = {"last_run": "run-0", "last_incident": "epoch 2", "last_transition_at": NOW - 60}
+MOVED: dict[str, Any] = {"last_run": "run-0", "last_incident": "epoch 2", "last_transition_at": NOW - 60}
 
 ROWS: tuple[tuple[ControlRecord, Kind, str], ...] = (
     (WELL, "automatic", "automatic failover to us-west-2, about 11 s + Aurora's promotion."),
@@ -26,7 +27,8 @@ ROWS: tuple[tuple[ControlRecord, Kind, str], ...] = (
     ),
     (replace(WELL, transition=LOCK), "nothing", "run run-1 is doing the work"),
     (replace(WELL, protected=False), "nothing", "nothing could take over, for there is no standby"),
-    (replace(WELL, automatic_failover=False), "nothing", "automatic failover is paused in the control record"),
+    (replace(WELL, automatic_failover=False), "nothing", "automatic failover is turned off in the control record"),
+    (replace(WELL, paused=Pause("ada", NOW, NOW + 60, "why")), "nothing", "ada has paused automatic failover for 60 s"),
     (replace(WELL, ended_by_person=PersonsNo("ada", NOW, "why")), "nothing", "ada has ended the automatic attempts"),
     (replace(WELL, **MOVED), "nothing", "automatic ones stay off for 1740 s more"),
     (replace(WELL, claims_from=NOW + 30), "nothing", "may still be on its way: wait 30 s more"),
