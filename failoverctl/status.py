@@ -57,6 +57,7 @@ def status(session: Session) -> int | None:
         holder_is_over=_holder_is_over(record, looks),
         lag_ms=lag.lag_ms if lag else None,
         standby_answers=lag is not None,
+        asks_until=_asks_until(record, looks),
     )
     session.say(view.sentence, style=COLOURS.get(view.kind, "bold red"))
     session.say("")
@@ -113,6 +114,13 @@ def _holder_is_over(record: ControlRecord, looks: Sequence[Look]) -> bool | None
     if record.transition is None:
         return None
     return next((run.is_over for each in looks for run in each.runs if run.name == record.transition.run), None)
+
+
+def _asks_until(record: ControlRecord, looks: Sequence[Look]) -> float | None:
+    """Returns until when the run that holds the lock waits for a person; None where it does not."""
+    held = record.transition
+    asking = [question.until for each in looks for run, question in each.waiting if held and run.name == held.run]
+    return asking[0] if asking else None
 
 
 def _lines(

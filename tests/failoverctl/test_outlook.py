@@ -25,7 +25,7 @@ ROWS: tuple[tuple[ControlRecord, Kind, str], ...] = (
         "moving",
         "being moved from us-east-1 to us-west-2 by run",
     ),
-    (replace(WELL, transition=LOCK), "nothing", "run run-1 is doing the work"),
+    (replace(WELL, transition=LOCK), "moving", "Run run-1 looks whether to move the writer from us-east-1"),
     (replace(WELL, protected=False), "nothing", "nothing could take over, for there is no standby"),
     (replace(WELL, automatic_failover=False), "nothing", "automatic failover is turned off in the control record"),
     (replace(WELL, paused=Pause("ada", NOW, NOW + 60, "why")), "nothing", "ada has paused automatic failover for 60 s"),
@@ -58,6 +58,13 @@ def test_lag_over_the_budget_asks_a_person() -> None:
 
 def test_a_standby_that_gives_no_answer_is_not_counted_on() -> None:
     assert outlook(WELL, SETTINGS, NOW, holder_is_over=None, lag_ms=None, standby_answers=False).kind == "unknown"
+
+
+def test_what_waits_for_a_person_stands_before_all_else() -> None:
+    record = replace(WELL, transition=LOCK, protected=False)
+    found = outlook(record, SETTINGS, NOW, holder_is_over=False, lag_ms=None, standby_answers=True, asks_until=NOW + 60)
+    assert found.kind == "asks"
+    assert found.sentence == "Run run-1 waits for a person until 13:47:40 UTC: `failoverctl approve run-1`, or reject."
 
 
 def test_rehearsals_only() -> None:
