@@ -32,7 +32,8 @@ def assert_the_simulator_goes_the_same_way(machine: dict[str, Any], run: Run) ->
     assert (replayed.error, replayed.cause) == (run.error, run.cause)
     ours, lab = _ours(machine, transitions), _lab(machine, run)
     for scope, cut_off in _scopes(machine, transitions):
-        for number, (here, there) in enumerate(itertools.zip_longest(ours[scope], lab[scope], fillvalue=[])):
+        visits: Iterator[tuple[list[str], list[str]]] = itertools.zip_longest(ours[scope], lab[scope], fillvalue=[])
+        for number, (here, there) in enumerate(visits):
             # Where another branch fails, how far the others get is a matter of moments.
             together = min(len(here), len(there)) if number in cut_off else None
             assert here[:together] == there[:together]
@@ -89,8 +90,9 @@ def _answers(run: Run) -> dict[str, list[tuple[Any, int, Any]]]:
             attempts[event["id"]] = attempt
             by_state[_state_of(event, events)].append(attempt)
         elif event["type"] in ("TaskSucceeded", "TaskFailed", "TaskTimedOut"):
-            before = next(one for one in _before(event, events) if one["type"] == "TaskScheduled")
-            attempts[before["id"]][1:] = [event["id"], event]
+            before = next(one for one in _before(event, events) if one["type"].endswith(("Scheduled", "Entered")))
+            if before["type"] == "TaskScheduled":  # not so where a branch was ended before it had asked
+                attempts[before["id"]][1:] = [event["id"], event]
     return by_state  # type: ignore[return-value]
 
 
