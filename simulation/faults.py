@@ -53,6 +53,8 @@ class Kind:
         the least and the most of what else has to be said of it.
     excuses
         whether the writer that it strikes may be closed: its lease cannot be renewed, or its database is not healthy.
+    disarms
+        whether the guardian there may not be able to fence.
     often
         how often it is drawn, compared with the others.
     """
@@ -62,6 +64,7 @@ class Kind:
     longest: float
     how: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     excuses: bool = False
+    disarms: bool = False
     often: int = 2
 
 
@@ -80,24 +83,24 @@ KINDS = (
     Kind("table answers lost", "region", 30, excuses=True),
     Kind("table conflicts", "region", 30, excuses=True),
     # --- functions, and the machines that they run on
-    Kind("cold starts", "region", 60, {"takes": (1, 6)}),
-    Kind("throttled", "region", 40, {"share": (0.2, 1)}, excuses=True),
-    Kind("frozen", "region", 40, excuses=True, often=3),
-    Kind("monitor missing", "region", 130, excuses=True),
-    Kind("monitor late", "region", 90, {"takes": (1, 15)}, excuses=True),
+    Kind("cold starts", "region", 60, {"takes": (1, 6)}, disarms=True),
+    Kind("throttled", "region", 40, {"share": (0.2, 1)}, excuses=True, disarms=True),
+    Kind("frozen", "region", 40, excuses=True, disarms=True, often=3),
+    Kind("monitor missing", "region", 130, excuses=True, disarms=True),
+    Kind("monitor late", "region", 90, {"takes": (1, 15)}, excuses=True, disarms=True),
     Kind("clock wrong", "region", 90, {"error": (-1, 1)}, often=3),
-    Kind("clock far off", "region", 60, {"error": (-3600, 3600)}, excuses=True),
+    Kind("clock far off", "region", 60, {"error": (-3600, 3600)}, excuses=True, disarms=True),
     # --- databases and their probers
     Kind("database down", "region", 70, excuses=True, often=6),
     Kind("database restarts", "region", 8, excuses=True, often=3),
     Kind("crash loop", "region", 80, {"up": (3, 15), "down": (3, 15)}, excuses=True),
-    Kind("database hangs", "region", 60, excuses=True, often=3),
-    Kind("database slow", "region", 60, {"takes": (0.3, 4)}),
+    Kind("database hangs", "region", 60, excuses=True, disarms=True, often=3),
+    Kind("database slow", "region", 60, {"takes": (0.3, 4)}, disarms=True),
     Kind("database full", "region", 60, excuses=True),
     Kind("refuses the monitor", "region", 90, {"kept": YES_OR_NO}),
-    Kind("session will not end", "region", 120),
-    Kind("prober away", "region", 60),
-    Kind("prober slow", "region", 60, {"takes": (0.5, 6)}),
+    Kind("session will not end", "region", 120, disarms=True),
+    Kind("prober away", "region", 60, disarms=True),
+    Kind("prober slow", "region", 60, {"takes": (0.5, 6)}, disarms=True),
     Kind("replication late", "all", 90, {"lag": (0.5, 8)}),
     # --- RDS, as `drills.aws.rds_behaviour` has it
     Kind("rds away", "region", 60, often=3),
