@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill drills bench simulate test test-core lint synth safe-to-apply checkov terraform-check clean
+.PHONY: help drill drills bench simulate test test-core mutants lint synth safe-to-apply checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
@@ -31,6 +31,7 @@ help:
 	@echo '             ARGS="--histories 2000 --seed 1 --minutes 5"; ARGS="--histories 1 --seed 7" tells one as a story'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
 	@echo 'make test-core  run the pure tests only, in seconds: decisions, transitions, messages'
+	@echo 'make mutants  break the product in many small ways, one at a time: a named test has to see each (minutes)'
 	@echo 'make lint    check style (ruff), types (mypy), imports between floors and the form of the state machines'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
 	@echo 'make safe-to-apply    say for each stack whether `terraform apply` is safe now, and why not'
@@ -58,6 +59,10 @@ test: $(VENV)/.test
 # What needs no AWS, no database and no Terraform: the loop of somebody who changes a decision.
 test-core: $(VENV)/.test
 	$(RUN) -m pytest tests/handlers/core $(ARGS)
+
+# Small mistakes in a copy of the product, each of which a named test has to see; the rows are in tests/mutants.
+mutants: $(VENV)/.test
+	@$(RUN) -m tests.mutants $(ARGS)
 
 lint: $(VENV)/.lint
 	$(RUN) -m ruff check .

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ from drills.world.pulse import Pulse
 from drills.world.reachability import OUTSIDE, Fault, Reachability
 from drills.world.visitors import Visitors
 from drills.world.workload import Workload, WorkloadSettings
+from failoverctl.lab import RunningLab
 from orchestration.packaging import build_packages
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import describe
@@ -216,6 +218,9 @@ class Lab:
             TableName=self.specification.control_table.name, Item=self.specification.first_control_record
         )
         self.cloud.start()
+        running = RunningLab(self.cloud.endpoint, os.getpid(), self.settings.model_dump(mode="json"))
+        running.announce()
+        self._stack.callback(running.withdraw)
         for each in self._regions():
             ReplicationLagMetric(
                 each.cluster,
@@ -337,14 +342,25 @@ class Lab:
         self.servers[region].kill()
 
     def restart_database(self, region: str) -> None:
-        """Lets a region's database die, and come back by itself after as long as the command line says."""
+        """Lets a region's database die, and answer again after as long as the command line says.
+
+        It recovers meanwhile, behind paths that refuse, so that it is back at that moment and not some seconds later.
+        """
         server, died = self.servers[region], time.time()
         server.kill()
+        self.network.shut(region, shut=True)
+        recovered = threading.Event()
+
+        def recover() -> None:
+            server.start()
+            recovered.set()
 
         def come_back() -> None:
-            server.start()
+            recovered.wait()
+            self.network.shut(region, shut=False)
             self.away.append((died, time.time()))
 
+        self.later(0.0, recover)
         self.later(self._wishes.outage_seconds, come_back)
 
     def bootstrap(self) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from handlers.core.control import LARGEST_EPOCH, ControlRecord, Transition
 from handlers.core.heartbeat import END_OF_TIME_S, Beat
 from handlers.core.reading import LARGEST_WHOLE, Fields
-from handlers.core.request import MODES, Mode, Request
+from handlers.core.request import MODES, Mode, Request, incident_of
 
 # A run that holds the lock is over by then: the workflow's own TimeoutSeconds (30 min) has ended it, the function that
 # it started last has ended too (40 s), and 20 s are left for clocks that differ. Only after that may another run take
@@ -77,7 +77,7 @@ class Claim:
             incident=fields.text("incident"),
             writer_region=fields.text("writer_region"),
             target_region=fields.text("target_region"),
-            epoch=int(fields.number("epoch", at_least=1, at_most=LARGEST_EPOCH)),
+            epoch=fields.whole("epoch", at_least=1, at_most=LARGEST_EPOCH),
             resumes=fields.optional_text("resumes"),
             accept_data_loss=fields.flag("accept_data_loss", False),
             heartbeat=Beat.read_optional(fields, "heartbeat"),
@@ -87,11 +87,6 @@ class Claim:
             attempt=fields.optional_whole("attempt", at_most=LARGEST_WHOLE),
             ignore_wrong_clock=fields.flag("ignore_wrong_clock", False),
         )
-
-
-def incident_of(epoch: int) -> str:
-    """The incident of every automatic start in an epoch: the outage of that epoch's writer."""
-    return f"epoch {epoch}"
 
 
 def is_free(record: ControlRecord, holder_is_over: bool | None, now: float) -> bool:

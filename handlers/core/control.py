@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import END_OF_TIME_S, Beat
-from handlers.core.reading import LARGEST_WHOLE, Fields
+from handlers.core.plain import plain
+from handlers.core.reading import ANY_TEXT, LARGEST_WHOLE, LONGEST_LINE, Fields
 from handlers.core.request import MODES, Mode
 
 LARGEST_EPOCH = LARGEST_COUNT = LARGEST_WHOLE
@@ -26,7 +27,7 @@ SAYS: tuple[Says, ...] = ("up", "down", "unknown")
 Wanted = Literal["hold", "abort"]
 WANTED: tuple[Wanted, ...] = ("hold", "abort")
 
-LONGEST_REASON = ".{1,1000}"
+LONGEST_REASON = 1000  # characters of what a person said
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Transition:
             seen_lease=_optional_moment(fields, "seen_lease"),
             stopping_until=_optional_moment(fields, "stopping_until"),
             dns_engaged=fields.flag("dns_engaged", False),
-            move_requests=int(fields.number("move_requests", at_least=0, at_most=LARGEST_COUNT, default=0)),
+            move_requests=fields.whole("move_requests", at_most=LARGEST_COUNT, default=0),
             replicated_xid=fields.optional_whole("replicated_xid", at_most=LARGEST_COUNT),
             moving_since=_optional_moment(fields, "moving_since"),
             writer_sign=WriterSign.read(fields.section("writer_sign")) if "writer_sign" in fields.data else None,
@@ -143,16 +144,25 @@ class ReprotectionLock:
 
 @dataclass(frozen=True)
 class PersonsNo:
-    """Who ended the automatic attempts of this epoch, when (seconds since 1970), and why, in the person's words."""
+    """Who ended the automatic attempts of this epoch, when (seconds since 1970), and why, in the person's words.
+
+    Nothing is decided by the words. Whatever they are, the record has to stay readable: a guardian that cannot read it
+    fences a healthy writer.
+    """
 
     by: str
     at: float
     reason: str
 
     @classmethod
+    def of(cls, by: str, at: float, words: str) -> PersonsNo:
+        """Makes one of what a person said, which may be anything."""
+        return cls(plain(by)[:LONGEST_LINE], at, plain(words[:LONGEST_REASON])[:LONGEST_REASON] or "no reason given")
+
+    @classmethod
     def read(cls, fields: Fields) -> PersonsNo:
         """Reads a no out of a control item."""
-        return cls(fields.text("by"), _moment(fields, "at"), fields.text("reason", pattern=LONGEST_REASON))
+        return cls(fields.text("by", pattern=ANY_TEXT), _moment(fields, "at"), fields.text("reason", pattern=ANY_TEXT))
 
 
 @dataclass(frozen=True)
@@ -166,7 +176,8 @@ class Told:
     @classmethod
     def read(cls, fields: Fields) -> Told:
         """Reads what was told out of a control item."""
-        return cls(fields.text("about"), fields.text("reason", pattern=LONGEST_REASON), _moment(fields, "at"))
+        about, reason = (fields.text(name, pattern=ANY_TEXT) for name in ("about", "reason"))
+        return cls(about, reason, _moment(fields, "at"))
 
 
 @dataclass(frozen=True)
@@ -243,7 +254,7 @@ class ControlRecord:
         fields = Fields(item, "the control record", Misconfigured)
         return cls(
             writer_region=fields.text("writer_region"),
-            epoch=int(fields.number("epoch", at_least=1, at_most=LARGEST_EPOCH)),
+            epoch=fields.whole("epoch", at_least=1, at_most=LARGEST_EPOCH),
             automatic_failover=fields.flag("automatic_failover", True),
             transition=Transition.read(fields.section("transition")) if "transition" in fields.data else None,
             lease_expires_at=_optional_moment(fields, "lease_expires_at"),

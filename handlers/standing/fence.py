@@ -63,7 +63,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if order == "fence":
         state = site.fence(reason, with_group=fields.flag("group", True))
     elif order == "lift":
-        number = int(fields.number("number", at_least=0, at_most=LARGEST_SEQUENCE))
+        number = fields.whole("number", at_most=LARGEST_SEQUENCE)
         state = site.lift(Lift(number, fields.number("until", at_least=0, at_most=END_OF_TIME_S)))
     elif order == "open":
         state = site.open_secondary()

@@ -308,16 +308,19 @@ class Watch:
     def _obey(self, orders: Orders, reached: Probe | None = None) -> bool | None:
         """Does what follows from what was learnt; what fails is logged, and the next tick tries again.
 
-        Returns False when the record has changed, so that another decision is due; None when a write of it, without
-        which the guardian has to fence, got no answer.
+        Returns False when another decision is due: the record has changed, or a fence stands now of which the sign of
+        life, for which a run waits, has not said it yet. None when a write of the record, without which the guardian
+        has to fence, got no answer.
         """
         done: bool | None = True
+        before = self._state.fence
         for order in orders:
             if isinstance(order, Change):
                 done = self._change(order, reached)
             else:
                 self._act(order)
-        return done
+        signed = any(isinstance(order, SignLife) for order in orders)
+        return False if signed and self._state.fence != before else done
 
     def _change(self, order: Change, reached: Probe | None) -> bool | None:
         """Changes the record, and returns what `_obey` does; the end of a lock is a change that asks for a decision."""
