@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+from orchestration.specification import failover
 from simulation import faults as faulty
 from simulation.applications import Application
 from simulation.control_table import ControlTable
@@ -30,6 +31,7 @@ from simulation.tokens import Tokens
 from simulation.virtual_time import VirtualTime
 from simulation.workflows import Place, Workflow, Workflows
 
+STEPS = tuple(step.name for step in failover.STEPS)
 # Environments that are there when a history begins, so that its monitors need not be started cold first.
 WARM = {"monitor": 2, "prober": 3, "fence": 1, "writer_switch": 2}
 
@@ -172,8 +174,7 @@ class World:
     def _stays_closed(self, region: str) -> bool:
         """Whether nobody can open what is closed.
 
-        A fence by SQL is lifted through the prober, by its login; and a group that RDS does not reopen is outside of P10
-        (DESIGN 4).
+        A fence by SQL is lifted through the prober, by its login; a group that RDS does not reopen is outside of P10.
         """
         database = self.databases.of[region]
         unwilling = any(self.faults.acting(kind, region) for kind in ("rds away", "rds busy"))
@@ -236,7 +237,9 @@ class World:
             "database down": lambda fault: self.databases.of[fault.where].stop("database down"),
             "database restarts": lambda fault: self.databases.of[fault.where].stop("restarted"),
             "crash loop": self._crash,
-            "frozen": lambda fault: self.functions.freeze(fault.where, "monitor", self.time.now + fault.lasts),
+            "frozen": lambda fault: self.functions.freeze(fault, ("monitor",)),
+            "fence frozen": lambda fault: self.functions.freeze(fault, ("fence",)),
+            "steps frozen": lambda fault: self.functions.freeze(fault, STEPS),
         }
 
     def _kill_region(self, fault: Fault) -> None:
