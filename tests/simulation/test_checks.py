@@ -224,6 +224,18 @@ def test_people_are_told_of_a_run_that_ends_badly() -> None:
     assert broken(badly(60.0), fault("throttled", WEST, 59.0, 70.0)) == set()
 
 
+def test_the_command_of_a_message_ends_well_in_a_repaired_world() -> None:
+    def obeys(status: Any, error: str | None = None) -> list[Fact]:
+        told = Told(121.0, WEST, "", "run ada-obeys")
+        person = fault("person obeys", "", 99.0, 100.0 + LITTLE)
+        return [*person, started(100.0, "ada-obeys"), RunEnded(120.0, "ada-obeys", status, None, error), told]
+
+    assert broken(obeys("SUCCEEDED")) == set()
+    assert broken(obeys("FAILED", "NeedsPerson")) == {"P7 command works"}
+    assert broken(obeys("FAILED", "Aborted"), fault("rds busy", WEST, 90.0, 100.0 - LITTLE)) == {"P7 command works"}
+    assert broken(obeys("FAILED", "Aborted"), fault("rds busy", WEST, 90.0, 100.0 + LITTLE)) == set()
+
+
 # --- P9
 
 DIES = [RoleChanged(20.0, EAST, "down"), Told(30.0, WEST, "", "")]
