@@ -53,6 +53,8 @@ MOVED_WITHIN_S = 150.0
 PROVED_WITHIN_S = 10.0
 # P7: until people have been told of a run's end: the message's own retries, or Step Functions' event.
 TOLD_WITHIN_S = 60.0
+# How the name of a run ends that a person has started with the command of a message, and who does that.
+OBEYS, OBEYING = "-obeys", "person obeys"
 
 # The limits of P1 (docs/guarantees.md): a region that lives on without its guardian, or with one that has no prober to
 # fence with, or whose clock is hours off; and a region that thaws. What lies so far back may still be at work.
@@ -220,10 +222,10 @@ class Facts:
 
     @cached_property
     def faults(self) -> list[Span]:
-        """The faults, for as long as each acted."""
+        """The faults, for as long as each acted; a person who does what a message says is none."""
         began, spans = dict[int, tuple[float, Fault]](), []
         for fact in self.history.happened:
-            if isinstance(fact, FaultBegan):
+            if isinstance(fact, FaultBegan) and fact.fault.kind != OBEYING:
                 began[id(fact.fault)] = fact.at, fact.fault
             elif isinstance(fact, FaultEnded) and id(fact.fault) in began:
                 since, fault = began.pop(id(fact.fault))
@@ -342,6 +344,14 @@ def _nobody_told(facts: Facts) -> Iterator[tuple[float, str]]:
             continue
         if not any(one.at - 15.0 <= told.at <= until and one.run in told.text for told in facts.of(Told)):
             yield one.at, f"nobody is told how run {one.run} has ended ({one.status})"
+
+
+def _command_fails(facts: Facts) -> Iterator[tuple[float, str]]:
+    """What a message told people to start, somebody has started, after everything was repaired."""
+    for one in facts.of(RunEnded):
+        start = next((span.start for span in facts.runs if span.value.run == one.run), one.at)
+        if one.run.endswith(OBEYS) and one.status != "SUCCEEDED" and not _disturbed(facts, start, one.at, None):
+            yield one.at, f"the command of a message ends in {one.error or one.status} though nothing fails any more"
 
 
 def _disturbed(facts: Facts, start: float, end: float, but_for: str | None) -> bool:
@@ -480,6 +490,7 @@ CHECKS = (
     Check("P7 loss bounded", "no more is lost than the run's record says", _lost_more_than_said),
     Check("P7 recovered", "a run that says so is right: record, name and database agree", _not_recovered),
     Check("P7 people told", "people are told of every run that ends badly", _nobody_told),
+    Check("P7 command works", "a command that a message gives ends well once all is repaired", _command_fails),
     Check("P9 next attempt", "while the writer is dead another attempt always comes", _no_next_attempt),
     Check("P9 moved", "a dead writer is moved, or people are told", _neither_moved_nor_asked),
     Check("P10 open", "a healthy writer whose lease can be renewed is open", _closed_for_nothing),

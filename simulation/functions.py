@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from orchestration.specification.model import Function
+    from simulation.faults import Fault
     from simulation.world import World
 
 COLD_S = (0.25, 1.0)
+FREEZES_EVERY_S = 1.0
 # What ends a function as it should end; anything else that it raises is a defect of the product or of the world.
 EXPECTED = (FailoverError, ProberFailed, BotoCoreError, ClientError)
 
@@ -210,10 +212,17 @@ class Functions:
         for environment in self.running:
             environment.clock_error = self._world.clock_error(environment.region, environment.function.step)
 
-    def freeze(self, region: str, step: str, until: float) -> None:
-        """Nothing that runs of that function goes on before ``until`` (true time)."""
+    def freeze(self, fault: Fault, steps: tuple[str, ...]) -> None:
+        """Nothing of these functions goes on before the fault is over; what starts meanwhile freezes after a moment."""
+        end = self._world.time.now + fault.lasts
+        self._freeze(fault.where, steps, end)
+        moment = self._world.time.now
+        while (moment := moment + FREEZES_EVERY_S) < end:
+            self._world.time.at(moment, lambda: self._freeze(fault.where, steps, end))
+
+    def _freeze(self, region: str, steps: tuple[str, ...], until: float) -> None:
         for environment in self.running:
-            if environment.region == region and environment.function.step == step:
+            if environment.region == region and environment.function.step in steps:
                 environment.frozen_until = until
 
 
