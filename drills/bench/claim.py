@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from moto.moto_api._internal import moto_api_backend
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from drills.aws import atomic
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
 CONTENDERS = 50
 COOL_DOWN_S = 600.0
+DECISIONS = ("proceed", "duplicate", "refused")
+CALLS = ("GetItem", "UpdateItem", "DescribeExecution")
 # Who starts: deliveries of one event, which are one incident, or people, each with a run of their own.
-STARTS = {
+STARTS: dict[str, dict[str, Any]] = {
     "deliveries of one event": {"mode": "failover", "started_by": "monitor", "automatic": True, "epoch": 1},
     "people": {"mode": "failover", "started_by": "somebody"},
 }
@@ -110,10 +112,6 @@ def findings(contests: dict[str, list[Contest]]) -> Findings:
     )
 
 
-DECISIONS = ("proceed", "duplicate", "refused")
-CALLS = ("GetItem", "UpdateItem", "DescribeExecution")
-
-
 def _contest(claim: Callable[..., Any], function: Function, region: str, asked: dict[str, Any]) -> Contest:
     calls: Counter[str] = Counter()
     start = threading.Barrier(CONTENDERS + 1)
@@ -161,6 +159,7 @@ def _environment(function: Function, region: str, endpoint: str) -> dict[str, st
         "AWS_SECRET_ACCESS_KEY": "not-checked",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_CONFIG_FILE": os.devnull,
+        "POWERTOOLS_LOG_LEVEL": "ERROR",
     }
 
 

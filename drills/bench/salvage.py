@@ -133,8 +133,10 @@ def _part(old: Server, new: Server, tables: int, rows: int) -> int:
     old.run_script(
         f"INSERT INTO ledger_1 SELECT {rows} + id, id, 'lost' FROM generate_series(1, {LOST}) AS id"  # noqa: S608
     )
+    old.kill()
     new.start()
     new.promote()
+    old.start()
     return horizon
 
 
