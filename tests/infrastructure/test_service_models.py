@@ -106,7 +106,7 @@ def test_a_client_from_a_package_signs_and_resolves_as_botocores_own(
         "made = {region: client(sys.argv[1], region) for region in ('us-east-1', 'us-west-2')}\n"
         "print(json.dumps({region: [one.meta.endpoint_url, one.meta.config.signature_version, one._request_signer."
         "signing_name, one._request_signer.region_name, one.meta.partition, one.meta.service_model.api_version, "
-        "one._ruleset_resolver is not None]"
+        "{str(name): value for name, value in one._ruleset_resolver._builtins.items()}]"
         " for region, one in made.items()} | {'models': MODELS.exists()}))\n"
     )
     said = {}
