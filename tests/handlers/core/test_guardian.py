@@ -30,7 +30,7 @@ NOW = 1_800_000_000.0
 
 OWN: tuple[Own, ...] = ("writer", "reader", "down", "unknown")
 MOVING: tuple[Mode, ...] = ("failover", "switchover")
-GRACE_S = 25.0
+GRACE_S = 23.0
 HERE = ControlRecord(EAST, 4, automatic_failover=True, lease_expires_at=NOW + 8, heartbeat=Beat(7, NOW - 3))
 THERE = replace(HERE, writer_region=WEST)
 LEASELESS = replace(HERE, lease_expires_at=None)

@@ -49,7 +49,7 @@ EAST, WEST = "us-east-1", "us-west-2"
 NOW = 1_800_000_000.0
 BEAT = Beat(7, NOW - 1)
 
-GRACE_S = 25.0
+GRACE_S = 23.0
 HERE = ControlRecord(EAST, 4, automatic_failover=True, lease_expires_at=NOW + 8, heartbeat=BEAT)
 THERE = replace(HERE, writer_region=WEST)
 OPEN = FenceState(by_sql=False, by_group=False, secondary=False, error=None)
