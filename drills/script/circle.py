@@ -45,7 +45,7 @@ class Circle(Drill):
     def _play(self, lab: Lab) -> End:
         """Plays all rounds and the failback; returns the end that was reached."""
         self._steps: list[Step] = []
-        person = Person("yes", lab.cloud, self._timeline)
+        person = Person("yes", lab.file, self._timeline)
         for _ in range(self._options.rounds):
             if not self._is_steady(lab):
                 return End.TIMED_OUT
