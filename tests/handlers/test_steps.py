@@ -395,7 +395,7 @@ def test_p5_an_answer_that_names_nobody_is_refused(answer: Any, deployment: Depl
 # --- ask_approval
 
 
-def test_p5_people_in_both_regions_are_asked_with_the_token_and_the_deadline(
+def test_p5_people_in_both_regions_are_asked_with_the_verb_and_the_deadline(
     deployment: Deployment, event: dict[str, Any]
 ) -> None:
     before = deployment.record()
@@ -406,12 +406,13 @@ def test_p5_people_in_both_regions_are_asked_with_the_token_and_the_deadline(
     assert deployment.messages(WRITER) == [(subject, text)]
     assert "APPROVAL" in subject
     assert "The run is waiting for your answer: replication lag is unknown." in text
-    assert "send-task-success --region us-west-2 --task-token AQC/k+== " in text
+    assert "\nfailoverctl approve run-1 --suffix test\n" in text
+    assert "AQC/k+==" not in text  # whoever reads a mail cannot answer by it
     assert deployment.record() == before
 
 
-@pytest.mark.parametrize("missing", ["token", "lag"])
-def test_a_question_without_a_token_or_a_reason_is_not_asked(
+@pytest.mark.parametrize("missing", ["claim", "lag"])
+def test_a_question_without_a_claim_or_a_reason_is_not_asked(
     missing: str, deployment: Deployment, event: dict[str, Any]
 ) -> None:
     whole = event | {"token": "AQC", "lag": {"proceed": False, "reason": "unknown"}}
@@ -954,14 +955,14 @@ def test_p7_nor_that_of_a_re_protection(deployment: Deployment) -> None:
     ((subject, text),) = deployment.messages(STANDBY)
     assert subject == "RE-PROTECTION STOPPED: a person is needed"
     assert "Not readable: the step's event, progress, order is 5" in text
-    assert "start-execution --region us-west-2 " in text
+    assert "\nfailoverctl start --mode reprotect " in text
     assert (result["outcome"], result["epoch"]) == ("needs_person", None)
 
 
 # --- ask_retirement
 
 
-@pytest.mark.parametrize("missing", ["token", "snapshot", "salvage"])
+@pytest.mark.parametrize("missing", ["snapshot", "salvage"])
 def test_a_retirement_is_not_asked_for_without_saying_what_is_kept(missing: str, deployment: Deployment) -> None:
     whole: dict[str, Any] = {
         "run": RUN,
