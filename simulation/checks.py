@@ -46,6 +46,8 @@ OPEN_AGAIN_S = 10.0
 GIVEN_BACK_S = {"stopping": 25.0, "moving": 20.0}
 # P9: attempts come after 15, 30, then every 60 s; the lock of a run that was cut off and a start take a moment.
 NEXT_ATTEMPT_S = 75.0
+# P9: what failed may have cost the standby's region its monitor: the schedule starts the next one within a minute.
+MONITOR_AGAIN_S = 65.0
 # P9: until a dead writer has moved, or a person is asked: the grace for a region's own recovery, an attempt that came
 # just before everything was well, the next one, and a promotion.
 MOVED_WITHIN_S = 150.0
@@ -375,9 +377,10 @@ def _due(facts: Facts, down: Span, region: str) -> Iterator[tuple[float, float, 
     edges = sorted({down.start, down.end, *(edge for span in disturbed for edge in (span.start, span.end))})
     for start, end in pairwise([edge for edge in edges if down.start <= edge <= down.end]):
         if not any(span.overlaps(start, end) for span in disturbed):
+            since = start if start == down.start else start + MONITOR_AGAIN_S
             last = _while_automatic(facts, start, end, region)
-            if last > start:
-                yield start, last, region
+            if last > since:
+                yield since, last, region
 
 
 def _while_automatic(facts: Facts, start: float, end: float, region: str) -> float:

@@ -10,6 +10,7 @@ from simulation.checks import (
     CHECKS,
     GIVEN_BACK_S,
     LIMIT_LASTS_S,
+    MONITOR_AGAIN_S,
     MOVED_WITHIN_S,
     NEXT_ATTEMPT_S,
     OPEN_AGAIN_S,
@@ -278,8 +279,9 @@ def test_no_attempt_is_promised_then(excuse: Fact) -> None:
 def test_what_fails_in_the_dead_writers_region_excuses_nothing_and_elsewhere_it_does() -> None:
     assert broken(*DIES, fault("throttled", EAST, 20.0, END_S)) == {"P9 next attempt"}
     assert broken(*DIES, fault("throttled", WEST, 20.0, END_S)) == set()
-    assert broken(*DIES, fault("throttled", WEST, 20.0, END_S - NEXT_ATTEMPT_S + LITTLE)) == set()
-    assert broken(*DIES, fault("throttled", WEST, 20.0, END_S - NEXT_ATTEMPT_S - LITTLE)) == {"P9 next attempt"}
+    near = END_S - NEXT_ATTEMPT_S - MONITOR_AGAIN_S
+    assert broken(*DIES, fault("throttled", WEST, 20.0, near + LITTLE)) == set()
+    assert broken(*DIES, fault("throttled", WEST, 20.0, near - LITTLE)) == {"P9 next attempt"}
 
 
 def test_a_dead_writer_is_moved_or_people_are_told() -> None:
