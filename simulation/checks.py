@@ -23,6 +23,7 @@ from simulation.happened import (
     FaultEnded,
     Fenced,
     Fit,
+    Guarded,
     History,
     Lifted,
     NameLeadsTo,
@@ -58,9 +59,9 @@ TOLD_WITHIN_S = 60.0
 # How the name of a run ends that a person has started with the command of a message, and who does that.
 OBEYS, OBEYING = "-obeys", "person obeys"
 
-# The limits of P1 (docs/guarantees.md): a region that lives on without its guardian, or with one that has no prober to
-# fence with, or whose clock is hours off; and a region that thaws. What lies so far back may still be at work.
-NO_GUARDIAN = {"frozen", "monitor missing", "monitor late", "throttled", "clock far off"}
+# The limits of P1 (docs/guarantees.md): a region that lives on without its guardian, or with one whose clock is hours
+# off, and one whose guardian has no prober to fence with. What was so in the last seconds may still be at work.
+CLOCK_IS_OFF = {"clock far off"}
 NO_FENCE_BY_SQL = {
     "prober away",
     "prober slow",
@@ -70,8 +71,6 @@ NO_FENCE_BY_SQL = {
     "cold starts",
 }
 LIMIT_LASTS_S = 15.0
-# The limit of P10: a server starts fenced, and is opened by a guardian that reaches it.
-CANNOT_OPEN = NO_FENCE_BY_SQL | {"throttled"}
 
 
 @dataclass(frozen=True)
@@ -256,7 +255,9 @@ def _two_writers(facts: Facts) -> Iterator[tuple[float, str]]:
 
 
 def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:
-    return facts.struck(NO_GUARDIAN | NO_FENCE_BY_SQL, region, start - LIMIT_LASTS_S, end)
+    since = start - LIMIT_LASTS_S
+    guarded = Course(True, [(one.at, one.guarded) for one in facts.of(Guarded) if one.region == region], facts.end)
+    return not all(guarded.within(since, end)) or facts.struck(CLOCK_IS_OFF | NO_FENCE_BY_SQL, region, since, end)
 
 
 # --- P2
@@ -435,18 +436,8 @@ def _closed_for_nothing(facts: Facts) -> Iterator[tuple[float, str]]:
         for well in Course(False, fit, facts.end).spans():
             for closed in facts.closed(region).spans():
                 start, end = max(well.start, closed.start), min(well.end, closed.end)
-                if well.value and closed.value and start < end:
-                    start = _can_be_opened_from(facts, region, closed.start, start)
-                    if end - start > OPEN_AGAIN_S:
-                        yield start, f"the healthy writer in {region} is closed for {end - start:.0f} s"
-
-
-def _can_be_opened_from(facts: Facts, region: str, closed_at: float, since: float) -> float:
-    """Returns from when on a guardian reaches a server that has started; others were closed by one that did."""
-    if closed_at not in {one.at for one in facts.of(RoleChanged) if one.region == region and one.role == "writer"}:
-        return since
-    away = [span for span in facts.faults if span.value.kind in CANNOT_OPEN and span.value.where == region]
-    return max([since, *(span.end for span in away if span.overlaps(closed_at, facts.end))])
+                if well.value and closed.value and end - start > OPEN_AGAIN_S:
+                    yield start, f"the healthy writer in {region} is closed for {end - start:.0f} s"
 
 
 def _kept_closed_by_a_lock(facts: Facts) -> Iterator[tuple[float, str]]:

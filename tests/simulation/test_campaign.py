@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from simulation import happened
 from simulation.__main__ import simulate
 from simulation.checks import Violation
 from simulation.coverage import Reached
@@ -44,7 +44,7 @@ def play(tmp_path: Path, **how: Any) -> tuple[int, dict[str, Any]]:
         simulate(**{"histories": 4, "seed": 7, "minutes": None, "workers": 1, "result": file} | how)
     figures = json.loads(file.read_text())
     return exited.value.exit_code, {
-        name: value for name, value in figures.items() if "seconds" not in name and name != "workers"
+        name: value for name, value in figures.items() if "second" not in name and name != "workers"
     }
 
 
@@ -130,5 +130,5 @@ def test_a_story_tells_of_renewals_only_where_they_begin() -> None:
 
 
 def test_every_kind_of_fact_has_its_sentence() -> None:
-    assert set(TELLS) == set(Fact.__subclasses__())
-    assert all(len(fields(kind)) > 0 for kind in TELLS)
+    kinds = {one for one in vars(happened).values() if isinstance(one, type) and issubclass(one, Fact)}
+    assert set(TELLS) == kinds - {Fact}
