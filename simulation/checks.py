@@ -39,12 +39,15 @@ from simulation.happened import (
     Told,
     Written,
 )
+from simulation.virtual_time import STARTS_AT
 
 # P10: no longer than this is a healthy writer closed whose lease can be renewed (seconds).
 OPEN_AGAIN_S = 10.0
 # P10: how long a lock may keep a healthy writer closed, by how far the run came: its guardian ends it after 20 s in
 # `stopping`, after 10 s in `moving`; each with what closing, a tick and opening take.
 GIVEN_BACK_S = {"stopping": 25.0, "moving": 20.0}
+# P1: a lease that is longer than this was written by a clock that is off (10 s, and 1 s for clocks that are right).
+LONGEST_LEASE_S = 11.0
 # P9: attempts come after 15, 30, then every 60 s; the lock of a run that was cut off and a start take a moment.
 NEXT_ATTEMPT_S = 75.0
 # P9: what failed may have cost the standby's region its monitor: the schedule starts the next one within a minute.
@@ -258,6 +261,18 @@ def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool
     since = start - LIMIT_LASTS_S
     guarded = Course(True, [(one.at, one.guarded) for one in facts.of(Guarded) if one.region == region], facts.end)
     return not all(guarded.within(since, end)) or facts.struck(CLOCK_IS_OFF | NO_FENCE_BY_SQL, region, since, end)
+
+
+def _moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A failover that commits to move while the writer's lease lives; one of a clock that is off is none."""
+    for one in facts.of(Written):
+        before, after = one.before.get("transition"), one.after.get("transition")
+        commits = after is not None and after["phase"] == "moving" and (before is None or before["phase"] != "moving")
+        if after is None or not commits or after["mode"] != "failover":
+            continue
+        left = (one.after.get("lease_expires_at") or 0.0) - (STARTS_AT + one.at)
+        if 0.0 < left <= LONGEST_LEASE_S:
+            yield one.at, f"run {after['run']} commits to move a writer whose lease lives for {left:.1f} s more"
 
 
 # --- P2
@@ -478,6 +493,7 @@ def _unexpected(facts: Facts) -> Iterator[tuple[float, str]]:
 
 CHECKS = (
     Check("P1 one writer", "no two regions have sessions that can write", _two_writers),
+    Check("P1 lease vetoes", "no failover commits to move a writer whose lease lives", _moved_under_a_lease),
     Check("P2 one move", "an epoch moves the writer once", _more_than_one_move),
     Check("P2 one run", "RDS is asked by whoever holds the lock, and it says so", _asked_without_the_lock),
     Check("P1 only forward", "no lock is given back while RDS may be at work", _given_back_under_rds),

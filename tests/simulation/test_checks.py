@@ -10,6 +10,7 @@ from simulation.checks import (
     CHECKS,
     GIVEN_BACK_S,
     LIMIT_LASTS_S,
+    LONGEST_LEASE_S,
     MONITOR_AGAIN_S,
     MOVED_WITHIN_S,
     NEXT_ATTEMPT_S,
@@ -42,6 +43,7 @@ from simulation.happened import (
     Told,
     Written,
 )
+from simulation.virtual_time import STARTS_AT
 
 EAST, WEST = "us-east-1", "us-west-2"
 RECORD = {"writer_region": EAST, "epoch": 2, "automatic_failover": True}
@@ -49,8 +51,8 @@ END_S = 400.0
 LITTLE = 0.1
 
 
-def lock(phase: str = "moving", requests: int = 1, run: str = "run-1") -> dict[str, Any]:
-    return {"run": run, "phase": phase, "move_requests": requests, "target_region": WEST}
+def lock(phase: str = "moving", requests: int = 1, run: str = "run-1", mode: str = "failover") -> dict[str, Any]:
+    return {"run": run, "phase": phase, "move_requests": requests, "target_region": WEST, "mode": mode}
 
 
 def held(**how: Any) -> dict[str, Any]:
@@ -140,6 +142,16 @@ def test_a_lock_is_not_given_back_while_rds_is_at_work() -> None:
 def test_a_request_that_rds_has_taken_and_not_begun_keeps_the_lock_too() -> None:
     facts = [written(10.0, RECORD, held()), Asked(20.0, "detach", WEST, "run-1", True)]
     assert broken(*facts, written(25.0, held(), RECORD)) == {"P1 only forward"}
+
+
+@pytest.mark.parametrize(("left_s", "breaks"), [(-LITTLE, False), (LITTLE, True), (LONGEST_LEASE_S + LITTLE, False)])
+def test_a_lease_that_lives_vetoes_a_failover(left_s: float, breaks: bool) -> None:
+    lease = {"lease_expires_at": STARTS_AT + 20.0 + left_s}
+    begun = written(20.0, held(phase="checking", requests=0) | lease, held(requests=0) | lease, "begin_move")
+    given_back = written(30.0, held(requests=0) | lease, RECORD)
+    assert broken(begun, given_back) == ({"P1 lease vetoes"} if breaks else set())
+    switched = written(20.0, held(phase="stopping", requests=0), held(requests=0, mode="switchover") | lease)
+    assert broken(switched, given_back) == set()
 
 
 # --- P2
