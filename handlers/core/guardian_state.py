@@ -333,7 +333,8 @@ def _who_may_write(record: ControlRecord | None) -> tuple[object, ...]:
 
 def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianState, Orders]:
     record, asked_at = learnt.record, learnt.asked_at
-    if _who_may_write(state.record) != _who_may_write(record):
+    set_back = asked_at < state.record_since  # this machine's clock: what it has dated since then counts for nothing
+    if set_back or _who_may_write(state.record) != _who_may_write(record):
         state = replace(state, fence=UNSEEN, record_since=asked_at, rds_silence=None)
     after = replace(
         state,

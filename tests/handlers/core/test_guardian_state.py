@@ -275,6 +275,13 @@ def test_p10_a_fence_is_looked_for_as_long_as_the_function_that_puts_it_up_may_l
     assert LATE_FENCE_S >= FENCE_TIMEOUT_SECONDS + TICK_S
 
 
+def test_p10_a_clock_that_is_set_back_does_not_keep_a_guardian_from_seeing_the_fence() -> None:
+    ahead = step(BEGINS, RecordRead(HERE, NOW + 3600))[0]
+    right = after(ahead, RecordRead(HERE, NOW), FenceSeen(BY_GROUP_ALONE, NOW + 1))
+    assert right.fence == BY_GROUP_ALONE
+    assert ordered(right, LeaseRenewed(NOW + LEASE_S, HEALTHY)) == LookAtFence(to_open=True)
+
+
 def test_a_group_that_is_closed_alone_is_looked_at_before_it_is_opened() -> None:
     closed = replace(WATCHES, fence=BY_GROUP_ALONE)
     assert ordered(closed, LeaseRenewed(NOW + LEASE_S, HEALTHY)) == LookAtFence(to_open=True)
