@@ -19,12 +19,13 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill drills bench simulate test test-core mutants lint synth safe-to-apply checkov terraform-check clean
+.PHONY: help drill drills soak bench simulate test test-core mutants lint synth safe-to-apply checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
 	@echo '             ARGS="--speed 10 --outage hang" passes options on; ARGS=--help lists them'
 	@echo 'make drills  run a drill for every outage, trouble and mode (about two hours)'
+	@echo 'make soak    strike a lab at random for an hour; ARGS="--minutes 180 --seed 7" for longer'
 	@echo 'make bench   measure: run drills at production cadence, a dead and a hanging region in turn (about half an hour)'
 	@echo '             ARGS="--runs 3 --outage isolate" passes options on'
 	@echo 'make simulate  play histories of the product in virtual time, and check what happened (200 by default)'
@@ -45,6 +46,9 @@ drill: $(VENV)/.drill
 
 drills: $(VENV)/.test
 	$(RUN) -m pytest -m drill tests/faults $(ARGS)
+
+soak: $(VENV)/.drill
+	@$(RUN) -m drills.soak $(ARGS)
 
 bench: $(VENV)/.drill
 	@$(RUN) -m drills.bench $(ARGS)

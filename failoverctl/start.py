@@ -248,6 +248,8 @@ def _decided(deployment: Deployment, run: Run) -> Mapping[str, Any]:
         if found := history.first_answer(past):
             return found
         if rejected := history.rejection(past):
-            raise Refused(f"run {run.name} was rejected, and changed nothing: {rejected}")
+            raise CannotTell(
+                f"run {run.name} failed before it said what it decided ({rejected}): `failoverctl show {run.name}`"
+            )
         time.sleep(LOOK_AGAIN_S)
     raise CannotTell(f"run {run.name} was started and has not decided anything yet: `failoverctl watch {run.name}`")
