@@ -19,16 +19,20 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill drills bench test test-core lint synth safe-to-apply checkov terraform-check clean
+.PHONY: help drill drills soak bench simulate test test-core mutants lint synth safe-to-apply checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
 	@echo '             ARGS="--speed 10 --outage hang" passes options on; ARGS=--help lists them'
 	@echo 'make drills  run a drill for every outage, trouble and mode (about two hours)'
+	@echo 'make soak    strike a lab at random for an hour; ARGS="--minutes 180 --seed 7" for longer'
 	@echo 'make bench   measure: run drills at production cadence, a dead and a hanging region in turn (about half an hour)'
 	@echo '             ARGS="--runs 3 --outage isolate" passes options on'
+	@echo 'make simulate  play histories of the product in virtual time, and check what happened (200 by default)'
+	@echo '             ARGS="--histories 2000 --seed 1 --minutes 5"; ARGS="--histories 1 --seed 7" tells one as a story'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
 	@echo 'make test-core  run the pure tests only, in seconds: decisions, transitions, messages'
+	@echo 'make mutants  break the product in many small ways, one at a time: a named test has to see each (minutes)'
 	@echo 'make lint    check style (ruff), types (mypy), imports between floors and the form of the state machines'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
 	@echo 'make safe-to-apply    say for each stack whether `terraform apply` is safe now, and why not'
@@ -43,8 +47,14 @@ drill: $(VENV)/.drill
 drills: $(VENV)/.test
 	$(RUN) -m pytest -m drill tests/faults $(ARGS)
 
+soak: $(VENV)/.drill
+	@$(RUN) -m drills.soak $(ARGS)
+
 bench: $(VENV)/.drill
 	@$(RUN) -m drills.bench $(ARGS)
+
+simulate: $(VENV)/.test
+	@$(RUN) -m simulation $(ARGS)
 
 # A file of tests stays on one core; more than four workers run more databases at once than a laptop can take.
 test: $(VENV)/.test
@@ -53,6 +63,10 @@ test: $(VENV)/.test
 # What needs no AWS, no database and no Terraform: the loop of somebody who changes a decision.
 test-core: $(VENV)/.test
 	$(RUN) -m pytest tests/handlers/core $(ARGS)
+
+# Small mistakes in a copy of the product, each of which a named test has to see; the rows are in tests/mutants.
+mutants: $(VENV)/.test
+	@$(RUN) -m tests.mutants $(ARGS)
 
 lint: $(VENV)/.lint
 	$(RUN) -m ruff check .

@@ -13,7 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import WARM_UP
-from handlers.core.results import Timing
+from handlers.core.timing import Timing
 
 logger = Logger()
 metrics = Metrics()

@@ -13,6 +13,7 @@ import base64
 import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,8 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from orchestration.service_models import service_models
 
 CERTIFICATE_AUTHORITIES = PurePosixPath("handlers/rds-ca.pem")
 WORKFLOW_REQUIREMENTS = PurePosixPath("handlers/requirements-workflow.txt")
@@ -42,8 +45,34 @@ PIP_TARGET = (
 PIP_SAFETY = ("--require-hashes", "--no-deps", "--no-compile", "--no-input", "--disable-pip-version-check", "--quiet")
 
 COMPILED_SUFFIXES = frozenset({".so", ".pyd", ".dylib"})
-# The 1.7 MB of Swagger UI that Powertools serves from REST interfaces. There are none here.
-UNUSED_SUFFIXES = (".min.js", ".min.css")
+# What no function here uses of the distributions: Powertools' REST interfaces (with 1.7 MB of Swagger UI) and other
+# utilities, and time zones, of which the functions know only UTC.
+UNUSED = (
+    "aws_lambda_powertools/event_handler/",
+    *(
+        f"aws_lambda_powertools/utilities/{utility}/"
+        for utility in (
+            "auth_alpha",
+            "batch",
+            "circuit_breaker",
+            "data_classes",
+            "data_masking",
+            "feature_flags",
+            "kafka",
+            "parameters",
+            "parser",
+            "streaming",
+            "validation",
+        )
+    ),
+    "bin/",
+    "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz",
+)
+# Of a distribution's metadata: its licence, and the version that pg8000 and scramp look up when they are imported.
+KEPT_METADATA = re.compile(r"[^/]+\.dist-info/(METADATA|(licenses/)?(LICENSE|NOTICE)[^/]*)")
+
+# A package is fetched and unpacked before its first import; this also keeps out what a newer distribution brings along.
+LARGEST_BYTES = 3_000_000
 
 # The earliest date that a zip can hold, and the permissions that Lambda needs: everyone may read.
 ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
@@ -83,15 +112,22 @@ def build_packages(root: Path, out: Path) -> dict[str, Package]:
     Raises
     ------
     PackagingError
-        When the distributions cannot be installed, or one of them holds compiled code.
+        When the distributions cannot be installed, one of them holds compiled code, or a package becomes too large.
     """
     out.mkdir(parents=True, exist_ok=True)
     packages = {}
     for name, (requirements, left_out) in PACKAGES.items():
-        files = dict(_handler_files(root, left_out))
+        found = dict(_handler_files(root, left_out))
         for requirement in requirements:
-            files.update(_vendored_files(vendor(root, root / requirement)))
+            found.update(_vendored_files(vendor(root, root / requirement)))
+        files = {inside: file.read_bytes() for inside, file in found.items()}
+        files |= service_models(content.decode() for inside, content in files.items() if inside.endswith(".py"))
         packages[name] = _write_zip(files, out / f"{name}.zip")
+        if packages[name].size > LARGEST_BYTES:
+            raise PackagingError(
+                f"{name}.zip has {packages[name].size:,} bytes, more than {LARGEST_BYTES:,}: add to UNUSED in "
+                "orchestration/packaging.py what no function needs of the distributions"
+            )
     return packages
 
 
@@ -148,15 +184,14 @@ def _handler_files(root: Path, left_out: frozenset[PurePosixPath]) -> Iterator[t
 def _vendored_files(folder: Path) -> Iterator[tuple[str, Path]]:
     for file in folder.rglob("*"):
         name = PurePosixPath(file.relative_to(folder).as_posix())
-        # pg8000 and scramp read their own version from METADATA when they are imported.
-        metadata = name.parts[0].endswith(".dist-info") and name.name != "METADATA"
-        unused = name.name.endswith(UNUSED_SUFFIXES) or name.parts[0] == "bin" or "__pycache__" in name.parts
+        metadata = name.parts[0].endswith(".dist-info") and not KEPT_METADATA.fullmatch(str(name))
+        unused = str(name).startswith(UNUSED) or "__pycache__" in name.parts
         if file.is_file() and not metadata and not unused:
             yield str(name), file
 
 
-def _write_zip(files: dict[str, Path], path: Path) -> Package:
-    """Writes `files` (name in the zip: source) so that only their names and contents decide the result.
+def _write_zip(files: dict[str, bytes], path: Path) -> Package:
+    """Writes `files` (content by name) so that only their names and contents decide the result.
 
     Stored, not compressed: the output of zlib for the same input differs between its versions and its replacements.
     """
@@ -166,7 +201,7 @@ def _write_zip(files: dict[str, Path], path: Path) -> Package:
             entry = zipfile.ZipInfo(name, ENTRY_DATE)
             entry.create_system = UNIX
             entry.external_attr = ENTRY_MODE << 16
-            archive.writestr(entry, files[name].read_bytes())
+            archive.writestr(entry, files[name])
     # Moved into place when whole, because a drill may be reading the package at this moment.
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
     scratch.write_bytes(content.getvalue())

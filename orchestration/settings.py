@@ -29,6 +29,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from handlers.core.plain import plain, shortened
+from handlers.core.reading import LONGEST_VALUE_SHOWN
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SETTINGS_FILE_VARIABLE = "FAILOVER_SETTINGS"
 VARIABLE_PREFIX = "FAILOVER_"
@@ -51,11 +54,14 @@ PRIVATE_RANGES = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "1
 
 # 16 characters leave room for the longest name under the tightest limit (64: Lambda functions and IAM roles).
 EnvironmentSuffix = Annotated[str, StringConstraints(pattern=r"^[a-z](-?[a-z0-9]){0,15}$", max_length=16)]
-RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}-[a-z]+-\d$")]
+RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}-[a-z]+-[0-9]$")]
 DnsName = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=180)
 ]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+# Terraform would read what stands in braces, so an address has none.
+Email = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9._%+'-]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63}$", max_length=254)
+]
 SqlName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
@@ -74,7 +80,7 @@ class Database(_Section):
     master_username: SqlName = Field("postgres_admin", description="Master user; its password is generated.")
     engine_version: str = Field(
         "17.5",
-        pattern=r"^(1[7-9]|[2-9]\d)\.\d{1,2}$",
+        pattern=r"^(1[7-9]|[2-9][0-9])\.[0-9]{1,2}$",  # \d would take the digits of every script
         description="Aurora PostgreSQL version, 17 or later: a restarted server is fenced by a login trigger.",
     )
     port: int = Field(5432, ge=1150, le=65535, description="TCP port of both clusters (RDS allows 1150 to 65535).")
@@ -135,12 +141,12 @@ class Thresholds(_Section):
         description="Lag above this notifies people, in ms; it never triggers a failover.",
     )
     recovery_grace_s: int = Field(
-        25,
+        23,
         ge=10,
         le=300,
         description="How long the writer's guardian may say that its database is down, or not known, before that "
         "counts, in s: a restart, or Aurora's own failover inside the region, is mostly done by then and loses "
-        "nothing. Longer adds to the RTO of a dead database in a region that lives; 25 keeps it under 60 s with "
+        "nothing. Longer adds to the RTO of a dead database in a region that lives; 23 keeps it at about 58 s with "
         "Aurora's promotion taken as 30.",
     )
     cool_down_minutes: int = Field(
@@ -165,8 +171,8 @@ class Salvage(_Section):
     """How writes that a failover lost are written again; see docs/runbooks/reprotection.md."""
 
     replay: dict[
-        Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$")],
-        Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_.]*\([a-z0-9_, ]*\)$")],
+        Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?$")],
+        Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_.]*\([a-z0-9_, ]*\)$", max_length=1000)],
     ] = Field(
         {},
         description="Table → a call of the application's own idempotent function with the table's columns, such as "
@@ -345,7 +351,7 @@ def load(**overrides: Any) -> Settings:
         settings = Settings(**overrides)
     except ValidationError as error:
         lines += [_fault(dict(fault)) for fault in error.errors() if _variable(fault["loc"]) not in unknown]
-    except ValueError as error:  # the TOML file itself, or an environment variable that is not JSON where it must be
+    except (ValueError, OSError) as error:  # the file itself, or a variable that is not JSON where it must be
         raise SettingsError(f"the settings cannot be read ({source}): {error}; correct the file's syntax") from None
     if lines:
         raise SettingsError(f"{len(lines)} setting(s) cannot be used ({source}):\n" + "\n".join(lines))
@@ -353,14 +359,17 @@ def load(**overrides: Any) -> Settings:
 
 
 def _unknown_variables() -> dict[str, str]:
-    """Environment variables that begin as a setting's and are none: each with its fault, in one line."""
+    """Environment variables that begin as a setting's and are none: each with its fault, in one line.
+
+    Not with its value: nobody knows what it is, and it may be a secret.
+    """
     known = {SETTINGS_FILE_VARIABLE}
     for name, field in Settings.model_fields.items():
         known.add(_variable((name,)))
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             known |= {_variable((name, key)) for key in field.annotation.model_fields}
     faults = {}
-    for variable, value in os.environ.items():
+    for variable in os.environ:
         name = variable.upper()  # pydantic-settings takes either case
         if (
             name.startswith(VARIABLE_PREFIX)
@@ -369,7 +378,7 @@ def _unknown_variables() -> dict[str, str]:
         ):
             meant = difflib.get_close_matches(name, sorted(known), n=1, cutoff=MEANT)
             hint = f"; {meant[0]} may be meant" if meant else ""
-            faults[name] = f"  {variable} = {value!r}: there is no such setting; unset it or correct its name{hint}"
+            faults[name] = f"  {variable}: there is no such setting; unset it or correct its name{hint}"
     return faults
 
 
@@ -380,7 +389,7 @@ def _variable(path: tuple[int | str, ...]) -> str:
 
 def _fault(fault: dict[str, Any]) -> str:
     """One fault of the validation in one line: the field, its value, what is wrong and what to do."""
-    field = ".".join(str(part) for part in fault["loc"]) or "settings"
+    field = shortened(plain(".".join(str(part) for part in fault["loc"])), LONGEST_VALUE_SHOWN) or "settings"
     described = Settings.model_fields.get(str(fault["loc"][0])) if fault["loc"] else None
     hint = f" ({described.description})" if described is not None and described.description else ""
     variable = _variable(fault["loc"])
@@ -391,4 +400,4 @@ def _fault(fault: dict[str, Any]) -> str:
         return f"  {field}: there is no such setting; remove it or correct its name"
     if not fault["loc"]:
         return f"  {message}"
-    return f"  {field} = {fault['input']!r}: {message}{hint}"
+    return f"  {field} = {shortened(repr(fault['input']), LONGEST_VALUE_SHOWN)}: {message}{hint}"

@@ -9,14 +9,18 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
-# No property may fail because the machine is busy: neither for one slow example nor for slowly made ones.
-hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("project")
-
 Found = TypeVar("Found")
 
 # .ci/run sets this to 1: there, a tool that a check needs is installed, and its absence is a failure.
 REQUIRE_OPTIONAL_CHECKS_VARIABLE = "REQUIRE_OPTIONAL_CHECKS"
+IN_CI = os.environ.get(REQUIRE_OPTIONAL_CHECKS_VARIABLE) == "1"
+
+# No property may fail because the machine is busy: neither for one slow example nor for slowly made ones. In CI the
+# examples are the same each time; elsewhere they differ, and find more.
+hypothesis.settings.register_profile(
+    "project", deadline=None, derandomize=IN_CI, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +35,7 @@ def optional_tool() -> Callable[[str, Found | None, str], Found]:
         if found:
             return found
         message = f"{name} was not found; it {reason}"
-        if os.environ.get(REQUIRE_OPTIONAL_CHECKS_VARIABLE) == "1":
+        if IN_CI:
             pytest.fail(f"{message}. {REQUIRE_OPTIONAL_CHECKS_VARIABLE}=1 forbids to skip this check.")
         pytest.skip(message)
 

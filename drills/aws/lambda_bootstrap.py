@@ -80,8 +80,10 @@ def main() -> None:
     resolve_names(settings["zone"], settings["dns_server"])
     # Lambda's order: the function's package, the language, what the runtime offers.
     sys.path[:] = [settings["package"], *sys.path, settings["runtime"]]
+    wall, processor = time.perf_counter(), time.process_time()
     handler, error = load_handler(settings["handler"])
-    send(channel, {"error": error})
+    took = {"wall_ms": (time.perf_counter() - wall) * 1000, "processor_ms": (time.process_time() - processor) * 1000}
+    send(channel, {"error": error, "took": took})
     while handler is not None and (request := receive(channel)) is not None:
         send(channel, invoke(handler, request))
 

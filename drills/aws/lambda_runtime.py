@@ -96,6 +96,14 @@ class Outcome:
         return json.loads(self.payload)
 
 
+@dataclass(frozen=True)
+class InitDuration:
+    """What importing a handler took, in ms: on the clock, and of the processor's time."""
+
+    wall_ms: float
+    processor_ms: float
+
+
 class LambdaService:
     """All functions of a specification, ready to be invoked.
 
@@ -244,6 +252,12 @@ class LambdaService:
             self._observe(Happening(Kind.FUNCTION_ANSWERED, region, function.name, answered))
         return outcome
 
+    def cold_start(self, region: str, name: str) -> InitDuration:
+        """Starts one more environment of a function, ends it, and returns what its start took."""
+        environment, took = self._start_anew(region, self.function(region, name))
+        self._discard(environment)
+        return took
+
     def invoke_async(self, region: str, name: str, event: Any) -> None:
         """Runs a function without waiting for it (``InvocationType: Event``), and again when it fails."""
         function = self.function(region, name)
@@ -309,15 +323,17 @@ class LambdaService:
                 if environment.is_alive():
                     return environment
                 self._living.pop(environment, None)
+        return self._start_anew(region, function)[0]
+
+    def _start_anew(self, region: str, function: Function) -> tuple[_Environment, InitDuration]:
         self._compilation.wait()
         environment = self._new(region, function)
         try:
             self._refuse_when_down(region)  # it may have gone down while the process was started
-            environment.initialize(self._settings(region, function))
+            return environment, environment.initialize(self._settings(region, function))
         except BaseException:
             self._discard(environment)
             raise
-        return environment
 
     def _new(self, region: str, function: Function) -> _Environment:
         """Starts a process; `close` waits for it, so that it ends every process that was started."""
@@ -428,13 +444,14 @@ class _Environment:
         self._clock = clock
         self._function_arn = ""
 
-    def initialize(self, settings: dict[str, Any]) -> None:
+    def initialize(self, settings: dict[str, Any]) -> InitDuration:
         """Imports the handler."""
         self._function_arn = settings["function_arn"]
         answer = self._exchange(settings, START_LIMIT_SECONDS)
         if answer["error"]:
             error = answer["error"]
             raise _EnvironmentLostError(error["errorType"], error["errorMessage"], started=False)
+        return InitDuration(**answer["took"])
 
     def invoke(self, event: Any, request_id: str) -> Outcome:
         """Runs the handler."""

@@ -15,6 +15,7 @@ How a state machine is interpreted is moto's. What is changed here, and why:
 * A branch that ends in an error of Step Functions' own, such as ``States.Timeout``, ends its Parallel state in that
   error, which Catch then sees (Step Functions guide, "Handling errors in Step Functions workflows"); moto mistakes the
   name for that of a function's error, which must not begin like that, and ends the execution in ``States.Runtime``.
+* The cause that a person gives with ``SendTaskFailure`` reaches the state; moto loses it.
 * An execution that is stopped is ``ABORTED`` at once; moto's is ``RUNNING`` until its task has ended.
 * The end of an execution is an event on the region's bus (Step Functions guide, "Automating Step Functions event
   delivery with EventBridge"); its start is not, and of the event's fields the input and output are left out.
@@ -38,6 +39,7 @@ from unittest import mock
 
 from botocore.exceptions import ClientError
 from moto.core.config import default_user_config
+from moto.core.responses import ActionResult, EmptyResult
 from moto.stepfunctions.parser import models as machines
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
@@ -58,6 +60,7 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
+from moto.stepfunctions.responses import StepFunctionResponse
 
 from drills.aws.happenings import Happening, Kind
 from drills.aws.lambda_runtime import LambdaService, RegionDownError, ThrottledError, UnknownFunctionError
@@ -179,6 +182,13 @@ class StepFunctions:
                 return StatesErrorName.from_name(error_name)
             return CustomErrorName(error_name)
 
+        def send_task_failure(response: StepFunctionResponse) -> ActionResult:
+            token, error, cause = (response._get_param(name) for name in ("taskToken", "error", "cause"))
+            backend: Any = response.stepfunction_backend  # the parser's, of which moto's types do not know
+            backend.send_task_failure(token, error=error, cause=cause)
+            return EmptyResult()
+
+        stack.enter_context(mock.patch.object(StepFunctionResponse, "send_task_failure", send_task_failure))
         stack.enter_context(mock.patch.object(Execution, "stop", stop_at_once))
         stack.enter_context(mock.patch.object(branches_decl, "CustomErrorName", error_of_branch))
         parse = functools.cache(AmazonStateLanguageParser.parse)

@@ -176,6 +176,7 @@ class Network:
         self._paths: dict[str, NetworkPath] = {}
         self._fenced: set[str] = set()
         self._held: set[str] = set()
+        self._shut: set[str] = set()
         self._lock = threading.Lock()
         self._process = reaper.start_module(
             "drills.world.network", folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -215,6 +216,11 @@ class Network:
         (self._fenced.add if fenced else self._fenced.discard)(region)
         self.apply()
 
+    def shut(self, destination: str, *, shut: bool) -> None:
+        """Has every path to a region's database refuse, as if no server listened there, or ends that."""
+        (self._shut.add if shut else self._shut.discard)(destination)
+        self.apply()
+
     def hold(self, name: str) -> None:
         """Lets one path hang, whatever else is reached, as a congested link does."""
         self._held.add(name)
@@ -237,6 +243,8 @@ class Network:
     def _state(self, path: NetworkPath, fault: Fault | None) -> State:
         if fault is not None:
             return STATES[fault]
+        if path.destination in self._shut:
+            return State.REFUSING
         if path.name in self._held:
             return State.HANGING
         return State.FENCED if path.guarded and path.destination in self._fenced else State.OPEN

@@ -11,7 +11,7 @@ from typing import Literal
 from handlers.core.control import LARGEST_EPOCH, ControlRecord, Transition
 from handlers.core.heartbeat import END_OF_TIME_S, Beat
 from handlers.core.reading import LARGEST_WHOLE, Fields
-from handlers.core.request import MODES, Mode, Request
+from handlers.core.request import MODES, Mode, Request, incident_of
 
 # A run that holds the lock is over by then: the workflow's own TimeoutSeconds (30 min) has ended it, the function that
 # it started last has ended too (40 s), and 20 s are left for clocks that differ. Only after that may another run take
@@ -77,7 +77,7 @@ class Claim:
             incident=fields.text("incident"),
             writer_region=fields.text("writer_region"),
             target_region=fields.text("target_region"),
-            epoch=int(fields.number("epoch", at_least=1, at_most=LARGEST_EPOCH)),
+            epoch=fields.whole("epoch", at_least=1, at_most=LARGEST_EPOCH),
             resumes=fields.optional_text("resumes"),
             accept_data_loss=fields.flag("accept_data_loss", False),
             heartbeat=Beat.read_optional(fields, "heartbeat"),
@@ -89,11 +89,6 @@ class Claim:
         )
 
 
-def incident_of(epoch: int) -> str:
-    """The incident of every automatic start in an epoch: the outage of that epoch's writer."""
-    return f"epoch {epoch}"
-
-
 def is_free(record: ControlRecord, holder_is_over: bool | None, now: float) -> bool:
     """Whether no living run holds the lock.
 
@@ -103,15 +98,18 @@ def is_free(record: ControlRecord, holder_is_over: bool | None, now: float) -> b
     return held is None or holder_is_over is True or held.deadline < now
 
 
-def automation_is_off(record: ControlRecord) -> str | None:
-    """Why automation does not begin anything now, in a clause for people; None when it may.
+def automation_is_off(record: ControlRecord, now: float) -> str | None:
+    """Why automation does not begin anything at ``now`` (seconds since 1970), in a clause for people; None when it may.
 
     A pause and a person's no are for beginnings: what RDS has been asked for is finished all the same.
     """
     if record.only_forward:
         return None
     if not record.automatic_failover:
-        return "automatic failover is paused in the control record"
+        return "automatic failover is turned off in the control record"
+    pause = record.paused
+    if pause and now < pause.until:
+        return f"{pause.by} has paused automatic failover for {pause.until - now:.0f} s more ({pause.reason})"
     no = record.ended_by_person
     if no:
         return f"{no.by} has ended the automatic attempts of this epoch ({no.reason})"
@@ -143,7 +141,7 @@ def decide_claim(
     automatic, only_forward = request.automatic, record.only_forward
     incident = incident_of(record.epoch) if automatic else request.incident
     age = now - request.asked_at if request.asked_at is not None else 0.0
-    off = automation_is_off(record)
+    off = automation_is_off(record, now)
     failed_over_by_itself = record.last_incident == incident_of(record.epoch - 1)
     rested_at = (record.last_transition_at or 0) + cool_down_s if failed_over_by_itself else 0.0
     rows: tuple[tuple[bool, ClaimDecision, str], ...] = (
@@ -177,6 +175,11 @@ def decide_claim(
             automatic and age > LATEST_START_S,
             "duplicate",
             f"its start has been on its way for {age:.0f} s; the monitor has looked again since",
+        ),
+        (
+            automatic and request.mode == "switchover" and held is None,
+            "duplicate",
+            "it was to finish a switchover, whose run has given the lock back since",
         ),
         (
             incident == record.last_incident,

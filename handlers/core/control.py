@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import END_OF_TIME_S, Beat
-from handlers.core.reading import LARGEST_WHOLE, Fields
+from handlers.core.plain import plain
+from handlers.core.reading import ANY_TEXT, LARGEST_WHOLE, LONGEST_LINE, Fields
 from handlers.core.request import MODES, Mode
 
 LARGEST_EPOCH = LARGEST_COUNT = LARGEST_WHOLE
@@ -26,7 +27,7 @@ SAYS: tuple[Says, ...] = ("up", "down", "unknown")
 Wanted = Literal["hold", "abort"]
 WANTED: tuple[Wanted, ...] = ("hold", "abort")
 
-LONGEST_REASON = ".{1,1000}"
+LONGEST_REASON = 1000  # characters of what a person said
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Transition:
             seen_lease=_optional_moment(fields, "seen_lease"),
             stopping_until=_optional_moment(fields, "stopping_until"),
             dns_engaged=fields.flag("dns_engaged", False),
-            move_requests=int(fields.number("move_requests", at_least=0, at_most=LARGEST_COUNT, default=0)),
+            move_requests=fields.whole("move_requests", at_most=LARGEST_COUNT, default=0),
             replicated_xid=fields.optional_whole("replicated_xid", at_most=LARGEST_COUNT),
             moving_since=_optional_moment(fields, "moving_since"),
             writer_sign=WriterSign.read(fields.section("writer_sign")) if "writer_sign" in fields.data else None,
@@ -143,16 +144,49 @@ class ReprotectionLock:
 
 @dataclass(frozen=True)
 class PersonsNo:
-    """Who ended the automatic attempts of this epoch, when (seconds since 1970), and why, in the person's words."""
+    """Who ended the automatic attempts of this epoch, when (seconds since 1970), and why, in the person's words.
+
+    Nothing is decided by the words. Whatever they are, the record has to stay readable: a guardian that cannot read it
+    fences a healthy writer.
+    """
 
     by: str
     at: float
     reason: str
 
     @classmethod
+    def of(cls, by: str, at: float, words: str) -> PersonsNo:
+        """Makes one of what a person said, which may be anything."""
+        return cls(plain(by)[:LONGEST_LINE], at, plain(words[:LONGEST_REASON])[:LONGEST_REASON] or "no reason given")
+
+    @classmethod
     def read(cls, fields: Fields) -> PersonsNo:
         """Reads a no out of a control item."""
-        return cls(fields.text("by"), _moment(fields, "at"), fields.text("reason", pattern=LONGEST_REASON))
+        return cls(fields.text("by", pattern=ANY_TEXT), _moment(fields, "at"), fields.text("reason", pattern=ANY_TEXT))
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A person's pause of automatic failover: whose, since when, until when (seconds since 1970), and why.
+
+    It ends by itself, so that nobody has to think of it. Its words are taken as those of a `PersonsNo`.
+    """
+
+    by: str
+    at: float
+    until: float
+    reason: str
+
+    @classmethod
+    def of(cls, by: str, at: float, until: float, words: str) -> Pause:
+        """Makes one of what a person said, which may be anything."""
+        return cls(plain(by)[:LONGEST_LINE], at, until, plain(words[:LONGEST_LINE])[:LONGEST_LINE] or "no reason given")
+
+    @classmethod
+    def read(cls, fields: Fields) -> Pause:
+        """Reads a pause out of a control item."""
+        by, reason = (fields.text(name, pattern=ANY_TEXT) for name in ("by", "reason"))
+        return cls(by, _moment(fields, "at"), _moment(fields, "until"), reason)
 
 
 @dataclass(frozen=True)
@@ -166,7 +200,8 @@ class Told:
     @classmethod
     def read(cls, fields: Fields) -> Told:
         """Reads what was told out of a control item."""
-        return cls(fields.text("about"), fields.text("reason", pattern=LONGEST_REASON), _moment(fields, "at"))
+        about, reason = (fields.text(name, pattern=ANY_TEXT) for name in ("about", "reason"))
+        return cls(about, reason, _moment(fields, "at"))
 
 
 @dataclass(frozen=True)
@@ -180,7 +215,9 @@ class ControlRecord:
     epoch
         grows by one with every change of writer.
     automatic_failover
-        False while a person has paused automatic failovers.
+        False while a person has turned automatic failovers off, for good.
+    paused
+        a person's pause of them, which ends by itself.
     transition
         the lock, while a run holds it.
     lease_expires_at
@@ -230,6 +267,7 @@ class ControlRecord:
     last_transition_at: float | None = None
     claims_from: float | None = None
     ended_by_person: PersonsNo | None = None
+    paused: Pause | None = None
     told: Told | None = None
     protected: bool = True
     reprotection: ReprotectionLock | None = None
@@ -243,7 +281,7 @@ class ControlRecord:
         fields = Fields(item, "the control record", Misconfigured)
         return cls(
             writer_region=fields.text("writer_region"),
-            epoch=int(fields.number("epoch", at_least=1, at_most=LARGEST_EPOCH)),
+            epoch=fields.whole("epoch", at_least=1, at_most=LARGEST_EPOCH),
             automatic_failover=fields.flag("automatic_failover", True),
             transition=Transition.read(fields.section("transition")) if "transition" in fields.data else None,
             lease_expires_at=_optional_moment(fields, "lease_expires_at"),
@@ -258,6 +296,7 @@ class ControlRecord:
             ended_by_person=(
                 PersonsNo.read(fields.section("ended_by_person")) if "ended_by_person" in fields.data else None
             ),
+            paused=Pause.read(fields.section("paused")) if "paused" in fields.data else None,
             told=Told.read(fields.section("told")) if "told" in fields.data else None,
             protected=fields.flag("protected", True),
             reprotection=(

@@ -21,7 +21,7 @@ class Beat:
     def read(cls, fields: Fields) -> Beat:
         """Reads a heartbeat out of an event, an answer or an item."""
         return cls(
-            seq=int(fields.number("seq", at_least=0, at_most=LARGEST_SEQUENCE)),
+            seq=fields.whole("seq", at_most=LARGEST_SEQUENCE),
             at=fields.number("at", at_least=0, at_most=END_OF_TIME_S),
         )
 

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from handlers.core.failover_progress import FailoverProgress
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import CLOCK_MARGIN_S, TICK_S
-from handlers.core.progress import FailoverProgress, result_of
+from handlers.core.progress import result_of
 
 # Between two heartbeats nobody sees what is written.
 RESOLUTION_MS = TICK_S * 1000

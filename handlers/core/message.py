@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from handlers.core.plain import plain, shortened
+
 LONGEST_SUBJECT = 100  # characters, all of them ASCII (SNS API reference, Publish)
+# A message may have 256 KB. The longest line that we make names the tables that a salvage could not read.
+LONGEST_LINE = 25_000
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,9 @@ class Message:
         """Makes a message from its lines; the first is also the subject.
 
         A subject that SNS would refuse would leave people without the message, so it loses the characters that do not
-        fit; the text keeps them.
+        fit; the text keeps them. A line stays one line, whatever a person or a database has put into it.
         """
+        lines = [shortened(plain(line), LONGEST_LINE) for line in lines]
         subject = "".join(character for character in lines[0] if character.isascii() and character.isprintable())
         return cls(subject[:LONGEST_SUBJECT], "\n".join(lines))
 
@@ -54,7 +60,7 @@ def start_command(state_machine_arn: str, request: Mapping[str, object]) -> str:
     """Returns the command by which a person starts a workflow with that request, in the workflow's region."""
     return (
         f"aws stepfunctions start-execution --region {region_of(state_machine_arn)} "
-        f"--state-machine-arn {state_machine_arn} --input '{json.dumps(request)}'"
+        f"--state-machine-arn {state_machine_arn} --input {shlex.quote(json.dumps(request))}"
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from handlers.core.claim import Claim, incident_of
+from handlers.core.claim import Claim
 from handlers.core.ending import End, done_and_open
+from handlers.core.failover_progress import FailoverProgress
 from handlers.core.health import Health
 from handlers.core.lag import Lag
 from handlers.core.message import Message, Workflows, start_command, whereabouts
-from handlers.core.progress import FailoverProgress, result_of
+from handlers.core.progress import result_of
+from handlers.core.request import incident_of
 from handlers.core.results import Lease
 from handlers.core.told import BEGUN, same_reason
 

@@ -1,4 +1,6 @@
-"""How far a run has come: what its workflow keeps, as types. Pure.
+"""How far a run has come: how what its workflow keeps is read. Pure.
+
+`handlers.core.failover_progress` and `handlers.core.reprotection_progress` say what that is, as types.
 
 Each field is named as the ``ResultPath`` of the state machine's definition under which its part is kept; a test
 compares the two. A part that the run did not reach is None.
@@ -16,37 +18,15 @@ import dataclasses
 import json
 from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import NoneType
 from typing import Annotated, Any, Generic, Self, TypeVar, get_args, get_origin
 
-from handlers.core.claim import Claim
 from handlers.core.errors import InvalidRequest
-from handlers.core.health import Health
-from handlers.core.lag import Lag
-from handlers.core.reading import Fields
-from handlers.core.reprotection import Order, Snapshot
-from handlers.core.results import (
-    Armed,
-    Commit,
-    Detachment,
-    Fenced,
-    GlobalDatabase,
-    Lease,
-    OldRegion,
-    OldWriterFence,
-    Promotion,
-    Recovery,
-    Release,
-    Repointing,
-    Retired,
-    RunRecord,
-    Standby,
-    Switchover,
-    Timing,
-)
-from handlers.core.salvage import Salvage
-from handlers.core.shape import ANY_TEXT, field_types, read_as
+from handlers.core.plain import shortened
+from handlers.core.reading import ANY_TEXT, Fields
+from handlers.core.shape import field_types, read_as
+from handlers.core.timing import Timing
 
 Result = TypeVar("Result")
 Value = TypeVar("Value")
@@ -72,7 +52,7 @@ class CaughtError:
         cause = self.cause or "no cause given"
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             cause = str(json.loads(cause)["errorMessage"])
-        return f"{self.error}: {cause[:LONGEST_CAUSE]}"
+        return f"{shortened(self.error, LONGEST_CAUSE)}: {shortened(cause, LONGEST_CAUSE)}"
 
 
 @dataclass(frozen=True)
@@ -187,68 +167,3 @@ def _attempt(read: Callable[[], Value], unreadable: list[str]) -> Value | None:
     except InvalidRequest as error:
         unreadable.append(str(error))
         return None
-
-
-# --- the failover workflow. The word beside a step is the phase that the record of the run calls it.
-
-
-@dataclass(frozen=True)
-class Assessment(Parts):
-    """What the two checks found."""
-
-    health: Annotated[Ended[Health] | None, "check_health"] = None
-    lag: Annotated[Ended[Lag] | None, "verify_lag"] = None
-
-
-@dataclass(frozen=True)
-class Moved(Parts):
-    """How the writer was moved: by a detachment, or by a switchover."""
-
-    fence: Annotated[Ended[OldWriterFence] | None, "fence_old_writer"] = None
-    detachment: Annotated[Ended[Detachment] | None, "detach_secondary"] = None
-    switchover: Annotated[Ended[Switchover] | None, "switch_over"] = None
-    promotion: Annotated[Ended[Promotion] | None, "promote"] = None
-    dns: Annotated[Ended[Repointing] | None, "repoint_dns"] = None
-
-
-@dataclass(frozen=True)
-class FailoverProgress(Parts):
-    """What the failover workflow keeps, in the order of a run; a group that was not reached is empty."""
-
-    claim: Annotated[Ended[Claim] | None, "claim"] = None
-    assessment: Assessment = field(default_factory=Assessment)
-    fence_first: Annotated[Ended[OldWriterFence] | None, "fence_first"] = None
-    lease: Annotated[Ended[Lease] | None, "wait_for_lease"] = None
-    approval: Answer | None = None
-    approved_lease: Annotated[Ended[Lease] | None, "ask_approval"] = None
-    moved: Moved = field(default_factory=Moved)
-    rds_busy: CaughtError | None = None
-    commit: Annotated[Ended[Commit] | None, "commit_writer"] = None
-    recovery: Annotated[Ended[Recovery] | None, "verify_recovery"] = None
-    error: CaughtError | None = None
-    release: Ended[Release] | None = None
-    release_error: CaughtError | None = None
-    record: Ended[RunRecord] | None = None
-
-
-# --- the re-protection workflow
-
-
-@dataclass(frozen=True)
-class ReprotectionProgress(Parts):
-    """What the re-protection workflow keeps, in the order of a run."""
-
-    order: Ended[Order] | None = None
-    old_region: Ended[OldRegion] | None = None
-    fenced: Ended[Fenced] | None = None
-    snapshot: Ended[Snapshot] | None = None
-    salvage: Ended[Salvage] | None = None
-    approval: Answer | None = None
-    retired: Ended[Retired] | None = None
-    global_database: Ended[GlobalDatabase] | None = None
-    standby: Ended[Standby] | None = None
-    replication: Ended[Lag] | None = None
-    armed: Ended[Armed] | None = None
-    error: CaughtError | None = None
-    released: Ended[Release] | None = None
-    release_error: CaughtError | None = None

@@ -8,12 +8,17 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from handlers.core.errors import FailoverError
+from handlers.core.plain import shortened
 
 Choice = TypeVar("Choice", bound=str)
+
+ANY_TEXT = "(?s).*"
 
 LONGEST_VALUE_SHOWN = 80  # characters of a bad value in a message: enough to recognise it, too short to flood a log
 
 LARGEST_WHOLE = 2**53  # the largest whole number that JSON carries exactly
+
+LONGEST_LINE = 256  # characters of what a person or a program is called, or of what an outage is
 
 
 class Fields:
@@ -41,7 +46,7 @@ class Fields:
         for field in self.data:
             if field not in known:
                 raise self.error(
-                    f"{self.name}: unknown field {field!r}; remove it, known are {', '.join(sorted(known))}"
+                    f"{self.name}: unknown field {_shown(field)}; remove it, known are {', '.join(sorted(known))}"
                 )
 
     def text(
@@ -74,6 +79,20 @@ class Fields:
         """A string that matches ``pattern``, or None when the field is absent."""
         return None if self.data.get(field) is None else self.text(field, pattern=pattern)
 
+    def line(self, field: str, *, default: str | None = None, longest: int = LONGEST_LINE) -> str:
+        """A text that people will read: on one line, and nothing in it that does not print."""
+        value = self.data.get(field)
+        if value is None or (isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()):
+            return self.text(field, pattern=ANY_TEXT, default=default)
+        raise self.error(
+            f"{self.name}: field {field!r} is {_shown(value)}; give a text on one line, of 1 to {longest} characters "
+            "that print"
+        )
+
+    def optional_line(self, field: str, *, longest: int = LONGEST_LINE) -> str | None:
+        """The same, or None when the field is absent."""
+        return None if self.data.get(field) is None else self.line(field, longest=longest)
+
     def flag(self, field: str, default: bool) -> bool:
         """A boolean; ``default`` when the field is absent."""
         value = self.data.get(field, default)
@@ -100,10 +119,16 @@ class Fields:
         """A number inside the bounds, or None when the field is absent."""
         return None if self.data.get(field) is None else self.number(field, at_least=at_least, at_most=at_most)
 
+    def whole(self, field: str, *, at_least: int = 0, at_most: int, default: int | None = None) -> int:
+        """A whole number inside the bounds; ``default`` when the field is absent."""
+        value = self.number(field, at_least=at_least, at_most=at_most, default=default)
+        if not value.is_integer():
+            raise self.error(f"{self.name}: field {field!r} is {_shown(self.data[field])}; give a whole number")
+        return int(value)
+
     def optional_whole(self, field: str, *, at_most: int) -> int | None:
         """A whole number from 0 on, or None when the field is absent."""
-        value = self.optional_number(field, at_least=0, at_most=at_most)
-        return None if value is None else int(value)
+        return None if self.data.get(field) is None else self.whole(field, at_most=at_most)
 
     def section(self, field: str) -> Fields:
         """A nested mapping."""
@@ -113,5 +138,5 @@ class Fields:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= LONGEST_VALUE_SHOWN else text[:LONGEST_VALUE_SHOWN] + "…"
+    # A part of a text says enough of it; of a huge one, nothing else is looked at.
+    return shortened(repr(value[:LONGEST_VALUE_SHOWN] if isinstance(value, str) else value), LONGEST_VALUE_SHOWN)

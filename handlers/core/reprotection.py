@@ -13,6 +13,7 @@ from handlers.core.control import LARGEST_EPOCH, ControlRecord
 from handlers.core.errors import InvalidRequest
 from handlers.core.lease import CLOCK_MARGIN_S
 from handlers.core.reading import Fields
+from handlers.core.request import LONGEST_RUN
 
 Decision = Literal["proceed", "refused"]
 DECISIONS: tuple[Decision, ...] = ("proceed", "refused")
@@ -38,9 +39,9 @@ class ReprotectionRequest:
         fields = Fields(data, "the execution's input", InvalidRequest)
         fields.only(FIELDS)
         return cls(
-            started_by=fields.text("started_by"),
+            started_by=fields.line("started_by"),
             retire_without_asking=fields.flag("retire_without_asking", False),
-            resumes=fields.optional_text("resumes", pattern=".{1,80}"),  # as long as Step Functions' names may be
+            resumes=fields.optional_line("resumes", longest=LONGEST_RUN),
         )
 
 
@@ -71,7 +72,7 @@ class Order:
             started_by=fields.text("started_by"),
             writer_region=fields.text("writer_region"),
             old_region=fields.text("old_region"),
-            epoch=int(fields.number("epoch", at_least=1, at_most=LARGEST_EPOCH)),
+            epoch=fields.whole("epoch", at_least=1, at_most=LARGEST_EPOCH),
             retire_without_asking=fields.flag("retire_without_asking", False),
         )
 

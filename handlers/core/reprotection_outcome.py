@@ -7,9 +7,10 @@ from typing import Literal
 
 from handlers.core.ending import End, done_and_open
 from handlers.core.message import Message, region_of, start_command, whereabouts
-from handlers.core.progress import ReprotectionProgress, result_of
+from handlers.core.progress import result_of
 from handlers.core.reprotection import Order
-from handlers.core.results import Timing
+from handlers.core.reprotection_progress import ReprotectionProgress
+from handlers.core.timing import Timing
 
 Outcome = Literal["reprotected", "refused", "held", "needs_person"]
 

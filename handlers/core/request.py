@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -12,6 +13,8 @@ from handlers.core.reading import LARGEST_WHOLE, Fields
 
 Mode = Literal["failover", "switchover", "rehearsal"]
 MODES: tuple[Mode, ...] = ("failover", "switchover", "rehearsal")
+
+LONGEST_RUN = 80  # characters that the name of an execution may have (Step Functions API reference, StartExecution)
 
 FIELDS = (
     "mode",
@@ -89,26 +92,51 @@ class Request:
         """
         fields = Fields(data, "the execution's input", InvalidRequest)
         fields.only(FIELDS)
-        target = fields.text("target_region", default=region)
+        target = fields.line("target_region", default=region)
         if target != region:
             raise InvalidRequest(
                 f"the execution's input: field 'target_region' is {target!r}, but this workflow moves the writer to "
                 f"{region}; start the workflow of {target} instead, or leave the field out"
             )
+        automatic = fields.flag("automatic", False)
         return cls(
             mode=fields.choice("mode", MODES),
-            started_by=fields.text("started_by"),
-            incident=fields.text("incident", default=f"run {run}"),
+            started_by=fields.line("started_by"),
+            incident=_incident(fields, f"run {run}"),
             target_region=target,
-            resumes=fields.optional_text("resumes", pattern=".{1,80}"),  # as long as Step Functions' names may be
-            automatic=fields.flag("automatic", False),
-            accept_data_loss=fields.flag("accept_data_loss", False),
+            resumes=fields.optional_line("resumes", longest=LONGEST_RUN),
+            automatic=automatic,
+            accept_data_loss=_of_a_person(fields, "accept_data_loss", automatic),
             ignore_cool_down=fields.flag("ignore_cool_down", False),
-            ignore_wrong_clock=fields.flag("ignore_wrong_clock", False),
+            ignore_wrong_clock=_of_a_person(fields, "ignore_wrong_clock", automatic),
             epoch=fields.optional_whole("epoch", at_most=LARGEST_WHOLE),
             attempt=fields.optional_whole("attempt", at_most=LARGEST_WHOLE),
             asked_at=_moment(fields, "asked_at"),
         )
+
+
+def incident_of(epoch: int) -> str:
+    """The incident of every automatic start in an epoch: the outage of that epoch's writer."""
+    return f"epoch {epoch}"
+
+
+def _incident(fields: Fields, default: str) -> str:
+    """Returns the incident; nobody may use the name of an outage of which automation may still have to take care."""
+    incident = fields.line("incident", default=default)
+    if re.fullmatch(r"epoch \d+", incident):
+        raise fields.error(
+            f"{fields.name}: field 'incident' is {incident!r}, as the automatic starts of an epoch are named; give "
+            "another name, or leave the field out"
+        )
+    return incident
+
+
+def _of_a_person(fields: Fields, field: str, automatic: bool) -> bool:
+    """Returns a flag by which somebody answers for a danger: a person does, never an automatic start."""
+    accepted = fields.flag(field, False)
+    if accepted and automatic:
+        raise fields.error(f"{fields.name}: field {field!r} is True in an automatic start; only a person may say so")
+    return accepted
 
 
 def _moment(fields: Fields, field: str) -> float | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from handlers.core.claim import Claim
+from handlers.core.failover_progress import FailoverProgress
 from handlers.core.lag import Lag
 from handlers.core.loss import RESOLUTION_MS, loss
 from handlers.core.outcome import FailoverEnd
-from handlers.core.progress import FailoverProgress, result_of
-from handlers.core.results import Lease, Phase, RecordedLag, RunRecord
+from handlers.core.progress import result_of
+from handlers.core.recorded import Phase, RecordedLag, RunRecord
+from handlers.core.results import Lease
 
 
 def run_record(end: FailoverEnd, started_at: str, now: float) -> RunRecord:

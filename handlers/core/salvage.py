@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from handlers.core.errors import Misconfigured
+from handlers.core.plain import plain
 from handlers.core.reading import LARGEST_WHOLE, Fields
 
 Finding = Literal["missing", "different"]
@@ -21,6 +22,8 @@ FINDINGS: tuple[Finding, ...] = ("missing", "different")
 DEFAULT_SCHEMA = "public"
 FROM_THE_START = "(0,0)"  # PostgreSQL's tuple ids begin at (0,1)
 TUPLE_ID = r"\(\d{1,10},\d{1,5}\)"
+# Two names of 63 bytes, each quoted, and everything in it may be a quote, which is doubled.
+TABLE = "(?s).{3,257}"
 LONGEST_ROW = 6_000_000  # characters; no answer of Lambda is longer
 MOST_BLOCKS = 2**32  # PostgreSQL's own limit of a table
 LONGEST_UNREAD = 20_000  # characters; Step Functions passes 256 KB from state to state
@@ -43,9 +46,9 @@ class Table:
     def read(cls, fields: Fields) -> Table:
         """Reads it from the salvage function's answer or event."""
         return cls(
-            fields.text("name"),
+            fields.text("name", pattern=TABLE),
             fields.flag("keyed", False),
-            int(fields.number("blocks", at_least=0, at_most=MOST_BLOCKS)),
+            fields.whole("blocks", at_most=MOST_BLOCKS),
         )
 
 
@@ -73,7 +76,7 @@ class Place:
     def read(cls, fields: Fields) -> Place:
         """Reads it from a step's event."""
         return cls(
-            int(fields.number("table", at_least=0, at_most=LARGEST_WHOLE, default=0)),
+            fields.whole("table", at_most=LARGEST_WHOLE, default=0),
             fields.text("after", pattern=TUPLE_ID, default=FROM_THE_START),
         )
 
@@ -103,7 +106,7 @@ class Salvage:
         """Reads what the previous invocation returned."""
 
         def count(name: str) -> int:
-            return int(fields.number(name, at_least=0, at_most=LARGEST_WHOLE, default=0))
+            return fields.whole(name, at_most=LARGEST_WHOLE, default=0)
 
         return cls(
             done=fields.flag("done", False),
@@ -159,10 +162,10 @@ class Replay:
         """Returns the row as a line of the file: a statement, or a comment."""
         expression = self._expressions.get(_qualified(table))
         if row.finding == "missing" and expression is not None:
-            literal = row.data.replace("'", "''")
+            literal = row.data.replace("'", "''")  # JSON, whose line breaks are escaped
             return f"SELECT {expression} FROM jsonb_populate_record(NULL::{table}, '{literal}');"  # noqa: S608  # quoted
         words = {"missing": "missing in", "different": "different in"}[row.finding]
-        return f"-- {words} {table}: {row.data}"
+        return plain(f"-- {words} {table}: {row.data}")  # a name may hold a line break, which would end the comment
 
 
 def _qualified(table: str) -> str:
@@ -172,7 +175,7 @@ def _qualified(table: str) -> str:
 
 def not_read(table: str, why: str) -> str:
     """Returns the line of the file that stands for a table that cannot be read."""
-    return f"-- NOT READ {table}: {' '.join(why.split())}. Nobody knows what of it is lost."
+    return plain(f"-- NOT READ {table}: {' '.join(why.split())}. Nobody knows what of it is lost.")
 
 
 def file_text(epoch: int, old_region: str, part: int, lines: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from handlers.core.reading import LARGEST_WHOLE, Fields
+from handlers.core.reading import ANY_TEXT, LARGEST_WHOLE, Fields
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     Shape = TypeVar("Shape", bound=DataclassInstance)
 else:
     Shape = TypeVar("Shape")
-
-ANY_TEXT = "(?s).*"
 
 
 def read_as(shape: type[Shape], fields: Fields) -> Shape:

@@ -14,8 +14,11 @@ from handlers.core.control import ControlRecord
 from handlers.core.errors import InvalidRequest
 from handlers.core.message import Message, Workflows, region_of, start_command, whereabouts
 from handlers.core.outcome import resume
-from handlers.core.reading import Fields
-from handlers.core.shape import ANY_TEXT
+from handlers.core.plain import shortened
+from handlers.core.progress import LONGEST_CAUSE
+from handlers.core.reading import ANY_TEXT, Fields
+
+STATE_MACHINE = r"arn:[a-z-]+:states:[a-z0-9-]+:\d{12}:stateMachine:[\w-]{1,80}"
 
 Status = Literal["TIMED_OUT", "ABORTED", "FAILED"]
 ENDED: Mapping[Status, str] = {
@@ -42,8 +45,8 @@ class Ended:
         """Reads Step Functions' event; `InvalidRequest` names what is wrong with it."""
         fields = Fields(event, "the event", InvalidRequest).section("detail")
         return cls(
-            run=fields.text("name"),
-            state_machine=fields.text("stateMachineArn"),
+            run=fields.line("name"),
+            state_machine=fields.text("stateMachineArn", pattern=STATE_MACHINE),
             status=fields.choice("status", tuple(ENDED)),
             error=fields.optional_text("error", pattern=ANY_TEXT),
             cause=fields.optional_text("cause", pattern=ANY_TEXT),
@@ -65,7 +68,8 @@ def message(ended: Ended, record: ControlRecord | None, workflows: Workflows) ->
         *whereabouts(ended.state_machine, ended.run),
     ]
     if ended.error or ended.cause:
-        lines.append(f"Error: {ended.error or 'none given'}: {ended.cause or 'no cause given'}")
+        error, cause = ended.error or "none given", ended.cause or "no cause given"
+        lines.append(f"Error: {shortened(error, LONGEST_CAUSE)}: {shortened(cause, LONGEST_CAUSE)}")
     state = _reprotection if reprotects else _move
     return Message.of([*lines, "", *state(ended.run, record, workflows)])
 

@@ -11,9 +11,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.claim import Claim
 from handlers.core.control import PersonsNo
 from handlers.core.errors import HalfWay, InvalidRequest
-from handlers.core.reading import Fields
+from handlers.core.reading import ANY_TEXT, Fields
 from handlers.core.results import Release
-from handlers.core.shape import ANY_TEXT
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.telemetry import instrumented, logger
 
@@ -27,7 +26,6 @@ ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 
 REFUSED = "Refused"  # the error with which a person answers no, by the command in the question
-LONGEST_REFUSAL = 1000  # characters of what the person said
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def release_claim(control: ControlTable, ending: Ending) -> Release:
         if lock is not None and mine and lock.wanted is not None and not lock.move_requests:
             refusal = f"asked run {ending.run} to {lock.wanted}"
         if refusal is not None:
-            control.say_no(ending.epoch, PersonsNo("a person", time.time(), refusal[:LONGEST_REFUSAL] or "no reason"))
+            control.say_no(ending.epoch, PersonsNo.of("a person", time.time(), refusal))
             logger.info("noted a person's no", reason=refusal)
         if record.epoch != ending.epoch or (lock is not None and not mine):
             other = lock.run if lock is not None and not mine else record.last_run

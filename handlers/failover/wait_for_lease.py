@@ -67,7 +67,7 @@ def approver(fields: Fields) -> str | None:
     """Returns who accepted the loss; raises `InvalidRequest` when the answer does not say."""
     if "approval" not in fields.data:
         return None
-    return Fields(fields.data["approval"], "the answer to the approval", InvalidRequest).text("approved_by")
+    return Fields(fields.data["approval"], "the answer to the approval", InvalidRequest).line("approved_by")
 
 
 def wait_for_lease(control: ControlTable, step: Step, gate_open: bool, replicated_xid: int | None = None) -> Lease:

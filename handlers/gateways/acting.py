@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-
 from handlers.core.environment import PeerVariables, Variables
-from handlers.gateways.aws import CONNECT_TIMEOUT_S, client, named_errors
+from handlers.gateways.aws import Service, client, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_sts import STSClient
@@ -63,24 +61,14 @@ class OtherRegion:
         """Returns it as the re-protection may remove the old cluster and create the new one."""
         return cls(_sts(environment), environment.peer_region, environment.rebuild_role_arn)
 
-    def client(self, service: Any, run: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
+    def client(self, service: Service, run: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
         """Returns a client of a service there, for the session of ``run``."""
         with named_errors(f"assuming {self._role_arn}"):
             session = self._sts.assume_role(
                 RoleArn=self._role_arn, RoleSessionName=_session_name(run), DurationSeconds=SESSION_S
             )
-        keys = session["Credentials"]
-        return boto3.client(
-            service,
-            region_name=self._region,
-            aws_access_key_id=keys["AccessKeyId"],
-            aws_secret_access_key=keys["SecretAccessKey"],
-            aws_session_token=keys["SessionToken"],
-            config=Config(
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=read_timeout_s,
-                retries={"mode": "standard", "total_max_attempts": 1},
-            ),
+        return client(
+            service, self._region, read_timeout_s=read_timeout_s, attempts=1, credentials=session["Credentials"]
         )
 
 
@@ -95,4 +83,5 @@ def _sts(environment: Variables) -> STSClient:
 
 def _session_name(run: str) -> str:
     """Returns a name that STS takes: 2 to 64 letters, digits and ``=,.@-_`` (STS API reference, AssumeRole)."""
-    return "".join(letter if letter.isalnum() or letter in "=,.@-_" else "-" for letter in f"run-{run}")[:64]
+    allowed = string.ascii_letters + string.digits + "=,.@-_"
+    return "".join(letter if letter in allowed else "-" for letter in f"run-{run}")[:64]

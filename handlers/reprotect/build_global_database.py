@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.errors import Misconfigured, RebuildPending
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order
-from handlers.core.results import GlobalDatabase
+from handlers.core.reprotection_results import GlobalDatabase
 from handlers.gateways.archive import Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters, members
 from handlers.gateways.control_table import ControlTable, ControlVariables

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.errors import Misconfigured, RebuildPending
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order
-from handlers.core.results import Standby
+from handlers.core.reprotection_results import Standby
 from handlers.gateways.acting import OtherRegion, RebuildRoleVariables
 from handlers.gateways.archive import Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters

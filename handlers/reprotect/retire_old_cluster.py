@@ -16,7 +16,7 @@ from handlers.core.heartbeat import END_OF_TIME_S
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reading import Fields
 from handlers.core.reprotection import Order, Retirement, objections
-from handlers.core.results import Retired
+from handlers.core.reprotection_results import Retired
 from handlers.core.salvage import UNREAD
 from handlers.gateways.acting import OtherRegion, RebuildRoleVariables, ReprotectionRoleVariables
 from handlers.gateways.archive import SALVAGE_SUMMARY, Archive, ArchiveVariables
@@ -85,7 +85,7 @@ class Approval:
     @classmethod
     def read(cls, fields: Fields) -> Approval:
         """Reads a person's answer, or what stands for it."""
-        return cls(fields.text("approved_by"), fields.flag("unseen", False))
+        return cls(fields.line("approved_by"), fields.flag("unseen", False))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.core.errors import FenceFailed, Misconfigured
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order
-from handlers.core.results import Fenced
+from handlers.core.reprotection_results import Fenced
 from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
 from handlers.gateways.archive import Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters

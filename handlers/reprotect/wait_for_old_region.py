@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.errors import Misconfigured, OldRegionSilent
 from handlers.core.reprotection import Order
-from handlers.core.results import OldRegion
+from handlers.core.reprotection_results import OldRegion
 from handlers.gateways.acting import OtherRegion, ReprotectionRoleVariables
 from handlers.gateways.archive import OLD_CLUSTER, Archive, ArchiveVariables
 from handlers.gateways.clusters import Clusters

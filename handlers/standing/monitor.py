@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -269,17 +269,25 @@ class Watch:
         return self._probing("own", OWN_PROBE_TIMEOUT_S, heartbeat=state.is_writer)
 
     def _answer(self, asked: Future[Probe | None], state: GuardianState) -> Probe | None:
-        """Returns what the own database has answered and notes what that says of it; None when it has not yet."""
-        is_late = asked is self._asked
+        """Returns what the own database has answered and notes what that says of it; None when it has not yet.
+
+        An answer that was asked for in the tick before is older than this tick. So the database is asked again, and
+        the late answer counts only if the new one is late, too.
+        """
+        give_up = self._machine.now() + OWN_PATIENCE_S
+        late = asked is self._asked
+        self._asked = asked
         try:
             reached = asked.result(OWN_PATIENCE_S)
         except TimeoutError:
-            self._asked = asked
             self._own = "down" if self._own == "down" else "unknown"
             return None
+        self._asked = self._ask_own(state) if late else None
+        if self._asked:
+            with suppress(TimeoutError):
+                reached = self._asked.result(max(0.0, give_up - self._machine.now()))
+                self._asked = None
         self._own = _what(reached)
-        # A late answer is one of before this tick: the next one is asked for now.
-        self._asked = self._ask_own(state) if is_late else None
         return reached
 
     def _beat(self) -> dict[str, Any]:
@@ -308,16 +316,19 @@ class Watch:
     def _obey(self, orders: Orders, reached: Probe | None = None) -> bool | None:
         """Does what follows from what was learnt; what fails is logged, and the next tick tries again.
 
-        Returns False when the record has changed, so that another decision is due; None when a write of it, without
-        which the guardian has to fence, got no answer.
+        Returns False when another decision is due: the record has changed, or a fence stands now of which the sign of
+        life, for which a run waits, has not said it yet. None when a write of the record, without which the guardian
+        has to fence, got no answer.
         """
         done: bool | None = True
+        before = self._state.fence
         for order in orders:
             if isinstance(order, Change):
                 done = self._change(order, reached)
             else:
                 self._act(order)
-        return done
+        signed = any(isinstance(order, SignLife) for order in orders)
+        return False if signed and self._state.fence != before else done
 
     def _change(self, order: Change, reached: Probe | None) -> bool | None:
         """Changes the record, and returns what `_obey` does; the end of a lock is a change that asks for a decision."""

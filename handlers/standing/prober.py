@@ -81,12 +81,12 @@ class Work:
         proof = fields.section("proof") if "proof" in fields.data else None
         lift = fields.section("lift_fence") if "lift_fence" in fields.data else None
         return cls(
-            proof=(proof.text("run"), int(proof.number("epoch", at_least=1, at_most=LARGEST_EPOCH))) if proof else None,
+            proof=(proof.text("run"), proof.whole("epoch", at_least=1, at_most=LARGEST_EPOCH)) if proof else None,
             heartbeat=fields.flag("heartbeat", False),
             fence=fields.optional_text("fence"),
             lease=fields.optional_number("lease", at_least=0, at_most=END_OF_TIME_S),
             lift_fence=(
-                int(lift.number("number", at_least=0, at_most=LARGEST_SEQUENCE)),
+                lift.whole("number", at_most=LARGEST_SEQUENCE),
                 lift.number("until", at_least=0, at_most=END_OF_TIME_S),
             )
             if lift

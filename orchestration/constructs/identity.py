@@ -7,12 +7,13 @@ that the region's stack knows its ARN without asking IAM.
 
 from __future__ import annotations
 
+from cdktf_cdktf_provider_aws.iam_policy import IamPolicy
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from constructs import Construct
 
 from orchestration.constructs import policy
-from orchestration.specification import Specification
+from orchestration.specification import Specification, people
 from orchestration.specification.model import Region, Rule, StateMachine
 from orchestration.specification.policies import permissions
 
@@ -73,3 +74,18 @@ class RegionRoles(Construct):
             role=role.name,
             policy=policy.document(policy.allow(permission) for permission in self._permissions[name]),
         )
+
+
+class PeoplesPolicies(Construct):
+    """The managed policies with which people use ``failoverctl``; who gets them is the organization's own business."""
+
+    def __init__(self, scope: Construct, specification: Specification) -> None:
+        super().__init__(scope, "people")
+        for made in people.policies(specification.names):
+            IamPolicy(
+                self,
+                made.name,
+                name=made.name,
+                description=made.description,
+                policy=policy.document(policy.allow(permission) for permission in made.permissions),
+            )

@@ -143,6 +143,15 @@ class Role:
 
 
 @dataclass(frozen=True)
+class Policy:
+    """A managed policy, for people's own roles."""
+
+    name: str
+    description: str
+    permissions: tuple[Permission, ...]
+
+
+@dataclass(frozen=True)
 class Table:
     """A DynamoDB table on demand, with point-in-time recovery."""
 
@@ -166,8 +175,8 @@ class Cluster:
 class Region:
     """Everything one region runs.
 
-    ``alarms`` watch the database and are evaluated by the lab as well; ``upkeep_alarms`` watch the orchestrator and
-    the metrics that Route 53 reads, and notify at most.
+    ``alarms`` watch the database and rest on what the monitors publish, so the lab evaluates them as well;
+    ``upkeep_alarms`` watch the orchestrator and notify at most.
     """
 
     name: str

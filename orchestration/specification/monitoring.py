@@ -39,7 +39,7 @@ PERIODS = 2
 
 
 def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[MetricAlarm, ...]:
-    """The metric alarms of ``region``, which watch the writer while it is in ``peer``."""
+    """The metric alarms of ``region`` on the databases; one of them shows Route 53 the writer's connectivity."""
     return (
         MetricAlarm(
             key="writer-down",
@@ -62,8 +62,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
         MetricAlarm(
             key="heartbeat-missing",
             name=names.alarm("heartbeat-missing", region),
-            description=f"The monitor of {peer} is silent, or says that its database takes no writes. It pages people "
-            "and decides nothing.",
+            description=f"The heartbeat of {peer} does not arrive in {region}: its monitor is silent or cut off, or says "
+            "that its database takes no writes. It pages people and decides nothing.",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "Heartbeat",
@@ -96,16 +96,6 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             missing_data="notBreaching",
             notifies=True,
         ),
-    )
-
-
-def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> tuple[MetricAlarm, ...]:
-    """The alarms on the orchestrator of ``region`` itself, and the one that shows Route 53 the writer's connectivity.
-
-    They rest on metrics that AWS publishes, so they still ring when the orchestrator's own functions are silent.
-    """
-    monitor = names.function("monitor", region)
-    return (
         MetricAlarm(
             key="writer-connectivity",
             name=names.alarm("writer-connectivity", region),
@@ -142,6 +132,16 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             missing_data="notBreaching",
             notifies=True,
         ),
+    )
+
+
+def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> tuple[MetricAlarm, ...]:
+    """The alarms on the orchestrator of ``region`` itself.
+
+    They rest on metrics that AWS publishes, so they still ring when the orchestrator's own functions are silent.
+    """
+    monitor = names.function("monitor", region)
+    return (
         MetricAlarm(
             key="monitor-silent",
             name=names.alarm("monitor-silent", region),
@@ -242,8 +242,14 @@ def rules(settings: Settings, names: Names, region: str) -> tuple[Rule, ...]:
             key="event",
             name=names.event_rule(region),
             description="Starts the failover workflow when the monitor says that the writer is down",
-            event_pattern={"source": [EVENT_SOURCE], "detail-type": [EVENT_TYPE]},
-            input_paths={"epoch": "$.detail.epoch", "at": "$.detail.asked_at"},
+            # Whoever may put events may put this one. Of its detail only a number is used: how EventBridge quotes a
+            # text inside a template is not documented, and a text could say more than the monitor does.
+            event_pattern={
+                "source": [EVENT_SOURCE],
+                "detail-type": [EVENT_TYPE],
+                "detail": {"epoch": [{"numeric": [">=", 1]}]},
+            },
+            input_paths={"epoch": "$.detail.epoch", "at": "$.time"},
             # Numbers stand without quotes, which JSON cannot say of a placeholder.
             input_template=json.dumps(asked | {"started_by": "monitor", "attempt": 1, "epoch": "<epoch>"}).replace(
                 '"<epoch>"', "<epoch>"

@@ -154,6 +154,10 @@ class Names:
         """Returns the role in which the other region's re-protection removes and rebuilds the cluster of ``region``."""
         return self.regional("failover-rebuild", region)
 
+    def policy(self, people: str) -> str:
+        """Returns the name of the policy that lets ``readers`` or ``operators`` use ``failoverctl``."""
+        return self.unique(f"failover-{people}")
+
     # --- the application's own state
     @property
     def session_table(self) -> str:

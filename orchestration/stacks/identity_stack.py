@@ -1,4 +1,4 @@
-"""The roles of both regions.
+"""The roles of both regions, and the policies of the people who look after them.
 
 IAM has one control plane for all regions, and it is in us-east-1. Kept here, the roles are not refreshed by the
 regions' stacks, so a surviving region can be planned and applied while us-east-1 is dark.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from orchestration.constructs.identity import RegionRoles
+from orchestration.constructs.identity import PeoplesPolicies, RegionRoles
 from orchestration.settings import Settings
 from orchestration.stacks.base import DeploymentStack
 
@@ -22,3 +22,4 @@ class IdentityStack(DeploymentStack):
         super().__init__(scope, NAME, settings, region=settings.standby_region)
         for region in self.specification.regions.values():
             RegionRoles(self, self.specification, region)
+        PeoplesPolicies(self, self.specification)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drills.bench import Spread, figures, summary
+from drills.bench.rto import Spread, figures, summary
 
 
 def result(rto: float, alarm: float, promoted: float, delay: float = 0.0, **more: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -324,6 +325,32 @@ def test_the_monitoring_user_may_do_nothing_else(server: Server, statement: str)
 def test_an_application_has_no_say_in_the_fence(server: Server, call: str) -> None:
     with application(server) as client, pytest.raises(psycopg.errors.InsufficientPrivilege):
         client.execute(f"SELECT {call}")
+
+
+# What the script makes.
+FUNCTIONS = sorted({*re.findall(r"^CREATE OR REPLACE FUNCTION (\w+)", bank.MONITORING_SQL.read_text(), re.MULTILINE)})
+
+
+def test_security_no_login_but_the_monitors_may_call_any_of_our_functions(server: Server) -> None:
+    """Those that run with the owner's rights could close the database, or give out its rows."""
+    found = server.query(
+        "SELECT proname, has_function_privilege('application', oid, 'EXECUTE') FROM pg_proc WHERE proname = ANY (%s)",
+        (FUNCTIONS,),
+    )
+    assert len(FUNCTIONS) > 15
+    assert sorted(found) == [(name, False) for name in FUNCTIONS]
+
+
+def test_security_whose_tables_our_functions_use_is_not_up_to_the_caller(server: Server) -> None:
+    found = server.query(
+        "SELECT proname, proconfig @> ARRAY['search_path=public, pg_temp'] FROM pg_proc WHERE proname = ANY (%s)",
+        (FUNCTIONS,),
+    )
+    assert sorted(found) == [(name, True) for name in FUNCTIONS]
+    with monitor(server) as session:
+        session.run("CREATE TEMPORARY TABLE fence AS SELECT * FROM public.fence")
+        session.run("SELECT fence_application('the test')")
+        assert session.run("SELECT fenced FROM public.fence") == [[True]]
 
 
 def test_the_script_may_be_run_again_and_keeps_what_stands(server: Server) -> None:

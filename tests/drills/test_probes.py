@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -12,8 +14,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
+import trustme
 
 from drills.world.certificates import create_certificates
 from drills.world.clock import Clock
@@ -119,6 +123,37 @@ class Impostor:
         self._listener.close()
 
 
+class Listener:
+    """A server that is asked for TLS: refuses it, or has the certificate given; keeps what it is told after that."""
+
+    def __init__(self, certificate: trustme.LeafCert | None) -> None:
+        self._certificate = certificate
+        self._heard = b""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = Address(*self._listener.getsockname())
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(len(postgres.SSL_REQUEST))
+            if self._certificate is None:
+                connection.sendall(b"N")
+            else:
+                connection.sendall(postgres.WILLING)
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                self._certificate.configure_cert(context)
+                connection = context.wrap_socket(connection, server_side=True)
+            self._heard = connection.recv(1_000)
+
+    def heard(self) -> bytes:
+        """Returns what it was told once TLS was settled."""
+        self._thread.join()
+        self._listener.close()
+        return self._heard
+
+
 class SlowServer:
     """Stands before a server and keeps each of its answers back for some time; a silenced connection's for ever."""
 
@@ -189,6 +224,35 @@ def test_p10_a_certificate_that_does_not_verify_says_that_the_database_lives(
     assert (found.known, found.refused) == ("up", "shows a certificate that does not verify")
 
 
+@pytest.mark.parametrize(
+    ("who", "logs_in"),
+    [
+        ("our endpoint", True),
+        ("another host of RDS", False),
+        ("our name, by another authority", False),
+        ("our name, by an authority that the machine trusts", False),
+        ("nobody: it refuses TLS", False),
+    ],
+)
+def test_security_only_our_endpoint_proved_by_the_authorities_of_rds_is_told_who_logs_in(
+    who: str, logs_in: bool, prober: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rds, other = trustme.CA(), trustme.CA()
+    rds.cert_pem.write_to_path(tmp_path / "rds.pem")
+    other.cert_pem.write_to_path(tmp_path / "other.pem")
+    if "machine trusts" in who:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "other.pem"))
+    shown = (rds if who in ("our endpoint", "another host of RDS") else other).issue_cert(
+        "payments-use1-test.cluster-someoneelse.us-east-1.rds.amazonaws.com" if "another host" in who else HOST
+    )
+    listener = Listener(None if "refuses" in who else shown)
+    monkeypatch.setattr(postgres, "RDS_CA_BUNDLE", tmp_path / "rds.pem")
+    there = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", tuple(listener.address))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **more: there)
+    found = probe(prober)
+    assert (b"monitor" in listener.heard(), found.refused is None) == (logs_in, logs_in)
+
+
 @pytest.mark.parametrize("state", [State.REFUSING, State.HANGING])
 def test_a_server_that_refuses_or_hangs_is_down(state: State, way: Way, prober: ModuleType) -> None:
     way.set(state)
@@ -204,6 +268,15 @@ def test_p6_a_prober_that_dns_does_not_answer_knows_nothing(
 
     monkeypatch.setattr(socket, "gethostbyname_ex", silent)
     with pytest.raises(TransientFailure, match="could not be asked: DNS does not answer the prober"):
+        probe(prober)
+
+
+@pytest.mark.parametrize("shortage", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL])
+def test_p6_a_prober_that_has_no_socket_left_knows_nothing(
+    shortage: int, prober: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "create_connection", mock.Mock(side_effect=OSError(shortage, "nothing is left")))
+    with pytest.raises(TransientFailure, match="could not be asked: the prober has no memory or socket left"):
         probe(prober)
 
 

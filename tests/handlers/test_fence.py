@@ -51,6 +51,15 @@ def test_p10_an_rds_api_that_does_not_answer_keeps_nobody_out(deployment: Deploy
     assert deployment.databases.takes_writes(WRITER)
 
 
+@pytest.mark.parametrize("group", [False, True])
+def test_p10_a_writer_that_is_only_slow_is_opened_again(group: bool, deployment: Deployment) -> None:
+    """It needs as long for an answer as a healthy one may; its applications wait as long."""
+    order(deployment, FENCE | {"group": group})
+    deployment.databases.answers_after_s[WRITER] = 3.0
+    order(deployment, LIFT)
+    assert deployment.databases.takes_writes(WRITER)
+
+
 def test_p1_a_group_that_could_not_be_opened_stays_closed_when_the_fence_by_sql_is_lifted(
     deployment: Deployment,
 ) -> None:

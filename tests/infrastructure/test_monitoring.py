@@ -246,8 +246,12 @@ def test_the_alarm_and_the_monitors_event_start_the_workflow(development: Deploy
             asked | {"started_by": "alarm <alarm>"},
         ),
         f"failover-event-{at}": (
-            {"source": ["failover.monitor"], "detail-type": ["Writer Down"]},
-            {"epoch": "$.detail.epoch", "at": "$.detail.asked_at"},
+            {
+                "source": ["failover.monitor"],
+                "detail-type": ["Writer Down"],
+                "detail": {"epoch": [{"numeric": [">=", 1]}]},
+            },
+            {"epoch": "$.detail.epoch", "at": "$.time"},
             asked | {"started_by": "monitor", "attempt": 1, "epoch": 7},
         ),
     }

@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from orchestration.packaging import (
     CERTIFICATE_AUTHORITIES,
     DATABASE_REQUIREMENTS,
+    LARGEST_BYTES,
     WORKFLOW_REQUIREMENTS,
     Package,
     PackagingError,
@@ -124,6 +125,24 @@ def test_nothing_useless_or_compiled_is_in_them(packages: dict[str, Package]) ->
     useless = re.compile(r"__pycache__|\.pyc$|\.so$|\.min\.js$|^bin/|requirements-|RECORD$|(^|/)tests?/")
     for package in packages.values():
         assert [name for name in names(package) if useless.search(name)] == []
+
+
+def test_each_package_is_under_three_megabytes(packages: dict[str, Package]) -> None:
+    assert all(package.size < 3_000_000 for package in packages.values())
+
+
+def test_a_package_that_becomes_too_large_is_refused_with_what_to_do(clone: Path) -> None:
+    (clone / "handlers" / "large.py").write_text("#" * LARGEST_BYTES)
+    with pytest.raises(PackagingError, match=r"workflow\.zip has .* bytes, more than 3,000,000: add to UNUSED"):
+        build_packages(clone, clone / "out")
+
+
+def test_the_licence_of_every_distribution_is_in_its_package(packages: dict[str, Package]) -> None:
+    for package in packages.values():
+        distributions = {name.split("/")[0] for name in names(package) if name.endswith(".dist-info/METADATA")}
+        licensed = {name.split("/")[0] for name in names(package) if re.search(r"\.dist-info/.*LICENSE", name)}
+        assert distributions == licensed
+        assert distributions
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_settings_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch)
         ("FAILOVER_XYZ", None),
     ],
 )
-def test_a_variable_that_is_no_setting_gives_one_error_with_field_value_and_remedy(
+def test_a_variable_that_is_no_setting_gives_one_error_with_field_and_remedy(
     monkeypatch: pytest.MonkeyPatch, variable: str, meant: str | None
 ) -> None:
     monkeypatch.setenv(variable, "some value")
@@ -230,7 +230,7 @@ def test_a_variable_that_is_no_setting_gives_one_error_with_field_value_and_reme
         load()
     (_, line) = str(raised.value).splitlines()
     hint = f"; {meant} may be meant" if meant else ""
-    assert line == f"  {variable} = 'some value': there is no such setting; unset it or correct its name{hint}"
+    assert line == f"  {variable}: there is no such setting; unset it or correct its name{hint}"
 
 
 def test_an_unknown_variable_is_told_together_with_the_other_faults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +238,7 @@ def test_an_unknown_variable_is_told_together_with_the_other_faults(monkeypatch:
     monkeypatch.setenv("FAILOVER_ENVIRONMENT_SUFFIX", "Not_Legal")
     with pytest.raises(SettingsError, match="2 setting") as raised:
         load()
-    assert "FAILOVER_XYZ = '1'" in str(raised.value)
+    assert "FAILOVER_XYZ: there is no such setting" in str(raised.value)
     assert "environment_suffix = 'Not_Legal'" in str(raised.value)
 
 

@@ -17,7 +17,8 @@ from aws_lambda_powertools.utilities.idempotency import exceptions as idempotenc
 from handlers.core import errors
 from handlers.core.approval import APPROVAL_S
 from handlers.core.claim import LOCK_SECONDS
-from handlers.core.progress import FailoverProgress, Parts
+from handlers.core.failover_progress import FailoverProgress
+from handlers.core.progress import Parts
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import Specification, describe, failover, reprotection
 from orchestration.specification.permissions import KEEP_TOKENS

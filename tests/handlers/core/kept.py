@@ -11,21 +11,16 @@ from handlers.core.health import Evidence, Health, Probe
 from handlers.core.heartbeat import Beat
 from handlers.core.lag import Lag
 from handlers.core.reprotection import Order, Snapshot
+from handlers.core.reprotection_results import Armed, Fenced, GlobalDatabase, OldRegion, Retired, Standby
 from handlers.core.results import (
-    Armed,
     Commit,
     Detachment,
-    Fenced,
-    GlobalDatabase,
     Lease,
-    OldRegion,
     OldWriterFence,
     Promotion,
     Recovery,
     Release,
     Repointing,
-    Retired,
-    Standby,
     Switchover,
 )
 from handlers.core.salvage import Place, Salvage

@@ -49,7 +49,7 @@ EAST, WEST = "us-east-1", "us-west-2"
 NOW = 1_800_000_000.0
 BEAT = Beat(7, NOW - 1)
 
-GRACE_S = 25.0
+GRACE_S = 23.0
 HERE = ControlRecord(EAST, 4, automatic_failover=True, lease_expires_at=NOW + 8, heartbeat=BEAT)
 THERE = replace(HERE, writer_region=WEST)
 OPEN = FenceState(by_sql=False, by_group=False, secondary=False, error=None)
@@ -425,3 +425,4 @@ def test_p10_a_switchover_loses_its_lock_when_rds_has_shown_nothing_of_all_its_r
     assert ordered(seen, around(switching(1), "writer", FENCED, now=enough)) is None
     again = after(state, RdsSeen("run-1", 2, silent=True, now=enough))
     assert ordered(again, around(switching(2), "writer", FENCED, now=enough + 58)) is None
+    assert ordered(again, around(switching(2), "writer", FENCED, now=enough + 60)) == EndSwitchover("run-1", 2)

@@ -12,9 +12,10 @@ import pytest
 from handlers.core.message import Message, Workflows
 from handlers.core.outcome import HEADLINES, FailoverEnd, Outcome, message
 from handlers.core.progress import LONGEST_CAUSE
+from handlers.core.recorded import RunRecord
 from handlers.core.reprotection import ReprotectionRequest
 from handlers.core.request import Request
-from handlers.core.results import Lease, Release, RunRecord
+from handlers.core.results import Lease, Release
 from handlers.core.run_record import run_record
 from tests.handlers.core import kept
 from tests.handlers.core.kept import STARTED, under_result
@@ -126,7 +127,7 @@ LAMBDA_CAUSE = json.dumps({"errorMessage": "RDS refuses", "errorType": "DetachRe
         ('["a list"]', '["a list"]'),
         ('{"no": "message"}', '{"no": "message"}'),
         ("", "no cause given"),
-        ("x" * 50_000, "x" * LONGEST_CAUSE),
+        ("x" * 50_000, "x" * (LONGEST_CAUSE - 1) + "…"),
     ],
     ids=["of Lambda", "plain", "a list", "without a message", "empty", "long"],
 )

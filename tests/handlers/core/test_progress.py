@@ -14,22 +14,16 @@ from hypothesis import strategies as st
 
 from handlers.core import outcome, reprotection_outcome
 from handlers.core.errors import InvalidRequest
+from handlers.core.failover_progress import Assessment, FailoverProgress, Moved
 from handlers.core.message import Message, Workflows
 from handlers.core.outcome import FailoverEnd
-from handlers.core.progress import (
-    Answer,
-    Assessment,
-    CaughtError,
-    Ended,
-    FailoverProgress,
-    Moved,
-    Parts,
-    ReprotectionProgress,
-)
+from handlers.core.progress import Answer, CaughtError, Ended, Parts
 from handlers.core.reading import Fields
 from handlers.core.reprotection_outcome import ReprotectionEnd
-from handlers.core.results import Commit, Release, Timing
+from handlers.core.reprotection_progress import ReprotectionProgress
+from handlers.core.results import Commit, Release
 from handlers.core.run_record import run_record
+from handlers.core.timing import Timing
 from orchestration.specification.workflows import FAILOVER_ASL, REPROTECT_ASL, definition
 from tests.handlers.core import kept
 from tests.handlers.core.kept import BEGAN, STARTED

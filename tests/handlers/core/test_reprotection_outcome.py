@@ -18,7 +18,7 @@ from handlers.core.reprotection_outcome import (
     message,
     record,
 )
-from handlers.core.results import Timing
+from handlers.core.timing import Timing
 from tests.handlers.core.kept import BEGAN, REPROTECTION, SALVAGE, STARTED, timing, under_result
 
 REPROTECT = "arn:aws:states:us-west-2:123456789012:stateMachine:reprotect-usw2-test"

@@ -10,7 +10,8 @@ import pytest
 
 from handlers.core.lease import TICK_S
 from handlers.core.outcome import HEADLINES, FailoverEnd, Outcome
-from handlers.core.results import OldWriterFence, Phase, RecordedLag, RunRecord
+from handlers.core.recorded import Phase, RecordedLag, RunRecord
+from handlers.core.results import OldWriterFence
 from handlers.core.run_record import run_record
 from tests.handlers.core.kept import BEGAN, CLAIM, FENCE, LAG, LEASE, MOVED, PROMOTION, STARTED, timing, under_result
 from tests.handlers.core.kept import FAILOVER as WHOLE

@@ -1,7 +1,7 @@
-"""``make bench``: many drills at production cadence, one after another, and what their phases took.
+"""RTO: many drills at production cadence, one after another, and what their phases took.
 
-One command gives the spread of what the promises limit, as a table and as JSON: from the outage to the detach, the RTO
-of clients that ask for the writer's name, and of those that know both regions' hosts.
+Here is the spread of what the promises limit: from the outage to the detach, the RTO of clients that ask for the
+writer's name, and of those that know both regions' hosts.
 
 Figures are compared only within one run of this program: drills of the compared outages alternate, with the same seeds,
 so that whatever else the machine does affects all of them alike.
@@ -14,21 +14,30 @@ import statistics
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from drills.bench.findings import Findings
 
-RESULT_FILE = "bench.json"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # What is measured of a mode that has no outage is named after the mode.
 FAILOVER, SWITCHOVER = "failover", "switchover"
 # The pair that shows how much more a region costs that answers nothing than one that refuses at once.
 REFUSING, HANGING = "kill", "hang"
 DETECTION_TO_PROMOTION = "Detection to promotion"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which drills to run, as `python -m drills` understands it, and where to keep their results."""
+
+    outages: list[str]
+    mode: str
+    clients: str
+    aurora_promotion_s: float
+    output: Path
 
 
 @dataclass(frozen=True)
@@ -91,55 +100,39 @@ def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     return {"outages": outages, "compared": compared}
 
 
-def main(
-    runs: Annotated[int, typer.Option(min=1, help="Drills of each outage.")] = 10,
-    outage: Annotated[list[str] | None, typer.Option(help="What fails; may be repeated.")] = None,
-    mode: Annotated[str, typer.Option(help="failover, or switchover, in which nothing fails.")] = FAILOVER,
-    clients: Annotated[str, typer.Option(help="How clients find the writer: name, hosts, or both.")] = "both",
-    aurora_promotion: Annotated[float, typer.Option(min=0, help="The stated delay of Aurora's promotion.")] = 0.0,
-    output: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("build/bench"),
-) -> None:
-    """Run drills of several outages in turn and print the spread of their phases."""
-    console = Console()
-    chosen = [SWITCHOVER] if mode == SWITCHOVER else outage or [REFUSING, HANGING]
+def measure(runs: int, wanted: Wanted, say: Callable[[str], None]) -> Findings:
+    """Runs the drills, in turn, and returns the spread of their phases."""
+    chosen = [SWITCHOVER] if wanted.mode == SWITCHOVER else wanted.outages
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     failed = 0
     for seed in range(1, runs + 1):
         for name, found in results.items():
-            folder = output / f"{name}-{seed}"
-            what = ["--mode", mode] if name == SWITCHOVER else ["--outage", name]
+            folder = wanted.output / f"{name}-{seed}"
+            what = ["--mode", wanted.mode] if name == SWITCHOVER else ["--outage", name]
             command = [sys.executable, "-m", "drills", *what, "--seed", str(seed), "--output", str(folder)]
-            command += ["--aurora-promotion", f"{aurora_promotion:g}", "--clients", clients]
+            command += ["--aurora-promotion", f"{wanted.aurora_promotion_s:g}", "--clients", wanted.clients]
             ended = subprocess.run(command, capture_output=True, text=True, check=False)
             latest = folder / "latest" / "result.json"
-            console.print(f"{name} {seed} of {runs}: {(ended.stdout + ended.stderr).strip().splitlines()[-1]}")
+            say(f"{name} {seed} of {runs}: {(ended.stdout + ended.stderr).strip().splitlines()[-1]}")
             failed += ended.returncode != 0
             if latest.exists() and (result := json.loads(latest.read_text()))["rto_seconds"] is not None:
                 found.append(result)
-    results = {name: found for name, found in results.items() if found}
-    if results:
-        measured = summary(results)
-        report = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "aurora_promotion_s": aurora_promotion}
-        text = json.dumps(report | measured, default=asdict, indent=2)
-        (output / RESULT_FILE).write_text(text + "\n")
-        console.print(_table(measured))
-        for name, value in measured["compared"].items():
-            console.print(f"{name.replace('_', ' ')}: {value}")
-        console.print(f"All figures: {output / RESULT_FILE}")
-    raise SystemExit(1 if failed or not results else 0)
+    return findings({name: found for name, found in results.items() if found}, wanted, failed)
 
 
-def _table(measured: dict[str, Any]) -> Table:
+def findings(results: dict[str, list[dict[str, Any]]], wanted: Wanted, failed: int) -> Findings:
+    """Returns the table of what the drills took; ``failed`` counts those that did not end as demanded."""
+    measured = summary(results)
     outages: dict[str, Any] = measured["outages"]
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, title="seconds: minimum / median / maximum")
-    table.add_column("")
-    for name, found in outages.items():
-        table.add_column(f"{name} ({found['passed']} of {found['runs']} passed)", justify="right")
-    for figure in dict.fromkeys(name for found in outages.values() for name in found["seconds"]):
-        table.add_row(figure, *(str(found["seconds"].get(figure, "-")) for found in outages.values()))
-    table.add_row("lost writes", *(f"{min(each['lost'])} to {max(each['lost'])}" for each in outages.values()))
-    return table
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    names = dict.fromkeys(name for found in outages.values() for name in found["seconds"])
+    rows = [(name, *(str(found["seconds"].get(name, "-")) for found in outages.values())) for name in names]
+    rows.append(("lost writes", *(f"{min(each['lost'])} to {max(each['lost'])}" for each in outages.values())))
+    compared = (f"{name.replace('_', ' ')}: {value}" for name, value in measured["compared"].items())
+    return Findings(
+        "RTO by phase, s: minimum / median / maximum",
+        ("", *(f"{name} ({found['passed']} of {found['runs']} passed)" for name, found in outages.items())),
+        tuple(rows),
+        json.loads(json.dumps({"aurora_promotion_s": wanted.aurora_promotion_s} | measured, default=asdict)),
+        notes=(f"Aurora's own promotion is a stated delay of {wanted.aurora_promotion_s:g} s.", *compared),
+        passed=bool(results) and not failed,
+    )

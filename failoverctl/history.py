@@ -1,0 +1,168 @@
+"""What an execution's history tells: how far a run is, what it asks people, and how they answered. Pure.
+
+The history also keeps the task token of a question (Step Functions API reference, TaskScheduledEventDetails), so that
+nobody has to find a token in a mail and paste it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Event = Mapping[str, Any]
+
+WAITS_FOR_ANSWER = "invoke.waitForTaskToken"
+# The step that answers whether a run may go on, of either workflow, and the part of its state's output that says so.
+FIRST_ANSWERS = {"Claim": "claim", "BeginReprotection": "order"}
+
+
+@dataclass(frozen=True)
+class Entered:
+    """One state of a run: when it was entered and left (seconds since 1970), and what one attempt may take (s).
+
+    ``left_at`` is None while the run is in it; ``attempts`` counts those of its task, and ``limit_s`` is None where it
+    has none.
+    """
+
+    name: str
+    entered_at: float
+    left_at: float | None = None
+    limit_s: int | None = None
+    attempts: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a question ended: what became of it, when (seconds since 1970), and in whose words."""
+
+    kind: Literal["approved", "refused", "expired", "stopped"]
+    at: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a run asks people: in which state, since when and until when an answer counts (seconds since 1970).
+
+    ``token`` is what the answer has to name, ``asked`` what the step was told, ``answer`` None while it waits.
+    """
+
+    state: str
+    asked_at: float
+    until: float
+    token: str
+    asked: Mapping[str, Any]
+    answer: Answer | None
+
+
+def ordered(events: Iterable[Event]) -> list[Event]:
+    """Returns events in the order in which they happened, whichever way they were asked for."""
+    return sorted(events, key=lambda event: int(event["id"]))
+
+
+def states(events: Sequence[Event]) -> list[Entered]:
+    """Returns the states of a run in the order of their entrance, those of parallel branches among them."""
+    found: list[dict[str, Any]] = []
+    state_of: dict[int, int] = {}  # event's id → index of the state that it belongs to
+    for event in events:
+        number, before, at = int(event["id"]), int(event.get("previousEventId", 0)), event["timestamp"].timestamp()
+        if "stateEnteredEventDetails" in event:
+            state_of[number] = len(found)
+            found.append({"name": event["stateEnteredEventDetails"]["name"], "entered_at": at})
+            continue
+        index = state_of.get(before)
+        if index is None:
+            continue
+        state_of[number] = index
+        _note(found[index], event, at)
+    return [Entered(**state) for state in found]
+
+
+def _note(state: dict[str, Any], event: Event, at: float) -> None:
+    """Notes in ``state`` what one of its events says."""
+    if "taskScheduledEventDetails" in event:
+        state["attempts"] = state.get("attempts", 0) + 1
+        state["limit_s"] = event["taskScheduledEventDetails"].get("timeoutInSeconds")
+    elif event["type"] in ("TaskFailed", "TaskTimedOut"):
+        details = event.get("taskFailedEventDetails") or event.get("taskTimedOutEventDetails") or {}
+        state["error"] = details.get("error", "States.Timeout")
+    elif event["type"] == "TaskSucceeded":
+        state["error"] = None
+    elif "stateExitedEventDetails" in event:
+        state["left_at"] = at
+
+
+def question(events: Sequence[Event]) -> Question | None:
+    """Returns the last question of a run to people; None when it has asked none."""
+    asked = next((index for index in reversed(range(len(events))) if _asks(events[index])), None)
+    if asked is None:
+        return None
+    event = events[asked]
+    details = event["taskScheduledEventDetails"]
+    payload = json.loads(details["parameters"])["Payload"]
+    at = event["timestamp"].timestamp()
+    entered = [
+        each["stateEnteredEventDetails"]["name"] for each in events[:asked] if "stateEnteredEventDetails" in each
+    ]
+    return Question(
+        state=entered[-1] if entered else "",
+        asked_at=at,
+        until=at + int(details.get("timeoutInSeconds", 0)),
+        token=payload["token"],
+        asked={name: value for name, value in payload.items() if name != "token"},
+        answer=_answer(events[asked + 1 :]),
+    )
+
+
+def _asks(event: Event) -> bool:
+    details: Mapping[str, Any] = event.get("taskScheduledEventDetails", {})
+    return bool(details.get("resource") == WAITS_FOR_ANSWER)
+
+
+def _answer(events: Sequence[Event]) -> Answer | None:
+    """Returns what became of the question after which these events came."""
+    for event in events:
+        kind, at = event["type"], event["timestamp"].timestamp()
+        if kind == "TaskSucceeded":
+            output = _json(event["taskSucceededEventDetails"].get("output"))
+            return Answer("approved", at, str(output.get("approved_by", "somebody")))
+        if kind == "TaskFailed":
+            details = event["taskFailedEventDetails"]
+            return Answer("refused", at, details.get("cause") or details.get("error") or "no reason given")
+        if kind == "TaskTimedOut":
+            return Answer("expired", at, "nobody answered")
+        if kind in ("ExecutionAborted", "ExecutionTimedOut", "ExecutionFailed"):
+            return Answer("stopped", at, "the run was stopped")
+    return None
+
+
+def first_answer(events: Sequence[Event]) -> Mapping[str, Any] | None:
+    """Returns what the first step decided on the request: ``decision`` and ``reason``; None while it has not."""
+    for event in events:
+        details = event.get("stateExitedEventDetails")
+        if details and details["name"] in FIRST_ANSWERS:
+            found = _json(details.get("output")).get(FIRST_ANSWERS[details["name"]])
+            if isinstance(found, Mapping) and "decision" in found:
+                return found
+    return None
+
+
+def rejection(events: Sequence[Event]) -> str | None:
+    """Returns the error and the cause in which an execution failed; None when it has not."""
+    for event in reversed(events):
+        if event["type"] == "ExecutionFailed":
+            details = event.get("executionFailedEventDetails", {})
+            return f"{details.get('error', 'it failed')}: {details.get('cause', 'no cause given')}"
+    return None
+
+
+def _json(text: str | None) -> Mapping[str, Any]:
+    """Returns an object that is given as JSON; an empty one where it is none."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, Mapping) else {}

@@ -1,0 +1,202 @@
+"""The runs of both workflows in both regions: which there are, how far each is, and what the table keeps of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from failoverctl import history
+from failoverctl.deployment import Deployment
+from failoverctl.errors import CannotTell, Refused, credentials_fault, is_denied, root_of
+from failoverctl.history import Event, Question
+from handlers.core.errors import FailoverError
+from handlers.gateways import items
+from handlers.gateways.aws import code_of, named_errors
+from handlers.gateways.runs import OVER
+from orchestration.specification.names import Names
+
+Workflow = Literal["failover", "reprotect"]
+WORKFLOWS: tuple[Workflow, ...] = ("failover", "reprotect")
+
+A_PAGE = 1000  # events, the most that Step Functions gives at once
+# A run that waits for a person has asked in its last few events.
+LAST_EVENTS = 10
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution. Times in seconds since 1970; ``ended_at`` and ``output`` are None while it runs."""
+
+    name: str
+    workflow: Workflow
+    region: str
+    arn: str
+    status: str
+    started_at: float
+    ended_at: float | None = None
+    asked: Mapping[str, Any] | None = None
+    output: Mapping[str, Any] | None = None
+    error: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it never does anything again."""
+        return self.status in OVER
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, or that it runs, in the workflow's own words."""
+        if self.output and isinstance(self.output.get("outcome"), str):
+            return str(self.output["outcome"])
+        return self.status.lower().replace("_", " ")
+
+
+def machine_arn(names: Names, workflow: Workflow, region: str) -> str:
+    """Returns the ARN of a workflow in a region."""
+    return names.state_machine_arn(region) if workflow == "failover" else names.reprotection_arn(region)
+
+
+def listed(deployment: Deployment, region: str, most: int) -> list[Run]:
+    """Returns the newest runs of a region, the newest first; raises `FailoverError`."""
+    found = []
+    for workflow in WORKFLOWS:
+        arn = machine_arn(deployment.names, workflow, region)
+        with named_errors(f"listing the runs of {workflow} in {region}"):
+            answer = deployment.client("stepfunctions", region).list_executions(stateMachineArn=arn, maxResults=most)
+        found += [
+            Run(
+                one["name"],
+                workflow,
+                region,
+                one["executionArn"],
+                one["status"],
+                one["startDate"].timestamp(),
+                one["stopDate"].timestamp() if "stopDate" in one else None,
+            )
+            for one in answer["executions"][:most]
+        ]
+    return sorted(found, key=lambda run: -run.started_at)[:most]
+
+
+def described(deployment: Deployment, region: str, workflow: Workflow, name: str) -> Run | None:
+    """Returns one run with its input and output; None when there is none of that name. Raises `FailoverError`."""
+    arn = f"{machine_arn(deployment.names, workflow, region).replace(':stateMachine:', ':execution:')}:{name}"
+    with named_errors(f"looking for run {name} in {region}"):
+        try:
+            one = deployment.client("stepfunctions", region).describe_execution(executionArn=arn)
+        except ClientError as error:
+            if code_of(error) in ("ExecutionDoesNotExist", "InvalidArn"):
+                return None
+            raise
+    return Run(
+        one["name"],
+        workflow,
+        region,
+        arn,
+        one["status"],
+        one["startDate"].timestamp(),
+        one["stopDate"].timestamp() if "stopDate" in one else None,
+        _json(one.get("input")),
+        _json(one.get("output")),
+        one.get("error"),
+    )
+
+
+def find(deployment: Deployment, name: str) -> Run:
+    """Returns the run of that name, wherever it is.
+
+    Raises
+    ------
+    Refused
+        there is none in either region.
+    CannotTell
+        it is not in the region that answers, and the other one does not.
+    """
+
+    def look(region: str) -> Run | None:
+        return next(filter(None, (described(deployment, region, workflow, name) for workflow in WORKFLOWS)), None)
+
+    _ = deployment.names
+    deployment.make_clients("stepfunctions")
+    asked = []
+    for answered in deployment.each(look):
+        if isinstance(answered.error, FailoverError):
+            _raise_if_known(deployment, answered.error)
+            continue
+        run = answered.get()
+        if run is not None:
+            return run
+        asked.append(answered.region)
+    dark = [region for region in deployment.regions if region not in asked]
+    if dark:
+        raise CannotTell(
+            f"there is no run {name} in {' and '.join(asked) or 'any region that answers'}, and {' and '.join(dark)} "
+            "gives no answer: it may be there. `failoverctl runs` lists those that are seen"
+        )
+    raise Refused(
+        f"there is no run {name} in {' or '.join(deployment.regions)}. `failoverctl runs` lists the last ones; Step "
+        "Functions forgets a run after 90 days, and `failoverctl show` then looks into the table of records"
+    )
+
+
+def kept(deployment: Deployment, name: str) -> Mapping[str, Any] | None:
+    """Returns the record that is kept of a run for good, in either region; None where there is none."""
+
+    def look(region: str) -> Mapping[str, Any] | None:
+        table = deployment.names.runs_table(region)
+        with named_errors(f"looking for run {name} in {table}"):
+            found = deployment.client("dynamodb", region).get_item(TableName=table, Key={"run": {"S": name}})
+        return items.plain(found["Item"]) if "Item" in found else None
+
+    _ = deployment.names
+    deployment.make_clients("dynamodb")
+    answers = [answered.get() for answered in deployment.each(look) if answered.error is None]
+    return next(filter(None, answers), None)
+
+
+def events(deployment: Deployment, run: Run, *, last: int | None = None) -> list[Event]:
+    """Returns the history of a run in its order, or the end of it, of at least ``last`` events if it is that long."""
+    client = deployment.client("stepfunctions", run.region)
+    asked: dict[str, Any] = {"executionArn": run.arn, "reverseOrder": last is not None, "maxResults": last or A_PAGE}
+    found: list[Event] = []
+    with named_errors(f"reading the history of run {run.name}"):
+        while True:
+            page = client.get_execution_history(**asked)
+            found += page["events"]
+            if last is not None or "nextToken" not in page:
+                return history.ordered(found)
+            asked["nextToken"] = page["nextToken"]
+
+
+def waiting(deployment: Deployment, runs: Sequence[Run]) -> list[tuple[Run, Question]]:
+    """Returns the runs among these that wait for a person, each with its question. Raises `FailoverError`."""
+    found = []
+    for run in runs:
+        if not run.is_over:
+            question = history.question(events(deployment, run, last=LAST_EVENTS))
+            if question is not None and question.answer is None:
+                found.append((run, question))
+    return found
+
+
+def _raise_if_known(deployment: Deployment, error: FailoverError) -> None:
+    """Raises what every region would say."""
+    if fault := credentials_fault(error):
+        raise CannotTell(fault) from error
+    if is_denied(error):
+        raise CannotTell(
+            f"{deployment.identity.arn} may not look at the runs: attach the policy "
+            f"{deployment.names.policy('readers')}, or use other credentials ({root_of(error)})"
+        ) from error
+
+
+def _json(text: str | None) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return found if isinstance(found, Mapping) else None

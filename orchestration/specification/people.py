@@ -1,0 +1,116 @@
+"""What people may do with ``failoverctl``: one policy for those who look, one for those who act, and nothing more.
+
+They are managed policies, for an organization to attach to the roles that its people have. A test compares what the
+verbs ask of AWS with what is granted here, in both directions.
+"""
+
+from __future__ import annotations
+
+from orchestration.specification.model import Permission, Policy
+from orchestration.specification.names import PARTITION, Names
+
+
+def policies(names: Names) -> tuple[Policy, Policy]:
+    """Returns the policies of readers and of operators; operators may do what readers may."""
+    reading = _reading(names)
+    return (
+        Policy(names.policy("readers"), "failoverctl: looks at the writer, its runs and what was salvaged", reading),
+        Policy(
+            names.policy("operators"),
+            "failoverctl: starts, stops and answers runs that move the writer",
+            (*reading, *_acting(names)),
+        ),
+    )
+
+
+def _reading(names: Names) -> tuple[Permission, ...]:
+    regions = names.settings.regions
+    machines = _machines(names)
+    return (
+        Permission(
+            ("dynamodb:GetItem",),
+            (*_control(names), *(names.arn("dynamodb", each, f"table/{names.runs_table(each)}") for each in regions)),
+            "reads the control record and the records of runs",
+        ),
+        Permission(("states:ListExecutions",), machines, "lists the runs"),
+        Permission(
+            ("states:DescribeExecution", "states:GetExecutionHistory"),
+            tuple(f"{arn.replace(':stateMachine:', ':execution:')}:*" for arn in machines),
+            "reads how far a run is",
+        ),
+        *_everywhere_in(
+            names,
+            ("cloudwatch:GetMetricStatistics",),
+            "reads Aurora's replication lag; CloudWatch has no resource-level permission for it",
+        ),
+        Permission(
+            ("s3:ListBucket",),
+            tuple(_bucket(names, each) for each in regions),
+            "lists what re-protections have kept",
+        ),
+        Permission(
+            ("s3:GetObject",),
+            tuple(f"{_bucket(names, each)}/epoch-*/salvage.json" for each in regions),
+            "reads how much that is; the rows themselves are customers' data, and for operators",
+        ),
+        *_decrypting(names),
+    )
+
+
+def _acting(names: Names) -> tuple[Permission, ...]:
+    regions = names.settings.regions
+    return (
+        Permission(("dynamodb:UpdateItem",), _control(names), "asks the run at work to hold, abort or go on"),
+        Permission(("states:StartExecution",), _machines(names), "starts runs"),
+        *_everywhere_in(
+            names,
+            ("states:SendTaskFailure", "states:SendTaskSuccess"),
+            "answers a run. Sources differ on whether IAM compares a state machine here, so none is named: an answer "
+            "needs the run's token, which is in a history that only readers of these workflows may read",
+        ),
+        Permission(
+            ("lambda:InvokeFunction",),
+            tuple(names.function_arn("bootstrap_database", each) for each in regions),
+            "prepares the database",
+        ),
+        Permission(
+            ("s3:GetObject",),
+            tuple(f"{_bucket(names, each)}/epoch-*/salvage-*.sql" for each in regions),
+            "reads the rows that never reached the new writer",
+        ),
+    )
+
+
+def _control(names: Names) -> tuple[str, ...]:
+    return tuple(names.arn("dynamodb", each, f"table/{names.control_table}") for each in names.settings.regions)
+
+
+def _bucket(names: Names, region: str) -> str:
+    return f"arn:{PARTITION}:s3:::{names.salvage_bucket(region)}"
+
+
+def _machines(names: Names) -> tuple[str, ...]:
+    return tuple(
+        arn for each in names.settings.regions for arn in (names.state_machine_arn(each), names.reprotection_arn(each))
+    )
+
+
+def _decrypting(names: Names) -> tuple[Permission, ...]:
+    """Returns the use of each region's key, with which the records of runs and the salvage are encrypted."""
+    return tuple(
+        Permission(
+            ("kms:Decrypt",),
+            (names.arn("kms", each, "key/*"),),
+            "the records of runs and the salvage are encrypted with the region's key; the alias limits it to that key",
+            {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias(each)}},
+        )
+        for each in names.settings.regions
+    )
+
+
+def _everywhere_in(names: Names, actions: tuple[str, ...], why: str) -> tuple[Permission, ...]:
+    """Returns the permission for what names no resource, in the deployment's regions."""
+    return tuple(
+        Permission(actions, ("*",), why, {"StringEquals": {"aws:RequestedRegion": each}})
+        for each in names.settings.regions
+    )

@@ -1,0 +1,84 @@
+"""What the verbs ask of AWS and what people are granted, compared in both directions."""
+
+from __future__ import annotations
+
+from botocore.session import get_session
+
+from orchestration.specification import people
+from tests.deployment import STANDBY, Deployment
+from tests.failoverctl.conftest import Ctl
+
+# Where IAM's name of a service is not the SDK's.
+IAM = {"sfn": "states"}
+# Everybody may ask STS who they are (STS API reference, GetCallerIdentity).
+FREE = {"sts:GetCallerIdentity"}
+# IAM's action where it is not the operation (service authorization reference of S3 and Lambda).
+ACTIONS = {"s3:ListObjectsV2": "s3:ListBucket", "lambda:Invoke": "lambda:InvokeFunction"}
+# Keys are used behind the others.
+BEHIND = {"kms:Decrypt"}
+
+
+def asked(deployment: Deployment) -> set[str]:
+    """The actions of what was asked of AWS, by nobody's step."""
+    found = set()
+    for step, _, operation in deployment.gate.seen:
+        service, _, name = operation.partition(".")
+        if not step:
+            action = f"{IAM.get(service, service)}:{name}"
+            found.add(ACTIONS.get(action, action))
+    return found - FREE
+
+
+def granted(deployment: Deployment, of: int) -> set[str]:
+    policy = people.policies(deployment.specification.names)[of]
+    return {action for permission in policy.permissions for action in permission.actions} - BEHIND
+
+
+def test_readers_may_do_what_the_looking_verbs_ask_and_nothing_more(ctl: Ctl, deployment: Deployment) -> None:
+    salvaged(deployment)
+    deployment.run({"mode": "rehearsal", "started_by": "ada"}, "run-1")
+    deployment.gate.seen.clear()
+    for words in (
+        ("status",),
+        ("runs",),
+        ("show", "run-1"),
+        ("show", "forgotten"),
+        ("watch", "run-1"),
+        ("salvage", "list"),
+        ("salvage", "show", "2"),
+    ):
+        ctl(*words)
+    assert asked(deployment) == granted(deployment, 0)
+
+
+def test_operators_may_do_what_all_verbs_ask_and_nothing_more(ctl: Ctl, deployment: Deployment, asking: str) -> None:
+    salvaged(deployment)
+    deployment.gate.seen.clear()
+    for words in (
+        ("status",),
+        ("runs",),
+        ("show", "forgotten"),
+        ("hold", "--yes"),
+        ("release",),
+        ("reject", asking, "--reason", "no", "--yes"),
+        ("start", "--mode", "rehearsal", "--yes"),
+        ("bootstrap", "--yes"),
+        ("salvage", "show", "2", "--file", "salvage-001.sql"),
+    ):
+        ctl(*words)
+    assert asked(deployment) | {"states:SendTaskSuccess"} == granted(deployment, 1)
+
+
+def salvaged(deployment: Deployment) -> None:
+    """A re-protection has kept something of epoch 2."""
+    bucket = deployment.specification.regions[STANDBY].salvage_bucket
+    for name, text in (("salvage.json", '{"missing": 1}'), ("salvage-001.sql", "-- nothing\n")):
+        deployment.client("s3", STANDBY).put_object(Bucket=bucket, Key=f"epoch-2/{name}", Body=text.encode())
+
+
+def test_the_names_here_are_iams(deployment: Deployment) -> None:
+    session = get_session()
+    for action in granted(deployment, 1) - {"s3:ListBucket", "s3:GetObject", "lambda:InvokeFunction"}:
+        service, _, name = action.partition(":")
+        model = session.get_service_model({"states": "stepfunctions"}.get(service, service))
+        assert name in model.operation_names

@@ -1,0 +1,123 @@
+"""Secrets are planted, whole runs go by, and everything that they leave is looked through for them.
+
+The master user's password is RDS's own: nothing here ever has it, so that only Terraform could give it away.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from moto.sts.models import AssumedRole
+
+from tests.deployment import STANDBY, WRITER, Deployment
+from tests.infrastructure.synthesized import synthesized
+from tests.statemachines.conditions import (
+    FOREVER,
+    RUN,
+    Condition,
+    approved_by,
+    approved_by_nobody,
+    fails,
+    refused_by,
+    region_is_lost,
+    writer_dies_unmeasured,
+)
+
+SECRET_KEY, SESSION_TOKEN = "planted-secret-key-5f0c", "planted-session-token-9e1d"
+KEYS = {SECRET_KEY, SESSION_TOKEN}
+FORMATTER = logging.Formatter()
+
+
+@pytest.fixture
+def planted() -> Iterator[None]:
+    """Roles that are assumed get these keys."""
+    make = AssumedRole.__init__
+
+    def plant(role: AssumedRole, *given: Any, **named: Any) -> None:
+        make(role, *given, **named)
+        role.secret_access_key, role.session_token = SECRET_KEY, SESSION_TOKEN
+
+    with mock.patch.object(AssumedRole, "__init__", plant):
+        yield
+
+
+def test_the_keys_of_a_role_are_planted(deployment: Deployment, planted: None) -> None:
+    with deployment.lambdas.environment(STANDBY, "fence_old_writer") as module:
+        keys = module.OTHER_REGION.client("lambda", RUN)._request_signer._credentials
+    assert (keys.secret_key, keys.token) == (SECRET_KEY, SESSION_TOKEN)
+
+
+def fence_is_denied(deployment: Deployment) -> None:
+    """The client that has the keys is answered with an error, of which people are told."""
+    deployment.trouble("lambda.Invoke", "AccessDeniedException", status=403, step="fence_old_writer", times=FOREVER)
+
+
+def question_is_asked_again(deployment: Deployment) -> None:
+    deployment.trouble("sns.Publish", "InternalError", status=500, step="ask_approval", times=4)
+
+
+WAYS: dict[str, tuple[Condition, ...]] = {
+    "approved": (approved_by("grace"), fence_is_denied),
+    "refused": (refused_by("grace", reason="no"), question_is_asked_again),
+    "approved by nobody": (approved_by_nobody,),
+    "the region that failed is dark": (approved_by("grace"), region_is_lost(WRITER)),
+    "a step fails": (approved_by("grace"), fails("promote", "PromotionFailed", times=1)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_secret_lands_in_what_a_run_leaves(
+    way: str, deployment: Deployment, planted: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task token is in the question to people, where it has to be, and in what the asking state itself was given."""
+    writer_dies_unmeasured(deployment)
+    for condition in WAYS[way]:
+        condition(deployment)
+    run = deployment.run({"mode": "failover", "started_by": "ada"}, RUN)
+    told = [text for region in (STANDBY, WRITER) for _, text in deployment.messages(region)]
+    questions = [text for text in told if "--task-token" in text]
+    tokens = {token for text in questions for token in re.findall(r"--task-token (\S+)", text)}
+    assert tokens
+
+    left = {
+        "log": "\n".join(FORMATTER.format(record) + repr(vars(record)) for record in caplog.records),
+        "history": json.dumps([event for event in run.events if not gives_the_question(event)], default=str),
+        "end": repr((run.output, run.error, run.cause)),
+        "control record": repr(deployment.record()),
+        "run record": repr(deployment.run_record(RUN)),
+        "idempotency tokens": repr(deployment.tokens()),
+        "other messages": "\n".join(text for text in told if text not in questions),
+    }
+    assert all(left.values())
+    assert [
+        where for where, text in left.items() for secret in (SECRET_KEY, SESSION_TOKEN, *tokens) if secret in text
+    ] == []
+    everything = json.dumps(run.events, default=str) + "\n".join(questions)
+    assert [secret for secret in (SECRET_KEY, SESSION_TOKEN) if secret in everything] == []
+
+
+def gives_the_question(event: dict[str, Any]) -> bool:
+    """Whether an event of the history is that of the asking function's start, which has to be told the token."""
+    details = event.get("taskScheduledEventDetails", {})
+    return "ask-approval" in str(details.get("parameters"))
+
+
+def test_no_secret_lands_in_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_SESSION_TOKEN": SESSION_TOKEN}.items():
+        monkeypatch.setenv(name, value)
+    deployment = synthesized(tmp_path)
+    for stack in deployment.both:
+        cluster = stack.only("aws_rds_cluster")
+        assert "master_password" not in cluster
+        for _, _, resource in stack.resources():  # what is write-only is not kept in the state either
+            assert all("ephemeral." in str(value) for name, value in resource.items() if name.endswith("_wo"))
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".zip"]
+    assert files
+    assert not [path for path in files if any(key.encode() in path.read_bytes() for key in KEYS)]
