@@ -29,10 +29,16 @@ def running(names: Names, region: Region, function: Function) -> tuple[Permissio
     granted = {action for permission in function.permissions for action in permission.actions}
     permissions = [
         Permission(("logs:CreateLogStream", "logs:PutLogEvents"), (log_group,), "writes its own log"),
-        use_of_key(names, region.name, encrypts=not granted.isdisjoint(ENCRYPTING)),
+        use_of_key(
+            names,
+            region.name,
+            "its variables, and the tables, topic and buckets of its region, are encrypted with the region's key",
+            encrypts=not granted.isdisjoint(ENCRYPTING),
+        ),
     ]
     if "sns:Publish" in granted:
-        permissions.append(use_of_key(names, region.peer, encrypts=True))
+        why = "the other region's topic is encrypted with that region's key"
+        permissions.append(use_of_key(names, region.peer, why, encrypts=True))
     if function.in_vpc:
         permissions.append(
             Permission(
@@ -53,12 +59,12 @@ def running(names: Names, region: Region, function: Function) -> tuple[Permissio
     return tuple(permissions)
 
 
-def use_of_key(names: Names, region: str, *, encrypts: bool) -> Permission:
+def use_of_key(names: Names, region: str, why: str, *, encrypts: bool) -> Permission:
     """Returns the permission to use the region's key, named by its alias: its id is not known before it is created."""
     return Permission(
         ("kms:Decrypt", "kms:GenerateDataKey") if encrypts else ("kms:Decrypt",),
         (names.arn("kms", region, "key/*"),),
-        "its environment, tables and topics are encrypted with the region's key; the alias limits it to that key",
+        f"{why}; the alias limits it to that key",
         {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias(region)}},
     )
 

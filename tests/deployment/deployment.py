@@ -140,9 +140,9 @@ class Deployment(Account):
             assert time.monotonic() < end, otherwise
             time.sleep(0.001)
 
-    def lose_region(self, region: str) -> None:
-        """Every endpoint of a region refuses connections."""
-        self.trouble("*", "refused", region=region, times=10**9)
+    def lose_region(self, region: str) -> Trouble:
+        """Every endpoint of a region refuses connections, until the trouble's ``times`` are none."""
+        return self.trouble("*", "refused", region=region, times=10**9)
 
     def wait_for_promotion(self) -> None:
         """Wait until Aurora has promoted the standby's cluster, which was detached."""

@@ -20,9 +20,10 @@ NOT_FOUND = 404
 
 @dataclass(frozen=True)
 class Call:
-    """A request to AWS of a function: the step that made it, in which role, and which region's endpoint was asked."""
+    """A request to AWS of a function: whose step made it, in which role, and which region's endpoint was asked."""
 
     step: str
+    caller_region: str
     role: str
     action: str
     region: str
@@ -66,7 +67,8 @@ class Rights:
         asked = _read(request)
         role = self._sessions.get(asked.key) or self._names.function(step, region)
         with self._lock:
-            self.calls.append(Call(step, role, asked.action, asked.region, urlsplit(request.url).hostname or ""))
+            host = urlsplit(request.url).hostname or ""
+            self.calls.append(Call(step, region, role, asked.action, asked.region, host))
         demands = self._authorization.demands(asked)
         if not demands:
             self.denied.append(f"{role} asks for something that is not known: {asked}")

@@ -67,10 +67,12 @@ def writer_dies_and_monitors_move_it(deployment: Deployment) -> None:
     watch(deployment, STANDBY, 1)
     deployment.guardian_was_here()
     deployment.databases.up[WRITER] = False
+    lost = deployment.lose_region(WRITER)
     deployment.trouble("dynamodb.UpdateItem", "refused", step="claim", times=12)
     with events(deployment):
         watch(deployment, STANDBY, 30)
     deployment.wait_for(lambda: deployment.record()["epoch"] == 2)
+    lost.times = 0
     deployment.old_region_returns()
     watch(deployment, STANDBY, 2)
     watch(deployment, WRITER, 2)
@@ -150,34 +152,25 @@ def stopped_run_is_taken_over(deployment: Deployment) -> None:
     assert deployment.run(AUTOMATIC, RUN).end == "Recovered"
 
 
-def topics_answer_later(deployment: Deployment) -> None:
-    """Notify gives its token back, and tries again."""
-    failed_over(deployment)
-    deployment.old_region_returns()
-    deployment.trouble("sns.Publish", "refused", times=4, step="notify_reprotection")
-    assert deployment.reprotect().end == "Reprotected"
-
-
 # --- the way back
 
 
-def reprotected(deployment: Deployment) -> None:
+def failed_back(deployment: Deployment) -> None:
     failed_over(deployment)
     assert deployment.reprotect().end == "Reprotected"
-
-
-def failed_back(deployment: Deployment) -> None:
-    reprotected(deployment)
     deployment.new_writer_beats()
     assert deployment.run(SWITCHOVER, "back", WRITER).end == "Recovered"
 
 
 def production_is_reprotected(deployment: Deployment) -> None:
-    """The databases are protected against deletion and have tags; people are asked; steps are repeated too late."""
+    """The databases are protected against deletion and have tags; people are asked, and told at the second try; the
+    steps are repeated too late.
+    """
     tag_and_protect(deployment)
     failed_over(deployment)
     deployment.old_region_returns()
     conditions.approved_by("grace")(deployment)
+    deployment.trouble("sns.Publish", "refused", times=4, step="notify_reprotection")
     with noted_events(deployment) as events:
         assert deployment.run({"started_by": "ada"}, "reprotect-1", reprotect=True).end == "Reprotected"
     repeat_too_late(deployment, events)
@@ -332,11 +325,9 @@ JOURNEYS = (
     Journey("a request is rejected", request_is_rejected),
     scenario("a healthy writer is switched over"),
     scenario("p10: nothing comes of a switchover that was asked for twice and the writer is given back"),
-    Journey("a re-protection", reprotected),
-    Journey("a failback", failed_back),
+    Journey("a re-protection and a failback", failed_back),
     Journey("a re-protection of a protected database with tags", production_is_reprotected),
     Journey("a re-protection that loses what it has kept", what_was_kept_is_lost),
-    Journey("a re-protection of which people are told later", topics_answer_later),
     Journey("the writer's guardian loses its table's replica", guardian_loses_its_replica),
     Journey("the old writer's guardian fences it", guardian_fences),
     Journey("the writer's guardian takes it back", switchover_came_to_nothing),
