@@ -7,9 +7,10 @@ from collections.abc import Callable
 import typer
 
 from failoverctl.answer import approve, reject
+from failoverctl.automation import pause, resume
 from failoverctl.care import apply_safe, bootstrap, list_salvage, show_salvage
 from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
-from failoverctl.flags import abort, hold, release
+from failoverctl.flags import abort, hold, release, unlock
 from failoverctl.start import start
 from failoverctl.status import status
 from failoverctl.timeline import list_runs, show, watch
@@ -50,6 +51,9 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "abort": abort,
     "hold": hold,
     "release": release,
+    "unlock": unlock,
+    "pause": pause,
+    "resume": resume,
     "apply-safe": apply_safe,
     "bootstrap": bootstrap,
 }

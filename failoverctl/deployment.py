@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import boto3
 from botocore.exceptions import ClientError
+from botocore.session import get_session
 
 from failoverctl import lab
 from failoverctl.errors import NO_CREDENTIALS, CannotTell, Refused, credentials_fault, is_denied, root_of
@@ -19,7 +19,7 @@ from failoverctl.together import Answered, ask_each
 from handlers.core.control import ControlRecord
 from handlers.core.errors import FailoverError, Misconfigured, TransientFailure
 from handlers.core.lease import clock_error
-from handlers.gateways.aws import client, code_of, named_errors
+from handlers.gateways.aws import Service, client, code_of, named_errors
 from handlers.gateways.control_table import ControlTable
 from orchestration.settings import SETTINGS_FILE_VARIABLE, Settings, SettingsError, load
 from orchestration.specification.names import Names
@@ -122,16 +122,16 @@ class Deployment:
 
     # --- how it is reached
 
-    def client(self, service: str, region: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
+    def client(self, service: Service, region: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
         """Returns a client that is asked once and waits shortly; one for each service, region and time limit."""
         key = (service, region, read_timeout_s)
-        if not self._clients and boto3.session.Session().get_credentials() is None:
-            raise CannotTell(NO_CREDENTIALS)  # known before a request, which each client would look for anew
+        if not self._clients and get_session().get_credentials() is None:
+            raise CannotTell(NO_CREDENTIALS)  # before each client looks for them anew
         if key not in self._clients:
             self._clients[key] = client(service, region, read_timeout_s=read_timeout_s, attempts=1)
         return self._clients[key]
 
-    def make_clients(self, *services: str) -> None:
+    def make_clients(self, *services: Service) -> None:
         """Makes clients before threads ask by them: making one is not safe beside another."""
         for service in services:
             for region in self.regions:

@@ -1,4 +1,4 @@
-"""``failoverctl abort``, ``hold`` and ``release``: what a person wants of the run that holds the lock.
+"""``failoverctl abort``, ``hold``, ``release`` and ``unlock``: what a person wants of the run that holds the lock.
 
 The run looks at the flag before each step, until RDS is asked to move the writer; from then on there is only the way
 forward.
@@ -12,7 +12,7 @@ from failoverctl.command import Session
 from failoverctl.deployment import Deployment, Reading, changing
 from failoverctl.errors import Refused
 from failoverctl.start import Yes
-from failoverctl.timeline import AnyRun
+from failoverctl.timeline import AnyRun, RunName
 from handlers.core.control import Transition
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.runs import Runs
@@ -58,6 +58,38 @@ def release(session: Session, run: AnyRun = None) -> int | None:
     return None
 
 
+def unlock(session: Session, run: RunName, *, yes: Yes = False) -> int | None:
+    """Take the lock from a run that has ended and never asked RDS; the next run would take it over as well."""
+    deployment = session.deployment
+    reading = deployment.read()
+    held = _holder(reading, run)
+    if held.move_requests > 0:
+        raise Refused(
+            f"run {run} has asked RDS to move the writer, which may come to pass at any moment: without the lock both "
+            f"regions could take writes. Finish it: `failoverctl start --mode {held.mode} --resumes {run}`; where RDS "
+            "refuses for good, docs/runbooks/failover.md says how to look at both clusters first"
+        )
+    if _is_over(deployment, held) is not True:
+        raise Refused(f"run {run} is not known to have ended: `failoverctl watch {run}`, or `failoverctl abort {run}`")
+    session.say(f"Run {run} ({held.mode}, {held.phase}) has ended with the lock in its hands, and never asked RDS.")
+    session.confirm("Take the lock from it?", yes=yes)
+    with changing(deployment, f"taking the lock from run {run}"):
+        done = deployment.control(reading.through).release(run)
+    if not done:
+        raise Refused(f"run {run} does not hold the lock any more: `failoverctl status`")
+    session.say(
+        f"The lock of run {run} is free; the writer's guardian lets applications in again where they were kept out."
+    )
+    session.tell({"unlocked": run})
+    return None
+
+
+def _is_over(deployment: Deployment, held: Transition) -> bool | None:
+    """Returns whether the run that holds the lock has ended; None when that is not known."""
+    arn = deployment.names.state_machine_arn(held.target_region)
+    return Runs(deployment.client("stepfunctions", held.target_region), arn).is_over(held.run)
+
+
 def _want(session: Session, name: str | None, wanted: Wanted, *, yes: bool) -> int | None:
     deployment = session.deployment
     reading = deployment.read()
@@ -99,8 +131,7 @@ def _refuse_in_vain(deployment: Deployment, held: Transition) -> None:
             f"Follow it: `failoverctl watch {held.run}`; where it has stopped: `failoverctl start --mode {held.mode} "
             f"--resumes {held.run}`"
         )
-    arn = deployment.names.state_machine_arn(held.target_region)
-    if Runs(deployment.client("stepfunctions", held.target_region), arn).is_over(held.run):
+    if _is_over(deployment, held):
         raise Refused(
             f"run {held.run} has ended and heeds no flag; its lock ({held.phase}) is taken over by the next attempt, "
             f"or by `failoverctl start --mode {held.mode} --resumes {held.run}`"

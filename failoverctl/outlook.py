@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from failoverctl.words import clock
 from handlers.core.claim import decide_claim
 from handlers.core.control import ControlRecord
 from handlers.core.detection import guardian_seen, is_silent
@@ -39,6 +40,7 @@ def outlook(
     holder_is_over: bool | None,
     lag_ms: float | None,
     standby_answers: bool,
+    asks_until: float | None = None,
 ) -> Outlook:
     """Returns what would become of the writer if its region died at ``now`` (seconds since 1970).
 
@@ -50,6 +52,8 @@ def outlook(
         the standby's replication lag, where it is known.
     standby_answers
         whether the standby's region, which would do the work, answers at all.
+    asks_until
+        until when the run that holds the lock waits for a person (seconds since 1970), where it does.
     """
     writer = record.writer_region
     standby = next(region for region in settings.regions if region != writer)
@@ -67,12 +71,25 @@ def outlook(
     )
     budget_ms = settings.thresholds.rpo_budget_ms
     if_died = f"If {writer} died now"
+    run = held.run if held else ""
+    works = held is not None and holder_is_over is not True
     rows: tuple[tuple[bool, Kind, str], ...] = (
         (
-            held is not None and holder_is_over is not True and held.phase != "checking",
+            asks_until is not None,
+            "asks",
+            f"Run {run} waits for a person until {clock(asks_until or 0)}: `failoverctl approve {run}`, or reject.",
+        ),
+        (
+            works and held is not None and held.phase != "checking",
             "moving",
-            f"The writer is being moved from {writer} to {held.target_region if held else ''} by run "
-            f"{held.run if held else ''}: `failoverctl watch {held.run if held else ''}`.",
+            f"The writer is being moved from {writer} to {standby} by run {run}: `failoverctl watch {run}`.",
+        ),
+        (works, "moving", f"Run {run} looks whether to move the writer from {writer}: `failoverctl watch {run}`."),
+        (
+            record.reprotection is not None,
+            "nothing",
+            f"{if_died}: nothing could take over, for there is no standby; run "
+            f"{record.reprotection.run if record.reprotection else ''} builds one.",
         ),
         (
             not record.protected,

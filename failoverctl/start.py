@@ -108,12 +108,11 @@ def start(
     session.say(f"Started run {name} of {plan.workflow} in {plan.region}.")
     decided = _decided(deployment, run)
     session.say(f"It was decided: {decided['decision']}: {decided.get('reason', '')}")
-    if not watch:
-        session.tell({"run": run, "decided": decided})
     if decided["decision"] != "proceed":
         raise Refused(f"run {name} changes nothing: {decided.get('reason', '')}")
     if watch:
         return follow(session, run)
+    session.tell({"run": run, "decided": decided})
     session.say(f"Follow it: failoverctl watch {name}")
     return DONE
 
@@ -248,6 +247,8 @@ def _decided(deployment: Deployment, run: Run) -> Mapping[str, Any]:
         if found := history.first_answer(past):
             return found
         if rejected := history.rejection(past):
-            raise Refused(f"run {run.name} was rejected, and changed nothing: {rejected}")
+            raise CannotTell(
+                f"run {run.name} failed before it said what it decided ({rejected}): `failoverctl show {run.name}`"
+            )
         time.sleep(LOOK_AGAIN_S)
     raise CannotTell(f"run {run.name} was started and has not decided anything yet: `failoverctl watch {run.name}`")

@@ -57,6 +57,7 @@ def status(session: Session) -> int | None:
         holder_is_over=_holder_is_over(record, looks),
         lag_ms=lag.lag_ms if lag else None,
         standby_answers=lag is not None,
+        asks_until=_asks_until(record, looks),
     )
     session.say(view.sentence, style=COLOURS.get(view.kind, "bold red"))
     session.say("")
@@ -115,6 +116,13 @@ def _holder_is_over(record: ControlRecord, looks: Sequence[Look]) -> bool | None
     return next((run.is_over for each in looks for run in each.runs if run.name == record.transition.run), None)
 
 
+def _asks_until(record: ControlRecord, looks: Sequence[Look]) -> float | None:
+    """Returns until when the run that holds the lock waits for a person; None where it does not."""
+    held = record.transition
+    asking = [question.until for each in looks for run, question in each.waiting if held and run.name == held.run]
+    return asking[0] if asking else None
+
+
 def _lines(
     deployment: Deployment, looks: Sequence[Look], reading: Reading, running: Sequence[Run]
 ) -> list[tuple[str, str]]:
@@ -127,7 +135,7 @@ def _lines(
         ("Writer", f"{record.writer_region}, epoch {record.epoch}"),
         ("Lease", _lease(record, now)),
         ("Standby", _standby(record, standby, lag, now)),
-        ("Automatic", _automatic(deployment, record)),
+        ("Automatic", _automatic(deployment, record, now)),
     ]
     if record.transition:
         held = record.transition
@@ -174,11 +182,11 @@ def _standby(record: ControlRecord, standby: str, lag: Look | None, now: float) 
     return f"{standby}, protected; lag {lag.lag_ms:.0f} ms, {lasting(now - lag.lag_at)} ago"
 
 
-def _automatic(deployment: Deployment, record: ControlRecord) -> str:
+def _automatic(deployment: Deployment, record: ControlRecord, now: float) -> str:
     if deployment.settings.trigger_mode == "rehearsal":
         return "no: an alarm starts a rehearsal only (trigger_mode)"
-    off = automation_is_off(record)
-    return f"no: {off}" if off else "yes"
+    off = automation_is_off(record, now)
+    return f"no: {off} (failoverctl resume)" if off else "yes"
 
 
 def _data(
@@ -198,8 +206,9 @@ def _data(
         "protected": record.protected,
         "standby_region": standby if record.protected else None,
         "lag_ms": lag.lag_ms if lag else None,
-        "automatic": automation_is_off(record) is None and deployment.settings.trigger_mode == "failover",
-        "automatic_off_because": automation_is_off(record),
+        "automatic": automation_is_off(record, reading.now) is None and deployment.settings.trigger_mode == "failover",
+        "automatic_off_because": automation_is_off(record, reading.now),
+        "paused": record.paused,
         "lock": record.transition,
         "reprotection": record.reprotection,
         "waiting": [

@@ -57,7 +57,9 @@ class ControlTable:
 
     def change_by_hand(self, attributes: dict[str, Any]) -> None:
         """Writes attributes, as a person does with ``update-item``."""
-        self.item = self.item | attributes
+        world, before = self._world, self.item
+        self.item = before | attributes
+        world.tell(Written(world.at, "by hand", "a person", before, self.item, answered=True))
 
     def has_quorum(self, region: str) -> bool:
         """Returns whether the replica of that region sees another one, or the witness."""

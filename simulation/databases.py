@@ -111,6 +111,7 @@ class Database:
         self.write(replace(self.own, number=self.own.number + 1, fenced=True))
         if not was:
             self._world.tell(Fenced(self._world.at, self.region, "sql"))
+            self._world.judge_fit()
 
     def lift(self, number: int, until: float) -> bool:
         """As ``lift_fence``; the server's clock is right."""

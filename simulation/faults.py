@@ -53,6 +53,8 @@ class Kind:
         the least and the most of what else has to be said of it.
     excuses
         whether the writer that it strikes may be closed: its lease cannot be renewed, or its database is not healthy.
+    disarms
+        whether the guardian there may not be able to fence.
     often
         how often it is drawn, compared with the others.
     """
@@ -62,6 +64,7 @@ class Kind:
     longest: float
     how: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     excuses: bool = False
+    disarms: bool = False
     often: int = 2
 
 
@@ -80,24 +83,26 @@ KINDS = (
     Kind("table answers lost", "region", 30, excuses=True),
     Kind("table conflicts", "region", 30, excuses=True),
     # --- functions, and the machines that they run on
-    Kind("cold starts", "region", 60, {"takes": (1, 6)}),
-    Kind("throttled", "region", 40, {"share": (0.2, 1)}, excuses=True),
-    Kind("frozen", "region", 40, excuses=True, often=3),
-    Kind("monitor missing", "region", 130, excuses=True),
-    Kind("monitor late", "region", 90, {"takes": (1, 15)}, excuses=True),
+    Kind("cold starts", "region", 60, {"takes": (1, 6)}, disarms=True),
+    Kind("throttled", "region", 40, {"share": (0.2, 1)}, excuses=True, disarms=True),
+    Kind("frozen", "region", 40, excuses=True, disarms=True, often=3),  # the monitor, all of it
+    Kind("fence frozen", "region", 40, disarms=True),  # one invocation
+    Kind("step frozen", "region", 30),  # one invocation
+    Kind("monitor missing", "region", 130, excuses=True, disarms=True),
+    Kind("monitor late", "region", 90, {"takes": (1, 15)}, excuses=True, disarms=True),
     Kind("clock wrong", "region", 90, {"error": (-1, 1)}, often=3),
-    Kind("clock far off", "region", 60, {"error": (-3600, 3600)}, excuses=True),
+    Kind("clock far off", "region", 60, {"error": (-3600, 3600)}, excuses=True, disarms=True),
     # --- databases and their probers
     Kind("database down", "region", 70, excuses=True, often=6),
     Kind("database restarts", "region", 8, excuses=True, often=3),
     Kind("crash loop", "region", 80, {"up": (3, 15), "down": (3, 15)}, excuses=True),
-    Kind("database hangs", "region", 60, excuses=True, often=3),
-    Kind("database slow", "region", 60, {"takes": (0.3, 4)}),
+    Kind("database hangs", "region", 60, excuses=True, disarms=True, often=3),
+    Kind("database slow", "region", 60, {"takes": (0.3, 4)}, disarms=True),
     Kind("database full", "region", 60, excuses=True),
     Kind("refuses the monitor", "region", 90, {"kept": YES_OR_NO}),
-    Kind("session will not end", "region", 120),
-    Kind("prober away", "region", 60),
-    Kind("prober slow", "region", 60, {"takes": (0.5, 6)}),
+    Kind("session will not end", "region", 120, disarms=True),
+    Kind("prober away", "region", 60, disarms=True),
+    Kind("prober slow", "region", 60, {"takes": (0.5, 6)}, disarms=True),
     Kind("replication late", "all", 90, {"lag": (0.5, 8)}),
     # --- RDS, as `drills.aws.rds_behaviour` has it
     Kind("rds away", "region", 60, often=3),
@@ -131,19 +136,24 @@ KINDS = (
     Kind("person unlocks", "all", 1),
     Kind("person approves", "all", 90, {"takes": (1, 40)}),
     Kind("person refuses", "all", 90, {"takes": (1, 40)}),
+    Kind("person obeys", "all", 1, often=0),  # the last command that a message gave, when everything is well again
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 
 # Every fault is over by then, so that what follows shows whether the product finds its way back.
 FIRST_AT_S, LAST_AT_S, OVER_BY_S = 6.0, 50.0, 110.0
 MOST_FAULTS = 4
+# In a long history an outage goes on nearly to its end, with everything else well.
+LONG_S, LEFT_S = 300.0, 20.0
+# In so many of the others a person does at last what the last message says.
+OBEDIENT = 0.4
 # So many histories have something that moves the writer, or may seem to have to, beside what else is drawn; in so many
 # everything begins at about the same moment; so many cuts are cuts both ways.
 OUTAGES, TOGETHER, BOTH_WAYS = 0.7, 0.6, 0.6
 
 
-def draw(chance: Random, writer: str, standby: str, witness: str) -> tuple[Fault, ...]:
-    """Returns the faults of a history: one to five, which begin together or one after another."""
+def draw(chance: Random, writer: str, standby: str, witness: str, *, long: bool) -> tuple[Fault, ...]:
+    """Returns the faults of a history: one to six, which begin together or one after another."""
     regions, places = (writer, standby), (writer, standby, witness)
     paths = [f"{here}->{there}" for here in places for there in places if here != there]
     kinds = chance.choices(KINDS, [kind.often for kind in KINDS], k=chance.randint(1, MOST_FAULTS))
@@ -161,6 +171,11 @@ def draw(chance: Random, writer: str, standby: str, witness: str) -> tuple[Fault
     for cut in [fault for fault in drawn if fault.kind == "cut" and chance.random() < BOTH_WAYS]:
         here, there = cut.where.split("->")
         drawn.append(replace(cut, where=f"{there}->{here}"))
+    if long:
+        outage = _row(chance, BY_NAME[chance.choice(("region dead", "database down"))], writer)
+        drawn.append(replace(outage, lasts=round(LONG_S - LEFT_S - outage.start, 2)))
+    elif chance.random() < OBEDIENT:
+        drawn.append(Fault("person obeys", "", round(OVER_BY_S + chance.uniform(2, 10), 2), 1.0))
     return tuple(sorted(drawn, key=lambda fault: (fault.start, fault.kind, fault.where)))
 
 

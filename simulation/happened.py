@@ -101,6 +101,17 @@ class Fit(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Guarded(Fact):
+    """Whether a monitor runs in ``region``, is not frozen, and has the functions by which it fences.
+
+    A region that lives on, cut off and unguarded, is the known limit of P1 (``docs/guarantees.md``).
+    """
+
+    region: str
+    guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Promoted(Fact):
     """The database in ``region`` has become a writer by itself, with everything that the other one had ``until`` then.
 

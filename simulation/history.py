@@ -17,8 +17,9 @@ from simulation.product import Product
 from simulation.workflows import Workflow
 from simulation.world import World
 
-# Faults are over by `faults.OVER_BY_S`; the rest is for the product to find its way back.
+# Faults are over by `faults.OVER_BY_S`; the rest is for the product to find its way back. One in five is a long one.
 LASTS_S = 180.0
+LONG_ONE_IN = 5
 
 
 @cache
@@ -35,11 +36,16 @@ def _machines() -> dict[tuple[str, Workflow], Machine]:
     return machines
 
 
+def is_long(seed: int) -> bool:
+    """Returns whether the history of that seed is a long one; see `simulation.faults.draw`."""
+    return seed % LONG_ONE_IN == 0
+
+
 def faults_of(seed: int) -> tuple[Fault, ...]:
     """Returns the faults that are drawn for a seed."""
     settings = _product().specification.settings
     standby = next(region for region in settings.regions if region != settings.writer_region)
-    return faulty.draw(random.Random(f"faults {seed}"), settings.writer_region, standby, WITNESS)  # noqa: S311 - nothing secret
+    return faulty.draw(random.Random(f"faults {seed}"), settings.writer_region, standby, WITNESS, long=is_long(seed))  # noqa: S311 - nothing secret
 
 
 def run(seed: int, faults: Sequence[Fault] | None = None) -> History:
@@ -51,7 +57,7 @@ def run(seed: int, faults: Sequence[Fault] | None = None) -> History:
     # The collector would look at thousands of facts again and again. What a history leaves behind is collected once.
     gc.disable()
     try:
-        world.play(LASTS_S)
+        world.play(faulty.LONG_S if is_long(seed) else LASTS_S)
     finally:
         gc.enable()
     return History(seed, chosen, tuple(world.happened), tuple(world.errors))

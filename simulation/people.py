@@ -3,12 +3,15 @@
 Each thing that a person may do is a fault of its own, of those that begin with "person". They act at a moment of their
 own choosing, and not always wisely: too early, twice, in the wrong mode, on a run that lives.
 
-Limits: they wait for nothing and read only who holds the lock. Nobody unlocks a record after RDS was asked, which the
-runbook forbids unless both clusters are seen in their old roles: a person here looks at that first.
+Limits: nobody starts a re-protection. They wait for nothing, and read only who holds the lock, or the last message. A
+lock is given back by hand only where the runbook allows it: the run is over and both clusters are in their old roles.
 """
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 from handlers.core.conditional_write import after
 from handlers.core.transitions import TRANSITIONS
 from simulation.faults import Fault
-from simulation.happened import PersonDid, Written
+from simulation.happened import PersonDid, Told, Written
 from simulation.interpreter import TaskFailed
 
 if TYPE_CHECKING:
+    from simulation.workflows import Workflow
     from simulation.world import World
 
 ADA = "ada"
+COMMAND = re.compile(r"aws stepfunctions start-execution .*")
 
 
 class People:
@@ -49,6 +54,7 @@ class People:
             "person says no": self._say_no,
             "person pauses": lambda _: self._pause(on=False),
             "person unlocks": self._unlock,
+            "person obeys": lambda _: self._obey(),
         }
 
     def relent(self, fault: Fault) -> None:
@@ -101,6 +107,20 @@ class People:
         if lock is not None:
             mode = "switchover" if fault.how["switchover"] else "failover"
             self._run(fault, {"mode": mode, "started_by": ADA, "resumes": lock["run"]})
+
+    def _obey(self) -> None:
+        """Starts the run that the last message with such a command names, as that command stands there."""
+        for fact in reversed(self._world.happened):
+            commands = COMMAND.findall(fact.text) if isinstance(fact, Told) else []
+            if commands:
+                words = shlex.split(commands[-1])
+                options = dict(zip(words[3::2], words[4::2], strict=True))
+                workflow: Workflow = "reprotect" if ":reprotect-" in options["--state-machine-arn"] else "failover"
+                if workflow == "failover":
+                    asked = json.loads(options["--input"].replace("<your name>", ADA))
+                    self._did(f"obeys: {commands[-1]}")
+                    self._world.workflows.start(options["--region"], f"{ADA}-obeys", asked)
+                return
 
     def _stop(self, fault: Fault) -> None:
         del fault

@@ -121,6 +121,8 @@ class Product:
             names["ThreadPoolExecutor"] = lambda workers=None: self.wires.world.time.pool(workers)
         if "MACHINE" in names:
             names["MACHINE"] = self._machine()
+        if module.__name__ == "handlers.gateways.items":  # the world's tables hold plain values
+            names["plain"], names["typed"] = dict, lambda value: {"M": value}
         if module.__name__ == "handlers.gateways.control_table":
             names["compiled"] = lambda row, values: {"Row": row, "Values": values}
             names["parsedate_to_datetime"] = lru_cache(maxsize=4)(names["parsedate_to_datetime"])

@@ -8,6 +8,7 @@ Limits: as there. Times are stated, not measured. Nothing is created or deleted.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulation.happened import Asked, RdsBegan, RdsEnded
@@ -41,6 +42,7 @@ class Rds:
         self.global_status = "available"
         self.at_work: str | None = None  # the failover state, in RDS's word
         self.rebooting: set[str] = set()
+        self._group_due = {writer: 0.0, standby: 0.0}
         self.groups_in_work = {writer: 0, standby: 0}  # changes of a security group that have not come about yet
 
     def serve(self, here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
@@ -89,12 +91,15 @@ class Rds:
         late = world.faults.acting("group change late", region)
         closed = group != f"sg-database-{region}"
         self.groups_in_work[region] += 1
+        # What RDS has accepted it does in that order.
+        due = max(world.time.now + (late.how["takes"] if late else 0.0), self._group_due[region])
+        self._group_due[region] = due
 
         def done() -> None:
             self.groups_in_work[region] -= 1
             world.databases.of[region].set_group(closed=closed)
 
-        world.time.after(late.how["takes"] if late else 0.0, done)
+        world.time.at(due, done)
         return Reply({}, takes)
 
     def _reboot(self, region: str, takes: float) -> Reply:
@@ -142,7 +147,7 @@ class Rds:
 
     def _takes(self) -> float:
         """Returns how long a promotion takes."""
-        return QUICKEST_S * (SLOWEST_S / QUICKEST_S) ** self._world.chance.random()
+        return QUICKEST_S * math.exp(math.log(SLOWEST_S / QUICKEST_S) * self._world.chance.random())
 
     def _accept_detach(self, region: str, operation: str) -> None:
         if self.members.get(region) is not False:

@@ -1,6 +1,6 @@
 """What stands in for the libraries through which the product's code reaches the world.
 
-boto3 and botocore: a client is a service's name, a region and its time limits; every call goes to `Wires`. Powertools:
+botocore: a client is a service's name, a region and its time limits; every call goes to `Wires`. Powertools:
 nothing is logged, and the timing that a step adds to its result is kept. Idempotency: tokens in a table of the world.
 """
 
@@ -78,14 +78,24 @@ class Client:
         return call
 
 
-class _Plain:
-    """As boto3's serializers, for a world that keeps plain values."""
+class _Session:
+    """As botocore's session: makes clients."""
 
-    @staticmethod
-    def serialize(value: Any) -> Any:
-        return value
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
 
-    deserialize = serialize
+    def register_component(self, name: str, component: object) -> None:
+        """Needs none."""
+
+    def create_client(self, service: str, *, region_name: str, config: Any, **_keys: str | None) -> Client:
+        """Returns a client of the present history's world."""
+        return Client(self._wires, service, region_name, config)
+
+
+class _Loader:
+    """As botocore's, of which nothing is loaded."""
+
+    def __init__(self, _paths: list[str]) -> None: ...
 
 
 class _Quiet:
@@ -143,13 +153,9 @@ def modules(wires: Wires) -> dict[str, ModuleType]:
         made.__path__ = []
         return made
 
-    def client(service: str, *, region_name: str, config: Any, **_keys: str) -> Client:
-        return Client(wires, service, region_name, config)
-
     def config(**limits: Any) -> Any:
         return SimpleNamespace(**limits)
 
-    types = module("boto3.dynamodb.types", TypeSerializer=_Plain, TypeDeserializer=_Plain)
     exceptions = module(
         "botocore.exceptions",
         **{
@@ -158,12 +164,11 @@ def modules(wires: Wires) -> dict[str, ModuleType]:
         },
     )
     return {
-        "boto3": module("boto3", client=client),
-        "boto3.dynamodb": module("boto3.dynamodb", types=types),
-        "boto3.dynamodb.types": types,
         "botocore": module("botocore"),
         "botocore.config": module("botocore.config", Config=config),
         "botocore.exceptions": exceptions,
+        "botocore.loaders": module("botocore.loaders", Loader=_Loader),
+        "botocore.session": module("botocore.session", Session=_Session, get_session=lambda: _Session(wires)),
         "aws_lambda_powertools": module("aws_lambda_powertools"),
         "aws_lambda_powertools.utilities": module("aws_lambda_powertools.utilities"),
         "aws_lambda_powertools.utilities.typing": module("typing", LambdaContext=object),

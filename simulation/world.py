@@ -19,7 +19,7 @@ from simulation.dns import Dns
 from simulation.events import Events
 from simulation.faults import Fault, Faults
 from simulation.functions import Functions
-from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Told
+from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Told
 from simulation.interpreter import Machine
 from simulation.network import Network, Reply
 from simulation.people import People
@@ -30,6 +30,8 @@ from simulation.tokens import Tokens
 from simulation.virtual_time import VirtualTime
 from simulation.workflows import Place, Workflow, Workflows
 
+# What keeps a guardian from lifting a fence.
+CANNOT_LIFT = ("prober away", "prober slow", "refuses the monitor")
 # Environments that are there when a history begins, so that its monitors need not be started cold first.
 WARM = {"monitor": 2, "prober": 3, "fence": 1, "writer_switch": 2}
 
@@ -52,6 +54,7 @@ class World:
         self._planned = faults
         self._sessions = 0
         self._fit: dict[str, bool] = {}
+        self._guarded: dict[str, bool] = {}
         writer = settings.writer_region
         standby = next(region for region in self.regions if region != writer)
         self.outside = Place("outside", "")
@@ -156,17 +159,28 @@ class World:
         database = self.databases.of[writer]
         well = database.runs and database.role == "writer" and not database.drained
         fit = well and not excused and not _closes(self.table.item) and self.table.has_quorum(writer)
-        fit = fit and self.functions.is_guarded(writer) and not self._group_stays_closed(writer)
+        fit = fit and self.functions.is_guarded(writer) and not self._stays_closed(writer)
         for region in self.regions:
+            disarmed = any(faulty.BY_NAME[fault.kind].disarms and fault.where == region for fault in self.faults.all)
+            guarded = self.functions.is_guarded(region) and not disarmed
+            if self._guarded.get(region, True) != guarded:
+                self._guarded[region] = guarded
+                self.tell(Guarded(self.at, region, guarded))
             now = fit and region == writer
             if self._fit.get(region, False) != now:
                 self._fit[region] = now
                 self.tell(Fit(self.at, region, now))
 
-    def _group_stays_closed(self, region: str) -> bool:
-        """Whether RDS does not reopen a group, which is outside of P10 (DESIGN 4)."""
-        unwilling = any(self.faults.acting(f"rds {how}", region) for how in ("away", "busy"))
-        return self.databases.of[region].group_closed and (unwilling or self.rds.groups_in_work[region] > 0)
+    def _stays_closed(self, region: str) -> bool:
+        """Whether nobody can open what is closed.
+
+        A fence by SQL is lifted through the prober, by its login; a group that RDS does not reopen is outside of P10.
+        """
+        database = self.databases.of[region]
+        unwilling = any(self.faults.acting(kind, region) for kind in ("rds away", "rds busy"))
+        unable = any(self.faults.acting(kind, region) for kind in CANNOT_LIFT)
+        group_stays = database.group_closed and (unwilling or self.rds.groups_in_work[region] > 0)
+        return group_stays or (unable and database.is_fenced)
 
     # --- services without a part of their own
 
@@ -223,7 +237,7 @@ class World:
             "database down": lambda fault: self.databases.of[fault.where].stop("database down"),
             "database restarts": lambda fault: self.databases.of[fault.where].stop("restarted"),
             "crash loop": self._crash,
-            "frozen": lambda fault: self.functions.freeze(fault.where, "monitor", self.time.now + fault.lasts),
+            "frozen": self.functions.freeze_monitors,
         }
 
     def _kill_region(self, fault: Fault) -> None:

@@ -46,7 +46,7 @@ class Circle(Drill):
     def _play(self, lab: Lab) -> End:
         """Plays all rounds and the failback; returns the end that was reached."""
         self._steps: list[Step] = []
-        person = Person("yes", lab.cloud, self._timeline)
+        person = Person("yes", lab.file, self._timeline)
         for outage in self._options.outages:
             self._outage = outage
             if not self._is_steady(lab):

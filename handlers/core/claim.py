@@ -98,15 +98,18 @@ def is_free(record: ControlRecord, holder_is_over: bool | None, now: float) -> b
     return held is None or holder_is_over is True or held.deadline < now
 
 
-def automation_is_off(record: ControlRecord) -> str | None:
-    """Why automation does not begin anything now, in a clause for people; None when it may.
+def automation_is_off(record: ControlRecord, now: float) -> str | None:
+    """Why automation does not begin anything at ``now`` (seconds since 1970), in a clause for people; None when it may.
 
     A pause and a person's no are for beginnings: what RDS has been asked for is finished all the same.
     """
     if record.only_forward:
         return None
     if not record.automatic_failover:
-        return "automatic failover is paused in the control record"
+        return "automatic failover is turned off in the control record"
+    pause = record.paused
+    if pause and now < pause.until:
+        return f"{pause.by} has paused automatic failover for {pause.until - now:.0f} s more ({pause.reason})"
     no = record.ended_by_person
     if no:
         return f"{no.by} has ended the automatic attempts of this epoch ({no.reason})"
@@ -138,7 +141,7 @@ def decide_claim(
     automatic, only_forward = request.automatic, record.only_forward
     incident = incident_of(record.epoch) if automatic else request.incident
     age = now - request.asked_at if request.asked_at is not None else 0.0
-    off = automation_is_off(record)
+    off = automation_is_off(record, now)
     failed_over_by_itself = record.last_incident == incident_of(record.epoch - 1)
     rested_at = (record.last_transition_at or 0) + cool_down_s if failed_over_by_itself else 0.0
     rows: tuple[tuple[bool, ClaimDecision, str], ...] = (
@@ -172,6 +175,11 @@ def decide_claim(
             automatic and age > LATEST_START_S,
             "duplicate",
             f"its start has been on its way for {age:.0f} s; the monitor has looked again since",
+        ),
+        (
+            automatic and request.mode == "switchover" and held is None,
+            "duplicate",
+            "it was to finish a switchover, whose run has given the lock back since",
         ),
         (
             incident == record.last_incident,

@@ -166,6 +166,30 @@ class PersonsNo:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """A person's pause of automatic failover: whose, since when, until when (seconds since 1970), and why.
+
+    It ends by itself, so that nobody has to think of it. Its words are taken as those of a `PersonsNo`.
+    """
+
+    by: str
+    at: float
+    until: float
+    reason: str
+
+    @classmethod
+    def of(cls, by: str, at: float, until: float, words: str) -> Pause:
+        """Makes one of what a person said, which may be anything."""
+        return cls(plain(by)[:LONGEST_LINE], at, until, plain(words[:LONGEST_LINE])[:LONGEST_LINE] or "no reason given")
+
+    @classmethod
+    def read(cls, fields: Fields) -> Pause:
+        """Reads a pause out of a control item."""
+        by, reason = (fields.text(name, pattern=ANY_TEXT) for name in ("by", "reason"))
+        return cls(by, _moment(fields, "at"), _moment(fields, "until"), reason)
+
+
+@dataclass(frozen=True)
 class Told:
     """What people were told last of an incident: about what, for which reason, when (seconds since 1970)."""
 
@@ -191,7 +215,9 @@ class ControlRecord:
     epoch
         grows by one with every change of writer.
     automatic_failover
-        False while a person has paused automatic failovers.
+        False while a person has turned automatic failovers off, for good.
+    paused
+        a person's pause of them, which ends by itself.
     transition
         the lock, while a run holds it.
     lease_expires_at
@@ -241,6 +267,7 @@ class ControlRecord:
     last_transition_at: float | None = None
     claims_from: float | None = None
     ended_by_person: PersonsNo | None = None
+    paused: Pause | None = None
     told: Told | None = None
     protected: bool = True
     reprotection: ReprotectionLock | None = None
@@ -269,6 +296,7 @@ class ControlRecord:
             ended_by_person=(
                 PersonsNo.read(fields.section("ended_by_person")) if "ended_by_person" in fields.data else None
             ),
+            paused=Pause.read(fields.section("paused")) if "paused" in fields.data else None,
             told=Told.read(fields.section("told")) if "told" in fields.data else None,
             protected=fields.flag("protected", True),
             reprotection=(

@@ -267,7 +267,7 @@ def next_attempt(
     wanted: tuple[tuple[bool, Mode | None, float], ...] = (
         (not record.protected, None, 0.0),  # there is no standby
         (not is_free(record, holder_is_over, now), None, 0.0),  # somebody is at work
-        (automation_is_off(record) is not None, None, 0.0),
+        (automation_is_off(record, now) is not None, None, 0.0),
         (record.claims_from is not None and record.claims_from > now, None, 0.0),
         (fails_over and verdict.known == "down", "failover", verdict.since),
         # A lock that keeps the writer closed, of a run that will not give it back, is a reason by itself.

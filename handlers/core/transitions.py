@@ -308,6 +308,18 @@ ROWS: tuple[Row, ...] = (
         then=(Remove("ended_by_person"),),
     ),
     Row(
+        "pause",
+        "A person pauses automatic failover until a moment, after which it comes again by itself.",
+        when=(SAME_EPOCH,),
+        then=(Set("paused", Given("pause")),),
+    ),
+    Row(
+        "resume",
+        "A person ends the pause that was seen, whoever's it is, and lets automatic failover come again.",
+        when=(SAME_EPOCH, AsRead("paused.at", Given("paused_at"))),
+        then=(Remove("paused"), Set("automatic_failover", True)),
+    ),
+    Row(
         "note_told",
         "Of several that are about to tell people the same, the one that notes it first tells them.",
         when=(AsRead("told.at", Given("seen_told_at")),),

@@ -16,6 +16,7 @@ from handlers.core.claim import LATE_REQUEST_S, Claim
 from handlers.core.conditional_write import Row
 from handlers.core.control import (
     ControlRecord,
+    Pause,
     PersonsNo,
     ReprotectionLock,
     Told,
@@ -293,6 +294,14 @@ class ControlTable:
     def take_no_back(self, epoch: int, said: PersonsNo) -> bool:
         """Takes back the no that was ``said``; False when it is not the last one, or the epoch is over."""
         return self._change("take_no_back", epoch=epoch, said_at=said.at)
+
+    def pause(self, epoch: int, pause: Pause) -> bool:
+        """Pauses automatic failover, in place of an earlier pause; False when the epoch is over."""
+        return self._change("pause", epoch=epoch, pause=asdict(pause))
+
+    def resume(self, seen: ControlRecord) -> bool:
+        """Lets automatic failover come again; False when somebody has paused it anew since ``seen`` was read."""
+        return self._change("resume", epoch=seen.epoch, paused_at=seen.paused.at if seen.paused else None)
 
     def note_told(self, seen: ControlRecord, told: Told) -> bool:
         """Notes what people are about to be told; False when somebody else has told them since ``seen`` was read."""

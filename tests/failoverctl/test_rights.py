@@ -12,8 +12,9 @@ from tests.failoverctl.conftest import Ctl
 IAM = {"sfn": "states"}
 # Everybody may ask STS who they are (STS API reference, GetCallerIdentity).
 FREE = {"sts:GetCallerIdentity"}
-# IAM's action where it is not the operation (service authorization reference of S3 and Lambda). Keys are used behind the others.
+# IAM's action where it is not the operation (service authorization reference of S3 and Lambda).
 ACTIONS = {"s3:ListObjectsV2": "s3:ListBucket", "lambda:Invoke": "lambda:InvokeFunction"}
+# Keys are used behind the others.
 BEHIND = {"kms:Decrypt"}
 
 

@@ -53,8 +53,8 @@ def test_a_dark_region_is_named_and_the_other_one_tells(ctl: Ctl, deployment: De
 def test_a_pause_is_said_on_top(ctl: Ctl, deployment: Deployment) -> None:
     deployment.change_record(automatic_failover=False)
     said = ctl("status")
-    assert "no automatic failover now, for automatic failover is paused in the control record." in said.text
-    assert "Automatic    no: automatic failover is paused" in said.text
+    assert "no automatic failover now, for automatic failover is turned off in the control record." in said.text
+    assert "Automatic    no: automatic failover is turned off in the control record (failoverctl resume)" in said.text
 
 
 def test_without_a_standby_nothing_could_take_over(ctl: Ctl, deployment: Deployment) -> None:

@@ -39,6 +39,7 @@ BEATS = st.fixed_dictionaries({"seq": COUNTS, "at": MOMENTS})
 WORDS = st.fixed_dictionaries({"says": st.sampled_from(SAYS), "since": MOMENTS}, optional={"rests_until": MOMENTS})
 SIGNS = st.fixed_dictionaries({"at": MOMENTS, "says": st.sampled_from(SAYS), "fenced": st.booleans()})
 NOES = st.fixed_dictionaries({"by": TEXTS, "at": MOMENTS, "reason": TEXTS})
+PAUSES = st.fixed_dictionaries({"by": TEXTS, "at": MOMENTS, "until": MOMENTS, "reason": TEXTS})
 TOLD = st.fixed_dictionaries({"about": TEXTS, "reason": TEXTS, "at": MOMENTS})
 LOCKS = st.fixed_dictionaries(
     {
@@ -76,6 +77,7 @@ RECORDS = st.fixed_dictionaries(
         "last_transition_at": MOMENTS,
         "claims_from": MOMENTS,
         "ended_by_person": NOES,
+        "paused": PAUSES,
         "told": TOLD,
         "protected": st.booleans(),
         "reprotection": REPROTECTIONS,
@@ -96,6 +98,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "no": NOES,
     "now": MOMENTS,
     "old_region": REGIONS,
+    "pause": PAUSES,
+    "paused_at": st.none() | MOMENTS,
     "region": REGIONS,
     "renewing_since": st.none() | MOMENTS,
     "replicated_xid": st.none() | XIDS,
@@ -182,6 +186,7 @@ FULL: dict[str, Any] = {
     "last_transition_at": 1_700_000_000.1,
     "claims_from": 1_700_000_060.1,
     "ended_by_person": {"by": "ada", "at": 1_800_000_000.1, "reason": "a false alarm"},
+    "paused": {"by": "ada", "at": 1_800_000_000.1, "until": 1_800_000_600.1, "reason": "an upgrade"},
     "told": {"about": "epoch 1", "reason": "the writer is down", "at": 1_800_000_000.1},
     "protected": False,
     "reprotection": {"run": "run-1", "started_by": "ada", "started_at": 1_800_000_000.1},
@@ -198,6 +203,8 @@ GIVEN: dict[str, Any] = {
     "lease": 1_800_000_000.1,
     "no": {"by": "bob", "at": 1_800_000_001.1, "reason": "we are at it"},
     "now": 1_800_000_020.1,
+    "pause": {"by": "bob", "at": 1_800_000_001.1, "until": 1_800_000_900.1, "reason": "we are at it"},
+    "paused_at": 1_800_000_000.1,
     "old_region": "us-east-1",
     "region": "us-east-1",
     "renewing_since": 1_800_000_002.1,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from handlers.core.claim import Claim
-from handlers.core.control import ControlRecord, PersonsNo, ReprotectionLock, Told, Transition, Word, WriterSign
+from handlers.core.control import ControlRecord, Pause, PersonsNo, ReprotectionLock, Told, Transition, Word, WriterSign
 from handlers.core.errors import LockLost, Misconfigured, TransientFailure, WordLives
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import CLOCK_MARGIN_S, TICK_S
@@ -501,6 +501,23 @@ def test_a_persons_no_is_of_its_epoch_and_a_change_of_writer_forgets_it(table: C
     table.take(moving("run-1"), table.read())
     table.commit(CLAIM, NOW)
     assert table.read().ended_by_person is None
+
+
+def test_a_pause_ends_by_itself_or_by_whoever_has_seen_it(table: ControlTable) -> None:
+    pause = Pause("ada", NOW, NOW + 600, "an upgrade")
+    assert not table.pause(2, pause)
+    before = table.read()
+    assert table.pause(1, pause)
+    assert table.read().paused == pause
+    assert not table.resume(before)
+    assert table.pause(1, replace(pause, at=NOW + 1))
+    assert table.resume(table.read())
+    assert table.read().paused is None
+
+
+def test_whoever_resumes_turns_automatic_failover_on(table: ControlTable) -> None:
+    assert table.resume(replace(table.read(), automatic_failover=False))
+    assert table.read().automatic_failover is True
 
 
 def test_of_several_that_are_about_to_tell_people_one_does(table: ControlTable) -> None:

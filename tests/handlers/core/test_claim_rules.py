@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlers.core.claim import BUSY_S, LATEST_START_S, LOCK_SECONDS, Claim, decide_claim, lock_for
-from handlers.core.control import ControlRecord, PersonsNo, Transition, writer_switch_engaged
+from handlers.core.control import ControlRecord, Pause, PersonsNo, Transition, writer_switch_engaged
 from handlers.core.errors import InvalidRequest, Misconfigured
 from handlers.core.heartbeat import Beat
 from handlers.core.reading import Fields
@@ -35,6 +35,7 @@ FAILED_OVER = replace(FREE, epoch=2, last_run="run-0", last_incident="epoch 1", 
 
 
 NO = PersonsNo("ada", NOW - 100, "we wait for AWS")
+PAUSE = Pause("ada", NOW - 100, NOW + 60, "an upgrade")
 
 
 def moved(**more: Any) -> ControlRecord:
@@ -134,7 +135,7 @@ RULES = [
         "doing the work",
     ),
     (
-        "another run works and automatic failover is paused",
+        "another run works and automatic failover is turned off",
         replace(FREE, automatic_failover=False, transition=held("run-0")),
         ALARM,
         "duplicate",
@@ -145,15 +146,30 @@ RULES = [
         replace(FREE, automatic_failover=False),
         ALARM,
         "refused",
-        "automatic failover is paused",
+        "automatic failover is turned off in the control record",
     ),
+    (
+        "an alarm asks in a pause",
+        replace(FREE, paused=PAUSE),
+        ALARM,
+        "refused",
+        "ada has paused automatic failover for 60 s more (an upgrade)",
+    ),
+    (
+        "an alarm asks after a pause",
+        replace(FREE, paused=replace(PAUSE, until=NOW)),
+        ALARM,
+        "proceed",
+        "the lock was free",
+    ),
+    ("a person asks in a pause", replace(FREE, paused=PAUSE), PERSON, "proceed", "the lock was free"),
     ("paused and a person asks", replace(FREE, automatic_failover=False), PERSON, "proceed", "the lock was free"),
     (
         "paused, an old lock, and an alarm asks",
         replace(FREE, automatic_failover=False, transition=held("run-0", seconds_left=-1)),
         ALARM,
         "refused",
-        "automatic failover is paused",
+        "automatic failover is turned off",
     ),
     (
         "an old lock and an alarm asks",
@@ -223,7 +239,7 @@ RULES = [
         replace(FAILED_OVER, automatic_failover=False),
         replace(ALARM, ignore_cool_down=True),
         "refused",
-        "automatic failover is paused",
+        "automatic failover is turned off",
     ),
     (
         "an alarm asks after a person has moved the writer",
@@ -334,7 +350,9 @@ def test_p2_where_that_is_not_known_the_deadline_decides(known: bool | None) -> 
 
 
 @pytest.mark.parametrize(
-    "more", [{"automatic_failover": False}, {"ended_by_person": NO}], ids=["a pause", "a person's no"]
+    "more",
+    [{"automatic_failover": False}, {"paused": PAUSE}, {"ended_by_person": NO}],
+    ids=["turned off", "a pause", "a person's no"],
 )
 def test_p9_a_pause_is_for_beginnings(more: Any) -> None:
     """What RDS has been asked for is finished, though the run that asked has died."""
@@ -357,6 +375,12 @@ def test_p9_a_switchover_that_automation_finishes_is_not_followed_by_a_cool_down
     asked = replace(ALARM, mode="switchover")
     claim = decide_claim(record, asked, "run-1", NOW, COOL_DOWN_S, holder_is_over=True)
     assert (claim.mode, claim.incident) == ("switchover", "run run-0")
+
+
+def test_p10_automation_begins_no_switchover_of_its_own() -> None:
+    """It was started to finish one; by the time of its claim that run had given the lock, and the writer, back."""
+    claim = decide_claim(FREE, replace(ALARM, mode="switchover", epoch=1), "attempt-1-1", NOW, COOL_DOWN_S)
+    assert (claim.decision, "given the lock back" in claim.reason) == ("duplicate", True)
 
 
 def test_p5_a_failover_that_was_taken_over_never_becomes_a_switchover() -> None:

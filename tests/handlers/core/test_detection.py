@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlers.core.answers import Known
-from handlers.core.control import ControlRecord, PersonsNo, Transition, Word, WriterSign
+from handlers.core.control import ControlRecord, Pause, PersonsNo, Transition, Word, WriterSign
 from handlers.core.detection import (
     SLOT_S,
     Attempt,
@@ -312,12 +312,21 @@ NO = PersonsNo("ada", NOW, "we wait for AWS")
     [
         (replace(RENEWED, protected=False), None),
         (replace(RENEWED, automatic_failover=False), None),
+        (replace(RENEWED, paused=Pause("ada", NOW, NOW + 10_000, "an upgrade")), None),
         (replace(RENEWED, ended_by_person=NO), None),
         (replace(RENEWED, claims_from=NOW + 10_000), None),
         (stopped(None, phase="checking", deadline=NOW + 10_000), None),
         (stopped(None, deadline=NOW + 10_000), False),
     ],
-    ids=["no standby", "paused", "a person's no", "a late request", "a run that may live", "a run that lives"],
+    ids=[
+        "no standby",
+        "turned off",
+        "paused",
+        "a person's no",
+        "a late request",
+        "a run that may live",
+        "a run that lives",
+    ],
 )
 def test_p2_no_attempt_without_a_standby_or_beside_a_run_or_against_a_persons_will(
     record: ControlRecord, over: bool | None

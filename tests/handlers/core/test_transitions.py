@@ -29,7 +29,17 @@ from handlers.core.conditional_write import (
     allowed,
     holds,
 )
-from handlers.core.control import PHASES, ControlRecord, PersonsNo, ReprotectionLock, Told, Transition, Word, WriterSign
+from handlers.core.control import (
+    PHASES,
+    ControlRecord,
+    Pause,
+    PersonsNo,
+    ReprotectionLock,
+    Told,
+    Transition,
+    Word,
+    WriterSign,
+)
 from handlers.core.transitions import ROWS, TRANSITIONS
 from tests.handlers.cases import FULL, decisive, simple
 
@@ -39,6 +49,7 @@ MAPS = {
     "reprotection": ReprotectionLock,
     "word": Word,
     "ended_by_person": PersonsNo,
+    "paused": Pause,
     "told": Told,
 }
 ATTRIBUTES = {field.name for field in fields(ControlRecord)} | {
