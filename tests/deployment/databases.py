@@ -105,7 +105,11 @@ class Databases:
         peer = STANDBY if region == WRITER else WRITER
         target = event["target"]
         leads_to = {"own": region, "own_reader": region, "peer": peer}.get(target) or self.writer_region_by_name()
-        if event["timeout_s"] < self.answers_after_s[leads_to] or not self.up[leads_to] or (target != "own_reader" and not self.writes[leads_to]):
+        if (
+            event["timeout_s"] < self.answers_after_s[leads_to]
+            or not self.up[leads_to]
+            or (target != "own_reader" and not self.writes[leads_to])
+        ):
             # A standby's cluster endpoint takes no connections before the promotion.
             CLOCK.sleep(min(event["timeout_s"], LONGEST_WAIT_S))
             return asdict(Probe(target, None, leads_to, "TimeoutError: timed out", event["timeout_s"] * 1000))
