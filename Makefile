@@ -8,6 +8,7 @@ VENV := .venv
 # Both pin versions that nothing else here can use.
 CHECKOV := .venv-checkov
 EMULATOR := .venv-emulator
+PATRONI := .venv-patroni
 RUN := $(VENV)/bin/python
 # --no-compile: byte code is written for what is imported, when it is imported; compiling all of it doubles the wait.
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
@@ -19,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill drills soak bench simulate test test-core mutants lint synth safe-to-apply checkov terraform-check clean
+.PHONY: help drill drills soak bench simulate test test-core mutants lint rights synth safe-to-apply checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
@@ -27,7 +28,7 @@ help:
 	@echo 'make drills  run a drill for every outage, trouble and mode (about two hours)'
 	@echo 'make soak    strike a lab at random for an hour; ARGS="--minutes 180 --seed 7" for longer'
 	@echo 'make bench   measure: run drills at production cadence, a dead and a hanging region in turn (about half an hour)'
-	@echo '             ARGS="--runs 3 --outage isolate" passes options on'
+	@echo '             ARGS="--runs 3 --outage isolate" passes options on; ARGS="--part cold-start" measures something else'
 	@echo 'make simulate  play histories of the product in virtual time, and check what happened (200 by default)'
 	@echo '             ARGS="--histories 2000 --seed 1 --minutes 5"; ARGS="--histories 1 --seed 7" tells one as a story'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
@@ -35,6 +36,7 @@ help:
 	@echo 'make mutants  break the product in many small ways, one at a time: a named test has to see each (minutes)'
 	@echo 'make lint    check style (ruff), types (mypy), imports between floors and the form of the state machines'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
+	@echo 'make rights  write docs/permissions.md and docs/independence.md: who may do what, and what each workflow asks'
 	@echo 'make safe-to-apply    say for each stack whether `terraform apply` is safe now, and why not'
 	@echo '             ARGS="--stack us-east-1" asks for one stack only'
 	@echo 'make checkov          check production against security rules (checkov)'
@@ -78,6 +80,9 @@ lint: $(VENV)/.lint
 synth: $(VENV)/.test
 	$(RUN) app.py
 
+rights: $(VENV)/.test
+	@$(RUN) -m tests.rights.documents >/dev/null
+
 safe-to-apply: synth
 	@$(RUN) -m orchestration.safe_to_apply $(ARGS)
 
@@ -87,8 +92,14 @@ checkov: $(VENV)/.test $(CHECKOV)/.done
 terraform-check: $(VENV)/.test $(EMULATOR)/.done
 	@$(RUN) -m tests.terraform.check --emulator $(EMULATOR)/bin/python $(ARGS)
 
+# Beside the project, for `make bench ARGS="--part patroni"`.
+$(PATRONI)/.done: drills/bench/requirements-patroni.txt
+	@$(PYTHON) -m venv --clear $(PATRONI)
+	@$(PATRONI)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(CHECKOV) $(EMULATOR) build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) $(EMULATOR) $(PATRONI) build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each file below is empty and says by its date what .venv holds: .venv itself, then what a drill needs, then what
