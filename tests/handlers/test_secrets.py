@@ -60,8 +60,7 @@ def test_security_the_token_that_approves_a_loss_is_not_logged(deployment: Deplo
     claim = deployment.call("claim", {"run": "a-run", "input": {"mode": "failover", "started_by": "a person"}})
     asked = {"token": SECRET, "lag": {"proceed": False, "reason": "replication lag is unknown"}}
     deployment.call("ask_approval", {"run": "a-run", "claim": claim, **asked})
-    assert SECRET in deployment.messages(STANDBY)[0][1]
-    assert SECRET not in written()
+    assert SECRET not in written() + str(deployment.messages(STANDBY))
 
 
 def test_security_rows_of_customers_are_not_logged(
