@@ -8,6 +8,7 @@ VENV := .venv
 # Both pin versions that nothing else here can use.
 CHECKOV := .venv-checkov
 EMULATOR := .venv-emulator
+PATRONI := .venv-patroni
 RUN := $(VENV)/bin/python
 # --no-compile: byte code is written for what is imported, when it is imported; compiling all of it doubles the wait.
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
@@ -19,14 +20,17 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill drills bench test test-core mutants lint synth safe-to-apply checkov terraform-check clean
+.PHONY: help drill drills soak bench simulate test test-core mutants lint synth safe-to-apply checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
 	@echo '             ARGS="--speed 10 --outage hang" passes options on; ARGS=--help lists them'
 	@echo 'make drills  run a drill for every outage, trouble and mode (about two hours)'
+	@echo 'make soak    strike a lab at random for an hour; ARGS="--minutes 180 --seed 7" for longer'
 	@echo 'make bench   measure: run drills at production cadence, a dead and a hanging region in turn (about half an hour)'
-	@echo '             ARGS="--runs 3 --outage isolate" passes options on'
+	@echo '             ARGS="--runs 3 --outage isolate" passes options on; ARGS="--part cold-start" measures something else'
+	@echo 'make simulate  play histories of the product in virtual time, and check what happened (200 by default)'
+	@echo '             ARGS="--histories 2000 --seed 1 --minutes 5"; ARGS="--histories 1 --seed 7" tells one as a story'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
 	@echo 'make test-core  run the pure tests only, in seconds: decisions, transitions, messages'
 	@echo 'make mutants  break the product in many small ways, one at a time: a named test has to see each (minutes)'
@@ -44,8 +48,14 @@ drill: $(VENV)/.drill
 drills: $(VENV)/.test
 	$(RUN) -m pytest -m drill tests/faults $(ARGS)
 
+soak: $(VENV)/.drill
+	@$(RUN) -m drills.soak $(ARGS)
+
 bench: $(VENV)/.drill
 	@$(RUN) -m drills.bench $(ARGS)
+
+simulate: $(VENV)/.test
+	@$(RUN) -m simulation $(ARGS)
 
 # A file of tests stays on one core; more than four workers run more databases at once than a laptop can take.
 test: $(VENV)/.test
@@ -78,8 +88,14 @@ checkov: $(VENV)/.test $(CHECKOV)/.done
 terraform-check: $(VENV)/.test $(EMULATOR)/.done
 	@$(RUN) -m tests.terraform.check --emulator $(EMULATOR)/bin/python $(ARGS)
 
+# Beside the project, for `make bench ARGS="--part patroni"`.
+$(PATRONI)/.done: drills/bench/requirements-patroni.txt
+	@$(PYTHON) -m venv --clear $(PATRONI)
+	@$(PATRONI)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(CHECKOV) $(EMULATOR) build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) $(EMULATOR) $(PATRONI) build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each file below is empty and says by its date what .venv holds: .venv itself, then what a drill needs, then what

@@ -180,11 +180,11 @@ class Lab:
         writer, standby = self.servers[self.writer], self.servers[self.standby]
         # Replication has a path of its own from each region to the other, without the clients' TLS.
         for region, leader in ((self.standby, writer), (self.writer, standby)):
-            upstream = self._upstream_of(region)
+            upstream = self.upstream_of(region)
             self.network.add(NetworkPath(replication_to(region), region, self._peer(region), upstream, leader.address))
         writer.initialise()
         bank.install(writer, self.clock, bootstrapped=self._wishes.bootstrapped)
-        standby.follow(self._upstream_of(self.standby))
+        standby.follow(self.upstream_of(self.standby))
         writer.wait_until_streaming()
 
     def start_cloud(self) -> None:
@@ -206,14 +206,7 @@ class Lab:
             deliveries=self._wishes.deliveries,
         )
         self._stack.callback(self.cloud.close)
-        for region in self.settings.regions:
-            for thing, addresses in self._dns_addresses.items():
-                zone = Zone(
-                    self._records_seen_from(region, prober=thing == PROBER_DNS),
-                    lambda check, region=region: self.cloud.answer_in(region, check),  # type: ignore[misc]
-                )
-                server = DnsServer(zone, addresses[region])
-                self._stack.callback(server.close)
+        self.start_names(self.cloud.answer_in)
         self.cloud.client("dynamodb", self.writer).put_item(
             TableName=self.specification.control_table.name, Item=self.specification.first_control_record
         )
@@ -230,6 +223,17 @@ class Lab:
                 self.cloud.client("cloudwatch", each.name),
                 self.clock,
             ).start(self.cloud.timetable)
+
+    def start_names(self, is_healthy: Callable[[str, str], bool]) -> None:
+        """Starts the DNS servers; ``is_healthy`` says what a region sees of a health check."""
+        for region in self.settings.regions:
+            for thing, addresses in self._dns_addresses.items():
+                zone = Zone(
+                    self._records_seen_from(region, prober=thing == PROBER_DNS),
+                    lambda check, region=region: is_healthy(region, check),  # type: ignore[misc]
+                )
+                server = DnsServer(zone, addresses[region])
+                self._stack.callback(server.close)
 
     def start_clients(self) -> None:
         """Starts the application in both regions, and some clients of the writer's own endpoint."""
@@ -494,7 +498,7 @@ class Lab:
 
     def follow(self, region: str, leader: str) -> None:
         """Starts a drained writer again, as the standby of ``leader``."""
-        self.servers[region].rejoin(self._upstream_of(region), self.servers[leader])
+        self.servers[region].rejoin(self.upstream_of(region), self.servers[leader])
 
     def admit(self, region: str, *, clients: bool) -> None:
         """Lets clients open connections to a region's database, or not."""
@@ -518,7 +522,7 @@ class Lab:
         """Rebuilds a region's database as a standby of ``leader``, from a base backup over the link."""
         server = self.servers[region]
         self.servers[leader].drop_slot(server.slot)
-        server.follow(self._upstream_of(region))
+        server.follow(self.upstream_of(region))
         self.servers[leader].wait_until_streaming()
 
     # ---- details
@@ -538,7 +542,7 @@ class Lab:
     def _peer(self, region: str) -> str:
         return self.specification.regions[region].peer
 
-    def _upstream_of(self, region: str) -> Address:
+    def upstream_of(self, region: str) -> Address:
         """Returns where the database of a region reaches the one that it follows."""
         return Address(address_in(list(self.settings.regions), region, REPLICATION), self.port)
 

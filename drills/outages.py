@@ -179,7 +179,7 @@ _ROWS = (
         sentence="{writer} and {standby} no longer saw each other",
         strike=lambda lab: lab.cut_link(),
         demanded=End.NOTHING_MOVED,
-        told="cannot connect to the writer",
+        told="does not arrive",
         clients_lost="standby",
     ),
     Outage(

@@ -219,7 +219,7 @@ def _reachable(folder: Path, workspace: Path) -> Path:
 # --------------------------------------------------------------------------------- the servers' account
 
 
-def _account() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
     """Returns what `subprocess` needs to run as the servers' account: nothing unless this is root."""
     if os.geteuid() != 0:
         return {}
@@ -241,7 +241,7 @@ def _let_in(folder: Path) -> None:
 
 
 def _give(path: Path) -> None:
-    if account := _account():
+    if account := unprivileged():
         os.chown(path, account["user"], account["group"])
 
 
@@ -262,7 +262,7 @@ def _complete(command: Sequence[str], folder: Path) -> subprocess.CompletedProce
         timeout=COMMAND_TIMEOUT_SECONDS,
         env={**os.environ, "LC_ALL": "C"},
         start_new_session=True,
-        **_account(),
+        **unprivileged(),
     )
 
 
@@ -428,7 +428,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                **_account(),
+                **unprivileged(),
             )
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -581,7 +581,19 @@ class Server:
     def _run(self, program: str, *arguments: str) -> str:
         return _run([str(self.binaries.folder / program), *arguments], self.folder)
 
-    def _configure(self, private: bool) -> None:
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Its configuration, by parameter."""
+        lines = (line.partition(" = ") for line in self._configuration(private=False).splitlines() if line)
+        return {name: value.strip("'") for name, _, value in lines}
+
+    @property
+    def authentication(self) -> list[str]:
+        """The lines of its host-based authentication."""
+        refusals = [f"host all {role} 127.0.0.0/8 reject" for role in self._refused]
+        return [*refusals, *HOST_BASED_AUTHENTICATION.strip().splitlines()]
+
+    def _configuration(self, private: bool) -> str:
         configuration = CONFIGURATION.format(
             listen="" if private else self.address.host,
             port=self.address.port,
@@ -590,12 +602,14 @@ class Server:
         )
         if self.binaries.major >= RESERVES_SINCE:
             configuration += f"reserved_connections = {self._reserved_connections}\n"
-        self._write("server.conf", configuration)
+        return configuration
+
+    def _configure(self, private: bool) -> None:
+        self._write("server.conf", self._configuration(private))
         self._write_authentication()
 
     def _write_authentication(self) -> None:
-        refusals = "".join(f"host all {role} 127.0.0.0/8 reject\n" for role in self._refused)
-        self._write("hba.conf", refusals + HOST_BASED_AUTHENTICATION)
+        self._write("hba.conf", "".join(f"{line}\n" for line in self.authentication))
 
     def _write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)

@@ -177,6 +177,11 @@ def decide_claim(
             f"its start has been on its way for {age:.0f} s; the monitor has looked again since",
         ),
         (
+            automatic and request.mode == "switchover" and held is None,
+            "duplicate",
+            "it was to finish a switchover, whose run has given the lock back since",
+        ),
+        (
             incident == record.last_incident,
             "duplicate",
             f"run {record.last_run} has handled this incident already",

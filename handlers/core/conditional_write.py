@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, assert_never
 
 
@@ -137,7 +138,7 @@ class Row:
     when: tuple[Condition, ...]
     then: tuple[Effect, ...]
 
-    @property
+    @cached_property
     def given(self) -> frozenset[str]:
         """The names of the values that the caller gives."""
         return frozenset(_names((self.when, self.then)))

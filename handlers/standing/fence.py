@@ -42,6 +42,9 @@ PROBE_TIMEOUT_S = 1.0
 # How long a restart waits for the fence by SQL, which is rarely there later than this: together with three calls to RDS
 # it is within what a guardian keeps for its fence (`handlers.core.lease.FENCE_BEFORE_S`).
 SQL_FIRST_S = 2.0
+# A lift has the time of a probe of the guardian (`handlers.standing.monitor.OWN_PROBE_TIMEOUT_S`): a database that is
+# only slow is a healthy one, which has to be opened again. What comes too late, the database refuses by itself.
+LIFT_TIMEOUT_S = 4.5
 
 Found = TypeVar("Found")
 
@@ -121,16 +124,18 @@ class Site:
     def lift(self, lift: Lift) -> FenceState:
         """Lets applications in again.
 
-        Opens the security group first. Only the SQL fence can tell whether the lift still counts, so it must still
-        stand then, whoever has a session behind it. An RDS API that does not answer keeps nobody out: a group that
-        is closed is seen later, and opened behind a fence by SQL of its own.
+        Opens the security group first, where it is closed. Only the SQL fence can tell whether the lift still counts,
+        so it must still stand then, whoever has a session behind it. An RDS API that does not answer keeps nobody
+        out: a group that is closed is seen later, and opened behind a fence by SQL of its own.
         """
-        reached = self._attempt(self._reach)
-        if reached is None or reached.role != "writer" or not reached.fenced:
-            return self.look()
-        group = self._attempt(self._open)
-        opened = self._attempt(lambda: self._by_sql(lift_fence={"number": lift.number, "until": lift.until}))
-        return self._state(opened, group)
+        group = self._attempt(self._by_group)
+        if group is not None and group[0]:
+            reached = self._attempt(lambda: self._reach(LIFT_TIMEOUT_S))
+            if reached is None or reached.role != "writer" or not reached.fenced:
+                return self._state(_closed_by_sql(reached), group)
+            group = self._attempt(self._open)
+        work = {"lift_fence": {"number": lift.number, "until": lift.until}}
+        return self._state(self._attempt(lambda: _closed_by_sql(self._reach(LIFT_TIMEOUT_S, **work))), group)
 
     def _state(self, by_sql: bool | None, group: tuple[bool, bool] | None) -> FenceState:
         by_group, secondary = group or (None, None)
@@ -143,16 +148,14 @@ class Site:
             self._errors.append(f"{type(error).__name__}: {error}")
             return None
 
-    def _reach(self, **work: Any) -> Probe:
-        reached = self._prober.probe("own", PROBE_TIMEOUT_S, **work)
+    def _reach(self, timeout_s: float = PROBE_TIMEOUT_S, **work: Any) -> Probe:
+        reached = self._prober.probe("own", timeout_s, **work)
         if reached.error:
             self._errors.append(f"SQL: {reached.error}")
         return reached
 
     def _by_sql(self, **work: Any) -> bool | None:
-        """Returns whether applications are kept out by SQL now; None when the database does not answer as a writer."""
-        reached = self._reach(**work)
-        return reached.closed if reached.role == "writer" else None
+        return _closed_by_sql(self._reach(**work))
 
     def _close(self, by_sql: Future[bool | None]) -> tuple[bool, bool]:
         """Closes the security group, after a restart of the instances if there is no fence by SQL; see `_by_group`."""
@@ -188,6 +191,11 @@ class Site:
         secondary = self._database.membership() == "secondary"
         closed = self._environment.fence_security_group in self._database.security_groups()
         return closed, secondary
+
+
+def _closed_by_sql(reached: Probe | None) -> bool | None:
+    """Returns whether applications are kept out by SQL; None when the database does not answer as a writer."""
+    return reached.closed if reached is not None and reached.role == "writer" else None
 
 
 def _answer(by_sql: Future[bool | None]) -> bool | None:

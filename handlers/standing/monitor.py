@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -269,17 +269,25 @@ class Watch:
         return self._probing("own", OWN_PROBE_TIMEOUT_S, heartbeat=state.is_writer)
 
     def _answer(self, asked: Future[Probe | None], state: GuardianState) -> Probe | None:
-        """Returns what the own database has answered and notes what that says of it; None when it has not yet."""
-        is_late = asked is self._asked
+        """Returns what the own database has answered and notes what that says of it; None when it has not yet.
+
+        An answer that was asked for in the tick before is older than this tick. So the database is asked again, and
+        the late answer counts only if the new one is late, too.
+        """
+        give_up = self._machine.now() + OWN_PATIENCE_S
+        late = asked is self._asked
+        self._asked = asked
         try:
             reached = asked.result(OWN_PATIENCE_S)
         except TimeoutError:
-            self._asked = asked
             self._own = "down" if self._own == "down" else "unknown"
             return None
+        self._asked = self._ask_own(state) if late else None
+        if self._asked:
+            with suppress(TimeoutError):
+                reached = self._asked.result(max(0.0, give_up - self._machine.now()))
+                self._asked = None
         self._own = _what(reached)
-        # A late answer is one of before this tick: the next one is asked for now.
-        self._asked = self._ask_own(state) if is_late else None
         return reached
 
     def _beat(self) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Databases:
         self.heartbeat: dict[str, Beat | None] = {WRITER: None, STANDBY: None}
         self.replicated_until: float | None = None  # as the standby has it
         self.sessions_end = True
+        self.answers_after_s = {WRITER: 0.0, STANDBY: 0.0}  # a probe with less time than that gets no answer
         self.warmed_up = 0  # probers
         self.open_sessions = {WRITER: 0, STANDBY: 0}  # of applications, behind a fence that has not ended them
         self.unreadable: set[str] = set()  # tables that the salvage may not read
@@ -104,7 +105,7 @@ class Databases:
         peer = STANDBY if region == WRITER else WRITER
         target = event["target"]
         leads_to = {"own": region, "own_reader": region, "peer": peer}.get(target) or self.writer_region_by_name()
-        if not self.up[leads_to] or (target != "own_reader" and not self.writes[leads_to]):
+        if event["timeout_s"] < self.answers_after_s[leads_to] or not self.up[leads_to] or (target != "own_reader" and not self.writes[leads_to]):
             # A standby's cluster endpoint takes no connections before the promotion.
             CLOCK.sleep(min(event["timeout_s"], LONGEST_WAIT_S))
             return asdict(Probe(target, None, leads_to, "TimeoutError: timed out", event["timeout_s"] * 1000))

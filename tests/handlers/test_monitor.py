@@ -259,9 +259,21 @@ def test_p10_a_tick_does_not_wait_for_a_database_that_is_slow(
         CLOCK.sleep(TICK_S)
         tick(watcher)
         assert watcher._own == "writer"
-        watcher._asked.result()
     assert len(answers) == 2, "the next question was asked at once"
     assert deployment.databases.takes_writes(WRITER)
+
+
+def test_p9_an_answer_that_came_late_does_not_hide_a_database_that_died_since(deployment: Deployment) -> None:
+    """Once one answer was late, each tick would count the one before its own."""
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
+        watcher = new_watch(module)
+        tick(watcher)
+        watcher._asked = watcher._ask_own(watcher._state)
+        assert watcher._asked.result().role == "writer"
+        deployment.databases.up[WRITER] = False
+        CLOCK.sleep(TICK_S)
+        tick(watcher)
+        assert watcher._own == "down"
 
 
 @pytest.mark.parametrize(("last", "known"), [("down", "down"), ("writer", "unknown")])

@@ -31,6 +31,8 @@ from handlers.core.lease import CLOCK_MARGIN_S, NO_SIGN_S
 from handlers.core.reprotection import Order, Snapshot
 from handlers.core.salvage import Place, Salvage
 from handlers.gateways.prober import ProbeFailed
+from handlers.gateways.warm_up import PROBERS
+from orchestration.specification.failover import STEPS
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 
 RUN = "run-1"
@@ -255,6 +257,25 @@ def test_p5_an_answer_of_the_standby_that_cannot_be_read_is_an_unknown_lag(
 ) -> None:
     deployment.databases.script = lambda target: {"target": target, "elapsed_ms": -1}
     assert deployment.call("verify_lag", event)["proceed"] is False
+
+
+@pytest.mark.parametrize(("mode", "warm"), [("switchover", True), ("failover", False)])
+def test_p10_a_switchover_closes_the_writer_for_no_cold_start(mode: str, warm: bool, deployment: Deployment) -> None:
+    event = {"run": RUN, "claim": untimed(deployment.call("claim", {"run": RUN, "input": ASKED | {"mode": mode}}))}
+    deployment.lambdas.calls.clear()
+    deployment.call("check_health", event)
+    started = set(deployment.lambdas.calls) - {"check_health", "prober"}
+    assert started == ({step.name for step in STEPS} - {"check_health"} if warm else set())
+    assert deployment.databases.warmed_up == (PROBERS if warm else 0)
+
+
+def test_p10_a_function_that_does_not_start_holds_no_switchover_up(deployment: Deployment) -> None:
+    event = {
+        "run": RUN,
+        "claim": untimed(deployment.call("claim", {"run": RUN, "input": ASKED | {"mode": "switchover"}})),
+    }
+    deployment.fail("promote", "Runtime.ExitError")
+    assert deployment.call("check_health", event)["proceed"]
 
 
 # --- wait_for_lease

@@ -8,6 +8,7 @@ from orchestration.specification.workflows import definition
 from tests.deployment import STANDBY, WRITER
 from tests.statemachines import graph
 from tests.statemachines.conditions import OTHER, RUN
+from tests.statemachines.replayed import assert_the_simulator_goes_the_same_way
 from tests.statemachines.scenarios import (
     RECOVERIES,
     REHEARSALS,
@@ -144,6 +145,11 @@ def test_p4_both_regions_are_told_the_same_while_both_live(scenario: Scenario) -
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name)
 def test_the_workflow_ends_inside_its_own_time_limit(scenario: Scenario) -> None:
     assert play(scenario).skipped_s < EXECUTION_LIMIT_S
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=name)
+def test_the_simulators_interpreter_goes_the_same_way(scenario: Scenario) -> None:
+    assert_the_simulator_goes_the_same_way(MACHINE, play(scenario).run)
 
 
 def test_a_rehearsal_calls_no_step_that_changes_anything() -> None:

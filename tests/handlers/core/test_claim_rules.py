@@ -377,6 +377,12 @@ def test_p9_a_switchover_that_automation_finishes_is_not_followed_by_a_cool_down
     assert (claim.mode, claim.incident) == ("switchover", "run run-0")
 
 
+def test_p10_automation_begins_no_switchover_of_its_own() -> None:
+    """It was started to finish one; by the time of its claim that run had given the lock, and the writer, back."""
+    claim = decide_claim(FREE, replace(ALARM, mode="switchover", epoch=1), "attempt-1-1", NOW, COOL_DOWN_S)
+    assert (claim.decision, "given the lock back" in claim.reason) == ("duplicate", True)
+
+
 def test_p5_a_failover_that_was_taken_over_never_becomes_a_switchover() -> None:
     record = replace(FREE, transition=replace(held("run-0"), phase="moving"))
     assert decide_claim(record, replace(SWITCHOVER, resumes="run-0"), "run-1", NOW, COOL_DOWN_S).mode == "failover"

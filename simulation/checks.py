@@ -1,0 +1,499 @@
+"""What must hold of every history, whatever failed in it: one row a promise.
+
+The checks read the facts of a history (`simulation.happened`) and nothing else. They know nothing of how the product
+decides, and import nothing of it (an import contract says so): the numbers here are those of the promises in
+docs/guarantees.md, and where a promise has a limit, the limit is written here as it is written there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from simulation.faults import Fault
+from simulation.happened import (
+    Asked,
+    Ended,
+    Fact,
+    FaultBegan,
+    FaultEnded,
+    Fenced,
+    Fit,
+    History,
+    Lifted,
+    NameLeadsTo,
+    Promoted,
+    RdsBegan,
+    RdsEnded,
+    RoleChanged,
+    RunEnded,
+    RunStarted,
+    SessionClosed,
+    SessionOpened,
+    StateEntered,
+    Told,
+    Written,
+)
+
+# P10: no longer than this is a healthy writer closed whose lease can be renewed (seconds).
+OPEN_AGAIN_S = 10.0
+# P10: how long a lock may keep a healthy writer closed, by how far the run came: its guardian ends it after 20 s in
+# `stopping`, after 10 s in `moving`; each with what closing, a tick and opening take.
+GIVEN_BACK_S = {"stopping": 25.0, "moving": 20.0}
+# P9: attempts come after 15, 30, then every 60 s; the lock of a run that was cut off and a start take a moment.
+NEXT_ATTEMPT_S = 75.0
+# P9: until a dead writer has moved, or a person is asked: the grace for a region's own recovery, an attempt that came
+# just before everything was well, the next one, and a promotion.
+MOVED_WITHIN_S = 150.0
+# P7: how long ago a run may have seen what it declares: the time limits of the steps between its proof and its end.
+PROVED_WITHIN_S = 10.0
+# P7: until people have been told of a run's end: the message's own retries, or Step Functions' event.
+TOLD_WITHIN_S = 60.0
+# How the name of a run ends that a person has started with the command of a message, and who does that.
+OBEYS, OBEYING = "-obeys", "person obeys"
+
+# The limits of P1 (docs/guarantees.md): a region that lives on without its guardian, or with one that has no prober to
+# fence with, or whose clock is hours off; and a region that thaws. What lies so far back may still be at work.
+NO_GUARDIAN = {"frozen", "monitor missing", "monitor late", "throttled", "clock far off"}
+NO_FENCE_BY_SQL = {
+    "prober away",
+    "prober slow",
+    "refuses the monitor",
+    "database hangs",
+    "database slow",
+    "cold starts",
+}
+LIMIT_LASTS_S = 15.0
+# The limit of P10: a server starts fenced, and is opened by a guardian that reaches it.
+CANNOT_OPEN = NO_FENCE_BY_SQL | {"throttled"}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise was broken ``at`` that moment (seconds from the history's beginning)."""
+
+    promise: str
+    at: float
+    what: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise: its name, what it says, and what breaks it."""
+
+    promise: str
+    meaning: str
+    broken: Callable[[Facts], Iterator[tuple[float, str]]]
+
+
+def violations(history: History) -> list[Violation]:
+    """Returns what is wrong with a history, the earliest first."""
+    facts = Facts(history)
+    found = [Violation(check.promise, at, what) for check in CHECKS for at, what in check.broken(facts)]
+    return sorted(found, key=lambda one: one.at)
+
+
+# --- the facts, arranged
+
+Value = TypeVar("Value")
+Of = TypeVar("Of", bound=Fact)
+
+
+@dataclass(frozen=True)
+class Span:
+    """From ``start`` to ``end``, something was so: ``value``."""
+
+    start: float
+    end: float
+    value: Any
+
+    def overlaps(self, start: float, end: float) -> bool:
+        """Returns whether some of it lies in that time."""
+        return self.start < end and start < self.end
+
+
+class Course:
+    """How a value changed in a history."""
+
+    def __init__(self, first: Any, changes: list[tuple[float, Any]], end: float) -> None:
+        self.changes = [(-math.inf, first), *changes]
+        self._end = end
+
+    def at(self, moment: float) -> Any:
+        """Returns the value after everything that happened at that moment."""
+        return next(value for at, value in reversed(self.changes) if at <= moment)
+
+    def spans(self) -> Iterator[Span]:
+        """Yields the values in their order, each as long as it lasted."""
+        for (start, value), (end, _) in pairwise([*self.changes, (self._end, None)]):
+            if end > start:
+                yield Span(max(start, 0.0), end, value)
+
+    def within(self, start: float, end: float) -> list[Any]:
+        """Returns the values that it had in that time."""
+        return [span.value for span in self.spans() if span.overlaps(start, end) or span.end == end == self._end]
+
+
+class Facts:
+    """A history, with what the checks look for."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.end = history.happened[-1].at if history.happened else 0.0
+
+    def of(self, kind: type[Of]) -> list[Of]:
+        """Returns the facts of one kind."""
+        return self._by_kind.get(kind, [])
+
+    @cached_property
+    def _by_kind(self) -> dict[type[Fact], list[Any]]:
+        found: dict[type[Fact], list[Any]] = {}
+        for fact in self.history.happened:
+            found.setdefault(type(fact), []).append(fact)
+        return found
+
+    @cached_property
+    def record(self) -> Course:
+        """The control record."""
+        written = self.of(Written)
+        first = written[0].before if written else next((one.record for one in self.of(Ended)), {})
+        return Course(first, [(one.at, one.after) for one in written], self.end)
+
+    @cached_property
+    def regions(self) -> list[str]:
+        """The two regions."""
+        return sorted({fact.region for fact in self.history.happened if isinstance(fact, RoleChanged | Fit | Promoted)})
+
+    def role(self, region: str) -> Course:
+        """Whether a region's database is a writer, a reader, or down."""
+        changes = [(one.at, one.role) for one in self.of(RoleChanged) if one.region == region]
+        first = "writer" if self.record.at(0.0).get("writer_region") == region else "reader"
+        return Course(first, changes, self.end)
+
+    def closed(self, region: str) -> Course:
+        """Whether applications are kept out of a region's database, in one way or another."""
+        by: dict[str, bool] = {}
+        changes: list[tuple[float, Any]] = []
+        for fact in self.history.happened:
+            if isinstance(fact, Fenced | Lifted) and fact.region == region:
+                by[fact.by] = isinstance(fact, Fenced)
+            elif isinstance(fact, Promoted) and fact.region == region:
+                by["sql"] = fact.fenced
+            else:
+                continue
+            changes.append((fact.at, any(by.values())))
+        return Course(False, changes, self.end)
+
+    @cached_property
+    def name(self) -> Course:
+        """Where the public name leads."""
+        first = self.record.at(0.0).get("writer_region")
+        return Course(first, [(one.at, one.region) for one in self.of(NameLeadsTo)], self.end)
+
+    @cached_property
+    def sessions(self) -> list[Span]:
+        """The sessions of applications, each with its region."""
+        closed = {one.session: one.at for one in self.of(SessionClosed)}
+        return [Span(one.at, closed.get(one.session, self.end), one.region) for one in self.of(SessionOpened)]
+
+    @cached_property
+    def runs(self) -> list[Span]:
+        """The runs of the failover workflow, each with its beginning."""
+        ended = {one.run: one.at for one in self.of(RunEnded)}
+        started = [one for one in self.of(RunStarted) if one.workflow == "failover"]
+        return [Span(one.at, ended.get(one.run, self.end), one) for one in started]
+
+    @cached_property
+    def rds_at_work(self) -> list[Span]:
+        """When RDS moved the writer, or might have: a request that it has taken and not begun counts."""
+        spans, since = [], None
+        for fact in self.history.happened:
+            begins = isinstance(fact, RdsBegan) or (isinstance(fact, Asked) and fact.accepted)
+            if begins and since is None:
+                since = fact.at
+            if isinstance(fact, RdsEnded) and since is not None:
+                spans.append(Span(since, fact.at, fact.operation))
+                since = None
+        return [*spans, Span(since, self.end, "")] if since is not None else spans
+
+    @cached_property
+    def faults(self) -> list[Span]:
+        """The faults, for as long as each acted; a person who does what a message says is none."""
+        began, spans = dict[int, tuple[float, Fault]](), []
+        for fact in self.history.happened:
+            if isinstance(fact, FaultBegan) and fact.fault.kind != OBEYING:
+                began[id(fact.fault)] = fact.at, fact.fault
+            elif isinstance(fact, FaultEnded) and id(fact.fault) in began:
+                since, fault = began.pop(id(fact.fault))
+                spans.append(Span(since, fact.at, fault))
+        return [*spans, *(Span(since, self.end, fault) for since, fault in began.values())]
+
+    def struck(self, kinds: set[str], where: str, start: float, end: float) -> bool:
+        """Returns whether a fault of these kinds acted there in that time."""
+        return any(
+            span.value.kind in kinds and span.value.where in (where, "") and span.overlaps(start, end)
+            for span in self.faults
+        )
+
+
+# --- P1
+
+
+def _two_writers(facts: Facts) -> Iterator[tuple[float, str]]:
+    for one in facts.sessions:
+        for other in facts.sessions:
+            start, end = max(one.start, other.start), min(one.end, other.end)
+            old = one if one.start < other.start else other
+            if one.value < other.value and start < end and not _guard_was_gone(facts, old.value, start, end):
+                yield start, f"applications write in {one.value} and in {other.value} for {end - start:.2f} s"
+                return
+
+
+def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:
+    return facts.struck(NO_GUARDIAN | NO_FENCE_BY_SQL, region, start - LIMIT_LASTS_S, end)
+
+
+# --- P2
+
+
+def _more_than_one_move(facts: Facts) -> Iterator[tuple[float, str]]:
+    for one in facts.of(Written):
+        moved = one.before["writer_region"] != one.after["writer_region"]
+        grown = one.after["epoch"] - one.before["epoch"]
+        if grown != moved:
+            yield one.at, f"{one.row} changes the epoch by {grown} and {'moves' if moved else 'keeps'} the writer"
+    done = [(facts.record.at(one.at)["epoch"], one.at) for one in facts.of(RdsEnded) if one.how == "done"]
+    for (before, _), (epoch, at) in pairwise(done):
+        if before == epoch:
+            yield at, f"RDS has moved the writer twice in epoch {epoch}"
+
+
+def _asked_without_the_lock(facts: Facts) -> Iterator[tuple[float, str]]:
+    for one in facts.of(Asked):
+        lock = facts.record.at(one.at).get("transition")
+        held = lock is not None and lock["phase"] == "moving" and lock["target_region"] == one.region
+        if one.accepted and not (held and lock["move_requests"] > 0):
+            yield one.at, f"RDS takes a {one.operation} to {one.region}, and no lock notes it"
+
+
+def _given_back_under_rds(facts: Facts) -> Iterator[tuple[float, str]]:
+    for one in facts.of(Written):
+        before, after = one.before.get("transition"), one.after.get("transition")
+        if before is None or one.before["epoch"] != one.after["epoch"] or not _backs_out(before, after):
+            continue
+        if any(span.start < one.at < span.end for span in facts.rds_at_work):
+            yield one.at, f"{one.row} gives the lock of run {before['run']} back while RDS may be at work"
+
+
+def _backs_out(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> bool:
+    """Whether a lock knows less of what was begun than before."""
+    return (
+        after is None
+        or (before["phase"] == "moving" and after["phase"] != "moving")
+        or (after["move_requests"] < before["move_requests"])
+    )
+
+
+# --- P7
+
+
+def _lost_more_than_said(facts: Facts) -> Iterator[tuple[float, str]]:
+    for ended, output in _recovered(facts):
+        bound_ms = output.get("rpo_at_most_ms")
+        move = next((one for one in reversed(facts.of(Promoted)) if one.at <= ended.at), None)
+        if bound_ms is None or move is None:
+            continue
+        old = output["old_writer_region"]
+        last = max((span.end for span in facts.sessions if span.value == old and span.start < ended.at), default=0.0)
+        lost_ms = (last - move.until) * 1000
+        if lost_ms > bound_ms:
+            yield ended.at, f"run {ended.run} says that {bound_ms:.0f} ms were lost at most; it was {lost_ms:.0f} ms"
+
+
+def _recovered(facts: Facts) -> Iterator[tuple[RunEnded, Mapping[str, Any]]]:
+    for one in facts.of(RunEnded):
+        if isinstance(one.output, Mapping) and one.output.get("outcome") == "recovered":
+            yield one, one.output
+
+
+def _not_recovered(facts: Facts) -> Iterator[tuple[float, str]]:
+    for one in facts.of(StateEntered):
+        if one.state != "OutcomeRecovered":
+            continue
+        start, end = one.at - PROVED_WITHIN_S, one.at
+        run = next((span.value for span in facts.runs if span.value.run == one.run), None)
+        target = run.region if run is not None else None
+        if target not in {record["writer_region"] for record in facts.record.within(start, end)}:
+            yield one.at, f"run {one.run} declares {target} the writer, and the record names another region"
+        elif "writer" not in facts.role(str(target)).within(start, end):
+            yield one.at, f"run {one.run} declares {target} the writer, and its database is none"
+        elif target not in facts.name.within(start, end):
+            yield one.at, f"run {one.run} declares {target} the writer, and the name does not lead there"
+
+
+def _nobody_told(facts: Facts) -> Iterator[tuple[float, str]]:
+    for one in facts.of(RunEnded):
+        ends_badly = one.status in ("TIMED_OUT", "ABORTED") or one.error == "NeedsPerson"
+        region = next((span.value.region for span in facts.runs if span.value.run == one.run), None)
+        until = one.at + TOLD_WITHIN_S
+        if not ends_badly or region is None or until > facts.end or _disturbed(facts, one.at - 15.0, until, None):
+            continue
+        if not any(one.at - 15.0 <= told.at <= until and one.run in told.text for told in facts.of(Told)):
+            yield one.at, f"nobody is told how run {one.run} has ended ({one.status})"
+
+
+def _command_fails(facts: Facts) -> Iterator[tuple[float, str]]:
+    """What a message told people to start, somebody has started, after everything was repaired."""
+    for one in facts.of(RunEnded):
+        start = next((span.start for span in facts.runs if span.value.run == one.run), one.at)
+        if one.run.endswith(OBEYS) and one.status != "SUCCEEDED" and not _disturbed(facts, start, one.at, None):
+            yield one.at, f"the command of a message ends in {one.error or one.status} though nothing fails any more"
+
+
+def _disturbed(facts: Facts, start: float, end: float, but_for: str | None) -> bool:
+    """Whether anything failed in that time, but for what struck that region alone."""
+    return any(span.overlaps(start, end) and (but_for is None or span.value.where != but_for) for span in facts.faults)
+
+
+# --- P9
+
+
+def _outages(facts: Facts) -> Iterator[tuple[float, float, str]]:
+    """Yields when a dead writer was to be moved: nothing failed beside its region, and nobody had said no."""
+    for region in facts.regions:
+        for down in facts.role(region).spans():
+            if down.value == "down":
+                yield from _due(facts, down, region)
+
+
+def _due(facts: Facts, down: Span, region: str) -> Iterator[tuple[float, float, str]]:
+    disturbed = [span for span in facts.faults if span.value.where != region and span.overlaps(down.start, down.end)]
+    edges = sorted({down.start, down.end, *(edge for span in disturbed for edge in (span.start, span.end))})
+    for start, end in pairwise([edge for edge in edges if down.start <= edge <= down.end]):
+        if not any(span.overlaps(start, end) for span in disturbed):
+            last = _while_automatic(facts, start, end, region)
+            if last > start:
+                yield start, last, region
+
+
+def _while_automatic(facts: Facts, start: float, end: float, region: str) -> float:
+    """Returns until when the record wants the writer of that region to be moved by itself."""
+    for span in facts.record.spans():
+        if not span.overlaps(start, end):
+            continue
+        record = span.value
+        is_due = (
+            record["writer_region"] == region
+            and record.get("protected", True)
+            and record.get("automatic_failover", True)
+            and "ended_by_person" not in record
+        )
+        if not is_due:
+            return max(start, span.start)
+    return end
+
+
+def _no_next_attempt(facts: Facts) -> Iterator[tuple[float, str]]:
+    if any(span.value.kind == "clock far off" for span in facts.faults):
+        return  # a limit of P9: a lease that a wrong clock wrote, until its end
+    for start, end, region in _outages(facts):
+        idle_since = start
+        for run in sorted((run for run in facts.runs if run.overlaps(start, end)), key=lambda run: run.start):
+            if run.start - idle_since > NEXT_ATTEMPT_S:
+                break
+            idle_since = max(idle_since, run.end)
+        else:
+            if end - idle_since <= NEXT_ATTEMPT_S:
+                continue
+        yield idle_since, f"the writer in {region} is dead, and no attempt comes for {NEXT_ATTEMPT_S:.0f} s"
+
+
+def _neither_moved_nor_asked(facts: Facts) -> Iterator[tuple[float, str]]:
+    if any(span.value.kind == "clock far off" for span in facts.faults):
+        return
+    for start, end, region in _outages(facts):
+        if end - start < MOVED_WITHIN_S:
+            continue
+        told = any(start - NEXT_ATTEMPT_S <= one.at <= end for one in facts.of(Told))
+        if not told:
+            yield start, f"the writer in {region} is dead for {end - start:.0f} s, is not moved, and nobody is told"
+
+
+# --- P10
+
+
+def _closed_for_nothing(facts: Facts) -> Iterator[tuple[float, str]]:
+    for region in facts.regions:
+        fit = [(one.at, one.fit) for one in facts.of(Fit) if one.region == region]
+        for well in Course(False, fit, facts.end).spans():
+            for closed in facts.closed(region).spans():
+                start, end = max(well.start, closed.start), min(well.end, closed.end)
+                if well.value and closed.value and start < end:
+                    start = _can_be_opened_from(facts, region, closed.start, start)
+                    if end - start > OPEN_AGAIN_S:
+                        yield start, f"the healthy writer in {region} is closed for {end - start:.0f} s"
+
+
+def _can_be_opened_from(facts: Facts, region: str, closed_at: float, since: float) -> float:
+    """Returns from when on a guardian reaches a server that has started; others were closed by one that did."""
+    if closed_at not in {one.at for one in facts.of(RoleChanged) if one.region == region and one.role == "writer"}:
+        return since
+    away = [span for span in facts.faults if span.value.kind in CANNOT_OPEN and span.value.where == region]
+    return max([since, *(span.end for span in away if span.overlaps(closed_at, facts.end))])
+
+
+def _kept_closed_by_a_lock(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A lock that closes a healthy writer, and for which RDS was not asked, has to go."""
+    locks = [(at, _closing(record)) for at, record in facts.record.changes if at >= 0.0]
+    for span in Course(None, [one for one, before in _changed(locks)], facts.end).spans():
+        if span.value is None:
+            continue
+        writer, run, phase = span.value
+        limit = GIVEN_BACK_S[phase]
+        well = all(role == "writer" for role in facts.role(writer).within(span.start, span.end))
+        if span.end - span.start > limit and well and not _disturbed(facts, span.start - 60.0, span.end, None):
+            yield (
+                span.start,
+                f"the lock of run {run} keeps the writer in {writer} closed for {span.end - span.start:.0f} s",
+            )
+
+
+def _changed(values: list[tuple[float, Value]]) -> Iterator[tuple[tuple[float, Value], Value | None]]:
+    before: Value | None = None
+    for at, value in values:
+        if value != before:
+            yield (at, value), before
+        before = value
+
+
+def _closing(record: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    lock = record.get("transition")
+    if lock is None or lock["phase"] == "checking" or lock["move_requests"] > 0:
+        return None
+    return record["writer_region"], lock["run"], lock["phase"]
+
+
+def _unexpected(facts: Facts) -> Iterator[tuple[float, str]]:
+    for error in facts.history.errors:
+        yield 0.0, error
+
+
+CHECKS = (
+    Check("P1 one writer", "no two regions have sessions that can write", _two_writers),
+    Check("P2 one move", "an epoch moves the writer once", _more_than_one_move),
+    Check("P2 one run", "RDS is asked by whoever holds the lock, and it says so", _asked_without_the_lock),
+    Check("P1 only forward", "no lock is given back while RDS may be at work", _given_back_under_rds),
+    Check("P7 loss bounded", "no more is lost than the run's record says", _lost_more_than_said),
+    Check("P7 recovered", "a run that says so is right: record, name and database agree", _not_recovered),
+    Check("P7 people told", "people are told of every run that ends badly", _nobody_told),
+    Check("P7 command works", "a command that a message gives ends well once all is repaired", _command_fails),
+    Check("P9 next attempt", "while the writer is dead another attempt always comes", _no_next_attempt),
+    Check("P9 moved", "a dead writer is moved, or people are told", _neither_moved_nor_asked),
+    Check("P10 open", "a healthy writer whose lease can be renewed is open", _closed_for_nothing),
+    Check("P10 given back", "a run that does not go on keeps no healthy writer closed", _kept_closed_by_a_lock),
+    Check("no surprise", "no function ends in an error that it does not know", _unexpected),
+)

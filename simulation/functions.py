@@ -1,0 +1,230 @@
+"""Lambda: the product's functions in environments, with cold starts, time limits and what else befalls them.
+
+An environment serves one invocation at a time and is used again (Lambda developer guide, "Understanding the Lambda
+execution environment lifecycle"); its first start takes longer. An invocation that lasts too long is killed with its
+environment. Whoever asked may have given up long before: the invocation goes on.
+
+Limits: an environment is never taken away for being idle; CPU costs no time.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from handlers.core.errors import FailoverError
+from simulation.network import Reply
+from simulation.prober import ProberFailed, probe
+from simulation.stand_ins import BotoCoreError, Client, ClientError, refusal
+from simulation.virtual_time import Future, Process
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from orchestration.specification.model import Function
+    from simulation.faults import Fault
+    from simulation.world import World
+
+COLD_S = (0.25, 1.0)
+FREEZES_EVERY_S = 1.0
+# What ends a function as it should end; anything else that it raises is a defect of the product or of the world.
+EXPECTED = (FailoverError, ProberFailed, BotoCoreError, ClientError)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an invocation ended: with ``value``, or with the error of that name."""
+
+    value: Any
+    error: str | None = None
+    said: str = ""
+
+
+GONE = Outcome(None, "Runtime.ExitError", "the environment is gone")
+
+
+class Environment(Process):
+    """An execution environment of ``function`` in ``region``."""
+
+    def __init__(self, region: str, function: Function, clock_error: float) -> None:
+        super().__init__(f"{function.step} in {region}", clock_error)
+        self.region = region
+        self.function = function
+        self.module: ModuleType | None = None  # once it has been used
+        self.invocations = 0
+
+
+class Functions:
+    """The functions of both regions."""
+
+    def __init__(self, world: World, warm: dict[str, int]) -> None:
+        """Begins with so many environments of each function, by its step."""
+        self._world = world
+        self._idle = {
+            (region, name): [Environment(region, function, 0.0) for _ in range(warm.get(function.step, 0))]
+            for (region, name), function in world.product.functions.items()
+        }
+        self._names = {(region, one.step): name for (region, name), one in world.product.functions.items()}
+        self.running: dict[Environment, None] = {}
+        self._used: list[Environment] = []
+
+    # --- as others call it
+
+    def serve(self, here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
+        """Answers ``invoke`` as Lambda's API does."""
+        del here, operation
+        name = request["FunctionName"].rsplit(":", 1)[-1]
+        event = json.loads(request["Payload"])
+        if request.get("InvocationType") == "Event":
+            self.start(client.region, name, event)
+            return Reply({})
+        invoked = self.start(client.region, name, event)
+        try:
+            outcome = invoked.result(client.read_s)
+        except TimeoutError:
+            return Reply(None, 1.0)
+        if outcome.error is None:
+            return Reply({"Payload": BytesIO(json.dumps(outcome.value).encode())})
+        report = {"errorType": outcome.error, "errorMessage": outcome.said}
+        return Reply({"Payload": BytesIO(json.dumps(report).encode()), "FunctionError": "Unhandled"})
+
+    def start(self, region: str, name: str, event: Any) -> Future[Outcome]:
+        """Starts an invocation, in an environment of its own; it ends by itself, or by the function's time limit.
+
+        Raises
+        ------
+        ClientError
+            it is throttled.
+        """
+        world = self._world
+        function = world.product.functions[region, name]
+        ended: Future[Outcome] = Future(world.time)
+        if self.is_dead(region):
+            ended.settle(Outcome(None, "Lambda.SdkClientException", "the region does not answer"), None)
+            return ended
+        throttled = world.faults.acting("throttled", region)
+        if throttled is not None and world.chance.random() < throttled.how["share"]:
+            raise refusal("TooManyRequestsException", "invoke", status=429)
+        environment, cold = self._environment(region, name, function)
+        self.running[environment] = None
+        self._looked_at(function)
+        invocation = environment.invocations = environment.invocations + 1
+
+        def run() -> None:
+            outcome = GONE
+            try:
+                outcome = self._run(environment, event, cold=cold)
+            finally:
+                self._over(environment, ended, outcome)
+
+        def limit() -> None:
+            if environment in self.running and environment.invocations == invocation:
+                limit_s = function.timeout_seconds
+                self._over(environment, ended, Outcome(None, "Sandbox.Timedout", f"timed out after {limit_s} seconds"))
+                world.time.kill(environment)
+
+        world.time.spawn(run, environment)
+        world.time.after(function.timeout_seconds, limit)
+        return ended
+
+    def _over(self, environment: Environment, ended: Future[Outcome], outcome: Outcome) -> None:
+        if not ended.done():
+            self.running.pop(environment, None)
+            self._looked_at(environment.function)
+            ended.settle(outcome, None)
+            if not environment.killed and outcome.error != "Sandbox.Timedout":
+                self._idle[environment.region, environment.function.name].append(environment)
+
+    def _looked_at(self, function: Function) -> None:
+        """Without its monitor a writer is not expected to be open."""
+        if function.step == "monitor":
+            self._world.judge_fit()
+
+    def is_guarded(self, region: str) -> bool:
+        """Whether a monitor runs there now."""
+        return any(one.region == region and one.function.step == "monitor" for one in self.running)
+
+    def invoke(self, region: str, name: str, event: Any) -> Outcome:
+        """Runs a function to its end, and raises as `start` does."""
+        return self.start(region, name, event).result()
+
+    def invoke_by_step(self, region: str, step: str, event: Any) -> Outcome:
+        """Does the same, by the function's module."""
+        return self.invoke(region, self._names[region, step], event)
+
+    def invoke_quietly(self, region: str, step: str, event: Any) -> None:
+        """Does the same for nobody; who is throttled is not called."""
+        with suppress(ClientError):
+            self.invoke_by_step(region, step, event)
+
+    # --- environments
+
+    def _environment(self, region: str, name: str, function: Function) -> tuple[Environment, bool]:
+        idle = self._idle[region, name]
+        error = self._world.clock_error(region, function.step)
+        if idle:
+            environment = idle.pop()
+            environment.clock_error = error
+            return environment, False
+        return Environment(region, function, error), True
+
+    def _run(self, environment: Environment, event: Any, *, cold: bool) -> Outcome:
+        world, region, function = self._world, environment.region, environment.function
+        if cold:
+            slow = world.faults.acting("cold starts", region)
+            world.time.sleep(world.chance.uniform(*COLD_S) if slow is None else slow.how["takes"])
+        try:
+            if function.step == "prober":
+                return Outcome(probe(world, region, event))
+            if environment.module is None:
+                environment.module = world.product.module(region, function.name)
+                self._used.append(environment)
+            return Outcome(environment.module.handler(event, None))
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is how it ends
+            if not isinstance(error, EXPECTED) and not _is_expected(error):
+                world.defect(f"{environment.name} ended in {type(error).__name__}: {error}")
+            return Outcome(None, type(error).__name__, str(error))
+
+    def close(self) -> None:
+        """Gives every module back; the history is over."""
+        for environment in self._used:
+            assert environment.module is not None
+            self._world.product.give_back(environment.region, environment.function.name, environment.module)
+
+    def is_dead(self, region: str) -> bool:
+        """Whether nothing runs there."""
+        return self._world.faults.acting("region dead", region) is not None
+
+    def kill_all(self, region: str) -> None:
+        """The region is gone, with everything that runs in it."""
+        for environment in list(self.running):
+            if environment.region == region:
+                self._world.time.kill(environment)
+        for (where, _), idle in self._idle.items():
+            if where == region:
+                idle.clear()
+
+    def set_clocks(self) -> None:
+        """Gives the machines of everything that runs the clocks that they have now."""
+        for environment in self.running:
+            environment.clock_error = self._world.clock_error(environment.region, environment.function.step)
+
+    def freeze(self, fault: Fault, steps: tuple[str, ...]) -> None:
+        """Nothing of these functions goes on before the fault is over; what starts meanwhile freezes after a moment."""
+        end = self._world.time.now + fault.lasts
+        self._freeze(fault.where, steps, end)
+        moment = self._world.time.now
+        while (moment := moment + FREEZES_EVERY_S) < end:
+            self._world.time.at(moment, lambda: self._freeze(fault.where, steps, end))
+
+    def _freeze(self, region: str, steps: tuple[str, ...], until: float) -> None:
+        for environment in self.running:
+            if environment.region == region and environment.function.step in steps:
+                environment.frozen_until = until
+
+
+def _is_expected(error: Exception) -> bool:
+    return any(kind.__name__ == "FailoverError" for kind in type(error).__mro__)

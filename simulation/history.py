@@ -1,0 +1,63 @@
+"""One history: a function of its seed and its faults, to the letter."""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+from collections.abc import Sequence
+from functools import cache
+
+from simulation import faults as faulty
+from simulation.control_table import WITNESS
+from simulation.faults import Fault
+from simulation.happened import History
+from simulation.interpreter import Machine, load
+from simulation.product import Product
+from simulation.workflows import Workflow
+from simulation.world import World
+
+# Faults are over by `faults.OVER_BY_S`; the rest is for the product to find its way back. One in five is a long one.
+LASTS_S = 180.0
+LONG_ONE_IN = 5
+
+
+@cache
+def _product() -> Product:
+    return Product()
+
+
+@cache
+def _machines() -> dict[tuple[str, Workflow], Machine]:
+    machines: dict[tuple[str, Workflow], Machine] = {}
+    for region in _product().specification.regions.values():
+        machines[region.name, "failover"] = load(json.loads(region.state_machine.definition))
+        machines[region.name, "reprotect"] = load(json.loads(region.reprotection.definition))
+    return machines
+
+
+def is_long(seed: int) -> bool:
+    """Returns whether the history of that seed is a long one; see `simulation.faults.draw`."""
+    return seed % LONG_ONE_IN == 0
+
+
+def faults_of(seed: int) -> tuple[Fault, ...]:
+    """Returns the faults that are drawn for a seed."""
+    settings = _product().specification.settings
+    standby = next(region for region in settings.regions if region != settings.writer_region)
+    return faulty.draw(random.Random(f"faults {seed}"), settings.writer_region, standby, WITNESS, long=is_long(seed))  # noqa: S311 - nothing secret
+
+
+def run(seed: int, faults: Sequence[Fault] | None = None) -> History:
+    """Plays a history; with ``faults`` instead of those that are drawn for the seed."""
+    chosen = faults_of(seed) if faults is None else tuple(faults)
+    product = _product()
+    world = World(product, _machines(), seed, chosen)
+    product.wires.world = world
+    # The collector would look at thousands of facts again and again. What a history leaves behind is collected once.
+    gc.disable()
+    try:
+        world.play(faulty.LONG_S if is_long(seed) else LASTS_S)
+    finally:
+        gc.enable()
+    return History(seed, chosen, tuple(world.happened), tuple(world.errors))

@@ -1,0 +1,178 @@
+"""People: what they do to runs and to the record, by the commands that the runbooks and messages give them.
+
+Each thing that a person may do is a fault of its own, of those that begin with "person". They act at a moment of their
+own choosing, and not always wisely: too early, twice, in the wrong mode, on a run that lives.
+
+Limits: nobody starts a re-protection. They wait for nothing, and read only who holds the lock, or the last message. A
+lock is given back by hand only where the runbook allows it: the run is over and both clusters are in their old roles.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from handlers.core.conditional_write import after
+from handlers.core.transitions import TRANSITIONS
+from simulation.faults import Fault
+from simulation.happened import PersonDid, Told, Written
+from simulation.interpreter import TaskFailed
+
+if TYPE_CHECKING:
+    from simulation.workflows import Workflow
+    from simulation.world import World
+
+ADA = "ada"
+COMMAND = re.compile(r"aws stepfunctions start-execution .*")
+
+
+class People:
+    """Whoever is on call."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def strike(self, fault: Fault) -> None:
+        """Does what a fault says, if it is something that a person does once."""
+        if act := self._acts.get(fault.kind):
+            act(fault)
+
+    @cached_property
+    def _acts(self) -> dict[str, Callable[[Fault], None]]:
+        return {
+            "person fails over": lambda fault: self._start("failover", fault),
+            "person switches over": lambda fault: self._start("switchover", fault),
+            "person rehearses": lambda fault: self._start("rehearsal", fault),
+            "person resumes": self._resume,
+            "person stops a run": self._stop,
+            "person wants a run to abort": lambda _: self._want("abort"),
+            "person holds a run": lambda _: self._want("hold"),
+            "person says no": self._say_no,
+            "person pauses": lambda _: self._pause(on=False),
+            "person unlocks": self._unlock,
+            "person obeys": lambda _: self._obey(),
+        }
+
+    def relent(self, fault: Fault) -> None:
+        """Takes back what can be taken back."""
+        if fault.kind == "person holds a run" and (lock := self._lock) is not None and lock.get("wanted") == "hold":
+            self._change("let_run_go_on", run=lock["run"])
+        if fault.kind == "person pauses":
+            self._pause(on=True)
+        no = self._world.table.item.get("ended_by_person")
+        if fault.kind == "person says no" and no is not None:
+            self._change("take_no_back", epoch=self._world.table.item["epoch"], said_at=no["at"])
+
+    # --- answers to questions
+
+    def asked(self, run: str) -> None:
+        """A run waits for an approval; a person who answers does so after a while."""
+        for kind, answers in (("person approves", True), ("person refuses", False)):
+            fault = self._world.faults.acting(kind, "")
+            if fault is not None:
+                self._world.time.after(fault.how["takes"], lambda yes=answers: self._answer(run, yes=yes))  # type: ignore[misc]
+                return
+
+    def _answer(self, run: str, *, yes: bool) -> None:
+        execution = self._world.workflows.runs[run]
+        for token in list(execution.questions):
+            if yes:
+                done = execution.answer(token, {"approved_by": ADA})
+            else:
+                done = execution.answer(token, failed=TaskFailed("Refused", f"{ADA}: not today"))
+            if done:
+                self._did(f"{'approves' if yes else 'refuses'} what run {run} asks")
+
+    # --- runs
+
+    def _start(self, mode: str, fault: Fault) -> None:
+        asked: dict[str, Any] = {"mode": mode, "started_by": ADA}
+        if fault.how.get("accepts loss"):
+            asked["accept_data_loss"] = True
+        if fault.how.get("ignores cool-down"):
+            asked["ignore_cool_down"] = True
+        self._run(fault, asked)
+
+    def _run(self, fault: Fault, asked: Mapping[str, Any]) -> None:
+        name = f"{ADA}-{fault.start:.2f}"
+        self._did(f"starts run {name} in {fault.where}: {dict(asked)}")
+        self._world.workflows.start(fault.where, name, asked)
+
+    def _resume(self, fault: Fault) -> None:
+        lock = self._lock
+        if lock is not None:
+            mode = "switchover" if fault.how["switchover"] else "failover"
+            self._run(fault, {"mode": mode, "started_by": ADA, "resumes": lock["run"]})
+
+    def _obey(self) -> None:
+        """Starts the run that the last message with such a command names, as that command stands there."""
+        for fact in reversed(self._world.happened):
+            commands = COMMAND.findall(fact.text) if isinstance(fact, Told) else []
+            if commands:
+                words = shlex.split(commands[-1])
+                options = dict(zip(words[3::2], words[4::2], strict=True))
+                workflow: Workflow = "reprotect" if ":reprotect-" in options["--state-machine-arn"] else "failover"
+                if workflow == "failover":
+                    asked = json.loads(options["--input"].replace("<your name>", ADA))
+                    self._did(f"obeys: {commands[-1]}")
+                    self._world.workflows.start(options["--region"], f"{ADA}-obeys", asked)
+                return
+
+    def _stop(self, fault: Fault) -> None:
+        del fault
+        for name, run in self._world.workflows.runs.items():
+            if run.ended is None:
+                self._did(f"stops run {name}")
+                self._world.workflows.stop(name)
+
+    def _want(self, what: str) -> None:
+        lock = self._lock
+        if lock is not None:
+            self._did(f"wants run {lock['run']} to {what}")
+            self._change("ask_run", run=lock["run"], wanted=what)
+
+    # --- the record
+
+    @property
+    def _lock(self) -> Mapping[str, Any] | None:
+        return self._world.table.item.get("transition")
+
+    def _say_no(self, fault: Fault) -> None:
+        del fault
+        self._did("says no to automatic attempts")
+        no = {"by": ADA, "at": self._world.time.now, "reason": "not today"}
+        self._change("say_no", epoch=self._world.table.item["epoch"], no=no)
+
+    def _pause(self, *, on: bool) -> None:
+        self._did(f"turns automatic failover {'on' if on else 'off'}")
+        self._world.table.change_by_hand({"automatic_failover": on})
+
+    def _unlock(self, fault: Fault) -> None:
+        """Gives a lock back by hand, as the runbook says: the run is over, and both clusters are as they were."""
+        del fault
+        lock, world = self._lock, self._world
+        if lock is None:
+            return
+        run = world.workflows.runs.get(lock["run"])
+        primary = [region for region, first in world.rds.members.items() if first]
+        as_before = len(world.rds.members) == len(world.regions) and primary == [world.table.item["writer_region"]]
+        quiet = world.rds.at_work is None and all(status == "available" for status in world.rds.status.values())
+        if run is not None and run.ended is not None and as_before and quiet:
+            self._did(f"gives the lock of run {lock['run']} back")
+            self._change("release", run=lock["run"])
+
+    def _change(self, row: str, **values: Any) -> None:
+        """Carries a row out, without its condition where the runbook's command has none."""
+        world = self._world
+        before = world.table.item
+        item = after(TRANSITIONS[row], before, values)
+        world.table.item = item
+        world.tell(Written(world.at, row, ADA, before, item, True))
+        world.record_changed(before, item)
+
+    def _did(self, what: str) -> None:
+        self._world.tell(PersonDid(self._world.at, f"{ADA} {what}"))

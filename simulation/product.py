@@ -1,0 +1,155 @@
+"""The product's own code: loaded once for each region, with stand-ins for the libraries that lead to the world.
+
+Handlers, gateways and decisions are the files that are deployed. What is replaced is named here: the AWS library and
+Powertools (`simulation.stand_ins`), the clock, the threads, and DynamoDB's expressions, in whose place a write carries
+its row, which `handlers.core.conditional_write` evaluates.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import handlers
+from handlers.machine import Machine
+from orchestration.settings import load
+from orchestration.specification import Specification, describe
+from orchestration.specification.model import Function
+from simulation import stand_ins
+
+ACCOUNT = "123456789012"
+# Functions that log in to a database by PostgreSQL's protocol; the world answers in their place (`simulation.prober`).
+MODELLED = ("prober", "salvage", "bootstrap_database")
+# What an environment of Lambda remembers from one invocation to the next, made anew where it begins.
+REMEMBERED: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "monitor": {"CONTROL": lambda module: module.ControlTable.through_either(module.ENVIRONMENT)},
+    "fence": {"RESTART": lambda module: module.Restart()},
+    "writer_switch": {"LAST": lambda module: module.LastAnswer()},
+}
+
+
+class Product:
+    """What is deployed. ``wires`` lead its calls to the world of the present history."""
+
+    def __init__(self) -> None:
+        settings = load(environment_suffix="test", environment="development")
+        self.specification: Specification = describe(settings, ACCOUNT)
+        self.wires = stand_ins.Wires()
+        self.functions = {
+            (region.name, function.name): function
+            for region in self.specification.regions.values()
+            for function in region.functions.values()
+        }
+        self._shared: dict[str, ModuleType] = {}  # every module of the product but its decisions and its handlers
+        self._idle: dict[tuple[str, str], list[ModuleType]] = {}
+        self._stand_ins = stand_ins.modules(self.wires)
+
+    def module(self, region: str, name: str) -> ModuleType:
+        """Returns a function's module for an environment that begins."""
+        function = self.functions[region, name]
+        idle = self._idle.setdefault((region, name), [])
+        module = idle.pop() if idle else self._load(function, region)
+        remembered = REMEMBERED.get(function.step)
+        if remembered is None:
+            idle.append(module)  # it remembers nothing, so that any number of environments may share it
+            return module
+        for what, make in remembered.items():
+            setattr(module, what, make(module))
+        return module
+
+    def give_back(self, region: str, name: str, module: ModuleType) -> None:
+        """Takes the module of an environment that is no more."""
+        if self.functions[region, name].step in REMEMBERED:
+            self._idle[region, name].append(module)
+
+    def _load(self, function: Function, region: str) -> ModuleType:
+        variables = {
+            **function.environment,
+            **{name: f"sg-{key}-{region}" for name, key in function.security_groups},
+            "AWS_REGION": region,
+        }
+        with self._in_place(), mock.patch.dict(os.environ, variables):
+            module = importlib.import_module(function.module)
+            loaded = {name: module for name, module in sys.modules.items() if name.startswith("handlers.")}
+            for name, one in loaded.items():
+                if name not in self._shared and not name.startswith("handlers.core"):
+                    self._replace(one)
+            del sys.modules[function.module]
+            self._shared = {
+                name: one
+                for name, one in loaded.items()
+                if name != function.module and not name.startswith("handlers.core")
+            }
+        return module
+
+    @contextmanager
+    def _in_place(self) -> Iterator[None]:
+        """Lets imports find the stand-ins, and what was loaded with them; afterwards all is as it was."""
+
+        def ours(name: str) -> bool:
+            return name in self._stand_ins or (
+                name.startswith("handlers.") and name != "handlers.core" and not name.startswith("handlers.core.")
+            )
+
+        before = {name: sys.modules.pop(name) for name in list(sys.modules) if ours(name)}
+        attributes = dict(vars(handlers))
+        sys.modules.update(self._shared | self._stand_ins)
+        try:
+            yield
+        finally:
+            for name in [name for name in sys.modules if ours(name)]:
+                del sys.modules[name]
+            sys.modules.update(before)
+            vars(handlers).clear()
+            vars(handlers).update(attributes)
+
+    def _replace(self, module: ModuleType) -> None:
+        """Gives a module that was just loaded the present history's clock and threads."""
+        names = vars(module)
+        if names.get("time") is time:
+            names["time"] = _Clock(self.wires)
+        if names.get("ThreadPoolExecutor") is concurrent.futures.ThreadPoolExecutor:
+            names["ThreadPoolExecutor"] = lambda workers=None: self.wires.world.time.pool(workers)
+        if "MACHINE" in names:
+            names["MACHINE"] = self._machine()
+        if module.__name__ == "handlers.gateways.items":  # the world's tables hold plain values
+            names["plain"], names["typed"] = dict, lambda value: {"M": value}
+        if module.__name__ == "handlers.gateways.control_table":
+            names["compiled"] = lambda row, values: {"Row": row, "Values": values}
+            names["parsedate_to_datetime"] = lru_cache(maxsize=4)(names["parsedate_to_datetime"])
+
+    def _machine(self) -> Machine:
+        clock = _Clock(self.wires)
+        return Machine(
+            now=clock.time,
+            monotonic=clock.monotonic,
+            sleep=clock.sleep,
+            pool=lambda workers: self.wires.world.time.pool(workers),
+            background=lambda work: self.wires.world.time.background(work),
+            event=lambda: self.wires.world.time.event(),
+        )
+
+
+class _Clock:
+    """As the module `time`, in the present history."""
+
+    def __init__(self, wires: stand_ins.Wires) -> None:
+        self._wires = wires
+
+    def time(self) -> float:
+        return self._wires.world.time.time()  # type: ignore[no-any-return]
+
+    def monotonic(self) -> float:
+        return self._wires.world.time.now  # type: ignore[no-any-return]
+
+    def sleep(self, seconds: float) -> None:
+        self._wires.world.time.sleep(seconds)

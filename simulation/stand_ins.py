@@ -1,0 +1,193 @@
+"""What stands in for the libraries through which the product's code reaches the world.
+
+botocore: a client is a service's name, a region and its time limits; every call goes to `Wires`. Powertools:
+nothing is logged, and the timing that a step adds to its result is kept. Idempotency: tokens in a table of the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+class BotoCoreError(Exception):
+    """As botocore's: there was no answer."""
+
+
+class ConnectTimeoutError(BotoCoreError):
+    """As botocore's: no connection in time, so that nothing was sent."""
+
+
+class EndpointConnectionError(BotoCoreError):
+    """As botocore's: no connection, so that nothing was sent."""
+
+
+class ReadTimeoutError(BotoCoreError):
+    """As botocore's: no answer in time; what was asked for may be done."""
+
+
+class ClientError(Exception):
+    """As botocore's: AWS answered with an error."""
+
+    def __init__(self, error_response: dict[str, Any], operation_name: str) -> None:
+        error = error_response.get("Error", {})
+        super().__init__(
+            f"An error occurred ({error.get('Code')}) when calling the {operation_name} operation: "
+            f"{error.get('Message')}"
+        )
+        self.response = error_response
+        self.operation_name = operation_name
+
+
+def refusal(code: str, operation: str, message: str = "refused by the simulator", status: int = 400) -> ClientError:
+    """Returns AWS's error of that code."""
+    return ClientError(
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation
+    )
+
+
+class Wires:
+    """Where the calls of the product's code go: to the world of the present history."""
+
+    def __init__(self) -> None:
+        self.world: Any = None
+
+
+class Client:
+    """A client of ``service`` in ``region``; ``attempts`` counts the first, limits are in seconds."""
+
+    def __init__(self, wires: Wires, service: str, region: str, config: Any) -> None:
+        self._wires = wires
+        self.service = service
+        self.region = region
+        self.connect_s = float(config.connect_timeout)
+        self.read_s = float(config.read_timeout)
+        self.attempts = int(config.retries["total_max_attempts"])
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        """Returns the operation of that name."""
+
+        def call(**request: Any) -> Any:
+            return self._wires.world.network.call(self, operation, request)
+
+        self.__dict__[operation] = call
+        return call
+
+
+class _Session:
+    """As botocore's session: makes clients."""
+
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+
+    def register_component(self, name: str, component: object) -> None:
+        """Needs none."""
+
+    def create_client(self, service: str, *, region_name: str, config: Any, **_keys: str | None) -> Client:
+        """Returns a client of the present history's world."""
+        return Client(self._wires, service, region_name, config)
+
+
+class _Loader:
+    """As botocore's, of which nothing is loaded."""
+
+    def __init__(self, _paths: list[str]) -> None: ...
+
+
+class _Quiet:
+    """As Powertools' logger, and says nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return _nothing
+
+    @staticmethod
+    def inject_lambda_context(handler: Handler) -> Handler:
+        return handler
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def _instrumented(wires: Wires) -> Callable[[Handler], Handler]:
+    from handlers.core.commands import WARM_UP
+
+    def instrumented(handler: Handler) -> Handler:
+        @wraps(handler)
+        def entry(event: dict[str, Any], context: Any) -> dict[str, Any]:
+            if event == WARM_UP:
+                return {}
+            began = wires.world.time.time()
+            return handler(event, context) | {"timing": {"began": began, "ended": wires.world.time.time()}}
+
+        return entry
+
+    return instrumented
+
+
+def _acts_once_by(wires: Wires) -> Callable[..., Callable[[Handler], Handler]]:
+    def acts_once_by(environment: Any, *fields: str) -> Callable[[Handler], Handler]:
+        def decorate(handler: Handler) -> Handler:
+            @wraps(handler)
+            def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
+                key = (environment.idempotency_table, handler.__module__, *(str(event.get(name)) for name in fields))
+                return wires.world.tokens.once(key, lambda: handler(event, context))  # type: ignore[no-any-return]
+
+            return act
+
+        return decorate
+
+    return acts_once_by
+
+
+def modules(wires: Wires) -> dict[str, ModuleType]:
+    """Returns the modules that stand in, by the names under which the product imports them."""
+
+    def module(name: str, **contents: Any) -> ModuleType:
+        made = ModuleType(name)
+        made.__dict__.update(contents)
+        made.__path__ = []
+        return made
+
+    def config(**limits: Any) -> Any:
+        return SimpleNamespace(**limits)
+
+    exceptions = module(
+        "botocore.exceptions",
+        **{
+            kind.__name__: kind
+            for kind in (BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError)
+        },
+    )
+    return {
+        "botocore": module("botocore"),
+        "botocore.config": module("botocore.config", Config=config),
+        "botocore.exceptions": exceptions,
+        "botocore.loaders": module("botocore.loaders", Loader=_Loader),
+        "botocore.session": module("botocore.session", Session=_Session, get_session=lambda: _Session(wires)),
+        "aws_lambda_powertools": module("aws_lambda_powertools"),
+        "aws_lambda_powertools.utilities": module("aws_lambda_powertools.utilities"),
+        "aws_lambda_powertools.utilities.typing": module("typing", LambdaContext=object),
+        "handlers.telemetry": module("handlers.telemetry", logger=_Quiet(), instrumented=_instrumented(wires)),
+        "handlers.idempotency": module(
+            "handlers.idempotency", acts_once_by=_acts_once_by(wires), TokenVariables=_token_variables()
+        ),
+    }
+
+
+def _token_variables() -> type:
+    from dataclasses import dataclass
+
+    from handlers.core.environment import Variables
+
+    @dataclass(frozen=True)
+    class TokenVariables(Variables):
+        """As the product's."""
+
+        idempotency_table: str
+
+    return TokenVariables

@@ -1,0 +1,274 @@
+"""The world of one history: two regions and a witness, in virtual time.
+
+It knows its parts and has them look again (`World.stir`) when something has changed that concerns several of them. What
+happens is written down in `World.happened`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from orchestration.specification import failover
+from simulation import faults as faulty
+from simulation.applications import Application
+from simulation.control_table import ControlTable
+from simulation.databases import Databases
+from simulation.dns import Dns
+from simulation.events import Events
+from simulation.faults import Fault, Faults
+from simulation.functions import Functions
+from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Told
+from simulation.interpreter import Machine
+from simulation.network import Network, Reply
+from simulation.people import People
+from simulation.product import Product
+from simulation.rds import Rds
+from simulation.stand_ins import Client
+from simulation.tokens import Tokens
+from simulation.virtual_time import VirtualTime
+from simulation.workflows import Place, Workflow, Workflows
+
+STEPS = tuple(step.name for step in failover.STEPS)
+# Environments that are there when a history begins, so that its monitors need not be started cold first.
+WARM = {"monitor": 2, "prober": 3, "fence": 1, "writer_switch": 2}
+
+
+class World:
+    """Everything that the product meets. Made for one history; `play` plays it."""
+
+    def __init__(
+        self, product: Product, machines: Mapping[tuple[str, Workflow], Machine], seed: int, faults: tuple[Fault, ...]
+    ) -> None:
+        self.product, self.machines = product, machines
+        self.chance = random.Random(f"world {seed}")  # noqa: S311 - nothing secret
+        self.time = VirtualTime()
+        self.began = self.time.now
+        self.happened: list[Fact] = []
+        self.errors: list[str] = []
+        self.proofs: list[tuple[str, str]] = []
+        settings = product.specification.settings
+        self.regions = tuple(settings.regions)
+        self._planned = faults
+        self._sessions = 0
+        self._fit: dict[str, bool] = {}
+        self._guarded: dict[str, bool] = {}
+        writer = settings.writer_region
+        standby = next(region for region in self.regions if region != writer)
+        self.outside = Place("outside", "")
+        self.faults = Faults()
+        self.network = Network(self)
+        self.tokens = Tokens()
+        self.table = ControlTable(self, self._first_record(writer))
+        self.databases = Databases(self, writer, standby)
+        self.rds = Rds(self, writer, standby)
+        self.functions = Functions(self, WARM)
+        self.workflows = Workflows(self)
+        self.events = Events(self)
+        self.dns = Dns(self, writer, standby)
+        self.people = People(self)
+        self.applications = [
+            Application(self, home, connects) for home in self.regions for connects in ("by name", "to either")
+        ]
+        self.network.services = {
+            "dynamodb": self.table.serve,
+            "rds": self.rds.serve,
+            "lambda": self.functions.serve,
+            "states": self.workflows.serve,
+            "stepfunctions": self.workflows.serve,
+            "events": self.events.serve_bus,
+            "cloudwatch": self.events.serve_metrics,
+            "sns": self._serve_topic,
+            "sts": _serve_roles,
+        }
+
+    def _first_record(self, writer: str) -> dict[str, Any]:
+        """Returns the record of a deployment whose guardian has renewed for a while."""
+        now = self.time.now
+        return {
+            "database": self.product.specification.global_identifier,
+            "writer_region": writer,
+            "epoch": 2,
+            "automatic_failover": True,
+            "lease_expires_at": now + 9,
+            "renewing_since": now - 600,
+            "heartbeat": {"seq": 100, "at": now - 1},
+        }
+
+    # --- what its parts ask
+
+    @property
+    def at(self) -> float:
+        """Seconds from the history's beginning."""
+        return self.time.now - self.began
+
+    @property
+    def here(self) -> str:
+        """The region in which the present thread runs; empty outside of all."""
+        return getattr(self.time.process, "region", "")
+
+    @property
+    def caller(self) -> str:
+        """Who acts now, in words."""
+        return self.time.process.name
+
+    def tell(self, fact: Fact) -> None:
+        """Writes a fact down."""
+        self.happened.append(fact)
+
+    def defect(self, what: str) -> None:
+        """Notes an error that nothing in the history explains."""
+        self.errors.append(f"{self.at:.2f} s: {what}")
+
+    def next_session(self) -> int:
+        """Returns a number for a session."""
+        self._sessions += 1
+        return self._sessions
+
+    def clock_error(self, region: str, step: str) -> float:
+        """Returns how far the clock of a function's machine is off: the monitors' are, where one is."""
+        fault = self.faults.acting("clock wrong", region)
+        if fault is None and step == "monitor":
+            fault = self.faults.acting("clock far off", region)
+        return fault.how["error"] if fault is not None else 0.0
+
+    def keeps_down(self, region: str) -> bool:
+        """Whether a fault keeps the database of a region from starting."""
+        return any(self.faults.acting(kind, region) for kind in ("region dead", "database down", "database restarts"))
+
+    def record_changed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Has whoever follows the control record look again."""
+        if _clients_belong(before) != _clients_belong(after):
+            self.dns.stir()
+        if _closes(before) != _closes(after) or before["writer_region"] != after["writer_region"]:
+            self.judge_fit()
+
+    def stir(self) -> None:
+        """Has every part look again that may be concerned by what has just changed."""
+        self.databases.stir()
+        for application in self.applications:
+            application.stir()
+        self.judge_fit()
+
+    def judge_fit(self) -> None:
+        """Looks whether anything excuses that the writer is closed; see `simulation.happened.Fit`."""
+        writer = self.table.item["writer_region"]
+        excused = any(faulty.BY_NAME[fault.kind].excuses and fault.where in (writer, "") for fault in self.faults.all)
+        database = self.databases.of[writer]
+        well = database.runs and database.role == "writer" and not database.drained
+        fit = well and not excused and not _closes(self.table.item) and self.table.has_quorum(writer)
+        fit = fit and self.functions.is_guarded(writer) and not self._stays_closed(writer)
+        for region in self.regions:
+            disarmed = any(faulty.BY_NAME[fault.kind].disarms and fault.where == region for fault in self.faults.all)
+            guarded = self.functions.is_guarded(region) and not disarmed
+            if self._guarded.get(region, True) != guarded:
+                self._guarded[region] = guarded
+                self.tell(Guarded(self.at, region, guarded))
+            now = fit and region == writer
+            if self._fit.get(region, False) != now:
+                self._fit[region] = now
+                self.tell(Fit(self.at, region, now))
+
+    def _stays_closed(self, region: str) -> bool:
+        """Whether nobody can open what is closed.
+
+        A fence by SQL is lifted through the prober, by its login; a group that RDS does not reopen is outside of P10.
+        """
+        database = self.databases.of[region]
+        unwilling = any(self.faults.acting(kind, region) for kind in ("rds away", "rds busy"))
+        unable = any(self.faults.acting(kind, region) for kind in ("prober away", "prober slow", "refuses the monitor"))
+        group_stays = database.group_closed and (unwilling or self.rds.groups_in_work[region] > 0)
+        return group_stays or (unable and database.is_fenced)
+
+    # --- services without a part of their own
+
+    def _serve_topic(self, here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
+        del here, operation
+        self.tell(Told(self.at, client.region, request["Subject"], request["Message"]))
+        return Reply({}, 0.03)
+
+    # --- the history
+
+    def play(self, lasts: float) -> None:
+        """Plays it to its end."""
+        for fault in self._planned:
+            self.time.at(self.began + fault.start, lambda fault=fault: self._begin(fault))  # type: ignore[misc]
+        self.events.begin(lasts)
+        self.stir()
+        self.dns.stir()
+        self.time.run(self.began + lasts)
+        roles = {region: database.role if database.runs else "down" for region, database in self.databases.of.items()}
+        open_to = tuple(region for region, database in self.databases.of.items() if database.admits)
+        self.tell(Ended(self.at, self.table.item, roles, open_to, self.dns.leads_to))
+        happened, self.happened = self.happened, []
+        self.time.close()
+        self.happened = happened
+        self.functions.close()
+
+    def _begin(self, fault: Fault) -> None:
+        self.faults.begin(fault)
+        self.tell(FaultBegan(self.at, fault))
+        if strikes := self._strikes.get(fault.kind):
+            strikes(fault)
+        self.people.strike(fault)
+        self._fault_changed()
+        self.time.after(fault.lasts, lambda: self._end(fault))
+
+    def _end(self, fault: Fault) -> None:
+        self.faults.end(fault)
+        self.tell(FaultEnded(self.at, fault))
+        self.people.relent(fault)
+        if fault.kind in ("region dead", "database down", "database restarts"):
+            self.time.after(self.chance.uniform(0.5, 4), lambda: self._start_database(fault.where))
+        self._fault_changed()
+
+    def _fault_changed(self) -> None:
+        self.functions.set_clocks()
+        self.stir()
+        self.dns.stir()
+
+    @cached_property
+    def _strikes(self) -> dict[str, Callable[[Fault], None]]:
+        """What a fault does at once, when it begins."""
+        return {
+            "region dead": self._kill_region,
+            "database down": lambda fault: self.databases.of[fault.where].stop("database down"),
+            "database restarts": lambda fault: self.databases.of[fault.where].stop("restarted"),
+            "crash loop": self._crash,
+            "frozen": lambda fault: self.functions.freeze(fault, ("monitor",)),
+            "fence frozen": lambda fault: self.functions.freeze(fault, ("fence",)),
+            "steps frozen": lambda fault: self.functions.freeze(fault, STEPS),
+        }
+
+    def _kill_region(self, fault: Fault) -> None:
+        self.databases.of[fault.where].stop("region dead")
+        self.functions.kill_all(fault.where)
+
+    def _crash(self, fault: Fault) -> None:
+        if self.at < fault.start + fault.lasts:
+            self.databases.of[fault.where].stop("crashed")
+            self.time.after(fault.how["down"], lambda: self._start_database(fault.where))
+            self.time.after(fault.how["down"] + fault.how["up"], lambda: self._crash(fault))
+
+    def _start_database(self, region: str) -> None:
+        if not self.keeps_down(region):
+            self.databases.of[region].start()
+
+
+def _closes(record: Mapping[str, Any]) -> bool:
+    """Whether a run stops or moves the writer."""
+    lock = record.get("transition")
+    return lock is not None and lock["phase"] != "checking"
+
+
+def _clients_belong(record: Mapping[str, Any]) -> str:
+    """Returns the region to which the writer switches lead, as `handlers.core.control.writer_switch_engaged`."""
+    lock = record.get("transition")
+    return str(lock["target_region"] if lock is not None and lock["dns_engaged"] else record["writer_region"])
+
+
+def _serve_roles(here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
+    del here, client, operation, request
+    return Reply({"Credentials": {"AccessKeyId": "", "SecretAccessKey": "", "SessionToken": ""}}, 0.02)

@@ -1,0 +1,327 @@
+"""Each check meets a history that keeps its promise, one that breaks it, and one near the limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulation.checks import (
+    CHECKS,
+    GIVEN_BACK_S,
+    LIMIT_LASTS_S,
+    MOVED_WITHIN_S,
+    NEXT_ATTEMPT_S,
+    OPEN_AGAIN_S,
+    TOLD_WITHIN_S,
+    violations,
+)
+from simulation.faults import Fault
+from simulation.happened import (
+    Asked,
+    Ended,
+    Fact,
+    FaultBegan,
+    FaultEnded,
+    Fenced,
+    Fit,
+    History,
+    Lifted,
+    NameLeadsTo,
+    Promoted,
+    RdsBegan,
+    RdsEnded,
+    RoleChanged,
+    RunEnded,
+    RunStarted,
+    SessionClosed,
+    SessionOpened,
+    StateEntered,
+    Told,
+    Written,
+)
+
+EAST, WEST = "us-east-1", "us-west-2"
+RECORD = {"writer_region": EAST, "epoch": 2, "automatic_failover": True}
+END_S = 400.0
+LITTLE = 0.1
+
+
+def lock(phase: str = "moving", requests: int = 1, run: str = "run-1") -> dict[str, Any]:
+    return {"run": run, "phase": phase, "move_requests": requests, "target_region": WEST}
+
+
+def held(**how: Any) -> dict[str, Any]:
+    return RECORD | {"transition": lock(**how)}
+
+
+MOVED = RECORD | {"writer_region": WEST, "epoch": 3}
+
+
+def written(at: float, before: dict[str, Any], after: dict[str, Any], row: str = "take") -> Written:
+    return Written(at, row, "somebody", before, after, True)
+
+
+def session(number: int, region: str, start: float, end: float | None = None) -> list[Fact]:
+    opened: list[Fact] = [SessionOpened(start, region, number, "application", 2)]
+    return opened if end is None else [*opened, SessionClosed(end, region, number, "fenced")]
+
+
+def fault(kind: str, where: str, start: float, end: float) -> list[Fact]:
+    row = Fault(kind, where, start, end - start)
+    return [FaultBegan(start, row), FaultEnded(end, row)]
+
+
+def started(at: float, run: str = "run-1", region: str = WEST) -> RunStarted:
+    return RunStarted(at, run, region, "failover", {})
+
+
+def broken(*facts: Fact | list[Fact], errors: tuple[str, ...] = ()) -> set[str]:
+    """The promises that a history with these facts breaks."""
+    happened: list[Fact] = [Fit(0.0, WEST, False), RoleChanged(0.0, EAST, "writer"), RoleChanged(0.0, WEST, "reader")]
+    for fact in facts:
+        happened += fact if isinstance(fact, list) else [fact]
+    happened.sort(key=lambda one: one.at)
+    record = next((one.after for one in reversed(happened) if isinstance(one, Written)), RECORD)
+    happened.append(Ended(END_S, record, {}, (), EAST))
+    return {one.promise for one in violations(History(1, (), tuple(happened), errors))}
+
+
+def test_a_history_in_which_nothing_happens_breaks_nothing() -> None:
+    assert broken(session(1, EAST, 0.0)) == set()
+
+
+def test_promises_have_names_of_their_own() -> None:
+    assert len({check.promise for check in CHECKS}) == len(CHECKS)
+
+
+# --- P1
+
+
+@pytest.mark.parametrize(("opened", "breaks"), [(40.0 + LITTLE, False), (40.0, False), (40.0 - LITTLE, True)])
+def test_one_writer(opened: float, breaks: bool) -> None:
+    found = broken(session(1, EAST, 0.0, 40.0), session(2, WEST, opened))
+    assert found == ({"P1 one writer"} if breaks else set())
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "ended_before_s", "breaks"),
+    [
+        ("frozen", EAST, LIMIT_LASTS_S - LITTLE, False),
+        ("prober away", EAST, LIMIT_LASTS_S - LITTLE, False),
+        ("frozen", EAST, LIMIT_LASTS_S + LITTLE, True),
+        ("frozen", WEST, 0.0, True),
+        ("rds away", EAST, 0.0, True),
+    ],
+)
+def test_one_writer_is_not_promised_without_a_guardian_that_can_fence(
+    kind: str, where: str, ended_before_s: float, breaks: bool
+) -> None:
+    facts = [session(1, EAST, 0.0, 50.0), session(2, WEST, 40.0), fault(kind, where, 5.0, 40.0 - ended_before_s)]
+    assert broken(*facts) == ({"P1 one writer"} if breaks else set())
+
+
+def test_a_lock_is_not_given_back_while_rds_is_at_work() -> None:
+    taken = [Asked(20.0, "detach", WEST, "run-1", True), RdsBegan(21.0, "detach", WEST)]
+    done = RdsEnded(30.0, "detach", WEST, "done")
+    before = [written(10.0, RECORD, held()), *taken, done]
+    assert broken(*before, written(30.0 + LITTLE, held(), RECORD, "end_move")) == set()
+    assert broken(*before, written(30.0 - LITTLE, held(), RECORD, "end_move")) == {"P1 only forward"}
+    assert broken(*before, written(25.0, held(), held(phase="checking", requests=0))) == {"P1 only forward"}
+    assert broken(*before, written(25.0, held(), held(requests=2))) == set()
+    assert broken(*before, written(25.0, held(), MOVED, "commit_failover")) == set()
+
+
+def test_a_request_that_rds_has_taken_and_not_begun_keeps_the_lock_too() -> None:
+    facts = [written(10.0, RECORD, held()), Asked(20.0, "detach", WEST, "run-1", True)]
+    assert broken(*facts, written(25.0, held(), RECORD)) == {"P1 only forward"}
+
+
+# --- P2
+
+
+def test_an_epoch_moves_the_writer_once() -> None:
+    assert broken(written(10.0, held(), MOVED)) == set()
+    assert broken(written(10.0, held(), RECORD | {"writer_region": WEST})) == {"P2 one move"}
+    assert broken(written(10.0, held(), RECORD | {"epoch": 3})) == {"P2 one move"}
+
+
+def test_rds_moves_the_writer_once_in_an_epoch() -> None:
+    noted = written(5.0, RECORD, held())
+    first, again = RdsEnded(10.0, "detach", WEST, "done"), RdsEnded(50.0, "detach", EAST, "done")
+    assert broken(noted, first, again) == {"P2 one move"}
+    assert broken(noted, first, written(20.0, held(), MOVED), again) == set()
+    assert broken(noted, first, RdsEnded(50.0, "switchover", EAST, "cancelled")) == set()
+
+
+@pytest.mark.parametrize(
+    ("record", "accepted", "breaks"),
+    [
+        (held(), True, False),
+        (held(requests=0), True, True),
+        (held(phase="checking"), True, True),
+        (RECORD, True, True),
+        (RECORD, False, False),
+    ],
+)
+def test_rds_is_asked_under_a_lock_that_says_so(record: dict[str, Any], accepted: bool, breaks: bool) -> None:
+    facts = [written(10.0, RECORD, record), Asked(20.0, "detach", WEST, "run-1", accepted)]
+    assert ("P2 one run" in broken(*facts)) == breaks
+
+
+# --- P7
+
+
+def recovered(at: float, **output: Any) -> RunEnded:
+    found = {"outcome": "recovered", "old_writer_region": EAST, "rpo_at_most_ms": None} | output
+    return RunEnded(at, "run-1", "SUCCEEDED", found, None)
+
+
+@pytest.mark.parametrize(("bound_ms", "breaks"), [(None, False), (2001.0, False), (2000.0, False), (1999.0, True)])
+def test_no_more_is_lost_than_the_record_says(bound_ms: float | None, breaks: bool) -> None:
+    facts = [session(1, EAST, 0.0, 20.0), Promoted(40.0, WEST, 18.0, True), recovered(60.0, rpo_at_most_ms=bound_ms)]
+    assert broken(*facts) == ({"P7 loss bounded"} if breaks else set())
+
+
+def declared() -> list[Fact]:
+    """A run that ends as recovered, and everything that is true then."""
+    return [
+        started(10.0),
+        written(50.0, held(), MOVED),
+        RoleChanged(45.0, WEST, "writer"),
+        NameLeadsTo(48.0, WEST),
+        StateEntered(55.0, "run-1", "OutcomeRecovered", "VerifyRecovery", "Next"),
+        RunEnded(56.0, "run-1", "SUCCEEDED", None, None),
+    ]
+
+
+def test_a_run_that_has_recovered_is_right() -> None:
+    assert broken(*declared()) == set()
+
+
+@pytest.mark.parametrize("missing", [Written, RoleChanged, NameLeadsTo])
+def test_record_database_and_name_have_to_agree(missing: type[Fact]) -> None:
+    assert broken(*(fact for fact in declared() if not isinstance(fact, missing))) == {"P7 recovered"}
+
+
+def test_what_changes_after_the_proof_says_nothing_of_it() -> None:
+    assert broken(*declared(), NameLeadsTo(54.0, EAST)) == set()
+    gone = [fact for fact in declared() if not isinstance(fact, NameLeadsTo)]
+    assert broken(*gone, NameLeadsTo(30.0, WEST), NameLeadsTo(40.0, EAST)) == {"P7 recovered"}
+
+
+def badly(at: float, status: Any = "ABORTED", error: str | None = None) -> list[Fact]:
+    return [started(10.0), RunEnded(at, "run-1", status, None, error)]
+
+
+def test_people_are_told_of_a_run_that_ends_badly() -> None:
+    told = Told(60.0 + TOLD_WITHIN_S - LITTLE, WEST, "stopped", "Run run-1 has ended")
+    assert broken(badly(60.0), told) == set()
+    assert broken(badly(60.0, "FAILED", "NeedsPerson")) == {"P7 people told"}
+    assert broken(badly(60.0)) == {"P7 people told"}
+    assert broken(badly(60.0), Told(61.0, WEST, "stopped", "Run run-2 has ended")) == {"P7 people told"}
+    assert broken(badly(60.0), Told(60.0 + TOLD_WITHIN_S + LITTLE, WEST, "", "run-1")) == {"P7 people told"}
+    assert broken(badly(60.0), fault("throttled", WEST, 59.0, 70.0)) == set()
+
+
+def test_the_command_of_a_message_ends_well_in_a_repaired_world() -> None:
+    def obeys(status: Any, error: str | None = None) -> list[Fact]:
+        told = Told(121.0, WEST, "", "run ada-obeys")
+        person = fault("person obeys", "", 99.0, 100.0 + LITTLE)
+        return [*person, started(100.0, "ada-obeys"), RunEnded(120.0, "ada-obeys", status, None, error), told]
+
+    assert broken(obeys("SUCCEEDED")) == set()
+    assert broken(obeys("FAILED", "NeedsPerson")) == {"P7 command works"}
+    assert broken(obeys("FAILED", "Aborted"), fault("rds busy", WEST, 90.0, 100.0 - LITTLE)) == {"P7 command works"}
+    assert broken(obeys("FAILED", "Aborted"), fault("rds busy", WEST, 90.0, 100.0 + LITTLE)) == set()
+
+
+# --- P9
+
+DIES = [RoleChanged(20.0, EAST, "down"), Told(30.0, WEST, "", "")]
+
+
+def attempts(*times: float, last: float = 5.0) -> list[Fact]:
+    return [
+        fact
+        for number, at in enumerate(times)
+        for fact in (started(at, f"run-{number}"), RunEnded(at + last, f"run-{number}", "SUCCEEDED", None, None))
+    ]
+
+
+EVERY_MINUTE = [25.0 + 60 * minute for minute in range(7)]
+
+
+def test_another_attempt_always_comes_while_the_writer_is_dead() -> None:
+    assert broken(*DIES, attempts(*EVERY_MINUTE)) == set()
+    assert broken(*DIES, attempts()) == {"P9 next attempt"}
+    assert broken(*DIES, attempts(*EVERY_MINUTE[:3])) == {"P9 next attempt"}
+    near = 20.0 + NEXT_ATTEMPT_S
+    assert broken(*DIES, attempts(near - LITTLE, last=END_S)) == set()
+    assert broken(*DIES, attempts(near + LITTLE, last=END_S)) == {"P9 next attempt"}
+
+
+@pytest.mark.parametrize(
+    "excuse",
+    [
+        written(21.0, RECORD, RECORD | {"automatic_failover": False}),
+        written(21.0, RECORD, RECORD | {"ended_by_person": {"by": "ada"}}),
+        written(21.0, RECORD, RECORD | {"protected": False}),
+        written(21.0, held(), MOVED),
+    ],
+    ids=["paused", "a person's no", "no standby", "moved"],
+)
+def test_no_attempt_is_promised_then(excuse: Fact) -> None:
+    assert broken(*DIES, excuse) == set()
+
+
+def test_what_fails_in_the_dead_writers_region_excuses_nothing_and_elsewhere_it_does() -> None:
+    assert broken(*DIES, fault("throttled", EAST, 20.0, END_S)) == {"P9 next attempt"}
+    assert broken(*DIES, fault("throttled", WEST, 20.0, END_S)) == set()
+    assert broken(*DIES, fault("throttled", WEST, 20.0, END_S - NEXT_ATTEMPT_S + LITTLE)) == set()
+    assert broken(*DIES, fault("throttled", WEST, 20.0, END_S - NEXT_ATTEMPT_S - LITTLE)) == {"P9 next attempt"}
+
+
+def test_a_dead_writer_is_moved_or_people_are_told() -> None:
+    dies, tries = RoleChanged(20.0, EAST, "down"), attempts(*EVERY_MINUTE)
+    assert broken(dies, tries) == {"P9 moved"}
+    assert broken(dies, tries, written(20.0 + MOVED_WITHIN_S - LITTLE, held(), MOVED)) == set()
+    assert broken(dies, tries, written(20.0 + MOVED_WITHIN_S + LITTLE, held(), MOVED)) == {"P9 moved"}
+
+
+# --- P10
+
+
+@pytest.mark.parametrize(("lasts", "breaks"), [(OPEN_AGAIN_S - LITTLE, False), (OPEN_AGAIN_S + LITTLE, True)])
+def test_a_healthy_writer_is_open(lasts: float, breaks: bool) -> None:
+    closed = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "group"), Lifted(20.0 + lasts, EAST, "group")]
+    assert broken(*closed) == ({"P10 open"} if breaks else set())
+
+
+def test_one_way_of_closing_is_enough_and_an_excuse_begins_anew() -> None:
+    half_open = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "group"), Fenced(20.0, EAST, "sql")]
+    assert broken(*half_open, Lifted(21.0, EAST, "sql")) == {"P10 open"}
+    assert broken(*half_open, Fit(20.0 + OPEN_AGAIN_S - LITTLE, EAST, False)) == set()
+
+
+def test_a_server_that_has_started_waits_for_a_guardian_that_reaches_it() -> None:
+    starts = [RoleChanged(20.0, EAST, "writer"), Fenced(20.0, EAST, "sql"), Fit(20.0, EAST, True)]
+    away = fault("prober away", EAST, 15.0, 60.0)
+    assert broken(*starts, Lifted(60.0 + OPEN_AGAIN_S - LITTLE, EAST, "sql"), away) == set()
+    assert broken(*starts, Lifted(60.0 + OPEN_AGAIN_S + LITTLE, EAST, "sql"), away) == {"P10 open"}
+    assert broken(*starts, Lifted(40.0, EAST, "sql")) == {"P10 open"}
+    by_a_guardian = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "sql"), Lifted(50.0, EAST, "sql")]
+    assert broken(*by_a_guardian, away) == {"P10 open"}
+
+
+@pytest.mark.parametrize("phase", ["stopping", "moving"])
+def test_a_lock_that_does_not_go_on_is_given_back(phase: str) -> None:
+    taken, limit = written(20.0, RECORD, held(phase=phase, requests=0)), GIVEN_BACK_S[phase]
+    assert broken(taken, written(20.0 + limit - LITTLE, held(phase=phase, requests=0), RECORD)) == set()
+    assert broken(taken, written(20.0 + limit + LITTLE, held(phase=phase, requests=0), RECORD)) == {"P10 given back"}
+    assert broken(taken, RoleChanged(30.0, EAST, "down"), attempts(*EVERY_MINUTE), DIES[1]) == set()
+    assert broken(written(20.0, RECORD, held(phase="checking", requests=0))) == set()
+
+
+def test_an_error_that_nobody_expects_is_told() -> None:
+    assert broken(errors=("12 s: claim in us-west-2 ended in KeyError: 'epoch'",)) == {"no surprise"}
