@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill drills soak bench simulate test test-core mutants lint synth safe-to-apply checkov terraform-check clean
+.PHONY: help drill drills soak bench simulate test test-core mutants lint rights synth safe-to-apply checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
@@ -36,6 +36,7 @@ help:
 	@echo 'make mutants  break the product in many small ways, one at a time: a named test has to see each (minutes)'
 	@echo 'make lint    check style (ruff), types (mypy), imports between floors and the form of the state machines'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
+	@echo 'make rights  write docs/permissions.md and docs/independence.md: who may do what, and what each workflow asks'
 	@echo 'make safe-to-apply    say for each stack whether `terraform apply` is safe now, and why not'
 	@echo '             ARGS="--stack us-east-1" asks for one stack only'
 	@echo 'make checkov          check production against security rules (checkov)'
@@ -78,6 +79,9 @@ lint: $(VENV)/.lint
 
 synth: $(VENV)/.test
 	$(RUN) app.py
+
+rights: $(VENV)/.test
+	@$(RUN) -m tests.rights.documents >/dev/null
 
 safe-to-apply: synth
 	@$(RUN) -m orchestration.safe_to_apply $(ARGS)

@@ -23,6 +23,7 @@ from drills.aws.faults import CREDENTIAL
 from drills.aws.lambda_runtime import access_key
 from drills.world.reachability import OUTSIDE
 from orchestration.specification.names import Names
+from orchestration.specification.policies import permissions
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -62,7 +63,7 @@ class Callers:
         self._roles = {names.role_arn(role.name): role for role in roles}
         self._lock = threading.Lock()
         self._callers = {
-            access_key(function): Caller(function.name, region.name, function.permissions)
+            access_key(function): Caller(function.name, region.name, permissions(names, region)[function.name])
             for region in specification.regions.values()
             for function in region.functions.values()
         }

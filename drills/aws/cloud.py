@@ -29,6 +29,7 @@ from werkzeug.serving import make_server
 
 from drills.aws import atomic, replicated_table
 from drills.aws.alarms import Alarms, State
+from drills.aws.authorization import Authorization
 from drills.aws.callers import Callers
 from drills.aws.events import EventBus, create_function_rule, create_rule, rate_seconds
 from drills.aws.faults import Faults
@@ -297,7 +298,7 @@ class Cloud:
                 return formatdate(clock.now() if timestamp is None else timestamp, usegmt=True)
 
         moto = DomainDispatcherApplication(create_backend_app)
-        permitted = Permissions(moto, self.callers, ACCOUNT, self._tell)
+        permitted = Permissions(moto, self.callers, Authorization(self._specification), self._tell)
         faults = Faults(permitted, self.reachability, self.callers.region_of)
         server = make_server("127.0.0.1", 0, faults, threaded=True, request_handler=Handler)
         server.daemon_threads = True  # type: ignore[attr-defined]

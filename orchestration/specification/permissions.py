@@ -12,6 +12,9 @@ def _control(place: Place) -> tuple[str, ...]:
 
 CONTROL_VARIABLES = ("CONTROL_TABLE", "GLOBAL_CLUSTER")
 READ_CONTROL = Grant(("dynamodb:GetItem",), _control, "reads the control record", tells=CONTROL_VARIABLES)
+WRITE_CONTROL = Grant(
+    ("dynamodb:UpdateItem",), _control, "conditionally changes the control record, unread", tells=CONTROL_VARIABLES
+)
 CHANGE_CONTROL = Grant(
     ("dynamodb:GetItem", "dynamodb:UpdateItem"),
     _control,
@@ -25,9 +28,9 @@ LOOK_AT_RUNS = Grant(
     tells=("STATE_MACHINE_ARN",),
 )
 KEEP_TOKENS = Grant(
-    ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+    ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
     lambda place: (place.names.arn("dynamodb", place.region, f"table/{place.names.idempotency_table(place.region)}"),),
-    "keeps its idempotency tokens",
+    "keeps its idempotency tokens; where there is one already, the refusal to put another one shows it",
     tells=("IDEMPOTENCY_TABLE",),
 )
 KEEP_RECORD = Grant(

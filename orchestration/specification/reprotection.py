@@ -11,6 +11,7 @@ from orchestration.specification.permissions import (
     READ_CONTROL,
     REBUILD_THERE,
     TELL,
+    WRITE_CONTROL,
 )
 from orchestration.specification.rows import UNHURRIED_MB, Grant, Place, Step, only_here
 
@@ -52,10 +53,17 @@ REMOVE_GLOBAL = Grant(
     conditions=only_here,
 )
 MAKE_GLOBAL = Grant(
-    ("rds:AddTagsToResource", "rds:CreateGlobalCluster", "rds:DescribeGlobalClusters"),
+    ("rds:CreateGlobalCluster",),
     lambda place: (place.names.global_cluster_arn, place.names.cluster_arn(place.region)),
     "makes the global database around this region's cluster",
     tells=("CLUSTER_ARN", "GLOBAL_CLUSTER"),
+    conditions=only_here,
+)
+TAG_GLOBAL = Grant(
+    ("rds:AddTagsToResource", "rds:DescribeGlobalClusters"),
+    lambda place: (place.names.global_cluster_arn,),
+    "gives the new global database the tags of the old one, and sees whether it is there",
+    tells=("GLOBAL_CLUSTER",),
     conditions=only_here,
 )
 READ_OWN_CLUSTER = Grant(
@@ -116,7 +124,7 @@ STEPS = (
     Step(
         "build_global_database",
         "Makes the global database anew around the present writer",
-        may=(CHANGE_CONTROL, LIST_KEPT, READ_KEPT, MAKE_GLOBAL),
+        may=(CHANGE_CONTROL, LIST_KEPT, READ_KEPT, MAKE_GLOBAL, TAG_GLOBAL),
         memory_mb=UNHURRIED_MB,
     ),
     Step(
@@ -142,7 +150,7 @@ STEPS = (
     Step(
         "end_reprotection",
         "Gives the re-protection's lock back",
-        may=(CHANGE_CONTROL,),
+        may=(WRITE_CONTROL,),
         memory_mb=UNHURRIED_MB,
     ),
     Step(

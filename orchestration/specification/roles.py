@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestration.specification.functions import ROWS
 from orchestration.specification.model import Permission, Role
+from orchestration.specification.names import Names
 from orchestration.specification.permissions import ACT_ON_PEER, LOOK_THERE, REBUILD_THERE
 from orchestration.specification.rows import Grant, Place, only_here
 
@@ -52,15 +53,27 @@ def role_for_reprotection(place: Place) -> Role:
                 "has the old cluster fenced, looked at and read",
             ),
             Permission(
-                ("rds:DescribeDBClusters", "rds:DescribeDBInstances"),
-                (cluster, *names.instance_arns(region)),
-                "reads the settings of the cluster and its instances",
+                ("rds:DescribeDBClusters",),
+                (cluster,),
+                "reads the settings of the cluster",
                 only_here(place),
             ),
             Permission(
-                ("rds:AddTagsToResource", "rds:CreateDBClusterSnapshot", "rds:DescribeDBClusterSnapshots"),
+                ("rds:DescribeDBInstances",),
+                names.instance_arns(region),
+                "reads the settings of its instances",
+                only_here(place),
+            ),
+            Permission(
+                ("rds:CreateDBClusterSnapshot",),
                 (cluster, snapshots),
                 "keeps a snapshot of the old cluster",
+                only_here(place),
+            ),
+            Permission(
+                ("rds:AddTagsToResource", "rds:DescribeDBClusterSnapshots"),
+                (snapshots,),
+                "gives the snapshot the cluster's tags, and sees how far RDS is",
                 only_here(place),
             ),
         ),
@@ -77,39 +90,51 @@ def role_for_rebuild(place: Place) -> Role:
         trusted=_who_has(REBUILD_THERE, place),
         permissions=(
             Permission(
-                (
-                    "rds:AddTagsToResource",
-                    "rds:CreateDBCluster",
-                    "rds:CreateDBInstance",
-                    "rds:DeleteDBCluster",
-                    "rds:DeleteDBInstance",
-                    "rds:DescribeDBClusters",
-                    "rds:DescribeDBInstances",
-                    "rds:ModifyDBCluster",
-                    "rds:RemoveFromGlobalCluster",
-                ),
-                (
-                    cluster,
-                    *members,
-                    names.global_cluster_arn,
-                    *(
-                        names.arn("rds", region, f"{kind}:{names.cluster(region)}{ending}")
-                        for kind, ending in (("cluster-pg", "-pg*"), ("subgrp", ""))
-                    ),
-                    *(names.arn("rds", region, f"{kind}:default*") for kind in ("og", "pg")),  # RDS's own
-                ),
-                "removes the old cluster with its instances, and makes it anew as a secondary",
+                ("rds:DescribeDBClusters", "rds:ModifyDBCluster", "rds:DeleteDBCluster"),
+                (cluster,),
+                "removes the old cluster, and sees how far RDS is",
+                only_here(place),
+            ),
+            Permission(
+                ("rds:RemoveFromGlobalCluster",),
+                (names.global_cluster_arn, cluster),
+                "takes the old cluster out of the global database",
+                only_here(place),
+            ),
+            Permission(
+                ("rds:DescribeDBInstances", "rds:DeleteDBInstance"),
+                members,
+                "removes the old cluster's instances, and sees how far RDS is",
                 only_here(place),
             ),
             Permission(
                 ("rds:CreateDBCluster",),
+                (names.global_cluster_arn, *_what_a_cluster_is_made_of(names, region, region)),
+                "makes the cluster anew as a secondary",
+                only_here(place),
+            ),
+            Permission(
+                ("rds:CreateDBInstance",),
                 (
-                    names.global_cluster_arn,
-                    names.cluster_arn(peer),
-                    names.arn("rds", peer, f"cluster:{names.cluster(region)}"),
+                    cluster,
+                    *members,
+                    names.arn("rds", region, f"subgrp:{names.cluster(region)}"),
+                    *(names.arn("rds", region, f"{kind}:default*") for kind in ("og", "pg")),  # RDS's own
                 ),
-                "the request for a copy of an encrypted cluster carries another one, signed for the writer's region "
-                "(RDS API reference, CreateDBCluster, PreSignedUrl)",
+                "makes its instances anew",
+                only_here(place),
+            ),
+            Permission(
+                ("rds:AddTagsToResource",),
+                (cluster, *members),
+                "gives the new cluster and its instances the tags of the old ones",
+                only_here(place),
+            ),
+            Permission(
+                ("rds:CreateDBCluster",),
+                (names.global_cluster_arn, *_what_a_cluster_is_made_of(names, region, peer)),
+                "the request for a copy of an encrypted cluster carries the same one signed for the writer's region "
+                "(RDS API reference, CreateDBCluster, PreSignedUrl); nothing there has these names",
                 {"StringEquals": {"aws:RequestedRegion": peer}},
             ),
             Permission(
@@ -119,6 +144,15 @@ def role_for_rebuild(place: Place) -> Role:
                 {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias(region)}},
             ),
         ),
+    )
+
+
+def _what_a_cluster_is_made_of(names: Names, region: str, where: str) -> tuple[str, ...]:
+    """Returns what a request for ``region``'s cluster names, as a request in the region ``where`` would."""
+    cluster = names.cluster(region)
+    return tuple(
+        names.arn("rds", where, resource)
+        for resource in (f"cluster:{cluster}", f"cluster-pg:{cluster}-pg*", f"subgrp:{cluster}", "og:default*")
     )
 
 

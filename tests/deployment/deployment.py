@@ -30,9 +30,10 @@ from tests.deployment.account import Account, decimal
 from tests.deployment.clock import CLOCK, HANDLERS_TIME, PATIENCE_S, POWERTOOLS_TIME
 from tests.deployment.databases import Databases
 from tests.deployment.executions import Run, hasten
-from tests.deployment.functions import Killed, Lambdas
+from tests.deployment.functions import Killed, Lambdas, OfWorkflows
 from tests.deployment.gate import Gate, Trouble
 from tests.deployment.regions import ACCOUNT, STANDBY, WRITER
+from tests.deployment.rights import Rights
 
 # How the application's writes are written again.
 REPLAY = {"transfers": "transfer(id, note)"}
@@ -47,7 +48,9 @@ class Deployment(Account):
         self.rds: GlobalDatabase  # the model, whose behaviour a test may choose
         self.databases = Databases(lambda: self.is_switched(STANDBY))
         self.lambdas = Lambdas(specification, {"prober": self.databases.probe, "salvage": self.databases.salvage})
-        super().__init__(specification, Gate(self.lambdas))
+        self.rights = Rights(specification)
+        self.lambdas.starts = self.rights.starts
+        super().__init__(specification, Gate(self.lambdas, self.databases, self.rights))
         self._stack = ExitStack()
         self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
         self._closing = threading.Event()
@@ -60,7 +63,8 @@ class Deployment(Account):
         stack.enter_context(mock.patch.object(idempotency_base, "dt", POWERTOOLS_TIME))
         stack.enter_context(mock.patch.object(idempotency_dynamodb, "dt", POWERTOOLS_TIME))
         atomic.install(stack)
-        machines = StepFunctions(ACCOUNT, CLOCK, self.lambdas, self._observe)  # type: ignore[arg-type]
+        of_workflows = OfWorkflows(self.lambdas, self.specification, self.rights)
+        machines = StepFunctions(ACCOUNT, CLOCK, of_workflows, self._observe)  # type: ignore[arg-type]
         machines.announce_by(self._deliver)
         machines.install(stack)
         hasten(stack)
@@ -88,6 +92,7 @@ class Deployment(Account):
             self.lambdas.wait_until_idle()
         finally:
             self._stack.close()
+        assert not self.rights.denied, self.rights.denied
 
     def _deliver(self, event: dict[str, Any]) -> None:
         """Deliver an event of Step Functions to the function whose rule it matches, which ends before anybody waits."""
@@ -134,9 +139,9 @@ class Deployment(Account):
             assert time.monotonic() < end, otherwise
             time.sleep(0.001)
 
-    def lose_region(self, region: str) -> None:
-        """Every endpoint of a region refuses connections."""
-        self.trouble("*", "refused", region=region, times=10**9)
+    def lose_region(self, region: str) -> Trouble:
+        """Every endpoint of a region refuses connections, until the trouble's ``times`` are none."""
+        return self.trouble("*", "refused", region=region, times=10**9)
 
     def wait_for_promotion(self) -> None:
         """Wait until Aurora has promoted the standby's cluster, which was detached."""

@@ -27,6 +27,7 @@ from orchestration.specification import Specification
 from orchestration.specification.model import Function
 from tests.deployment.clock import CLOCK, HANDLERS_TIME, PATIENCE_S
 from tests.deployment.regions import ACCOUNT, STANDBY
+from tests.deployment.rights import Rights
 
 
 class Killed(BaseException):
@@ -49,6 +50,7 @@ class Context:
 
 
 _importing = threading.Lock()
+NOBODY = ("", "")  # a step and its region
 
 
 def load_step(name: str, variables: dict[str, str]) -> ModuleType:
@@ -87,6 +89,7 @@ class Lambdas:
             for region in specification.regions.values()
             for function in region.functions.values()
         }
+        self.starts: Callable[[str, str], None] = lambda region, step: None  # called when a function is started
         self.takes_no_events = False
         self.errors: dict[str, list[str]] = defaultdict(list)  # of each step, what its next invocations end in
         self.calls: list[str] = []  # the steps in the order of their invocations
@@ -100,10 +103,11 @@ class Lambdas:
 
     @contextmanager
     def environment(self, region: str, step: str) -> Iterator[ModuleType]:
-        """The module of a step, for one invocation."""
+        """The module of a step, for one invocation, which is what this thread does meanwhile."""
         name, function = next(
             (name, found) for (where, name), found in self._functions.items() if where == region and found.step == step
         )
+        self.starts(region, step)
         idle = self._idle[region, name]
         try:
             module = idle.pop()
@@ -111,7 +115,8 @@ class Lambdas:
             module = load_step(function.module, variables(function, region))
         killed = False
         try:
-            yield module
+            with self.doing(step, region):
+                yield module
         except Killed:
             killed = True
             raise
@@ -127,7 +132,7 @@ class Lambdas:
         with self._counted():
             self.calls.append(step)
             self.before(step, event)
-            with self.environment(region, step) as module, self.doing(step):
+            with self.environment(region, step) as module:
                 result = json.loads(json.dumps(module.handler(event, Context(function.name, function.timeout_seconds))))
             self.after(step, event)
             return result
@@ -149,27 +154,34 @@ class Lambdas:
             assert self._changed.wait_for(lambda: self._running == 0, PATIENCE_S), "a function does not end"
 
     @contextmanager
-    def doing(self, step: str) -> Iterator[None]:
-        """What this thread does is done by that step."""
-        before, self.inside.step = self.doer(), step
+    def doing(self, step: str, region: str) -> Iterator[None]:
+        """What this thread does is done by the function of that step in that region."""
+        before, self.inside.doer = self._doer(), (step, region)
         try:
             yield
         finally:
-            self.inside.step = before
+            self.inside.doer = before
 
     def doer(self) -> str:
         """The step that this thread runs."""
-        return getattr(self.inside, "step", "")
+        return self._doer()[0]
+
+    def doers_region(self) -> str:
+        """The region of the function that this thread runs."""
+        return self._doer()[1]
+
+    def _doer(self) -> tuple[str, str]:
+        return getattr(self.inside, "doer", NOBODY)
 
     def install(self, stack: ExitStack) -> None:
         """Have the threads that a step starts belong to it, until ``stack`` is closed."""
         submit = ThreadPoolExecutor.submit
 
         def submit_for_step(pool: ThreadPoolExecutor, work: Callable[..., Any], *args: Any, **named: Any) -> Any:
-            step = self.doer()
+            step, region = self._doer()
 
             def run() -> Any:
-                with self.doing(step):
+                with self.doing(step, region):
                     return work(*args, **named)
 
             return submit(pool, run)
@@ -180,6 +192,7 @@ class Lambdas:
         """As `drills.aws.lambda_runtime.LambdaService.invoke`, for the model of Step Functions and for boto3."""
         function = self._functions[region, name.rsplit(":", 1)[-1]]
         if function.step in self._stand_ins:
+            self.starts(region, function.step)
             return self._answer(lambda: self._stand_ins[function.step](region, event))
         if self.errors[function.step]:
             self.calls.append(function.step)
@@ -199,6 +212,32 @@ class Lambdas:
             return _failure(self.death, "the function is gone")
         except Exception as error:  # noqa: BLE001 - whatever a handler raises
             return _failure(type(error).__name__, str(error), traceback.format_exc())
+
+
+class OfWorkflows:
+    """Lambda as the model of Step Functions sees it: each workflow invokes its steps in its own role."""
+
+    def __init__(self, lambdas: Lambdas, specification: Specification, rights: Rights) -> None:
+        self._lambdas = lambdas
+        self._regions = specification.regions
+        self._names = specification.names
+        self._rights = rights
+
+    def invoke(self, region: str, name: str, event: Any) -> Outcome:
+        """As `Lambdas.invoke`."""
+        self._note(region, name)
+        return self._lambdas.invoke(region, name, event)
+
+    def invoke_async(self, region: str, name: str, event: Any) -> None:
+        """As `Lambdas.invoke_async`."""
+        self._note(region, name)
+        self._lambdas.invoke_async(region, name, event)
+
+    def _note(self, region: str, name: str) -> None:
+        invoked = next(one for one in self._regions[region].functions.values() if one.name == name)
+        machines = {"failover": self._names.state_machine, "reprotect": self._names.reprotection}
+        arn = self._names.function_arn(invoked.step, region)
+        self._rights.does(machines[invoked.folder](region), "lambda:InvokeFunction", arn, region)
 
 
 def _failure(kind: str, message: str, trace: str = "") -> Outcome:

@@ -17,8 +17,10 @@ from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
 from tests.deployment.clock import CLOCK
+from tests.deployment.databases import Databases
 from tests.deployment.functions import Killed, Lambdas
 from tests.deployment.regions import STANDBY, WRITER
+from tests.deployment.rights import Rights
 
 
 @dataclass
@@ -40,11 +42,16 @@ class Trouble:
     skip: int = 0
 
 
-class Gate:
-    """Every request that boto3 sends passes here on its way to moto."""
+DENIED = Trouble("*", "AccessDenied", status=403)
 
-    def __init__(self, lambdas: Lambdas) -> None:
+
+class Gate:
+    """Every request that boto3 sends passes here on its way to moto; a function's needs a permission."""
+
+    def __init__(self, lambdas: Lambdas, databases: Databases, rights: Rights) -> None:
         self._lambdas = lambdas
+        self._databases = databases
+        self._rights = rights
         self._lock = threading.Lock()
         self.troubles: list[Trouble] = []
         self.before: Callable[[str], None] = lambda operation: None  # called before every request
@@ -55,6 +62,7 @@ class Gate:
     def install(self, stack: ExitStack) -> None:
         """Stand between boto3 and moto until ``stack`` is closed."""
         gate, answer = self, BotocoreStubber.__call__
+        lambdas, databases, rights = self._lambdas, self._databases, self._rights
 
         def pass_through(stubber: BotocoreStubber, event_name: str, request: Any, **named: Any) -> Any:
             if getattr(gate._open, "wide", False):
@@ -63,13 +71,20 @@ class Gate:
             region = _region_of(request.url)
             gate.before(operation)
             trouble = gate._take(operation, region)
+            step, its_region = lambdas.doer(), lambdas.doers_region()
+            if step and not rights.ask(step, its_region, request):
+                return gate._cause(DENIED, request)
             if trouble and not trouble.after:
                 return gate._cause(trouble, request)
-            result = (
-                gate._invoke(region, request)
-                if operation == "lambda.Invoke"
-                else answer(stubber, event_name, request, **named)
-            )
+            result: AWSResponse | None
+            if operation == "lambda.Invoke":
+                result = gate._invoke(region, request)
+            elif operation.startswith("rds-data."):
+                result = _json_answer(request, databases.data_api(region, operation, json.loads(request.body)))
+            else:
+                result = answer(stubber, event_name, request, **named)
+            if step:
+                rights.answered(step, its_region, request, result)
             return gate._cause(trouble, request) if trouble else gate._dated(result)
 
         stack.enter_context(mock.patch.object(BotocoreStubber, "__call__", pass_through))
@@ -135,6 +150,10 @@ class Gate:
         if outcome.failed:
             headers["x-amz-function-error"] = "Unhandled"
         return AWSResponse(request.url, 200, headers, MockRawResponse(outcome.payload))
+
+
+def _json_answer(request: Any, answer: dict[str, Any]) -> AWSResponse:
+    return AWSResponse(request.url, 200, HTTPHeaders(), MockRawResponse(json.dumps(answer)))
 
 
 def _region_of(url: str) -> str:

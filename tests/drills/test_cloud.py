@@ -648,13 +648,14 @@ def test_a_region_that_is_down_does_nothing_and_the_other_goes_on(world: World, 
     assert world.cloud.lambdas.invoke(STANDBY, world.name("notify"), {"do": "echo"}).value == {"do": "echo"}
 
 
-METRIC = {"Namespace": "Test", "MetricData": [{"MetricName": "M", "Value": 1.0}]}
+METRIC = {"Namespace": "FailoverOrchestrator", "MetricData": [{"MetricName": "M", "Value": 1.0}]}
 
 
 @pytest.mark.parametrize(
     ("step", "service", "operation", "parameters", "outcome"),
     [
         ("monitor", "cloudwatch", "put_metric_data", METRIC, "done"),
+        ("monitor", "cloudwatch", "put_metric_data", METRIC | {"Namespace": "Another"}, "AccessDeniedException"),
         ("notify", "cloudwatch", "put_metric_data", METRIC, "AccessDeniedException"),
         ("release_claim", "dynamodb", "describe_table", {"TableName": "{control}"}, "AccessDeniedException"),
         ("writer_switch", "dynamodb", "get_item", {"TableName": "{control}", "Key": {"database": {"S": "x"}}}, "done"),

@@ -17,6 +17,7 @@ from handlers.gateways.warm_up import PROBERS
 from orchestration.specification import failover
 from tests.deployment import CLOCK, STANDBY, WRITER, Context, Deployment
 from tests.deployment.clock import PATIENCE_S
+from tests.deployment.monitors import new_watch, tick
 
 NAMESPACE = "FailoverOrchestrator"
 STEPS = {row.name for row in failover.STEPS}
@@ -53,7 +54,7 @@ def _far_from_the_test_before() -> None:
 
 def watch(deployment: Deployment, region: str, ticks: int) -> None:
     """Let a monitor look that often, every 2 s."""
-    with deployment.lambdas.environment(region, "monitor") as module, deployment.lambdas.doing("monitor"):
+    with deployment.lambdas.environment(region, "monitor") as module:
         watcher = new_watch(module)
         for _ in range(ticks):
             tick(watcher)
@@ -61,27 +62,6 @@ def watch(deployment: Deployment, region: str, ticks: int) -> None:
     for name in attempts(deployment):
         if name.startswith("attempt-"):  # what the monitor has started must not outlast the test
             deployment.wait_for_end(name)
-
-
-PARTS = (
-    "ENVIRONMENT",
-    "MACHINE",
-    "CONTROL",
-    "PROBER",
-    "FENCE",
-    "DATABASE",
-    "OTHER_REGION",
-    "WORKFLOW",
-    "RUNS",
-    "BUS",
-    "HERE",
-    "PEER",
-)
-
-
-def new_watch(module: Any, **others: Any) -> Any:
-    """A monitor of what its function has made, or of other parts by their names there."""
-    return module.Watch(*(others.get(part, getattr(module, part)) for part in PARTS))
 
 
 class Bus:
@@ -94,13 +74,6 @@ class Bus:
     def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - boto3's name
         self.put += Entries
         return self._answers.pop(0)
-
-
-def tick(watcher: Any) -> None:
-    """One look, and the end of what it has started beside itself."""
-    watcher.tick()
-    for work in list(watcher._beside._running.values()):
-        work.result()
 
 
 def test_the_writers_heartbeat_is_published_in_the_other_region_once_a_run(deployment: Deployment) -> None:
@@ -321,7 +294,7 @@ def starts(deployment: Deployment) -> list[str]:
 
 def standby_watches(deployment: Deployment, seconds: float) -> None:
     """A monitor of the standby region looks for so long; executions that it starts run to their end."""
-    with deployment.lambdas.environment(STANDBY, "monitor") as module, deployment.lambdas.doing("monitor"):
+    with deployment.lambdas.environment(STANDBY, "monitor") as module:
         watcher, until = new_watch(module), CLOCK.now() + seconds
         while CLOCK.now() < until:
             began = CLOCK.now()
@@ -453,7 +426,7 @@ def test_p9_a_person_who_starts_a_few_seconds_too_early_ends_nothing(deployment:
 
 def test_p9_a_link_that_is_cut_first_and_a_region_that_dies_later(deployment: Deployment) -> None:
     deployment.databases.up[WRITER] = False
-    with deployment.lambdas.environment(STANDBY, "monitor") as module, deployment.lambdas.doing("monitor"):
+    with deployment.lambdas.environment(STANDBY, "monitor") as module:
         watcher = new_watch(module)
         for _ in range(20):
             deployment.guardian_was_here()
@@ -563,7 +536,7 @@ def test_p9_a_guardian_whose_clock_is_wrong_renews_no_lease_and_gives_no_word(
 def closed_for(deployment: Deployment, at_most_s: float) -> float:
     """Lets the writer's monitor look until applications are let in again; how long that took, in seconds."""
     began = CLOCK.now()
-    with deployment.lambdas.environment(WRITER, "monitor") as module, deployment.lambdas.doing("monitor"):
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
         watcher = new_watch(module)
         tick(watcher)
         assert not deployment.databases.takes_writes(WRITER)
@@ -636,7 +609,7 @@ def test_p1_a_writer_that_keeps_no_heartbeats_takes_no_lease(deployment: Deploym
 
 
 def test_p1_a_guardian_without_the_record_fences_before_the_lease_ends_and_not_sooner(deployment: Deployment) -> None:
-    with deployment.lambdas.environment(WRITER, "monitor") as module, deployment.lambdas.doing("monitor"):
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
         watcher = new_watch(module)
         tick(watcher)
         ends = lease_ends(deployment)
@@ -745,7 +718,7 @@ def test_p1_an_old_writer_is_not_noted_as_fenced_while_its_database_could_not_be
 
 
 def test_p1_the_clock_is_looked_at_while_a_tick_waits(deployment: Deployment) -> None:
-    with deployment.lambdas.environment(WRITER, "monitor") as module, deployment.lambdas.doing("monitor"):
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
         watcher = new_watch(module)
         tick(watcher)
         CLOCK.sleep(LEASE_S - FENCE_BEFORE_S - 1)
@@ -777,7 +750,7 @@ def test_p1_the_clock_is_watched_beside_the_ticks_and_no_surprise_ends_that(
 def test_p1_a_tick_that_fails_unexpectedly_does_not_end_the_guardian(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with deployment.lambdas.environment(WRITER, "monitor") as module, deployment.lambdas.doing("monitor"):
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
         surprises = ["an answer that nobody expects"]
         ticked = module.Watch.tick
 
@@ -802,10 +775,7 @@ def test_what_route_53_shows_is_published_at_the_resolution_that_it_accepts(depl
 
 
 def test_p1_two_guardians_at_once_do_not_shorten_each_others_lease(deployment: Deployment) -> None:
-    with (
-        deployment.lambdas.environment(WRITER, "monitor") as module,
-        deployment.lambdas.doing("monitor"),
-    ):
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
         one, other = new_watch(module), new_watch(module)
         ends = 0.0
         for _ in range(3):
