@@ -9,7 +9,6 @@ lock is given back by hand only where the runbook allows it: the run is over and
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -23,11 +22,13 @@ from simulation.happened import PersonDid, Told, Written
 from simulation.interpreter import TaskFailed
 
 if TYPE_CHECKING:
-    from simulation.workflows import Workflow
     from simulation.world import World
 
 ADA = "ada"
-COMMAND = re.compile(r"aws stepfunctions start-execution .*")
+COMMAND = re.compile(r"^failoverctl start .*", re.MULTILINE)
+
+# The options that a message may give beside the mode, and that take no value.
+FLAGS = frozenset({"accept_data_loss"})
 
 
 class People:
@@ -113,13 +114,12 @@ class People:
         for fact in reversed(self._world.happened):
             commands = COMMAND.findall(fact.text) if isinstance(fact, Told) else []
             if commands:
-                words = shlex.split(commands[-1])
-                options = dict(zip(words[3::2], words[4::2], strict=True))
-                workflow: Workflow = "reprotect" if ":reprotect-" in options["--state-machine-arn"] else "failover"
-                if workflow == "failover":
-                    asked = json.loads(options["--input"].replace("<your name>", ADA))
+                asked = _asked(shlex.split(commands[-1]))
+                if asked["mode"] != "reprotect":
+                    writer = self._world.table.item["writer_region"]
+                    standby = next(region for region in self._world.regions if region != writer)
                     self._did(f"obeys: {commands[-1]}")
-                    self._world.workflows.start(options["--region"], f"{ADA}-obeys", asked)
+                    self._world.workflows.start(standby, f"{ADA}-obeys", asked)
                 return
 
     def _stop(self, fault: Fault) -> None:
@@ -176,3 +176,15 @@ class People:
 
     def _did(self, what: str) -> None:
         self._world.tell(PersonDid(self._world.at, f"{ADA} {what}"))
+
+
+def _asked(words: list[str]) -> dict[str, Any]:
+    """Returns the request that a call of ``failoverctl start`` makes, as `failoverctl.start` does."""
+    asked: dict[str, Any] = {"started_by": ADA}
+    rest = iter(words[2:])
+    for word in rest:
+        name = word.removeprefix("--").replace("-", "_")
+        value = True if name in FLAGS else next(rest)
+        if name != "suffix":
+            asked[name] = value
+    return asked
