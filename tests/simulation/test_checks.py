@@ -305,6 +305,10 @@ def test_a_dead_writer_is_moved_or_people_are_told() -> None:
     assert broken(dies, tries) == {"P9 moved"}
     assert broken(dies, tries, written(20.0 + MOVED_WITHIN_S - LITTLE, held(), MOVED)) == set()
     assert broken(dies, tries, written(20.0 + MOVED_WITHIN_S + LITTLE, held(), MOVED)) == {"P9 moved"}
+    early, late = fault("cut", "us-east-2->us-east-1", 25.0, 80.0), Told(21.0, WEST, "WAITS FOR APPROVAL", "")
+    assert broken(dies, tries, early) == {"P9 moved"}
+    assert broken(dies, tries, early, late) == set()
+    assert broken(dies, tries, early, Told(19.0, WEST, "of something else", "")) == {"P9 moved"}
 
 
 # --- P10
