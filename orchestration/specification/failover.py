@@ -36,7 +36,7 @@ WARM_UP = Grant(
     tells=("WARM_UP_FUNCTIONS",),
 )
 
-STEPS = (
+STEPS: tuple[Step, ...] = (
     Step(
         "claim",
         "Reads and validates a request and takes the lock on the control record",
