@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 ADA = "ada"
-COMMAND = re.compile(r"^failoverctl start .*", re.MULTILINE)
-
-# The options that a message may give beside the mode, and that take no value.
-FLAGS = frozenset({"accept_data_loss"})
+COMMAND = re.compile(r"failoverctl start .*")
 
 
 class People:
@@ -110,16 +107,16 @@ class People:
             self._run(fault, {"mode": mode, "started_by": ADA, "resumes": lock["run"]})
 
     def _obey(self) -> None:
-        """Starts the run that the last message with such a command names, as that command stands there."""
-        for fact in reversed(self._world.happened):
-            commands = COMMAND.findall(fact.text) if isinstance(fact, Told) else []
-            if commands:
-                asked = _asked(shlex.split(commands[-1]))
+        """Starts the run that the last message with such a command names, as ``failoverctl`` does it."""
+        world = self._world
+        for fact in reversed(world.happened):
+            found = COMMAND.findall(fact.text) if isinstance(fact, Told) else []
+            if found:
+                asked = _options(found[-1])
                 if asked["mode"] != "reprotect":
-                    writer = self._world.table.item["writer_region"]
-                    standby = next(region for region in self._world.regions if region != writer)
-                    self._did(f"obeys: {commands[-1]}")
-                    self._world.workflows.start(standby, f"{ADA}-obeys", asked)
+                    self._did(f"obeys: {found[-1]}")
+                    standby = next(region for region in world.regions if region != world.table.item["writer_region"])
+                    world.workflows.start(standby, f"{ADA}-obeys", asked | {"started_by": ADA})
                 return
 
     def _stop(self, fault: Fault) -> None:
@@ -178,13 +175,12 @@ class People:
         self._world.tell(PersonDid(self._world.at, f"{ADA} {what}"))
 
 
-def _asked(words: list[str]) -> dict[str, Any]:
-    """Returns the request that a call of ``failoverctl start`` makes, as `failoverctl.start` does."""
-    asked: dict[str, Any] = {"started_by": ADA}
-    rest = iter(words[2:])
-    for word in rest:
-        name = word.removeprefix("--").replace("-", "_")
-        value = True if name in FLAGS else next(rest)
-        if name != "suffix":
-            asked[name] = value
-    return asked
+def _options(command: str) -> dict[str, str | bool]:
+    """Returns the request that a call of ``failoverctl start`` makes."""
+    words = shlex.split(command)[2:]
+    names = [index for index, word in enumerate(words) if word.startswith("--")]
+    options: dict[str, str | bool] = {}
+    for index, following in zip(names, [*names[1:], len(words)], strict=True):
+        options[words[index][2:].replace("-", "_")] = words[index + 1] if following > index + 1 else True
+    options.pop("suffix", None)
+    return options
