@@ -8,6 +8,7 @@ VENV := .venv
 # Both pin versions that nothing else here can use.
 CHECKOV := .venv-checkov
 EMULATOR := .venv-emulator
+PATRONI := .venv-patroni
 RUN := $(VENV)/bin/python
 # --no-compile: byte code is written for what is imported, when it is imported; compiling all of it doubles the wait.
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
@@ -27,7 +28,7 @@ help:
 	@echo 'make drills  run a drill for every outage, trouble and mode (about two hours)'
 	@echo 'make soak    strike a lab at random for an hour; ARGS="--minutes 180 --seed 7" for longer'
 	@echo 'make bench   measure: run drills at production cadence, a dead and a hanging region in turn (about half an hour)'
-	@echo '             ARGS="--runs 3 --outage isolate" passes options on'
+	@echo '             ARGS="--runs 3 --outage isolate" passes options on; ARGS="--part cold-start" measures something else'
 	@echo 'make simulate  play histories of the product in virtual time, and check what happened (200 by default)'
 	@echo '             ARGS="--histories 2000 --seed 1 --minutes 5"; ARGS="--histories 1 --seed 7" tells one as a story'
 	@echo 'make test    run the tests; ARGS="-k packaging" passes options on to pytest'
@@ -91,8 +92,14 @@ checkov: $(VENV)/.test $(CHECKOV)/.done
 terraform-check: $(VENV)/.test $(EMULATOR)/.done
 	@$(RUN) -m tests.terraform.check --emulator $(EMULATOR)/bin/python $(ARGS)
 
+# Beside the project, for `make bench ARGS="--part patroni"`.
+$(PATRONI)/.done: drills/bench/requirements-patroni.txt
+	@$(PYTHON) -m venv --clear $(PATRONI)
+	@$(PATRONI)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(CHECKOV) $(EMULATOR) build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) $(EMULATOR) $(PATRONI) build cdktf.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each file below is empty and says by its date what .venv holds: .venv itself, then what a drill needs, then what

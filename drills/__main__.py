@@ -90,6 +90,13 @@ def drill(
     rounds: Annotated[
         int, typer.Option(min=1, max=10, help="In a circle: failovers, each re-protected, before the failback.")
     ] = 1,
+    then: Annotated[
+        list[Outage] | None,
+        typer.Option(
+            help="In a circle: what fails in the second round, and so on; may be given more than once.",
+            show_default=False,
+        ),
+    ] = None,
     speed: Annotated[
         float, typer.Option(min=0.1, max=FASTEST, help="Virtual seconds per real second; 1 is production cadence.")
     ] = 1.0,
@@ -121,6 +128,7 @@ def drill(
         phase=phase,
         clients=clients.value,
         lasts_seconds=lasts,
+        then=tuple(OUTAGES[each.value] for each in then or () if each.value in OUTAGES),
     )
     raise SystemExit(_exit_code(options))
 

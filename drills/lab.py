@@ -212,6 +212,7 @@ class Lab:
         )
         self.cloud.start()
         running = RunningLab(self.cloud.endpoint, os.getpid(), self.settings.model_dump(mode="json"))
+        self.file = running.announce(self._folder)  # this lab's own; the project's is that of the latest one
         running.announce()
         self._stack.callback(running.withdraw)
         for each in self._regions():

@@ -2,8 +2,9 @@
 
 A seed chooses what strikes: the mode, the outage, up to two troubles, the phase in which a run is broken off, how
 clients find the writer, what the person on call answers, and whether the old writer comes back. One strike in seven is
-a whole circle, in which one lab is struck, mended and struck again, both regions in turn. Any combination may come for
-which the design demands an end; the drill judges it, with the ledger's proof of what was lost.
+a circle: one lab under load is struck two to four times, each time by another outage and in the region that writes,
+mended, re-protected and struck again. Any combination may come for which the design demands an end; the drill judges
+it, with the ledger's proof of what was lost.
 
 The choices depend on the seed and the strike's number alone, so any strike can be made again without those before it.
 Timings are the machine's.
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 # How often each is chosen; a rehearsal changes nothing, and a circle takes five times as long as a failover.
 MODES = {"failover": 8, SWITCHOVER: 3, "rehearsal": 1, CIRCLE: 2}
 TROUBLES_AT_ONCE = (0, 1, 1, 1, 2)
-ROUNDS = (1, 2, 2, 3)
+ROUNDS = (2, 3, 3, 4)
+ROUND_TRIPS = [row.name for row in OUTAGES.values() if row.goes_round]
 CLIENTS = ("name", "hosts", "both")
 APPROVALS = {"yes": 4, "no": 2, "never": 1}  # who never answers keeps a drill waiting for a quarter of an hour
 COMES_BACK = 0.25
@@ -59,7 +61,7 @@ class Strike:
     clients: str
     approve: str
     comes_back: bool
-    rounds: int
+    then: tuple[str, ...]
     seed: int
 
     @property
@@ -67,7 +69,8 @@ class Strike:
         """The arguments of the drill."""
         more = [part for trouble in self.troubles for part in ("--trouble", trouble)]
         more += ["--phase", self.phase] if self.phase else []
-        more += ["--rounds", str(self.rounds)] if self.mode == CIRCLE else []
+        more += ["--rounds", str(1 + len(self.then))] if self.mode == CIRCLE else []
+        more += [part for outage in self.then for part in ("--then", outage)]
         more += ["--comes-back"] if self.comes_back else []
         chosen = ["--mode", self.mode, "--outage", self.outage, "--approve", self.approve, "--clients", self.clients]
         return [*chosen, "--seed", str(self.seed), *more]
@@ -75,9 +78,9 @@ class Strike:
     @property
     def words(self) -> str:
         """What strikes, in short."""
-        parts = [f"{self.mode} {self.outage}", *self.troubles]
+        parts = [f"{self.mode} {self.outage}", *(f"then {outage}" for outage in self.then), *self.troubles]
         parts += [f"while {self.phase}"] if self.phase else []
-        parts += [f"{self.rounds} rounds"] if self.mode == CIRCLE else [f"clients by {self.clients}"]
+        parts += [] if self.mode == CIRCLE else [f"clients by {self.clients}"]
         parts += ["the old writer comes back"] if self.comes_back else []
         return ", ".join(parts)
 
@@ -134,6 +137,7 @@ def choose(seed: int, number: int) -> Strike:
         # A failover stops nobody: its run is never in that phase.
         phases = [phase for phase in Phase if mode == SWITCHOVER or phase is not Phase.STOPPING]
         if is_demanded(mode, outage, troubles):
+            circle = mode == CIRCLE
             asks = mode == "failover" and outage is not None and outage.asks_person
             returns = mode == "failover" and outage is not None and outage.goes_round
             return Strike(
@@ -142,10 +146,10 @@ def choose(seed: int, number: int) -> Strike:
                 outage=outage.name if outage else NO_OUTAGE,
                 troubles=tuple(trouble.name for trouble in troubles),
                 phase=str(chance.choice(phases)) if any(row.when is When.PHASE for row in troubles) else None,
-                clients="name" if mode == CIRCLE else chance.choice(CLIENTS),
+                clients="name" if circle else chance.choice(CLIENTS),
                 approve=chance.choices(list(APPROVALS), weights=list(APPROVALS.values()))[0] if asks else "yes",
                 comes_back=returns and chance.random() < COMES_BACK,
-                rounds=chance.choice(ROUNDS),
+                then=tuple(chance.choice(ROUND_TRIPS) for _ in range(1, chance.choice(ROUNDS))) if circle else (),
                 seed=chance.randrange(1_000_000),
             )
     raise AssertionError(f"seed {seed}, strike {number}: nothing that the design demands was chosen")

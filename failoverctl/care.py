@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -149,5 +150,7 @@ def _said(function: str, error: FailoverError) -> Refused | CannotTell:
     """Returns what the function itself said, where it ran and refused."""
     text = str(error)
     if f"{function} failed:" in text:
-        return Refused(f"{text}. Nothing was changed: the statements run all together or not at all")
+        found = re.search(r'"errorMessage": "((?:[^"\\]|\\.)*)', text)
+        why = found[1] if found else text
+        return Refused(f"{function} refused: {why}. Nothing was changed: its statements run all together or not at all")
     return CannotTell(f"{text}: it may have run; run it again, which does no harm")

@@ -19,6 +19,8 @@ from orchestration.settings import PROJECT_ROOT
 
 # Below the folder of the project, which is also where ``failoverctl --lab`` is mostly called.
 LAB_FILE = Path("build") / "lab.json"
+# Names the file of one lab, where several run.
+FILE_VARIABLE = "FAILOVERCTL_LAB"
 LOCAL = "http://127.0.0.1:"
 # What would lead a request, or its signature, somewhere else than to the lab.
 ELSEWHERE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
@@ -61,13 +63,14 @@ class RunningLab:
 
 def find() -> RunningLab:
     """Returns the lab that runs on this machine; raises `CannotTell` when there is none."""
-    for root in (Path.cwd(), PROJECT_ROOT):
-        file = root / LAB_FILE
+    named = os.environ.get(FILE_VARIABLE)
+    for file in [Path(named)] if named else [root / LAB_FILE for root in (Path.cwd(), PROJECT_ROOT)]:
         if not file.is_file():
             continue
         lab = _read(file)
         with suppress(ProcessLookupError):
-            os.kill(lab.process, 0)  # asks only whether it is there
+            with suppress(PermissionError):  # somebody else's
+                os.kill(lab.process, 0)  # asks only whether it is there
             return lab
     raise CannotTell("no lab runs here; start one in another terminal (`make drill`), in the folder of the project")
 

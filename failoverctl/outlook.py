@@ -86,6 +86,12 @@ def outlook(
         ),
         (works, "moving", f"Run {run} looks whether to move the writer from {writer}: `failoverctl watch {run}`."),
         (
+            record.reprotection is not None,
+            "nothing",
+            f"{if_died}: nothing could take over, for there is no standby; run "
+            f"{record.reprotection.run if record.reprotection else ''} builds one.",
+        ),
+        (
             not record.protected,
             "nothing",
             f"{if_died}: nothing could take over, for there is no standby; build one with "

@@ -108,12 +108,11 @@ def start(
     session.say(f"Started run {name} of {plan.workflow} in {plan.region}.")
     decided = _decided(deployment, run)
     session.say(f"It was decided: {decided['decision']}: {decided.get('reason', '')}")
-    if not watch:
-        session.tell({"run": run, "decided": decided})
     if decided["decision"] != "proceed":
         raise Refused(f"run {name} changes nothing: {decided.get('reason', '')}")
     if watch:
         return follow(session, run)
+    session.tell({"run": run, "decided": decided})
     session.say(f"Follow it: failoverctl watch {name}")
     return DONE
 

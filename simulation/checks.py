@@ -23,6 +23,7 @@ from simulation.happened import (
     FaultEnded,
     Fenced,
     Fit,
+    Guarded,
     History,
     Lifted,
     NameLeadsTo,
@@ -38,14 +39,19 @@ from simulation.happened import (
     Told,
     Written,
 )
+from simulation.virtual_time import STARTS_AT
 
 # P10: no longer than this is a healthy writer closed whose lease can be renewed (seconds).
 OPEN_AGAIN_S = 10.0
 # P10: how long a lock may keep a healthy writer closed, by how far the run came: its guardian ends it after 20 s in
 # `stopping`, after 10 s in `moving`; each with what closing, a tick and opening take.
 GIVEN_BACK_S = {"stopping": 25.0, "moving": 20.0}
+# P1: a lease that is longer than this was written by a clock that is off (10 s, and 1 s for clocks that are right).
+LONGEST_LEASE_S = 11.0
 # P9: attempts come after 15, 30, then every 60 s; the lock of a run that was cut off and a start take a moment.
 NEXT_ATTEMPT_S = 75.0
+# P9: what failed may have cost the standby's region its monitor: the schedule starts the next one within a minute.
+MONITOR_AGAIN_S = 65.0
 # P9: until a dead writer has moved, or a person is asked: the grace for a region's own recovery, an attempt that came
 # just before everything was well, the next one, and a promotion.
 MOVED_WITHIN_S = 150.0
@@ -56,9 +62,9 @@ TOLD_WITHIN_S = 60.0
 # How the name of a run ends that a person has started with the command of a message, and who does that.
 OBEYS, OBEYING = "-obeys", "person obeys"
 
-# The limits of P1 (docs/guarantees.md): a region that lives on without its guardian, or with one that has no prober to
-# fence with, or whose clock is hours off; and a region that thaws. What lies so far back may still be at work.
-NO_GUARDIAN = {"frozen", "monitor missing", "monitor late", "throttled", "clock far off"}
+# The limits of P1 (docs/guarantees.md): a region that lives on without its guardian, or with one whose clock is hours
+# off, and one whose guardian has no prober to fence with. What was so in the last seconds may still be at work.
+CLOCK_IS_OFF = {"clock far off"}
 NO_FENCE_BY_SQL = {
     "prober away",
     "prober slow",
@@ -68,8 +74,6 @@ NO_FENCE_BY_SQL = {
     "cold starts",
 }
 LIMIT_LASTS_S = 15.0
-# The limit of P10: a server starts fenced, and is opened by a guardian that reaches it.
-CANNOT_OPEN = NO_FENCE_BY_SQL | {"throttled"}
 
 
 @dataclass(frozen=True)
@@ -254,7 +258,21 @@ def _two_writers(facts: Facts) -> Iterator[tuple[float, str]]:
 
 
 def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:
-    return facts.struck(NO_GUARDIAN | NO_FENCE_BY_SQL, region, start - LIMIT_LASTS_S, end)
+    since = start - LIMIT_LASTS_S
+    guarded = Course(True, [(one.at, one.guarded) for one in facts.of(Guarded) if one.region == region], facts.end)
+    return not all(guarded.within(since, end)) or facts.struck(CLOCK_IS_OFF | NO_FENCE_BY_SQL, region, since, end)
+
+
+def _moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A failover that commits to move while the writer's lease lives; one of a clock that is off is none."""
+    for one in facts.of(Written):
+        before, after = one.before.get("transition"), one.after.get("transition")
+        commits = after is not None and after["phase"] == "moving" and (before is None or before["phase"] != "moving")
+        if after is None or not commits or after["mode"] != "failover":
+            continue
+        left = (one.after.get("lease_expires_at") or 0.0) - (STARTS_AT + one.at)
+        if 0.0 < left <= LONGEST_LEASE_S:
+            yield one.at, f"run {after['run']} commits to move a writer whose lease lives for {left:.1f} s more"
 
 
 # --- P2
@@ -375,9 +393,10 @@ def _due(facts: Facts, down: Span, region: str) -> Iterator[tuple[float, float, 
     edges = sorted({down.start, down.end, *(edge for span in disturbed for edge in (span.start, span.end))})
     for start, end in pairwise([edge for edge in edges if down.start <= edge <= down.end]):
         if not any(span.overlaps(start, end) for span in disturbed):
+            since = start if start == down.start else start + MONITOR_AGAIN_S
             last = _while_automatic(facts, start, end, region)
-            if last > start:
-                yield start, last, region
+            if last > since:
+                yield since, last, region
 
 
 def _while_automatic(facts: Facts, start: float, end: float, region: str) -> float:
@@ -432,18 +451,8 @@ def _closed_for_nothing(facts: Facts) -> Iterator[tuple[float, str]]:
         for well in Course(False, fit, facts.end).spans():
             for closed in facts.closed(region).spans():
                 start, end = max(well.start, closed.start), min(well.end, closed.end)
-                if well.value and closed.value and start < end:
-                    start = _can_be_opened_from(facts, region, closed.start, start)
-                    if end - start > OPEN_AGAIN_S:
-                        yield start, f"the healthy writer in {region} is closed for {end - start:.0f} s"
-
-
-def _can_be_opened_from(facts: Facts, region: str, closed_at: float, since: float) -> float:
-    """Returns from when on a guardian reaches a server that has started; others were closed by one that did."""
-    if closed_at not in {one.at for one in facts.of(RoleChanged) if one.region == region and one.role == "writer"}:
-        return since
-    away = [span for span in facts.faults if span.value.kind in CANNOT_OPEN and span.value.where == region]
-    return max([since, *(span.end for span in away if span.overlaps(closed_at, facts.end))])
+                if well.value and closed.value and end - start > OPEN_AGAIN_S:
+                    yield start, f"the healthy writer in {region} is closed for {end - start:.0f} s"
 
 
 def _kept_closed_by_a_lock(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -484,6 +493,7 @@ def _unexpected(facts: Facts) -> Iterator[tuple[float, str]]:
 
 CHECKS = (
     Check("P1 one writer", "no two regions have sessions that can write", _two_writers),
+    Check("P1 lease vetoes", "no failover commits to move a writer whose lease lives", _moved_under_a_lease),
     Check("P2 one move", "an epoch moves the writer once", _more_than_one_move),
     Check("P2 one run", "RDS is asked by whoever holds the lock, and it says so", _asked_without_the_lock),
     Check("P1 only forward", "no lock is given back while RDS may be at work", _given_back_under_rds),

@@ -85,9 +85,9 @@ KINDS = (
     # --- functions, and the machines that they run on
     Kind("cold starts", "region", 60, {"takes": (1, 6)}, disarms=True),
     Kind("throttled", "region", 40, {"share": (0.2, 1)}, excuses=True, disarms=True),
-    Kind("frozen", "region", 40, excuses=True, disarms=True, often=3),  # what runs of the monitor, as follows
-    Kind("fence frozen", "region", 40, disarms=True),
-    Kind("steps frozen", "region", 30),
+    Kind("frozen", "region", 40, excuses=True, disarms=True, often=3),  # the monitor, all of it
+    Kind("fence frozen", "region", 40, disarms=True),  # one invocation
+    Kind("step frozen", "region", 30),  # one invocation
     Kind("monitor missing", "region", 130, excuses=True, disarms=True),
     Kind("monitor late", "region", 90, {"takes": (1, 15)}, excuses=True, disarms=True),
     Kind("clock wrong", "region", 90, {"error": (-1, 1)}, often=3),

@@ -16,6 +16,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.errors import FailoverError
+from orchestration.specification import failover
 from simulation.network import Reply
 from simulation.prober import ProberFailed, probe
 from simulation.stand_ins import BotoCoreError, Client, ClientError, refusal
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 COLD_S = (0.25, 1.0)
-FREEZES_EVERY_S = 1.0
+# An invocation that freezes has got this far at most.
+FREEZES_WITHIN_S = 0.5
+STEPS = frozenset(step.name for step in failover.STEPS)
 # What ends a function as it should end; anything else that it raises is a defect of the product or of the world.
 EXPECTED = (FailoverError, ProberFailed, BotoCoreError, ClientError)
 
@@ -70,6 +73,7 @@ class Functions:
         self._names = {(region, one.step): name for (region, name), one in world.product.functions.items()}
         self.running: dict[Environment, None] = {}
         self._used: list[Environment] = []
+        self._frozen: list[Fault] = []  # that have found whom to freeze
 
     # --- as others call it
 
@@ -110,6 +114,7 @@ class Functions:
             raise refusal("TooManyRequestsException", "invoke", status=429)
         environment, cold = self._environment(region, name, function)
         self.running[environment] = None
+        self._freeze_some(environment)
         self._looked_at(function)
         invocation = environment.invocations = environment.invocations + 1
 
@@ -212,18 +217,22 @@ class Functions:
         for environment in self.running:
             environment.clock_error = self._world.clock_error(environment.region, environment.function.step)
 
-    def freeze(self, fault: Fault, steps: tuple[str, ...]) -> None:
-        """Nothing of these functions goes on before the fault is over; what starts meanwhile freezes after a moment."""
-        end = self._world.time.now + fault.lasts
-        self._freeze(fault.where, steps, end)
-        moment = self._world.time.now
-        while (moment := moment + FREEZES_EVERY_S) < end:
-            self._world.time.at(moment, lambda: self._freeze(fault.where, steps, end))
-
-    def _freeze(self, region: str, steps: tuple[str, ...], until: float) -> None:
+    def freeze_monitors(self, fault: Fault) -> None:
+        """No monitor of that region goes on before the fault is over, nor one that starts meanwhile."""
         for environment in self.running:
-            if environment.region == region and environment.function.step in steps:
-                environment.frozen_until = until
+            if environment.region == fault.where and environment.function.step == "monitor":
+                environment.frozen_until = self._world.time.now + fault.lasts
+
+    def _freeze_some(self, environment: Environment) -> None:
+        """Freezes an invocation that has just begun, if it is to be; of the fence and of the steps, the first."""
+        world, step = self._world, environment.function.step
+        kind = "fence frozen" if step == "fence" else "step frozen" if step in STEPS else "frozen"
+        fault = world.faults.acting(kind, environment.region)
+        if fault is None or (kind == "frozen" and step != "monitor") or (kind != "frozen" and fault in self._frozen):
+            return
+        self._frozen.append(fault)
+        end = world.began + fault.start + fault.lasts
+        world.time.after(world.chance.uniform(0.0, FREEZES_WITHIN_S), lambda: setattr(environment, "frozen_until", end))
 
 
 def _is_expected(error: Exception) -> bool:

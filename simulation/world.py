@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from orchestration.specification import failover
 from simulation import faults as faulty
 from simulation.applications import Application
 from simulation.control_table import ControlTable
@@ -31,7 +30,8 @@ from simulation.tokens import Tokens
 from simulation.virtual_time import VirtualTime
 from simulation.workflows import Place, Workflow, Workflows
 
-STEPS = tuple(step.name for step in failover.STEPS)
+# What keeps a guardian from lifting a fence.
+CANNOT_LIFT = ("prober away", "prober slow", "refuses the monitor")
 # Environments that are there when a history begins, so that its monitors need not be started cold first.
 WARM = {"monitor": 2, "prober": 3, "fence": 1, "writer_switch": 2}
 
@@ -178,7 +178,7 @@ class World:
         """
         database = self.databases.of[region]
         unwilling = any(self.faults.acting(kind, region) for kind in ("rds away", "rds busy"))
-        unable = any(self.faults.acting(kind, region) for kind in ("prober away", "prober slow", "refuses the monitor"))
+        unable = any(self.faults.acting(kind, region) for kind in CANNOT_LIFT)
         group_stays = database.group_closed and (unwilling or self.rds.groups_in_work[region] > 0)
         return group_stays or (unable and database.is_fenced)
 
@@ -237,9 +237,7 @@ class World:
             "database down": lambda fault: self.databases.of[fault.where].stop("database down"),
             "database restarts": lambda fault: self.databases.of[fault.where].stop("restarted"),
             "crash loop": self._crash,
-            "frozen": lambda fault: self.functions.freeze(fault, ("monitor",)),
-            "fence frozen": lambda fault: self.functions.freeze(fault, ("fence",)),
-            "steps frozen": lambda fault: self.functions.freeze(fault, STEPS),
+            "frozen": self.functions.freeze_monitors,
         }
 
     def _kill_region(self, fault: Fault) -> None:

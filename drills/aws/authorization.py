@@ -119,7 +119,11 @@ ACTIONS: dict[str, dict[str, str]] = {
     "secretsmanager:GetSecretValue": {"secret": "SecretId"},
     "sns:Publish": {"topic": "TopicArn"},
     "states:DescribeExecution": {"execution": "executionArn"},
+    "states:RedriveExecution": {"execution": "executionArn"},
+    "states:SendTaskFailure": {},  # a token is all that it names
+    "states:SendTaskSuccess": {},
     "states:StartExecution": {"statemachine": "stateMachineArn"},
+    "states:StopExecution": {"execution": "executionArn"},
     "sts:AssumeRole": {"role": "RoleArn"},
 }
 # What RDS takes where a request names nothing.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from drills.bench import cold_start, packages, rto
+from drills.bench import claim, cold_start, cost, packages, patroni, published, rto, salvage
 from drills.bench.findings import circumstances
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ class Part(StrEnum):
     RTO = "rto"
     COLD_START = "cold-start"
     PACKAGES = "packages"
+    CLAIM = "claim"
+    COST = "cost"
+    PATRONI = "patroni"
+    PUBLISHED = "published"
+    SALVAGE = "salvage"
 
 
 def bench(
@@ -34,6 +39,7 @@ def bench(
     mode: Annotated[str, typer.Option(help="rto: failover, or switchover, in which nothing fails.")] = rto.FAILOVER,
     clients: Annotated[str, typer.Option(help="rto: how clients find the writer: name, hosts, or both.")] = "both",
     aurora_promotion: Annotated[float, typer.Option(min=0, help="The stated delay of Aurora's promotion.")] = 0.0,
+    rows: Annotated[int, typer.Option(min=10_000, help="salvage: rows of the largest database.")] = 1_000_000,
     output: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("build/bench"),
 ) -> None:
     """Measure one part or several, print a table of each, and keep all figures as JSON."""
@@ -44,6 +50,11 @@ def bench(
         Part.RTO: lambda: rto.measure(runs, wanted, say),
         Part.COLD_START: lambda: cold_start.measure(runs, say),
         Part.PACKAGES: lambda: packages.measure(say),
+        Part.CLAIM: lambda: claim.measure(runs, say),
+        Part.COST: lambda: cost.measure(say),
+        Part.PATRONI: lambda: patroni.measure(runs, say),
+        Part.PUBLISHED: lambda: published.measure(say),
+        Part.SALVAGE: lambda: salvage.measure(rows, say),
     }
     found: dict[str, Findings] = {}
     for each in part or [Part.RTO]:

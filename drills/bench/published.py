@@ -1,7 +1,7 @@
 """What published orchestrators of Aurora Global Databases wait, beside Aurora's own time: read in their sources.
 
-Nothing is run here: these need AWS. Each row says what its code sleeps and how often it looks, and from that follows how
-long its workflow takes from its first step until it goes on behind a promotion that itself takes so many seconds.
+Nothing is run here: these need AWS. Each row says what its code sleeps and how often it looks; from that follows how
+long its workflow takes from its first step until it goes on behind a promotion that takes so many seconds.
 """
 
 from __future__ import annotations
@@ -118,11 +118,11 @@ def measure(_say: Callable[[str], None]) -> Findings:
         ),
         {one.name: {f"{seconds:g}": one.goes_on_after_s(seconds) for seconds in PROMOTIONS_S} for one in CANDIDATES},
         notes=(
-            "Both AWS samples are started by a person, have no lease and no gate, and the first one leaves the clients' "
-            "way to the new writer to others; the second one can only move a writer that lives (`FailoverGlobalCluster` "
+            "Both AWS samples are started by a person and have no lease and no gate. The first leaves the clients' way "
+            "to the new writer to others. The second can only move a writer that lives (`FailoverGlobalCluster` "
             "without `AllowDataLoss`), sleeps 7 s for each routing control, of which one is counted, and goes on with "
-            "what it saw one look earlier. In this project the wait for the old writer's lease comes before the request: "
-            "see the RTO by phase.",
+            "what it saw one look earlier. In this project the wait for the old writer's lease comes before the "
+            "request: see the RTO by phase.",
             "Sources: " + ", ".join(f"<{source}>" for one in CANDIDATES[1:] for source in one.sources) + ".",
         ),
     )

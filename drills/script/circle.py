@@ -1,6 +1,7 @@
 """A drill that goes full circle: failover, re-protection and, at the end, failback, under load all the time.
 
-Each round strikes the region that has the writer at that moment, whichever it is; the alarms start the failover. The
+Each round strikes the region that has the writer at that moment, whichever it is, with an outage of its own; the alarms
+start the failover. The
 region comes back, with its database open to its clients. A person starts the re-protection, approves the old cluster's
 retirement with the command in the message, and, if the writer is not where it began after the last round, starts the
 failback with the command in the last message. Then the clients stop, and the person replays what was salvaged.
@@ -45,8 +46,9 @@ class Circle(Drill):
     def _play(self, lab: Lab) -> End:
         """Plays all rounds and the failback; returns the end that was reached."""
         self._steps: list[Step] = []
-        person = Person("yes", lab.cloud, self._timeline)
-        for _ in range(self._options.rounds):
+        person = Person("yes", lab.file, self._timeline)
+        for outage in self._options.outages:
+            self._outage = outage
             if not self._is_steady(lab):
                 return End.TIMED_OUT
             for play in (self._fail_over, self._re_protect):
@@ -160,7 +162,7 @@ class Circle(Drill):
             runs=self._narrator.seen.runs,
             denied=self._narrator.seen.denied,
             last_seconds=self._clock.to_real(AFTER_SECONDS),
-            outage=self._outage,
+            surely_loses=any(outage is not None and outage.surely_loses for outage in self._options.outages),
             home=(self._writer_before, self._standby_before),
             roles=(lab.writer, lab.standby),
             steps=self._steps,

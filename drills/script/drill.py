@@ -237,7 +237,7 @@ class Drill:
         """Waits until the drill has reached an end."""
         if self._options.demanded is End.NOTHING_MOVED:
             return self._watch_nothing_move()
-        person = Person(self._options.approve, lab.cloud, self._timeline)
+        person = Person(self._options.approve, lab.file, self._timeline)
         if not self._workflow_starts():
             return End.NOTHING_MOVED
         if self._options.storm:

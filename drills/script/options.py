@@ -39,6 +39,8 @@ class Options:
     clients: str = BY_NAME
     lasts_seconds: float | None = None
     """What ``--for`` says."""
+    then: tuple[Outage, ...] = ()
+    """What fails in a circle's second round and the next ones; without more, what failed in the round before."""
 
     @property
     def outage_name(self) -> str | None:
@@ -56,7 +58,17 @@ class Options:
             raise UndemandedError("--phase says where a run is when --trouble run-stopped or target-lost strikes it")
         if self.mode == CIRCLE and self.clients != BY_NAME:
             raise UndemandedError("in a circle clients find the writer by its name")
+        if len(self.then) >= (self.rounds if self.mode == CIRCLE else 1):
+            raise UndemandedError("--then says what fails in a circle's second round and the next ones: see --rounds")
+        for outage in self.then:
+            demanded_with(self.mode, outage, self.approve, self.troubles)
         return end
+
+    @property
+    def outages(self) -> list[Outage | None]:
+        """What fails in each round."""
+        given = [self.outage, *self.then]
+        return given + given[-1:] * (self.rounds - len(given))
 
     @property
     def outage_seconds(self) -> float:
@@ -86,6 +98,7 @@ class Options:
             chosen.append(("--for", f"{self.lasts_seconds:g}"))
         if self.mode == CIRCLE:
             chosen.append(("--rounds", str(self.rounds)))
+        chosen += [("--then", outage.name) for outage in self.then]
         flags = [
             ("--comes-back", self.comes_back),
             ("--guardian-dead", self.guardian_dead),

@@ -5,73 +5,82 @@ The person answers with the very command that the message gives, so a command th
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
 
 from drills.verdict.events import Kind
+from failoverctl.lab import FILE_VARIABLE
+from orchestration.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-    from drills.aws.cloud import Cloud
     from drills.show.timeline import Timeline
     from drills.verdict.seen import Message
 
 # What a person fills in.
-BLANKS = {"<your name>": "the person at the drill", "<why>": "the drill says no"}
-# The commands of the AWS command line with which a person answers.
-COMMANDS = {"yes": "send-task-success", "no": "send-task-failure"}
+BLANKS = {"<why>": "the drill says no"}
+VERBS = {"yes": "approve", "no": "reject"}
+# A call asks the lab's AWS a few times; on a busy machine each may take a while (real seconds).
+PATIENCE_SECONDS = 120.0
 
 
 class Person:
     """Answers each request once."""
 
-    def __init__(self, approve: str, cloud: Cloud, timeline: Timeline) -> None:
-        """Takes what the person does: ``approve`` is ``yes``, ``no`` or ``never`` (says nothing)."""
-        self._command = COMMANDS.get(approve)
-        self._cloud = cloud
+    def __init__(self, approve: str, lab: Path, timeline: Timeline) -> None:
+        """Takes what the person does: ``approve`` is ``yes``, ``no`` or ``never`` (says nothing).
+
+        ``lab`` is the file in which the lab says where it is.
+        """
+        self._verb = VERBS.get(approve)
+        self._lab = lab
         self._timeline = timeline
         self._answered: set[str] = set()
 
     def read(self, messages: Iterable[Message]) -> None:
         """Reads the messages, and answers those that have not been answered."""
-        if self._command is None:
+        if self._verb is None:
             return
         for message in messages:
-            options = command_in(message.text, self._command)
-            token = options.get("task-token", "")
-            if token and token not in self._answered:
-                self._answered.add(token)
-                self._timeline.event(Kind.NOTIFICATION, f"the person on call answers: {self._command}")
-                self._send(options)
+            line = command_in(message.text, self._verb)
+            if line and line not in self._answered:
+                self._answered.add(line)
+                self._call(line)
 
     def start(self, messages: Sequence[Message]) -> str | None:
         """Starts a workflow with the command from the latest message that has one; returns the execution's ARN."""
         for message in reversed(messages):
-            if options := command_in(message.text, "start-execution"):
-                self._timeline.event(Kind.NOTIFICATION, f"the person on call starts {options['state-machine-arn']}")
-                client = self._cloud.client("stepfunctions", options["region"])
-                started = client.start_execution(stateMachineArn=options["state-machine-arn"], input=options["input"])
-                return str(started["executionArn"])
+            if line := command_in(message.text, "start"):
+                said = self._call(line)
+                return str(said["run"]["arn"]) if "run" in said else None
         return None
 
-    def _send(self, options: dict[str, str]) -> None:
-        client = self._cloud.client("stepfunctions", options["region"])
-        if self._command == COMMANDS["yes"]:
-            client.send_task_success(taskToken=options["task-token"], output=options["task-output"])
-        else:
-            client.send_task_failure(
-                taskToken=options["task-token"], error=options.get("error", ""), cause=options.get("cause", "")
-            )
+    def _call(self, line: str) -> dict[str, Any]:
+        """Calls ``failoverctl`` as a message says; returns what it tells programs."""
+        self._timeline.event(Kind.NOTIFICATION, f"the person on call: {line}")
+        words = [BLANKS.get(word, word) for word in shlex.split(line)[1:]]
+        done = subprocess.run(
+            [sys.executable, "-m", "failoverctl", *words, "--lab", "--yes", "--json"],
+            cwd=PROJECT_ROOT,
+            env={**os.environ, FILE_VARIABLE: str(self._lab)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        said: dict[str, Any] = json.loads(done.stdout or "{}")
+        if done.returncode:
+            self._timeline.event(Kind.NOTIFICATION, f"failoverctl: {said.get('reason') or done.stderr}")
+        return said
 
 
-def command_in(text: str, command: str) -> dict[str, str]:
-    """Returns the options of ``aws stepfunctions <command>`` as a message gives it; empty when it does not."""
-    start = text.find(f"aws stepfunctions {command}")
-    if start < 0:
-        return {}
-    line = text[start:].splitlines()[0]
-    for blank, word in BLANKS.items():
-        line = line.replace(blank, word)
-    words = shlex.split(line)[len(f"aws stepfunctions {command}".split()) :]
-    return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
+def command_in(text: str, verb: str) -> str | None:
+    """Returns the first line of a message that calls ``failoverctl`` with that verb; None where none does."""
+    lines = [line for line in text.splitlines() if line.startswith(f"failoverctl {verb} ")]
+    return lines[0] if lines else None

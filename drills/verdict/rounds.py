@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping, Sequence
 
-    from drills.outages import Outage
     from drills.verdict.ledger import Books
     from drills.verdict.moves import Move, MoveJudgement
     from drills.world.bank import Event
@@ -55,7 +54,8 @@ class Step:
 class RoundFound(Found):
     """What was found when a drill that goes full circle was over."""
 
-    outage: Outage | None
+    surely_loses: bool
+    """Whether a round's outage has the old writer acknowledge what nobody else has."""
     home: tuple[str, str]
     """The writer and the standby region when the drill began."""
     roles: tuple[str, str]
@@ -219,7 +219,7 @@ ROUND_INVARIANTS: tuple[Invariant[RoundFound], ...] = (
         "something_was_lost",
         "at least one acknowledged write was lost, so that the salvage had something to show",
         lambda found: bool(found.lost),
-        when=lambda found: found.outage is not None and found.outage.surely_loses,
+        when=lambda found: found.surely_loses,
     ),
 )
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from handlers.core.claim import Claim
-from handlers.core.message import Message
+from handlers.core.message import Message, command
 from handlers.core.reprotection import Order, Snapshot
 from handlers.core.salvage import Salvage
 
@@ -17,10 +16,11 @@ APPROVAL_S = 900
 RETIREMENT_APPROVAL_S = 3 * 24 * 3600
 
 
-def request(claim: Claim, *, reason: str, token: str, region: str, deadline: float) -> Message:
+def request(claim: Claim, *, reason: str, topic: str, deadline: float) -> Message:
     """Asks whether writes may be lost.
 
-    ``reason`` says what would be lost; ``deadline`` is until when an answer counts (seconds since 1970).
+    ``reason`` says what would be lost; ``deadline`` is until when an answer counts (seconds since 1970); ``topic`` is
+    the ARN of a topic of the deployment, which the commands name by its suffix.
     """
     until = moment(deadline)
     lines = [
@@ -29,17 +29,15 @@ def request(claim: Claim, *, reason: str, token: str, region: str, deadline: flo
         f"Run {claim.run} would make {claim.target_region} the writer; {claim.writer_region} is down.",
         f"The run is waiting for your answer: {reason}.",
         f"Nothing has been changed yet. Without an answer by {until}, nothing will be.",
-        *answers("the failover and the loss", token, region),
+        *answers("the failover and the loss", claim.run, topic),
     ]
     return Message.of(lines)
 
 
-def retirement_request(
-    order: Order, snapshot: Snapshot, salvage: Salvage, *, token: str, region: str, deadline: float
-) -> Message:
+def retirement_request(order: Order, snapshot: Snapshot, salvage: Salvage, *, topic: str, deadline: float) -> Message:
     """Asks whether the old cluster may be retired; ``snapshot`` and ``salvage`` are what is kept of it.
 
-    ``deadline`` is until when an answer counts (seconds since 1970).
+    ``deadline`` and ``topic`` as in `request`.
     """
     lines = [
         f"RE-PROTECTION ASKS: may the old cluster in {order.old_region} be retired?",
@@ -49,7 +47,7 @@ def retirement_request(
         f"Kept of it: the snapshot {snapshot.name}, and its unreplicated writes in {salvage.kept_at}",
         *salvage.words,
         f"Without an answer by {moment(deadline)}, it stays as it is, fenced.",
-        *answers("its retirement", token, region),
+        *answers("its retirement", order.run, topic),
     ]
     return Message.of(lines)
 
@@ -59,15 +57,17 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def answers(what: str, token: str, region: str) -> list[str]:
-    """Returns the commands by which a person approves ``what``, or refuses it."""
-    answer = json.dumps({"approved_by": "<your name>"})
-    options = f"--region {region} --task-token {token}"
+def answers(what: str, run: str, topic: str) -> list[str]:
+    """Returns the commands by which a person approves ``what``, or refuses it.
+
+    They name the run and not its task token, which stays in the run's own history: whoever reads a mail cannot answer
+    by it.
+    """
     return [
         "",
         f"To approve {what}:",
-        f"aws stepfunctions send-task-success {options} --task-output '{answer}'",
+        command(topic, "approve", run),
         "",
         "To refuse:",
-        f"aws stepfunctions send-task-failure {options} --error Refused --cause '<your name>: <why>'",
+        command(topic, "reject", run, "--reason", "<why>"),
     ]

@@ -39,6 +39,9 @@ FIRST_TICK_S = 2 * TICK_S
 # that a fence takes. The next look is a tick later.
 LOOK_COUNTS_S = FENCE_BEFORE_S + CLOCK_MARGIN_S - TICK_S - 1.0
 FENCE_AGAIN_S = LOOK_COUNTS_S + TICK_S
+# For how long after a lift a fence that was ordered before it may still close the security group: as long as the fence
+# function lives (12 s), and a tick until the lift. Nothing else would show that, for a session tells of SQL only.
+LATE_FENCE_S = 15.0
 # A writer that has renewed for so long has recovered, and its next outage is another one, of which no person has said
 # anything. Shorter, and a writer that comes and goes would be moved against that person's no.
 OUTAGE_IS_OVER_S = 300.0
@@ -75,6 +78,8 @@ class GuardianState:
         what was seen of the fence.
     sql_seen_at, group_seen_at
         when (seconds since 1970).
+    lifted_at
+        when a renewal last earned a lift (seconds since 1970).
     rds_silence
         since when RDS shows nothing of the switchover that is noted in the record.
     decides_by
@@ -92,6 +97,7 @@ class GuardianState:
     fence: FenceState = UNSEEN
     sql_seen_at: float = 0.0
     group_seen_at: float = 0.0
+    lifted_at: float = 0.0
     rds_silence: Silence | None = None
     decides_by: float | None = 0.0
 
@@ -327,7 +333,8 @@ def _who_may_write(record: ControlRecord | None) -> tuple[object, ...]:
 
 def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianState, Orders]:
     record, asked_at = learnt.record, learnt.asked_at
-    if _who_may_write(state.record) != _who_may_write(record):
+    set_back = asked_at < state.record_since  # this machine's clock: what it has dated since then counts for nothing
+    if set_back or _who_may_write(state.record) != _who_may_write(record):
         state = replace(state, fence=UNSEEN, record_since=asked_at, rds_silence=None)
     after = replace(
         state,
@@ -336,7 +343,8 @@ def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianStat
         word_ends_at=known_word_end(record, state.region, asked_at),
         decides_by=None if state.decides_by is None else asked_at + FIRST_TICK_S,
     )
-    looks: Orders = (LookAtFence(),) if state.fence.secondary is None else ()
+    may_close_late = after.is_writer and asked_at - state.lifted_at <= LATE_FENCE_S
+    looks: Orders = (LookAtFence(),) if state.fence.secondary is None or may_close_late else ()
     moving = record.moving if after.is_writer else None
     if moving and moving.mode == "switchover" and moving.move_requests > 0:
         looks += (LookAtRds(moving.run, moving.move_requests),)
@@ -459,7 +467,8 @@ def _lease_renewed(state: GuardianState, learnt: LeaseRenewed) -> tuple[Guardian
     if reached is None or reached.role != "writer":
         return state, ()  # a renewal in the dark: it has seen no fence that it could name
     if reached.fenced and reached.fence_number is not None:
-        return state, (LiftFence(Lift(reached.fence_number, lift_until(learnt.expires_at))),)
+        lift = Lift(reached.fence_number, lift_until(learnt.expires_at))
+        return replace(state, lifted_at=learnt.expires_at - LEASE_S), (LiftFence(lift),)
     # Look once more, because another run of the monitor may have opened it; a new fence ends all sessions.
     return state, (LookAtFence(to_open=True),) if state.fence.by_group else ()
 

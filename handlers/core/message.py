@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,12 +56,21 @@ class Workflows:
         return region_of(self.failover_there)
 
 
+def command(arn: str, *words: str) -> str:
+    """Returns a call of ``failoverctl`` for the deployment to which a regional ARN belongs, as a shell takes it."""
+    return shlex.join(["failoverctl", *words, "--suffix", suffix_of(arn)])
+
+
 def start_command(state_machine_arn: str, request: Mapping[str, object]) -> str:
-    """Returns the command by which a person starts a workflow with that request, in the workflow's region."""
-    return (
-        f"aws stepfunctions start-execution --region {region_of(state_machine_arn)} "
-        f"--state-machine-arn {state_machine_arn} --input {shlex.quote(json.dumps(request))}"
-    )
+    """Returns the command by which a person starts a workflow with that request; without a mode, the re-protection.
+
+    It names no region: ``failoverctl`` starts the workflow of the one that the control record asks for.
+    """
+    options: list[str] = []
+    for name, value in request.items():
+        if name != "mode":
+            options += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return command(state_machine_arn, "start", "--mode", str(request.get("mode", "reprotect")), *options)
 
 
 def execution_arn(state_machine_arn: str, run: str) -> str:
@@ -77,6 +86,15 @@ def whereabouts(state_machine_arn: str, run: str) -> list[str]:
         f"https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/"
         f"{execution_arn(state_machine_arn, run)}",
     ]
+
+
+def suffix_of(arn: str) -> str:
+    """Returns the deployment's suffix in a regional name such as ``failover-usw2-prod``; nothing where there is none.
+
+    No thing has a digit in its name, so that the region's short name is the first part that ends with one.
+    """
+    found = re.search(r"-[a-z]+\d-(.+)$", arn.rsplit(":", 1)[-1])
+    return found[1] if found else ""
 
 
 def region_of(arn: str) -> str:

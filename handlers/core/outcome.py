@@ -16,8 +16,6 @@ from handlers.core.request import incident_of
 from handlers.core.results import Lease
 from handlers.core.told import BEGUN, same_reason
 
-YOU = "<your name>"
-
 Outcome = Literal["begun", "lasts", "recovered", "rehearsed", "refused", "aborted", "needs_person"]
 
 HEADLINES: dict[Outcome, str] = {
@@ -230,11 +228,11 @@ def _after_recovery(end: FailoverEnd, workflows: Workflows) -> list[str]:
     if end.is_switchover:
         return [
             f"To move the writer back to {workflows.there}:",
-            start_command(workflows.failover_there, {"mode": "switchover", "started_by": YOU}),
+            start_command(workflows.failover_there, {"mode": "switchover"}),
         ]
     return [
         f"To make {workflows.there} the standby, once it answers:",
-        start_command(workflows.reprotect, {"started_by": YOU}),
+        start_command(workflows.reprotect, {}),
     ]
 
 
@@ -242,7 +240,7 @@ def _again(end: FailoverEnd, workflows: Workflows) -> list[str]:
     """Returns the command for another try, once the cause is gone."""
     mode = "switchover" if end.is_switchover else "failover"
     lag = result_of(end.progress.assessment.lag)
-    again: dict[str, object] = {"mode": mode, "started_by": YOU}
+    again: dict[str, object] = {"mode": mode}
     lines = ["To try again, once the cause is gone:", start_command(workflows.failover, again)]
     if mode == "failover" and lag is not None and not lag.proceed:
         lines += [
@@ -255,7 +253,7 @@ def _again(end: FailoverEnd, workflows: Workflows) -> list[str]:
 def _for_real(end: FailoverEnd, workflows: Workflows) -> list[str]:
     return [
         f"To make {end.target} the writer without loss, while both regions live:",
-        start_command(workflows.failover, {"mode": "switchover", "started_by": YOU}),
+        start_command(workflows.failover, {"mode": "switchover"}),
     ]
 
 
@@ -274,7 +272,7 @@ def resume(failover: str, run: str, switchover_from: str | None) -> list[str]:
 
     ``switchover_from``: the old writer's region, where the run is a switchover, which never succeeds once that is dark.
     """
-    request = {"mode": "switchover" if switchover_from else "failover", "started_by": YOU, "resumes": run}
+    request = {"mode": "switchover" if switchover_from else "failover", "resumes": run}
     lines = ["Find out what failed, then continue with:", start_command(failover, request)]
     if switchover_from:
         lines += [

@@ -78,7 +78,7 @@ def message(end: ReprotectionEnd, *, reprotect: str, failover: str) -> Message:
             "",
             "At risk now: nothing.",
             f"The writer may stay in {writer}. To move it back to {old} without loss:",
-            start_command(failover, {"mode": "switchover", "started_by": "<your name>"}),
+            start_command(failover, {"mode": "switchover"}),
         ]
     elif end.outcome in ("held", "needs_person"):
         lines += [
@@ -93,7 +93,7 @@ def message(end: ReprotectionEnd, *, reprotect: str, failover: str) -> Message:
 def _request(end: ReprotectionEnd) -> dict[str, object]:
     """Returns the request that goes on: a run that could not give its lock back has to be named."""
     kept_lock = end.progress.release_error is not None
-    return {"started_by": "<your name>", **({"resumes": end.run} if kept_lock else {})}
+    return {"resumes": end.run} if kept_lock else {}
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def _move(run: str, record: ControlRecord | None, workflows: Workflows) -> list[
         "At risk now: nothing that this run has changed.",
         *_without_standby(record, workflows),
         "To try again, once the cause is gone:",
-        start_command(workflows.failover, {"mode": "failover", "started_by": "<your name>"}),
+        start_command(workflows.failover, {"mode": "failover"}),
     ]
 
 
@@ -117,7 +117,7 @@ def _without_standby(record: ControlRecord, workflows: Workflows) -> list[str]:
     return [
         "At risk now: there is no standby; until there is one, no failover is possible.",
         "To make one again:",
-        start_command(workflows.reprotect, {"started_by": "<your name>"}),
+        start_command(workflows.reprotect, {}),
     ]
 
 
@@ -128,7 +128,7 @@ def _reprotection(run: str, record: ControlRecord | None, workflows: Workflows) 
             f"Writer region: {record.writer_region}, epoch {record.epoch}",
             f"At risk now: nothing; {_other(record.writer_region, workflows)} is the standby.",
         ]
-    request: dict[str, object] = {"started_by": "<your name>"}
+    request: dict[str, object] = {}
     if record is None or (held is not None and held.run == run):  # its lock has no deadline
         request["resumes"] = run
     return [

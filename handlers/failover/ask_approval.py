@@ -32,7 +32,8 @@ TOPICS = notifications.topics(ENVIRONMENT)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for Step Functions; see `handlers.core.commands.Step`.
 
-    It also reads ``token``, which the answer has to name, and ``lag``, VerifyLag's verdict.
+    It also reads ``lag``, VerifyLag's verdict. The event's ``token``, which an answer has to name, is there to be in
+    the run's history, where ``failoverctl`` finds it.
     """
     step = Step.read(event)
     logger.append_keys(run=step.run)
@@ -40,8 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     asking = request(
         step.claim,
         reason=fields.section("lag").text("reason", pattern=".{1,1000}"),
-        token=fields.text("token", pattern=".{1,2048}"),
-        region=ENVIRONMENT.aws_region,
+        topic=ENVIRONMENT.topic_arn,
         deadline=time.time() + APPROVAL_S,
     )
     sent = notifications.publish_to_all(TOPICS, asking)

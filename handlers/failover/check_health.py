@@ -17,11 +17,12 @@ from handlers.core.health import Evidence, Health, judge
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
 from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober, ProberVariables
+from handlers.gateways.warm_up import WarmUpVariables, Workflow
 from handlers.telemetry import instrumented, logger
 
 
 @dataclass(frozen=True)
-class Environment(ControlVariables, ProberVariables, GlobalDatabaseVariables):
+class Environment(ControlVariables, ProberVariables, GlobalDatabaseVariables, WarmUpVariables):
     """What this step reads."""
 
     recovery_grace_s: int
@@ -31,6 +32,7 @@ ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
+WORKFLOW = Workflow.of(ENVIRONMENT)
 
 # The monitor has waited for the writer already. This probe can only veto, and a healthy writer in the other region
 # answers in about 0.5 s (7 round trips of 64 ms); a hanging one must not hold the run up for a second.
@@ -42,7 +44,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
-    health = check_health(CONTROL, PROBER, DATABASE, ENVIRONMENT.recovery_grace_s, step.claim)
+    with ThreadPoolExecutor(1) as pool:
+        if step.claim.mode == "switchover":  # the next step closes the writer, and nothing may hold up those after it
+            pool.submit(WORKFLOW.wait_until_warm)
+        health = check_health(CONTROL, PROBER, DATABASE, ENVIRONMENT.recovery_grace_s, step.claim)
     logger.info("judged the writer's health", proceed=health.proceed, reason=health.reason)
     return asdict(health)
 

@@ -34,7 +34,7 @@ TOPICS = notifications.topics(ENVIRONMENT)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for Step Functions; see `handlers.core.reprotection.Order`.
 
-    It also reads ``token``, which the answer has to name, and ``snapshot`` and ``salvage``, what is kept.
+    It also reads ``snapshot`` and ``salvage``, what is kept. For the event's ``token`` see AskApproval.
     """
     order = Order.read(event)
     logger.append_keys(run=order.run)
@@ -44,8 +44,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         # Nobody is asked to let a cluster go without being told what is kept of it.
         read_as(Snapshot, fields.section("snapshot")),
         read_as(Salvage, fields.section("salvage")),
-        token=fields.text("token", pattern=".{1,2048}"),
-        region=ENVIRONMENT.aws_region,
+        topic=ENVIRONMENT.topic_arn,
         deadline=time.time() + RETIREMENT_APPROVAL_S,
     )
     sent = notifications.publish_to_all(TOPICS, asking)

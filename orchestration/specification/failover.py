@@ -29,8 +29,14 @@ READ_STATUS = Grant(
     "reads the cluster's status",
     tells=MEMBER_VARIABLES,
 )
+WARM_UP = Grant(
+    ("lambda:InvokeFunction",),
+    lambda place: tuple(place.names.function_arn(step.name, place.region) for step in STEPS),
+    "has the steps started before they are needed",
+    tells=("WARM_UP_FUNCTIONS",),
+)
 
-STEPS = (
+STEPS: tuple[Step, ...] = (
     Step(
         "claim",
         "Reads and validates a request and takes the lock on the control record",
@@ -42,7 +48,7 @@ STEPS = (
     Step(
         "check_health",
         "Asks two independent observers whether the writer is down",
-        may=(PROBE, SEE_MEMBERSHIP, READ_CONTROL),
+        may=(PROBE, SEE_MEMBERSHIP, READ_CONTROL, WARM_UP),
         reads=("RECOVERY_GRACE_S",),
     ),
     Step(

@@ -62,8 +62,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
         MetricAlarm(
             key="heartbeat-missing",
             name=names.alarm("heartbeat-missing", region),
-            description=f"The heartbeat of {peer} does not arrive in {region}: its monitor is silent or cut off, or says "
-            "that its database takes no writes. It pages people and decides nothing.",
+            description=f"The heartbeat of {peer} does not arrive in {region}: its monitor is silent or cut off, or "
+            "says that its database takes no writes. It pages people and decides nothing.",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "Heartbeat",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handlers.core.detection import EVENT_SOURCE
-from orchestration.specification import failover
+from orchestration.specification.failover import WARM_UP
 from orchestration.specification.names import METRIC_NAMESPACE
 from orchestration.specification.permissions import (
     ACT_ON_PEER,
@@ -47,12 +47,6 @@ ORDER_FENCE = Grant(
     lambda place: (place.names.function_arn("fence", place.region),),
     "has the region's own database fenced",
     tells=("FENCE_FUNCTION",),
-)
-WARM_UP = Grant(
-    ("lambda:InvokeFunction",),
-    lambda place: tuple(place.names.function_arn(step.name, place.region) for step in failover.STEPS),
-    "has the steps started before they are needed",
-    tells=("WARM_UP_FUNCTIONS",),
 )
 PUBLISH = Grant(
     ("cloudwatch:PutMetricData",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections import defaultdict
@@ -159,13 +158,12 @@ class Deployment(Account):
         return engaged == (region == STANDBY)  # the SECONDARY record's is the standby at deployment
 
     def answers(self, command: str, **answer: str) -> None:
-        """A person answers every question with that command of the Step Functions client, as the message says."""
+        """A person answers every question with that command of the Step Functions client."""
 
         def answer_when_asked(step: str, event: Any) -> None:
             if step in ("ask_approval", "ask_retirement"):
-                (token,) = re.findall(r"send-task-success .*--task-token (\S+)", self.messages(STANDBY)[-1][1])
                 with self.gate.wide_open():
-                    getattr(self.client("stepfunctions", STANDBY), command)(taskToken=token, **answer)
+                    getattr(self.client("stepfunctions", STANDBY), command)(taskToken=event["token"], **answer)
 
         self.lambdas.after = answer_when_asked
 

@@ -245,7 +245,7 @@ def found_after_a_round() -> RoundFound:
         runs=[run(step.run, end) for step, end in zip(steps, ends, strict=True)],
         denied=[],
         last_seconds=5.0,
-        outage=OUTAGES["isolate"],
+        surely_loses=True,
         home=(EAST, WEST),
         roles=(EAST, WEST),
         steps=steps,
@@ -279,7 +279,7 @@ def test_a_circle_that_lost_nothing_by_chance_passes_where_its_outage_does_not_s
         said=(Counter(), Counter()),
     )
     assert broken(ROUND_INVARIANTS, nothing) == {"something_was_lost"}
-    assert broken(ROUND_INVARIANTS, replace(nothing, outage=OUTAGES["kill"])) == set()
+    assert broken(ROUND_INVARIANTS, replace(nothing, surely_loses=False)) == set()
 
 
 @pytest.mark.parametrize(

@@ -3,95 +3,94 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from drills.script import person as person_module
 from drills.script.person import Person, command_in
 from drills.verdict.seen import Message
 from handlers.core.approval import request
 from handlers.core.claim import Claim
 from handlers.core.reprotection_outcome import ReprotectionEnd, message
 
+LAB = Path("/run/lab.json")
 CLAIM = Claim("proceed", "free", "run-1", "failover", "alarm", "incident", "us-east-1", "us-west-2", 1)
-ASKED = request(CLAIM, reason="12.0 s would be lost", token="token/1+a==", region="us-west-2", deadline=1_700_000_000.0)
+TOPIC = "arn:aws:sns:us-west-2:123456789012:failover-notifications-usw2-dev"
+ASKED = request(CLAIM, reason="12.0 s would be lost", topic=TOPIC, deadline=1_700_000_000.0)
 MESSAGES = [Message("us-west-2", "ALARM: lag", "nothing to do here"), Message("us-west-2", ASKED.subject, ASKED.text)]
 
 
-class Cloud:
-    """Takes the calls that a person makes."""
+class Calls:
+    """Takes the calls of failoverctl that a person makes, in place of the program."""
 
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, str, dict[str, Any]]] = []
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, code: int = 0) -> None:
+        self.words: list[list[str]] = []
+        self.told: list[str] = []
+        self._code = code
+        monkeypatch.setattr(person_module.subprocess, "run", self._run)  # type: ignore[attr-defined]
 
-    def client(self, service: str, region: str) -> Any:
-        return SimpleNamespace(
-            **{
-                name: lambda name=name, **given: self._take(region, name, given)
-                for name in ("send_task_success", "send_task_failure", "start_execution")
-            }
-        )
+    def _run(self, words: list[str], *, env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
+        assert env["FAILOVERCTL_LAB"] == str(LAB)
+        assert words[1:3] == ["-m", "failoverctl"]
+        self.words.append(words[3:])
+        said = {"reason": "too late"} if self._code else {"run": {"arn": "arn:1"}}
+        return subprocess.CompletedProcess(words, self._code, json.dumps(said), "")
 
-    def _take(self, region: str, name: str, given: dict[str, Any]) -> dict[str, str]:
-        self.calls.append((region, name, given))
-        return {"executionArn": f"arn:{len(self.calls)}"}
+    def person(self, approve: str) -> Person:
+        timeline: Any = SimpleNamespace(event=lambda _, text: self.told.append(text))
+        return Person(approve, LAB, timeline)
 
-
-def answers(approve: str) -> list[tuple[str, str, dict[str, Any]]]:
-    cloud = Cloud()
-    person = Person(approve, cloud, SimpleNamespace(event=lambda *_: None))  # type: ignore[arg-type]
-    person.read(MESSAGES)
-    person.read(MESSAGES * 2)  # both regions send it, and it is read more than once
-    return cloud.calls
-
-
-def test_an_approval_is_the_messages_own_command_with_the_name_filled_in() -> None:
-    [(region, call, given)] = answers("yes")
-    assert (region, call, given["taskToken"]) == ("us-west-2", "send_task_success", "token/1+a==")
-    assert json.loads(given["output"]) == {"approved_by": "the person at the drill"}
+    def answers(self, approve: str) -> list[list[str]]:
+        person = self.person(approve)
+        person.read(MESSAGES)
+        person.read(MESSAGES * 2)  # both regions send it, and it is read more than once
+        return self.words
 
 
-def test_a_refusal_is_the_messages_own_command() -> None:
-    [(region, call, given)] = answers("no")
-    assert (region, call, given["taskToken"], given["error"]) == (
-        "us-west-2",
-        "send_task_failure",
-        "token/1+a==",
-        "Refused",
-    )
-    assert "the drill says no" in given["cause"]
+ENDING = ["--suffix", "dev", "--lab", "--yes", "--json"]
 
 
-def test_who_says_nothing_calls_nothing() -> None:
-    assert answers("never") == []
+def test_an_approval_is_the_messages_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Calls(monkeypatch).answers("yes") == [["approve", "run-1", *ENDING]]
 
 
-def test_a_failback_is_started_by_the_last_messages_own_command() -> None:
+def test_a_refusal_is_the_messages_own_command_with_the_reason_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Calls(monkeypatch).answers("no") == [["reject", "run-1", "--reason", "the drill says no", *ENDING]]
+
+
+def test_who_says_nothing_calls_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Calls(monkeypatch).answers("never") == []
+
+
+def test_a_command_that_is_refused_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = Calls(monkeypatch, code=1)
+    calls.answers("yes")
+    assert calls.told[-1] == "failoverctl: too late"
+
+
+def test_a_failback_is_started_by_the_last_messages_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
     end = ReprotectionEnd.read({"run": "run-2", "outcome": "reprotected", "progress": {}})
     told = message(
-        end, reprotect="arn:aws:states:us-west-2:1:reprotect", failover="arn:aws:states:us-east-1:1:failover"
+        end,
+        reprotect="arn:aws:states:us-west-2:1:stateMachine:reprotect-usw2-dev",
+        failover="arn:aws:states:us-east-1:1:stateMachine:failover-use1-dev",
     )
-    cloud = Cloud()
-    person = Person("yes", cloud, SimpleNamespace(event=lambda *_: None))  # type: ignore[arg-type]
-    arn = person.start([*MESSAGES, Message("us-west-2", told.subject, told.text), *MESSAGES])
+    calls = Calls(monkeypatch)
+    arn = calls.person("yes").start([*MESSAGES, Message("us-west-2", told.subject, told.text), *MESSAGES])
     assert arn == "arn:1"
-    [(region, call, given)] = cloud.calls
-    assert (region, call, given["stateMachineArn"]) == (
-        "us-east-1",
-        "start_execution",
-        "arn:aws:states:us-east-1:1:failover",
-    )
-    assert json.loads(given["input"]) == {"mode": "switchover", "started_by": "the person at the drill"}
+    assert calls.words == [["start", "--mode", "switchover", *ENDING]]
 
 
-def test_without_a_command_nothing_is_started() -> None:
-    cloud = Cloud()
-    person = Person("yes", cloud, SimpleNamespace(event=lambda *_: None))  # type: ignore[arg-type]
-    assert person.start(MESSAGES) is None
-    assert cloud.calls == []
+def test_without_a_command_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = Calls(monkeypatch)
+    assert calls.person("yes").start(MESSAGES) is None
+    assert calls.words == []
 
 
-@pytest.mark.parametrize("text", ["", "aws stepfunctions describe-execution --name x"])
-def test_a_message_without_the_command_has_no_options(text: str) -> None:
-    assert command_in(text, "send-task-success") == {}
+@pytest.mark.parametrize("text", ["", "failoverctl status", "say failoverctl approve run-1"])
+def test_a_message_without_the_command_has_none(text: str) -> None:
+    assert command_in(text, "approve") is None

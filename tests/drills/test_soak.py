@@ -11,7 +11,7 @@ import pytest
 
 from drills import soak
 from drills.outages import CIRCLE, NO_OUTAGE, OUTAGES
-from drills.soak import Strike, Struck, choose, main, summary
+from drills.soak import ROUND_TRIPS, Strike, Struck, choose, main, summary
 from drills.troubles import SWITCHOVER, TROUBLES, Phase
 
 CHOSEN = [choose(1, number) for number in range(1, 2001)]
@@ -42,7 +42,7 @@ def test_most_strikes_move_the_writer_and_some_go_round() -> None:
 
 
 def test_a_strike_is_a_command_line_that_a_drill_understands() -> None:
-    strike = Strike(7, SWITCHOVER, NO_OUTAGE, ("rds-busy", "run-stopped"), "asked", "both", "yes", False, 2, 42)
+    strike = Strike(7, SWITCHOVER, NO_OUTAGE, ("rds-busy", "run-stopped"), "asked", "both", "yes", False, (), 42)
     assert " ".join(strike.arguments) == (
         "--mode switchover --outage none --approve yes --clients both --seed 42 --trouble rds-busy "
         "--trouble run-stopped --phase asked"
@@ -50,7 +50,16 @@ def test_a_strike_is_a_command_line_that_a_drill_understands() -> None:
     assert strike.words == "switchover none, rds-busy, run-stopped, while asked, clients by both"
 
 
-FAILOVER = Strike(3, "failover", "kill", ("rds-busy",), None, "name", "yes", False, 1, 5)
+def test_a_circle_is_struck_by_another_outage_in_each_round() -> None:
+    circles = [strike for strike in CHOSEN if strike.mode == CIRCLE]
+    assert {len(strike.then) for strike in circles} == {1, 2, 3}
+    assert {name for strike in circles for name in (strike.outage, *strike.then)} == set(ROUND_TRIPS)
+    strike = Strike(1, CIRCLE, "kill", (), None, "name", "yes", False, ("hang", "isolate"), 42)
+    assert " ".join(strike.arguments).endswith("--seed 42 --rounds 3 --then hang --then isolate")
+    assert strike.words == "circle kill, then hang, then isolate"
+
+
+FAILOVER = Strike(3, "failover", "kill", ("rds-busy",), None, "name", "yes", False, (), 5)
 RESULT: dict[str, Any] = {
     "reached": "failed over",
     "rto_seconds": 40.5,

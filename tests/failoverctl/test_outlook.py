@@ -9,7 +9,7 @@ import pytest
 
 from failoverctl.outlook import Kind, outlook
 from failoverctl.words import lasting
-from handlers.core.control import ControlRecord, Pause, PersonsNo, Transition, Word
+from handlers.core.control import ControlRecord, Pause, PersonsNo, ReprotectionLock, Transition, Word
 from orchestration.settings import load
 
 NOW = 1_000_000.0
@@ -27,6 +27,11 @@ ROWS: tuple[tuple[ControlRecord, Kind, str], ...] = (
     ),
     (replace(WELL, transition=LOCK), "moving", "Run run-1 looks whether to move the writer from us-east-1"),
     (replace(WELL, protected=False), "nothing", "nothing could take over, for there is no standby"),
+    (
+        replace(WELL, protected=False, reprotection=ReprotectionLock("run-2", "ada", NOW)),
+        "nothing",
+        "there is no standby; run run-2 builds one.",
+    ),
     (replace(WELL, automatic_failover=False), "nothing", "automatic failover is turned off in the control record"),
     (replace(WELL, paused=Pause("ada", NOW, NOW + 60, "why")), "nothing", "ada has paused automatic failover for 60 s"),
     (replace(WELL, ended_by_person=PersonsNo("ada", NOW, "why")), "nothing", "ada has ended the automatic attempts"),

@@ -146,9 +146,9 @@ def test_of_two_operators_at_once_the_second_changes_nothing(
         return begin(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(verb, "started", other_first)
-    said = ctl("start", "--mode", "failover", "--yes")
+    said = ctl("start", "--mode", "failover", "--yes", "--json")
     assert said.code == 1
-    assert "changes nothing: run run-of-grace is doing the work" in said.text
+    assert "changes nothing: run run-of-grace is doing the work" in said.data["reason"]
     lock = deployment.lock()
     assert lock is not None
     assert lock["run"] == "run-of-grace"

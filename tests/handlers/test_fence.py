@@ -35,6 +35,25 @@ def test_a_fence_that_is_lifted_lets_them_in_again(deployment: Deployment) -> No
     assert deployment.databases.takes_writes(WRITER)
 
 
+@pytest.mark.parametrize("stale", [{"number": 0}, {"number": 2}, {"until": 1}], ids=["older", "newer", "late"])
+def test_p1_a_lift_of_another_fence_or_one_that_is_late_lets_nobody_in(
+    stale: dict[str, Any], deployment: Deployment
+) -> None:
+    order(deployment, FENCE)
+    assert order(deployment, LIFT | stale)["by_sql"] is True
+    assert not deployment.databases.takes_writes(WRITER)
+
+
+def test_p1_a_lift_opens_no_group_behind_which_no_fence_by_sql_stands(deployment: Deployment) -> None:
+    """Only that fence can tell whether the lift still counts."""
+    deployment.databases.up[WRITER] = False
+    order(deployment, FENCE)
+    deployment.wait_for(lambda: deployment.databases.fenced[WRITER])  # by the restart
+    deployment.databases.up[WRITER], deployment.databases.fenced[WRITER] = True, False
+    order(deployment, LIFT)
+    assert not deployment.databases.admits[WRITER]
+
+
 def test_p10_a_lift_does_not_look_at_sessions(deployment: Deployment) -> None:
     """The owner may log in behind a fence, to repair the database; his session keeps nobody else out."""
     order(deployment, FENCE)

@@ -31,6 +31,8 @@ from handlers.core.lease import CLOCK_MARGIN_S, NO_SIGN_S
 from handlers.core.reprotection import Order, Snapshot
 from handlers.core.salvage import Place, Salvage
 from handlers.gateways.prober import ProbeFailed
+from handlers.gateways.warm_up import PROBERS
+from orchestration.specification.failover import STEPS
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 
 RUN = "run-1"
@@ -257,6 +259,25 @@ def test_p5_an_answer_of_the_standby_that_cannot_be_read_is_an_unknown_lag(
     assert deployment.call("verify_lag", event)["proceed"] is False
 
 
+@pytest.mark.parametrize(("mode", "warm"), [("switchover", True), ("failover", False)])
+def test_p10_a_switchover_closes_the_writer_for_no_cold_start(mode: str, warm: bool, deployment: Deployment) -> None:
+    event = {"run": RUN, "claim": untimed(deployment.call("claim", {"run": RUN, "input": ASKED | {"mode": mode}}))}
+    deployment.lambdas.calls.clear()
+    deployment.call("check_health", event)
+    started = set(deployment.lambdas.calls) - {"check_health", "prober"}
+    assert started == ({step.name for step in STEPS} - {"check_health"} if warm else set())
+    assert deployment.databases.warmed_up == (PROBERS if warm else 0)
+
+
+def test_p10_a_function_that_does_not_start_holds_no_switchover_up(deployment: Deployment) -> None:
+    event = {
+        "run": RUN,
+        "claim": untimed(deployment.call("claim", {"run": RUN, "input": ASKED | {"mode": "switchover"}})),
+    }
+    deployment.fail("promote", "Runtime.ExitError")
+    assert deployment.call("check_health", event)["proceed"]
+
+
 # --- wait_for_lease
 
 SMALL_LAG, LARGE_LAG = {"lag": {"proceed": True}}, {"lag": {"proceed": False}}
@@ -374,7 +395,7 @@ def test_p5_an_answer_that_names_nobody_is_refused(answer: Any, deployment: Depl
 # --- ask_approval
 
 
-def test_p5_people_in_both_regions_are_asked_with_the_token_and_the_deadline(
+def test_p5_people_in_both_regions_are_asked_with_the_verb_and_the_deadline(
     deployment: Deployment, event: dict[str, Any]
 ) -> None:
     before = deployment.record()
@@ -385,12 +406,13 @@ def test_p5_people_in_both_regions_are_asked_with_the_token_and_the_deadline(
     assert deployment.messages(WRITER) == [(subject, text)]
     assert "APPROVAL" in subject
     assert "The run is waiting for your answer: replication lag is unknown." in text
-    assert "send-task-success --region us-west-2 --task-token AQC/k+== " in text
+    assert "\nfailoverctl approve run-1 --suffix test\n" in text
+    assert "AQC/k+==" not in text  # whoever reads a mail cannot answer by it
     assert deployment.record() == before
 
 
-@pytest.mark.parametrize("missing", ["token", "lag"])
-def test_a_question_without_a_token_or_a_reason_is_not_asked(
+@pytest.mark.parametrize("missing", ["claim", "lag"])
+def test_a_question_without_a_claim_or_a_reason_is_not_asked(
     missing: str, deployment: Deployment, event: dict[str, Any]
 ) -> None:
     whole = event | {"token": "AQC", "lag": {"proceed": False, "reason": "unknown"}}
@@ -933,14 +955,14 @@ def test_p7_nor_that_of_a_re_protection(deployment: Deployment) -> None:
     ((subject, text),) = deployment.messages(STANDBY)
     assert subject == "RE-PROTECTION STOPPED: a person is needed"
     assert "Not readable: the step's event, progress, order is 5" in text
-    assert "start-execution --region us-west-2 " in text
+    assert "\nfailoverctl start --mode reprotect " in text
     assert (result["outcome"], result["epoch"]) == ("needs_person", None)
 
 
 # --- ask_retirement
 
 
-@pytest.mark.parametrize("missing", ["token", "snapshot", "salvage"])
+@pytest.mark.parametrize("missing", ["snapshot", "salvage"])
 def test_a_retirement_is_not_asked_for_without_saying_what_is_kept(missing: str, deployment: Deployment) -> None:
     whole: dict[str, Any] = {
         "run": RUN,

@@ -176,8 +176,7 @@ def test_no_event_on_the_bus_says_more_than_that_the_writer_is_down(detail: dict
 def test_p7_a_command_of_a_message_is_one_command_whatever_the_run_is_called(run: str) -> None:
     """Step Functions allows a quote in an execution's name."""
     words = shlex.split(start_command(WORKFLOWS.failover, {"mode": "failover", "resumes": run}))
-    assert words[:3] == ["aws", "stepfunctions", "start-execution"]
-    assert json.loads(words[-1]) == {"mode": "failover", "resumes": run}
+    assert words == ["failoverctl", "start", "--mode", "failover", "--resumes", run, "--suffix", words[-1]]
     assert all(line.isprintable() for line in Message.of(resume(WORKFLOWS.failover, run, WEST)).text.split("\n"))
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from drills.aws.authorization import Authorization
 from drills.aws.callers import Caller
 from drills.aws.permissions import Permissions
 from handlers.core.claim import LOCK_SECONDS, decide_claim
@@ -64,7 +65,11 @@ def status_for(caller: Caller, act: str) -> str:
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": io.BytesIO(body),
     }
-    list(Permissions(application, callers, ACCOUNT, lambda _: None)(environ, lambda status, _: said.append(status)))
+    list(
+        Permissions(application, callers, Authorization(SPECIFICATION), lambda _: None)(
+            environ, lambda status, _: said.append(status)
+        )
+    )
     assert bool(seen) != bool(said)
     return said[0] if said else "let through"
 

@@ -37,6 +37,16 @@ def test_terraform_does_not_replace_a_global_database_that_was_rebuilt(
         assert set(lifecycle["ignore_changes"]) == {"engine_version", "storage_encrypted"}
 
 
+def test_p8_terraform_neither_replaces_nor_upgrades_an_instance(
+    development: Deployment, production: Deployment
+) -> None:
+    """A zone that joins the account's list moves the others by one, and an instance cannot be moved in place."""
+    for deployment in (development, production):
+        for stack in deployment.both:
+            for instance in stack.all("aws_rds_cluster_instance"):
+                assert set(instance["lifecycle"]["ignore_changes"]) == {"availability_zone", "engine_version"}
+
+
 def test_terraform_does_not_lift_a_fence(development: Deployment, production: Deployment) -> None:
     """A fence is another security group of the cluster; an apply would give the cluster its first one back."""
     for deployment in (development, production):

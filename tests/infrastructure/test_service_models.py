@@ -15,7 +15,7 @@ from botocore.loaders import Loader
 
 from handlers.gateways.aws import MODELS, SERVICES
 from orchestration.packaging import Package, build_packages
-from orchestration.service_models import WHOLE, service_models
+from orchestration.service_models import WHOLE, _undocumented, service_models
 from orchestration.settings import load
 from orchestration.specification import describe
 
@@ -88,6 +88,11 @@ def test_an_operation_is_kept_when_the_sources_name_its_method_and_only_then() -
     assert "CreateDBInstanceMessage" not in rds["shapes"]
 
 
+def test_a_member_that_is_called_documentation_is_kept() -> None:
+    model = {"documentation": "<p>Words.</p>", "members": {"documentation": {"shape": "Text"}}}
+    assert _undocumented(model) == {"members": {"documentation": {"shape": "Text"}}}
+
+
 @pytest.mark.parametrize("service", [*TRIMMED, "s3"])
 def test_a_client_from_a_package_signs_and_resolves_as_botocores_own(
     packages: dict[str, Package], service: str, tmp_path: Path
@@ -100,7 +105,8 @@ def test_a_client_from_a_package_signs_and_resolves_as_botocores_own(
         "from handlers.gateways.aws import MODELS, client\n"
         "made = {region: client(sys.argv[1], region) for region in ('us-east-1', 'us-west-2')}\n"
         "print(json.dumps({region: [one.meta.endpoint_url, one.meta.config.signature_version, one._request_signer."
-        "signing_name, one._request_signer.region_name, one.meta.partition, one.meta.service_model.api_version]"
+        "signing_name, one._request_signer.region_name, one.meta.partition, one.meta.service_model.api_version, "
+        "{str(name): value for name, value in one._ruleset_resolver._builtins.items()}]"
         " for region, one in made.items()} | {'models': MODELS.exists()}))\n"
     )
     said = {}

@@ -28,23 +28,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [one for one in mutants() if not options.only or one.name in options.only]
     if unknown := set(options.only or ()) - {one.name for one in chosen}:
         sys.exit(f"error: there is no mutant {', '.join(sorted(unknown))}; the rows are in tests/mutants/*.toml")
-    began = time.monotonic()
+    began, report = time.monotonic(), options.json.resolve()
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         tree = Tree(Path(scratch) / "project")
         tests = sorted({test for mutant in chosen for test in mutant.tests})
         print(f"{len(chosen)} mutants; first, their {len(tests)} tests without any", flush=True)
-        sound = tree.run(tests)
+        sound = tree.warm_up(tests)
         if sound.failed or sound.errors:
             print("These fail without a mutant, so that they say nothing:", *sound.failed, *sound.errors, sep="\n  ")
             return 1
-        tree.warm_up(sound.libraries)
         rows = [_tried(tree, mutant, number, len(chosen)) for number, mutant in enumerate(chosen, 1)]
     seconds = time.monotonic() - began
     counted = Counter(row["result"] for row in rows)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"seconds": round(seconds), "counted": counted, "mutants": rows}, indent=1))
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(json.dumps({"seconds": round(seconds), "counted": counted, "mutants": rows}, indent=1))
     missed = [row for row in rows if row["result"] != "caught"]
-    print(f"\n{counted['caught']} of {len(rows)} mutants caught in {seconds:.0f} s; every one is in {options.json}")
+    print(f"\n{counted['caught']} of {len(rows)} mutants caught in {seconds:.0f} s; every one is in {report}")
     for row in missed:
         print(f"\n{row['result']}: {row['name']} ({row['file']})\n  {row['breaks']}\n  {row['why']}")
     return 1 if missed else 0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import compileall
-import importlib
+import gc
 import json
 import multiprocessing
 import os
 import shutil
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,24 +21,22 @@ from tests.mutants.patches import ROOT, Mutant
 
 # What is not part of the project, and what a test makes anew.
 NOT_COPIED = (".git", ".venv*", "build", "cdktf.out", "__pycache__", ".*_cache", ".hypothesis", ".coverage")
-# Longer than any test of the ordinary tiers; a mutant may make one hang. All tests of the table together take minutes.
-LONGEST_TRIAL_S, LONGEST_S = 300.0, 3600.0
-# What a mutant may change is imported anew from the copy. The libraries of the second row start a process of their own
-# when they are imported, which forked processes cannot share.
-OURS = ("tests", "handlers", "orchestration", "drills", "simulation", "failoverctl")
-NOT_SHARED = ("jsii", "cdktf", "constructs")
+# Longer than any test of the ordinary tiers; a mutant may make one hang.
+LONGEST_TRIAL_S = 300.0
+# What each trial imports anew: the project, which may be another one by then, and what has started a process of its own
+# when it was imported, which forked processes cannot share.
+ANEW = ("tests", "handlers", "orchestration", "drills", "simulation", "failoverctl", "jsii", "cdktf", "constructs")
 
 Result = Literal["caught", "SURVIVED", "ERROR"]
 
 
 @dataclass(eq=False)
 class Seen:
-    """What pytest reported: tests by node id, what went wrong beside them, and which libraries they have imported."""
+    """What pytest reported: tests by node id, and what went wrong beside them."""
 
     failed: list[str] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    libraries: list[str] = field(default_factory=list)
 
     # --- pytest's hooks
 
@@ -56,7 +54,7 @@ class Seen:
 
 
 class Tree:
-    """The copy in ``folder``."""
+    """The copy in ``folder``, and this process, which works there from then on."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -66,31 +64,47 @@ class Tree:
         if (ROOT / "build" / "vendor").is_dir():
             (folder / "build" / "vendor").symlink_to((ROOT / "build" / "vendor").resolve())
         compileall.compile_dir(folder, quiet=2)
+        os.chdir(folder)
+        sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ".").resolve() not in (ROOT, folder))]
+
+    def warm_up(self, tests: Sequence[str]) -> Seen:
+        """Runs tests in this process: afterwards, what they need is loaded for all that are forked from it."""
+        seen = self._run_here(tests)
         # From here on no byte code is written, so that none of a mistake is left.
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        sys.dont_write_bytecode = True
+        gc.freeze()  # no collection of a forked process looks through all that is loaded
+        return seen
 
-    @staticmethod
-    def warm_up(libraries: Sequence[str]) -> None:
-        """Imports libraries, which no mutant changes, for all processes that are forked from here on."""
-        for library in libraries:
-            with suppress(Exception):  # what only a test can import is left to it
-                importlib.import_module(library)
+    def _run_here(self, tests: Sequence[str]) -> Seen:
+        for name in [name for name in sys.modules if name.startswith(ANEW)]:
+            del sys.modules[name]
+        seen = Seen()
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            code = pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[seen])
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            seen.errors.append(f"pytest ended with {code!s}")
+        return seen
 
-    def run(self, tests: Sequence[str], within_s: float = LONGEST_S) -> Seen:
-        """Runs tests of the copy in a process of their own, forked so that slow imports are done."""
+    def run(self, tests: Sequence[str]) -> Seen:
+        """Runs tests in a process of their own."""
         context = multiprocessing.get_context("fork")
         here, there = context.Pipe(duplex=False)
-        process = context.Process(target=_run, args=(self._folder, [*tests], there))
+        process = context.Process(target=self._run_and_tell, args=(tests, there))
         process.start()
         there.close()
         try:
-            seen = Seen(**json.loads(here.recv())) if here.poll(within_s) else Seen(errors=["the test hangs"])
+            seen = Seen(**json.loads(here.recv())) if here.poll(LONGEST_TRIAL_S) else Seen(errors=["the test hangs"])
         except EOFError:
             seen = Seen(errors=["the test's process died"])
-        process.join(1.0)
         process.kill()
         process.join()
         return seen
+
+    def _run_and_tell(self, tests: Sequence[str], answer: Any) -> None:
+        answer.send(json.dumps(vars(self._run_here(tests))))
+        answer.close()
+        os._exit(0)  # no more is of interest, nor what threads of the test still do
 
     def try_out(self, mutant: Mutant) -> tuple[Result, str]:
         """Makes the mistake, runs the tests that have to fail, and mends it again; returns how that ended, and why."""
@@ -98,7 +112,7 @@ class Tree:
         text, stat = file.read_text(), file.stat()
         file.write_text(mutant.applied(text))
         try:
-            seen = self.run(mutant.tests, LONGEST_TRIAL_S)
+            seen = self.run(mutant.tests)
         finally:
             file.write_text(text)
             os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # its byte code is that of this moment
@@ -115,34 +129,5 @@ def judged(mutant: Mutant, seen: Seen) -> tuple[Result, str]:
     return "SURVIVED", f"not failed: {', '.join(quiet)}"
 
 
-def _is_library(name: str, module: object) -> bool:
-    return "site-packages" in (getattr(module, "__file__", None) or "") and not name.startswith(NOT_SHARED)
-
-
 def _is_of(node: str, test: str) -> bool:
     return node == test or node.startswith(f"{test}[")
-
-
-def _run(folder: Path, arguments: list[str], answer: Any) -> None:
-    """Runs pytest in a forked process, in the copy, without a word."""
-    os.setsid()  # what the tests start does not outlive them unseen
-    os.chdir(folder)
-    sys.path[:] = [str(folder), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
-    for name in [
-        name for name in sys.modules if name.split(".")[0] in ("tests", "handlers", "orchestration", "drills")
-    ]:
-        del sys.modules[name]
-    sys.dont_write_bytecode = True
-    seen = Seen()
-    with (
-        Path(os.devnull).open("w") as nowhere,
-        redirect_stdout(nowhere),
-        redirect_stderr(nowhere),
-    ):
-        code = pytest.main(["-q", "-p", "no:cacheprovider", *arguments], plugins=[seen])
-    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        seen.errors.append(f"pytest ended with {code!s}")
-    seen.libraries = [name for name, module in sys.modules.items() if _is_library(name, module)]
-    answer.send(json.dumps(vars(seen)))
-    answer.close()
-    os._exit(0)

@@ -460,7 +460,7 @@ RECOVERIES = (
         **RECOVERED,
     ),
     Scenario(
-        "a person starts a failover while automatic failover is paused",
+        "a person starts a failover while automatic failover is turned off",
         given=(writer_dies, failover_is_paused),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
@@ -741,18 +741,18 @@ REFUSALS = (
         locked_by=OTHER,
     ),
     Scenario(
-        "automatic failover is paused and the alarm starts nothing",
+        "automatic failover is turned off and the alarm starts nothing",
         given=(writer_dies, failover_is_paused),
         asked=AUTOMATIC,
         end="Refused",
-        says=("automatic failover is paused",),
+        says=("automatic failover is turned off",),
     ),
     Scenario(
-        "automatic failover is paused and the alarm does not take over an old lock either",
+        "automatic failover is turned off and the alarm does not take over an old lock either",
         given=(writer_dies, failover_is_paused, other_run_holds_the_lock(seconds_left=-1.0)),
         asked=AUTOMATIC,
         end="Refused",
-        says=("automatic failover is paused",),
+        says=("automatic failover is turned off",),
         locked_by=OTHER,
     ),
     Scenario(

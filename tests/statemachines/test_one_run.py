@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import Any
 
 import pytest
 
 from tests.deployment import STANDBY, WRITER, Deployment, Run
+from tests.handlers.commands import started_by
 from tests.statemachines.conditions import OTHER, before, lock, region_is_lost, writer_dies
 from tests.statemachines.scenarios import ASKED, AUTOMATIC, rule_input
 
@@ -140,8 +140,6 @@ def test_p7_a_switchover_that_stopped_half_way_is_finished_as_a_failover_once_th
     stopped = deployment.run({"mode": "switchover", "started_by": "ada"}, "run-1")
     assert stopped.end == "NeedsPerson"
     text = deployment.messages(STANDBY)[-1][1]
-    commands = [line for line in text.splitlines() if line.startswith("aws stepfunctions start-execution")]
-    request = json.loads(commands[-1].split("--input ")[1].strip("'"))
-    finished = deployment.run(request, "run-2")
+    finished = deployment.run(started_by(text)[-1] | {"started_by": "ada"}, "run-2")
     assert finished.end == "Recovered"
     assert deployment.databases.open_writers() == {STANDBY}

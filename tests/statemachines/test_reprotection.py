@@ -16,8 +16,9 @@ from handlers.core.reprotection import Order
 from orchestration.specification import reprotection
 from orchestration.specification.workflows import REPROTECT_ASL, asks_a_person, definition, tasks
 from tests.deployment import ACCOUNT, CLOCK, OLDEST_XID, STANDBY, WRITER, Deployment, Run
+from tests.handlers.commands import started_by
 from tests.statemachines.conditions import Condition, approved_by, before, fence_is_lifted, nobody_answers, refused_by
-from tests.statemachines.scenarios import ASKED, SWITCHOVER
+from tests.statemachines.scenarios import ASKED
 from tests.statemachines.test_definition import LAMBDA_FAILURES, caught, retried, statelint
 
 MACHINE = definition(REPROTECT_ASL)
@@ -151,8 +152,7 @@ def test_people_are_told_with_the_command_of_the_failback_and_the_record_is_kept
         subject, text = failed_over.messages(region)[-1]
         assert subject == "Re-protected: us-east-1 is the standby of us-west-2"
         assert "2 rows are missing on the new writer, 1 are different there (1 files in s3://" in text
-        assert "aws stepfunctions start-execution --region us-east-1 --state-machine-arn" in text
-        assert '"mode": "switchover"' in text
+        assert started_by(text) == [{"mode": "switchover"}]
     record = failed_over.run_record(RUN)
     assert record is not None
     assert (record["kind"], record["outcome"], record["approved_by"]) == ("re-protection", "reprotected", "ada")
@@ -163,10 +163,8 @@ def test_people_are_told_with_the_command_of_the_failback_and_the_record_is_kept
 def test_the_failback_is_the_switchover_that_the_message_offers(failed_over: Deployment) -> None:
     reprotect(failed_over)
     failed_over.new_writer_beats()
-    command = failed_over.messages(STANDBY)[-1][1].splitlines()[-1]
-    request = json.loads(command.split("--input '")[1].rstrip("'").replace("<your name>", "ada"))
-    assert request == SWITCHOVER
-    assert failed_over.run(request, "failback", WRITER).end == "Recovered"
+    (request,) = started_by(failed_over.messages(STANDBY)[-1][1])
+    assert failed_over.run(request | {"started_by": "ada"}, "failback", WRITER).end == "Recovered"
     record = failed_over.record()
     assert (record["writer_region"], record["epoch"], record["protected"]) == (WRITER, 3, True)
     assert failed_over.primaries() == {WRITER}
@@ -486,7 +484,7 @@ def test_a_step_that_fails_for_good_tells_a_person_and_can_be_gone_on_with(step:
     assert stopped.end == "NeedsPerson"
     _, text = failed_over.messages(STANDBY)[-1]
     assert "Error: Misconfigured" in text
-    assert "aws stepfunctions start-execution --region us-west-2 --state-machine-arn" in text
+    assert started_by(text) == [{"mode": "reprotect"}]
     assert reprotect(failed_over).end == "Reprotected"
     assert_reprotected(failed_over)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 
 import pytest
@@ -15,13 +14,13 @@ from handlers.core.salvage import Place, Salvage
 from orchestration.specification.workflows import asks_a_person, definition, tasks
 
 CLAIM = Claim("proceed", "free", "run-1", "failover", "alarm", "outage 7", "us-east-1", "us-west-2", 4)
-TOKEN = "AQCk/+a=="  # no secret: where an answer belongs
+TOPIC = "arn:aws:sns:us-west-2:123456789012:failover-notifications-usw2-prod"
 NOON = 1_800_014_400.0  # 2027-01-15 12:00:00 UTC
 
 
 @pytest.fixture
 def asked() -> Message:
-    return request(CLAIM, reason="replication lag is unknown", token=TOKEN, region="us-west-2", deadline=NOON)
+    return request(CLAIM, reason="replication lag is unknown", topic=TOPIC, deadline=NOON)
 
 
 def test_it_says_what_is_at_stake_and_until_when(asked: Message) -> None:
@@ -35,13 +34,10 @@ def test_it_says_what_is_at_stake_and_until_when(asked: Message) -> None:
         assert words in asked.text
 
 
-def test_both_answers_are_commands_that_name_the_region_and_the_token(asked: Message) -> None:
-    approve, refuse = (shlex.split(line) for line in asked.text.splitlines() if line.startswith("aws "))
-    common = ["--region", "us-west-2", "--task-token", TOKEN]
-    assert approve[:7] == ["aws", "stepfunctions", "send-task-success", *common]
-    assert refuse[:7] == ["aws", "stepfunctions", "send-task-failure", *common]
-    assert json.loads(approve[approve.index("--task-output") + 1]) == {"approved_by": "<your name>"}
-    assert refuse[7:] == ["--error", "Refused", "--cause", "<your name>: <why>"]
+def test_both_answers_are_commands_that_name_the_run_and_the_deployment(asked: Message) -> None:
+    approve, refuse = (shlex.split(line) for line in asked.text.splitlines() if line.startswith("failoverctl "))
+    assert approve == ["failoverctl", "approve", "run-1", "--suffix", "prod"]
+    assert refuse == ["failoverctl", "reject", "run-1", "--reason", "<why>", "--suffix", "prod"]
 
 
 def test_the_state_waits_as_long_as_the_message_says_and_the_lock_lasts_longer() -> None:
@@ -54,8 +50,7 @@ def test_a_retirement_is_asked_for_with_what_is_kept() -> None:
         Order("proceed", "free", "run-2", "ada", "us-west-2", "us-east-1", 2),
         Snapshot("snapshot-1", "cluster-A", "available", 100, NOON),
         Salvage(True, Place(3), part=1, missing=2, different=1, uncompared=3, kept_at="s3://kept/epoch-2/"),
-        token=TOKEN,
-        region="us-west-2",
+        topic=TOPIC,
         deadline=NOON,
     )
     assert asking == Message(
@@ -70,10 +65,8 @@ Not compared, because their tables have no primary key: 3 rows
 Without an answer by 2027-01-15 12:00:00 UTC, it stays as it is, fenced.
 
 To approve its retirement:
-aws stepfunctions send-task-success --region us-west-2 --task-token AQCk/+a== \
---task-output '{"approved_by": "<your name>"}'
+failoverctl approve run-2 --suffix prod
 
 To refuse:
-aws stepfunctions send-task-failure --region us-west-2 --task-token AQCk/+a== --error Refused \
---cause '<your name>: <why>'""",
+failoverctl reject run-2 --reason '<why>' --suffix prod""",
     )

@@ -135,7 +135,7 @@ RULES = [
         "doing the work",
     ),
     (
-        "another run works and automatic failover is paused",
+        "another run works and automatic failover is turned off",
         replace(FREE, automatic_failover=False, transition=held("run-0")),
         ALARM,
         "duplicate",
@@ -169,7 +169,7 @@ RULES = [
         replace(FREE, automatic_failover=False, transition=held("run-0", seconds_left=-1)),
         ALARM,
         "refused",
-        "automatic failover is paused",
+        "automatic failover is turned off",
     ),
     (
         "an old lock and an alarm asks",
@@ -239,7 +239,7 @@ RULES = [
         replace(FAILED_OVER, automatic_failover=False),
         replace(ALARM, ignore_cool_down=True),
         "refused",
-        "automatic failover is paused",
+        "automatic failover is turned off",
     ),
     (
         "an alarm asks after a person has moved the writer",

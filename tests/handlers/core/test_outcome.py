@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from handlers.core.reprotection import ReprotectionRequest
 from handlers.core.request import Request
 from handlers.core.results import Lease, Release
 from handlers.core.run_record import run_record
+from tests.handlers.commands import started_by
 from tests.handlers.core import kept
 from tests.handlers.core.kept import STARTED, under_result
 
@@ -100,20 +100,14 @@ def test_p7_a_run_that_stopped_half_way_says_what_is_done_and_what_is_not(
 
 def test_the_command_to_go_on_is_a_command_that_starts_a_valid_request() -> None:
     *_, command = told("needs_person", claim=CLAIM).splitlines()
-    assert command.startswith(
-        f"aws stepfunctions start-execution --region us-west-2 --state-machine-arn {ARN} --input '"
-    )
-    request = json.loads(command.split("--input ")[1].strip("'"))
-    assert request == {"mode": "failover", "started_by": "<your name>", "resumes": "run-1"}
+    assert command == "failoverctl start --mode failover --resumes run-1 --suffix test"
 
 
 def test_a_run_that_has_committed_gives_no_command_that_would_be_refused() -> None:
     text = told("needs_person", claim=CLAIM, moved=MOVED, commit=COMMIT)
-    assert '"resumes"' not in text
+    assert "--resumes" not in text
     assert "write through it by hand: clients belong in us-west-2.\n" in text
-    assert text.splitlines()[-1].startswith(
-        f"aws stepfunctions start-execution --region us-west-2 --state-machine-arn {REPROTECT}"
-    )
+    assert text.splitlines()[-1] == "failoverctl start --mode reprotect --suffix test"
 
 
 LAMBDA_CAUSE = json.dumps({"errorMessage": "RDS refuses", "errorType": "DetachRejected", "stackTrace": ["a", "b"]})
@@ -244,8 +238,7 @@ def test_a_switchover_is_called_one(outcome: Outcome, headline: str) -> None:
 def test_a_switchover_that_stopped_half_way_is_resumed_as_one() -> None:
     text = told("needs_person", claim=SWITCHOVER, moved=kept.SWITCHED_OVER["moved"])
     assert "Done: the standby's cluster is the writer by a switchover" in text
-    commands = [line for line in text.splitlines() if line.startswith("aws stepfunctions start-execution")]
-    requests = [json.loads(command.split("--input ")[1].strip("'")) for command in commands]
+    requests = started_by(text)
     # The second needs nothing of the old writer's region, which may be dark by now.
     assert [each["mode"] for each in requests] == ["switchover", "failover"]
     assert requests[0]["resumes"] == requests[1]["resumes"]
@@ -289,8 +282,7 @@ If its own guardian has fenced it in time, at most 11500 ms are lost.
 At risk now: there is no standby; until there is one, no failover is possible.
 The old writer in us-east-1 is not known to be fenced; the guardian in us-west-2 goes on trying.
 To make us-east-1 the standby, once it answers:
-aws stepfunctions start-execution --region us-west-2 --state-machine-arn {REPROTECT} \
---input '{{"started_by": "<your name>"}}'""",
+failoverctl start --mode reprotect --suffix test""",
     )
 
 
@@ -308,8 +300,7 @@ Error: DetachRejected: RDS refuses
 
 At risk now: the writer in us-east-1 was seen to be down, and it has not been moved.
 To try again, once the cause is gone:
-aws stepfunctions start-execution --region us-west-2 --state-machine-arn {ARN} \
---input '{{"mode": "failover", "started_by": "<your name>"}}'""",
+failoverctl start --mode failover --suffix test""",
     )
 
 
@@ -330,17 +321,13 @@ writer region
 
 At risk now: applications may have no writer until this is finished, and no other run may move it.
 Find out what failed, then continue with:
-aws stepfunctions start-execution --region us-west-2 --state-machine-arn {ARN} \
---input '{{"mode": "failover", "started_by": "<your name>", "resumes": "run-1"}}'""",
+failoverctl start --mode failover --resumes run-1 --suffix test""",
     )
 
 
 # --- what is at risk, and what to do next
 
 QUIET = under_result(replace(kept.FENCE, writes_ended=True))
-COMMAND = re.compile(
-    r"^aws stepfunctions start-execution --region (\S+) --state-machine-arn (\S+) --input '(.*)'$", re.M
-)
 
 
 @pytest.mark.parametrize(
@@ -378,13 +365,13 @@ def test_p7_every_message_says_what_is_at_risk_and_the_next_command(
     text = told(outcome, **progress)
     assert ("At risk now: " in text) == (outcome != "rehearsed")
     assert risk in text
-    found = [(arn, json.loads(request)) for _, arn, request in COMMAND.findall(text)]
-    assert found == [(arn, {"started_by": "<your name>"} | request) for arn, request in commands]
-    for _, arn, request in COMMAND.findall(text):  # each is one that its workflow takes
+    found = started_by(text)
+    assert found == [{"mode": "reprotect"} if arn == REPROTECT else request for arn, request in commands]
+    for arn, request in commands:  # each is one that its workflow takes
         if arn == REPROTECT:
-            ReprotectionRequest.read(json.loads(request))
+            ReprotectionRequest.read(request | {"started_by": "ada"})
         else:
-            Request.read(json.loads(request), "run-2", arn.split(":")[3])
+            Request.read(request | {"started_by": "ada"}, "run-2", arn.split(":")[3])
 
 
 @pytest.mark.parametrize("outcome", HEADLINES)
@@ -410,7 +397,7 @@ def test_p7_what_cannot_be_read_is_said_and_still_counts_as_reached() -> None:
     text = told("needs_person", claim=CLAIM, moved=MOVED, commit={"result": {"epoch": "two"}})
     assert "Not readable: the step's event, progress, commit, result: field 'writer_region' is missing" in text
     assert f"\nDone: {DETACHED}; {COMMITTED}\n" in text
-    assert '"resumes"' not in text
+    assert "--resumes" not in text
 
 
 def test_p7_a_rehearsal_whose_checks_cannot_be_read_promises_nothing() -> None:

@@ -60,8 +60,7 @@ Salvage: 2 rows are missing on the new writer, 1 are different there (1 files in
 
 At risk now: nothing.
 The writer may stay in us-west-2. To move it back to us-east-1 without loss:
-aws stepfunctions start-execution --region us-east-1 --state-machine-arn {FAILOVER} \
---input '{{"mode": "switchover", "started_by": "<your name>"}}'""",
+failoverctl start --mode switchover --suffix test""",
     )
 
 
@@ -83,8 +82,7 @@ rebuilt around the writer; the standby is rebuilt; it replicates inside the RPO 
 
 At risk now: there is no standby until this is finished; until then, no failover is possible.
 Every step may be repeated; continue with:
-aws stepfunctions start-execution --region us-west-2 --state-machine-arn {REPROTECT} \
---input '{{"started_by": "<your name>"}}'""",
+failoverctl start --mode reprotect --suffix test""",
     )
 
 
@@ -97,13 +95,13 @@ def test_a_refusal_in_full() -> None:
 def test_a_re_protection_that_was_held_says_how_to_go_on() -> None:
     told_of = told("held", **up_to("salvage"))
     assert told_of.subject == "Re-protection held: the old cluster stays as it is"
-    assert told_of.text.splitlines()[-1].startswith("aws stepfunctions start-execution --region us-west-2 ")
+    assert told_of.text.splitlines()[-1].startswith("failoverctl start --mode reprotect ")
 
 
 def test_p7_a_run_that_could_not_give_its_lock_back_is_named_by_the_command() -> None:
     """Without the name, the command would be refused for ever: the lock has no deadline."""
     text = told("needs_person", **up_to("fenced"), release_error={"Error": "TransientFailure", "Cause": "away"}).text
-    assert text.endswith("""--input '{"started_by": "<your name>", "resumes": "run-2"}'""")
+    assert text.endswith("\nfailoverctl start --mode reprotect --resumes run-2 --suffix test")
 
 
 def test_rows_that_could_not_be_compared_are_named() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +11,7 @@ from handlers.core.control import ControlRecord, ReprotectionLock, Transition
 from handlers.core.errors import InvalidRequest
 from handlers.core.message import Workflows
 from handlers.core.unannounced import ENDED, Ended, Status, message
+from tests.handlers.commands import started_by
 
 EAST, WEST = "us-east-1", "us-west-2"
 WORKFLOWS = Workflows(
@@ -20,7 +19,6 @@ WORKFLOWS = Workflows(
     "arn:aws:states:us-east-1:123456789012:stateMachine:failover-use1-test",
     "arn:aws:states:us-west-2:123456789012:stateMachine:reprotect-usw2-test",
 )
-COMMAND = re.compile(r"--state-machine-arn (\S+) --input '(.*)'$", re.M)
 LOCK = Transition("run-1", "failover", "moving", "epoch 4", WEST, started_at=1.0, deadline=2.0, move_requests=1)
 RECORD = ControlRecord(writer_region=EAST, epoch=4, automatic_failover=True)
 MOVED = replace(RECORD, writer_region=WEST, epoch=5, last_run="run-1", protected=False)
@@ -31,11 +29,15 @@ def ended(status: Status = "ABORTED", machine: str = WORKFLOWS.failover, **more:
 
 
 def told(record: ControlRecord | None, **how: Any) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
-    """The message, and the commands in it: the workflow, and the request without the name of who asks."""
+    """The message, and the commands in it: the workflow, and what it is asked for."""
     text = message(ended(**how), record, WORKFLOWS).text
-    found = [(arn, json.loads(request)) for arn, request in COMMAND.findall(text)]
-    assert all(request.pop("started_by") == "<your name>" for _, request in found)
-    return text, found
+    return text, [_by_workflow(request) for request in started_by(text)]
+
+
+def _by_workflow(request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if request["mode"] == "reprotect":
+        return WORKFLOWS.reprotect, {name: value for name, value in request.items() if name != "mode"}
+    return WORKFLOWS.failover, request
 
 
 @pytest.mark.parametrize("status", ENDED)

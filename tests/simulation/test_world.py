@@ -1,0 +1,139 @@
+"""The world of a history: what the product does in it, and that it is always the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pytest
+
+from simulation import history
+from simulation.faults import BY_NAME, OVER_BY_S, Fault
+from simulation.happened import (
+    Asked,
+    Ended,
+    Fact,
+    Fenced,
+    History,
+    Lifted,
+    NameLeadsTo,
+    RunEnded,
+    RunStarted,
+    SessionClosed,
+    SessionOpened,
+    Told,
+)
+
+WRITER, STANDBY = "us-east-1", "us-west-2"
+SEED = 1
+Of = TypeVar("Of", bound=Fact)
+
+
+def of(played: History, kind: type[Of]) -> list[Of]:
+    return [fact for fact in played.happened if isinstance(fact, kind)]
+
+
+def play(*faults: Fault, seed: int = SEED) -> History:
+    played = history.run(seed, faults)
+    assert played.errors == ()
+    return played
+
+
+def end(played: History) -> Ended:
+    (ended,) = of(played, Ended)
+    return ended
+
+
+def outcomes(played: History) -> list[str]:
+    return [one.output["outcome"] if one.output else str(one.error) for one in of(played, RunEnded)]
+
+
+def test_a_seed_gives_the_same_history_to_the_letter() -> None:
+    for seed in (3, 4):
+        assert repr(history.run(seed)) == repr(history.run(seed))
+
+
+def test_seeds_give_different_histories() -> None:
+    assert history.faults_of(3) != history.faults_of(4)
+
+
+def test_faults_are_over_in_time_and_known() -> None:
+    for seed in range(1, 200):
+        for fault in history.faults_of(seed):
+            assert fault.kind in BY_NAME
+            assert (
+                history.is_long(seed) or fault.kind == "person obeys" or fault.start + fault.lasts <= OVER_BY_S + 0.01
+            )
+
+
+def test_where_nothing_fails_nothing_happens() -> None:
+    played = play()
+    assert not of(played, RunStarted)
+    assert not of(played, SessionClosed)
+    assert end(played).open_to == (WRITER,)
+
+
+@pytest.mark.parametrize("refuses", [0.0, 1.0])
+def test_the_writer_moves_when_its_region_dies(refuses: float) -> None:
+    played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": refuses}))
+    assert "recovered" in outcomes(played)
+    assert end(played).record["writer_region"] == end(played).name_leads_to == STANDBY
+    assert end(played).open_to == (STANDBY,)
+    moved = next(one.at for one in of(played, SessionOpened) if one.region == STANDBY)
+    assert 40.0 < moved < 90.0
+    assert next(one.subject for one in of(played, Told)).startswith("Failover has begun")
+    assert {one.by for one in of(played, Fenced) if one.region == WRITER} == {"sql", "group"}  # when it comes back
+
+
+def test_a_cut_between_the_regions_moves_nothing() -> None:
+    cut = Fault("cut", f"{WRITER}->{STANDBY}", 30.0, 60.0, {"refuses": 0.0})
+    played = play(cut, Fault("cut", f"{STANDBY}->{WRITER}", 30.0, 60.0, {"refuses": 0.0}))
+    assert not of(played, Asked)
+    assert not of(played, Fenced)
+    assert end(played).record["epoch"] == 2
+
+
+def test_a_failover_that_rds_refuses_as_busy_goes_through_when_it_is_not() -> None:
+    played = play(Fault("region dead", WRITER, 20.0, 80.0, {"refuses": 1.0}), Fault("rds busy", STANDBY, 20.0, 40.0))
+    assert next(one.accepted for one in of(played, Asked)) is False
+    assert [one.accepted for one in of(played, Asked)][-1] is True
+    assert end(played).open_to == (STANDBY,)
+
+
+def test_a_writer_that_loses_the_table_fences_and_is_opened_again() -> None:
+    played = play(Fault("table away", WRITER, 30.0, 40.0, {"hangs": 1.0}), Fault("table away", STANDBY, 30.0, 40.0))
+    fenced = [one.at for one in of(played, Fenced) if one.region == WRITER]
+    lifted = [one.at for one in of(played, Lifted) if one.region == WRITER]
+    assert 30.0 < min(fenced) < 42.0
+    assert 70.0 < max(lifted) < 80.0
+    assert end(played).open_to == (WRITER,)
+
+
+def test_a_person_switches_over_and_nothing_is_lost() -> None:
+    played = play(Fault("person switches over", STANDBY, 30.0, 1.0))
+    assert outcomes(played) == ["recovered"]
+    assert end(played).roles == {WRITER: "reader", STANDBY: "writer"}
+    assert [one.region for one in of(played, NameLeadsTo)] == [STANDBY]
+
+
+def test_a_person_obeys_a_message_when_all_is_well_again() -> None:
+    faults: Sequence[Fault] = (
+        Fault("person switches over", STANDBY, 20.0, 1.0),
+        Fault("rds lost", "", 15.0, 60.0),
+        Fault("person stops a run", "", 40.0, 1.0),
+        Fault("person obeys", "", 115.0, 1.0),
+    )
+    played = play(*faults)
+    assert any(one.run == "ada-obeys" for one in of(played, RunStarted))
+    assert end(played).open_to == (end(played).record["writer_region"],)
+
+
+def test_no_aws_library_is_on_the_way() -> None:
+    program = (
+        "import sys; from simulation import history; history.run(1); "
+        "print([name for name in sys.modules if name.split('.')[0] in ('boto3', 'botocore', 'pg8000', 'moto')])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
