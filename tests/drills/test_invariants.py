@@ -96,7 +96,7 @@ def found_after(demanded: End) -> DrillFound:
         outage=OUTAGES.get(OUTAGE_OF.get(demanded, "")),
         writer=EAST,
         standby=WEST,
-        messages=[Message(WEST, "Refused", "it Cannot connect to the writer; or your approval is needed")],
+        messages=[Message(WEST, "Refused", "its heartbeat does not arrive; or your approval is needed")],
         clients=frozenset(range(NAMED)),
         pinned=PINNED,
         lost=lost,
