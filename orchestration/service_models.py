@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from botocore import xform_name
+from botocore.exceptions import DataNotFoundError
 from botocore.loaders import Loader
 
 from handlers.gateways.aws import MODELS, SERVICES
@@ -33,7 +34,8 @@ def service_models(sources: Iterable[str]) -> dict[str, bytes]:
     files = {"endpoints": _endpoints(loader.load_data("endpoints"))}
     for service in sorted({*SERVICES} - WHOLE):
         version = loader.determine_latest_version(service, "service-2")
-        files[f"{service}/{version}/service-2"] = _trimmed(loader.load_service_model(service, "service-2"), words)
+        model, extended = loader.load_service_model(service, "service-2"), _extended(loader, service, version)
+        files[f"{service}/{version}/service-2"] = _trimmed(model, words, extended)
     folder = f"handlers/{MODELS.name}"
     return {f"{folder}/{name}.json": json.dumps(data, separators=(",", ":")).encode() for name, data in files.items()}
 
@@ -44,10 +46,19 @@ def _endpoints(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "partitions": [partition | {"services": kept}]}
 
 
-def _trimmed(model: Mapping[str, Any], words: set[str]) -> dict[str, Any]:
+def _extended(loader: Loader, service: str, version: str) -> set[str]:
+    """Returns the shapes to which botocore's loader adds members; it would make half a shape of one that is missing."""
+    try:
+        extras = loader.load_data(f"{service}/{version}/service-2.sdk-extras")
+    except DataNotFoundError:
+        return set()
+    return set(extras["merge"].get("shapes", ()))
+
+
+def _trimmed(model: Mapping[str, Any], words: set[str], extended: set[str]) -> dict[str, Any]:
     operations = {name: each for name, each in model["operations"].items() if xform_name(name) in words}
     needed: set[str] = set()
-    waiting = list(_shapes_in(operations))
+    waiting = [*_shapes_in(operations), *extended]
     while waiting:
         name = waiting.pop()
         if name not in needed:

@@ -181,7 +181,7 @@ def test_a_drill_that_is_ended_leaves_no_process_and_no_folder(output: Path, how
         (["--outage", "kill", "--phase", "moving"], {}, ["--phase", "run-stopped"]),
         (["--mode", "circle", "--clients", "hosts"], {}, ["circle", "name"]),
         (["--outage", "kill", "--then", "hang"], {}, ["--then", "second round"]),
-        (["--mode", "circle", "--rounds", "2", "--then", "lag"], {}, ["lag", "no demanded end", "kill, hang"]),
+        (["--mode", "circle", "--rounds", "2", "--then", "lag"], {}, ["lag", "no demanded end", "kill, database"]),
         (["--clients", "luck"], {}, ["luck", "name", "hosts", "both"]),
         (["--outage", "lag", "--approve", "perhaps"], {}, ["perhaps", "yes", "no", "never"]),
         (["--speed", "0"], {}, ["0", "speed"]),

@@ -143,7 +143,5 @@ def test_what_the_design_demands_nothing_for_is_named(mode: str, outage: str | N
 
 
 def test_a_circle_needs_a_person_who_approves() -> None:
-    with pytest.raises(
-        UndemandedError, match="a circle takes kill, hang, database, isolate, and a person who approves"
-    ):
+    with pytest.raises(UndemandedError, match="a circle takes kill, database, isolate, and a person who approves"):
         demanded_end("circle", OUTAGES["isolate"], "no")

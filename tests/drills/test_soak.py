@@ -54,9 +54,9 @@ def test_a_circle_is_struck_by_another_outage_in_each_round() -> None:
     circles = [strike for strike in CHOSEN if strike.mode == CIRCLE]
     assert {len(strike.then) for strike in circles} == {1, 2, 3}
     assert {name for strike in circles for name in (strike.outage, *strike.then)} == set(ROUND_TRIPS)
-    strike = Strike(1, CIRCLE, "kill", (), None, "name", "yes", False, ("hang", "isolate"), 42)
-    assert " ".join(strike.arguments).endswith("--seed 42 --rounds 3 --then hang --then isolate")
-    assert strike.words == "circle kill, then hang, then isolate"
+    strike = Strike(1, CIRCLE, "kill", (), None, "name", "yes", False, ("database", "isolate"), 42)
+    assert " ".join(strike.arguments).endswith("--seed 42 --rounds 3 --then database --then isolate")
+    assert strike.words == "circle kill, then database, then isolate"
 
 
 FAILOVER = Strike(3, "failover", "kill", ("rds-busy",), None, "name", "yes", False, (), 5)

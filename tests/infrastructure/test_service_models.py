@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from botocore.loaders import Loader
+from botocore.model import ServiceModel
 
 from handlers.gateways.aws import MODELS, SERVICES
 from orchestration.packaging import Package, build_packages
@@ -79,6 +80,17 @@ def test_every_operation_that_a_role_may_call_is_kept(packages: dict[str, Packag
             asked += 1
             assert operation in models[service]["operations"], f"{service}:{operation}"
     assert asked >= 30
+
+
+@pytest.mark.parametrize("name", ["workflow", "database"])
+def test_a_client_can_name_every_error_of_its_service(packages: dict[str, Package], name: str, tmp_path: Path) -> None:
+    """Its loader adds members to shapes of some services, and ``client.exceptions`` looks at every shape."""
+    with zipfile.ZipFile(packages[name].path) as archive:
+        archive.extractall(tmp_path, [each for each in archive.namelist() if f"handlers/{MODELS.name}/" in each])
+    loader = Loader(extra_search_paths=[str(tmp_path / "handlers" / MODELS.name)])
+    for service in TRIMMED:
+        model = ServiceModel(loader.load_service_model(service, "service-2"), service)
+        assert model.error_shapes, service
 
 
 def test_an_operation_is_kept_when_the_sources_name_its_method_and_only_then() -> None:
