@@ -26,6 +26,13 @@ from tests.rights.independence import WORKFLOWS, Row, Workflow, rows
 PERMISSIONS = PROJECT_ROOT / "docs" / "permissions.md"
 INDEPENDENCE = PROJECT_ROOT / "docs" / "independence.md"
 
+# Resources with a policy of their own, and what names each on the page.
+KINDS_WITH_POLICIES = {
+    "aws_kms_key": "",
+    "aws_s3_bucket_policy": "bucket",
+    "aws_sns_topic_policy": "arn",
+    "aws_vpc_endpoint": "service_name",
+}
 REFERENCE = re.compile(r"\$\{(?P<kind>\w+)\.(?P<id>[\w-]+)\.\w+\}")
 
 ABOUT_PERMISSIONS = f"""\
@@ -99,10 +106,10 @@ def _statements(role: str, statements: Iterable[Permission]) -> Iterator[tuple[s
 
 
 def _policies_of_resources(deployment: Deployment) -> Iterator[str]:
-    """Who is let in by a resource's own policy: a key, a topic, a bucket, a function."""
+    """Who is let in by a resource's own policy: a key, a topic, a bucket, a way out of the VPC, a function."""
     stack = deployment.stacks[STANDBY]
     found: list[tuple[str, ...]] = []
-    for kind, what in (("aws_kms_key", ""), ("aws_sns_topic_policy", "arn"), ("aws_s3_bucket_policy", "bucket")):
+    for kind, what in KINDS_WITH_POLICIES.items():
         for policy in stack.all(kind):
             where = _plain(_named(stack, policy[what])) if what else "the region's key"
             statements = json.loads(policy["policy"])["Statement"]

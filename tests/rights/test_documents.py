@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from orchestration.constructs import policy
 from orchestration.specification.policies import permissions
-from tests.infrastructure.synthesized import Deployment, synthesized
+from tests.infrastructure.synthesized import ACCOUNT, Deployment, synthesized
 from tests.rights import documents
 from tests.rights.granted import specification
 
@@ -41,25 +42,24 @@ def test_everybody_is_let_in_nowhere_but_at_the_public_url(deployment: Deploymen
         for granted in stack.all("aws_lambda_permission"):
             public = granted["principal"] == "*"
             assert public == ("writer_switch" in granted["function_name"]), granted
-        for kind in ("aws_kms_key", "aws_sns_topic_policy", "aws_s3_bucket_policy"):
+        for kind in documents.KINDS_WITH_POLICIES:
             for found in stack.all(kind):
                 for statement in json.loads(found["policy"])["Statement"]:
-                    if statement["Principal"] in ("*", {"AWS": "*"}):
-                        assert statement["Effect"] == "Deny", statement
-                    elif "Service" in statement["Principal"]:
-                        assert "Condition" in statement, statement
+                    assert statement["Effect"] == "Deny" or is_for_somebody(statement), statement
+
+
+def is_for_somebody(statement: dict[str, Any]) -> bool:
+    """Whether a statement names whom it lets in: an account's own, a role, or a service on a condition."""
+    conditions = statement.get("Condition", {})
+    if statement["Principal"] == "*":
+        return bool(conditions.get("StringEquals", {}).get("aws:PrincipalAccount") == ACCOUNT)
+    ((kind, who),) = statement["Principal"].items()
+    return bool(conditions) if kind == "Service" else f":{ACCOUNT}:" in who
 
 
 def test_nothing_else_has_a_policy_of_its_own(deployment: Deployment) -> None:
     """A kind of policy that is new has to be put on the page, and into the test above."""
-    known = {
-        "aws_iam_policy",
-        "aws_iam_role_policy",
-        "aws_kms_key",
-        "aws_lambda_permission",
-        "aws_s3_bucket_policy",
-        "aws_sns_topic_policy",
-    }
+    known = {"aws_iam_policy", "aws_iam_role_policy", "aws_lambda_permission", *documents.KINDS_WITH_POLICIES}
     found = {
         kind
         for stack in deployment.stacks.values()
