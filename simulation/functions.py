@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from handlers.core.errors import FailoverError
 from simulation.network import Reply
 from simulation.prober import ProberFailed, probe
-from simulation.stand_ins import BotoCoreError, Client, ClientError, refusal
+from simulation.stand_ins import BotoCoreError, Carried, Client, ClientError, refusal
 from simulation.virtual_time import Future, Process
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ class Functions:
         """Answers ``invoke`` as Lambda's API does."""
         del here, operation
         name = request["FunctionName"].rsplit(":", 1)[-1]
-        event = json.loads(request["Payload"])
+        payload = request["Payload"]
+        event = payload.value if isinstance(payload, Carried) else json.loads(payload)
         if request.get("InvocationType") == "Event":
             self.start(client.region, name, event)
             return Reply({})
@@ -89,7 +90,7 @@ class Functions:
         except TimeoutError:
             return Reply(None, 1.0)
         if outcome.error is None:
-            return Reply({"Payload": BytesIO(json.dumps(outcome.value).encode())})
+            return Reply({"Payload": Carried(outcome.value)})
         report = {"errorType": outcome.error, "errorMessage": outcome.said}
         return Reply({"Payload": BytesIO(json.dumps(report).encode()), "FunctionError": "Unhandled"})
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import importlib
+import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from types import ModuleType
@@ -20,6 +21,7 @@ from typing import Any
 from unittest import mock
 
 import handlers
+from handlers.core.control import ControlRecord
 from handlers.machine import Machine
 from orchestration.settings import load
 from orchestration.specification import Specification, describe
@@ -122,9 +124,12 @@ class Product:
         if "MACHINE" in names:
             names["MACHINE"] = self._machine()
         if module.__name__ == "handlers.gateways.items":  # the world's tables hold plain values
-            names["plain"], names["typed"] = dict, lambda value: {"M": value}
+            names["plain"], names["typed"] = lambda item: item, lambda value: {"M": value}
+        if module.__name__ == "handlers.gateways.aws":
+            names["json"] = stand_ins.carried(json.loads)
         if module.__name__ == "handlers.gateways.control_table":
             names["compiled"] = lambda row, values: {"Row": row, "Values": values}
+            names["ControlRecord"] = _Records()
             names["parsedate_to_datetime"] = lru_cache(maxsize=4)(names["parsedate_to_datetime"])
 
     def _machine(self) -> Machine:
@@ -137,6 +142,19 @@ class Product:
             background=lambda work: self.wires.world.time.background(work),
             event=lambda: self.wires.world.time.event(),
         )
+
+
+class _Records:
+    """As `ControlRecord`, whose `read` is asked for the same item by every guardian and step: it is read once."""
+
+    def __init__(self) -> None:
+        self._item: Mapping[str, Any] = {}
+        self._record: ControlRecord | None = None
+
+    def read(self, item: Mapping[str, Any]) -> ControlRecord:
+        if self._record is None or item is not self._item:
+            self._item, self._record = item, ControlRecord.read(item)
+        return self._record
 
 
 class _Clock:

@@ -78,6 +78,26 @@ class Client:
         return call
 
 
+class Carried:
+    """A value in the place of its JSON, which costs a tenth of a history: what is carried is plain already."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def encode(self) -> Carried:
+        """Returns itself, as do `read` and `decode`."""
+        return self
+
+    read = decode = encode
+
+
+def carried(loads: Callable[[Any], Any]) -> SimpleNamespace:
+    """Returns what stands in for the module `json` where functions are invoked; ``loads`` reads what was written."""
+    return SimpleNamespace(
+        dumps=Carried, loads=lambda found: found.value if isinstance(found, Carried) else loads(found)
+    )
+
+
 class _Session:
     """As botocore's session: makes clients."""
 

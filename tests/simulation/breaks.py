@@ -39,20 +39,25 @@ else:
 """
 
 
-def rows() -> list[Mutant]:
-    """Returns the rules that are taken away."""
-    return [Mutant(**row, tests=()) for row in tomllib.loads(ROWS.read_text())["mutant"]]
+def rows() -> list[list[Mutant]]:
+    """Returns the rules that are taken away; one that stands in two places is taken from both."""
+    found = []
+    for row in tomllib.loads(ROWS.read_text())["mutant"]:
+        also = row.pop("also", None)
+        found.append([Mutant(**row, tests=()), *([Mutant(**row | also, tests=())] if also else [])])
+    return found
 
 
-def tried(mutant: Mutant, first: int, histories: int) -> dict[str, Any]:
+def tried(mutants: list[Mutant], first: int, histories: int) -> dict[str, Any]:
     """Plays histories of a product without that rule; returns after how many the simulator has found it."""
     with tempfile.TemporaryDirectory(prefix="breaks-") as scratch:
         for part in PARTS:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, Path(scratch) / part)
-        file = Path(scratch) / mutant.file
-        file.write_text(mutant.applied(file.read_text()))
-        command = [sys.executable, "-c", PLAY, mutant.breaks, str(first), str(histories)]
+        for mutant in mutants:
+            file = Path(scratch) / mutant.file
+            file.write_text(mutant.applied(file.read_text()))
+        command = [sys.executable, "-c", PLAY, mutants[0].breaks, str(first), str(histories)]
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=True)
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found
@@ -66,10 +71,11 @@ def main() -> int:
     parser.add_argument("--only", help="only rules whose name has this in it")
     options = parser.parse_args()
     missed = 0
-    for mutant in rows():
+    for mutants in rows():
+        mutant = mutants[0]
         if options.only and options.only not in mutant.name:
             continue
-        found = tried(mutant, options.seed, options.histories)
+        found = tried(mutants, options.seed, options.histories)
         missed += found["histories"] is None
         after = f"{found['histories']:,}, seed {found['seed']}" if found["histories"] else "not found"
         beside = f" (before it: {', '.join(found['others'])})" if found["others"] else ""
