@@ -52,7 +52,7 @@ def is_for_somebody(statement: dict[str, Any]) -> bool:
     """Whether a statement names whom it lets in: an account's own, a role, or a service on a condition."""
     conditions = statement.get("Condition", {})
     if statement["Principal"] == "*":
-        return conditions.get("StringEquals", {}).get("aws:PrincipalAccount") == ACCOUNT
+        return bool(conditions.get("StringEquals", {}).get("aws:PrincipalAccount") == ACCOUNT)
     ((kind, who),) = statement["Principal"].items()
     return bool(conditions) if kind == "Service" else f":{ACCOUNT}:" in who
 
