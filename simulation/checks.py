@@ -437,8 +437,8 @@ def _neither_moved_nor_asked(facts: Facts) -> Iterator[tuple[float, str]]:
     for start, end, region in _outages(facts):
         if end - start < MOVED_WITHIN_S:
             continue
-        told = any(start - NEXT_ATTEMPT_S <= one.at <= end for one in facts.of(Told))
-        if not told:
+        died = next(span.start for span in facts.role(region).spans() if span.overlaps(start, end))
+        if not any(died <= one.at <= end for one in facts.of(Told)):
             yield start, f"the writer in {region} is dead for {end - start:.0f} s, is not moved, and nobody is told"
 
 

@@ -163,6 +163,7 @@ class Databases:
         }
         self.leader: str | None = writer  # whom the other one follows; None once they are apart
         self._broken_since: float | None = None
+        self._arrived = 0.0  # what the standby has it keeps
 
     def other(self, region: str) -> Database:
         """Returns the database of the other region."""
@@ -192,7 +193,8 @@ class Databases:
         late = self._world.faults.acting("replication late", "")
         lag = late.how["lag"] if late is not None else LAG_S
         now = self._world.time.now if self._broken_since is None else self._broken_since
-        return now - lag
+        self._arrived = max(self._arrived, now - lag)
+        return self._arrived
 
     def data_of(self, database: Database) -> Data:
         """Returns what a database holds now."""
@@ -225,7 +227,7 @@ class Databases:
         database = self.of[region]
         database.drained = True
         database.end_sessions("switched over")
-        database.log[-1] = (0.0, database.log[-1][1])
+        self._arrived = self._world.time.now
         self._world.stir()
 
     def follow(self, region: str) -> None:

@@ -65,9 +65,9 @@ class Events:
     def serve_bus(self, here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
         """Answers ``put_events``."""
         del here, operation
-        rule = self._rule(client.region, "event")
+        rule, moment = self._rule(client.region, "event"), _as_text(self._world.time.now)
         for entry in request["Entries"]:
-            self._deliver(client.region, rule, {"detail": json.loads(entry["Detail"])})
+            self._deliver(client.region, rule, {"time": moment, "detail": json.loads(entry["Detail"])})
         return Reply({"FailedEntryCount": 0}, 0.02)
 
     def _rule(self, region: str, key: str) -> Rule:
@@ -125,8 +125,7 @@ class Events:
         breaching = {int((now - at) // period) for at in self._down_at[region] if now - at < period * periods}
         rings = len(breaching) >= (alarm.datapoints or periods)
         if rings and not self._in_alarm[region]:
-            moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            event = {"time": moment, "detail": {"alarmName": alarm.name}}
+            event = {"time": _as_text(now), "detail": {"alarmName": alarm.name}}
             self._deliver(region, self._rule(region, "trigger"), event)
         self._in_alarm[region] = rings and not world.faults.acting("alarm flaps", region)
         if breaching:
@@ -148,3 +147,7 @@ class Events:
 
         for wait in self._waits(region):
             world.time.after(wait, announce)
+
+
+def _as_text(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

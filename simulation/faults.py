@@ -68,7 +68,7 @@ class Kind:
     often: int = 2
 
 
-YES_OR_NO = (0, 1)
+YES_OR_NO: tuple[float, float] = (0, 1)
 REFUSES = {"refuses": YES_OR_NO}
 
 KINDS = (

@@ -16,7 +16,6 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.errors import FailoverError
-from orchestration.specification import failover
 from simulation.network import Reply
 from simulation.prober import ProberFailed, probe
 from simulation.stand_ins import BotoCoreError, Client, ClientError, refusal
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 COLD_S = (0.25, 1.0)
 # An invocation that freezes has got this far at most.
 FREEZES_WITHIN_S = 0.5
-STEPS = frozenset(step.name for step in failover.STEPS)
 # What ends a function as it should end; anything else that it raises is a defect of the product or of the world.
 EXPECTED = (FailoverError, ProberFailed, BotoCoreError, ClientError)
 
@@ -226,7 +224,8 @@ class Functions:
     def _freeze_some(self, environment: Environment) -> None:
         """Freezes an invocation that has just begun, if it is to be; of the fence and of the steps, the first."""
         world, step = self._world, environment.function.step
-        kind = "fence frozen" if step == "fence" else "step frozen" if step in STEPS else "frozen"
+        of_workflow = environment.function.module.startswith("handlers.failover.")
+        kind = "fence frozen" if step == "fence" else "step frozen" if of_workflow else "frozen"
         fault = world.faults.acting(kind, environment.region)
         if fault is None or (kind == "frozen" and step != "monitor") or (kind != "frozen" and fault in self._frozen):
             return

@@ -110,7 +110,14 @@ class Network:
         if operation not in ONLY_LOOK:  # what changes something does so when it arrives
             world.time.sleep(trip / 2)
             trip /= 2
-        reply = self.services[client.service](here, client, operation, request)
+        try:
+            reply = self.services[client.service](here, client, operation, request)
+        except ClientError:
+            raise
+        except Exception as error:
+            # Somewhere a pool of the product would keep it, and nobody would ever ask.
+            world.defect(f"the world's {client.service} broke at {operation}: {type(error).__name__}: {error}")
+            raise
         left = trip + reply.after_s
         if kept or (way == "open" and self._is_cut(there, here)):
             left = client.read_s + 1

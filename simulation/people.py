@@ -9,7 +9,6 @@ lock is given back by hand only where the runbook allows it: the run is over and
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -23,11 +22,10 @@ from simulation.happened import PersonDid, Told, Written
 from simulation.interpreter import TaskFailed
 
 if TYPE_CHECKING:
-    from simulation.workflows import Workflow
     from simulation.world import World
 
 ADA = "ada"
-COMMAND = re.compile(r"aws stepfunctions start-execution .*")
+COMMAND = re.compile(r"failoverctl start .*")
 
 
 class People:
@@ -109,17 +107,16 @@ class People:
             self._run(fault, {"mode": mode, "started_by": ADA, "resumes": lock["run"]})
 
     def _obey(self) -> None:
-        """Starts the run that the last message with such a command names, as that command stands there."""
-        for fact in reversed(self._world.happened):
-            commands = COMMAND.findall(fact.text) if isinstance(fact, Told) else []
-            if commands:
-                words = shlex.split(commands[-1])
-                options = dict(zip(words[3::2], words[4::2], strict=True))
-                workflow: Workflow = "reprotect" if ":reprotect-" in options["--state-machine-arn"] else "failover"
-                if workflow == "failover":
-                    asked = json.loads(options["--input"].replace("<your name>", ADA))
-                    self._did(f"obeys: {commands[-1]}")
-                    self._world.workflows.start(options["--region"], f"{ADA}-obeys", asked)
+        """Starts the run that the last message with such a command names, as ``failoverctl`` does it."""
+        world = self._world
+        for fact in reversed(world.happened):
+            found = COMMAND.findall(fact.text) if isinstance(fact, Told) else []
+            if found:
+                asked = _options(found[-1])
+                if asked["mode"] != "reprotect":
+                    self._did(f"obeys: {found[-1]}")
+                    standby = next(region for region in world.regions if region != world.table.item["writer_region"])
+                    world.workflows.start(standby, f"{ADA}-obeys", asked | {"started_by": ADA})
                 return
 
     def _stop(self, fault: Fault) -> None:
@@ -176,3 +173,14 @@ class People:
 
     def _did(self, what: str) -> None:
         self._world.tell(PersonDid(self._world.at, f"{ADA} {what}"))
+
+
+def _options(command: str) -> dict[str, str | bool]:
+    """Returns the request that a call of ``failoverctl start`` makes."""
+    words = shlex.split(command)[2:]
+    names = [index for index, word in enumerate(words) if word.startswith("--")]
+    options: dict[str, str | bool] = {}
+    for index, following in zip(names, [*names[1:], len(words)], strict=True):
+        options[words[index][2:].replace("-", "_")] = words[index + 1] if following > index + 1 else True
+    options.pop("suffix", None)
+    return options

@@ -208,6 +208,7 @@ class World:
         self.functions.close()
 
     def _begin(self, fault: Fault) -> None:
+        self.databases.replicated_until()  # what has arrived before it begins has arrived
         self.faults.begin(fault)
         self.tell(FaultBegan(self.at, fault))
         if strikes := self._strikes.get(fault.kind):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 CONTENDERS = 50
 COOL_DOWN_S = 600.0
+SET_UP_TIMEOUT_S = 60.0
 DECISIONS = ("proceed", "duplicate", "refused")
 CALLS = ("GetItem", "UpdateItem", "DescribeExecution")
 # Who starts: deliveries of one event, which are one incident, or people, each with a run of their own.
@@ -69,7 +70,8 @@ def measure(runs: int, say: Callable[[str], None]) -> Findings:
         stack.enter_context(mock.patch.dict(os.environ, _environment(function, region.name, served.endpoint)))
         # It reads its environment when it is imported.
         claim = importlib.import_module(function.module).claim
-        dynamodb: Any = client("dynamodb", region.name)
+        # Patient: a table that is created twice is an error.
+        dynamodb: Any = client("dynamodb", region.name, read_timeout_s=SET_UP_TIMEOUT_S, attempts=1)
         table = specification.control_table.name
         contests: dict[str, list[Contest]] = {kind: [] for kind in STARTS}
         for run in range(1, runs + 1):

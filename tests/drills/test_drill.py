@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
+from drills.aws.lambda_runtime import SECRET_ACCESS_KEY
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Fast enough for a test, slow enough that two busy cores keep up with the clock: a cold start counts with its speed.
 SPEED = 3
@@ -76,6 +78,11 @@ def left_behind(output: Path) -> list[str]:
     ]
 
 
+def secrets_in(text: str) -> list[str]:
+    """The secrets of a drill that a text holds: functions' keys, those of assumed roles, and tokens to log in by."""
+    return [secret for secret in (SECRET_ACCESS_KEY, "LAB-session-", "X-Amz-Signature") if secret in text]
+
+
 @pytest.fixture
 def output() -> Iterator[Path]:
     """A short path: the servers' Unix sockets lie below it."""
@@ -129,6 +136,11 @@ def test_a_drill_shows_its_timeline_and_leaves_a_report(finished: Finished) -> N
     assert not re.findall(r"""(?:src|href)=["']?https?:""", report)
 
 
+def test_no_key_and_no_token_lands_in_what_a_drill_leaves(finished: Finished) -> None:
+    _, result, report, printed, _ = finished
+    assert secrets_in(json.dumps(result) + report + printed) == []
+
+
 def test_a_finished_drill_leaves_no_process_and_no_folder(finished: Finished) -> None:
     assert finished[-1] == []
 
@@ -141,6 +153,9 @@ def test_a_drill_that_is_ended_leaves_no_process_and_no_folder(output: Path, how
         if "clients in each region write" in line:
             break
     assert left_behind(output), "nothing was running, so nothing is shown"
+    logs = list((output / "tmp").rglob("*.log"))
+    assert any("monitor" in log.name for log in logs), "no function has been at work"
+    assert [log.name for log in logs if secrets_in(log.read_text(errors="replace"))] == []
     drill.send_signal(how)
     finish(drill)
     deadline = time.monotonic() + PATIENCE_SECONDS / 5

@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from drills.aws.cloud import ACCOUNT, Cloud
+from drills.script.person import Person
 from drills.world.clock import Clock
 from drills.world.reachability import Fault, Reachability
 from failoverctl import lab
@@ -118,6 +120,17 @@ def test_an_order_reaches_the_lab(running: Lab) -> None:
     said = running.ctl("hold", "--yes", "--lab")
     assert said.returncode == 0, said.stderr
     assert json.loads(running.ctl("status", "--lab", "--json").stdout)["lock"]["wanted"] == "hold"
+
+
+def test_the_person_at_a_drill_calls_the_program_on_their_own_lab(running: Lab) -> None:
+    """Whatever other lab says in the project's folder that it runs."""
+    held = Transition("run-1", "failover", "checking", "epoch 1", STANDBY, time.time(), time.time() + 1800)
+    running.renew(transition=items.typed(held.stored()))
+    told: list[str] = []
+    timeline: Any = SimpleNamespace(event=lambda _, text: told.append(text))
+    said = Person("yes", running.folder / lab.LAB_FILE, timeline)._call("failoverctl hold --suffix test")
+    assert said == {"run": "run-1", "wanted": "hold", "phase": "checking"}
+    assert told == ["the person on call: failoverctl hold --suffix test"]
 
 
 @pytest.mark.parametrize("region", [WRITER, STANDBY])

@@ -22,22 +22,20 @@ from handlers.core.request import MODES, Request
 from orchestration.settings import load
 from orchestration.specification import describe
 from orchestration.specification.model import Permission
+from orchestration.specification.policies import permissions
 from tests.deployment import ACCOUNT, STANDBY, WRITER, Deployment
 from tests.hostile.strange import JSON, mostly
 
 SPECIFICATION = describe(load(environment_suffix="test", environment="development"), ACCOUNT)
 NAMES = SPECIFICATION.names
 CALLERS = [
-    Caller(function.name, region.name, function.permissions)
+    Caller(name, region.name, may)
     for region in SPECIFICATION.regions.values()
-    for function in region.functions.values()
-] + [
-    Caller(role.name, region.name, role.permissions)
-    for region in SPECIFICATION.regions.values()
-    for role in region.roles_for_others
+    for name, may in permissions(NAMES, region).items()
 ]
 # Somebody who may look at everything, as people on call do before they are trusted with more.
-ONLOOKER = Caller("onlooker", STANDBY, (Permission(("states:Describe*", "states:Get*", "states:List*"), ("*",), ""),))
+LOOKS = Permission(("states:DescribeExecution", "states:GetExecutionHistory"), ("*",), "")
+ONLOOKER = Caller("onlooker", STANDBY, (LOOKS,))
 # An approval names no resource; the others do.
 ACTS = {
     "StartExecution": {"stateMachineArn": NAMES.state_machine_arn(STANDBY), "input": "{}"},
@@ -46,7 +44,9 @@ ACTS = {
     "SendTaskFailure": {"taskToken": "a token", "error": "Refused", "cause": "eve"},
     "RedriveExecution": {"executionArn": f"{NAMES.state_machine_arn(STANDBY)}:run-1"},
 }
-MAY = {("StartExecution", NAMES.function("monitor", STANDBY))}
+# Of the region's own: the monitor, and the rules of its alarm and its event.
+RULES = [rule.name for rule in SPECIFICATION.regions[STANDBY].rules]
+MAY = {("StartExecution", name) for name in (NAMES.function("monitor", STANDBY), *RULES)}
 
 
 def status_for(caller: Caller, act: str) -> str:
@@ -65,11 +65,8 @@ def status_for(caller: Caller, act: str) -> str:
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": io.BytesIO(body),
     }
-    list(
-        Permissions(application, callers, Authorization(SPECIFICATION), lambda _: None)(
-            environ, lambda status, _: said.append(status)
-        )
-    )
+    check = Permissions(application, callers, Authorization(SPECIFICATION), lambda _: None)
+    list(check(environ, lambda status, _: said.append(status)))
     assert bool(seen) != bool(said)
     return said[0] if said else "let through"
 
@@ -77,7 +74,7 @@ def status_for(caller: Caller, act: str) -> str:
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("caller", [ONLOOKER, *CALLERS], ids=lambda caller: caller.name)
 def test_who_may_not_start_approve_or_abort_is_refused(caller: Caller, act: str) -> None:
-    """None of our own functions may but the monitor, which starts; the public switch least of all."""
+    """None of our own roles may approve or abort, and few may start; the public switch least of all."""
     assert status_for(caller, act) == ("let through" if (act, caller.name) in MAY else "403 Forbidden")
 
 

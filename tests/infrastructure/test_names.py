@@ -40,6 +40,7 @@ LIMITS = {
     "aws_cloudwatch_metric_alarm": ("alarm_name", r".{1,255}"),
     "aws_db_subnet_group": ("name", r"[a-z0-9 ._-]{1,255}"),
     "aws_dynamodb_table": ("name", r"[a-zA-Z0-9_.-]{3,255}"),
+    "aws_iam_policy": ("name", r"[\w+=,.@-]{1,128}"),
     "aws_iam_role": ("name", r"[\w+=,.@-]{1,64}"),
     "aws_iam_role_policy": ("name", r"[\w+=,.@-]{1,128}"),
     "aws_kms_alias": ("name", r"alias/[a-zA-Z0-9/_-]{1,250}"),

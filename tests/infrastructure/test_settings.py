@@ -144,6 +144,17 @@ ILLEGAL = [
     ({"database": {"backup_retention_days": 6}}, "backup_retention_days = 6", "greater than or equal to 7"),
     ({"database": {"name": "Payments"}}, "name = 'Payments'", "pattern"),
     ({"database": {"engine_version": "17"}}, "engine_version = '17'", "pattern"),
+    ({"database": {"engine_version": "16.99"}}, "engine_version = '16.99'", "pattern"),
+    (
+        {
+            "writer_region": "us-west-2",
+            "standby_region": "us-east-2",
+            "witness_region": "us-east-1",
+            "state": {"bucket": "some-bucket", "region": "us-west-2"},
+        },
+        "state.region us-west-2",
+        "keep the state in another region",
+    ),
     ({"database": {"master_username": MONITORING_USER}}, "master_username = 'monitor'", "choose another"),
     ({"database": {"master_username": "rdsadmin"}}, "master_username = 'rdsadmin'", "choose another"),
     ({"database": {"master_username": "pg_owner"}}, "master_username = 'pg_owner'", "choose another"),
@@ -198,7 +209,9 @@ def test_state_is_remote_encrypted_and_locked_where_the_settings_say_so(tmp_path
         assert backend["s3"]["region"] == "us-west-2"
         assert backend["s3"]["encrypt"] is True
         assert backend["s3"]["use_lockfile"] is True
-    assert len({backend["s3"]["key"] for backend in backends}) == 4
+    assert {backend["s3"]["key"] for backend in backends} == {
+        f"payments/test/{stack}.tfstate" for stack in ("identity", "us-east-1", "us-west-2", "global")
+    }
 
 
 def test_settings_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:

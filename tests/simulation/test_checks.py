@@ -124,8 +124,8 @@ NEAR_S = 40.0 - LIMIT_LASTS_S
     ],
 )
 def test_one_writer_is_not_promised_without_a_guardian_that_can_fence(excuse: list[Fact], breaks: bool) -> None:
-    facts = [session(1, EAST, 0.0, 50.0), session(2, WEST, 40.0), excuse]
-    assert broken(*facts) == ({"P1 one writer"} if breaks else set())
+    found = broken(session(1, EAST, 0.0, 50.0), session(2, WEST, 40.0), excuse)
+    assert found == ({"P1 one writer"} if breaks else set())
 
 
 def test_a_lock_is_not_given_back_while_rds_is_at_work() -> None:
@@ -196,8 +196,8 @@ def recovered(at: float, **output: Any) -> RunEnded:
 
 @pytest.mark.parametrize(("bound_ms", "breaks"), [(None, False), (2001.0, False), (2000.0, False), (1999.0, True)])
 def test_no_more_is_lost_than_the_record_says(bound_ms: float | None, breaks: bool) -> None:
-    facts = [session(1, EAST, 0.0, 20.0), Promoted(40.0, WEST, 18.0, True), recovered(60.0, rpo_at_most_ms=bound_ms)]
-    assert broken(*facts) == ({"P7 loss bounded"} if breaks else set())
+    promoted, says = Promoted(40.0, WEST, 18.0, True), recovered(60.0, rpo_at_most_ms=bound_ms)
+    assert broken(session(1, EAST, 0.0, 20.0), promoted, says) == ({"P7 loss bounded"} if breaks else set())
 
 
 def declared() -> list[Fact]:
@@ -305,6 +305,10 @@ def test_a_dead_writer_is_moved_or_people_are_told() -> None:
     assert broken(dies, tries) == {"P9 moved"}
     assert broken(dies, tries, written(20.0 + MOVED_WITHIN_S - LITTLE, held(), MOVED)) == set()
     assert broken(dies, tries, written(20.0 + MOVED_WITHIN_S + LITTLE, held(), MOVED)) == {"P9 moved"}
+    early, late = fault("cut", "us-east-2->us-east-1", 25.0, 80.0), Told(21.0, WEST, "WAITS FOR APPROVAL", "")
+    assert broken(dies, tries, early) == {"P9 moved"}
+    assert broken(dies, tries, early, late) == set()
+    assert broken(dies, tries, early, Told(19.0, WEST, "of something else", "")) == {"P9 moved"}
 
 
 # --- P10

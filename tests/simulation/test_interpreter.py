@@ -126,7 +126,12 @@ def test_a_comparison_that_is_not_known_is_refused() -> None:
 
 def test_a_task_is_given_its_parameters_and_gives_its_result() -> None:
     given: list[Any] = []
-    run = Run(machine(), lambda _run, asked: given.append(asked) or {"a": 1}, {"mode": "failover"})  # type: ignore[func-returns-value]
+
+    def work(_run: Run, asked: Any) -> Any:
+        given.append(asked)
+        return {"a": 1}
+
+    run = Run(machine(), work, {"mode": "failover"})
     assert run.ends() == Ended("SUCCEEDED", {"a": 1})
     assert given == [{"FunctionName": "${work}", "Payload": {"run": "run-1", "given": {"mode": "failover"}}}]
 
@@ -221,7 +226,11 @@ def test_a_question_waits_for_its_answer_and_each_attempt_has_its_token() -> Non
 
 def test_a_question_is_refused_or_given_up() -> None:
     run = Run(ASKS, takes(0.0))
-    run.time.after(9.0, lambda: run.execution.answer("run-1/1", failed=TaskFailed("Refused", "ada: no")) or None)
+
+    def refuse() -> None:
+        run.execution.answer("run-1/1", failed=TaskFailed("Refused", "ada: no"))
+
+    run.time.after(9.0, refuse)
     assert run.ends() == Ended("FAILED", error="Refused", cause="ada: no")
     nobody = Run(ASKS, takes(0.0))
     assert (nobody.ends().error, nobody.ended_at) == ("States.Timeout", 50)

@@ -18,6 +18,7 @@ from orchestration.specification.workflows import REPROTECT_ASL, asks_a_person, 
 from tests.deployment import ACCOUNT, CLOCK, OLDEST_XID, STANDBY, WRITER, Deployment, Run
 from tests.handlers.commands import started_by
 from tests.statemachines.conditions import Condition, approved_by, before, fence_is_lifted, nobody_answers, refused_by
+from tests.statemachines.replayed import assert_the_simulator_goes_the_same_way
 from tests.statemachines.scenarios import ASKED
 from tests.statemachines.test_definition import LAMBDA_FAILURES, caught, retried, statelint
 
@@ -60,7 +61,9 @@ def failed_over(deployment: Deployment) -> Deployment:
 
 
 def reprotect(deployment: Deployment, request: dict[str, Any] = REQUEST, name: str = RUN) -> Run:
-    return deployment.run(request, name, STANDBY, reprotect=True)
+    run = deployment.run(request, name, STANDBY, reprotect=True)
+    assert_the_simulator_goes_the_same_way(MACHINE, run)
+    return run
 
 
 def cluster(deployment: Deployment, region: str = WRITER) -> Any:
