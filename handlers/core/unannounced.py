@@ -12,7 +12,7 @@ from typing import Literal
 
 from handlers.core.control import ControlRecord
 from handlers.core.errors import InvalidRequest
-from handlers.core.message import Message, Workflows, region_of, start_command, whereabouts
+from handlers.core.message import Message, Workflows, command, region_of, start_command, whereabouts
 from handlers.core.outcome import resume
 from handlers.core.plain import shortened
 from handlers.core.progress import LONGEST_CAUSE
@@ -100,6 +100,17 @@ def _move(run: str, record: ControlRecord | None, workflows: Workflows) -> list[
             f"The run has moved the writer to {record.writer_region} and given the lock back; nobody has proved by a "
             "write through the public name that applications reach it.",
             *_without_standby(record, workflows),
+        ]
+    if held is not None:
+        risk = "nothing that this run has changed."
+        if held.phase != "checking":
+            risk = "applications may have no writer until that run is over."
+        return [
+            *lines,
+            f"Run {held.run}, a {held.mode} in phase {held.phase}, has the lock now.",
+            f"At risk now: {risk}",
+            "You will be told how it ends. To watch it:",
+            command(workflows.failover, "watch", held.run),
         ]
     return [
         *lines,

@@ -71,9 +71,15 @@ RESUME = {"resumes": "run-1"}
             [(FAILOVER, RESUME | {"mode": "switchover"}), (FAILOVER, RESUME | {"mode": "failover"})],
         ),
         (
-            replace(RECORD, transition=replace(LOCK, run="run-2")),
-            "The run holds no lock",
-            [(FAILOVER, {"mode": "failover"})],
+            replace(RECORD, transition=replace(LOCK, run="run-2", mode="switchover")),
+            "Run run-2, a switchover in phase moving, has the lock now.\nAt risk now: applications may have no writer "
+            "until that run is over.\nYou will be told how it ends. To watch it:\nfailoverctl watch run-2 --suffix test",
+            [],
+        ),
+        (
+            replace(RECORD, transition=replace(LOCK, run="run-2", phase="checking", move_requests=0)),
+            "At risk now: nothing that this run has changed.\nYou will be told",
+            [],
         ),
         (RECORD, "At risk now: nothing that this run has changed.", [(FAILOVER, {"mode": "failover"})]),
         (MOVED, "nobody has proved by a write through the public name", [(REPROTECT, {})]),
