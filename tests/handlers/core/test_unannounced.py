@@ -73,7 +73,8 @@ RESUME = {"resumes": "run-1"}
         (
             replace(RECORD, transition=replace(LOCK, run="run-2", mode="switchover")),
             "Run run-2, a switchover in phase moving, has the lock now.\nAt risk now: applications may have no writer "
-            "until that run is over.\nYou will be told how it ends. To watch it:\nfailoverctl watch run-2 --suffix test",
+            "until that run is over.\n"
+            "You will be told how it ends. To watch it:\nfailoverctl watch run-2 --suffix test",
             [],
         ),
         (
