@@ -22,6 +22,7 @@ from aws_lambda_powertools import Metrics
 
 from drills.aws.clusters import security_group
 from drills.aws.lambda_runtime import Outcome, ThrottledError
+from handlers.core.commands import WARM_UP
 from handlers.machine import Machine
 from orchestration.specification import Specification
 from orchestration.specification.model import Function
@@ -93,6 +94,8 @@ class Lambdas:
         self.takes_no_events = False
         self.errors: dict[str, list[str]] = defaultdict(list)  # of each step, what its next invocations end in
         self.calls: list[str] = []  # the steps in the order of their invocations
+        self.warmed_up: list[str] = []  # the steps that were only started
+        self.does_not_start: set[str] = set()  # the steps of which a warm-up fails
         # Called around every invocation, with the step and its event.
         self.before: Callable[[str, Any], None] = lambda step, event: None
         self.after: Callable[[str, Any], None] = lambda step, event: None
@@ -194,10 +197,21 @@ class Lambdas:
         if function.step in self._stand_ins:
             self.starts(region, function.step)
             return self._answer(lambda: self._stand_ins[function.step](region, event))
+        if event == WARM_UP:
+            return self._warm_up(region, function)
         if self.errors[function.step]:
             self.calls.append(function.step)
             return _failure(self.errors[function.step].pop(0), "made by the test")
         return self._answer(lambda: self.call(region, function.step, event))
+
+    def _warm_up(self, region: str, function: Function) -> Outcome:
+        """No work of a step: nothing that a test has to happen before or after one does."""
+        self.warmed_up.append(function.step)
+        if function.step in self.does_not_start:
+            return _failure("Runtime.ExitError", "made by the test")
+        context = Context(function.name, function.timeout_seconds)
+        with self.environment(region, function.step) as module:
+            return self._answer(lambda: module.handler(WARM_UP, context))
 
     def invoke_async(self, region: str, name: str, event: Any) -> None:
         """As `drills.aws.lambda_runtime.LambdaService.invoke_async`, but at once; nobody learns how it ended."""

@@ -108,10 +108,10 @@ def test_the_verdict_is_published_here_with_every_tick_while_it_is_down(deployme
 
 def test_the_workflow_is_warmed_up_at_the_first_failure_and_once(deployment: Deployment) -> None:
     watch(deployment, STANDBY, 2)
-    assert not set(deployment.lambdas.calls) & set(STEPS)
+    assert deployment.lambdas.warmed_up == []
     deployment.databases.up[WRITER] = False
     watch(deployment, STANDBY, 3)
-    assert sorted(step for step in deployment.lambdas.calls if step in STEPS) == sorted(STEPS)
+    assert sorted(deployment.lambdas.warmed_up) == sorted(STEPS)
     assert deployment.databases.warmed_up == PROBERS
     assert (deployment.lock(), deployment.tokens(), deployment.messages(STANDBY)) == (None, [], [])
     assert deployment.members() == {WRITER, STANDBY}

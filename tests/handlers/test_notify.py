@@ -68,7 +68,7 @@ def test_p7_a_run_that_was_stopped_in_the_middle_is_announced_in_both_regions(de
     ((subject, text),) = end(deployment, status="ABORTED")
     assert subject == "FAILOVER OR SWITCHOVER ENDED WITHOUT A WORD: somebody stopped it by hand"
     assert "The run holds the lock, in phase checking; RDS was not asked" in text
-    assert '"resumes": "run-1"' in text
+    assert "--resumes run-1" in text
     assert deployment.messages(WRITER) == deployment.messages(STANDBY)
 
 

@@ -216,7 +216,7 @@ NEEDS_PERSON: dict[str, Any] = {
     "cause": "The run stopped half way",
     "locked_by": RUN,
 }
-GO_ON = '"resumes": "run-1"'
+GO_ON = "--resumes run-1"
 DETACH_DONE = "Done: the standby's cluster is detached and promoted"
 NOTHING_CERTAIN = "Done: nothing for certain"
 # The branches of MoveWriter run side by side, and the first failure stops the others: here they have done their part.
