@@ -23,6 +23,11 @@ Target = Literal["writer", "own", "own_reader", "peer"]
 INVOCATION_TIMEOUT_S = 6.0
 # The steps before the move probe with less than a second for the database, and their own time is limited to 5 s.
 STEP_INVOCATION_TIMEOUT_S = 3.0
+# How long the region's own database may take where only its life is asked, by the guardian's look and by a lift: one
+# that is overloaded takes seconds for an answer, and its applications wait as long without harm. A kept session has 80%
+# of this (see handlers/gateways/kept_session.py), so that answers of 3 s say that it lives. Two ticks and one such
+# answer are still well inside the lease.
+OWN_PROBE_TIMEOUT_S = 4.5
 SLOWEST_PROBE_MS = 3_600_000
 
 

@@ -223,40 +223,46 @@ END $$;
 
 -- Salvage: what an old writer has committed and the new one lacks. Rows are given by a fenced server only, and only those
 -- of transactions that may not have been replicated; the new writer gives fingerprints of the rows it is asked for.
-CREATE OR REPLACE FUNCTION salvage_tables() RETURNS TABLE (name text, keyed boolean, blocks bigint)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT format('%I.%I', nspname, relname),
-           EXISTS (SELECT FROM pg_index WHERE indrelid = t.oid AND indisprimary),
-           pg_relation_size(t.oid) / current_setting('block_size')::bigint
+
+-- The tables of the application, by the names that their callers use. A view, so that one table is found by its id
+-- without the list of all.
+CREATE OR REPLACE VIEW salvage_source AS
+    SELECT t.oid AS id, format('%I.%I', nspname, relname) AS name
     FROM pg_class AS t JOIN pg_namespace AS s ON s.oid = relnamespace
     WHERE relkind = 'r' AND relpersistence = 'p' AND nspname NOT IN ('pg_catalog', 'information_schema')
       AND t.oid NOT IN (
           'heartbeat'::regclass, 'fence'::regclass, 'closed_database'::regclass, 'recovery_proof'::regclass
-      )
-    ORDER BY 1
+      );
+REVOKE ALL ON salvage_source FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION salvage_tables() RETURNS TABLE (name text, keyed boolean, blocks bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT name, EXISTS (SELECT FROM pg_index WHERE indrelid = id AND indisprimary),
+           pg_relation_size(id) / current_setting('block_size')::bigint
+    FROM salvage_source ORDER BY name
 $$;
 
 -- What the old writer was like: the same for as long as its fence was not lifted, and no table was written or emptied.
 CREATE OR REPLACE FUNCTION salvage_mark() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT 'fence ' || number || ', ' || (
-        SELECT md5(coalesce(string_agg(concat_ws(' ', t.oid, pg_relation_filenode(t.oid),
-                   pg_stat_get_tuples_inserted(t.oid), pg_stat_get_tuples_updated(t.oid),
-                   pg_stat_get_tuples_deleted(t.oid)), ',' ORDER BY t.oid), ''))
-        FROM pg_class AS t JOIN pg_namespace AS s ON s.oid = relnamespace
-        JOIN salvage_tables() AS listed ON listed.name = format('%I.%I', nspname, relname)
+        SELECT md5(coalesce(string_agg(concat_ws(' ', id, pg_relation_filenode(id), pg_stat_get_tuples_inserted(id),
+                   pg_stat_get_tuples_updated(id), pg_stat_get_tuples_deleted(id)), ',' ORDER BY id), ''))
+        FROM salvage_source
     )
     FROM fence WHERE is_fenced()
 $$;
 
--- A name out of that list, and of no other table.
+-- The table of a name out of that list, and no other. Every page asks for it, so it must not cost the whole list.
 CREATE OR REPLACE FUNCTION salvage_table(table_name text) RETURNS regclass
-LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    found regclass := (SELECT id FROM salvage_source WHERE id = to_regclass(table_name) AND name = table_name);
 BEGIN
-    IF NOT EXISTS (SELECT FROM salvage_tables() WHERE name = table_name) THEN
+    IF found IS NULL THEN
         RAISE EXCEPTION '% is no table of the application', table_name USING ERRCODE = 'undefined_table';
     END IF;
-    RETURN table_name::regclass;
+    RETURN found;
 END $$;
 
 -- SQL that makes the key of a row r of a table as a JSON object; NULL without a primary key.

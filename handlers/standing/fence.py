@@ -21,7 +21,7 @@ from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
 from handlers.core.reading import Fields
 from handlers.gateways.fence import ORDERS
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
-from handlers.gateways.prober import Prober, ProberVariables
+from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
 
 
@@ -42,9 +42,6 @@ PROBE_TIMEOUT_S = 1.0
 # How long a restart waits for the fence by SQL, which is rarely there later than this: together with three calls to RDS
 # it is within what a guardian keeps for its fence (`handlers.core.lease.FENCE_BEFORE_S`).
 SQL_FIRST_S = 2.0
-# A lift has the time of a probe of the guardian (`handlers.standing.monitor.OWN_PROBE_TIMEOUT_S`): a database that is
-# only slow is a healthy one, which has to be opened again. What comes too late, the database refuses by itself.
-LIFT_TIMEOUT_S = 4.5
 
 Found = TypeVar("Found")
 
@@ -127,15 +124,18 @@ class Site:
         Opens the security group first, where it is closed. Only the SQL fence can tell whether the lift still counts,
         so it must still stand then, whoever has a session behind it. An RDS API that does not answer keeps nobody
         out: a group that is closed is seen later, and opened behind a fence by SQL of its own.
+
+        A database that is only slow is a healthy one, which has to be opened again: a lift has the time of a look of
+        the guardian. What comes too late, the database refuses by itself.
         """
         group = self._attempt(self._by_group)
         if group is not None and group[0]:
-            reached = self._attempt(lambda: self._reach(LIFT_TIMEOUT_S))
+            reached = self._attempt(lambda: self._reach(OWN_PROBE_TIMEOUT_S))
             if reached is None or reached.role != "writer" or not reached.fenced:
                 return self._state(_closed_by_sql(reached), group)
             group = self._attempt(self._open)
         work = {"lift_fence": {"number": lift.number, "until": lift.until}}
-        return self._state(self._attempt(lambda: _closed_by_sql(self._reach(LIFT_TIMEOUT_S, **work))), group)
+        return self._state(self._attempt(lambda: _closed_by_sql(self._reach(OWN_PROBE_TIMEOUT_S, **work))), group)
 
     def _state(self, by_sql: bool | None, group: tuple[bool, bool] | None) -> FenceState:
         by_group, secondary = group or (None, None)

@@ -55,7 +55,7 @@ from handlers.gateways.event_bus import EventBus
 from handlers.gateways.fence import FenceFunction, FenceVariables, PeerFenceVariables
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
 from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Publisher, Value
-from handlers.gateways.prober import Prober, ProberVariables
+from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, Prober, ProberVariables
 from handlers.gateways.runs import Runs, RunsVariables
 from handlers.gateways.warm_up import WarmUpVariables, Workflow
 from handlers.machine import Machine
@@ -98,12 +98,8 @@ RUN_FOR_S = 66.0
 # A writer in the other region answers in about 0.5 s (7 round trips of 64 ms); one in trouble may need longer
 # without being down.
 PEER_PROBE_TIMEOUT_S = 2.0
-# A database that is overloaded takes seconds for an answer, and its applications wait as long without harm. A kept
-# session has 80% of this (see handlers/gateways/kept_session.py), so that answers of 3 s say that it lives. Two ticks
-# and one such answer are still well inside the lease.
-OWN_PROBE_TIMEOUT_S = 4.5
-# A tick waits this long for it and then goes on, so that the record is read every 2 s; a later answer is the next
-# tick's, and until it is there the last one counts if it was "down", and else nothing is known.
+# A tick waits this long for its own database's answer and then goes on, so that the record is read every 2 s; a later
+# answer is the next tick's, and until it is there the last one counts if it was "down", and else nothing is known.
 OWN_PATIENCE_S = 1.0
 # What may take longer runs beside the ticks: four metrics, a look at the fence, the old writer's fence, the warm-up,
 # an attempt, a look at RDS.

@@ -311,6 +311,7 @@ def test_a_proof_of_recovery_is_one_row_for_each_run(server: Server) -> None:
         "UPDATE fence SET fenced = false",
         "INSERT INTO heartbeat VALUES (2, 1, now(), 0)",
         "DELETE FROM recovery_proof",
+        "SELECT * FROM salvage_source",
         "CREATE TABLE mine (id integer)",
         "DROP EVENT TRIGGER refuse_while_fenced",
     ],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pg8000.exceptions
 import pg8000.native
+import psycopg
 import pytest
 
 from drills.world import bank
@@ -171,6 +172,80 @@ def test_rows_are_given_by_a_fenced_server_only(split: Split) -> None:
 def test_the_monitor_reads_nothing_else(statement: str, split: Split) -> None:
     with pytest.raises(pg8000.exceptions.DatabaseError):
         split.old.run(statement)
+
+
+NAMES = ("notes", "Notes", "a.b", "a;b", 'q"uote', "it's", "select", "ü\n--", "$1 %I :x", "l" * 63)
+SCHEMAS = ("shadow", "Odd.schema")
+
+
+@pytest.fixture
+def odd(split: Split) -> Iterator[list[str]]:
+    """Tables of every name in two schemas; what is given are the schemas' tables as the database lists them."""
+    quoted = ['"{}"'.format(name.replace('"', '""')) for name in NAMES]
+    for schema in SCHEMAS:
+        made = "".join(f'CREATE TABLE "{schema}".{name} (id integer PRIMARY KEY);' for name in quoted)
+        split.old_server.run_script(f'CREATE SCHEMA "{schema}"; {made}')
+    yield [table.name for table in salvage.tables(split.old) if table.name.startswith(("shadow.", '"Odd.schema".'))]
+    for schema in SCHEMAS:
+        split.old_server.run_script(f'DROP SCHEMA "{schema}" CASCADE')
+
+
+def test_every_name_that_is_listed_is_one_table_and_its_own(odd: list[str], split: Split) -> None:
+    assert len(odd) == len(NAMES) * len(SCHEMAS)
+    found = {
+        split.old_server.query(
+            "SELECT nspname, relname FROM pg_class JOIN pg_namespace AS s ON s.oid = relnamespace"
+            " WHERE pg_class.oid = salvage_table(%s)",
+            (name,),
+        )[0]
+        for name in odd
+    }
+    assert found == {(schema, name) for schema in SCHEMAS for name in NAMES}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes",
+        "PUBLIC.notes",
+        '"public"."notes"',
+        " public.notes",
+        "payments.public.notes",
+        "public.nothing",
+        "nowhere.notes",
+        "public.fence",
+        "public.notes_pkey",
+        "public.salvage_source",
+        "pg_catalog.pg_authid",
+        "",
+        None,
+    ],
+)
+def test_security_a_name_that_is_not_listed_is_no_table(name: str | None, split: Split) -> None:
+    with pytest.raises(psycopg.Error):
+        split.old_server.query("SELECT salvage_table(%s)", (name,))
+
+
+def blocks_of_a_look_up(server: Server) -> int:
+    """How many blocks of the catalogue it reads: unlike its time, the same whatever else the machine does."""
+    with server.connect() as session:
+        for _ in range(2):  # a session's first look fills its caches
+            row = session.execute(
+                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT salvage_table('public.notes')"
+            ).fetchone()
+    assert row is not None
+    plan = row[0][0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def test_a_page_looks_up_its_own_table_and_not_all(split: Split) -> None:
+    few = blocks_of_a_look_up(split.old_server)
+    made = "".join(f"CREATE TABLE many.t{number} (id integer PRIMARY KEY);" for number in range(300))
+    split.old_server.run_script(f"CREATE SCHEMA many; {made}")
+    try:
+        assert blocks_of_a_look_up(split.old_server) <= few + 3  # an index may be deeper; the list is 20 more
+    finally:
+        split.old_server.run_script("DROP SCHEMA many CASCADE")
 
 
 # --- what may not be read, and what was done since
