@@ -95,6 +95,8 @@ GRANT SELECT ON fence TO monitor;
 
 -- Since when the fence stands, by the server's own clock, with which sessions are compared.
 ALTER TABLE fence ADD COLUMN IF NOT EXISTS stands_since timestamptz NOT NULL DEFAULT now();
+-- How often it was lifted. A fence that is put up again while it stands, as each guardian may do, is no other state.
+ALTER TABLE fence ADD COLUMN IF NOT EXISTS lifts bigint NOT NULL DEFAULT 0;
 
 -- The cluster's other databases while the fence stands, and how many connections each may have without it.
 CREATE TABLE IF NOT EXISTS closed_database (
@@ -211,7 +213,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     PERFORM FROM fence FOR UPDATE;
     UPDATE fence
-        SET fenced = false, reason = 'lifted', at = clock_timestamp(), admitted = pg_postmaster_start_time()
+        SET fenced = false, reason = 'lifted', at = clock_timestamp(), admitted = pg_postmaster_start_time(),
+            lifts = lifts + 1
         WHERE is_fenced() AND number = expected AND extract(epoch FROM clock_timestamp()) < until;
     IF FOUND THEN
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO application', current_database());
@@ -245,7 +248,7 @@ $$;
 -- What the old writer was like: the same for as long as its fence was not lifted, and no table was written or emptied.
 CREATE OR REPLACE FUNCTION salvage_mark() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT 'fence ' || number || ', ' || (
+    SELECT 'lifted ' || lifts || ' times, ' || (
         SELECT md5(coalesce(string_agg(concat_ws(' ', id, pg_relation_filenode(id), pg_stat_get_tuples_inserted(id),
                    pg_stat_get_tuples_updated(id), pg_stat_get_tuples_deleted(id)), ',' ORDER BY id), ''))
         FROM salvage_source
