@@ -15,8 +15,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
@@ -28,10 +26,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from drills.apart import drill
 from drills.bench.rto import Spread
 from drills.outages import CIRCLE, NO_OUTAGE, OUTAGES, UndemandedError
 from drills.troubles import SWITCHOVER, TROUBLES, Phase, When, demanded_with
-from drills.verdict.folder import LATEST, RESULT_FILE
+from drills.verdict.folder import LATEST, RESULT_FILE, make_latest
 
 if TYPE_CHECKING:
     from drills.outages import Outage
@@ -167,16 +166,11 @@ def is_demanded(mode: str, outage: Outage | None, troubles: list[Trouble]) -> bo
 def run(strike: Strike, more: list[str], folder: Path) -> Struck:
     """Runs a strike's drill; what it printed and its results are in ``folder``."""
     folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "drills", *strike.arguments, *more, "--output", str(folder)]
     began = time.monotonic()
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    drilled = drill([*strike.arguments, *more], folder)
     seconds = time.monotonic() - began
-    printed = ended.stdout + ended.stderr
-    (folder / "printed.txt").write_text(printed)
-    found = folder / LATEST / RESULT_FILE
-    result = json.loads(found.read_text()) if found.exists() else {}
-    last_line = (printed.strip().splitlines() or ["nothing printed"])[-1]
-    return Struck.of(strike, ended.returncode, seconds, result, last_line)
+    (folder / "printed.txt").write_text(drilled.printed)
+    return Struck.of(strike, drilled.code, seconds, drilled.result or {}, drilled.last_line)
 
 
 def summary(seed: int, struck: list[Struck]) -> dict[str, Any]:
@@ -233,7 +227,7 @@ def main(
         else:
             found = replace(found, kept_at=str(folder))
         struck.append(found)
-        _keep(output, root, summary(seed, struck))
+        _keep(root, summary(seed, struck))
         console.print(f"         {found.last_line}", highlight=False)
         if not found.passed:
             console.print(f"         kept: {folder}; again: {again(seed, number, more)}", highlight=False)
@@ -244,14 +238,11 @@ def main(
     raise SystemExit(1 if result["failed"] else 0)
 
 
-def _keep(output: Path, root: Path, result: dict[str, Any]) -> None:
+def _keep(root: Path, result: dict[str, Any]) -> None:
     """Writes the result after each strike, so that a soak that is ended leaves what it has found."""
     root.mkdir(parents=True, exist_ok=True)
     (root / RESULT_FILE).write_text(json.dumps(result, indent=2) + "\n")
-    link = output / f"{LATEST}.new"
-    link.unlink(missing_ok=True)
-    link.symlink_to(root.name, target_is_directory=True)
-    link.replace(output / LATEST)
+    make_latest(root)
 
 
 def _table(result: dict[str, Any]) -> Table:

@@ -20,6 +20,7 @@ from failoverctl.runs import Run
 from failoverctl.start import Yes
 from failoverctl.timeline import newest
 from failoverctl.words import clock
+from handlers.core.control import LONGEST_REASON
 from handlers.core.errors import InvalidRequest
 from handlers.core.reading import Fields
 from handlers.core.salvage import Salvage
@@ -35,7 +36,6 @@ Why = Annotated[str, typer.Option("--reason", help="Why, in your words; the reco
 REFUSAL = "Refused"
 # Step Functions says one of these of a token whose task is over, however it ended.
 TOO_LATE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
-LONGEST_CAUSE = 1000
 
 
 def approve(session: Session, run: Asking = None, *, yes: Yes = False) -> int | None:
@@ -57,7 +57,7 @@ def reject(session: Session, run: Asking = None, *, reason: Why, yes: Yes = Fals
     asking, question = _question(deployment, run)
     session.say(*_words(asking, question))
     session.confirm("Reject it?", yes=yes)
-    cause = f"{deployment.identity.name}: {reason}"[:LONGEST_CAUSE]
+    cause = f"{deployment.identity.name}: {reason}"[:LONGEST_REASON]
     _send(deployment, asking, question, "send_task_failure", {"error": REFUSAL, "cause": cause})
     session.say(f"Rejected by {deployment.identity.arn}. {AFTER_REJECTION[asking.workflow]}")
     session.tell({"run": asking.name, "rejected_by": deployment.identity.name, "reason": reason})

@@ -19,6 +19,7 @@ from failoverctl.together import Answered, ask_each
 from handlers.core.control import ControlRecord
 from handlers.core.errors import FailoverError, Misconfigured, TransientFailure
 from handlers.core.lease import clock_error
+from handlers.core.reading import LONGEST_LINE
 from handlers.gateways.aws import Service, client, code_of, named_errors
 from handlers.gateways.control_table import ControlTable
 from orchestration.settings import SETTINGS_FILE_VARIABLE, Settings, SettingsError, load
@@ -44,7 +45,7 @@ class Identity:
     @property
     def name(self) -> str:
         """The identity as records and messages have it: the ARN, or its end where that is longer than they take."""
-        return self.arn[-256:]
+        return self.arn[-LONGEST_LINE:]
 
     @property
     def short(self) -> str:

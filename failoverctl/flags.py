@@ -11,11 +11,11 @@ from typing import Literal
 from failoverctl.command import Session
 from failoverctl.deployment import Deployment, Reading, changing
 from failoverctl.errors import Refused
+from failoverctl.runs import is_over
 from failoverctl.start import Yes
 from failoverctl.timeline import AnyRun, RunName
 from handlers.core.control import Transition
 from handlers.gateways.control_table import ControlTable
-from handlers.gateways.runs import Runs
 
 Wanted = Literal["hold", "abort"]
 
@@ -69,7 +69,7 @@ def unlock(session: Session, run: RunName, *, yes: Yes = False) -> int | None:
             f"regions could take writes. Finish it: `failoverctl start --mode {held.mode} --resumes {run}`; where RDS "
             "refuses for good, docs/runbooks/failover.md says how to look at both clusters first"
         )
-    if _is_over(deployment, held) is not True:
+    if is_over(deployment, held.target_region, held.run) is not True:
         raise Refused(f"run {run} is not known to have ended: `failoverctl watch {run}`, or `failoverctl abort {run}`")
     session.say(f"Run {run} ({held.mode}, {held.phase}) has ended with the lock in its hands, and never asked RDS.")
     session.confirm("Take the lock from it?", yes=yes)
@@ -84,12 +84,6 @@ def unlock(session: Session, run: RunName, *, yes: Yes = False) -> int | None:
     return None
 
 
-def _is_over(deployment: Deployment, held: Transition) -> bool | None:
-    """Returns whether the run that holds the lock has ended; None when that is not known."""
-    arn = deployment.names.state_machine_arn(held.target_region)
-    return Runs(deployment.client("stepfunctions", held.target_region), arn).is_over(held.run)
-
-
 def _want(session: Session, name: str | None, wanted: Wanted, *, yes: bool) -> int | None:
     deployment = session.deployment
     reading = deployment.read()
@@ -97,9 +91,8 @@ def _want(session: Session, name: str | None, wanted: Wanted, *, yes: bool) -> i
     _refuse_in_vain(deployment, held)
     effect = EFFECTS[wanted]["checking" if held.phase == "checking" else "otherwise"]
     session.say(f"Run {held.run} ({held.mode}, {held.phase}) is to {wanted}: {effect}.")
-    session.say(
-        "That is a person's no: no automatic attempt begins any more in this outage."
-    ) if wanted == "abort" else None
+    if wanted == "abort":
+        session.say("That is a person's no: no automatic attempt begins any more in this outage.")
     session.confirm(f"Ask it to {wanted}?", yes=yes)
     control = deployment.control(reading.through)
     with changing(deployment, f"asking run {held.run} to {wanted}"):
@@ -131,7 +124,7 @@ def _refuse_in_vain(deployment: Deployment, held: Transition) -> None:
             f"Follow it: `failoverctl watch {held.run}`; where it has stopped: `failoverctl start --mode {held.mode} "
             f"--resumes {held.run}`"
         )
-    if _is_over(deployment, held):
+    if is_over(deployment, held.target_region, held.run):
         raise Refused(
             f"run {held.run} has ended and heeds no flag; its lock ({held.phase}) is taken over by the next attempt, "
             f"or by `failoverctl start --mode {held.mode} --resumes {held.run}`"

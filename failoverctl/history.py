@@ -127,7 +127,7 @@ def _answer(events: Sequence[Event]) -> Answer | None:
     for event in events:
         kind, at = event["type"], event["timestamp"].timestamp()
         if kind == "TaskSucceeded":
-            output = _json(event["taskSucceededEventDetails"].get("output"))
+            output = json_object(event["taskSucceededEventDetails"].get("output")) or {}
             return Answer("approved", at, str(output.get("approved_by", "somebody")))
         if kind == "TaskFailed":
             details = event["taskFailedEventDetails"]
@@ -144,7 +144,7 @@ def first_answer(events: Sequence[Event]) -> Mapping[str, Any] | None:
     for event in events:
         details = event.get("stateExitedEventDetails")
         if details and details["name"] in FIRST_ANSWERS:
-            found = _json(details.get("output")).get(FIRST_ANSWERS[details["name"]])
+            found = (json_object(details.get("output")) or {}).get(FIRST_ANSWERS[details["name"]])
             if isinstance(found, Mapping) and "decision" in found:
                 return found
     return None
@@ -159,10 +159,10 @@ def rejection(events: Sequence[Event]) -> str | None:
     return None
 
 
-def _json(text: str | None) -> Mapping[str, Any]:
-    """Returns an object that is given as JSON; an empty one where it is none."""
+def json_object(text: str | None) -> Mapping[str, Any] | None:
+    """Returns an object that is given as JSON; None where it is none."""
     try:
-        found = json.loads(text or "{}")
+        found = json.loads(text or "null")
     except ValueError:
-        return {}
-    return found if isinstance(found, Mapping) else {}
+        return None
+    return found if isinstance(found, Mapping) else None

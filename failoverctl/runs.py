@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,9 +13,10 @@ from failoverctl.deployment import Deployment
 from failoverctl.errors import CannotTell, Refused, credentials_fault, is_denied, root_of
 from failoverctl.history import Event, Question
 from handlers.core.errors import FailoverError
+from handlers.core.message import execution_arn
 from handlers.gateways import items
 from handlers.gateways.aws import code_of, named_errors
-from handlers.gateways.runs import OVER
+from handlers.gateways.runs import OVER, Runs
 from orchestration.specification.names import Names
 
 Workflow = Literal["failover", "reprotect"]
@@ -67,24 +67,13 @@ def listed(deployment: Deployment, region: str, most: int) -> list[Run]:
         arn = machine_arn(deployment.names, workflow, region)
         with named_errors(f"listing the runs of {workflow} in {region}"):
             answer = deployment.client("stepfunctions", region).list_executions(stateMachineArn=arn, maxResults=most)
-        found += [
-            Run(
-                one["name"],
-                workflow,
-                region,
-                one["executionArn"],
-                one["status"],
-                one["startDate"].timestamp(),
-                one["stopDate"].timestamp() if "stopDate" in one else None,
-            )
-            for one in answer["executions"][:most]
-        ]
+        found += [_run(workflow, region, one) for one in answer["executions"][:most]]
     return sorted(found, key=lambda run: -run.started_at)[:most]
 
 
 def described(deployment: Deployment, region: str, workflow: Workflow, name: str) -> Run | None:
     """Returns one run with its input and output; None when there is none of that name. Raises `FailoverError`."""
-    arn = f"{machine_arn(deployment.names, workflow, region).replace(':stateMachine:', ':execution:')}:{name}"
+    arn = execution_arn(machine_arn(deployment.names, workflow, region), name)
     with named_errors(f"looking for run {name} in {region}"):
         try:
             one = deployment.client("stepfunctions", region).describe_execution(executionArn=arn)
@@ -92,18 +81,13 @@ def described(deployment: Deployment, region: str, workflow: Workflow, name: str
             if code_of(error) in ("ExecutionDoesNotExist", "InvalidArn"):
                 return None
             raise
-    return Run(
-        one["name"],
-        workflow,
-        region,
-        arn,
-        one["status"],
-        one["startDate"].timestamp(),
-        one["stopDate"].timestamp() if "stopDate" in one else None,
-        _json(one.get("input")),
-        _json(one.get("output")),
-        one.get("error"),
-    )
+    return _run(workflow, region, one)
+
+
+def is_over(deployment: Deployment, region: str, run: str) -> bool | None:
+    """Returns whether a run of the failover workflow has ended; None when that is not known."""
+    arn = deployment.names.state_machine_arn(region)
+    return Runs(deployment.client("stepfunctions", region), arn).is_over(run)
 
 
 def find(deployment: Deployment, name: str) -> Run:
@@ -194,9 +178,17 @@ def _raise_if_known(deployment: Deployment, error: FailoverError) -> None:
         ) from error
 
 
-def _json(text: str | None) -> Mapping[str, Any] | None:
-    try:
-        found = json.loads(text) if text else None
-    except ValueError:
-        return None
-    return found if isinstance(found, Mapping) else None
+def _run(workflow: Workflow, region: str, one: Mapping[str, Any]) -> Run:
+    """Returns a run as Step Functions lists it, or describes it, which says more."""
+    return Run(
+        one["name"],
+        workflow,
+        region,
+        one["executionArn"],
+        one["status"],
+        one["startDate"].timestamp(),
+        one["stopDate"].timestamp() if "stopDate" in one else None,
+        history.json_object(one.get("input")),
+        history.json_object(one.get("output")),
+        one.get("error"),
+    )

@@ -25,6 +25,7 @@ from handlers.core.claim import decide_claim
 from handlers.core.detection import guardian_seen, is_silent
 from handlers.core.errors import FailoverError
 from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S
+from handlers.core.message import execution_arn
 from handlers.core.reprotection import ReprotectionRequest, decide_begin
 from handlers.core.request import Request
 from handlers.gateways.runs import Runs
@@ -130,16 +131,13 @@ def plan_move(deployment: Deployment, reading: Reading, mode: Mode, options: Map
     real = "switchover" if mode is Mode.FAILBACK else str(mode)
     asked = {"mode": real, "started_by": deployment.identity.name, **options}
     held = record.transition
-    over = None
-    if held is not None:
-        over = _is_over(deployment, target, held.run)
     claim = decide_claim(
         record,
         Request.read(asked, "this run", target),
         "this run",
         reading.now,
         settings.thresholds.cool_down_minutes * 60,
-        holder_is_over=over,
+        holder_is_over=None if held is None else runs.is_over(deployment, target, held.run),
     )
     if claim.decision != "proceed":
         raise Refused(f"a {mode} would be refused, so none was started: {claim.reason}{_instead(record, claim.reason)}")
@@ -220,20 +218,13 @@ def _instead(record: Any, reason: str) -> str:
     return ""
 
 
-def _is_over(deployment: Deployment, region: str, run: str) -> bool | None:
-    """Returns whether the run that holds the lock has ended; None when that is not known."""
-    arn = deployment.names.state_machine_arn(region)
-    return Runs(deployment.client("stepfunctions", region), arn).is_over(run)
-
-
 def started(deployment: Deployment, plan: Plan, name: str) -> Run:
     """Starts the run; raises `Refused`, or `CannotTell` where nobody knows whether it was started."""
     arn = runs.machine_arn(deployment.names, plan.workflow, plan.region)
     with changing(deployment, f"starting run {name} in {plan.region}"):
         if not Runs(deployment.client("stepfunctions", plan.region), arn).start(name, plan.asked):
             raise Refused(f"there has been a run {name} already: call the command again")
-    execution = f"{arn.replace(':stateMachine:', ':execution:')}:{name}"
-    return Run(name, plan.workflow, plan.region, execution, "RUNNING", time.time())
+    return Run(name, plan.workflow, plan.region, execution_arn(arn, name), "RUNNING", time.time())
 
 
 def _decided(deployment: Deployment, run: Run) -> Mapping[str, Any]:

@@ -32,6 +32,8 @@ from simulation.workflows import Place, Workflow, Workflows
 
 # What keeps a guardian from lifting a fence.
 CANNOT_LIFT = ("prober away", "prober slow", "refuses the monitor")
+# What stops a database and keeps it from starting.
+STOP_A_DATABASE = ("region dead", "database down", "database restarts")
 # Environments that are there when a history begins, so that its monitors need not be started cold first.
 WARM = {"monitor": 2, "prober": 3, "fence": 1, "writer_switch": 2}
 
@@ -136,7 +138,7 @@ class World:
 
     def keeps_down(self, region: str) -> bool:
         """Whether a fault keeps the database of a region from starting."""
-        return any(self.faults.acting(kind, region) for kind in ("region dead", "database down", "database restarts"))
+        return any(self.faults.acting(kind, region) for kind in STOP_A_DATABASE)
 
     def record_changed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Has whoever follows the control record look again."""
@@ -221,7 +223,7 @@ class World:
         self.faults.end(fault)
         self.tell(FaultEnded(self.at, fault))
         self.people.relent(fault)
-        if fault.kind in ("region dead", "database down", "database restarts"):
+        if fault.kind in STOP_A_DATABASE:
             self.time.after(self.chance.uniform(0.5, 4), lambda: self._start_database(fault.where))
         self._fault_changed()
 

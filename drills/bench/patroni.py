@@ -12,7 +12,6 @@ import json
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack, suppress
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import psycopg
 
+from drills.apart import drill
 from drills.bench.findings import Findings
 from drills.bench.rto import Spread
 from drills.lab import Lab, Wishes
@@ -133,14 +133,10 @@ def findings(outages: dict[str, list[Judged]]) -> Findings:
 
 def _ours(seed: int) -> Judged:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "drills", "--outage", "kill", "--clients", "hosts", "--aurora-promotion", "0"]
-        ended = subprocess.run(
-            [*command, "--seed", str(seed), "--output", folder], capture_output=True, text=True, check=False
-        )
-        file = Path(folder) / "latest" / "result.json"
-        if not file.exists():
-            raise PatroniError(f"the drill did not end: {(ended.stdout + ended.stderr).strip()[-500:]}")
-        result: dict[str, Any] = json.loads(file.read_text())
+        what = ["--outage", "kill", "--clients", "hosts", "--aurora-promotion", "0", "--seed", str(seed)]
+        drilled = drill(what, Path(folder))
+    if (result := drilled.result) is None:
+        raise PatroniError(f"the drill did not end: {drilled.printed.strip()[-500:]}")
     return Judged(
         result["rto_by_hosts_seconds"],
         result["lost"],

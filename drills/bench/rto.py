@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drills.apart import drill
 from drills.bench.findings import Findings
 
 if TYPE_CHECKING:
@@ -109,14 +108,12 @@ def measure(runs: int, wanted: Wanted, say: Callable[[str], None]) -> Findings:
         for name, found in results.items():
             folder = wanted.output / f"{name}-{seed}"
             what = ["--mode", wanted.mode] if name == SWITCHOVER else ["--outage", name]
-            command = [sys.executable, "-m", "drills", *what, "--seed", str(seed), "--output", str(folder)]
-            command += ["--aurora-promotion", f"{wanted.aurora_promotion_s:g}", "--clients", wanted.clients]
-            ended = subprocess.run(command, capture_output=True, text=True, check=False)
-            latest = folder / "latest" / "result.json"
-            say(f"{name} {seed} of {runs}: {(ended.stdout + ended.stderr).strip().splitlines()[-1]}")
-            failed += ended.returncode != 0
-            if latest.exists() and (result := json.loads(latest.read_text()))["rto_seconds"] is not None:
-                found.append(result)
+            what += ["--seed", str(seed), "--aurora-promotion", f"{wanted.aurora_promotion_s:g}"]
+            drilled = drill([*what, "--clients", wanted.clients], folder)
+            say(f"{name} {seed} of {runs}: {drilled.last_line}")
+            failed += drilled.code != 0
+            if drilled.result and drilled.result["rto_seconds"] is not None:
+                found.append(drilled.result)
     return findings({name: found for name, found in results.items() if found}, wanted, failed)
 
 

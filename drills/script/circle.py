@@ -1,10 +1,10 @@
 """A drill that goes full circle: failover, re-protection and, at the end, failback, under load all the time.
 
 Each round strikes the region that has the writer at that moment, whichever it is, with an outage of its own; the alarms
-start the failover. The
-region comes back, with its database open to its clients. A person starts the re-protection, approves the old cluster's
-retirement with the command in the message, and, if the writer is not where it began after the last round, starts the
-failback with the command in the last message. Then the clients stop, and the person replays what was salvaged.
+start the failover. The region comes back, with its database open to its clients. A person starts the re-protection,
+approves the old cluster's retirement with the command in the message, and, if the writer is not where it began after
+the last round, starts the failback with the command in the last message. Then the clients stop, and the person replays
+what was salvaged.
 """
 
 from __future__ import annotations

@@ -50,6 +50,12 @@ def save(result: DrillResult, report: str, root: Path) -> Path:
     folder = _new_folder(root, result.started_at)
     _write(folder / RESULT_FILE, result.to_json())
     _write(folder / REPORT_FILE, report)
+    return make_latest(folder)
+
+
+def make_latest(folder: Path) -> Path:
+    """Makes ``latest``, beside a folder, a link to it (a copy where the file system has no links), and returns it."""
+    root = folder.parent
     latest = root / LATEST
     link = folder / LATEST
     try:

@@ -157,7 +157,7 @@ class PersonsNo:
     @classmethod
     def of(cls, by: str, at: float, words: str) -> PersonsNo:
         """Makes one of what a person said, which may be anything."""
-        return cls(plain(by)[:LONGEST_LINE], at, plain(words[:LONGEST_REASON])[:LONGEST_REASON] or "no reason given")
+        return cls(plain(by)[:LONGEST_LINE], at, _reason(words, LONGEST_REASON))
 
     @classmethod
     def read(cls, fields: Fields) -> PersonsNo:
@@ -180,7 +180,7 @@ class Pause:
     @classmethod
     def of(cls, by: str, at: float, until: float, words: str) -> Pause:
         """Makes one of what a person said, which may be anything."""
-        return cls(plain(by)[:LONGEST_LINE], at, until, plain(words[:LONGEST_LINE])[:LONGEST_LINE] or "no reason given")
+        return cls(plain(by)[:LONGEST_LINE], at, until, _reason(words, LONGEST_LINE))
 
     @classmethod
     def read(cls, fields: Fields) -> Pause:
@@ -338,6 +338,11 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _moment(fields: Fields, field: str) -> float:
     return fields.number(field, at_least=0, at_most=END_OF_TIME_S)
+
+
+def _reason(words: str, longest: int) -> str:
+    """Returns what a person gave as the reason, as the record may hold it; a part of a huge text is looked at."""
+    return plain(words[:longest])[:longest] or "no reason given"
 
 
 def _optional_moment(fields: Fields, field: str) -> float | None:

@@ -32,7 +32,6 @@ ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
-WORKFLOW = Workflow.of(ENVIRONMENT)
 
 # The monitor has waited for the writer already. This probe can only veto, and a healthy writer in the other region
 # answers in about 0.5 s (7 round trips of 64 ms); a hanging one must not hold the run up for a second.
@@ -46,7 +45,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run=step.run)
     with ThreadPoolExecutor(1) as pool:
         if step.claim.mode == "switchover":  # the next step closes the writer, and nothing may hold up those after it
-            pool.submit(WORKFLOW.wait_until_warm)
+            # Its client is made here, and not when the function starts: a failover does without.
+            pool.submit(Workflow.of(ENVIRONMENT).wait_until_warm)
         health = check_health(CONTROL, PROBER, DATABASE, ENVIRONMENT.recovery_grace_s, step.claim)
     logger.info("judged the writer's health", proceed=health.proceed, reason=health.reason)
     return asdict(health)

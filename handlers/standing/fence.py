@@ -113,9 +113,9 @@ class Site:
 
         Leaves any other cluster's alone.
         """
-        group = self._attempt(self._by_group)
-        if group is not None and group[1]:
-            group = self._attempt(self._open)
+        seen = group = self._attempt(self._by_group)
+        if seen is not None and seen[1]:
+            group = self._attempt(lambda: self._open(*seen))
         return self._state(None, group)
 
     def lift(self, lift: Lift) -> FenceState:
@@ -128,12 +128,12 @@ class Site:
         A database that is only slow is a healthy one, which has to be opened again: a lift has the time of a look of
         the guardian. What comes too late, the database refuses by itself.
         """
-        group = self._attempt(self._by_group)
-        if group is not None and group[0]:
+        seen = group = self._attempt(self._by_group)
+        if seen is not None and seen[0]:
             reached = self._attempt(lambda: self._reach(OWN_PROBE_TIMEOUT_S))
             if reached is None or reached.role != "writer" or not reached.fenced:
                 return self._state(_closed_by_sql(reached), group)
-            group = self._attempt(self._open)
+            group = self._attempt(lambda: self._open(*seen))
         work = {"lift_fence": {"number": lift.number, "until": lift.until}}
         return self._state(self._attempt(lambda: _closed_by_sql(self._reach(OWN_PROBE_TIMEOUT_S, **work))), group)
 
@@ -179,9 +179,8 @@ class Site:
         self._database.restart()
         return True
 
-    def _open(self) -> tuple[bool, bool]:
-        """Opens the security group; see `_by_group`."""
-        closed, secondary = self._by_group()
+    def _open(self, closed: bool, secondary: bool) -> tuple[bool, bool]:
+        """Opens the security group that was seen to be so; see `_by_group`."""
         if closed:
             self._database.set_security_group(self._environment.cluster_security_group)
         return False, secondary

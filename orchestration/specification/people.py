@@ -6,6 +6,7 @@ verbs ask of AWS with what is granted here, in both directions.
 
 from __future__ import annotations
 
+from handlers.core.message import execution_arn
 from orchestration.specification.model import Permission, Policy
 from orchestration.specification.names import PARTITION, Names
 
@@ -35,7 +36,7 @@ def _reading(names: Names) -> tuple[Permission, ...]:
         Permission(("states:ListExecutions",), machines, "lists the runs"),
         Permission(
             ("states:DescribeExecution", "states:GetExecutionHistory"),
-            tuple(f"{arn.replace(':stateMachine:', ':execution:')}:*" for arn in machines),
+            tuple(execution_arn(arn, "*") for arn in machines),
             "reads how far a run is",
         ),
         *_everywhere_in(

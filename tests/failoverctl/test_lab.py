@@ -31,6 +31,7 @@ from handlers.gateways import items
 from handlers.gateways.aws import CONNECT_TIMEOUT_S
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import Specification, describe
+from tests.drills.no_databases import NoDatabases
 from tests.drills.small_functions import write_package
 
 WRITER, STANDBY = "us-east-1", "us-west-2"
@@ -38,18 +39,6 @@ WRITER, STANDBY = "us-east-1", "us-west-2"
 PATIENCE_S = 60.0
 # What `status` takes at most while a region hangs, in s.
 HANGING_S = 3.0
-
-
-class NoDatabases:
-    """What RDS does to databases that are not there."""
-
-    def promote(self, region: str) -> None: ...
-    def drain(self, region: str) -> None: ...
-    def follow(self, region: str, leader: str) -> None: ...
-    def admit(self, region: str, *, clients: bool) -> None: ...
-    def restart(self, region: str) -> None: ...
-    def retire(self, region: str) -> None: ...
-    def rebuild(self, region: str, leader: str) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -19,29 +19,12 @@ from handlers.gateways.control_table import ControlTable
 from handlers.gateways.runs import Runs
 from orchestration.settings import load
 from orchestration.specification import Specification, describe
+from tests.drills.no_databases import NoDatabases
 from tests.drills.small_functions import write_package
 
 EVENTS, PEOPLE = 50, 20
 COOL_DOWN_S = 1800.0
 WRITER, STANDBY = "us-east-1", "us-west-2"
-
-
-class NoDatabases:
-    """Nothing is promoted here."""
-
-    def promote(self, region: str) -> None: ...
-
-    def drain(self, region: str) -> None: ...
-
-    def follow(self, region: str, leader: str) -> None: ...
-
-    def admit(self, region: str, *, clients: bool) -> None: ...
-
-    def restart(self, region: str) -> None: ...
-
-    def retire(self, region: str) -> None: ...
-
-    def rebuild(self, region: str, leader: str) -> None: ...
 
 
 @pytest.fixture
