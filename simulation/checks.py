@@ -26,6 +26,7 @@ from simulation.happened import (
     Guarded,
     History,
     Lifted,
+    Means,
     NameLeadsTo,
     Promoted,
     RdsBegan,
@@ -37,12 +38,15 @@ from simulation.happened import (
     SessionOpened,
     StateEntered,
     Told,
+    Works,
     Written,
 )
 from simulation.virtual_time import STARTS_AT
 
 # P10: no longer than this is a healthy writer closed whose lease can be renewed (seconds).
 OPEN_AGAIN_S = 10.0
+# P10: nothing has a right to close a writer that has been well for so long: a lease, and a fence that was on its way.
+WELL_FOR_S = 15.0
 # P10: how long a lock may keep a healthy writer closed, by how far the run came: its guardian ends it after 20 s in
 # `stopping`, after 10 s in `moving`; each with what closing, a tick and opening take.
 GIVEN_BACK_S = {"stopping": 25.0, "moving": 20.0}
@@ -62,17 +66,8 @@ TOLD_WITHIN_S = 60.0
 # How the name of a run ends that a person has started with the command of a message, and who does that.
 OBEYS, OBEYING = "-obeys", "person obeys"
 
-# The limits of P1 (docs/guarantees.md): a region that lives on without its guardian, or with one whose clock is hours
-# off, and one whose guardian has no prober to fence with. What was so in the last seconds may still be at work.
-CLOCK_IS_OFF = {"clock far off"}
-NO_FENCE_BY_SQL = {
-    "prober away",
-    "prober slow",
-    "refuses the monitor",
-    "database hangs",
-    "database slow",
-    "cold starts",
-}
+# The limits of P1 and P10 (docs/guarantees.md, "What cannot be prevented") are facts: `Guarded`, `Works` and `Fit`. What
+# was so in the last seconds may still be at work: the rest of a lease, and a fence.
 LIMIT_LASTS_S = 15.0
 
 
@@ -192,6 +187,15 @@ class Facts:
             changes.append((fact.at, any(by.values())))
         return Course(False, changes, self.end)
 
+    def guarded(self, region: str) -> Course:
+        """Whether a guardian is there."""
+        return Course(True, [(one.at, one.guarded) for one in self.of(Guarded) if one.region == region], self.end)
+
+    def works(self, region: str, means: Means) -> Course:
+        """Whether those means to close and open a region's database work."""
+        changes = [(one.at, one.works) for one in self.of(Works) if (one.region, one.means) == (region, means)]
+        return Course(True, changes, self.end)
+
     @cached_property
     def name(self) -> Course:
         """Where the public name leads."""
@@ -236,13 +240,6 @@ class Facts:
                 spans.append(Span(since, fact.at, fault))
         return [*spans, *(Span(since, self.end, fault) for since, fault in began.values())]
 
-    def struck(self, kinds: set[str], where: str, start: float, end: float) -> bool:
-        """Returns whether a fault of these kinds acted there in that time."""
-        return any(
-            span.value.kind in kinds and span.value.where in (where, "") and span.overlaps(start, end)
-            for span in self.faults
-        )
-
 
 # --- P1
 
@@ -258,9 +255,11 @@ def _two_writers(facts: Facts) -> Iterator[tuple[float, str]]:
 
 
 def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:
+    """Whether the region was without a guardian, or without any means to end sessions."""
     since = start - LIMIT_LASTS_S
-    guarded = Course(True, [(one.at, one.guarded) for one in facts.of(Guarded) if one.region == region], facts.end)
-    return not all(guarded.within(since, end)) or facts.struck(CLOCK_IS_OFF | NO_FENCE_BY_SQL, region, since, end)
+    sql, restart = (facts.works(region, means) for means in ("sql", "restart"))
+    helpless = not all(sql.within(since, end)) and not all(restart.within(since, end))
+    return helpless or not all(facts.guarded(region).within(since, end))
 
 
 def _moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -447,12 +446,46 @@ def _neither_moved_nor_asked(facts: Facts) -> Iterator[tuple[float, str]]:
 
 def _closed_for_nothing(facts: Facts) -> Iterator[tuple[float, str]]:
     for region in facts.regions:
-        fit = [(one.at, one.fit) for one in facts.of(Fit) if one.region == region]
-        for well in Course(False, fit, facts.end).spans():
-            for closed in facts.closed(region).spans():
-                start, end = max(well.start, closed.start), min(well.end, closed.end)
-                if well.value and closed.value and end - start > OPEN_AGAIN_S:
-                    yield start, f"the healthy writer in {region} is closed for {end - start:.0f} s"
+        since: float | None = None
+        for at, kept_out in _kept_out(facts, region):
+            if kept_out:
+                since = at if since is None else since
+                continue
+            if since is not None and at - since > OPEN_AGAIN_S:
+                yield since, f"the healthy writer in {region} is closed for {at - since:.0f} s"
+            since = None
+
+
+def _kept_out(facts: Facts, region: str) -> Iterator[tuple[float, bool]]:
+    """Yields, with everything that happens, whether a healthy writer is closed that could be opened.
+
+    A limit of P10 is what cannot be opened again: a group that RDS does not open; and, where the prober does not reach
+    the database, a fence by SQL of a time at which the writer was not well. One that goes up while it is well is none.
+    """
+    fit_since: float | None = None
+    works: dict[str, bool] = {}
+    closed: dict[str, bool] = {}  # by the way, and whether the writer was well then
+    for fact in facts.history.happened:
+        if getattr(fact, "region", None) != region:
+            continue
+        if isinstance(fact, Fit):
+            fit_since = (fit_since if fit_since is not None else fact.at) if fact.fit else None
+        elif isinstance(fact, Works):
+            works[fact.means] = fact.works
+        elif isinstance(fact, Promoted):
+            closed.pop("sql", None)
+            if fact.fenced:
+                closed["sql"] = False
+        elif isinstance(fact, Fenced):
+            closed[fact.by] = fit_since is not None and fact.at - fit_since > WELL_FOR_S and not closed
+        elif isinstance(fact, Lifted):
+            closed.pop(fact.by, None)
+        else:
+            continue
+        stays = "group" in closed and not works.get("group", True)
+        stays = stays or (not closed.get("sql", True) and not works.get("sql", True))
+        yield fact.at, bool(closed) and fit_since is not None and not stays
+    yield facts.end, False
 
 
 def _kept_closed_by_a_lock(facts: Facts) -> Iterator[tuple[float, str]]:

@@ -98,8 +98,10 @@ class Rds:
         def done() -> None:
             self.groups_in_work[region] -= 1
             world.databases.of[region].set_group(closed=closed)
+            world.judge_fit()
 
         world.time.at(due, done)
+        world.judge_fit()
         return Reply({}, takes)
 
     def _reboot(self, region: str, takes: float) -> Reply:

@@ -39,9 +39,10 @@ FIRST_TICK_S = 2 * TICK_S
 # that a fence takes. The next look is a tick later.
 LOOK_COUNTS_S = FENCE_BEFORE_S + CLOCK_MARGIN_S - TICK_S - 1.0
 FENCE_AGAIN_S = LOOK_COUNTS_S + TICK_S
-# For how long after a lift a fence that was ordered before it may still close the security group: as long as the fence
-# function lives (12 s), and a tick until the lift. Nothing else would show that, for a session tells of SQL only.
-LATE_FENCE_S = 15.0
+# How old the look at the writer's fence may be: it is looked at with every second tick. The security group closes when
+# RDS gets to it, however long ago the fence was that asked for it, and whichever guardian's; only a look shows that, for
+# a session tells of SQL. Then the next tick fences by SQL, and the one after that lifts both.
+LOOK_AGAIN_S = 1.5 * TICK_S
 # A writer that has renewed for so long has recovered, and its next outage is another one, of which no person has said
 # anything. Shorter, and a writer that comes and goes would be moved against that person's no.
 OUTAGE_IS_OVER_S = 300.0
@@ -78,8 +79,6 @@ class GuardianState:
         what was seen of the fence.
     sql_seen_at, group_seen_at
         when (seconds since 1970).
-    lifted_at
-        when a renewal last earned a lift (seconds since 1970).
     rds_silence
         since when RDS shows nothing of the switchover that is noted in the record.
     decides_by
@@ -97,7 +96,6 @@ class GuardianState:
     fence: FenceState = UNSEEN
     sql_seen_at: float = 0.0
     group_seen_at: float = 0.0
-    lifted_at: float = 0.0
     rds_silence: Silence | None = None
     decides_by: float | None = 0.0
 
@@ -343,8 +341,8 @@ def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianStat
         word_ends_at=known_word_end(record, state.region, asked_at),
         decides_by=None if state.decides_by is None else asked_at + FIRST_TICK_S,
     )
-    may_close_late = after.is_writer and asked_at - state.lifted_at <= LATE_FENCE_S
-    looks: Orders = (LookAtFence(),) if state.fence.secondary is None or may_close_late else ()
+    may_have_closed = after.is_writer and asked_at - state.group_seen_at >= LOOK_AGAIN_S
+    looks: Orders = (LookAtFence(),) if state.fence.secondary is None or may_have_closed else ()
     moving = record.moving if after.is_writer else None
     if moving and moving.mode == "switchover" and moving.move_requests > 0:
         looks += (LookAtRds(moving.run, moving.move_requests),)
@@ -468,7 +466,7 @@ def _lease_renewed(state: GuardianState, learnt: LeaseRenewed) -> tuple[Guardian
         return state, ()  # a renewal in the dark: it has seen no fence that it could name
     if reached.fenced and reached.fence_number is not None:
         lift = Lift(reached.fence_number, lift_until(learnt.expires_at))
-        return replace(state, lifted_at=learnt.expires_at - LEASE_S), (LiftFence(lift),)
+        return state, (LiftFence(lift),)
     # Look once more, because another run of the monitor may have opened it; a new fence ends all sessions.
     return state, (LookAtFence(to_open=True),) if state.fence.by_group else ()
 

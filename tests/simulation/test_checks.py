@@ -16,6 +16,7 @@ from simulation.checks import (
     NEXT_ATTEMPT_S,
     OPEN_AGAIN_S,
     TOLD_WITHIN_S,
+    WELL_FOR_S,
     violations,
 )
 from simulation.faults import Fault
@@ -30,6 +31,7 @@ from simulation.happened import (
     Guarded,
     History,
     Lifted,
+    Means,
     NameLeadsTo,
     Promoted,
     RdsBegan,
@@ -41,6 +43,7 @@ from simulation.happened import (
     SessionOpened,
     StateEntered,
     Told,
+    Works,
     Written,
 )
 from simulation.virtual_time import STARTS_AT
@@ -74,6 +77,10 @@ def session(number: int, region: str, start: float, end: float | None = None) ->
 def fault(kind: str, where: str, start: float, end: float) -> list[Fact]:
     row = Fault(kind, where, start, end - start)
     return [FaultBegan(start, row), FaultEnded(end, row)]
+
+
+def fails(means: Means, start: float, end: float, region: str = EAST) -> list[Fact]:
+    return [Works(start, region, means, False), Works(end, region, means, True)]
 
 
 def started(at: float, run: str = "run-1", region: str = WEST) -> RunStarted:
@@ -114,10 +121,12 @@ NEAR_S = 40.0 - LIMIT_LASTS_S
 @pytest.mark.parametrize(
     ("excuse", "breaks"),
     [
-        (fault("prober away", EAST, 5.0, NEAR_S + LITTLE), False),
-        (fault("prober away", EAST, 5.0, NEAR_S - LITTLE), True),
-        (fault("prober away", WEST, 5.0, 40.0), True),
-        (fault("rds away", EAST, 5.0, 40.0), True),
+        ([*fails("sql", 5.0, NEAR_S + LITTLE), *fails("restart", 5.0, 20.0)], True),
+        ([*fails("sql", 5.0, NEAR_S + LITTLE), *fails("restart", 5.0, NEAR_S + LITTLE)], False),
+        ([*fails("sql", 5.0, NEAR_S - LITTLE), *fails("restart", 5.0, 40.0)], True),
+        ([*fails("sql", 5.0, 40.0, WEST), *fails("restart", 5.0, 40.0, WEST)], True),
+        (fails("sql", 5.0, 40.0), True),
+        (fails("restart", 5.0, 40.0), True),
         ([Guarded(5.0, EAST, False), Guarded(NEAR_S + LITTLE, EAST, True)], False),
         ([Guarded(5.0, EAST, False), Guarded(NEAR_S - LITTLE, EAST, True)], True),
         ([Guarded(5.0, WEST, False)], True),
@@ -324,6 +333,19 @@ def test_one_way_of_closing_is_enough_and_an_excuse_begins_anew() -> None:
     half_open = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "group"), Fenced(20.0, EAST, "sql")]
     assert broken(*half_open, Lifted(21.0, EAST, "sql")) == {"P10 open"}
     assert broken(*half_open, Fit(20.0 + OPEN_AGAIN_S - LITTLE, EAST, False)) == set()
+
+
+def test_what_cannot_be_opened_is_excused_for_that_time() -> None:
+    for_long = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "group"), Lifted(90.0, EAST, "group")]
+    assert broken(*for_long, *fails("group", 10.0, 90.0 - OPEN_AGAIN_S + LITTLE)) == set()
+    assert broken(*for_long, *fails("group", 10.0, 90.0 - OPEN_AGAIN_S - LITTLE)) == {"P10 open"}
+    assert broken(*for_long, *fails("sql", 10.0, 90.0)) == {"P10 open"}
+
+
+@pytest.mark.parametrize(("well_for", "breaks"), [(WELL_FOR_S - LITTLE, False), (WELL_FOR_S + LITTLE, True)])
+def test_a_fence_by_sql_that_goes_up_while_the_writer_is_well_is_never_excused(well_for: float, breaks: bool) -> None:
+    closed = [Fit(20.0 - well_for, EAST, True), Fenced(20.0, EAST, "sql"), Lifted(90.0, EAST, "sql")]
+    assert broken(*closed, *fails("sql", 10.0, 90.0)) == ({"P10 open"} if breaks else set())
 
 
 @pytest.mark.parametrize("phase", ["stopping", "moving"])
