@@ -141,12 +141,12 @@ class Thresholds(_Section):
         description="Lag above this notifies people, in ms; it never triggers a failover.",
     )
     recovery_grace_s: int = Field(
-        23,
+        25,
         ge=10,
         le=300,
         description="How long the writer's guardian may say that its database is down, or not known, before that "
         "counts, in s: a restart, or Aurora's own failover inside the region, is mostly done by then and loses "
-        "nothing. Longer adds to the RTO of a dead database in a region that lives; 23 keeps it at about 58 s with "
+        "nothing. Longer adds to the RTO of a dead database in a region that lives; 25 keeps it under 60 s with "
         "Aurora's promotion taken as 30.",
     )
     cool_down_minutes: int = Field(

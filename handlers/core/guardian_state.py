@@ -27,7 +27,7 @@ from handlers.core.guardian import (
 )
 from handlers.core.health import Probe
 from handlers.core.heartbeat import Beat
-from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, REST_S, TICK_S
+from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, NO_SIGN_S, REST_S, TICK_S
 
 # How long the first tick of a run may take from its look at the record to its decision: a tick and the longest probe of
 # the own database that is not answered. The guardian before it may rest for a good reason, which only that decision
@@ -329,17 +329,26 @@ def _who_may_write(record: ControlRecord | None) -> tuple[object, ...]:
     return record.epoch, record.writer_region, (lock.run, lock.phase, lock.moving_since) if lock else None
 
 
+def _is_locked(record: ControlRecord | None, region: str) -> bool:
+    """Whether the region's writer is kept closed by a lock."""
+    return record is not None and record.writer_region == region and may_renew_nowhere(record, region)
+
+
 def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianState, Orders]:
     record, asked_at = learnt.record, learnt.asked_at
     set_back = asked_at < state.record_since  # this machine's clock: what it has dated since then counts for nothing
     if set_back or _who_may_write(state.record) != _who_may_write(record):
         state = replace(state, fence=UNSEEN, record_since=asked_at, rds_silence=None)
+    lease_ends_at = known_lease_end(record, state.region, asked_at, state.lease_ends_at)
+    # A lock that ends after the lease leaves a fence behind: whether to lift it is for a tick to decide, not the clock.
+    lock_ended = _is_locked(state.record, state.region) and not _is_locked(record, state.region)
+    decides = state.decides_by is None and not (lock_ended and lease_ends_at < asked_at)
     after = replace(
         state,
         record=record,
-        lease_ends_at=known_lease_end(record, state.region, asked_at, state.lease_ends_at),
+        lease_ends_at=lease_ends_at,
         word_ends_at=known_word_end(record, state.region, asked_at),
-        decides_by=None if state.decides_by is None else asked_at + FIRST_TICK_S,
+        decides_by=None if decides else asked_at + FIRST_TICK_S,
     )
     may_have_closed = after.is_writer and asked_at - state.group_seen_at >= LOOK_AGAIN_S
     looks: Orders = (LookAtFence(),) if state.fence.secondary is None or may_have_closed else ()
@@ -383,11 +392,16 @@ def _decided(state: GuardianState, learnt: LookedAround) -> tuple[GuardianState,
 
 
 def _rds_is_silent(known: Silence | None, record: ControlRecord | None, now: float) -> bool:
-    """Whether RDS has shown nothing for long enough of all the requests that are noted in the lock."""
+    """Whether RDS shows nothing of all the requests that are noted in the lock, and none is on its way any more.
+
+    The note, which the record keeps, says how old the last one is. A silence of that length would have to be seen by
+    one run of the monitor, which lives little longer.
+    """
     lock = record.transition if record else None
     if known is None or lock is None or (known.run, known.requests) != (lock.run, lock.move_requests):
         return False
-    return now - known.since >= LATE_REQUEST_S
+    noted_at = known.since if lock.asked_at is None else lock.asked_at  # None: noted by an earlier version
+    return now - known.since >= NO_SIGN_S and now - noted_at >= LATE_REQUEST_S + CLOCK_MARGIN_S
 
 
 def _orders(state: GuardianState, learnt: LookedAround, decision: Decision) -> Orders:
