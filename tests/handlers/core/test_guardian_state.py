@@ -463,6 +463,25 @@ def test_p10_a_lock_that_ends_after_the_lease_leaves_the_fence_to_the_next_tick(
     assert isinstance(ordered(given_back, ClockSeen(NOW + 70 + FIRST_TICK_S + 0.01)), PutFenceUp)
 
 
+def test_p10_a_lock_that_ends_with_the_fence_seen_leaves_it_to_the_next_tick_though_the_lease_is_about_to_end() -> None:
+    stopped = after(replace(WATCHES, decides_by=None), RecordRead(moved(phase="stopping"), NOW))
+    closed = after(stopped, FenceSeen(CLOSED, NOW + 1))
+    given_back = after(closed, RecordRead(replace(HERE, lease_expires_at=NOW + 8), NOW + 7))
+    assert ordered(given_back, ClockSeen(NOW + 7.25)) is None
+    assert isinstance(ordered(given_back, ClockSeen(NOW + 7 + FIRST_TICK_S + 0.01)), PutFenceUp)
+
+
+def test_p10_the_clock_does_not_close_while_the_first_renewal_after_a_lock_is_being_written() -> None:
+    closed = after(replace(WATCHES, decides_by=None), RecordRead(switching(1), NOW))
+    ended = replace(HERE, lease_expires_at=NOW - 5)
+    writes = after(closed, RecordRead(ended, NOW + 70), around(ended, "writer", FENCED, now=NOW + 70.2))
+    assert ordered(writes, ClockSeen(NOW + 70.25)) is None
+    renewed = after(writes, LeaseRenewed(NOW + 80.2, FENCED))
+    assert isinstance(ordered(renewed, ClockSeen(NOW + 80.2)), PutFenceUp)
+    lost = after(writes, around(None, "writer", FENCED, now=NOW + 70.3))
+    assert isinstance(ordered(lost, ClockSeen(NOW + 70.5)), PutFenceUp)
+
+
 def test_p1_a_lock_that_ends_before_the_lease_delays_no_fence() -> None:
     closed = after(replace(WATCHES, decides_by=None), RecordRead(moved(phase="stopping"), NOW))
     given_back = after(closed, RecordRead(replace(HERE, lease_expires_at=NOW + 3.5), NOW + 0.5))
