@@ -1,8 +1,8 @@
 """The faults of a history: a table, one row each, drawn from the seed.
 
-`KINDS` is the alphabet. Each kind says where it may strike, for how long, and by how much. What it does is asked for where
-it acts, by `Faults.acting`; what it does once, when it begins or ends, is in `simulation.world`. None excuses anything:
-what a promise does not cover is a fact of the world, whatever has led to it (`simulation.checks`).
+`KINDS` is the alphabet. Each kind says where it may strike, for how long, and by how much. What it does is asked for
+where it acts, by `Faults.acting`; what it does once, when it begins or ends, is in `simulation.world`. None excuses
+anything: what a promise does not cover is a fact of the world, whatever has led to it (`simulation.checks`).
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ KINDS = (
     Kind("person wants a run to abort", "all", 1),
     Kind("person holds a run", "all", 40),
     Kind("person says no", "all", 40),
-    Kind("person pauses", "all", 40),
+    Kind("person pauses", "all", 60, {"resumes": YES_OR_NO}),
+    Kind("person turns automation off", "all", 40),
     Kind("person unlocks", "all", 1),
     Kind("person approves", "all", 90, {"takes": (1, 40)}),
     Kind("person refuses", "all", 90, {"takes": (1, 40)}),

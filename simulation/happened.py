@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from simulation.faults import Fault
 
-Way = Literal["sql", "group"]
+Way = Literal["sql", "group", "restart"]
 Means = Literal["sql", "restart", "group"]
 
 
@@ -75,7 +75,10 @@ class SessionClosed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Fenced(Fact):
-    """Applications are kept out of the database in ``region``, in that way; of what stood already nothing is said."""
+    """Applications are kept out of the database in ``region``, in that way; of what stood already nothing is said.
+
+    ``restart``: RDS was asked to restart its instances.
+    """
 
     region: str
     by: Way
@@ -93,8 +96,8 @@ class Lifted(Fact):
 class Fit(Fact):
     """Whether the writer in ``region`` is one that P10 speaks of.
 
-    It is when its database serves, a guardian is there, the control record can be changed from there, and no run stops
-    or moves it.
+    It is when its database serves, a guardian is there, and the control record can be changed from there. A database
+    that RDS was asked to restart would serve.
     """
 
     region: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from simulation.happened import Asked, RdsBegan, RdsEnded
+from simulation.happened import Asked, Fenced, Lifted, RdsBegan, RdsEnded
 from simulation.network import Reply
 from simulation.stand_ins import Client, refusal
 
@@ -111,12 +111,16 @@ class Rds:
         self.rebooting.add(region)
         was_up = database.runs
         if was_up:
+            world.tell(Fenced(world.at, region, "restart"))
             database.stop("restarted")
 
         def done() -> None:
             self.rebooting.discard(region)
+            if was_up:
+                world.tell(Lifted(world.at, region, "restart"))
             if was_up and not world.keeps_down(region):
                 database.start()
+            world.judge_fit()
 
         world.time.after(REBOOT_S * world.chance.uniform(0.7, 2), done)
         return Reply({}, takes)

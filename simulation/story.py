@@ -38,7 +38,7 @@ from simulation.happened import (
 # What is written all the time: told of only where it begins anew, or ends.
 USUAL = {"renew", "renew_unknown", "give_word", "sign_of_life"}
 LONGEST = 160  # characters of a text that people were sent
-PLAINLY = {"sql": "by SQL", "group": "by its security group"}
+PLAINLY = {"sql": "by SQL", "group": "by its security group", "restart": "by a restart"}
 
 
 def tell(history: History, broken: Sequence[Violation] = ()) -> list[str]:

@@ -146,7 +146,7 @@ class World:
         """Has whoever follows the control record look again."""
         if _clients_belong(before) != _clients_belong(after):
             self.dns.stir()
-        if _closes(before) != _closes(after) or before["writer_region"] != after["writer_region"]:
+        if before["writer_region"] != after["writer_region"]:
             self.judge_fit()
 
     def stir(self) -> None:
@@ -158,10 +158,9 @@ class World:
 
     def judge_fit(self) -> None:
         """Looks at what the limits of P1 and P10 speak of, and writes down what has changed of it."""
-        record = self.table.item
         for region in self.regions:
             guarded = self.functions.is_guarded(region)
-            fit = guarded and region == record["writer_region"] and not _closes(record) and self._serves(region)
+            fit = guarded and region == self.table.item["writer_region"] and self._serves(region)
             rds = not any(self.faults.acting(kind, region) for kind in RDS_REFUSES)
             facts: tuple[tuple[Guarded | Fit | Works, bool, bool], ...] = (
                 (Guarded(self.at, region, guarded), guarded, True),
@@ -178,7 +177,8 @@ class World:
     def _serves(self, region: str) -> bool:
         """Whether the writer there is healthy, and the record can be changed from there."""
         database = self.databases.of[region]
-        well = database.runs and database.role == "writer" and not database.drained
+        runs = database.runs or (region in self.rds.rebooting and not self.keeps_down(region))
+        well = runs and database.role == "writer" and not database.drained
         ill = any(self.faults.acting(kind, region) for kind in SERVES_NOBODY)
         return well and not ill and self.table.takes_writes_from(region)
 
@@ -261,12 +261,6 @@ class World:
     def _start_database(self, region: str) -> None:
         if not self.keeps_down(region):
             self.databases.of[region].start()
-
-
-def _closes(record: Mapping[str, Any]) -> bool:
-    """Whether a run stops or moves the writer."""
-    lock = record.get("transition")
-    return lock is not None and lock["phase"] != "checking"
 
 
 def _clients_belong(record: Mapping[str, Any]) -> str:

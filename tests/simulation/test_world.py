@@ -25,6 +25,7 @@ from simulation.happened import (
     SessionClosed,
     SessionOpened,
     Told,
+    Written,
 )
 
 WRITER, STANDBY = "us-east-1", "us-west-2"
@@ -131,10 +132,20 @@ def test_a_person_obeys_a_message_when_all_is_well_again() -> None:
     assert end(played).open_to == (end(played).record["writer_region"],)
 
 
+@pytest.mark.parametrize("resumes", [0.0, 1.0])
+def test_a_pause_of_failoverctl_keeps_attempts_from_beginning_until_it_is_over(resumes: float) -> None:
+    pause = Fault("person pauses", "", 20.0, 60.0, {"resumes": resumes})
+    played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), pause)
+    took = [one.at for one in of(played, Written) if one.row == "take"]
+    assert 80.0 < min(took) < 100.0
+    assert end(played).open_to == (STANDBY,)
+
+
 def test_sessions_that_would_not_end_are_as_others_are_when_that_is_over() -> None:
     switches = Fault("person switches over", STANDBY, 45.0, 1.0)
+    no_restart = Fault("rds busy", WRITER, 40.0, 69.0)
     opened_in_it = (Fault("database restarts", WRITER, 20.0, 2.0), Fault("session will not end", WRITER, 18.0, 80.0))
-    stays = play(*opened_in_it, switches)
+    stays = play(*opened_in_it, switches, no_restart)
     assert outcomes(stays) == ["Aborted"]
     assert [one.why for one in of(stays, SessionClosed) if 97.5 < one.at < 98.5] == ["fenced"] * 4
     passes = play(*[replace(fault, lasts=min(fault.lasts, 20.0)) for fault in opened_in_it], switches)
