@@ -11,7 +11,7 @@ from typing import Any
 
 # Attributes that came with a version of the provider, by that version: resource type → attribute, a dot before each
 # attribute of a block. An older provider does not know them; `tests/terraform/test_bindings.py` checks them.
-NEWER_ATTRIBUTES = {
+NEWER_ATTRIBUTES: dict[tuple[int, int], dict[str, tuple[str, ...]]] = {
     (6, 0): {
         "aws_dynamodb_table": (
             "global_table_witness",
