@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from cdktf import Fn, ITerraformDependable, TerraformResourceLifecycle, TerraformStack
 from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.data_aws_rds_cluster import DataAwsRdsCluster
 from cdktf_cdktf_provider_aws.db_subnet_group import DbSubnetGroup
 from cdktf_cdktf_provider_aws.rds_cluster import RdsCluster, RdsClusterServerlessv2ScalingConfiguration
 from cdktf_cdktf_provider_aws.rds_cluster_instance import RdsClusterInstance
@@ -52,6 +53,14 @@ CHANGED_OUTSIDE_TERRAFORM = [
 TAKEN_FROM_A_MEMBER = ["engine_version", "storage_encrypted"]
 
 PASSWORD_LENGTH = 32
+
+
+def writer_endpoint(cluster: RdsCluster | DataAwsRdsCluster) -> str:
+    """Returns the name of a cluster's writer endpoint, which a standby may not report before it is promoted.
+
+    Its reader endpoint is always there, and differs from it by ``-ro`` (terraform-provider-aws#14219, teleport#16079).
+    """
+    return str(Fn.replace(cluster.reader_endpoint, ".cluster-ro-", ".cluster-"))
 
 
 class GlobalCluster(Construct):
