@@ -53,7 +53,6 @@ CHANGED_OUTSIDE_TERRAFORM = [
 TAKEN_FROM_A_MEMBER = ["engine_version", "storage_encrypted"]
 
 PASSWORD_LENGTH = 32
-PASSWORD_VERSION = 1  # raise it to create and set a new password
 
 
 def writer_endpoint(cluster: RdsCluster | DataAwsRdsCluster) -> str:
@@ -95,7 +94,7 @@ class MasterPassword(Construct):
     def __init__(self, scope: Construct, specification: Specification, region: Region, key: RegionKey) -> None:
         super().__init__(scope, "master-password")
         settings = specification.settings
-        self.version = PASSWORD_VERSION
+        self.version = settings.database.password_version
         stack = TerraformStack.of(self)
         # Ephemeral resources are newer than CDKTF, so they are written into the stack as they are.
         stack.add_override(
