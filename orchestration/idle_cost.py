@@ -201,7 +201,8 @@ def database(specification: Specification) -> list[Line]:
         Line("Aurora storage", f"{KEPT_GB} GB a region, the least", KEPT_GB * len(specification.regions), AURORA_GB),
         Line("Aurora I/O", "heartbeats, in both regions; an estimate", 6 * TICKS, AURORA_IO),
         Line("Secrets Manager", "1 secret and its replica", 2, SECRET),
-        Line("AWS Backup", "snapshots of an empty cluster; an estimate", 28, SNAPSHOT_GB),
+        Line("AWS Backup", "7 days in each region and 7 of copies, of an empty cluster; an estimate", 21, SNAPSHOT_GB),
+        Line("AWS Backup, copies", "a full copy every day, of an empty cluster; an estimate", 30, REGION_GB),
     ]
 
 

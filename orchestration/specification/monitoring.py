@@ -38,6 +38,8 @@ READINESS_PERIOD_SECONDS = 3600
 # alarm takes two of three (CloudWatch guide, "Evaluating an alarm", M out of N).
 OF_PERIODS = 3
 PERIODS = 2
+# Of Aurora's lag, minute by minute: longer than a burst of writes. In a row, for Route 53 shows this alarm.
+LAG_PERIODS = 3
 
 
 def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[MetricAlarm, ...]:
@@ -94,7 +96,7 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             ),
             comparison="GreaterThanThreshold",
             threshold=settings.thresholds.replication_lag_alarm_ms,
-            evaluation_periods=1,
+            evaluation_periods=LAG_PERIODS,
             missing_data="notBreaching",
             notifies=True,
         ),
