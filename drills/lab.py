@@ -366,8 +366,6 @@ class Lab:
         It recovers meanwhile, behind paths that refuse, so that it is back at that moment and not some seconds later.
         """
         server, died = self.servers[region], time.time()
-        server.kill()
-        self.network.shut(region, shut=True)
         recovered = threading.Event()
 
         def recover() -> None:
@@ -379,8 +377,10 @@ class Lab:
             self.network.shut(region, shut=False)
             self.away.append((died, time.time()))
 
-        self.later(0.0, recover)
         self.later(self._wishes.outage_seconds, come_back)
+        server.kill()
+        self.network.shut(region, shut=True)
+        self.later(0.0, recover)
 
     def bootstrap(self) -> None:
         """Brings what the orchestrator needs into the writer's database, where the deployment came without it."""

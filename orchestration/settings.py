@@ -78,6 +78,13 @@ class Database(_Section):
 
     name: SqlName = Field("payments", description="Name of the first database.")
     master_username: SqlName = Field("postgres_admin", description="Master user; its password is generated.")
+    password_version: int = Field(
+        1,
+        ge=1,
+        le=1_000_000,
+        description="Raise it by one for a new generated master password, and never lower it: Terraform sets another "
+        "one at each change. Apply it while the first writer's region is the writer.",
+    )
     engine_version: str = Field(
         "17.5",
         pattern=r"^(1[7-9]|[2-9][0-9])\.[0-9]{1,2}$",  # \d would take the digits of every script
@@ -141,12 +148,12 @@ class Thresholds(_Section):
         description="Lag above this notifies people, in ms; it never triggers a failover.",
     )
     recovery_grace_s: int = Field(
-        23,
+        25,
         ge=10,
         le=300,
         description="How long the writer's guardian may say that its database is down, or not known, before that "
         "counts, in s: a restart, or Aurora's own failover inside the region, is mostly done by then and loses "
-        "nothing. Longer adds to the RTO of a dead database in a region that lives; 23 keeps it at about 58 s with "
+        "nothing. Longer adds to the RTO of a dead database in a region that lives; 25 keeps it under 60 s with "
         "Aurora's promotion taken as 30.",
     )
     cool_down_minutes: int = Field(

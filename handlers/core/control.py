@@ -75,7 +75,8 @@ class Transition:
     """The lock: the run that holds it and what it does. Times in seconds since 1970.
 
     ``seen_lease`` is the end of the writer's lease as the run saw it when it took the lock; ``move_requests`` counts
-    the requests to RDS to move the writer (detach or switchover), each before it is sent, minus one that RDS refused.
+    the requests to RDS to move the writer (detach or switchover), each before it is sent, minus one that RDS refused;
+    ``asked_at``: when the last of them was noted.
     ``replicated_xid``: every transaction of the old writer with a lower id had ended and was in the standby.
     ``moving_since``: when the run committed to move; ``writer_sign``: the old writer's guardian's, since then or since
     the writer was stopped. ``wanted``: what a person has asked this run for.
@@ -92,6 +93,7 @@ class Transition:
     stopping_until: float | None = None
     dns_engaged: bool = False
     move_requests: int = 0
+    asked_at: float | None = None
     replicated_xid: int | None = None
     moving_since: float | None = None
     writer_sign: WriterSign | None = None
@@ -112,6 +114,7 @@ class Transition:
             stopping_until=_optional_moment(fields, "stopping_until"),
             dns_engaged=fields.flag("dns_engaged", False),
             move_requests=fields.whole("move_requests", at_most=LARGEST_COUNT, default=0),
+            asked_at=_optional_moment(fields, "asked_at"),
             replicated_xid=fields.optional_whole("replicated_xid", at_most=LARGEST_COUNT),
             moving_since=_optional_moment(fields, "moving_since"),
             writer_sign=WriterSign.read(fields.section("writer_sign")) if "writer_sign" in fields.data else None,

@@ -241,13 +241,13 @@ ROWS: tuple[Row, ...] = (
             ),
             AnyOf((NOBODY_WANTS_IT_TO_STOP, Differs("transition.move_requests", 0))),
         ),
-        then=(Increment("transition.move_requests"),),
+        then=(Increment("transition.move_requests"), Set("transition.asked_at", Given("now"))),
     ),
     Row(
         "end_request",
         "RDS has refused the only request that is noted, so the note is removed; others may still be on their way.",
         when=(HOLDS_LOCK, IS_MOVING, Equals("transition.move_requests", 1)),
-        then=(Set("transition.move_requests", 0),),
+        then=(Set("transition.move_requests", 0), Remove("transition.asked_at")),
     ),
     Row(
         "give_note_back",
@@ -261,6 +261,7 @@ ROWS: tuple[Row, ...] = (
         ),
         then=(
             Set("transition.move_requests", 0),
+            Remove("transition.asked_at"),
             Set("transition.phase", "checking"),
             Set("transition.dns_engaged", False),
             SetIfKnown("transition.seen_lease", Given("lease")),

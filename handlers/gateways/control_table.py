@@ -235,7 +235,7 @@ class ControlTable:
             the run does not hold the lock, has not committed to move, or a person wants it to hold or to abort.
         """
         rested_by = now - CLOCK_MARGIN_S
-        noted = self._carry_out(TRANSITIONS["begin_request"], {"run": run, "rested_by": rested_by})
+        noted = self._carry_out(TRANSITIONS["begin_request"], {"run": run, "rested_by": rested_by, "now": now})
         if noted is not None:
             return int(noted["transition"]["move_requests"])
         record = self.read()

@@ -106,6 +106,9 @@ OWN_PATIENCE_S = 1.0
 BESIDE = 9
 # How often the clock is looked at. The fence begins at most that late, and has the rest of FENCE_BEFORE_S.
 CLOCK_LOOK_S = 0.25
+# How soon the guardian of a database that is down looks again: a run that moves the writer waits for what it says then.
+LOOK_AGAIN_S = 0.5
+A_MOMENT_S = 0.01  # so that a tick comes after the end of the grace, and not at it
 # A write that loses, to another run of the monitor or to a run that moves the writer, is followed by another look at
 # the record and another decision; so is the end of a lock, after which the writer is opened at once.
 DECISIONS_A_TICK = 4
@@ -127,7 +130,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 logger.exception("a tick failed; the next one will try again")
             ticks += 1
             # Ticks start on a fixed grid: a slow tick shortens the next pause instead of delaying all later ticks.
-            MACHINE.sleep(max(0.0, (int(elapsed / TICK_S) + 1) * TICK_S - (MACHINE.monotonic() - started)))
+            pause_s = (int(elapsed / TICK_S) + 1) * TICK_S - (MACHINE.monotonic() - started)
+            MACHINE.sleep(max(0.0, watch.shortened(pause_s)))
     return {"ticks": ticks}
 
 
@@ -196,6 +200,20 @@ class Watch:
             self._metrics.say(refused)
         if record and record.writer_region == self._region and record.unfenced_region:
             self._beside.start("fence the old writer", lambda: self._fence_old_writer(record))
+
+    def shortened(self, pause_s: float) -> float:
+        """Returns the pause before the next tick, ``pause_s`` at most: less where an outage would last as much longer.
+
+        That is while this region's writer is down, and in the standby when the other's guardian has given its database
+        the time that a recovery takes.
+        """
+        if self._state.is_writer and self._own == "down":
+            return min(pause_s, LOOK_AGAIN_S)
+        record = self._state.record
+        if self._state.is_standby and record and record.word:
+            grace_ends_in = record.word.since + self._environment.recovery_grace_s - self._machine.now()
+            return min(pause_s, grace_ends_in + A_MOMENT_S) if grace_ends_in > 0 else pause_s
+        return pause_s
 
     def look_at_the_clock(self) -> None:
         """Fences a writer whose lease is about to end, whatever else the guardian waits for."""

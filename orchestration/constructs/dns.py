@@ -15,6 +15,7 @@ from cdktf_cdktf_provider_aws.route53_record import Route53Record, Route53Record
 from cdktf_cdktf_provider_aws.route53_zone import Route53Zone, Route53ZoneVpc
 from constructs import Construct
 
+from orchestration.constructs.database import writer_endpoint
 from orchestration.specification import Specification
 from orchestration.specification.model import AlarmHealthCheck, CalculatedHealthCheck, HealthCheck, Record
 from orchestration.specification.names import region_short
@@ -173,7 +174,7 @@ class Dns(Construct):
             name=record.name,
             type="CNAME",
             ttl=record.ttl_seconds,
-            records=[cluster.endpoint if record.endpoint == "writer" else cluster.reader_endpoint],
+            records=[writer_endpoint(cluster) if record.endpoint == "writer" else cluster.reader_endpoint],
             set_identifier=record.cluster_region if routing else None,
             failover_routing_policy=Route53RecordFailoverRoutingPolicy(type=routing) if routing else None,
             health_check_id=self._writer_check.id if record.health_check else None,

@@ -124,7 +124,8 @@ class Orchestrator(Construct):
     def _public_url(self, step: str, function: LambdaFunction) -> None:
         """Creates a URL for Route 53's health checkers, which cannot sign their requests.
 
-        It needs both grants (Lambda guide, "Control access to Lambda function URLs").
+        It needs both grants (Lambda guide, "Control access to Lambda function URLs"), and lets nobody invoke the
+        function but through it.
         """
         LambdaFunctionUrl(self, f"{step}-url", function_name=function.function_name, authorization_type="NONE")
         LambdaPermission(
@@ -136,7 +137,7 @@ class Orchestrator(Construct):
             principal="*",
             function_url_auth_type="NONE",
         )
-        LambdaPermission(
+        invoke = LambdaPermission(
             self,
             f"{step}-public",
             statement_id="health-checkers-invoke",
@@ -144,6 +145,7 @@ class Orchestrator(Construct):
             function_name=function.function_name,
             principal="*",
         )
+        invoke.add_override("invoked_via_function_url", True)  # newer than the bindings
 
     def _workflow(self, id_: str, machine: StateMachine) -> SfnStateMachine:
         log = self._log_group(f"{id_}-log", f"/aws/vendedlogs/states/{machine.name}")

@@ -15,6 +15,9 @@ from orchestration.specification import Specification, describe
 
 # Write-only arguments, which keep the master password out of the state, came with this version.
 TERRAFORM_VERSION = ">= 1.11"
+# The condition `lambda:InvokedViaFunctionUrl` came with 6.29 (terraform-provider-aws#44829). The bindings, the last
+# there are, were made from 6.25 and would ask for that.
+PROVIDER_VERSION = ">= 6.29, < 7.0"
 LOCAL_STATE_FOLDER = PROJECT_ROOT / "state"
 
 
@@ -26,6 +29,7 @@ class DeploymentStack(TerraformStack):
         self._settings = settings
         self.provider = self._provider("aws", region)
         self.add_override("terraform.required_version", TERRAFORM_VERSION)
+        self.add_override("terraform.required_providers.aws.version", PROVIDER_VERSION)
         account = DataAwsCallerIdentity(self, "current").account_id
         self.specification: Specification = describe(settings, account)
         self._state(name)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from constructs import Construct
 
 from orchestration.constructs.backup import Backup
-from orchestration.constructs.database import GlobalCluster, MasterPassword, RegionCluster
+from orchestration.constructs.database import GlobalCluster, MasterPassword, RegionCluster, writer_endpoint
 from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.monitoring import Monitoring
 from orchestration.constructs.network import Network
@@ -53,7 +53,7 @@ class RegionStack(DeploymentStack):
         cluster = database.cluster
         self._output(
             "cluster_endpoint",
-            cluster.endpoint,
+            writer_endpoint(cluster),
             "Writer endpoint of this region's cluster; it takes writes only while the writer is in this region.",
         )
         self._output("cluster_reader_endpoint", cluster.reader_endpoint, "Reader endpoint of this region's cluster.")

@@ -616,8 +616,8 @@ def test_asserting_the_lock_changes_nothing(table: ControlTable, deployment: Dep
 
 def test_p3_every_request_to_move_the_writer_is_counted_before_it_is_sent(table: ControlTable) -> None:
     table.take(moving("run-1"), table.read())
-    assert [table.begin_request("run-1", NOW) for _ in range(2)] == [1, 2]
-    assert table.read().transition == moving("run-1", move_requests=2)
+    assert [table.begin_request("run-1", NOW + each) for each in range(2)] == [1, 2]
+    assert table.read().transition == moving("run-1", move_requests=2, asked_at=NOW + 1)
 
 
 def test_p1_a_refusal_takes_back_the_note_of_the_only_request_and_of_no_other(table: ControlTable) -> None:
@@ -629,7 +629,7 @@ def test_p1_a_refusal_takes_back_the_note_of_the_only_request_and_of_no_other(ta
     table.begin_request("run-1", NOW)
     table.begin_request("run-1", NOW)
     assert table.end_request("run-1") is False
-    assert table.read().transition == moving("run-1", move_requests=2)
+    assert table.read().transition == moving("run-1", move_requests=2, asked_at=NOW)
 
 
 def test_p1_a_lock_is_not_given_back_while_rds_may_be_moving_the_writer(table: ControlTable) -> None:

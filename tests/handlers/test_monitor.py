@@ -16,6 +16,7 @@ from handlers.gateways.event_bus import EventBus
 from handlers.gateways.warm_up import PROBERS
 from orchestration.specification import failover
 from tests.deployment import CLOCK, STANDBY, WRITER, Context, Deployment
+from tests.deployment.account import decimal
 from tests.deployment.clock import PATIENCE_S
 from tests.deployment.monitors import new_watch, tick
 
@@ -785,3 +786,29 @@ def test_p1_two_guardians_at_once_do_not_shorten_each_others_lease(deployment: D
                 ends = lease_ends(deployment)
             CLOCK.sleep(TICK_S)
     assert deployment.databases.takes_writes(WRITER)
+
+
+def test_the_guardian_of_a_database_that_is_down_looks_more_often(deployment: Deployment) -> None:
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
+        watcher = new_watch(module)
+        tick(watcher)
+        assert watcher.shortened(TICK_S) == TICK_S
+        deployment.databases.up[WRITER] = False
+        tick(watcher)
+        assert watcher.shortened(TICK_S) == module.LOOK_AGAIN_S
+        assert watcher.shortened(0.2) == 0.2
+
+
+def test_the_standby_looks_when_the_time_for_a_recovery_is_over(deployment: Deployment) -> None:
+    grace_s = deployment.specification.settings.thresholds.recovery_grace_s
+    deployment.databases.up[WRITER] = False
+    with deployment.lambdas.environment(STANDBY, "monitor") as module:
+        watcher = new_watch(module)
+        ends = CLOCK.now() + 5.0
+        deployment.change_record(word={"says": "down", "since": decimal(ends - grace_s)})
+        tick(watcher)  # the look at a writer that does not answer takes some of that time
+        left = ends - CLOCK.now()
+        assert watcher.shortened(10.0) == pytest.approx(left + module.A_MOMENT_S, abs=0.5)
+        assert watcher.shortened(0.1) == 0.1
+        CLOCK.sleep(left + module.A_MOMENT_S)
+        assert watcher.shortened(TICK_S) == TICK_S

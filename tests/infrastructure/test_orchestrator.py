@@ -126,6 +126,8 @@ def test_writer_switch_answers_health_checkers_through_both_grants(development: 
     assert {p["action"] for p in public} == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
     assert len({p["function_name"] for p in public}) == 1
     assert "writer_switch" in public[0]["function_name"]
+    (invoke,) = [p for p in public if p["action"] == "lambda:InvokeFunction"]
+    assert invoke["invoked_via_function_url"] is True  # nobody calls it but through its URL
 
 
 def test_p10_what_a_failover_needs_is_reserved_whatever_else_runs_in_the_account(

@@ -55,10 +55,8 @@ exact in both directions:
 
 The policies of the people who use `failoverctl` are in `orchestration/specification/people.py`.
 
-Anybody may ask the writer switch which region its clients belong in, by its URL and by Lambda's API: Route 53's health
-checkers cannot sign their requests. It reads one item, answers yes or no, and its reserved concurrency is its limit.
-(Lambda's condition `lambda:InvokedViaFunctionUrl` would leave the URL alone; the Terraform provider that is pinned does
-not know it yet.)
+Anybody may ask the writer switch which region its clients belong in, by its URL alone: Route 53's health checkers
+cannot sign their requests. It reads one item, answers yes or no, and its reserved concurrency is its limit.
 """
 ABOUT_INDEPENDENCE = f"""\
 # Independence
@@ -105,6 +103,10 @@ def _statements(role: str, statements: Iterable[Permission]) -> Iterator[tuple[s
         )
 
 
+# The arguments of `aws_lambda_permission` by which it holds for some requests only.
+CONDITIONS = ("function_url_auth_type", "invoked_via_function_url", "source_arn")
+
+
 def _policies_of_resources(deployment: Deployment) -> Iterator[str]:
     """Who is let in by a resource's own policy: a key, a topic, a bucket, a way out of the VPC, a function."""
     stack = deployment.stacks[STANDBY]
@@ -115,13 +117,13 @@ def _policies_of_resources(deployment: Deployment) -> Iterator[str]:
             statements = json.loads(policy["policy"])["Statement"]
             found += [(f"{where}: {statement['Sid']}", *_of_resource(statement)) for statement in statements]
     for granted in stack.all("aws_lambda_permission"):
-        conditions = {key: granted[key] for key in ("function_url_auth_type", "source_arn") if key in granted}
+        conditions = {key: granted[key] for key in CONDITIONS if key in granted}
         found.append(
             (
                 f"{_named(stack, granted['function_name'])}: {granted['statement_id']}",
                 f"allow {'everybody' if granted['principal'] == '*' else granted['principal']}",
                 granted["action"],
-                _lines(f"{key} `{_named(stack, value)}`" for key, value in conditions.items()),
+                _lines(f"{key} `{_named(stack, str(value))}`" for key, value in conditions.items()),
             )
         )
     yield _table(("where", "whom", "what", "if"), sorted(found))

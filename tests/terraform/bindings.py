@@ -15,6 +15,8 @@ from typing import Any
 
 from cdktf import TerraformMetaArguments
 
+# What the provider that is deployed knows and the bindings, made from an earlier one, do not: type → attribute → type.
+NEWER_THAN_THE_BINDINGS = {"aws_lambda_permission": {"invoked_via_function_url": bool}}  # terraform-provider-aws#44829
 # What every resource may have besides its own attributes: Terraform's, not the provider's.
 META_ARGUMENTS = {"//", "count", "depends_on", "for_each", "lifecycle", "provider", "provisioner"}
 EXPRESSION = re.compile(r"\$\{.*\}", re.DOTALL)
@@ -25,9 +27,12 @@ def faults(stack: dict[str, Any]) -> Iterator[str]:
     for section, prefix in (("resource", ""), ("data", "data_aws_")):
         for kind, resources in stack.get(section, {}).items():
             config = _config_of(prefix + kind.removeprefix("aws_"))
+            newer = NEWER_THAN_THE_BINDINGS.get(kind, {})
             for name, resource in resources.items():
-                own = {key: value for key, value in resource.items() if key not in META_ARGUMENTS}
+                own = {key: value for key, value in resource.items() if key not in META_ARGUMENTS | newer.keys()}
                 yield from _faults(f"{kind}.{name}", own, config)
+                for key in newer.keys() & resource.keys():
+                    yield from _mismatches(f"{kind}.{name}.{key}", resource[key], newer[key])
 
 
 def _config_of(module_name: str) -> type:

@@ -9,16 +9,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-# Attributes that came with a major version of the provider, by that version: resource type → attribute, a dot before
-# each attribute of a block. An older provider does not know them; `tests/terraform/test_bindings.py` checks them.
-NEWER_ATTRIBUTES = {
-    6: {
+# Attributes that came with a version of the provider, by that version: resource type → attribute, a dot before each
+# attribute of a block. An older provider does not know them; `tests/terraform/test_bindings.py` checks them.
+NEWER_ATTRIBUTES: dict[tuple[int, int], dict[str, tuple[str, ...]]] = {
+    (6, 0): {
         "aws_dynamodb_table": (
             "global_table_witness",
             "replica.consistency_mode",
             "replica.deletion_protection_enabled",
         )
-    }
+    },
+    (6, 29): {"aws_lambda_permission": ("invoked_via_function_url",)},
 }
 
 
@@ -42,7 +43,7 @@ def prepare(
     if version is not None:
         configuration["terraform"]["required_providers"]["aws"]["version"] = version
         for since, attributes in NEWER_ATTRIBUTES.items():
-            if int(version.split(".")[0]) < since:
+            if tuple(map(int, version.split(".")[:2])) < since:
                 _leave_out(configuration, attributes)
     for kind, attribute in without.items():
         resources = configuration["resource"].get(kind, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def edited(stack: dict[str, Any], kind: str, **changes: Any) -> dict[str, Any]:
         ("global", "aws_dynamodb_table", {"replica": [{}]}, ".replica[0].region_name: is required"),
         ("global", "aws_dynamodb_table", {"global_table_witness": {"region_name": 1}}, "region_name: 1 is not"),
         ("us-east-1", "aws_rds_cluster", {"storage_encrypted": "yes"}, ".storage_encrypted: 'yes' is not"),
+        (
+            "us-east-1",
+            "aws_lambda_permission",
+            {"invoked_via_function_url": "yes"},
+            ".invoked_via_function_url: 'yes' is",
+        ),
         ("us-east-1", "aws_rds_cluster", {"tags": {"a": [1]}}, ".tags[a]: [1] is not"),
     ],
 )
@@ -73,8 +80,13 @@ def _places(resource: dict[str, Any], blocks: list[str]) -> list[dict[str, Any]]
 def test_attributes_are_left_out_for_an_older_provider_only(deployment: Deployment, tmp_path: Path) -> None:
     from tests.terraform.configuration import prepare
 
-    folder = deployment.stacks["global"].folder
-    for version, left_out in (("5.100.0", True), ("6.25.0", False), (None, False)):
-        target = tmp_path / str(version)
-        prepare(folder, target, version)
-        assert ("global_table_witness" not in (target / "cdk.tf.json").read_text()) is left_out
+    for stack, attribute, versions in (
+        ("global", "global_table_witness", {"5.100.0": True, "6.0.0": False, "6.25.0": False, None: False}),
+        ("us-east-1", "invoked_via_function_url", {"5.100.0": True, "6.25.0": True, "6.29.0": False, None: False}),
+    ):
+        for version, left_out in versions.items():
+            target = tmp_path / stack / str(version)
+            prepare(deployment.stacks[stack].folder, target, version)
+            resources = json.loads((target / "cdk.tf.json").read_text())["resource"].values()
+            attributes = [{**resource, "//": None} for kind in resources for resource in kind.values()]
+            assert (f"'{attribute}'" not in str(attributes)) is left_out

@@ -68,7 +68,7 @@ TOLD_IN_US_WEST_2 = {
     "POWERTOOLS_SERVICE_NAME": "failover",
     "PROBER_FUNCTION": "failover-prober-usw2-test",
     "READER_DNS_NAME": "usw2-ro.test.payments.internal",
-    "RECOVERY_GRACE_S": "23",
+    "RECOVERY_GRACE_S": "25",
     "REBUILD_ROLE_ARN": "arn:aws:iam::123456789012:role/failover-rebuild-use1-test",
     "REPROTECTION_ROLE_ARN": "arn:aws:iam::123456789012:role/failover-reprotection-use1-test",
     "REPROTECTION_STATE_MACHINE_ARN": "arn:aws:states:us-west-2:123456789012:stateMachine:reprotect-usw2-test",
