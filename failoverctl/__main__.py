@@ -11,6 +11,7 @@ from failoverctl.automation import pause, resume
 from failoverctl.care import apply_safe, bootstrap, list_salvage, show_salvage
 from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
 from failoverctl.flags import abort, hold, release, unlock
+from failoverctl.ready import ready
 from failoverctl.start import start
 from failoverctl.status import status
 from failoverctl.timeline import list_runs, show, watch
@@ -42,6 +43,7 @@ def options(
 
 VERBS: dict[str, Callable[..., int | None]] = {
     "status": status,
+    "ready": ready,
     "runs": list_runs,
     "show": show,
     "watch": watch,

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from failoverctl import history
 from failoverctl.deployment import Deployment
 from failoverctl.errors import CannotTell, Refused, credentials_fault, is_denied, root_of
-from failoverctl.history import Event, Question
+from handlers.core import history
 from handlers.core.errors import FailoverError
+from handlers.core.history import Event, Question
 from handlers.core.message import execution_arn
 from handlers.gateways import items
 from handlers.gateways.aws import code_of, named_errors

@@ -15,12 +15,13 @@ from typing import Annotated, Any
 
 import typer
 
-from failoverctl import history, runs
+from failoverctl import runs
 from failoverctl.command import DONE, Session
 from failoverctl.deployment import Deployment, Reading, changing
 from failoverctl.errors import CannotTell, Refused
 from failoverctl.runs import Run, Workflow
 from failoverctl.timeline import follow
+from handlers.core import history
 from handlers.core.claim import decide_claim
 from handlers.core.detection import guardian_seen, is_silent
 from handlers.core.errors import FailoverError

@@ -9,14 +9,15 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from failoverctl import history, runs
+from failoverctl import runs
 from failoverctl.command import DONE, REFUSED, Session
 from failoverctl.deployment import Deployment
 from failoverctl.errors import CannotTell, Refused
-from failoverctl.history import Entered, Event, Question
 from failoverctl.runs import Run
 from failoverctl.words import clock, date, lasting
+from handlers.core import history
 from handlers.core.errors import FailoverError, TransientFailure
+from handlers.core.history import Entered, Event, Question
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run's name, as `failoverctl runs` lists it.")]
 AnyRun = Annotated[

@@ -32,10 +32,14 @@ FAIL_NO_RUN = (
 )
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
 SILENT_MONITOR_PERIODS = 3
+# Readiness looks twice in this time: an alarm on its errors stays on between the looks, and misses none.
+READINESS_PERIOD_SECONDS = 3600
 # What the monitor says comes in every period or once a minute. One that is late, or lost, is no change of state: an
 # alarm takes two of three (CloudWatch guide, "Evaluating an alarm", M out of N).
 OF_PERIODS = 3
 PERIODS = 2
+# Of Aurora's lag, minute by minute: longer than a burst of writes. In a row, for Route 53 shows this alarm.
+LAG_PERIODS = 3
 
 
 def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[MetricAlarm, ...]:
@@ -95,7 +99,7 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             ),
             comparison="GreaterThanThreshold",
             threshold=settings.thresholds.replication_lag_alarm_ms,
-            evaluation_periods=1,
+            evaluation_periods=LAG_PERIODS,
             missing_data="notBreaching",
             notifies=True,
         ),
@@ -155,6 +159,24 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             comparison="LessThanThreshold",
             threshold=1,
             evaluation_periods=SILENT_MONITOR_PERIODS,
+            missing_data="breaching",
+            notifies=True,
+        ),
+        MetricAlarm(
+            key="not-ready",
+            name=names.alarm("not-ready", region),
+            description=f"A failover would not work as it should, as {region} sees it, or nobody can tell: "
+            "`failoverctl ready` says why and what to do. It also rings when nobody has looked for an hour.",
+            metric=Metric(
+                "AWS/Lambda",
+                "Errors",
+                "Sum",
+                READINESS_PERIOD_SECONDS,
+                {"FunctionName": names.function("readiness", region)},
+            ),
+            comparison="GreaterThanOrEqualToThreshold",
+            threshold=1,
+            evaluation_periods=1,
             missing_data="breaching",
             notifies=True,
         ),

@@ -24,7 +24,7 @@ AT_LEAST, ABOVE, BELOW = "GreaterThanOrEqualToThreshold", "GreaterThanThreshold"
 ALARMS = {
     "writer-down": ("WriterDown", "Maximum", 10, AT_LEAST, 1, "2 of 3", "notBreaching", PAGES),
     "heartbeat-missing": ("Heartbeat", "Maximum", 60, BELOW, 1, "2 of 3", "breaching", PAGES),
-    "replication-lag": ("AuroraGlobalDBReplicationLag", "Maximum", 60, ABOVE, 500, "1 of 1", "notBreaching", PAGES),
+    "replication-lag": ("AuroraGlobalDBReplicationLag", "Maximum", 60, ABOVE, 500, "3 of 3", "notBreaching", PAGES),
     "writer-connectivity": ("WriterReachable", "Maximum", 60, BELOW, 1, "2 of 2", "notBreaching", PAGES),
     "monitor-refused": ("MonitorRefused", "Maximum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
     "monitor-silent": ("Invocations", "Sum", 60, BELOW, 1, "3 of 3", "breaching", PAGES),
