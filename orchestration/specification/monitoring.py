@@ -48,7 +48,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
         MetricAlarm(
             key="writer-down",
             name=names.alarm("writer-down", region),
-            description=f"Both observers agree: the writer in {peer} is down. Starts the failover workflow.",
+            description=f"Both observers agree: the writer in {peer} is down. Starts the failover workflow. "
+            "Runbook: docs/runbooks/failover.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "WriterDown",
@@ -67,7 +68,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="heartbeat-missing",
             name=names.alarm("heartbeat-missing", region),
             description=f"The heartbeat of {peer} does not arrive in {region}: its monitor is silent or cut off, or "
-            "says that its database takes no writes. It pages people and decides nothing.",
+            "says that its database takes no writes. It pages people and decides nothing. "
+            "Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "Heartbeat",
@@ -86,7 +88,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="replication-lag",
             name=names.alarm("replication-lag", region),
             description=f"{region} lags behind the writer by more than "
-            f"{settings.thresholds.replication_lag_alarm_ms} ms; it never triggers a failover by itself.",
+            f"{settings.thresholds.replication_lag_alarm_ms} ms; it never triggers a failover by itself. "
+            "Runbook: docs/runbooks/gate.md#replication-lags",
             metric=Metric(
                 "AWS/RDS",
                 "AuroraGlobalDBReplicationLag",
@@ -104,7 +107,7 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="writer-connectivity",
             name=names.alarm("writer-connectivity", region),
             description=f"{region} cannot connect to the writer. Nothing moves while its guardian lives; people are "
-            "paged, and Route 53 shows it.",
+            "paged, and Route 53 shows it. Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "WriterReachable",
@@ -122,7 +125,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="monitor-refused",
             name=names.alarm("monitor-refused", region),
             description=f"The monitor of {region} cannot log in to the writer, which lives: its login, the certificate "
-            "or a connection is refused. Nothing moves and nothing is fenced; but nobody sees whether the writer dies.",
+            "or a connection is refused. Nothing moves and nothing is fenced; but nobody sees whether the writer dies. "
+            "Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "MonitorRefused",
@@ -150,7 +154,7 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             key="monitor-silent",
             name=names.alarm("monitor-silent", region),
             description=f"Dead man's alarm: the monitor of {region} does not run, so nobody watches the writer. "
-            "It pages people and never moves the writer.",
+            "It pages people and never moves the writer. Runbook: docs/runbooks/orchestrator.md",
             metric=Metric("AWS/Lambda", "Invocations", "Sum", STANDARD_PERIOD_SECONDS, {"FunctionName": monitor}),
             comparison="LessThanThreshold",
             threshold=1,
@@ -181,14 +185,14 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
                 names,
                 region,
                 f"{workflow}-{key}",
-                f"A run of the workflow {machine} {ended}.",
+                f"A run of the workflow {machine} {ended}. Runbook: docs/runbooks/{page}",
                 "AWS/States",
                 metric,
                 {"StateMachineArn": names.arn("states", region, f"stateMachine:{machine}")},
             )
-            for workflow, machine in (
-                ("workflow", names.state_machine(region)),
-                ("reprotection", names.reprotection(region)),
+            for workflow, machine, page in (
+                ("workflow", names.state_machine(region), "stuck.md"),
+                ("reprotection", names.reprotection(region), "reprotection.md#when-it-stops"),
             )
             for key, metric, ended in (
                 ("failed", "ExecutionsFailed", "failed; its execution says where and why"),
@@ -200,7 +204,8 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             names,
             region,
             "trigger-not-delivered",
-            "EventBridge could not start the failover workflow; the monitor's own attempts go on.",
+            "EventBridge could not start the failover workflow; the monitor's own attempts go on. "
+            "Runbook: docs/runbooks/orchestrator.md",
             "AWS/Events",
             "FailedInvocations",
             {"RuleName": names.trigger_rule(region)},
@@ -210,7 +215,7 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
                 names,
                 region,
                 f"{function.step.replace('_', '-')}-errors",
-                f"{function.name} ended with an error; its log says which.",
+                f"{function.name} ended with an error; its log says which. Runbook: docs/runbooks/orchestrator.md",
                 "AWS/Lambda",
                 "Errors",
                 {"FunctionName": function.name},

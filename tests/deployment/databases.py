@@ -99,9 +99,17 @@ class Databases:
         if event == WARM_UP:
             self.warmed_up += 1
             return {}
-        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence", "lag", "installed"}, (
-            event
-        )
+        assert set(event) <= {
+            "target",
+            "timeout_s",
+            "proof",
+            "heartbeat",
+            "lease",
+            "fence",
+            "lift_fence",
+            "lag",
+            "installed",
+        }, event
         scripted = self.script(event["target"])
         if scripted is not None:
             return scripted
