@@ -825,3 +825,19 @@ def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(
     assert (DynamoHandler.call_action, Execution.start, dict(default_user_config)) == patched_before
     assert not [pid for pid in world.pids if psutil.pid_exists(pid)]
     wait_until(lambda: set(threading.enumerate()) <= threads_before)
+
+
+def test_mending_ends_every_trouble_of_the_services(world: World, wait_until: WaitUntil) -> None:
+    cloud, prober = world.cloud, world.name("prober")
+    cloud.stop_function(STANDBY, "prober")
+    cloud.lose_every_event()
+    cloud.control_table.failing_until = world.clock.now() + 600
+    cloud.database.behaviour.down_until[STANDBY] = world.clock.now() + 600
+    cloud.mend()
+    assert json.load(world.client("lambda").invoke(FunctionName=prober, Payload=b'{"do": "echo"}')["Payload"])
+    assert world.client("rds").describe_global_clusters()["GlobalClusters"]
+    table = world.specification.control_table
+    world.client("dynamodb").put_item(TableName=table.name, Item={table.hash_key: {"S": "one"}})
+    entry = {"Source": EVENT_SOURCE, "DetailType": EVENT_TYPE, "Detail": '{"epoch": 7, "asked_at": "now"}'}
+    world.client("events").put_events(Entries=[entry])
+    wait_until(lambda: world.of(Kind.EXECUTION_STARTED))
