@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
@@ -63,7 +63,6 @@ from handlers.standby import Standby, StandbyVariables
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(
     GuardianControlVariables,
     ProberVariables,

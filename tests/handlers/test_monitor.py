@@ -6,7 +6,6 @@ import datetime
 import json
 import threading
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -475,7 +474,8 @@ def test_p2_nobody_starts_beside_a_run_that_works(deployment: Deployment) -> Non
 def test_where_the_settings_want_rehearsals_the_alarm_alone_starts_one(deployment: Deployment) -> None:
     writer_region_dies(deployment)
     with deployment.lambdas.environment(STANDBY, "monitor") as module:
-        watcher = new_watch(module, ENVIRONMENT=replace(module.ENVIRONMENT, trigger_mode="rehearsal"))
+        module.ENVIRONMENT.trigger_mode = "rehearsal"
+        watcher = new_watch(module)
         for _ in range(60):
             tick(watcher)
             CLOCK.sleep(TICK_S)
