@@ -11,6 +11,7 @@ from failoverctl.automation import pause, resume
 from failoverctl.care import apply_safe, bootstrap, list_salvage, show_salvage
 from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
 from failoverctl.flags import abort, hold, release, unlock
+from failoverctl.report import report
 from failoverctl.start import start
 from failoverctl.status import status
 from failoverctl.timeline import list_runs, show, watch
@@ -45,6 +46,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "runs": list_runs,
     "show": show,
     "watch": watch,
+    "report": report,
     "start": start,
     "approve": approve,
     "reject": reject,
