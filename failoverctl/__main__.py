@@ -12,6 +12,7 @@ from failoverctl.care import apply_safe, bootstrap, list_salvage, show_salvage
 from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
 from failoverctl.flags import abort, hold, release, unlock
 from failoverctl.ready import ready
+from failoverctl.report import report
 from failoverctl.start import start
 from failoverctl.status import status
 from failoverctl.timeline import list_runs, show, watch
@@ -47,6 +48,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "runs": list_runs,
     "show": show,
     "watch": watch,
+    "report": report,
     "start": start,
     "approve": approve,
     "reject": reject,
