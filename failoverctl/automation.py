@@ -31,6 +31,11 @@ def pause(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> i
     deployment = session.deployment
     reading = deployment.read()
     record, until = reading.record, reading.now + seconds
+    if record.paused and record.paused.maintenance and record.paused.lasts(reading.now):
+        raise Refused(
+            f"{record.paused.by} maintains the writer until {clock(record.paused.until)}, and nothing begins by itself "
+            "until then; for longer: `failoverctl maintenance begin`"
+        )
     session.say(
         f"Until {clock(until)} no attempt to move the writer begins by itself, also when {record.writer_region} dies; "
         "a person may start one at any time."
@@ -38,11 +43,11 @@ def pause(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> i
     if record.transition:
         session.say(f"Run {record.transition.run} is at work and goes on: `failoverctl abort` stops it.")
     session.confirm(f"Pause automatic failover for {lasting(seconds)}?", yes=yes)
-    wanted = Pause.of(deployment.identity.name, round(reading.now, 3), round(until, 3), reason)
+    wanted = Pause.of(deployment.identity.name, round(reading.now, 3), round(until, 3), reason, before=record.paused)
     with changing(deployment, "pausing automatic failover"):
-        done = deployment.control(reading.through).pause(record.epoch, wanted)
+        done = deployment.control(reading.through).pause(record, wanted)
     if not done:
-        raise Refused("the writer has moved meanwhile: look with `failoverctl status`, then pause again")
+        raise Refused("the writer has moved, or somebody else has paused it, meanwhile: look with `failoverctl status`")
     session.say(
         f"Paused by {deployment.identity.arn} until {clock(until)}. It ends by itself, or by failoverctl resume"
     )
