@@ -16,13 +16,12 @@ from failoverctl.errors import Refused
 from failoverctl.start import Yes
 from failoverctl.words import DAY, HOUR, MINUTE, clock, lasting
 from handlers.core.control import Pause
+from handlers.core.overdue import LONGEST_S
 
 Lasts = Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 45m, 2h, 1h30m. One day at most.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, in your words; `status` and the messages have it.")]
 
 UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1.0}
-# Who wants it longer wants another deployment: trigger_mode = "rehearsal" in the settings.
-LONGEST_S = DAY
 
 
 def pause(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> int | None:
@@ -82,7 +81,7 @@ def duration(text: str) -> float:
     if not found or "".join(number + unit for number, unit in found) != text:
         raise Refused(f"{text!r} is no duration; give one such as 45m, 2h or 1h30m")
     seconds = sum(int(number) * UNITS[unit] for number, unit in found)
-    if not 0 < seconds <= LONGEST_S:
+    if not 0 < seconds <= LONGEST_S:  # who wants more wants another deployment: trigger_mode = "rehearsal"
         raise Refused(
             f"a pause lasts one day at most, and {text} is {lasting(seconds)}; to have people start every failover, "
             'set trigger_mode = "rehearsal" in the settings and deploy'

@@ -623,6 +623,17 @@ def test_p10_in_a_maintenance_a_database_that_is_down_is_neither_closed_nor_move
     assert deployment.databases.takes_writes(WRITER)
 
 
+def test_p9_people_are_told_before_a_maintenance_of_a_writer_that_is_down_ends(deployment: Deployment) -> None:
+    maintained(deployment)
+    watch(deployment, STANDBY, 2)
+    writer_region_dies(deployment)
+    standby_watches(deployment, 20)
+    assert published(deployment, STANDBY, "AutomationOverdue") == []
+    deployment.change_record(paused=deployment.record()["paused"] | {"until": int(CLOCK.now()) + 300})
+    watch(deployment, STANDBY, 2)
+    assert published(deployment, STANDBY, "AutomationOverdue") == [1.0]
+
+
 def test_p9_when_a_maintenance_is_over_a_writer_that_is_down_is_moved(deployment: Deployment) -> None:
     maintained(deployment)
     writer_region_dies(deployment)
