@@ -30,12 +30,14 @@ MODELS = Path(__file__).resolve().parent.parent / "models"
 
 # What is called here, by botocore's names.
 Service = Literal[
+    "backup",
     "cloudwatch",
     "dynamodb",
     "events",
     "lambda",
     "rds",
     "rds-data",
+    "route53",
     "s3",
     "secretsmanager",
     "sns",

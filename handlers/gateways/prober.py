@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from handlers.core.environment import Variables
 from handlers.core.errors import FailoverError
-from handlers.core.health import Probe
+from handlers.core.health import Installed, Probe
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE, Beat
 from handlers.core.reading import Fields
 from handlers.gateways.acting import OtherRegion
@@ -72,7 +72,7 @@ class Prober:
         """Connects to ``target`` and says what was reached, within ``timeout_s`` seconds for the database.
 
         ``work`` is what the prober does on a writer there (see `handlers.standing.prober.Work`): ``proof``,
-        ``heartbeat`` and ``lease``, ``fence``, ``lift_fence``; on a reader, ``lag``.
+        ``heartbeat`` and ``lease``, ``fence``, ``lift_fence``; on a reader, ``lag``; on either, ``installed``.
 
         Raises
         ------
@@ -98,4 +98,5 @@ class Prober:
             oldest_xid=fields.optional_whole("oldest_xid", at_most=LARGEST_SEQUENCE),
             replicated_until=fields.optional_number("replicated_until", at_least=0, at_most=END_OF_TIME_S),
             refused=fields.optional_text("refused"),
+            installed=Installed.read_optional(fields, "installed"),
         )

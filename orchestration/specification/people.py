@@ -45,6 +45,11 @@ def _reading(names: Names) -> tuple[Permission, ...]:
             "reads Aurora's replication lag; CloudWatch has no resource-level permission for it",
         ),
         Permission(
+            ("lambda:InvokeFunction",),
+            tuple(names.function_arn("readiness", each) for each in regions),
+            "asks whether a failover would work; the function reads nothing of who asks but that he wants to know",
+        ),
+        Permission(
             ("s3:ListBucket",),
             tuple(_bucket(names, each) for each in regions),
             "lists what re-protections have kept",
