@@ -121,7 +121,9 @@ def night() -> Iterator[Night]:
 
 def test_the_worst_night(night: Night) -> None:
     night.wait_until_steady()
-    night.tell("## 03:00: us-west-2 falls behind, and us-east-1 dies\n\nThe run asks whether ten seconds of writes may be lost.")
+    night.tell(
+        "## 03:00: us-west-2 falls behind, and us-east-1 dies\n\nThe run asks whether ten seconds of writes may be lost."
+    )
     night.living.strike("lag")
     night.follow("gate.md", "A run waits for you")
     night.tell("## The writer is in us-west-2")
