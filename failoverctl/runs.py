@@ -98,7 +98,7 @@ def find(deployment: Deployment, name: str) -> Run:
     Refused
         there is none in either region.
     CannotTell
-        it is not in the region that answers, and the other one does not.
+        it is not in the region that answers, and the other one does not; or the deployment is not in this account.
     """
 
     def look(region: str) -> Run | None:
@@ -121,6 +121,7 @@ def find(deployment: Deployment, name: str) -> Run:
             f"there is no run {name} in {' and '.join(asked) or 'any region that answers'}, and {' and '.join(dark)} "
             "gives no answer: it may be there. `failoverctl runs` lists those that are seen"
         )
+    deployment.read()  # in an account without the deployment there are no runs either: it says so
     raise Refused(
         f"there is no run {name} in {' or '.join(deployment.regions)}. `failoverctl runs` lists the last ones; Step "
         "Functions forgets a run after 90 days, and `failoverctl show` then looks into the table of records"
