@@ -23,7 +23,6 @@ class Notification:
     failed: dict[str, str]
 
 
-@dataclass(frozen=True)
 class TopicVariables(PeerVariables):
     """The topics of both regions."""
 
@@ -31,7 +30,6 @@ class TopicVariables(PeerVariables):
     peer_topic_arn: str
 
 
-@dataclass(frozen=True)
 class WorkflowVariables(Variables):
     """The workflows whose commands a message may hold."""
 
