@@ -166,7 +166,8 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             key="not-ready",
             name=names.alarm("not-ready", region),
             description=f"A failover would not work as it should, as {region} sees it, or nobody can tell: "
-            "`failoverctl ready` says why and what to do. It also rings when nobody has looked for an hour.",
+            "`failoverctl ready` says why and what to do. It also rings when nobody has looked for an hour. "
+            "Runbook: docs/runbooks/orchestrator.md#not-ready",
             metric=Metric(
                 "AWS/Lambda",
                 "Errors",
