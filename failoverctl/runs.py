@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -14,15 +14,14 @@ from handlers.core import history
 from handlers.core.errors import FailoverError
 from handlers.core.history import Event, Question
 from handlers.core.message import execution_arn
-from handlers.gateways import items
+from handlers.gateways import executions, items
 from handlers.gateways.aws import code_of, named_errors
 from handlers.gateways.runs import OVER, Runs
+from handlers.report.facts import Workflow
 from orchestration.specification.names import Names
 
-Workflow = Literal["failover", "reprotect"]
 WORKFLOWS: tuple[Workflow, ...] = ("failover", "reprotect")
 
-A_PAGE = 1000  # events, the most that Step Functions gives at once
 # A run that waits for a person has asked in its last few events.
 LAST_EVENTS = 10
 
@@ -145,16 +144,7 @@ def kept(deployment: Deployment, name: str) -> Mapping[str, Any] | None:
 
 def events(deployment: Deployment, run: Run, *, last: int | None = None) -> list[Event]:
     """Returns the history of a run in its order, or the end of it, of at least ``last`` events if it is that long."""
-    client = deployment.client("stepfunctions", run.region)
-    asked: dict[str, Any] = {"executionArn": run.arn, "reverseOrder": last is not None, "maxResults": last or A_PAGE}
-    found: list[Event] = []
-    with named_errors(f"reading the history of run {run.name}"):
-        while True:
-            page = client.get_execution_history(**asked)
-            found += page["events"]
-            if last is not None or "nextToken" not in page:
-                return history.ordered(found)
-            asked["nextToken"] = page["nextToken"]
+    return executions.events(deployment.client("stepfunctions", run.region), run.arn, last=last)
 
 
 def waiting(deployment: Deployment, runs: Sequence[Run]) -> list[tuple[Run, Question]]:

@@ -152,7 +152,8 @@ class People:
         until = now + (LONG_PAUSE_S if fault.how["resumes"] else fault.lasts)
         self._did(f"pauses automatic failover for {until - now:.0f} s")
         pause = {"by": ADA, "at": now, "until": until, "reason": "maintenance"}
-        self._change("pause", epoch=self._world.table.item["epoch"], pause=pause)
+        item = self._world.table.item
+        self._change("pause", epoch=item["epoch"], pause=pause, paused_at=item.get("paused", {}).get("at"))
 
     def _turn_automation_off(self) -> None:
         self._did("turns automatic failover off")

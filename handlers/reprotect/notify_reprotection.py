@@ -49,4 +49,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     sent = notifications.publish_to_all(TOPICS, told)
     if sent.failed:
         logger.warning("a topic did not take the message", failed=sent.failed)
-    return kept
+    return kept | asdict(sent)

@@ -140,6 +140,25 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             missing_data="notBreaching",
             notifies=True,
         ),
+        MetricAlarm(
+            key="automation-overdue",
+            name=names.alarm("automation-overdue", region),
+            description=f"Automatic failover from {peer} is off for longer than meant: a pause or a maintenance "
+            "ends within 10 min while the writer is not well, or has lasted for more than a day, or a maintenance has "
+            "ended without anybody ending it. `failoverctl status` says which; it decides nothing.",
+            metric=Metric(
+                METRIC_NAMESPACE,
+                "AutomationOverdue",
+                "Maximum",
+                STANDARD_PERIOD_SECONDS,
+                {"GlobalCluster": names.global_cluster},
+            ),
+            comparison="GreaterThanOrEqualToThreshold",
+            threshold=1,
+            evaluation_periods=1,
+            missing_data="notBreaching",
+            notifies=True,
+        ),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from botocore.session import get_session
 
 from orchestration.specification import people
@@ -34,7 +36,9 @@ def granted(deployment: Deployment, of: int) -> set[str]:
     return {action for permission in policy.permissions for action in permission.actions} - BEHIND
 
 
-def test_readers_may_do_what_the_looking_verbs_ask_and_nothing_more(ctl: Ctl, deployment: Deployment) -> None:
+def test_readers_may_do_what_the_looking_verbs_ask_and_nothing_more(
+    ctl: Ctl, deployment: Deployment, tmp_path: Path
+) -> None:
     salvaged(deployment)
     deployment.run({"mode": "rehearsal", "started_by": "ada"}, "run-1")
     deployment.gate.seen.clear()
@@ -44,6 +48,7 @@ def test_readers_may_do_what_the_looking_verbs_ask_and_nothing_more(ctl: Ctl, de
         ("show", "run-1"),
         ("show", "forgotten"),
         ("watch", "run-1"),
+        ("report", "run-1", "--output", str(tmp_path / "run-1.html")),
         ("salvage", "list"),
         ("salvage", "show", "2"),
     ):
