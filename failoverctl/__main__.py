@@ -12,6 +12,7 @@ from failoverctl.automation import pause, resume
 from failoverctl.care import apply_safe, bootstrap, list_salvage, show_salvage
 from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
 from failoverctl.flags import abort, hold, release, unlock
+from failoverctl.let_in import let_in
 from failoverctl.ready import ready
 from failoverctl.report import report
 from failoverctl.start import start
@@ -60,6 +61,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "hold": hold,
     "release": release,
     "unlock": unlock,
+    "let-in": let_in,
     "pause": pause,
     "resume": resume,
     "apply-safe": apply_safe,

@@ -26,7 +26,6 @@ class ArchiveVariables(Variables):
     salvage_bucket: str
 
 
-@dataclass(frozen=True)
 class ReportVariables(Variables):
     """The bucket of this region's reports."""
 

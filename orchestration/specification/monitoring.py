@@ -145,7 +145,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             name=names.alarm("automation-overdue", region),
             description=f"Automatic failover from {peer} is off for longer than meant: a pause or a maintenance "
             "ends within 10 min while the writer is not well, or has lasted for more than a day, or a maintenance has "
-            "ended without anybody ending it. `failoverctl status` says which; it decides nothing.",
+            "ended without anybody ending it. `failoverctl status` says which; it decides nothing. "
+            "Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "AutomationOverdue",

@@ -80,6 +80,11 @@ def _acting(names: Names) -> tuple[Permission, ...]:
             "prepares the database",
         ),
         Permission(
+            ("lambda:InvokeFunction",),
+            tuple(names.function_arn(function, each) for each in regions for function in ("prober", "fence")),
+            "looks at a writer that is closed, and lets applications in as its guardian would",
+        ),
+        Permission(
             ("s3:GetObject",),
             tuple(f"{_bucket(names, each)}/epoch-*/salvage-*.sql" for each in regions),
             "reads the rows that never reached the new writer",

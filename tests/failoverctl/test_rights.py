@@ -7,7 +7,7 @@ from pathlib import Path
 from botocore.session import get_session
 
 from orchestration.specification import people
-from tests.deployment import STANDBY, Deployment
+from tests.deployment import STANDBY, WRITER, Deployment
 from tests.failoverctl.conftest import Ctl
 
 # Where IAM's name of a service is not the SDK's.
@@ -68,6 +68,7 @@ def test_operators_may_do_what_all_verbs_ask_and_nothing_more(ctl: Ctl, deployme
         ("reject", asking, "--reason", "no", "--yes"),
         ("start", "--mode", "rehearsal", "--yes"),
         ("bootstrap", "--yes"),
+        ("let-in", WRITER, "--yes"),
         ("salvage", "show", "2", "--file", "salvage-001.sql"),
     ):
         ctl(*words)

@@ -143,7 +143,6 @@ def test_the_worst_night(night: Night) -> None:
 
 DAYLIGHT = [
     ("orchestrator.md", "The orchestrator is broken"),
-    ("orchestrator.md", "Applications are refused by a healthy writer"),
     ("gate.md", "Replication lags"),
     ("restore.md", "Restore from a backup"),
     ("evacuate.md", "Leave a region on purpose"),
