@@ -11,6 +11,7 @@ from failoverctl.automation import pause, resume
 from failoverctl.care import apply_safe, bootstrap, list_salvage, show_salvage
 from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
 from failoverctl.flags import abort, hold, release, unlock
+from failoverctl.replay import replay_salvage
 from failoverctl.report import report
 from failoverctl.start import start
 from failoverctl.status import status
@@ -61,7 +62,11 @@ VERBS: dict[str, Callable[..., int | None]] = {
 }
 for name, do in VERBS.items():
     app.command(name)(verb(do))
-OF_SALVAGE: dict[str, Callable[..., int | None]] = {"list": list_salvage, "show": show_salvage}
+OF_SALVAGE: dict[str, Callable[..., int | None]] = {
+    "list": list_salvage,
+    "show": show_salvage,
+    "replay": replay_salvage,
+}
 for name, do in OF_SALVAGE.items():
     salvage.command(name)(verb(do))
 app.add_typer(salvage, name="salvage")

@@ -119,6 +119,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     "secretsmanager:GetSecretValue": {"secret": "SecretId"},
     "sns:Publish": {"topic": "TopicArn"},
     "states:DescribeExecution": {"execution": "executionArn"},
+    "states:GetExecutionHistory": {"execution": "executionArn"},
+    "states:ListExecutions": {"statemachine": "stateMachineArn"},
     "states:RedriveExecution": {"execution": "executionArn"},
     "states:SendTaskFailure": {},  # a token is all that it names
     "states:SendTaskSuccess": {},

@@ -41,6 +41,8 @@ RUNTIME = "python3.12"
 ARCHITECTURE = "arm64"
 # An invocation that could not start within a minute is stale: by then, the next one of its kind has started.
 ASYNCHRONOUS_EVENT_AGE_SECONDS = 60
+# The most that Lambda offers (Lambda guide, "How Lambda handles errors and retries with asynchronous invocation").
+MOST_REPEATS, REPEATED_FOR_SECONDS = 2, 6 * 3600
 
 
 class Orchestrator(Construct):
@@ -73,6 +75,7 @@ class Orchestrator(Construct):
         self.workflow = self._workflow("workflow", region.state_machine)
         self.reprotection = self._workflow("reprotection", region.reprotection)
         self.salvage_bucket = self._salvage_bucket()
+        self.reports_bucket = self._reports_bucket()
 
     def _function(self, function: Function) -> LambdaFunction:
         log = self._log_group(f"{function.step}-log", self._names.log_group(function.name))
@@ -98,13 +101,13 @@ class Orchestrator(Construct):
             vpc_config=self._vpc_config() if function.in_vpc else None,
         )
         # Steps of the workflow are retried by the workflow and the monitor by its next run; Lambda's own retries of
-        # asynchronous events would run a stale request minutes later.
+        # asynchronous events would run a stale request minutes later. A report that could not be kept is kept later.
         LambdaFunctionEventInvokeConfig(
             self,
             f"{function.step}-events",
             function_name=built.function_name,
-            maximum_retry_attempts=0,
-            maximum_event_age_in_seconds=ASYNCHRONOUS_EVENT_AGE_SECONDS,
+            maximum_retry_attempts=MOST_REPEATS if function.repeated else 0,
+            maximum_event_age_in_seconds=REPEATED_FOR_SECONDS if function.repeated else ASYNCHRONOUS_EVENT_AGE_SECONDS,
         )
         if function.public_url:
             self._public_url(function.step, built)
@@ -167,6 +170,20 @@ class Orchestrator(Construct):
         """Creates the bucket of what re-protections keep: the old cluster's settings and its unreplicated writes."""
         private = PrivateBucket(
             self, "salvage-bucket", self._region.salvage_bucket, self._key, self._specification.settings.protected
+        )
+        private.allow()
+        return private.bucket
+
+    def _reports_bucket(self) -> S3Bucket:
+        """Creates the bucket of the reports of runs, which nobody changes before their time is over."""
+        settings = self._specification.settings
+        private = PrivateBucket(
+            self,
+            "reports-bucket",
+            self._region.reports_bucket,
+            self._key,
+            settings.protected,
+            locked=settings.reports,
         )
         private.allow()
         return private.bucket

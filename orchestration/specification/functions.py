@@ -51,5 +51,6 @@ def _standing(row: StandingFunction, place: Place, told: dict[str, str]) -> Func
         in_vpc=row.in_vpc,
         public_url=row.public_url,
         quiet=row.quiet,
+        repeated=row.repeated,
         security_groups=row.security_groups,
     )

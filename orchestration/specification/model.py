@@ -44,6 +44,8 @@ class Function:
     public_url: bool = False
     # Whether Lambda logs only what goes wrong with its invocations, of which there are millions a month.
     quiet: bool = False
+    # Whether Lambda repeats an invocation that failed: late is better than never.
+    repeated: bool = False
     # Variables that hold the id of one of the region's security groups, with the group's key: `database` is the one
     # that the cluster is created with, `fence` admits the region's prober and nobody else. Only the region's stack
     # knows the ids.
@@ -188,12 +190,14 @@ class Region:
     upkeep_alarms: tuple[MetricAlarm, ...]
     rules: tuple[Rule, ...]
     end_rule: FunctionRule
+    report_rule: FunctionRule
     state_machine: StateMachine
     reprotection: StateMachine
     idempotency_table: Table
     topic: str
     runs_table: Table
     salvage_bucket: str
+    reports_bucket: str
     role_for_peer: Role
     role_for_reprotection: Role
     role_for_rebuild: Role
