@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import typer
 
+from failoverctl import maintenance
 from failoverctl.answer import approve, reject
 from failoverctl.automation import pause, resume
 from failoverctl.care import apply_safe, bootstrap, list_salvage, show_salvage
 from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
 from failoverctl.flags import abort, hold, release, unlock
+from failoverctl.ready import ready
 from failoverctl.replay import replay_salvage
 from failoverctl.report import report
 from failoverctl.start import start
@@ -25,6 +27,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings=HELP,
+)
+working = typer.Typer(
+    no_args_is_help=True, help="Work on the writer without a failover coming of it.", context_settings=HELP
 )
 salvage = typer.Typer(no_args_is_help=True, help="What re-protections kept of old writers.", context_settings=HELP)
 
@@ -44,6 +49,7 @@ def options(
 
 VERBS: dict[str, Callable[..., int | None]] = {
     "status": status,
+    "ready": ready,
     "runs": list_runs,
     "show": show,
     "watch": watch,
@@ -70,6 +76,10 @@ OF_SALVAGE: dict[str, Callable[..., int | None]] = {
 for name, do in OF_SALVAGE.items():
     salvage.command(name)(verb(do))
 app.add_typer(salvage, name="salvage")
+OF_MAINTENANCE: dict[str, Callable[..., int | None]] = {"begin": maintenance.begin, "end": maintenance.end}
+for name, do in OF_MAINTENANCE.items():
+    working.command(name)(verb(do))
+app.add_typer(working, name="maintenance")
 
 
 def main() -> None:

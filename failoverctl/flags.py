@@ -67,7 +67,7 @@ def unlock(session: Session, run: RunName, *, yes: Yes = False) -> int | None:
         raise Refused(
             f"run {run} has asked RDS to move the writer, which may come to pass at any moment: without the lock both "
             f"regions could take writes. Finish it: `failoverctl start --mode {held.mode} --resumes {run}`; where RDS "
-            "refuses for good, docs/runbooks/failover.md says how to look at both clusters first"
+            "refuses for good, docs/runbooks/stuck.md says whom to call"
         )
     if is_over(deployment, held.target_region, held.run) is not True:
         raise Refused(f"run {run} is not known to have ended: `failoverctl watch {run}`, or `failoverctl abort {run}`")

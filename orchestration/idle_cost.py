@@ -27,6 +27,8 @@ CHECKS = CHECKERS * SECONDS / SWITCH_INTERVAL_SECONDS  # of each region's writer
 # What an invocation takes, in s. Estimates for the least memory: a kept session is one round trip of 64 ms to the other
 # region; the switch took 21 ms; a look at the fence asks RDS twice.
 PROBE_SECONDS, SWITCH_SECONDS, FENCE_SECONDS = 0.1, 0.03, 0.4
+# Readiness starts cold each time, with clients of ten services: an estimate, with 256 MB.
+LOOKS, LOOK_SECONDS = SECONDS / 1800, 10  # of each region's: its schedule starts one each half hour
 # A control record with everything in it is under 1 KB: one unit a write and a read. A renewal is written to both
 # replicas; whether the witness is charged for is not documented, so it is counted.
 COPIES = 3
@@ -63,7 +65,7 @@ SNAPSHOT_GB = Price(0.021, 1, "GB", 2)
 GB_SECOND = Price(0.0000133334, 1, "GB-s", 3)
 INVOCATION = Price(0.20, 1_000_000, "requests", 3)
 METRIC = Price(0.30, 1, "metric", 4)
-PUT_METRICS = Price(0.01, 1_000, "calls", 2)
+METRIC_CALLS = Price(0.01, 1_000, "calls", 2)
 ALARM, FAST_ALARM, DASHBOARD = Price(0.10, 1, "alarm", 4), Price(0.30, 1, "alarm", 4), Price(3.00, 1, "dashboard", 2)
 LOG_GB = Price(0.50, 1, "GB", 2)
 KEY, KEY_REQUEST = Price(1.00, 1, "key", 2), Price(0.03, 10_000, "requests", 2)
@@ -97,12 +99,13 @@ def calls(specification: Specification) -> dict[str, tuple[float, str]]:
         "DynamoDB `UpdateItem`": (TICKS, "the writer's monitors renew its lease, each tick"),
         "Lambda `Invoke`, prober": (3 * TICKS, "each tick: the writer's monitor one, the standby's two at most"),
         "Lambda `Invoke`, fence": (both * RUNS, "each run of a monitor looks at the fence"),
-        "Lambda, by schedule": (both * RUNS, "EventBridge starts the monitors"),
+        "Lambda, by schedule": (both * (RUNS + LOOKS), "EventBridge starts the monitors, and readiness"),
         "Lambda, by URL": (both * CHECKS, f"{CHECKERS} health checkers every {SWITCH_INTERVAL_SECONDS} s"),
         "CloudWatch `PutMetricData`": (
             (ALWAYS_PUBLISHED + 1) * RUNS,
             "each run: the standby's three metrics, the writer's heartbeat",
         ),
+        "CloudWatch `GetMetricStatistics`": (3 * LOOKS, "readiness: the standby's two, the writer's one"),
         "RDS `Describe…`": (both * 2 * RUNS, "each look at the fence; free"),
         "EventBridge `PutEvents`, Step Functions": (0, "only when the writer is down"),
     }
@@ -114,7 +117,7 @@ def orchestrator(specification: Specification) -> list[Line]:
     made = {name: count for name, (count, _) in calls(specification).items()}
     return [
         *_functions(regions, made),
-        *_monitoring(regions, made["CloudWatch `PutMetricData`"]),
+        *_monitoring(regions, made["CloudWatch `PutMetricData`"] + made["CloudWatch `GetMetricStatistics`"]),
         *_dns(specification),
         Line("DynamoDB, reads", "of the control record", made["DynamoDB `GetItem`"], READ_UNIT),
         Line(
@@ -141,14 +144,15 @@ def orchestrator(specification: Specification) -> list[Line]:
 def _functions(regions: list[Region], made: dict[str, float]) -> list[Line]:
     a_region = regions[0].functions
     used = (
-        ("monitors", "monitor", made["Lambda, by schedule"], RUN_SECONDS),
+        ("monitors", "monitor", len(regions) * RUNS, RUN_SECONDS),
         ("probers", "prober", made["Lambda `Invoke`, prober"], PROBE_SECONDS),
         ("writer switches", "writer_switch", made["Lambda, by URL"], SWITCH_SECONDS),
         ("fences", "fence", made["Lambda `Invoke`, fence"], FENCE_SECONDS),
+        ("readiness", "readiness", len(regions) * LOOKS, LOOK_SECONDS),
     )
     lines = [_runs(who, a_region[step], count, seconds) for who, step, count, seconds in used]
     requests = sum(count for _, _, count, _ in used)
-    return [*lines, Line("Lambda, requests", "of all four", requests, INVOCATION)]
+    return [*lines, Line("Lambda, requests", "of all five", requests, INVOCATION)]
 
 
 def _runs(who: str, function: Function, count: float, seconds: float) -> Line:
@@ -156,7 +160,7 @@ def _runs(who: str, function: Function, count: float, seconds: float) -> Line:
     return Line(f"Lambda, {who}", how, count * seconds * function.memory_mb / 1024, GB_SECOND)
 
 
-def _monitoring(regions: list[Region], put: float) -> list[Line]:
+def _monitoring(regions: list[Region], asked: float) -> list[Line]:
     alarms = [alarm for region in regions for alarm in (*region.alarms, *region.upkeep_alarms)]
     fast = [alarm for alarm in alarms if alarm.metric.period_seconds < FAST_SECONDS]
     dashboards = len(regions)
@@ -165,7 +169,7 @@ def _monitoring(regions: list[Region], put: float) -> list[Line]:
         Line("CloudWatch alarms", "of standard resolution", len(alarms) - len(fast), ALARM),
         Line("CloudWatch alarms, fast", "every 10 s: the trigger, in each region", len(fast), FAST_ALARM),
         Line("CloudWatch metrics", "those of the monitors", metrics, METRIC),
-        Line("CloudWatch metrics, calls", "once a minute and when they change", put, PUT_METRICS),
+        Line("CloudWatch metrics, calls", "once a minute and when they change; readiness reads", asked, METRIC_CALLS),
         Line(
             "CloudWatch dashboards",
             f"{dashboards}, of an account's {FREE_DASHBOARDS} free ones",
@@ -197,7 +201,8 @@ def database(specification: Specification) -> list[Line]:
         Line("Aurora storage", f"{KEPT_GB} GB a region, the least", KEPT_GB * len(specification.regions), AURORA_GB),
         Line("Aurora I/O", "heartbeats, in both regions; an estimate", 6 * TICKS, AURORA_IO),
         Line("Secrets Manager", "1 secret and its replica", 2, SECRET),
-        Line("AWS Backup", "snapshots of an empty cluster; an estimate", 28, SNAPSHOT_GB),
+        Line("AWS Backup", "7 days in each region and 7 of copies, of an empty cluster; an estimate", 21, SNAPSHOT_GB),
+        Line("AWS Backup, copies", "a full copy every day, of an empty cluster; an estimate", 30, REGION_GB),
     ]
 
 

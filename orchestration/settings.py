@@ -78,6 +78,13 @@ class Database(_Section):
 
     name: SqlName = Field("payments", description="Name of the first database.")
     master_username: SqlName = Field("postgres_admin", description="Master user; its password is generated.")
+    password_version: int = Field(
+        1,
+        ge=1,
+        le=1_000_000,
+        description="Raise it by one for a new generated master password, and never lower it: Terraform sets another "
+        "one at each change. Apply it while the first writer's region is the writer.",
+    )
     engine_version: str = Field(
         "17.5",
         pattern=r"^(1[7-9]|[2-9][0-9])\.[0-9]{1,2}$",  # \d would take the digits of every script

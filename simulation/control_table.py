@@ -66,6 +66,16 @@ class ControlTable:
         others = [place for place in (*self._world.regions, WITNESS) if place != region]
         return any(self._world.network.reaches(region, other) == "open" for other in others)
 
+    def takes_writes_from(self, region: str) -> bool:
+        """Returns whether a guardian in that region can change the item, through one replica or the other."""
+        faults, network = self._world.faults, self._world.network
+        return any(
+            network.reaches(region, replica) == "open"
+            and self.has_quorum(replica)
+            and not any(faults.acting(kind, replica) for kind in ("table away", "table writes away"))
+            for replica in self._world.regions
+        )
+
     def _update(self, client: Client, row: Row, values: dict[str, Any]) -> Reply:
         world = self._world
         if world.faults.acting("table conflicts", client.region) and world.chance.random() < 0.5:

@@ -32,6 +32,17 @@ IAM_SERVICES = {"monitoring": "cloudwatch"}
 # The Smithy RPC v2 protocol, which CloudWatch's clients speak, has the action in the path.
 RPC_PATH = re.compile(r"/service/\w+/operation/(\w+)")
 INVOKE_PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+# Of the services whose requests say by method and path what they ask for, and name one thing there at most.
+REST_PATHS = (
+    ("backup", "GET", re.compile(r"/backup-vaults/([^/]+)/recovery-points/"), "ListRecoveryPointsByBackupVault"),
+    ("lambda", "GET", re.compile(r"/2016-08-19/account-settings"), "GetAccountSettings"),
+    ("lambda", "GET", re.compile(r"/2019-09-30/functions/([^/]+)/concurrency"), "GetFunctionConcurrency"),
+    ("route53", "GET", re.compile(r"/2013-04-01/hostedzonesbyname"), "ListHostedZonesByName"),
+    ("route53", "GET", re.compile(r"/2013-04-01/hostedzone/([^/]+)/rrset"), "ListResourceRecordSets"),
+    ("route53", "GET", re.compile(r"/2013-04-01/healthcheck/([^/]+)"), "GetHealthCheck"),
+)
+# What such a request names, by the name that `ACTIONS` has for it.
+NAMED = "Named"
 DATA_API_PATHS = {
     "/BeginTransaction": "BeginTransaction",
     "/CommitTransaction": "CommitTransaction",
@@ -42,6 +53,7 @@ OBJECT_ACTIONS = {"GET": "GetObject", "HEAD": "GetObject", "PUT": "PutObject", "
 
 # How the ARN of each resource type begins, in the request's region and account.
 TYPES = {
+    "backup-vault": "arn:aws:backup:{region}:{account}:backup-vault:",
     "bus": "arn:aws:events:{region}:{account}:event-bus/",
     "cluster": "arn:aws:rds:{region}:{account}:cluster:",
     "cluster-pg": "arn:aws:rds:{region}:{account}:cluster-pg:",
@@ -50,6 +62,8 @@ TYPES = {
     "execution": "",
     "function": "arn:aws:lambda:{region}:{account}:function:",
     "global-cluster": "arn:aws:rds::{account}:global-cluster:",
+    "healthcheck": "arn:aws:route53:::healthcheck/",
+    "hostedzone": "arn:aws:route53:::hostedzone/",
     "object": "arn:aws:s3:::",
     "og": "arn:aws:rds:{region}:{account}:og:",
     "pg": "arn:aws:rds:{region}:{account}:pg:",
@@ -64,12 +78,16 @@ TABLE = {"table": "TableName"}
 DATA_API = {"cluster": "resourceArn"}
 # Each action with the resource types that it is authorized on, and the parameter of the request that names each.
 ACTIONS: dict[str, dict[str, str]] = {
+    "backup:ListRecoveryPointsByBackupVault": {"backup-vault": NAMED},
+    "cloudwatch:GetMetricStatistics": {},
     "cloudwatch:PutMetricData": {},  # knows no resources
     "dynamodb:DeleteItem": TABLE,
     "dynamodb:GetItem": TABLE,
     "dynamodb:PutItem": TABLE,
     "dynamodb:UpdateItem": TABLE,
     "events:PutEvents": {"bus": "EventBusName"},
+    "lambda:GetAccountSettings": {},
+    "lambda:GetFunctionConcurrency": {"function": NAMED},
     "lambda:InvokeFunction": {"function": "FunctionName"},
     "rds-data:BeginTransaction": DATA_API,
     "rds-data:CommitTransaction": DATA_API,
@@ -112,11 +130,15 @@ ACTIONS: dict[str, dict[str, str]] = {
         "cluster": "TargetDbClusterIdentifier",
         "global-cluster": "GlobalClusterIdentifier",
     },
+    "route53:GetHealthCheck": {"healthcheck": NAMED},
+    "route53:ListHostedZonesByName": {},
+    "route53:ListResourceRecordSets": {"hostedzone": NAMED},
     "s3:GetObject": {"object": "Object"},
     "s3:ListBucket": {"object": "Bucket"},
     "s3:PutObject": {"object": "Object"},
     "secretsmanager:DescribeSecret": {"secret": "SecretId"},
     "secretsmanager:GetSecretValue": {"secret": "SecretId"},
+    "sns:GetTopicAttributes": {"topic": "TopicArn"},
     "sns:Publish": {"topic": "TopicArn"},
     "states:DescribeExecution": {"execution": "executionArn"},
     "states:GetExecutionHistory": {"execution": "executionArn"},
@@ -199,6 +221,9 @@ def _operation(
     path = unquote(urlsplit(url).path)
     if invoked := INVOKE_PATH.fullmatch(path):
         return "InvokeFunction", {"FunctionName": invoked[1]}
+    for of, asked, pattern, name in REST_PATHS:
+        if (of, asked) == (service, method) and (found := pattern.fullmatch(path)):
+            return name, {NAMED: found[1]} if found.groups() else {}
     if service == "s3":
         return _object_operation(method, url)
     if called := RPC_PATH.fullmatch(path):

@@ -44,6 +44,7 @@ from drills.aws.lambda_runtime import (
     UnknownFunctionError,
 )
 from drills.aws.permissions import Permissions
+from drills.aws.rds_behaviour import Behaviour
 from drills.aws.step_functions import StepFunctions
 from drills.aws.timetable import Timetable
 from drills.world.reachability import OUTSIDE, Fault
@@ -272,6 +273,15 @@ class Cloud:
         """Lets a region live again, with the state it had; executions that ran there stay aborted."""
         self.reachability.bring_back(region)
         self.lambdas.bring_back(region)
+
+    def mend(self) -> None:
+        """Ends every trouble of the services: they work as AWS describes them. Regions that are down stay down."""
+        self._bus.lose(lambda _: False)
+        self._schedules_late_seconds = 0.0
+        self.alarms.see_late(0.0)
+        self.lambdas.start_again()
+        self.control_table.failing_until = 0.0
+        self.database.behaviour = Behaviour()
 
     def _is_down(self, region: str) -> bool:
         return not self.is_up(region)

@@ -65,19 +65,25 @@ class Person:
         """Calls ``failoverctl`` as a message says; returns what it tells programs."""
         self._timeline.event(Kind.NOTIFICATION, f"the person on call: {line}")
         words = [BLANKS.get(word, word) for word in shlex.split(line)[1:]]
-        done = subprocess.run(
-            [sys.executable, "-m", "failoverctl", *words, "--lab", "--yes", "--json"],
-            cwd=PROJECT_ROOT,
-            env={**os.environ, FILE_VARIABLE: str(self._lab)},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
+        done = failoverctl([*words, "--yes", "--json"], self._lab)
         said: dict[str, Any] = json.loads(done.stdout or "{}")
         if done.returncode:
             self._timeline.event(Kind.NOTIFICATION, f"failoverctl: {said.get('reason') or done.stderr}")
         return said
+
+
+def failoverctl(words: Sequence[str], lab: Path) -> subprocess.CompletedProcess[str]:
+    """Calls ``failoverctl --lab`` in a process of its own, on the lab that says in the file ``lab`` where it is."""
+    return subprocess.run(
+        [sys.executable, "-m", "failoverctl", "--lab", *words],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, FILE_VARIABLE: str(lab)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
 
 
 def command_in(text: str, verb: str) -> str | None:

@@ -482,6 +482,13 @@ class Server:
         self.query("SELECT pg_reload_conf()")
         self.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
 
+    def refuse_nobody(self) -> None:
+        """Takes back every `refuse`; a server that is not running heeds it when it starts."""
+        self._refused.clear()
+        if self.is_running():
+            self._write_authentication()
+            self._process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+
     def is_running(self) -> bool:
         """Returns whether its main process exists (a frozen server counts)."""
         return self._process is not None and self._process.poll() is None

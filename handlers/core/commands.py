@@ -10,6 +10,8 @@ from handlers.core.reading import Fields
 
 # The event that only starts a function; see handlers/gateways/warm_up.py.
 WARM_UP = {"warm_up": True}
+# The event by which `failoverctl ready` asks for the answer; see handlers/standing/readiness.py.
+REPORT = {"report": True}
 
 
 @dataclass(frozen=True)

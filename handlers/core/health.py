@@ -6,11 +6,37 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handlers.core.answers import Known
-from handlers.core.detection import GuardianSeen
 from handlers.core.heartbeat import Beat
+from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.request import Mode
 
 Membership = Literal["secondary", "primary", "none"]  # of a region's cluster in the global database
+Guardian = Literal["alive", "silent", "says down", "unknown"]  # `unknown` moves nothing
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What the bootstrap has left in a database, and what became of it since.
+
+    ``missing``: functions that are not there. ``login_trigger``: whether the one that closes a server which starts is
+    enabled; None before PostgreSQL 17, which has none. ``reserved_connections``: how many are kept for the monitor.
+    """
+
+    missing: tuple[str, ...]
+    login_trigger: bool | None
+    reserved_connections: int
+
+    @classmethod
+    def read_optional(cls, fields: Fields, field: str) -> Installed | None:
+        """Reads it out of the prober's answer; None when that does not say."""
+        if fields.data.get(field) is None:
+            return None
+        found = fields.section(field)
+        return cls(
+            found.texts("missing"),
+            found.optional_flag("login_trigger"),
+            found.whole("reserved_connections", at_most=LARGEST_WHOLE),
+        )
 
 
 @dataclass(frozen=True)
@@ -23,7 +49,8 @@ class Probe:
     is the newest heartbeat row there, ``noted_lease`` the end of the lease that stands beside it (seconds since 1970),
     ``fenced`` whether applications are kept out by SQL, ``fence_number`` which fence that is, ``open_sessions`` how
     many of theirs there are all the same, ``oldest_xid`` the id below which every transaction has ended there,
-    ``replicated_until`` up to when a reader has the writer's commits (seconds since 1970); None when not known.
+    ``replicated_until`` up to when a reader has the writer's commits (seconds since 1970), ``installed`` what the
+    bootstrap has left there; None when not known, or not asked.
     """
 
     target: str
@@ -39,6 +66,7 @@ class Probe:
     oldest_xid: int | None = None
     replicated_until: float | None = None
     refused: str | None = None
+    installed: Installed | None = None
 
     @property
     def known(self) -> Known:
@@ -54,6 +82,14 @@ class Probe:
     def writes(self) -> bool:
         """Whether applications can write there: a writer that is not fenced."""
         return self.role == "writer" and not self.fenced
+
+
+@dataclass(frozen=True)
+class GuardianSeen:
+    """What the record shows of the writer's guardian, in a word and in a clause for people."""
+
+    says: Guardian
+    reason: str
 
 
 def writer_seen(reached: Probe | None) -> Known:

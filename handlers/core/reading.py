@@ -130,6 +130,15 @@ class Fields:
         """A whole number from 0 on, or None when the field is absent."""
         return None if self.data.get(field) is None else self.whole(field, at_most=at_most)
 
+    def texts(self, field: str) -> tuple[str, ...]:
+        """A list of texts, each of one line."""
+        value = self.data.get(field)
+        if not isinstance(value, list | tuple) or not all(
+            isinstance(each, str) and each.isprintable() for each in value
+        ):
+            raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give a list of texts")
+        return tuple(value)
+
     def section(self, field: str) -> Fields:
         """A nested mapping."""
         if field not in self.data:

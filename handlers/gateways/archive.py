@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -21,14 +20,12 @@ OLD_CLUSTER = "old-cluster.json"
 SALVAGE_SUMMARY = "salvage.json"
 
 
-@dataclass(frozen=True)
 class ArchiveVariables(Variables):
     """The bucket of this region."""
 
     salvage_bucket: str
 
 
-@dataclass(frozen=True)
 class ReportVariables(Variables):
     """The bucket of this region's reports."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,7 +24,6 @@ class StatementRejected(FailoverError):
     """PostgreSQL refused a statement. Nothing of its transaction was kept."""
 
 
-@dataclass(frozen=True)
 class DataApiVariables(Variables):
     """This region's cluster, its database, and the name of the secret of the user who logs in."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import (
@@ -28,6 +27,7 @@ from handlers.core.errors import (
 )
 from handlers.core.health import Membership
 from handlers.core.move import Sight
+from handlers.core.readiness import GlobalSeen
 from handlers.gateways.aws import client, code_of, is_definite, named_errors
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingExceptio
 INSTANCE_BUSY = frozenset({"InvalidDBInstanceState", "InvalidDBInstanceStateFault"})  # restarting, or being modified
 
 
-@dataclass(frozen=True)
 class GlobalDatabaseVariables(Variables):
     """The global database and this region's cluster, by their RDS identifiers."""
 
@@ -110,6 +109,11 @@ class GlobalDatabase:
     def at_work(self) -> str | None:
         """Returns what RDS does with the global database, in its word; None while it does nothing."""
         return _at_work(self._global_cluster())
+
+    def whole(self) -> GlobalSeen:
+        """Returns what readiness looks at: this cluster's place in it, what RDS does with it, and its version."""
+        found = self._global_cluster()
+        return GlobalSeen(self._membership_in(found), _at_work(found), found.get("EngineVersion", "no version"))
 
     def switch_over(self, primary: RDSClient) -> None:
         """Asks RDS, through ``primary`` of the writer's region, to make this region's cluster the primary.

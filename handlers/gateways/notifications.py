@@ -29,7 +29,6 @@ class Notification:
     text: str = ""
 
 
-@dataclass(frozen=True)
 class TopicVariables(PeerVariables):
     """The topics of both regions."""
 
@@ -37,7 +36,6 @@ class TopicVariables(PeerVariables):
     peer_topic_arn: str
 
 
-@dataclass(frozen=True)
 class WorkflowVariables(Variables):
     """The workflows whose commands a message may hold."""
 

@@ -18,6 +18,7 @@ from pg8000.native import literal
 from handlers.core.answers import Trouble
 from handlers.core.environment import RDS_CA_BUNDLE, Variables
 from handlers.core.errors import Misconfigured
+from handlers.core.health import Installed
 from handlers.core.heartbeat import Beat
 
 if TYPE_CHECKING:
@@ -40,6 +41,17 @@ WILLING = b"S"
 # A wait that is over already still has to be a wait: 0 would mean "do not block".
 SHORTEST_WAIT_S = 0.001
 
+# What the guardian and the steps call in a database; handlers/sql/monitoring.sql makes them.
+FUNCTIONS = (
+    "heartbeat(double precision)",
+    "fence_application(text)",
+    "end_application_sessions()",
+    "lift_fence(bigint, double precision)",
+    "is_fenced()",
+    "refuse_while_fenced()",
+    "replicated_until(text)",
+)
+
 # Sessions that are told to end are gone within milliseconds. One that was being opened when the right to connect was
 # taken away shows up a moment later, so two looks in a row must find none.
 QUIET_LOOKS = 2
@@ -51,7 +63,6 @@ class UnexpectedEndpoint(Misconfigured):
     """A name leads to something that is not an endpoint of either cluster: nothing is known of the database."""
 
 
-@dataclass(frozen=True)
 class DatabaseVariables(Variables):
     """The application's database, and the monitoring user who logs in to it."""
 
@@ -256,8 +267,27 @@ def replicated_until(session: pg8000.native.Connection, region: str) -> float | 
     return None if until is None else float(until)
 
 
-def fence(session: pg8000.native.Connection, reason: str) -> bool:
+def installed(session: pg8000.native.Connection) -> Installed:
+    """Returns what the bootstrap has left in this database; a standby has the writer's by replication."""
+    functions = ", ".join(f"({literal(one)})" for one in FUNCTIONS)
+    ((missing, trigger, kept),) = session.run(
+        # No text of anybody else's is in here.
+        "SELECT (SELECT coalesce(array_agg(name), '{}') FROM (VALUES "  # noqa: S608
+        f"{functions}) AS wanted (name) WHERE to_regprocedure(name) IS NULL), "
+        "CASE WHEN current_setting('server_version_num')::int >= 170000 THEN EXISTS (SELECT FROM pg_event_trigger"
+        " WHERE evtname = 'refuse_while_fenced' AND evtenabled <> 'D') END, "
+        # The role and the parameter are both of PostgreSQL 16.
+        "CASE WHEN EXISTS (SELECT FROM pg_roles JOIN pg_auth_members ON roleid = pg_roles.oid"
+        " WHERE rolname = 'pg_use_reserved_connections' AND member = to_regrole(current_user))"
+        " THEN current_setting('reserved_connections', true)::int ELSE 0 END"
+    )
+    return Installed(tuple(missing), trigger, kept or 0)
+
+
+def fence(session: pg8000.native.Connection, reason: str) -> bool | None:
     """Takes away the applications' right to connect and ends their sessions; returns whether all have ended.
+
+    None when it was lifted meanwhile, which only a renewed lease earns: those who come then have a right to.
 
     The right is taken away in a transaction of its own, so that no session is opened after the first look.
     """
@@ -267,7 +297,11 @@ def fence(session: pg8000.native.Connection, reason: str) -> bool:
     while quiet_looks < QUIET_LOOKS:
         if time.monotonic() > end:
             return False
-        ((sessions,),) = session.run("SELECT end_application_sessions()")
+        ((stands, sessions),) = session.run(
+            "SELECT stands, CASE WHEN stands THEN end_application_sessions() END FROM is_fenced() AS stands"
+        )
+        if not stands:
+            return None
         quiet_looks = 0 if sessions else quiet_looks + 1
         time.sleep(LOOK_AGAIN_S)
     return True

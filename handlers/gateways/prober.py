@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from handlers.core.environment import Variables
 from handlers.core.errors import FailoverError
-from handlers.core.health import Probe
+from handlers.core.health import Installed, Probe
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE, Beat
 from handlers.core.reading import Fields
 from handlers.gateways.acting import OtherRegion
@@ -35,14 +34,12 @@ class ProbeFailed(FailoverError):
     """The prober gave no answer that can be read: nothing is known of the database, least of all that it is down."""
 
 
-@dataclass(frozen=True)
 class ProberVariables(Variables):
     """This region's prober."""
 
     prober_function: str
 
 
-@dataclass(frozen=True)
 class PeerProberVariables(Variables):
     """The other region's prober."""
 
@@ -75,7 +72,7 @@ class Prober:
         """Connects to ``target`` and says what was reached, within ``timeout_s`` seconds for the database.
 
         ``work`` is what the prober does on a writer there (see `handlers.standing.prober.Work`): ``proof``,
-        ``heartbeat`` and ``lease``, ``fence``, ``lift_fence``; on a reader, ``lag``.
+        ``heartbeat`` and ``lease``, ``fence``, ``lift_fence``; on a reader, ``lag``; on either, ``installed``.
 
         Raises
         ------
@@ -101,4 +98,5 @@ class Prober:
             oldest_xid=fields.optional_whole("oldest_xid", at_most=LARGEST_SEQUENCE),
             replicated_until=fields.optional_number("replicated_until", at_least=0, at_most=END_OF_TIME_S),
             refused=fields.optional_text("refused"),
+            installed=Installed.read_optional(fields, "installed"),
         )

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
 
 
-@dataclass(frozen=True)
 class Environment(postgres.DatabaseVariables, PeerVariables):
     """What the function reads."""
 
@@ -60,12 +59,12 @@ LONGEST_ERROR = 500  # characters of a database's error that are worth passing o
 
 @dataclass(frozen=True)
 class Work:
-    """What to do on a writer besides looking; nothing of it is done on a reader, where ``lag`` asks for more.
+    """What to do on a writer besides looking; on a reader only ``lag`` and ``installed``, which ask for more.
 
     ``proof`` (run, epoch): commit a row that proves a recovery. ``heartbeat``: commit the next heartbeat row, with
     ``lease``, the end of the lease as far as it is known. ``fence``: keep applications out, for this reason.
     ``lift_fence`` (number, until): let them in again, if that fence stands and it is not later. ``lag``: up to when a
-    reader has the writer's commits.
+    reader has the writer's commits. ``installed``: what the bootstrap has left there.
     """
 
     proof: tuple[str, int] | None = None
@@ -74,6 +73,7 @@ class Work:
     fence: str | None = None
     lift_fence: tuple[int, float] | None = None
     lag: bool = False
+    installed: bool = False
 
     @classmethod
     def read(cls, fields: Fields) -> Work:
@@ -92,6 +92,7 @@ class Work:
             if lift
             else None,
             lag=fields.flag("lag", False),
+            installed=fields.flag("installed", False),
         )
 
 
@@ -106,7 +107,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         time.sleep(WARM_UP_S)
         return {}
     fields = Fields(event, "the prober's event", InvalidRequest)
-    fields.only(("target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence", "lag"))
+    fields.only(("target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence", "lag", "installed"))
     target = fields.text("target", choices=tuple(TARGETS))
     timeout_s = fields.number("timeout_s", at_least=SHORTEST_TIMEOUT_S, at_most=LONGEST_TIMEOUT_S)
     return asdict(probe(RDS, ENVIRONMENT, target, timeout_s, Work.read(fields)))
@@ -127,7 +128,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
     """
     started = time.monotonic()
     kept = KEPT.get(target) or KeptSession(writer=True)
-    found, region, error, refused, until = None, None, None, None, None
+    found, region, error, refused, until, installed = None, None, None, None, None, None
     try:
         session, found = kept.ask(
             lambda seconds: postgres.connect(_endpoint(environment, target), environment, seconds, rds),
@@ -139,6 +140,8 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
             found, error = do(session, work, found, timeout_s)
         elif work.lag:
             until = postgres.replicated_until(session, region)
+        if work.installed:
+            installed = postgres.installed(session)
     except postgres.FAILURES as failure:
         kept.close()
         said = meaning(postgres.code_of(failure))
@@ -168,6 +171,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         oldest_xid=found.oldest_xid,
         replicated_until=until,
         refused=refused,
+        installed=installed,
     )
 
 
@@ -193,8 +197,10 @@ def do(
     if work.fence:
         complete = postgres.fence(session, work.fence)
         # Sessions that were counted before the fence say nothing of those that did not end.
-        found = replace(found, fenced=True, open_sessions=0 if complete else None)
-        error = None if complete else "sessions of applications do not end"
+        found = replace(found, fenced=complete is not None, open_sessions=0 if complete else None)
+        error = {True: None, False: "sessions of applications do not end", None: "the fence was lifted meanwhile"}[
+            complete
+        ]
     if work.lift_fence and postgres.lift_fence(session, *work.lift_fence):
         found = replace(found, fenced=False)
     return found, error

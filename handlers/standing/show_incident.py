@@ -6,7 +6,6 @@ It answers with HTML, as a custom widget does (CloudWatch guide, "Create a custo
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -19,7 +18,6 @@ from handlers.report.incident import panel
 from handlers.telemetry import logger
 
 
-@dataclass(frozen=True)
 class Environment(ControlVariables, RunTableVariables):
     """What the function reads."""
 

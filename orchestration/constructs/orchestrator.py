@@ -41,8 +41,6 @@ RUNTIME = "python3.12"
 ARCHITECTURE = "arm64"
 # An invocation that could not start within a minute is stale: by then, the next one of its kind has started.
 ASYNCHRONOUS_EVENT_AGE_SECONDS = 60
-# The most that Lambda offers (Lambda guide, "How Lambda handles errors and retries with asynchronous invocation").
-MOST_REPEATS, REPEATED_FOR_SECONDS = 2, 6 * 3600
 
 
 class Orchestrator(Construct):
@@ -101,13 +99,13 @@ class Orchestrator(Construct):
             vpc_config=self._vpc_config() if function.in_vpc else None,
         )
         # Steps of the workflow are retried by the workflow and the monitor by its next run; Lambda's own retries of
-        # asynchronous events would run a stale request minutes later. A report that could not be kept is kept later.
+        # asynchronous events would run a stale request minutes later.
         LambdaFunctionEventInvokeConfig(
             self,
             f"{function.step}-events",
             function_name=built.function_name,
-            maximum_retry_attempts=MOST_REPEATS if function.repeated else 0,
-            maximum_event_age_in_seconds=REPEATED_FOR_SECONDS if function.repeated else ASYNCHRONOUS_EVENT_AGE_SECONDS,
+            maximum_retry_attempts=0,
+            maximum_event_age_in_seconds=ASYNCHRONOUS_EVENT_AGE_SECONDS,
         )
         if function.public_url:
             self._public_url(function.step, built)

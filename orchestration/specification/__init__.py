@@ -28,6 +28,7 @@ RUNS_KEY = "run"  # the execution's name
 SESSION_KEY = "session_id"
 SESSION_TTL = "expires_at"
 MONITOR_SCHEDULE = "rate(1 minute)"  # EventBridge's finest; the monitor's own loop does the rest
+READINESS_SCHEDULE = "rate(30 minutes)"
 
 
 def describe(settings: Settings, account: str) -> Specification:
@@ -85,6 +86,11 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
                 names.regional("failover-monitor-schedule", region),
                 MONITOR_SCHEDULE,
                 all_functions["monitor"],
+            ),
+            Schedule(
+                names.regional("failover-readiness-schedule", region),
+                READINESS_SCHEDULE,
+                all_functions["readiness"],
             ),
         ),
         alarms=monitoring.alarms(settings, names, region, peer),

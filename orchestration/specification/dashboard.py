@@ -99,12 +99,13 @@ def dashboard(settings: Settings, names: Names, region: Region) -> dict[str, Any
         _graph(
             here,
             f"Is the writer in {peer} down? (reachable 0: not from here; heartbeat 0: it says so itself; refused 1: it "
-            "lives, and does not let the monitor in)",
+            "lives, and does not let the monitor in; overdue 1: a pause is longer than meant)",
             [
                 _metric(METRIC_NAMESPACE, "WriterDown", everyone, "Maximum", 10),
                 _metric(METRIC_NAMESPACE, "WriterReachable", everyone, "Minimum", 60),
                 _metric(METRIC_NAMESPACE, "Heartbeat", everyone | {"FromRegion": peer}, "Minimum", 60),
                 _metric(METRIC_NAMESPACE, "MonitorRefused", everyone, "Maximum", 60),
+                _metric(METRIC_NAMESPACE, "AutomationOverdue", everyone, "Maximum", 60),
             ],
         ),
         _graph(

@@ -17,7 +17,7 @@ ROWS: tuple[Row, ...] = (*failover.STEPS, *reprotection.STEPS, *standing.FUNCTIO
 
 def functions(settings: Settings, place: Place) -> dict[str, Function]:
     """Returns all functions of a region, by their rows' names and in their order."""
-    told, timeouts = values(settings, place), step_timeouts()
+    told, timeouts = values(settings, place) | {"RESERVED_CONCURRENCY": _reservations(place)}, step_timeouts()
     steps = {row.name: _function(row, "failover", place, told, timeouts[row.name]) for row in failover.STEPS}
     steps |= {row.name: _function(row, "reprotect", place, told, timeouts[row.name]) for row in reprotection.STEPS}
     return steps | {row.name: _standing(row, place, told) for row in standing.FUNCTIONS}
@@ -40,8 +40,18 @@ def _function(
         memory_mb=row.memory_mb,
         environment={name: told[name] for name in (*row.variables, *FOR_POWERTOOLS)},
         permissions=tuple(grant.at(place) for grant in row.may),
-        concurrency=row.concurrency or (STEP_CONCURRENCY if folder == "failover" else None),
+        concurrency=_concurrency(row),
     )
+
+
+def _concurrency(row: Row) -> int | None:
+    return row.concurrency or (STEP_CONCURRENCY if row in failover.STEPS else None)
+
+
+def _reservations(place: Place) -> str:
+    """Returns what is reserved for each function of a region, as its readiness is told."""
+    reserved = ((place.names.function(row.name, place.region), _concurrency(row)) for row in ROWS)
+    return ",".join(f"{name}={count}" for name, count in reserved if count)
 
 
 def _standing(row: StandingFunction, place: Place, told: dict[str, str]) -> Function:
@@ -51,6 +61,5 @@ def _standing(row: StandingFunction, place: Place, told: dict[str, str]) -> Func
         in_vpc=row.in_vpc,
         public_url=row.public_url,
         quiet=row.quiet,
-        repeated=row.repeated,
         security_groups=row.security_groups,
     )

@@ -27,15 +27,19 @@ STANDARD_PERIOD_SECONDS = 60
 # Functions whose errors fail no run: those that no workflow waits for, and steps without which a run still ends well.
 # Of the other steps' errors the workflow says what comes of them, or its own alarms do.
 FAIL_NO_RUN = (
-    *("monitor", "prober", "fence", "writer_switch", "announce_end", "keep_report"),
+    *("monitor", "prober", "fence", "writer_switch", "announce_end"),
     *("record_run", "notify", "end_reprotection", "notify_reprotection"),
 )
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
 SILENT_MONITOR_PERIODS = 3
+# Readiness looks twice in this time: an alarm on its errors stays on between the looks, and misses none.
+READINESS_PERIOD_SECONDS = 3600
 # What the monitor says comes in every period or once a minute. One that is late, or lost, is no change of state: an
 # alarm takes two of three (CloudWatch guide, "Evaluating an alarm", M out of N).
 OF_PERIODS = 3
 PERIODS = 2
+# Of Aurora's lag, minute by minute: longer than a burst of writes. In a row, for Route 53 shows this alarm.
+LAG_PERIODS = 3
 
 
 def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[MetricAlarm, ...]:
@@ -44,7 +48,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
         MetricAlarm(
             key="writer-down",
             name=names.alarm("writer-down", region),
-            description=f"Both observers agree: the writer in {peer} is down. Starts the failover workflow.",
+            description=f"Both observers agree: the writer in {peer} is down. Starts the failover workflow. "
+            "Runbook: docs/runbooks/failover.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "WriterDown",
@@ -63,7 +68,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="heartbeat-missing",
             name=names.alarm("heartbeat-missing", region),
             description=f"The heartbeat of {peer} does not arrive in {region}: its monitor is silent or cut off, or "
-            "says that its database takes no writes. It pages people and decides nothing.",
+            "says that its database takes no writes. It pages people and decides nothing. "
+            "Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "Heartbeat",
@@ -82,7 +88,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="replication-lag",
             name=names.alarm("replication-lag", region),
             description=f"{region} lags behind the writer by more than "
-            f"{settings.thresholds.replication_lag_alarm_ms} ms; it never triggers a failover by itself.",
+            f"{settings.thresholds.replication_lag_alarm_ms} ms; it never triggers a failover by itself. "
+            "Runbook: docs/runbooks/gate.md#replication-lags",
             metric=Metric(
                 "AWS/RDS",
                 "AuroraGlobalDBReplicationLag",
@@ -92,7 +99,7 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             ),
             comparison="GreaterThanThreshold",
             threshold=settings.thresholds.replication_lag_alarm_ms,
-            evaluation_periods=1,
+            evaluation_periods=LAG_PERIODS,
             missing_data="notBreaching",
             notifies=True,
         ),
@@ -100,7 +107,7 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="writer-connectivity",
             name=names.alarm("writer-connectivity", region),
             description=f"{region} cannot connect to the writer. Nothing moves while its guardian lives; people are "
-            "paged, and Route 53 shows it.",
+            "paged, and Route 53 shows it. Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "WriterReachable",
@@ -118,10 +125,30 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="monitor-refused",
             name=names.alarm("monitor-refused", region),
             description=f"The monitor of {region} cannot log in to the writer, which lives: its login, the certificate "
-            "or a connection is refused. Nothing moves and nothing is fenced; but nobody sees whether the writer dies.",
+            "or a connection is refused. Nothing moves and nothing is fenced; but nobody sees whether the writer dies. "
+            "Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "MonitorRefused",
+                "Maximum",
+                STANDARD_PERIOD_SECONDS,
+                {"GlobalCluster": names.global_cluster},
+            ),
+            comparison="GreaterThanOrEqualToThreshold",
+            threshold=1,
+            evaluation_periods=1,
+            missing_data="notBreaching",
+            notifies=True,
+        ),
+        MetricAlarm(
+            key="automation-overdue",
+            name=names.alarm("automation-overdue", region),
+            description=f"Automatic failover from {peer} is off for longer than meant: a pause or a maintenance "
+            "ends within 10 min while the writer is not well, or has lasted for more than a day, or a maintenance has "
+            "ended without anybody ending it. `failoverctl status` says which; it decides nothing.",
+            metric=Metric(
+                METRIC_NAMESPACE,
+                "AutomationOverdue",
                 "Maximum",
                 STANDARD_PERIOD_SECONDS,
                 {"GlobalCluster": names.global_cluster},
@@ -146,11 +173,29 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             key="monitor-silent",
             name=names.alarm("monitor-silent", region),
             description=f"Dead man's alarm: the monitor of {region} does not run, so nobody watches the writer. "
-            "It pages people and never moves the writer.",
+            "It pages people and never moves the writer. Runbook: docs/runbooks/orchestrator.md",
             metric=Metric("AWS/Lambda", "Invocations", "Sum", STANDARD_PERIOD_SECONDS, {"FunctionName": monitor}),
             comparison="LessThanThreshold",
             threshold=1,
             evaluation_periods=SILENT_MONITOR_PERIODS,
+            missing_data="breaching",
+            notifies=True,
+        ),
+        MetricAlarm(
+            key="not-ready",
+            name=names.alarm("not-ready", region),
+            description=f"A failover would not work as it should, as {region} sees it, or nobody can tell: "
+            "`failoverctl ready` says why and what to do. It also rings when nobody has looked for an hour.",
+            metric=Metric(
+                "AWS/Lambda",
+                "Errors",
+                "Sum",
+                READINESS_PERIOD_SECONDS,
+                {"FunctionName": names.function("readiness", region)},
+            ),
+            comparison="GreaterThanOrEqualToThreshold",
+            threshold=1,
+            evaluation_periods=1,
             missing_data="breaching",
             notifies=True,
         ),
@@ -159,14 +204,14 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
                 names,
                 region,
                 f"{workflow}-{key}",
-                f"A run of the workflow {machine} {ended}.",
+                f"A run of the workflow {machine} {ended}. Runbook: docs/runbooks/{page}",
                 "AWS/States",
                 metric,
                 {"StateMachineArn": names.arn("states", region, f"stateMachine:{machine}")},
             )
-            for workflow, machine in (
-                ("workflow", names.state_machine(region)),
-                ("reprotection", names.reprotection(region)),
+            for workflow, machine, page in (
+                ("workflow", names.state_machine(region), "stuck.md"),
+                ("reprotection", names.reprotection(region), "reprotection.md#when-it-stops"),
             )
             for key, metric, ended in (
                 ("failed", "ExecutionsFailed", "failed; its execution says where and why"),
@@ -178,7 +223,8 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             names,
             region,
             "trigger-not-delivered",
-            "EventBridge could not start the failover workflow; the monitor's own attempts go on.",
+            "EventBridge could not start the failover workflow; the monitor's own attempts go on. "
+            "Runbook: docs/runbooks/orchestrator.md",
             "AWS/Events",
             "FailedInvocations",
             {"RuleName": names.trigger_rule(region)},
@@ -188,7 +234,7 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
                 names,
                 region,
                 f"{function.step.replace('_', '-')}-errors",
-                f"{function.name} ended with an error; its log says which.",
+                f"{function.name} ended with an error; its log says which. Runbook: docs/runbooks/orchestrator.md",
                 "AWS/Lambda",
                 "Errors",
                 {"FunctionName": function.name},

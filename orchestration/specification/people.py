@@ -45,6 +45,11 @@ def _reading(names: Names) -> tuple[Permission, ...]:
             "reads Aurora's replication lag; CloudWatch has no resource-level permission for it",
         ),
         Permission(
+            ("lambda:InvokeFunction",),
+            tuple(names.function_arn("readiness", each) for each in regions),
+            "asks whether a failover would work; the function reads nothing of who asks but that he wants to know",
+        ),
+        Permission(
             ("s3:ListBucket",),
             tuple(bucket for each in regions for bucket in (_bucket(names, each), _reports(names, each))),
             "lists what is kept; without that, S3 would not say that there is no report",

@@ -99,8 +99,7 @@ class Step(Row):
 class StandingFunction(Row):
     """A function that is not a step of a workflow.
 
-    ``timeout_seconds`` is how long one invocation may take. For ``security_groups``, ``quiet`` and ``repeated`` see
-    `model.Function`.
+    ``timeout_seconds`` is how long one invocation may take. For ``security_groups`` and ``quiet`` see `model.Function`.
     """
 
     _: KW_ONLY
@@ -108,7 +107,6 @@ class StandingFunction(Row):
     in_vpc: bool = False
     public_url: bool = False
     quiet: bool = False
-    repeated: bool = False
     security_groups: tuple[tuple[str, str], ...] = ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handlers.core.detection import EVENT_SOURCE
 from handlers.core.message import execution_arn
+from orchestration.specification import failover
 from orchestration.specification.failover import WARM_UP
 from orchestration.specification.names import METRIC_NAMESPACE, PARTITION
 from orchestration.specification.permissions import (
@@ -17,7 +18,7 @@ from orchestration.specification.permissions import (
     SEE_MEMBERSHIP,
     TELL,
 )
-from orchestration.specification.rows import SMALLEST_MB, UNHURRIED_MB, Grant, StandingFunction
+from orchestration.specification.rows import SMALLEST_MB, UNHURRIED_MB, Grant, StandingFunction, only_here
 
 # A page of the old writer's tables, read from cold storage and compared across the peering.
 SALVAGE_TIMEOUT_SECONDS = 60
@@ -38,6 +39,8 @@ REPORT_TIMEOUT_SECONDS = 60
 PANEL_TIMEOUT_SECONDS = 10
 # About ten statements over the Data API; a person waits for it.
 BOOTSTRAP_TIMEOUT_SECONDS = 60
+# Two looks, each of some 35 requests and three probes, and half a minute between them.
+READINESS_TIMEOUT_SECONDS = 120
 
 RENEW_LEASE = Grant(
     ("dynamodb:GetItem", "dynamodb:UpdateItem"),
@@ -100,7 +103,7 @@ READ_MASTER_SECRET = Grant(
     "logs in as the master user; Secrets Manager ends the name with six characters of its own",
     tells=("MASTER_SECRET",),
 )
-LIST_RUNS = Grant(
+FIND_ATTEMPTS = Grant(
     ("states:ListExecutions",),
     lambda place: (place.names.state_machine_arn(place.region), place.names.reprotection_arn(place.region)),
     "finds the attempts before a run",
@@ -127,6 +130,69 @@ KEEP_REPORT = Grant(
     tells=("REPORTS_BUCKET",),
 )
 
+READ_CONTROL_ANYWHERE = Grant(
+    ("dynamodb:GetItem",), RENEW_LEASE.on, "reads the control record through either replica", tells=RENEW_LEASE.tells
+)
+LOOK_AT_METRICS = Grant(
+    ("cloudwatch:GetMetricStatistics",),
+    lambda _: ("*",),
+    "reads the monitors' heartbeat here and the use of the writer there; CloudWatch has no resource-level permission "
+    "for it",
+    tells=("PEER_REGION", "POWERTOOLS_METRICS_NAMESPACE"),
+)
+LOOK_AT_CLUSTER = Grant(
+    ("rds:DescribeDBClusters",),
+    CHANGE_SECURITY_GROUP.on,
+    "sees the status, the version and the capacity of this region's cluster",
+    tells=MEMBER_VARIABLES,
+)
+LOOK_AT_INSTANCES = Grant(
+    ("rds:DescribeDBInstances",),
+    RESTART_INSTANCES.on,
+    "sees the status, the version and the certificates of this region's instances",
+    tells=("INSTANCES",),
+)
+LOOK_AT_RESERVATIONS = Grant(
+    ("lambda:GetFunctionConcurrency",),
+    lambda place: tuple(
+        place.names.function_arn(row.name, place.region)
+        for row in (*failover.STEPS, *(row for row in FUNCTIONS if row.concurrency))
+    ),
+    "sees what is reserved for each function of this region that something is reserved for",
+    tells=("RESERVED_CONCURRENCY",),
+)
+LOOK_AT_QUOTA = Grant(
+    ("lambda:GetAccountSettings",),
+    lambda _: ("*",),
+    "sees Lambda's quota; there is no resource to name",
+    conditions=only_here,
+)
+LOOK_AT_BACKUPS = Grant(
+    ("backup:ListRecoveryPointsByBackupVault",),
+    lambda place: (place.names.backup_vault_arn(place.region),),
+    "sees how old the newest backup is",
+    tells=("BACKUP_VAULT",),
+)
+LOOK_AT_TOPIC = Grant(
+    ("sns:GetTopicAttributes",),
+    lambda place: (place.names.topic_arn(place.region),),
+    "counts who hears of this region",
+    tells=("TOPIC_ARN",),
+)
+LIST_RUNS = Grant(
+    ("states:ListExecutions",),
+    lambda place: (place.names.state_machine_arn(place.region),),
+    "looks for the last drill",
+    tells=("STATE_MACHINE_ARN",),
+)
+LOOK_AT_DNS = Grant(
+    ("route53:GetHealthCheck", "route53:ListResourceRecordSets"),
+    lambda _: (f"arn:{PARTITION}:route53:::healthcheck/*", f"arn:{PARTITION}:route53:::hostedzone/*"),
+    "reads the writer's records and their checks, whose ids Route 53 draws when the global stack makes them",
+    tells=("WRITER_DNS_NAME", "ZONE"),
+)
+FIND_ZONE = Grant(("route53:ListHostedZonesByName",), lambda _: ("*",), "finds the zone; there is no resource to name")
+
 FUNCTIONS = (
     StandingFunction(
         "salvage",
@@ -150,8 +216,8 @@ FUNCTIONS = (
             "WRITER_DNS_NAME",
         ),
         # Two runs of the monitor probe two databases each, beside probes that they have given up (8); the steps have
-        # three made at once, with retries (6); the fence, both runs' at once (2).
-        concurrency=16,
+        # three made at once, with retries (6); the fence, both runs' at once (2); readiness, one after another (1).
+        concurrency=17,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=PROBER_TIMEOUT_SECONDS,
         quiet=True,
@@ -212,10 +278,9 @@ FUNCTIONS = (
     StandingFunction(
         "keep_report",
         "Keeps the report of a run that has ended, as a page and as JSON",
-        may=(LIST_RUNS, READ_RUNS, READ_RECORDS, KEEP_REPORT),
+        may=(FIND_ATTEMPTS, READ_RUNS, READ_RECORDS, KEEP_REPORT, TELL),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=REPORT_TIMEOUT_SECONDS,
-        repeated=True,
     ),
     StandingFunction(
         "show_incident",
@@ -223,6 +288,31 @@ FUNCTIONS = (
         may=(READ_CONTROL, READ_RECORDS),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=PANEL_TIMEOUT_SECONDS,
+    ),
+    StandingFunction(
+        "readiness",
+        "Looks every half hour whether a failover would work, and fails where it would not",
+        may=(
+            READ_CONTROL_ANYWHERE,
+            SEE_MEMBERSHIP,
+            PROBE,
+            LOOK_AT_METRICS,
+            LOOK_AT_CLUSTER,
+            LOOK_AT_INSTANCES,
+            LOOK_AT_RESERVATIONS,
+            LOOK_AT_QUOTA,
+            LOOK_AT_BACKUPS,
+            LOOK_AT_TOPIC,
+            LIST_RUNS,
+            LOOK_AT_RUNS,
+            LOOK_AT_DNS,
+            FIND_ZONE,
+        ),
+        reads=("PEER_CLUSTER", "RECOVERY_GRACE_S", "RPO_BUDGET_MS", "TRIGGER_MODE"),
+        # Whoever asks often must not use up the prober's: one at a time probes one database at a time.
+        concurrency=1,
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=READINESS_TIMEOUT_SECONDS,
     ),
     StandingFunction(
         "bootstrap_database",

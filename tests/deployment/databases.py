@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from handlers.core.commands import WARM_UP
-from handlers.core.health import Probe
+from handlers.core.health import Installed, Probe
 from handlers.core.heartbeat import Beat
 from tests.deployment.clock import CLOCK
 from tests.deployment.regions import STANDBY, WRITER
@@ -25,6 +25,7 @@ class Databases:
     """Two clusters and the writer's name, as the prober functions of both regions see them."""
 
     def __init__(self, is_switched: Callable[[], bool]) -> None:
+        self.installed = Installed((), login_trigger=True, reserved_connections=10)
         self._is_switched = is_switched
         self.up = {WRITER: True, STANDBY: True}
         self.writes = {WRITER: True, STANDBY: False}
@@ -98,7 +99,17 @@ class Databases:
         if event == WARM_UP:
             self.warmed_up += 1
             return {}
-        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence", "lag"}, event
+        assert set(event) <= {
+            "target",
+            "timeout_s",
+            "proof",
+            "heartbeat",
+            "lease",
+            "fence",
+            "lift_fence",
+            "lag",
+            "installed",
+        }, event
         scripted = self.script(event["target"])
         if scripted is not None:
             return scripted
@@ -129,6 +140,7 @@ class Databases:
                 self.open_sessions[leads_to],
                 OLDEST_XID,
                 self.replicated_until if event.get("lag") and role == "reader" else None,
+                installed=self.installed if event.get("installed") else None,
             )
         )
 

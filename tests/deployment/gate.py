@@ -21,6 +21,7 @@ from tests.deployment.databases import Databases
 from tests.deployment.functions import Killed, Lambdas
 from tests.deployment.regions import STANDBY, WRITER
 from tests.deployment.rights import Rights
+from tests.deployment.surroundings import Surroundings
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Gate:
         self._databases = databases
         self._rights = rights
         self._lock = threading.Lock()
+        self.surroundings = Surroundings()
         self.troubles: list[Trouble] = []
         self.before: Callable[[str], None] = lambda operation: None  # called before every request
         self.seen: list[tuple[str, str, str]] = []  # step, region, operation
@@ -81,6 +83,8 @@ class Gate:
                 result = gate._invoke(region, request)
             elif operation.startswith("rds-data."):
                 result = _json_answer(request, databases.data_api(region, operation, json.loads(request.body)))
+            elif (made_up := gate.surroundings.answer(region, operation, request.url)) is not None:
+                result = _json_answer(request, made_up)
             else:
                 result = answer(stubber, event_name, request, **named)
             if step:

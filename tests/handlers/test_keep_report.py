@@ -78,3 +78,10 @@ def test_a_report_that_is_kept_again_is_a_further_version(deployment: Deployment
     bucket = deployment.specification.regions[STANDBY].reports_bucket
     found = deployment.client("s3", STANDBY).list_object_versions(Bucket=bucket, Prefix="runs/run-1/report.html")
     assert len(found["Versions"]) == 2
+
+
+def test_people_are_told_of_a_report_that_could_not_be_kept(deployment: Deployment) -> None:
+    deployment.trouble("s3.PutObject", "refused", step="keep_report", times=100)
+    deployment.run(FAILOVER)
+    deployment.wait_for(lambda: deployment.messages(STANDBY)[-1][1].startswith("REPORT NOT KEPT"))
+    assert "failoverctl report run-1 --suffix test" in deployment.messages(STANDBY)[-1][1]

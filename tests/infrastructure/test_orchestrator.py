@@ -42,10 +42,7 @@ def test_stale_events_are_not_run_late(development: Deployment, region: str) -> 
     stack = development.stacks[region]
     configured = stack.all("aws_lambda_function_event_invoke_config")
     assert len(configured) == len(stack.all("aws_lambda_function"))
-    limits = {(c["maximum_retry_attempts"], c["maximum_event_age_in_seconds"]) for c in configured}
-    assert limits == {(0, 60), (2, 21600)}
-    (late,) = [c for c in configured if c["maximum_retry_attempts"]]
-    assert "keep_report" in late["function_name"]  # a report is kept late rather than not
+    assert {(c["maximum_retry_attempts"], c["maximum_event_age_in_seconds"]) for c in configured} == {(0, 60)}
 
 
 def test_each_workflow_is_its_file_with_this_regions_functions(development: Deployment, region: str) -> None:
