@@ -313,16 +313,43 @@ def end_rule(names: Names, region: str, function: Function) -> FunctionRule:
     Of those that failed, the function tells apart which have told people themselves. (Step Functions guide, "Automating
     Step Functions event delivery with EventBridge".)
     """
+    return _ends(
+        names,
+        region,
+        "ends",
+        names.end_rule(region),
+        "Has people told of a run that timed out, was stopped, or failed without a word",
+        ["TIMED_OUT", "ABORTED", "FAILED"],
+        function,
+    )
+
+
+def report_rule(names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has the report of every run of both workflows kept, however it ended."""
+    return _ends(
+        names,
+        region,
+        "reports",
+        names.report_rule(region),
+        "Has the report of a run kept, which nobody changes",
+        ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"],
+        function,
+    )
+
+
+def _ends(
+    names: Names, region: str, key: str, name: str, description: str, statuses: list[str], function: Function
+) -> FunctionRule:
     return FunctionRule(
-        key="ends",
-        name=names.end_rule(region),
-        description="Has people told of a run that timed out, was stopped, or failed without a word",
+        key=key,
+        name=name,
+        description=description,
         event_pattern={
             "source": ["aws.states"],
             "detail-type": ["Step Functions Execution Status Change"],
             "detail": {
                 "stateMachineArn": [names.state_machine_arn(region), names.reprotection_arn(region)],
-                "status": ["TIMED_OUT", "ABORTED", "FAILED"],
+                "status": statuses,
             },
         },
         function=function,
