@@ -218,6 +218,10 @@ class ControlTable:
         """Takes the lock from a switchover of whose ``requests`` RDS shows nothing; False when there is another."""
         return self._change("end_switchover", run=run, requests=requests)
 
+    def unlock_asked(self, run: str, requests: int) -> bool:
+        """Takes the lock from a run of whose ``requests`` nothing has come; False when there is another one."""
+        return self._change("unlock_asked", run=run, requests=requests)
+
     def assert_moving(self, run: str) -> None:
         """Raises `LockLost` unless ``run`` holds the lock at this moment and has committed to move."""
         self._change_held("assert_moving", run)
