@@ -97,7 +97,7 @@ class ControlTable:
 
 
 class Date(float):
-    """The header ``date``, a moment in whole seconds, and in place of `email.utils.parsedate_to_datetime` its reader."""
+    """The header ``date``, in whole seconds since 1970, and a reader in place of `parsedate_to_datetime`."""
 
     @classmethod
     def read(cls, date: Date) -> Date:

@@ -200,7 +200,7 @@ class VirtualTime:
     def _wait_until(self, at: float, task: Task) -> None:
         """Lets the present thread wait until ``at``, or until somebody wakes it."""
         due, process = self._due, task.process
-        if due and due[0][0] <= at or at > self._until or process.killed or process.frozen_until > at:
+        if (due and due[0][0] <= at) or at > self._until or process.killed or process.frozen_until > at:
             heapq.heappush(due, (at, next(self._order), task, task.waits))
             self._give_way(task)
         else:  # nothing happens before
