@@ -158,7 +158,7 @@ class ControlTable:
         a word to rest by, lasts that long already. With ``word``, which says that the database is not known to live,
         that stands beside the lease; else none does. ``renewing_since``: when renewals have begun anew, else None.
         """
-        values: dict[str, Any] = {"region": region, "epoch": epoch, "expires_at": expires_at, "beat": asdict(beat)}
+        values: dict[str, Any] = {"region": region, "epoch": epoch, "expires_at": expires_at, "beat": beat.stored()}
         if word is None:
             return self._change("renew", **values, renewing_since=renewing_since)
         return self._change("renew_unknown", **values, word=word.stored())
