@@ -63,7 +63,6 @@ class UnexpectedEndpoint(Misconfigured):
     """A name leads to something that is not an endpoint of either cluster: nothing is known of the database."""
 
 
-@dataclass(frozen=True)
 class DatabaseVariables(Variables):
     """The application's database, and the monitoring user who logs in to it."""
 

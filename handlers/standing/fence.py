@@ -25,7 +25,6 @@ from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, Prober, ProberVariable
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(ProberVariables, GlobalDatabaseVariables):
     """What the function reads."""
 

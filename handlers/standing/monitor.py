@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
@@ -63,7 +63,6 @@ from handlers.standby import Standby, StandbyVariables
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(
     GuardianControlVariables,
     ProberVariables,
@@ -218,7 +217,8 @@ class Watch:
 
     def look_at_the_clock(self) -> None:
         """Fences a writer whose lease is about to end, whatever else the guardian waits for."""
-        self._obey(self._learn(ClockSeen(self._machine.now())))
+        if orders := self._learn(ClockSeen(self._machine.now())):
+            self._obey(orders)
 
     @contextmanager
     def clock_watched(self) -> Iterator[None]:

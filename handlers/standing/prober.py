@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
 
 
-@dataclass(frozen=True)
 class Environment(postgres.DatabaseVariables, PeerVariables):
     """What the function reads."""
 

@@ -827,6 +827,23 @@ def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(
     wait_until(lambda: set(threading.enumerate()) <= threads_before)
 
 
+def test_metric_data_is_kept_for_an_hour(world: World) -> None:
+    for age in (7200, 3700, 3500, 1):
+        world.put(STANDBY, "writer-down", age, age=age)
+    world.cloud.alarms.forget(STANDBY, world.clock.now())
+    metric = world.specification.regions[STANDBY].alarm("writer-down").metric
+    found = world.client("cloudwatch").get_metric_statistics(
+        Namespace=metric.namespace,
+        MetricName=metric.name,
+        Dimensions=[{"Name": name, "Value": text} for name, text in metric.dimensions.items()],
+        StartTime=datetime.fromtimestamp(world.clock.now() - 9000, UTC),
+        EndTime=datetime.fromtimestamp(world.clock.now() + 60, UTC),
+        Period=60,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    assert sorted(point["Maximum"] for point in found) == [1, 3500]
+
+
 def test_mending_ends_every_trouble_of_the_services(world: World, wait_until: WaitUntil) -> None:
     cloud, prober = world.cloud, world.name("prober")
     cloud.stop_function(STANDBY, "prober")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from drills.live import page as page_module
 from drills.live.board import Board, Call
 from drills.live.living import STRIKES, WORSE, NotNowError
 from drills.live.page import make_app, serve
@@ -149,6 +151,25 @@ def test_the_page_loads_nothing_from_elsewhere(client: FlaskClient) -> None:
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_text_can_be_read(scheme: int) -> None:
+    style = (Path(page_module.__file__).parent / "static" / "page.css").read_text()
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", re.findall(r":root \{([^}]*--paper[^}]*)\}", style)[scheme]))
+    on_ground = [(text, ground) for text in ("ink", "soft", "bad", "good") for ground in ("paper", "card")]
+    on_card = [("region-0", "card"), ("region-1", "card"), ("ink", "line"), ("ink", "visited")]
+    on_colour = [("on", ground) for ground in ("bad", "good", "region-0", "region-1", "active")]
+    for text, ground in on_ground + on_card + on_colour:
+        dark, light = sorted(luminance(colours[name]) for name in (text, ground))
+        contrast = (light + 0.05) / (dark + 0.05)
+        assert contrast >= 4.5, f"{text} on {ground}: {contrast:.2f}"  # WCAG 2.2, success criterion 1.4.3
 
 
 def test_a_section_is_sent_when_it_has_changed(client: FlaskClient, living: Living) -> None:
