@@ -80,6 +80,11 @@ def _acting(names: Names) -> tuple[Permission, ...]:
         Permission(("states:StartExecution",), _machines(names), "starts runs"),
         *_everywhere_in(
             names,
+            ("rds:DescribeDBClusters", "rds:DescribeGlobalClusters"),
+            "sees whether anything has come of a run's request to RDS, before its lock is taken",
+        ),
+        *_everywhere_in(
+            names,
             ("states:SendTaskFailure", "states:SendTaskSuccess"),
             "answers a run. Sources differ on whether IAM compares a state machine here, so none is named: an answer "
             "needs the run's token, which is in a history that only readers of these workflows may read",

@@ -78,6 +78,21 @@ def test_operators_may_do_what_all_verbs_ask_and_nothing_more(ctl: Ctl, deployme
         ("salvage", "replay", "2", "--secret", "arn:aws:secretsmanager:us-east-1:123456789012:secret:x", "--yes"),
     ):
         ctl(*words)
+    deployment.wait_for_end(asking)
+    deployment.change_record(
+        transition={
+            "run": asking,
+            "mode": "failover",
+            "phase": "moving",
+            "incident": "an outage",
+            "target_region": STANDBY,
+            "started_at": 1_700_000_000,
+            "deadline": 1_700_001_860,
+            "move_requests": 1,
+            "asked_at": 1_700_000_000,
+        }
+    )
+    assert ctl("unlock", asking, "--yes").code == 0
     assert asked(deployment) | {"states:SendTaskSuccess"} == granted(deployment, 1)
 
 

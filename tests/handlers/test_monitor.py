@@ -7,7 +7,9 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -474,8 +476,10 @@ def test_p2_nobody_starts_beside_a_run_that_works(deployment: Deployment) -> Non
 
 def test_where_the_settings_want_rehearsals_the_alarm_alone_starts_one(deployment: Deployment) -> None:
     writer_region_dies(deployment)
-    with deployment.lambdas.environment(STANDBY, "monitor") as module:
-        module.ENVIRONMENT.trigger_mode = "rehearsal"
+    with (
+        deployment.lambdas.environment(STANDBY, "monitor") as module,
+        mock.patch.object(module.ENVIRONMENT, "trigger_mode", "rehearsal"),
+    ):
         watcher = new_watch(module)
         for _ in range(60):
             tick(watcher)
