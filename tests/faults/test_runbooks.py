@@ -37,9 +37,9 @@ CALL_S = 900.0
 STORY = PROJECT_ROOT / "build" / "worst-night.md"
 INTRODUCTION = """# The worst night, by verbs alone
 
-What `failoverctl --lab` printed while the [runbooks](runbooks/README.md) were followed in the lab, line by line. AWS is a
-model there; the databases, the clients and every step of the workflow are real. `make drills ARGS="-k worst_night"` plays
-it again, and leaves its own in `build/worst-night.md`.
+What `failoverctl --lab` printed while the [runbooks](runbooks/README.md) were followed in the lab, line by line. AWS is
+a model there; the databases, the clients and every step of the workflow are real. It is played again by
+`make drills ARGS="-k worst_night"`, which leaves its own in `build/worst-night.md`.
 """
 
 
