@@ -12,7 +12,9 @@ from failoverctl.automation import pause, resume
 from failoverctl.care import apply_safe, bootstrap, list_salvage, show_salvage
 from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
 from failoverctl.flags import abort, hold, release, unlock
+from failoverctl.let_in import let_in
 from failoverctl.ready import ready
+from failoverctl.replay import replay_salvage
 from failoverctl.report import report
 from failoverctl.start import start
 from failoverctl.status import status
@@ -60,6 +62,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "hold": hold,
     "release": release,
     "unlock": unlock,
+    "let-in": let_in,
     "pause": pause,
     "resume": resume,
     "apply-safe": apply_safe,
@@ -67,7 +70,11 @@ VERBS: dict[str, Callable[..., int | None]] = {
 }
 for name, do in VERBS.items():
     app.command(name)(verb(do))
-OF_SALVAGE: dict[str, Callable[..., int | None]] = {"list": list_salvage, "show": show_salvage}
+OF_SALVAGE: dict[str, Callable[..., int | None]] = {
+    "list": list_salvage,
+    "show": show_salvage,
+    "replay": replay_salvage,
+}
 for name, do in OF_SALVAGE.items():
     salvage.command(name)(verb(do))
 app.add_typer(salvage, name="salvage")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,8 @@ class Faults:
     def __init__(self) -> None:
         self._acting: dict[tuple[str, str], list[Fault]] = {}
         self.all: list[Fault] = []  # every one that acts now
+        # What follows from nothing but the faults that act, found once until they change.
+        self.follows: dict[tuple[str, ...], Any] = {}
 
     @property
     def any(self) -> bool:
@@ -208,10 +210,12 @@ class Faults:
 
     def begin(self, fault: Fault) -> None:
         """Lets it act."""
+        self.follows.clear()
         self.all.append(fault)
         self._acting.setdefault((fault.kind, fault.where), []).append(fault)
 
     def end(self, fault: Fault) -> None:
         """Lets it act no more."""
+        self.follows.clear()
         self.all.remove(fault)
         self._acting[fault.kind, fault.where].remove(fault)

@@ -36,6 +36,8 @@
 #define MAINTENANCE_FOR_EVER      26  /* a maintenance does not end by itself */
 #define MAINTENANCE_BESIDE_RUN    27  /* a maintenance begins while a run holds the lock */
 #define CLAIM_OF_BEFORE           28  /* an attempt that was decided on before a maintenance takes the lock in it */
+#define UNLOCK_EARLY              29  /* a person unlocks what RDS was asked for while a request may be on its way */
+#define UNLOCK_BY_ONE_SIDE        30  /* a person unlocks what RDS was asked for by what the writer's region shows alone */
 #ifndef MUTATION
 #define MUTATION 0
 #endif
@@ -287,8 +289,9 @@ proctype Run() {
   od
 }
 
-/* ---- people at work on EAST: an upgrade, a restart. What they do to it is trouble like any other ---- */
-proctype Maintenance() {
+/* ---- people, besides those who start runs. What they do to EAST in a maintenance is trouble like any other ---- */
+#define BOTH_AS_BEFORE (works_on == none && !promoted)   /* RDS, asked in both regions: both clusters in their old roles */
+proctype Person() {
   do
   /* row: begin_maintenance */
   :: d_step { troubles > 0 && !maintenance && writer == east && (phase == unlocked || without(MAINTENANCE_BESIDE_RUN)) ->
@@ -296,6 +299,11 @@ proctype Maintenance() {
   /* row: end_maintenance */
   :: d_step { maintenance && !without(MAINTENANCE_FOR_EVER) -> maintenance = false;
        printf("the maintenance ends, or its time is over\n") }
+  /* Of a run that is over, when no request is on its way any more: its last one was noted more than 60 s ago. */
+  /* row: unlock_asked */
+  :: d_step { troubles > 0 && writer == east && phase == moving && requests > 0 && RUN_IS_OVER &&
+       (BOTH_AS_BEFORE || (without(UNLOCK_BY_ONE_SIDE) && SHOWS_NOTHING)) && (!ON_ITS_WAY || without(UNLOCK_EARLY)) ->
+       troubles--; unlock(); printf("a person takes the lock from a run whose request had no effect\n") }
   od
 }
 
@@ -312,7 +320,7 @@ init {
   atomic {
     if :: true :: paused = true fi; if :: true :: always_busy = true fi;
     if :: true :: rds_away = true fi; if :: true :: owner_in = true fi;
-    run East(); run Guardian(); run OtherGuardian(); run Rds(); run Run(); run Maintenance()
+    run East(); run Guardian(); run OtherGuardian(); run Rds(); run Run(); run Person()
   }
   do :: d_step { true; skip } od            /* a history goes on where nobody has anything to do */
 }

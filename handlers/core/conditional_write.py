@@ -12,7 +12,6 @@ A path names an attribute, with a dot before one of a map: ``transition.run``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -154,21 +153,21 @@ def after(row: Row, record: Mapping[str, Any], values: Mapping[str, Any]) -> dic
         a map to write into, or a number to add to, is absent: DynamoDB refuses such a request as invalid.
     """
     row.check(values)
-    changed: dict[str, Any] = deepcopy(dict(record))
+    changed = dict(record)
     for effect in row.then:
         *maps, last = effect.path.split(".")
         inside = changed
-        for name in maps:
-            inside = inside[name]
+        for name in maps:  # what is not written to is shared with the record before
+            inside[name] = inside = dict(inside[name])
         match effect:
             case Set(value=value):
-                inside[last] = deepcopy(_value(value, values))
+                inside[last] = _value(value, values)
             case SetIfKnown(value=value):
                 if _value(value, values) is not None:
-                    inside[last] = deepcopy(_value(value, values))
+                    inside[last] = _value(value, values)
             case Copy(source=source):
                 held = _at(record, source)
-                inside[last] = None if held is _ABSENT else deepcopy(held)
+                inside[last] = None if held is _ABSENT else held
             case Increment():
                 inside[last] += 1
             case Remove():
@@ -220,7 +219,8 @@ def _value(value: Value, values: Mapping[str, Any]) -> Any:
 
 def _same(one: Any, other: Any) -> bool:
     """Returns whether DynamoDB considers two values equal: a flag is not a number, and numbers are decimal."""
-    one, other = _comparable(one), _comparable(other)
+    if type(one) is not type(other):  # as a float and the decimal that was read of it
+        one, other = _comparable(one), _comparable(other)
     return type(one) is type(other) and bool(one == other)
 
 

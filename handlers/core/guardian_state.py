@@ -302,6 +302,8 @@ Orders = tuple[Change | Act, ...]
 def step(state: GuardianState, learnt: Learnt) -> tuple[GuardianState, Orders]:
     """Returns what is remembered after ``learnt``, and what is to be done about it, in this order."""
     match learnt:
+        case ClockSeen(now):
+            return state, _clock_seen(state, now)
         case RecordRead():
             return _record_read(state, learnt)
         case DatabaseProbed():
@@ -316,8 +318,6 @@ def step(state: GuardianState, learnt: Learnt) -> tuple[GuardianState, Orders]:
             return _rds_seen(state, learnt), ()
         case FenceSeen():
             return _fence_seen(state, learnt)
-        case ClockSeen(now):
-            return state, _clock_seen(state, now)
 
 
 def _who_may_write(record: ControlRecord | None) -> tuple[object, ...]:

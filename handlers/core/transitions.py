@@ -220,6 +220,13 @@ ROWS: tuple[Row, ...] = (
         ),
         then=(Remove("transition"),),
     ),
+    Row(
+        "unlock_asked",
+        "A person has seen in both regions that none of the requests noted has had any effect, and none is on its way "
+        "any more: the writer, which is where it was, is given back.",
+        when=(HOLDS_LOCK, IS_MOVING, Equals("transition.move_requests", Given("requests"))),
+        then=(Remove("transition"),),
+    ),
     # --- the move
     Row(
         "assert_moving",

@@ -158,7 +158,7 @@ class ControlTable:
         a word to rest by, lasts that long already. With ``word``, which says that the database is not known to live,
         that stands beside the lease; else none does. ``renewing_since``: when renewals have begun anew, else None.
         """
-        values: dict[str, Any] = {"region": region, "epoch": epoch, "expires_at": expires_at, "beat": asdict(beat)}
+        values: dict[str, Any] = {"region": region, "epoch": epoch, "expires_at": expires_at, "beat": beat.stored()}
         if word is None:
             return self._change("renew", **values, renewing_since=renewing_since)
         return self._change("renew_unknown", **values, word=word.stored())
@@ -217,6 +217,10 @@ class ControlTable:
     def end_switchover(self, run: str, requests: int) -> bool:
         """Takes the lock from a switchover of whose ``requests`` RDS shows nothing; False when there is another."""
         return self._change("end_switchover", run=run, requests=requests)
+
+    def unlock_asked(self, run: str, requests: int) -> bool:
+        """Takes the lock from a run of whose ``requests`` nothing has come; False when there is another one."""
+        return self._change("unlock_asked", run=run, requests=requests)
 
     def assert_moving(self, run: str) -> None:
         """Raises `LockLost` unless ``run`` holds the lock at this moment and has committed to move."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.core import history
 from handlers.core.history import Event
-from handlers.gateways import items
 from handlers.gateways.aws import named_errors
+from handlers.gateways.run_table import RunTable
 from handlers.report.facts import Execution, Report, Workflow, report
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ class Executions:
 
     def __init__(self, stepfunctions: SFNClient, dynamodb: DynamoDBClient, runs_table: str) -> None:
         self._stepfunctions = stepfunctions
-        self._dynamodb = dynamodb
-        self._table = runs_table
+        self._records = RunTable(dynamodb, runs_table)
 
     def report(self, workflow: Workflow, arn: str, now: float) -> Report:
         """Returns the report of a run, however far it is; raises `FailoverError`."""
@@ -38,7 +37,7 @@ class Executions:
         with named_errors(f"reading {arn}"):
             found: Mapping[str, Any] = self._stepfunctions.describe_execution(executionArn=arn)
         output = history.json_object(found.get("output"))
-        return self._execution(found, output if output and "outcome" in output else self._kept(found["name"]))
+        return self._execution(found, output if output and "outcome" in output else self._records.read(found["name"]))
 
     def _earlier(self, one: Execution) -> list[Execution]:
         """Returns the last runs of the same workflow that began before this one, each with what is kept of it."""
@@ -46,12 +45,7 @@ class Executions:
         with named_errors(f"listing the runs before {one.run}"):
             found = self._stepfunctions.list_executions(stateMachineArn=machine, maxResults=A_PAGE)["executions"]
         before = [each for each in found if each["startDate"].timestamp() < one.started_at and each["name"] != one.run]
-        return [self._execution(each, self._kept(each["name"])) for each in before[:MOST_EARLIER]]
-
-    def _kept(self, run: str) -> Mapping[str, Any] | None:
-        with named_errors(f"looking for run {run} in {self._table}"):
-            found = self._dynamodb.get_item(TableName=self._table, Key={"run": {"S": run}})
-        return items.plain(found["Item"]) if "Item" in found else None
+        return [self._execution(each, self._records.read(each["name"])) for each in before[:MOST_EARLIER]]
 
     @staticmethod
     def _execution(found: Mapping[str, Any], record: Mapping[str, Any] | None) -> Execution:

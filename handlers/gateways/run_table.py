@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.environment import Variables
@@ -34,3 +35,9 @@ class RunTable:
         """Writes a record; written again, it replaces the first."""
         with named_errors(f"keeping the record of run {record['run']} in {self._table}"):
             self._client.put_item(TableName=self._table, Item=items.typed(record)["M"])
+
+    def read(self, run: str) -> Mapping[str, Any] | None:
+        """Returns the record of a run; None where none is kept."""
+        with named_errors(f"looking for run {run} in {self._table}"):
+            found = self._client.get_item(TableName=self._table, Key={"run": {"S": run}})
+        return items.plain(found["Item"]) if "Item" in found else None

@@ -217,7 +217,8 @@ class Watch:
 
     def look_at_the_clock(self) -> None:
         """Fences a writer whose lease is about to end, whatever else the guardian waits for."""
-        self._obey(self._learn(ClockSeen(self._machine.now())))
+        if orders := self._learn(ClockSeen(self._machine.now())):
+            self._obey(orders)
 
     @contextmanager
     def clock_watched(self) -> Iterator[None]:

@@ -145,7 +145,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             name=names.alarm("automation-overdue", region),
             description=f"Automatic failover from {peer} is off for longer than meant: a pause or a maintenance "
             "ends within 10 min while the writer is not well, or has lasted for more than a day, or a maintenance has "
-            "ended without anybody ending it. `failoverctl status` says which; it decides nothing.",
+            "ended without anybody ending it. `failoverctl status` says which; it decides nothing. "
+            "Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "AutomationOverdue",
@@ -185,7 +186,8 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             key="not-ready",
             name=names.alarm("not-ready", region),
             description=f"A failover would not work as it should, as {region} sees it, or nobody can tell: "
-            "`failoverctl ready` says why and what to do. It also rings when nobody has looked for an hour.",
+            "`failoverctl ready` says why and what to do. It also rings when nobody has looked for an hour. "
+            "Runbook: docs/runbooks/orchestrator.md#not-ready",
             metric=Metric(
                 "AWS/Lambda",
                 "Errors",
@@ -311,16 +313,43 @@ def end_rule(names: Names, region: str, function: Function) -> FunctionRule:
     Of those that failed, the function tells apart which have told people themselves. (Step Functions guide, "Automating
     Step Functions event delivery with EventBridge".)
     """
+    return _ends(
+        names,
+        region,
+        "ends",
+        names.end_rule(region),
+        "Has people told of a run that timed out, was stopped, or failed without a word",
+        ["TIMED_OUT", "ABORTED", "FAILED"],
+        function,
+    )
+
+
+def report_rule(names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has the report of every run of both workflows kept, however it ended."""
+    return _ends(
+        names,
+        region,
+        "reports",
+        names.report_rule(region),
+        "Has the report of a run kept, which nobody changes",
+        ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"],
+        function,
+    )
+
+
+def _ends(
+    names: Names, region: str, key: str, name: str, description: str, statuses: list[str], function: Function
+) -> FunctionRule:
     return FunctionRule(
-        key="ends",
-        name=names.end_rule(region),
-        description="Has people told of a run that timed out, was stopped, or failed without a word",
+        key=key,
+        name=name,
+        description=description,
         event_pattern={
             "source": ["aws.states"],
             "detail-type": ["Step Functions Execution Status Change"],
             "detail": {
                 "stateMachineArn": [names.state_machine_arn(region), names.reprotection_arn(region)],
-                "status": ["TIMED_OUT", "ABORTED", "FAILED"],
+                "status": statuses,
             },
         },
         function=function,

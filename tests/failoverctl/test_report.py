@@ -121,6 +121,19 @@ def test_a_run_that_was_stopped_says_who_knows_by_whom() -> None:
     assert "The run has left none." in page.page(made)
 
 
+def test_a_run_that_step_functions_has_forgotten_is_read_as_it_was_kept(
+    ctl: Ctl, deployment: Deployment, here: Path
+) -> None:
+    deployment.writer_dies()
+    deployment.run(FAILOVER)
+    deployment.trouble("sfn.DescribeExecution", "ExecutionDoesNotExist", times=100)
+    said = ctl("report", "run-1")
+    assert said.code == 0
+    assert "as it was kept when it had ended" in said.text
+    assert "us-west-2 is the writer" in (here / "report-run-1.html").read_text()
+    assert ctl("report", "run-1", "--json").data["outcome"] == "recovered"
+
+
 def test_an_unknown_run(ctl: Ctl) -> None:
     said = ctl("report", "no-such-run")
     assert said.code == 1

@@ -197,7 +197,7 @@ def test_the_engine_is_upgraded(follow: Follow, deployment: Deployment, bootstra
     reader = follow("upgrade.md", "Upgrade the engine")
     reader.next()
     reader.next()
-    assert deployment.record()["paused"]["reason"] == "upgrade to 17.6"
+    assert deployment.record()["paused"]["maintenance"] is True
     reader.rest()
     assert "paused" not in deployment.record()
     assert bootstrapped == [{}]
@@ -233,8 +233,12 @@ def test_the_orchestrator_is_asked_whether_it_works(follow: Follow) -> None:
     follow("orchestrator.md", "The orchestrator is broken").rest()
 
 
-def test_applications_are_refused_by_a_healthy_writer(follow: Follow) -> None:
+def test_applications_are_refused_by_a_healthy_writer(follow: Follow, deployment: Deployment) -> None:
+    deployment.guardian_was_here(ago_s=60)
+    deployment.databases.fenced[WRITER] = True
+    deployment.databases.fence_number[WRITER] = 7
     follow("orchestrator.md", "Applications are refused by a healthy writer").rest()
+    assert deployment.databases.takes_writes(WRITER)
 
 
 def test_a_backup_is_restored_in_a_pause(follow: Follow, deployment: Deployment) -> None:
