@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 import typer
 
+from failoverctl import maintenance
 from failoverctl.answer import approve, reject
 from failoverctl.automation import pause, resume
 from failoverctl.care import apply_safe, bootstrap, list_salvage, show_salvage
 from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
 from failoverctl.flags import abort, hold, release, unlock
+from failoverctl.let_in import let_in
 from failoverctl.ready import ready
+from failoverctl.replay import replay_salvage
+from failoverctl.report import report
 from failoverctl.start import start
 from failoverctl.status import status
 from failoverctl.timeline import list_runs, show, watch
@@ -24,6 +28,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings=HELP,
+)
+working = typer.Typer(
+    no_args_is_help=True, help="Work on the writer without a failover coming of it.", context_settings=HELP
 )
 salvage = typer.Typer(no_args_is_help=True, help="What re-protections kept of old writers.", context_settings=HELP)
 
@@ -47,6 +54,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "runs": list_runs,
     "show": show,
     "watch": watch,
+    "report": report,
     "start": start,
     "approve": approve,
     "reject": reject,
@@ -54,6 +62,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "hold": hold,
     "release": release,
     "unlock": unlock,
+    "let-in": let_in,
     "pause": pause,
     "resume": resume,
     "apply-safe": apply_safe,
@@ -61,10 +70,18 @@ VERBS: dict[str, Callable[..., int | None]] = {
 }
 for name, do in VERBS.items():
     app.command(name)(verb(do))
-OF_SALVAGE: dict[str, Callable[..., int | None]] = {"list": list_salvage, "show": show_salvage}
+OF_SALVAGE: dict[str, Callable[..., int | None]] = {
+    "list": list_salvage,
+    "show": show_salvage,
+    "replay": replay_salvage,
+}
 for name, do in OF_SALVAGE.items():
     salvage.command(name)(verb(do))
 app.add_typer(salvage, name="salvage")
+OF_MAINTENANCE: dict[str, Callable[..., int | None]] = {"begin": maintenance.begin, "end": maintenance.end}
+for name, do in OF_MAINTENANCE.items():
+    working.command(name)(verb(do))
+app.add_typer(working, name="maintenance")
 
 
 def main() -> None:

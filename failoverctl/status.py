@@ -186,7 +186,10 @@ def _automatic(deployment: Deployment, record: ControlRecord, now: float) -> str
     if deployment.settings.trigger_mode == "rehearsal":
         return "no: an alarm starts a rehearsal only (trigger_mode)"
     off = automation_is_off(record, now)
-    return f"no: {off} (failoverctl resume)" if off else "yes"
+    if off is None:
+        return "yes"
+    maintained = record.paused is not None and record.paused.maintenance and record.paused.lasts(now)
+    return f"no: {off} (failoverctl {'maintenance end' if maintained else 'resume'})"
 
 
 def _data(

@@ -15,7 +15,9 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.conditional_write import after, allowed
+from handlers.core.lease import CLOCK_MARGIN_S
 from handlers.core.transitions import TRANSITIONS
 from simulation.faults import Fault
 from simulation.happened import PersonDid, Refused, Told, Written
@@ -152,7 +154,8 @@ class People:
         until = now + (LONG_PAUSE_S if fault.how["resumes"] else fault.lasts)
         self._did(f"pauses automatic failover for {until - now:.0f} s")
         pause = {"by": ADA, "at": now, "until": until, "reason": "maintenance"}
-        self._change("pause", epoch=self._world.table.item["epoch"], pause=pause)
+        item = self._world.table.item
+        self._change("pause", epoch=item["epoch"], pause=pause, paused_at=item.get("paused", {}).get("at"))
 
     def _turn_automation_off(self) -> None:
         self._did("turns automatic failover off")
@@ -166,7 +169,7 @@ class People:
             self._change("resume", epoch=item["epoch"], paused_at=item.get("paused", {}).get("at"))
 
     def _unlock(self, fault: Fault) -> None:
-        """Gives a lock back by hand, as the runbook says: the run is over, and both clusters are as they were."""
+        """``failoverctl unlock``: the run is over, and both clusters are as they were."""
         del fault
         lock, world = self._lock, self._world
         if lock is None:
@@ -175,15 +178,22 @@ class People:
         primary = [region for region, first in world.rds.members.items() if first]
         as_before = len(world.rds.members) == len(world.regions) and primary == [world.table.item["writer_region"]]
         quiet = world.rds.at_work is None and all(status == "available" for status in world.rds.status.values())
-        if run is not None and run.ended is not None and as_before and quiet:
+        requests = lock.get("move_requests", 0)
+        late = (
+            requests > 0 and world.time.now <= lock.get("asked_at", lock["deadline"]) + LATE_REQUEST_S + CLOCK_MARGIN_S
+        )
+        if run is not None and run.ended is not None and as_before and quiet and not late:
             self._did(f"gives the lock of run {lock['run']} back")
-            self._change("release", by_hand=True, run=lock["run"])
+            if requests:
+                self._change("unlock_asked", run=lock["run"], requests=requests)
+            else:
+                self._change("release", run=lock["run"])
 
-    def _change(self, row: str, *, by_hand: bool = False, **values: Any) -> None:
-        """Carries a row out, as ``failoverctl`` does; by hand, as the runbook has it, without its condition."""
+    def _change(self, row: str, **values: Any) -> None:
+        """Carries a row out, as ``failoverctl`` does."""
         world = self._world
         before = world.table.item
-        if not by_hand and not allowed(TRANSITIONS[row], before, values):
+        if not allowed(TRANSITIONS[row], before, values):
             world.tell(Refused(world.at, row, ADA, True))
             return
         item = after(TRANSITIONS[row], before, values)

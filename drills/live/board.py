@@ -79,7 +79,7 @@ class Board:
         self._was_silent_s: float | None = None
         self.struck_at: float | None = None
         self.troubles: dict[str, str] = {}
-        self.lacking: list[str] = []
+        self.lacking = ["the lab is being built"]
 
     # --- what it is told
 
