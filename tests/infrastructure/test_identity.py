@@ -348,7 +348,14 @@ def test_who_publishes_to_a_topic_may_use_the_key_of_its_region(development: Dep
         if topics:
             assert topics == set(development.settings.regions)
             publishing.add(short(role))
-    assert publishing == {"ask-approval", "notify", "ask-retirement", "notify-reprotection", "announce-end", "keep-report"}
+    assert publishing == {
+        "ask-approval",
+        "notify",
+        "ask-retirement",
+        "notify-reprotection",
+        "announce-end",
+        "keep-report",
+    }
 
 
 def changes_cluster(statement: dict[str, Any]) -> bool:
