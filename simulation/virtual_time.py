@@ -74,7 +74,8 @@ class Task(greenlet):  # type: ignore[misc]  # greenlet has no types
     def run(self) -> None:
         """Does its work, and what it is given later; it ends when its process is killed."""
         while True:
-            value = error = None
+            value: Any = None
+            error: Exception | None = None
             try:
                 value = self._work()
             except GreenletExit:
@@ -255,9 +256,9 @@ class VirtualTime:
         """As `concurrent.futures.ThreadPoolExecutor`."""
         return Pool(self, workers)
 
-    def background(self, work: Callable[[], None]) -> None:
-        """Starts a thread for whose result nobody waits."""
-        self._begin(work, self.process, None)
+    def background(self, work: Callable[[], None], process: Process | None = None) -> None:
+        """Starts a thread for whose result nobody waits, in the present process unless another is given."""
+        self._begin(work, process or self.process, None)
 
     def event(self) -> Event:
         """As `threading.Event`."""

@@ -340,16 +340,20 @@ def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianStat
     if set_back or _who_may_write(state.record) != _who_may_write(record):
         state = replace(state, fence=UNSEEN, record_since=asked_at, rds_silence=None)
     lease_ends_at = known_lease_end(record, state.region, asked_at, state.lease_ends_at)
-    # A lock that ends after the lease leaves a fence behind, and so does one under which it was seen to stand: whether
-    # to lift it is for a tick to decide, not the clock.
-    lock_ended = _is_locked(state.record, state.region) and not _is_locked(record, state.region)
-    waits = state.record is None or (lock_ended and (was_closed or lease_ends_at < asked_at))
+    decides_by = asked_at + FIRST_TICK_S if state.record is None else state.decides_by
+    if _is_locked(state.record, state.region) and not _is_locked(record, state.region):
+        # A lock that ends after the lease leaves a fence behind, and so does one under which it was seen to stand:
+        # whether to lift it is for a tick to decide, not the clock. Else the tick, which renews at once if it can, has
+        # what a fence leaves it of the lease.
+        leaves = lease_ends_at - (FENCE_BEFORE_S - TICK_S)
+        fenced = was_closed or lease_ends_at < asked_at
+        decides_by = asked_at + FIRST_TICK_S if fenced else min(asked_at + FIRST_TICK_S, leaves)
     after = replace(
         state,
         record=record,
         lease_ends_at=lease_ends_at,
         word_ends_at=known_word_end(record, state.region, asked_at),
-        decides_by=asked_at + FIRST_TICK_S if waits else state.decides_by,
+        decides_by=decides_by,
     )
     # Whichever guardian lifted: renewals that begin anew do, and one who finds a fence amid its own.
     lifted_at = max(state.lifted_at, record.renewing_since or 0.0)

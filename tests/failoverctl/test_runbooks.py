@@ -10,21 +10,22 @@ from typing import Any
 import pytest
 import typer
 
-from failoverctl import command, start, timeline
+from failoverctl import command, replay, start, timeline
 from orchestration import safe_to_apply
 from orchestration.terraform import Change
 from tests.deployment import STANDBY, WRITER, Deployment
-from tests.failoverctl.conftest import Ctl
+from tests.failoverctl.conftest import Ctl, Said
+from tests.failoverctl.test_replay import URL, Bank
 from tests.runbook import RUNBOOKS, Reader, sections, steps
 
 PATIENCE_S = 20.0
 AUTOMATIC = {"mode": "failover", "started_by": "monitor", "automatic": True, "epoch": 1, "attempt": 1}
 
-Follow = Callable[[str, str], Reader]
+Follow = Callable[..., Reader]
 
 
 @pytest.fixture
-def follow(ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> Follow:
+def follow(ctl: Ctl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Follow:
     """Follow a section of a runbook, at a terminal whose user says yes."""
 
     def confirm(question: str) -> bool:
@@ -34,7 +35,12 @@ def follow(ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> Follow:
     monkeypatch.setattr(typer, "confirm", confirm)
     for module in (start, timeline):
         monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.01)
-    return lambda page, section: Reader(page, section, lambda words: ctl(*words, at_terminal=True), PATIENCE_S)
+    monkeypatch.chdir(tmp_path)  # where a report is written
+
+    def call(words: list[str]) -> Said:
+        return ctl(*words, at_terminal=True)
+
+    return lambda page, section, **knows: Reader(page, section, call, PATIENCE_S, **knows)
 
 
 @pytest.fixture
@@ -148,6 +154,17 @@ def test_what_was_salvaged_is_read(follow: Follow, deployment: Deployment, faile
     assert not reader.steps
 
 
+def test_what_was_salvaged_is_written_again(
+    follow: Follow, deployment: Deployment, failed_over: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.databases.rows[WRITER][1] = "lost"
+    deployment.reprotect()
+    bank = Bank()
+    monkeypatch.setattr(replay, "Connection", lambda url: bank if url == URL else None)
+    follow("reprotection.md", "Write them again", url=URL).rest()
+    assert bank.has == {"1", "2"}
+
+
 # --- by daylight
 
 
@@ -250,7 +267,7 @@ def test_a_backup_is_restored_in_a_pause(follow: Follow, deployment: Deployment)
 
 
 def test_every_section_with_commands_is_followed_here() -> None:
-    followed = set(re.findall(r'follow\("([^"]+)", "([^"]+)"\)', Path(__file__).read_text()))
+    followed = set(re.findall(r'follow\("([^"]+)", "([^"]+)"[,)]', Path(__file__).read_text()))
     pages = [page.name for page in RUNBOOKS.glob("*.md")]
     written = {(page, section) for page in pages for section in sections(page) if steps(page, section)}
     assert followed == written

@@ -37,9 +37,9 @@ CALL_S = 900.0
 STORY = PROJECT_ROOT / "build" / "worst-night.md"
 INTRODUCTION = """# The worst night, by verbs alone
 
-What `failoverctl --lab` printed while the [runbooks](runbooks/README.md) were followed in the lab, line by line. The lab's
-AWS is a model; its databases, its clients and every step of the workflow are real. `make drills ARGS="-k worst_night"`
-plays it again, and leaves its own in `build/worst-night.md`.
+What `failoverctl --lab` printed while the [runbooks](runbooks/README.md) were followed in the lab, line by line. AWS is
+a model there; the databases, the clients and every step of the workflow are real. It is played again by
+`make drills ARGS="-k worst_night"`, which leaves its own in `build/worst-night.md`.
 """
 
 
@@ -65,8 +65,8 @@ class Night:
         os.write(controller, b"y\n" * 3)
         done = subprocess.run(
             [sys.executable, "-m", "failoverctl", "--lab", *words],
-            cwd=PROJECT_ROOT,
-            env={**os.environ, FILE_VARIABLE: str(self.living.lab.file)},
+            cwd=self.living.lab.file.parent,  # where a report may lie
+            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT), FILE_VARIABLE: str(self.living.lab.file)},
             stdin=terminal,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -83,10 +83,10 @@ class Night:
         self.typed.append((line, text.rstrip()))
         return Said(text.replace("failoverctl --lab ", "failoverctl "), done.returncode)
 
-    def follow(self, page: str, section: str) -> None:
+    def follow(self, page: str, section: str, **knows: str) -> None:
         """Follows a section of a runbook, and tells of it."""
         self.typed.clear()
-        Reader(page, section, self.ctl, PATIENCE_S).rest()
+        Reader(page, section, self.ctl, PATIENCE_S, **knows).rest()
         self.told.append("```\n" + "\n\n".join(f"{line}\n{text}" for line, text in self.typed) + "\n```\n")
 
     def tell(self, text: str) -> None:
@@ -135,6 +135,9 @@ def test_the_worst_night(night: Night) -> None:
     night.follow("reprotection.md", "Re-protect")
     night.tell("## What was lost")
     night.follow("reprotection.md", "Salvage")
+    lab = night.living.lab
+    lab.follow_roles()
+    night.follow("reprotection.md", "Write them again", url=lab.servers[lab.writer].url)
     night.tell("## Back to us-east-1")
     night.wait_until_steady()
     night.follow("failback.md", "Fail back")
