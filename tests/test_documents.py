@@ -81,7 +81,7 @@ def test_every_alarm_names_its_runbook_and_every_page_its_alarm() -> None:
 
 
 def test_no_raw_aws_where_a_verb_does_it() -> None:
-    found = {}
+    found: dict[str, str] = {}
     for file in [*DOCUMENTS, *PROGRAMS]:
         for command in re.findall(r"(?<![\w.-])aws [a-z][a-z0-9-]* [a-z]+-?[a-z-]+", file.read_text(encoding="utf-8")):
             if not re.search(r" import\b", command):

@@ -54,7 +54,7 @@ RECONNECT_LIMIT_SECONDS = 60.0
 APPROVAL_LIMIT_SECONDS = 1200.0  # the gate's own deadline is 15 minutes
 # When nothing must move: three times as long as detection takes, so that anything that would move has had its chance.
 QUIET_SECONDS = 60.0
-# An alarm on what comes once a minute, two of three, rings after three minutes at most; then its evaluation and the mail.
+# An alarm on what comes once a minute, two of three, rings after three minutes at most; then comes the mail.
 TOLD_LIMIT_SECONDS = 240.0
 # How much later than the outage alone a trouble may let a failover end: attempts come every 60 s at last.
 TROUBLES_LIMIT_SECONDS = 150.0

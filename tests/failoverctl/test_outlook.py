@@ -9,7 +9,7 @@ import pytest
 
 from failoverctl.outlook import Kind, outlook
 from failoverctl.words import lasting
-from handlers.core.control import ControlRecord, Pause, PersonsNo, ReprotectionLock, Transition, Word
+from handlers.core.control import ControlRecord, Pause, PersonsNo, Phase, ReprotectionLock, Transition, Word
 from orchestration.settings import load
 
 NOW = 1_000_000.0
@@ -57,7 +57,7 @@ def test_a_lock_of_a_run_that_is_over_holds_nothing() -> None:
 
 
 @pytest.mark.parametrize("phase", ["stopping", "moving"])
-def test_a_run_that_stopped_half_way_is_taken_over(phase: str) -> None:
+def test_a_run_that_stopped_half_way_is_taken_over(phase: Phase) -> None:
     record = replace(WELL, transition=replace(LOCK, phase=phase, started_at=NOW - 1))
     found = outlook(record, SETTINGS, NOW, holder_is_over=True, lag_ms=None, standby_answers=True)
     assert found.kind == "automatic"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from failoverctl import command, replay, start, timeline
+from failoverctl import replay, start, timeline
 from orchestration import safe_to_apply
 from orchestration.terraform import Change
 from tests.deployment import STANDBY, WRITER, Deployment
@@ -29,7 +30,7 @@ def follow(ctl: Ctl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Follow:
     """Follow a section of a runbook, at a terminal whose user says yes."""
 
     def confirm(question: str) -> bool:
-        command.sys.stdout.write(f"{question} [y/N]: y\n")
+        sys.stdout.write(f"{question} [y/N]: y\n")
         return True
 
     monkeypatch.setattr(typer, "confirm", confirm)
@@ -228,7 +229,7 @@ def new_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safe_to_apply, "planned", lambda stack: plan)
 
     def write(*lines: str, sep: str = "\n", file: object = None) -> None:
-        command.sys.stdout.write(sep.join(lines) + "\n")
+        sys.stdout.write(sep.join(lines) + "\n")
 
     monkeypatch.setattr(safe_to_apply, "print", write, raising=False)
 
