@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from drills.aws.cloud import ACCOUNT, Cloud
 from drills.script import salvage
+from drills.script.person import Person
 from drills.verdict import ledger
 from drills.world import bank
 from drills.world.bank import REPLAY
+from drills.world.clock import Clock
 from drills.world.postgres import Server
+from drills.world.reachability import Reachability
+from failoverctl.lab import RunningLab
 from failoverctl.replay import Connection, replayed
 from handlers.core.replay import rows
 from handlers.core.salvage import Replay, Row, file_text
+from orchestration.settings import load
+from orchestration.specification import describe
+from tests.drills.no_databases import NoDatabases
+from tests.drills.small_functions import write_package
 
 MakeServer = Callable[[str], Server]
+WRITER, STANDBY = "us-east-1", "us-west-2"
+LATE = str(uuid.UUID(int=77, version=4))
 IDS = [str(uuid.UUID(int=number, version=4)) for number in (1, 2, 3)]
 
 
@@ -84,3 +99,31 @@ def test_a_row_that_the_writer_does_not_take_is_a_conflict_and_keeps_no_other_ba
 
 def test_an_empty_file_has_no_rows() -> None:
     assert not list(rows([file_text(2, "us-east-1", 1, [])]))
+
+
+def test_the_person_at_a_drill_replays_by_the_verb(server: Server, tmp_path: Path) -> None:
+    specification = describe(load(environment_suffix="test"), ACCOUNT)
+    package = write_package(tmp_path / "package.zip", specification)
+    with Cloud(
+        specification,
+        {"workflow": package, "database": package},
+        tmp_path,
+        Clock.started_now(1.0),
+        Reachability([WRITER, STANDBY, specification.settings.witness_region]),
+        register=lambda pid: None,
+        dns_servers={WRITER: ("127.0.0.1", 1), STANDBY: ("127.0.0.1", 1)},
+        databases=NoDatabases(),
+        promotion_seconds=0,
+        observe=lambda happening: None,
+    ) as cloud:
+        table, record = specification.control_table.name, specification.first_control_record
+        cloud.client("dynamodb", WRITER).put_item(TableName=table, Item=record)
+        for name, text in (("salvage.json", "{}"), ("salvage-001.sql", file_with(LATE))):
+            bucket = specification.regions[STANDBY].salvage_bucket
+            cloud.client("s3", STANDBY).put_object(Bucket=bucket, Key=f"epoch-2/{name}", Body=text.encode())
+        lab = RunningLab(cloud.endpoint, os.getpid(), specification.settings.model_dump(mode="json")).announce(tmp_path)
+        timeline: Any = SimpleNamespace(event=lambda kind, text: None)
+        person = Person("yes", lab, timeline)
+        said = [person.call(f"failoverctl salvage replay 2 --connection {server.url}")["answers"] for _ in range(2)]
+    assert said == [{"applied": 1}, {"known": 1}]
+    assert LATE in ledger.transfers_on(server)
