@@ -120,8 +120,8 @@ def in_vain(deployment: Deployment, reading: Reading) -> None:
         if (sight.membership, sight.status, sight.at_work) != (expected, "available", None):
             raise Refused(
                 f"something has come, or may come, of what run {held.run} has asked of RDS: in {region} "
-                f"{sight.in_words}, and before it was an available {expected}. Without the lock both regions could take "
-                f"writes. {finish}"
+                f"{sight.in_words}, and before it was an available {expected}. Without the lock both regions could "
+                f"take writes. {finish}"
             )
 
 
