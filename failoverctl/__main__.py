@@ -9,6 +9,7 @@ import typer
 from failoverctl import maintenance
 from failoverctl.answer import approve, reject
 from failoverctl.automation import pause, resume
+from failoverctl.break_glass import break_glass
 from failoverctl.care import apply_safe, bootstrap, list_salvage, show_salvage
 from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
 from failoverctl.flags import abort, hold, release, unlock
@@ -63,6 +64,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "release": release,
     "unlock": unlock,
     "let-in": let_in,
+    "break-glass": break_glass,
     "pause": pause,
     "resume": resume,
     "apply-safe": apply_safe,

@@ -11,8 +11,8 @@ from orchestration.specification.model import Permission, Policy
 from orchestration.specification.names import PARTITION, Names
 
 
-def policies(names: Names) -> tuple[Policy, Policy]:
-    """Returns the policies of readers and of operators; operators may do what readers may."""
+def policies(names: Names) -> tuple[Policy, Policy, Policy]:
+    """Returns the policies of readers, of operators, who may do what readers may, and of who may break the glass."""
     reading = _reading(names)
     return (
         Policy(names.policy("readers"), "failoverctl: looks at the writer, its runs and what was salvaged", reading),
@@ -20,6 +20,11 @@ def policies(names: Names) -> tuple[Policy, Policy]:
             names.policy("operators"),
             "failoverctl: starts, stops and answers runs that move the writer",
             (*reading, *_acting(names)),
+        ),
+        Policy(
+            names.policy("breakglass"),
+            "failoverctl break-glass: fails over without Step Functions and Lambda; for emergencies, beside operators",
+            _breaking(names),
         ),
     )
 
@@ -109,6 +114,45 @@ def _acting(names: Names) -> tuple[Permission, ...]:
             tuple(names.cluster_arn(each) for each in regions),
             "writes them again over the Data API, as a user whose secret the person may read; this grants none",
         ),
+    )
+
+
+def _breaking(names: Names) -> tuple[Permission, ...]:
+    regions = names.settings.regions
+    return (
+        Permission(
+            ("dynamodb:GetItem", "dynamodb:UpdateItem"), _control(names), "reads and changes the control record"
+        ),
+        *_everywhere_in(
+            names,
+            ("rds:DescribeDBClusters", "rds:DescribeGlobalClusters"),
+            "sees what RDS does with the clusters",
+        ),
+        *(
+            Permission(
+                ("rds:RemoveFromGlobalCluster",),
+                (names.global_cluster_arn, names.cluster_arn(each)),
+                "detaches the standby, as the workflow does",
+                {"StringEquals": {"aws:RequestedRegion": each}},
+            )
+            for each in regions
+        ),
+        Permission(
+            (
+                "rds-data:BeginTransaction",
+                "rds-data:CommitTransaction",
+                "rds-data:ExecuteStatement",
+                "rds-data:RollbackTransaction",
+            ),
+            tuple(names.cluster_arn(each) for each in regions),
+            "lifts the fence that came with the data, and proves a write",
+        ),
+        Permission(
+            ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"),
+            tuple(names.secret_arn(names.master_secret, each) for each in regions),
+            "logs in as the master user",
+        ),
+        *_decrypting(names),
     )
 
 

@@ -9,9 +9,10 @@ from botocore.session import get_session
 from orchestration.specification import people
 from tests.deployment import STANDBY, WRITER, Deployment
 from tests.failoverctl.conftest import Ctl
+from tests.failoverctl.test_break_glass import clocks_agree, master_secret
 
 # Where IAM's name of a service is not the SDK's.
-IAM = {"sfn": "states"}
+IAM = {"sfn": "states", "secrets-manager": "secretsmanager"}
 # Everybody may ask STS who they are (STS API reference, GetCallerIdentity).
 FREE = {"sts:GetCallerIdentity"}
 # IAM's action where it is not the operation (service authorization reference of S3 and Lambda).
@@ -94,6 +95,17 @@ def test_operators_may_do_what_all_verbs_ask_and_nothing_more(ctl: Ctl, deployme
     )
     assert ctl("unlock", asking, "--yes").code == 0
     assert asked(deployment) | {"states:SendTaskSuccess"} == granted(deployment, 1)
+
+
+def test_whoever_breaks_the_glass_may_do_what_that_asks_and_nothing_more(ctl: Ctl, deployment: Deployment) -> None:
+    master_secret(deployment)
+    deployment.writer_dies()
+    deployment.trouble("rds-data.ExecuteStatement", "DatabaseErrorException", times=1)
+    deployment.gate.seen.clear()
+    clocks_agree(deployment)
+    assert ctl("break-glass", "--yes").code == 0
+    unseen = {"secretsmanager:GetSecretValue"}  # the Data API reads it in the caller's name
+    assert asked(deployment) | unseen == granted(deployment, 2)
 
 
 def salvaged(deployment: Deployment) -> None:
