@@ -116,9 +116,7 @@ def orchestrator(specification: Specification) -> list[Line]:
     made = {name: count for name, (count, _) in calls(specification).items()}
     return [
         *_functions(regions, made),
-        *_monitoring(
-            regions, made["CloudWatch `PutMetricData`"] + made["CloudWatch `GetMetricStatistics`"]
-        ),
+        *_monitoring(regions, made["CloudWatch `PutMetricData`"] + made["CloudWatch `GetMetricStatistics`"]),
         *_dns(specification),
         Line("DynamoDB, reads", "of the control record", made["DynamoDB `GetItem`"], READ_UNIT),
         Line(

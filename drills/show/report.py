@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from drills.show.timeline import counted, measured_or_modelled, ours_and_assumed, seconds, since
 from drills.verdict.events import Kind
 from drills.verdict.marks import AURORA_DELAY
@@ -22,6 +20,7 @@ from drills.verdict.result import (
     DrillResult,
     plain_name,
 )
+from failoverctl import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -184,13 +183,7 @@ class _TimeAxis:
 
 def render(result: DrillResult) -> str:
     """Returns the text of report.html."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages.environment(TEMPLATES)
     environment.filters |= {
         "seconds": seconds,
         "since": since,

@@ -81,7 +81,10 @@ class InstanceSeen:
 
 @dataclass(frozen=True)
 class ClusterSeen:
-    """This region's cluster; ``max_acu`` is the upper bound of its capacity, None where it has none of its own."""
+    """This region's cluster; ``endpoint`` is where its writer is, or will be.
+
+    ``max_acu`` is the upper bound of its capacity, None where it has none in ACU.
+    """
 
     status: str
     engine_version: str
@@ -222,7 +225,7 @@ class Finding:
 def findings(seen: Seen) -> list[Finding]:
     """Returns what every check of the region's role says; where the role is not known, all of them."""
     role = seen.role
-    return [_finding(check, seen) for check in CHECKS if "unknown" == role or check.of in ("both", role)]
+    return [_finding(check, seen) for check in CHECKS if role == "unknown" or check.of in ("both", role)]
 
 
 def _finding(check: Judged, seen: Seen) -> Finding:

@@ -137,9 +137,7 @@ class Surroundings:
         return config
 
 
-def newest(
-    cloudwatch: Any, namespace: str, metric: str, dimensions: Mapping[str, str], now: float
-) -> float | None:
+def newest(cloudwatch: Any, namespace: str, metric: str, dimensions: Mapping[str, str], now: float) -> float | None:
     """Returns the newest value of a metric that comes once a minute; None when there is none of late."""
     points = _points(cloudwatch, namespace, metric, dimensions, now, HEARTBEAT_OF_S, 60)
     last = max(points, key=lambda point: point["Timestamp"], default=None)

@@ -160,9 +160,7 @@ LOOK_AT_DNS = Grant(
     "reads the writer's records and their checks, whose ids Route 53 draws when the global stack makes them",
     tells=("WRITER_DNS_NAME", "ZONE"),
 )
-FIND_ZONE = Grant(
-    ("route53:ListHostedZonesByName",), lambda _: ("*",), "finds the zone; there is no resource to name"
-)
+FIND_ZONE = Grant(("route53:ListHostedZonesByName",), lambda _: ("*",), "finds the zone; there is no resource to name")
 
 FUNCTIONS = (
     StandingFunction(

@@ -16,6 +16,7 @@ from tests.deployment.regions import STANDBY, WRITER
 
 # The standby's transactions had ended below this id.
 OLDEST_XID = 700
+WORK = ("proof", "heartbeat", "lease", "fence", "lift_fence", "lag", "installed")
 # How long somebody waits for a database that does not answer: a monitor's tick goes on after a second, and this clock,
 # which has one thread, would go on with the prober.
 LONGEST_WAIT_S = 1.0
@@ -99,9 +100,7 @@ class Databases:
         if event == WARM_UP:
             self.warmed_up += 1
             return {}
-        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence", "lag", "installed"}, (
-            event
-        )
+        assert set(event) <= {"target", "timeout_s", *WORK}, event
         scripted = self.script(event["target"])
         if scripted is not None:
             return scripted

@@ -169,6 +169,7 @@ def test_workflows_may_invoke_their_steps_and_nothing_else(development: Deployme
                 "bootstrap_database",
                 "salvage",
                 "announce_end",
+                "readiness",
             )
         }
 
