@@ -24,6 +24,7 @@ EVERY_RESOURCE = {
         "ec2:DescribeSubnets",
         "ec2:UnassignPrivateIpAddresses",
     },
+    "readiness": {"cloudwatch:GetMetricStatistics", "lambda:GetAccountSettings", "route53:ListHostedZonesByName"},
     "workflow": {
         "logs:CreateLogDelivery",
         "logs:DeleteLogDelivery",
