@@ -1,0 +1,91 @@
+"""The program: its verbs, and the options that all of them have."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
+
+HELP = {"help_option_names": ["-h", "--help"]}
+# Each verb by its function. Only the module of the one that is called is imported: a person waits for it.
+VERBS = {
+    "status": "failoverctl.status:status",
+    "ready": "failoverctl.ready:ready",
+    "runs": "failoverctl.timeline:list_runs",
+    "show": "failoverctl.timeline:show",
+    "watch": "failoverctl.timeline:watch",
+    "start": "failoverctl.start:start",
+    "approve": "failoverctl.answer:approve",
+    "reject": "failoverctl.answer:reject",
+    "abort": "failoverctl.flags:abort",
+    "hold": "failoverctl.flags:hold",
+    "release": "failoverctl.flags:release",
+    "unlock": "failoverctl.flags:unlock",
+    "pause": "failoverctl.automation:pause",
+    "resume": "failoverctl.automation:resume",
+    "apply-safe": "failoverctl.care:apply_safe",
+    "bootstrap": "failoverctl.care:bootstrap",
+}
+OF_SALVAGE = {"list": "failoverctl.care:list_salvage", "show": "failoverctl.care:show_salvage"}
+
+
+class Verbs(TyperGroup):
+    """The verbs of a table, each made when it is asked for."""
+
+    table = VERBS
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Returns the names of all of them, and of the groups below."""
+        return [*self.table, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Returns the verb of that name as a command; None where there is none."""
+        if cmd_name not in self.table:
+            return super().get_command(ctx, cmd_name)
+        module, _, function = self.table[cmd_name].partition(":")
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
+        alone.command(cmd_name)(verb(getattr(import_module(module), function)))
+        return typer.main.get_command(alone)
+
+
+class VerbsOfSalvage(Verbs):
+    """Those below ``salvage``."""
+
+    table = OF_SALVAGE
+
+
+app = typer.Typer(
+    name="failoverctl",
+    cls=Verbs,
+    help="Look at the writer of an Aurora global database, move it, and answer the runs that ask. Exit codes: 0 done, "
+    "1 refused, 2 cannot tell.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings=HELP,
+)
+salvage = typer.Typer(cls=VerbsOfSalvage, no_args_is_help=True, context_settings=HELP)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    *,
+    lab: Lab = False,
+    json: Json = False,
+    suffix: Suffix = None,
+    settings: File = None,
+) -> None:
+    """Takes the options that lead to the deployment, which may stand before the verb or after it."""
+    context.obj = Chosen(lab, json, suffix, settings)
+
+
+@salvage.callback()
+def of_salvage() -> None:
+    """What re-protections kept of old writers."""
+
+
+app.add_typer(salvage, name="salvage")
