@@ -167,7 +167,7 @@ LOOK_AT_RECORDS = Grant(
 )
 FIND_ZONE = Grant(("route53:ListHostedZonesByName",), lambda _: ("*",), "finds the zone; there is no resource to name")
 
-FUNCTIONS = (
+FUNCTIONS: tuple[StandingFunction, ...] = (
     StandingFunction(
         "salvage",
         "Reads what the old writer in this region has committed and the new one lacks",

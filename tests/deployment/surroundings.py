@@ -91,7 +91,7 @@ def certificates_end(deployment: Deployment, region: str, at: float) -> None:
     for index in range(2):
         name = deployment.specification.names.instance(index, region)
         details = {"CAIdentifier": "rds-ca-rsa2048-g1", "ValidTill": datetime.fromtimestamp(at, UTC)}
-        rds_backends[ACCOUNT][region].databases[name].certificate_details = details
+        rds_backends[ACCOUNT][region].databases[name].certificate_details = details  # type: ignore[attr-defined]
 
 
 def make_dns(deployment: Deployment) -> None:

@@ -349,7 +349,7 @@ CAUSES: dict[str, tuple[Break, Levels]] = {
     "the fence is not installed": (installed(missing=("fence_application(text)",)), in_both("fence")),
     "the login trigger is disabled": (installed(login_trigger=False), in_both("fence")),
     "the server has no login triggers": (installed(login_trigger=None), in_both("fence", "warning")),
-    "no connection is reserved": (installed(reserved_connections=0), in_both("connections")),
+    "no connection is reserved": (installed(reserved_connections=0), in_both("connections", "warning")),
     "a switch's check is switched off": (
         check_of("HTTPS", disabled=True),
         in_both("dns"),
