@@ -20,11 +20,12 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help drill drills soak bench simulate test test-core mutants lint rights synth safe-to-apply checkov terraform-check clean
+.PHONY: help lab drill drills soak bench simulate test test-core mutants lint rights synth safe-to-apply checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
 	@echo '             ARGS="--speed 10 --outage hang" passes options on; ARGS=--help lists them'
+	@echo 'make lab     keep such a lab, with a live page in the browser to strike and mend it: http://127.0.0.1:8765'
 	@echo 'make drills  run a drill for every outage, trouble and mode (about two hours)'
 	@echo 'make soak    strike a lab at random for an hour; ARGS="--minutes 180 --seed 7" for longer'
 	@echo 'make bench   measure: run drills at production cadence, a dead and a hanging region in turn (about half an hour)'
@@ -45,6 +46,9 @@ help:
 
 drill: $(VENV)/.drill
 	@$(RUN) -m drills $(ARGS)
+
+lab: $(VENV)/.drill
+	@$(RUN) -m drills.live $(ARGS)
 
 drills: $(VENV)/.test
 	$(RUN) -m pytest -m drill tests/faults $(ARGS)

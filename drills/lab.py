@@ -140,6 +140,8 @@ class Lab:
         self.workloads: list[Workload] = []
         # The numbers of the clients, by how they find the writer: "name", "hosts" or "pinned".
         self.clients: dict[str, set[int]] = {kind: set() for kind in (*CLIENTS["both"], PINNED)}
+        self._struck: set[str] = set()  # regions whose database an outage has ended or frozen
+        self._visitors: list[Visitors] = []
         self.away: list[tuple[float, float]] = []  # when the writer's database was stopped, in real time
         self.divergences: list[Divergence] = []  # of the old writers whose clusters were deleted, in that order
         self._pulse = Pulse(clock, CLIENTS_PER_REGION)
@@ -219,7 +221,7 @@ class Lab:
             ReplicationLagMetric(
                 each.cluster,
                 each.peer,
-                lambda region=each.name: self._replication_lag(region),  # type: ignore[misc]
+                lambda region=each.name: self.replication_lag(region),  # type: ignore[misc]
                 self.cloud.client("cloudwatch", each.name),
                 self.clock,
             ).start(self.cloud.timetable)
@@ -312,6 +314,16 @@ class Lab:
         keys = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
         return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys}
 
+    def replication_lag(self, region: str) -> ReplicationLag | None:
+        """Returns the lag of a region's standby as its writer sees it.
+
+        None when the region has none, or the writer is gone (a frozen server would never answer) or out of sight.
+        """
+        leader = self._peer(region)
+        if not self.servers[region].is_standby or not self.reachability.reaches(region, leader):
+            return None
+        return self.servers[leader].standby_lag()
+
     def cluster_region(self, cluster: str) -> str:
         """Returns the region of a cluster, by its identifier."""
         return next(region.name for region in self._regions() if region.cluster.identifier == cluster)
@@ -329,6 +341,7 @@ class Lab:
     def lose(self, region: str, fault: Fault) -> None:
         """Lets a region die, or hang, at once, with everything in it."""
         server = self.servers[region]
+        self._struck.add(region)
         # The network first: what is on its way to the standby at this moment is lost, as it may be in reality.
         self._cut(lambda: self.reachability.take_down(region, fault))
         if fault is Fault.HANG:
@@ -344,6 +357,7 @@ class Lab:
 
     def kill_database(self, region: str) -> None:
         """Lets only a region's database die."""
+        self._struck.add(region)
         self.servers[region].kill()
 
     def restart_database(self, region: str) -> None:
@@ -377,6 +391,7 @@ class Lab:
         here = self._seen_from(self.writer, self.writer, prober=False)
         visitors = Visitors(here, self.settings.database.name, role, sessions)
         self._stack.callback(visitors.close)
+        self._visitors.append(visitors)
         visitors.settle()
 
     def silence_standby(self, seconds: float) -> None:
@@ -466,6 +481,7 @@ class Lab:
         """Lets the old writer region, or only its database, live again as it was: open to clients, which continue."""
         region = region or self.writer
         server, there = self.servers[region], self._clients_in(region)
+        self._struck.discard(region)
         self.reachability.mend()
         self.cloud.bring_back(region)
         self.network.apply()
@@ -477,6 +493,19 @@ class Lab:
             workload.resume()
         if not there and region == self.settings.writer_region:
             self._start_pinned_clients(region)
+
+    def mend(self) -> None:
+        """Ends every outage and trouble: what was lost lives again as it was, and every service works."""
+        self.cloud.mend()
+        while self._visitors:
+            self._visitors.pop().close()
+        for region, server in self.servers.items():
+            server.refuse_nobody()
+            self.network.slow_down(region, 0.0)
+        self.reachability.mend()
+        self.network.release_all()
+        for region in sorted(self._struck):
+            self.bring_back(region)
 
     def stop_clients(self) -> None:
         """Lets the clients finish what they are doing and ends them; those of a lost region are ended as they are."""
@@ -513,6 +542,7 @@ class Lab:
 
     def retire(self, region: str) -> None:
         """Notes for the judge what a region's database never replicated, then ends it and wipes its data."""
+        self._struck.discard(region)
         server, successor = self.servers[region], self.servers[self._peer(region)]
         if not server.is_standby and not successor.is_standby:
             self.divergences.append(find_divergence(server, successor))
@@ -583,16 +613,6 @@ class Lab:
             for region in self._regions()
         ]
         return ours + theirs + instances
-
-    def _replication_lag(self, region: str) -> ReplicationLag | None:
-        """Returns the lag of a region's standby as its writer sees it.
-
-        None when the region has none, or the writer is gone (a frozen server would never answer) or out of sight.
-        """
-        leader = self._peer(region)
-        if not self.servers[region].is_standby or not self.reachability.reaches(region, leader):
-            return None
-        return self.servers[leader].standby_lag()
 
 
 def path_of(who: str, origin: str, destination: str) -> str:

@@ -11,17 +11,18 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
-from failoverctl import history, runs
+from failoverctl import runs
 from failoverctl.command import Session
 from failoverctl.deployment import Deployment, changing
 from failoverctl.errors import Refused
-from failoverctl.history import Question
 from failoverctl.runs import Run
 from failoverctl.start import Yes
 from failoverctl.timeline import newest
 from failoverctl.words import clock
+from handlers.core import history
 from handlers.core.control import LONGEST_REASON
 from handlers.core.errors import InvalidRequest
+from handlers.core.history import Question
 from handlers.core.reading import Fields
 from handlers.core.salvage import Salvage
 from handlers.core.shape import read_as

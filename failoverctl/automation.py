@@ -16,13 +16,12 @@ from failoverctl.errors import Refused
 from failoverctl.start import Yes
 from failoverctl.words import DAY, HOUR, MINUTE, clock, lasting
 from handlers.core.control import Pause
+from handlers.core.overdue import LONGEST_S
 
 Lasts = Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 45m, 2h, 1h30m. One day at most.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, in your words; `status` and the messages have it.")]
 
 UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1.0}
-# Who wants it longer wants another deployment: trigger_mode = "rehearsal" in the settings.
-LONGEST_S = DAY
 
 
 def pause(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> int | None:
@@ -31,6 +30,11 @@ def pause(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> i
     deployment = session.deployment
     reading = deployment.read()
     record, until = reading.record, reading.now + seconds
+    if record.paused and record.paused.maintenance and record.paused.lasts(reading.now):
+        raise Refused(
+            f"{record.paused.by} maintains the writer until {clock(record.paused.until)}, and nothing begins by itself "
+            "until then; for longer: `failoverctl maintenance begin`"
+        )
     session.say(
         f"Until {clock(until)} no attempt to move the writer begins by itself, also when {record.writer_region} dies; "
         "a person may start one at any time."
@@ -38,11 +42,11 @@ def pause(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> i
     if record.transition:
         session.say(f"Run {record.transition.run} is at work and goes on: `failoverctl abort` stops it.")
     session.confirm(f"Pause automatic failover for {lasting(seconds)}?", yes=yes)
-    wanted = Pause.of(deployment.identity.name, round(reading.now, 3), round(until, 3), reason)
+    wanted = Pause.of(deployment.identity.name, round(reading.now, 3), round(until, 3), reason, before=record.paused)
     with changing(deployment, "pausing automatic failover"):
-        done = deployment.control(reading.through).pause(record.epoch, wanted)
+        done = deployment.control(reading.through).pause(record, wanted)
     if not done:
-        raise Refused("the writer has moved meanwhile: look with `failoverctl status`, then pause again")
+        raise Refused("the writer has moved, or somebody else has paused it, meanwhile: look with `failoverctl status`")
     session.say(
         f"Paused by {deployment.identity.arn} until {clock(until)}. It ends by itself, or by failoverctl resume"
     )
@@ -77,7 +81,7 @@ def duration(text: str) -> float:
     if not found or "".join(number + unit for number, unit in found) != text:
         raise Refused(f"{text!r} is no duration; give one such as 45m, 2h or 1h30m")
     seconds = sum(int(number) * UNITS[unit] for number, unit in found)
-    if not 0 < seconds <= LONGEST_S:
+    if not 0 < seconds <= LONGEST_S:  # who wants more wants another deployment: trigger_mode = "rehearsal"
         raise Refused(
             f"a pause lasts one day at most, and {text} is {lasting(seconds)}; to have people start every failover, "
             'set trigger_mode = "rehearsal" in the settings and deploy'

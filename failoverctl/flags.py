@@ -10,12 +10,17 @@ from typing import Literal
 
 from failoverctl.command import Session
 from failoverctl.deployment import Deployment, Reading, changing
-from failoverctl.errors import Refused
+from failoverctl.errors import CannotTell, Refused
 from failoverctl.runs import is_over
 from failoverctl.start import Yes
 from failoverctl.timeline import AnyRun, RunName
+from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.control import Transition
+from handlers.core.errors import TransientFailure
+from handlers.core.lease import CLOCK_MARGIN_S
+from handlers.core.move import Sight
 from handlers.gateways.control_table import ControlTable
+from handlers.gateways.global_database import GlobalDatabase
 
 Wanted = Literal["hold", "abort"]
 
@@ -59,29 +64,79 @@ def release(session: Session, run: AnyRun = None) -> int | None:
 
 
 def unlock(session: Session, run: RunName, *, yes: Yes = False) -> int | None:
-    """Take the lock from a run that has ended and never asked RDS; the next run would take it over as well."""
+    """Take the lock from a run that has ended, and of which nothing has come: it has not asked RDS, or in vain."""
     deployment = session.deployment
     reading = deployment.read()
     held = _holder(reading, run)
-    if held.move_requests > 0:
-        raise Refused(
-            f"run {run} has asked RDS to move the writer, which may come to pass at any moment: without the lock both "
-            f"regions could take writes. Finish it: `failoverctl start --mode {held.mode} --resumes {run}`; where RDS "
-            "refuses for good, docs/runbooks/failover.md says how to look at both clusters first"
-        )
     if is_over(deployment, held.target_region, held.run) is not True:
         raise Refused(f"run {run} is not known to have ended: `failoverctl watch {run}`, or `failoverctl abort {run}`")
-    session.say(f"Run {run} ({held.mode}, {held.phase}) has ended with the lock in its hands, and never asked RDS.")
+    asked = held.move_requests
+    if asked:
+        in_vain(deployment, reading)
+        session.say(
+            f"Run {run} ({held.mode}) has ended after {asked} requests to RDS to move the writer. RDS shows in both "
+            "regions that none had any effect: both clusters are available, in their old roles."
+        )
+    else:
+        session.say(f"Run {run} ({held.mode}, {held.phase}) has ended with the lock in its hands, and never asked RDS.")
     session.confirm("Take the lock from it?", yes=yes)
+    control = deployment.control(reading.through)
     with changing(deployment, f"taking the lock from run {run}"):
-        done = deployment.control(reading.through).release(run)
+        done = control.unlock_asked(run, asked) if asked else control.release(run)
     if not done:
-        raise Refused(f"run {run} does not hold the lock any more: `failoverctl status`")
+        raise Refused(f"run {run} does not hold the lock any more, or has gone on: `failoverctl status`")
     session.say(
         f"The lock of run {run} is free; the writer's guardian lets applications in again where they were kept out."
     )
     session.tell({"unlocked": run})
     return None
+
+
+def in_vain(deployment: Deployment, reading: Reading) -> None:
+    """Looks in both regions whether anything has come of the requests of the run that holds the lock.
+
+    Raises
+    ------
+    Refused
+        something has, or one may still be on its way.
+    CannotTell
+        RDS of one region does not say: a detach shows in the target's region only, and a switchover in both.
+    """
+    record = reading.record
+    held = record.transition
+    if held is None:
+        raise Refused("nobody holds the lock any more")
+    finish = f"Finish it: `failoverctl start --mode {held.mode} --resumes {held.run}`"
+    noted_at = held.deadline if held.asked_at is None else held.asked_at
+    left = noted_at + LATE_REQUEST_S + CLOCK_MARGIN_S - reading.now
+    if left > 0:
+        raise Refused(
+            f"run {held.run} has asked RDS to move the writer, and a request may be on its way for {left:.0f} s more: "
+            f"without the lock both regions could take writes. {finish}; or look again then"
+        )
+    for region in (record.writer_region, held.target_region):
+        sight = _sight(deployment, region)
+        expected = "primary" if region == record.writer_region else "secondary"
+        if (sight.membership, sight.status, sight.at_work) != (expected, "available", None):
+            raise Refused(
+                f"something has come, or may come, of what run {held.run} has asked of RDS: in {region} "
+                f"{sight.in_words}, and before it was an available {expected}. Without the lock both regions could take "
+                f"writes. {finish}"
+            )
+
+
+def _sight(deployment: Deployment, region: str) -> Sight:
+    """Returns what RDS shows of a region's cluster; raises `CannotTell` where it does not answer."""
+    names = deployment.names
+    database = GlobalDatabase(
+        deployment.client("rds", region), names.global_cluster, names.cluster(region), names.cluster_arn(region)
+    )
+    try:
+        return database.look()
+    except TransientFailure as error:
+        raise CannotTell(
+            f"RDS in {region} does not say what has come of the request: {error}; look again later"
+        ) from error
 
 
 def _want(session: Session, name: str | None, wanted: Wanted, *, yes: bool) -> int | None:

@@ -72,7 +72,7 @@ def find() -> RunningLab:
             with suppress(PermissionError):  # somebody else's
                 os.kill(lab.process, 0)  # asks only whether it is there
             return lab
-    raise CannotTell("no lab runs here; start one in another terminal (`make drill`), in the folder of the project")
+    raise CannotTell("no lab runs here; start one in another terminal (`make lab`), in the folder of the project")
 
 
 def _read(file: Path) -> RunningLab:

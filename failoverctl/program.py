@@ -18,6 +18,7 @@ VERBS = {
     "runs": "failoverctl.timeline:list_runs",
     "show": "failoverctl.timeline:show",
     "watch": "failoverctl.timeline:watch",
+    "report": "failoverctl.report:report",
     "start": "failoverctl.start:start",
     "approve": "failoverctl.answer:approve",
     "reject": "failoverctl.answer:reject",
@@ -25,12 +26,18 @@ VERBS = {
     "hold": "failoverctl.flags:hold",
     "release": "failoverctl.flags:release",
     "unlock": "failoverctl.flags:unlock",
+    "let-in": "failoverctl.let_in:let_in",
     "pause": "failoverctl.automation:pause",
     "resume": "failoverctl.automation:resume",
     "apply-safe": "failoverctl.care:apply_safe",
     "bootstrap": "failoverctl.care:bootstrap",
 }
-OF_SALVAGE = {"list": "failoverctl.care:list_salvage", "show": "failoverctl.care:show_salvage"}
+OF_SALVAGE = {
+    "list": "failoverctl.care:list_salvage",
+    "show": "failoverctl.care:show_salvage",
+    "replay": "failoverctl.replay:replay_salvage",
+}
+OF_MAINTENANCE = {"begin": "failoverctl.maintenance:begin", "end": "failoverctl.maintenance:end"}
 
 
 class Verbs(TyperGroup):
@@ -58,6 +65,12 @@ class VerbsOfSalvage(Verbs):
     table = OF_SALVAGE
 
 
+class VerbsOfMaintenance(Verbs):
+    """Those below ``maintenance``."""
+
+    table = OF_MAINTENANCE
+
+
 app = typer.Typer(
     name="failoverctl",
     cls=Verbs,
@@ -67,6 +80,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=HELP,
 )
+working = typer.Typer(cls=VerbsOfMaintenance, no_args_is_help=True, context_settings=HELP)
 salvage = typer.Typer(cls=VerbsOfSalvage, no_args_is_help=True, context_settings=HELP)
 
 
@@ -88,4 +102,10 @@ def of_salvage() -> None:
     """What re-protections kept of old writers."""
 
 
+@working.callback()
+def of_maintenance() -> None:
+    """Work on the writer without a failover coming of it."""
+
+
 app.add_typer(salvage, name="salvage")
+app.add_typer(working, name="maintenance")

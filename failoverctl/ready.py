@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Annotated
 
@@ -18,16 +19,17 @@ from rich.text import Text
 
 from failoverctl.command import CANNOT_TELL, DONE, REFUSED, Session
 from failoverctl.deployment import Deployment
-from failoverctl.errors import CannotTell, credentials_fault, is_denied
+from failoverctl.errors import CannotTell, Refused, credentials_fault, is_denied
 from failoverctl.words import date
 from handlers.core.commands import REPORT
 from handlers.core.errors import FailoverError, InvalidRequest
 from handlers.core.readiness import CHECKS, Check, Finding, Level, verdict
 from handlers.core.reading import Fields
 from handlers.gateways.aws import invoke
+from handlers.report import page as pages
 from orchestration import safe_to_apply
 
-Page = Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Write it as a page of HTML as well.")]
+PageFile = Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Write it as a page of HTML as well.")]
 Drift = Annotated[
     bool, typer.Option("--drift", help="Plan each stack with Terraform as well, as apply-safe does; takes minutes.")
 ]
@@ -71,7 +73,7 @@ SENTENCES: dict[Level, str] = {
 EXIT_CODES: dict[Level, int] = {"ok": DONE, "warning": DONE, "failing": REFUSED, "cannot tell": CANNOT_TELL}
 
 
-def ready(session: Session, *, page: Page = None, drift: Drift = False) -> int | None:
+def ready(session: Session, *, page: PageFile = None, drift: Drift = False) -> int | None:
     """Say whether a failover would work now, check by check: 0 ready, 1 not ready, 2 cannot tell."""
     deployment = session.deployment
     found = _asked(deployment)
@@ -83,29 +85,39 @@ def ready(session: Session, *, page: Page = None, drift: Drift = False) -> int |
     _show(session, answer, found)
     session.tell({"answer": answer, "sentence": SENTENCES[answer], "findings": found})
     if page is not None:
-        page.write_text(session.worded(_page(deployment, answer, found)), encoding="utf-8")
+        _write(page, session.worded(_page(deployment, answer, found)))
         session.say("", f"Written to {page}")
     return EXIT_CODES[answer]
 
 
-def _page(deployment: Deployment, answer: Level, found: Sequence[Finding]) -> str:
-    from failoverctl import pages
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refused(f"{file} cannot be written ({error.strerror}); name another with --page FILE") from error
 
+
+def _page(deployment: Deployment, answer: Level, found: Sequence[Finding]) -> str:
     checks = {check.name: check for check in (*CHECKS, *OF_THE_VERB)}
-    return (
-        pages.environment()
-        .get_template("ready.html")
-        .render(
-            answer=answer,
-            sentence=SENTENCES[answer],
-            database=deployment.names.global_cluster,
-            at=f"{date(time.time())} UTC",
-            by=deployment.identity.arn,
-            findings=found,
-            checks=checks,
-            marks=MARKS,
-        )
+    good = answer in ("ok", "warning")
+    asked = f"{deployment.names.global_cluster}, {date(time.time())} UTC, asked by {deployment.identity.arn}"
+    header = (
+        f'<header>\n<p class="badge"><span aria-hidden="true">{MARKS[answer]}</span> {answer.capitalize()}</p>\n'
+        f'<h1>{escape(SENTENCES[answer])}</h1>\n<p class="subtitle">{escape(asked)}</p>\n</header>\n'
     )
+    lines = [
+        (
+            f"<b>{escape(one.check)}</b>",
+            escape(one.region),
+            f"{MARKS[one.level]} {one.level}",
+            escape(one.fact)
+            + (f"<br>→ {escape(one.remedy)}" if one.remedy else "")
+            + f"<small>Asks {escape(checks[one.check].asks)}. Green: {escape(checks[one.check].green)}.</small>",
+        )
+        for one in found
+    ]
+    table = pages.table(("Check", "Where", "Result", "Seen"), lines, "")
+    return pages.document(SENTENCES[answer], f"{header}<section>\n{table}</section>\n", good=good)
 
 
 def _asked(deployment: Deployment) -> list[Finding]:

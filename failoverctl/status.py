@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from failoverctl.command import Session
 from failoverctl.deployment import Deployment, Reading
 from failoverctl.errors import CannotTell
-from failoverctl.history import Question
 from failoverctl.outlook import Outlook, outlook
 from failoverctl.runs import Run, listed, waiting
 from failoverctl.words import clock, lasting
@@ -17,6 +16,7 @@ from handlers.core.claim import automation_is_off
 from handlers.core.control import ControlRecord
 from handlers.core.detection import last_sign_at
 from handlers.core.errors import FailoverError
+from handlers.core.history import Question
 from handlers.gateways.aws import named_errors
 
 LAST_RUNS = 3
@@ -186,7 +186,10 @@ def _automatic(deployment: Deployment, record: ControlRecord, now: float) -> str
     if deployment.settings.trigger_mode == "rehearsal":
         return "no: an alarm starts a rehearsal only (trigger_mode)"
     off = automation_is_off(record, now)
-    return f"no: {off} (failoverctl resume)" if off else "yes"
+    if off is None:
+        return "yes"
+    maintained = record.paused is not None and record.paused.maintenance and record.paused.lasts(now)
+    return f"no: {off} (failoverctl {'maintenance end' if maintained else 'resume'})"
 
 
 def _data(

@@ -6,7 +6,6 @@ holds up a tick, and nothing that fails ends the attempts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from handlers.core.control import ControlRecord
 from handlers.core.detection import Attempt, Detection, Verdict, judge, next_attempt, saw
 from handlers.core.environment import Variables
 from handlers.core.health import Probe, writer_seen
+from handlers.core.overdue import overdue
 from handlers.gateways.event_bus import EventBus
 from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Publisher, Value
 from handlers.gateways.runs import Runs
@@ -23,7 +23,6 @@ from handlers.machine import Machine
 from handlers.telemetry import logger
 
 
-@dataclass(frozen=True)
 class StandbyVariables(Variables):
     """What the settings say about the trigger."""
 
@@ -58,6 +57,7 @@ class Standby:
         self._warm = False
         self._over: tuple[str, float] = ("", 0.0)  # the lock's run that has ended, and when that was found out
         self._made: Attempt | None = None
+        self._overdue: str | None = None
 
     @classmethod
     def of(cls, environment: StandbyVariables, *parts: Any) -> Standby:
@@ -74,6 +74,8 @@ class Standby:
             logger.info("the verdict on the writer has changed", verdict=verdict.known, reason=verdict.reason)
         self._verdict = verdict
         self._publish(known, verdict)
+        if record is not None:
+            self._tell_overdue(record, now)
         if known == "down" and not self._warm:
             self._warm = True
             self._beside.start("warm the workflow up", self._workflow.warm_up)
@@ -86,6 +88,14 @@ class Standby:
         self._metrics.say(Value("WriterDown", float(down)), always=down)
         if known != "unknown":  # a prober that fails says nothing about the writer (P6)
             self._metrics.say(Value("WriterReachable", float(known == "up"), STANDARD_RESOLUTION_S))
+
+    def _tell_overdue(self, record: ControlRecord, now: float) -> None:
+        """Has people told of a pause or a maintenance that is longer than meant; an alarm takes silence for none."""
+        if reason := overdue(record, now):
+            if reason != self._overdue:
+                logger.warning("automatic failover is off for longer than meant", why=reason)
+            self._overdue = reason
+            self._metrics.say(Value("AutomationOverdue", 1.0, STANDARD_RESOLUTION_S))
 
     def _attempt(self, record: ControlRecord, verdict: Verdict) -> None:
         """Makes the attempt that is due, if one is; what fails is tried again with the next tick."""

@@ -50,6 +50,10 @@ UNDOING = {
     "aws_dynamodb_table_item": {"item": "would name the writer of the deployment again, whoever writes now"},
 }
 
+# Set where the setting `password_version` has been raised. Users are the writer's: RDS takes no password for a
+# secondary, and by then Terraform has stored the new one in the secret.
+PASSWORD = "master_password_wo_version"  # noqa: S105 - the name of an attribute
+
 Answer = Literal["safe", "NOT SAFE", "cannot tell"]
 EXIT_CODES: dict[Answer, int] = {"safe": 0, "NOT SAFE": 1, "cannot tell": 2}
 
@@ -72,6 +76,11 @@ def verdict(record: ControlRecord | None, changes: Iterable[Change], stack: str)
             reasons.append(
                 f"{_named(change)} would be changed, but the writer has failed over to {record.writer_region} and this "
                 "region's cluster waits to be retired: finish the re-protection first"
+            )
+        elif record and change.kind == CLUSTER and PASSWORD in change.changed and record.writer_region != stack:
+            reasons.append(
+                f"{_named(change)} would get a new master password, which RDS takes for the writer's cluster only, and "
+                f"the writer is in {record.writer_region}: fail back first, or lower password_version again"
             )
     return reasons
 

@@ -78,6 +78,13 @@ class Database(_Section):
 
     name: SqlName = Field("payments", description="Name of the first database.")
     master_username: SqlName = Field("postgres_admin", description="Master user; its password is generated.")
+    password_version: int = Field(
+        1,
+        ge=1,
+        le=1_000_000,
+        description="Raise it by one for a new generated master password, and never lower it: Terraform sets another "
+        "one at each change. Apply it while the first writer's region is the writer.",
+    )
     engine_version: str = Field(
         "17.5",
         pattern=r"^(1[7-9]|[2-9][0-9])\.[0-9]{1,2}$",  # \d would take the digits of every script
@@ -180,6 +187,22 @@ class Salvage(_Section):
     )
 
 
+class Reports(_Section):
+    """The reports of runs, kept for auditors under S3 Object Lock."""
+
+    retention_days: int = Field(
+        365,
+        ge=1,
+        le=36_500,
+        description="How long nobody may delete or change the report of a run, in days; it is kept for longer.",
+    )
+    mode: Literal["governance", "compliance"] = Field(
+        "governance",
+        description="compliance: nobody at all may, not even the account itself, so the bucket cannot be destroyed "
+        "before; only in production. governance: whoever has s3:BypassGovernanceRetention may.",
+    )
+
+
 class State(_Section):
     """Where Terraform's state is kept; without a bucket in files beside the project, for a first try."""
 
@@ -235,6 +258,7 @@ class Settings(BaseSettings):
     database: Database = Database()
     thresholds: Thresholds = Thresholds()
     salvage: Salvage = Salvage()
+    reports: Reports = Reports()
     state: State = State()
 
     @property
@@ -305,6 +329,15 @@ class Settings(BaseSettings):
     def _override_only_in_production(self) -> Self:
         if self.protection_override and self.environment != "production":
             raise ValueError("protection_override has no meaning outside production; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_not_production_can_be_destroyed(self) -> Self:
+        if self.reports.mode == "compliance" and self.environment != "production":
+            raise ValueError(
+                "reports.mode compliance would keep a deployment that is no production from being destroyed for "
+                f"{self.reports.retention_days} days; use governance"
+            )
         return self
 
     @classmethod

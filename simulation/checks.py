@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from simulation.happened import (
     Guarded,
     History,
     Lifted,
+    Means,
     NameLeadsTo,
     Promoted,
     RdsBegan,
@@ -37,12 +38,15 @@ from simulation.happened import (
     SessionOpened,
     StateEntered,
     Told,
+    Works,
     Written,
 )
 from simulation.virtual_time import STARTS_AT
 
 # P10: no longer than this is a healthy writer closed whose lease can be renewed (seconds).
 OPEN_AGAIN_S = 10.0
+# P10: nothing has a right to close a writer that has been well for so long: a lease, and a fence that was on its way.
+WELL_FOR_S = 15.0
 # P10: how long a lock may keep a healthy writer closed, by how far the run came: its guardian ends it after 20 s in
 # `stopping`, after 10 s in `moving`; each with what closing, a tick and opening take.
 GIVEN_BACK_S = {"stopping": 25.0, "moving": 20.0}
@@ -59,20 +63,13 @@ MOVED_WITHIN_S = 150.0
 PROVED_WITHIN_S = 10.0
 # P7: until people have been told of a run's end: the message's own retries, or Step Functions' event.
 TOLD_WITHIN_S = 60.0
+# P7: without these a message is not sent: events and messages are best effort, and alarms page as well.
+NEEDED_TO_TELL = {"region dead", "isolated", "throttled", "cold starts", "step frozen", "bus loses", "bus late"}
 # How the name of a run ends that a person has started with the command of a message, and who does that.
 OBEYS, OBEYING = "-obeys", "person obeys"
 
-# The limits of P1 (docs/guarantees.md): a region that lives on without its guardian, or with one whose clock is hours
-# off, and one whose guardian has no prober to fence with. What was so in the last seconds may still be at work.
-CLOCK_IS_OFF = {"clock far off"}
-NO_FENCE_BY_SQL = {
-    "prober away",
-    "prober slow",
-    "refuses the monitor",
-    "database hangs",
-    "database slow",
-    "cold starts",
-}
+# The limits of P1 and P10 (docs/guarantees.md) are facts: `Guarded`, `Works` and `Fit`. What was so in the last seconds
+# may still be at work: the rest of a lease, and a fence.
 LIMIT_LASTS_S = 15.0
 
 
@@ -178,19 +175,18 @@ class Facts:
         first = "writer" if self.record.at(0.0).get("writer_region") == region else "reader"
         return Course(first, changes, self.end)
 
-    def closed(self, region: str) -> Course:
-        """Whether applications are kept out of a region's database, in one way or another."""
-        by: dict[str, bool] = {}
-        changes: list[tuple[float, Any]] = []
-        for fact in self.history.happened:
-            if isinstance(fact, Fenced | Lifted) and fact.region == region:
-                by[fact.by] = isinstance(fact, Fenced)
-            elif isinstance(fact, Promoted) and fact.region == region:
-                by["sql"] = fact.fenced
-            else:
-                continue
-            changes.append((fact.at, any(by.values())))
-        return Course(False, changes, self.end)
+    def guarded(self, region: str) -> Course:
+        """Whether a guardian is there."""
+        return Course(True, [(one.at, one.guarded) for one in self.of(Guarded) if one.region == region], self.end)
+
+    def fit(self, region: str) -> Course:
+        """Whether there is a healthy writer there that a guardian could renew the lease of."""
+        return Course(False, [(one.at, one.fit) for one in self.of(Fit) if one.region == region], self.end)
+
+    def works(self, region: str, means: Means) -> Course:
+        """Whether those means to close and open a region's database work."""
+        changes = [(one.at, one.works) for one in self.of(Works) if (one.region, one.means) == (region, means)]
+        return Course(True, changes, self.end)
 
     @cached_property
     def name(self) -> Course:
@@ -236,13 +232,6 @@ class Facts:
                 spans.append(Span(since, fact.at, fault))
         return [*spans, *(Span(since, self.end, fault) for since, fault in began.values())]
 
-    def struck(self, kinds: set[str], where: str, start: float, end: float) -> bool:
-        """Returns whether a fault of these kinds acted there in that time."""
-        return any(
-            span.value.kind in kinds and span.value.where in (where, "") and span.overlaps(start, end)
-            for span in self.faults
-        )
-
 
 # --- P1
 
@@ -258,9 +247,11 @@ def _two_writers(facts: Facts) -> Iterator[tuple[float, str]]:
 
 
 def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:
+    """Whether the region was without a guardian, or without any means to end sessions."""
     since = start - LIMIT_LASTS_S
-    guarded = Course(True, [(one.at, one.guarded) for one in facts.of(Guarded) if one.region == region], facts.end)
-    return not all(guarded.within(since, end)) or facts.struck(CLOCK_IS_OFF | NO_FENCE_BY_SQL, region, since, end)
+    sql, restart = (facts.works(region, means) for means in ("sql", "restart"))
+    helpless = not all(sql.within(since, end)) and not all(restart.within(since, end))
+    return helpless or not all(facts.guarded(region).within(since, end))
 
 
 def _moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -316,6 +307,32 @@ def _backs_out(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> bo
     )
 
 
+# --- P5
+
+
+def _begins_against_a_no(facts: Facts) -> Iterator[tuple[float, str]]:
+    """An automatic run that takes the lock though a person keeps attempts from beginning; what RDS has is finished."""
+    automatic = {one.run for one in facts.of(RunStarted) if one.asked.get("automatic")}
+    for one in facts.of(Written):
+        before, after = one.before.get("transition"), one.after.get("transition")
+        if after is None or after["run"] not in automatic or (before and before["run"] == after["run"]):
+            continue
+        if not (before and before["move_requests"]) and (why := _keeps_from_beginning(one.before, one.at)):
+            yield one.at, f"run {after['run']} begins by itself though {why}"
+
+
+def _goes_on_against_a_wish(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A run that a person wants to hold or to abort goes a step further, and RDS was not asked before."""
+    steps = ("checking", "stopping", "moving")
+    for one in facts.of(Written):
+        before, after = one.before.get("transition"), one.after.get("transition")
+        if before is None or after is None or before["run"] != after["run"] or not before.get("wanted"):
+            continue
+        further = steps.index(after["phase"]) > steps.index(before["phase"])
+        if not before["move_requests"] and (further or after["move_requests"]):
+            yield one.at, f"run {after['run']} goes on though a person wants it to {before['wanted']}"
+
+
 # --- P7
 
 
@@ -358,23 +375,31 @@ def _nobody_told(facts: Facts) -> Iterator[tuple[float, str]]:
         ends_badly = one.status in ("TIMED_OUT", "ABORTED") or one.error == "NeedsPerson"
         region = next((span.value.region for span in facts.runs if span.value.run == one.run), None)
         until = one.at + TOLD_WITHIN_S
-        if not ends_badly or region is None or until > facts.end or _disturbed(facts, one.at - 15.0, until, None):
+        if not ends_badly or region is None or until > facts.end or _cannot_tell(facts, region, one.at - 15.0, until):
             continue
         if not any(one.at - 15.0 <= told.at <= until and one.run in told.text for told in facts.of(Told)):
             yield one.at, f"nobody is told how run {one.run} has ended ({one.status})"
+
+
+def _cannot_tell(facts: Facts, region: str, start: float, end: float) -> bool:
+    """Whether something failed there in that time that a message or Step Functions' event needs."""
+    return any(
+        span.value.kind in NEEDED_TO_TELL and span.value.where in (region, "") and span.overlaps(start, end)
+        for span in facts.faults
+    )
 
 
 def _command_fails(facts: Facts) -> Iterator[tuple[float, str]]:
     """What a message told people to start, somebody has started, after everything was repaired."""
     for one in facts.of(RunEnded):
         start = next((span.start for span in facts.runs if span.value.run == one.run), one.at)
-        if one.run.endswith(OBEYS) and one.status != "SUCCEEDED" and not _disturbed(facts, start, one.at, None):
+        if one.run.endswith(OBEYS) and one.status != "SUCCEEDED" and not _disturbed(facts, start, one.at):
             yield one.at, f"the command of a message ends in {one.error or one.status} though nothing fails any more"
 
 
-def _disturbed(facts: Facts, start: float, end: float, but_for: str | None) -> bool:
-    """Whether anything failed in that time, but for what struck that region alone."""
-    return any(span.overlaps(start, end) and (but_for is None or span.value.where != but_for) for span in facts.faults)
+def _disturbed(facts: Facts, start: float, end: float) -> bool:
+    """Whether anything failed in that time."""
+    return any(span.overlaps(start, end) for span in facts.faults)
 
 
 # --- P9
@@ -394,9 +419,21 @@ def _due(facts: Facts, down: Span, region: str) -> Iterator[tuple[float, float, 
     for start, end in pairwise([edge for edge in edges if down.start <= edge <= down.end]):
         if not any(span.overlaps(start, end) for span in disturbed):
             since = start if start == down.start else start + MONITOR_AGAIN_S
+            since = max(since, _end_of_wrong_lease(facts, start, end))
             last = _while_automatic(facts, start, end, region)
             if last > since:
                 yield since, last, region
+
+
+def _end_of_wrong_lease(facts: Facts, start: float, end: float) -> float:
+    """Returns until when a lease lasts that a wrong clock has written, a limit of P9; 0 where none has."""
+    leases = [(span, span.value.get("lease_expires_at") or 0.0) for span in facts.record.spans()]
+    wrong = [
+        lease - STARTS_AT
+        for span, lease in leases
+        if span.overlaps(start, end) and lease - STARTS_AT > span.start + LONGEST_LEASE_S
+    ]
+    return max(wrong, default=0.0)
 
 
 def _while_automatic(facts: Facts, start: float, end: float, region: str) -> float:
@@ -408,17 +445,23 @@ def _while_automatic(facts: Facts, start: float, end: float, region: str) -> flo
         is_due = (
             record["writer_region"] == region
             and record.get("protected", True)
-            and record.get("automatic_failover", True)
-            and "ended_by_person" not in record
+            and not _keeps_from_beginning(record, max(start, span.start))
         )
         if not is_due:
             return max(start, span.start)
     return end
 
 
+def _keeps_from_beginning(record: Mapping[str, Any], at: float) -> str:
+    """Returns which word of a person in the record lets no attempt begin by itself at that moment; empty for none."""
+    if not record.get("automatic_failover", True):
+        return "somebody has turned automatic failover off"
+    if "paused" in record and record["paused"]["until"] > STARTS_AT + at:
+        return "somebody has paused automatic failover"
+    return "somebody has said no" if "ended_by_person" in record else ""
+
+
 def _no_next_attempt(facts: Facts) -> Iterator[tuple[float, str]]:
-    if any(span.value.kind == "clock far off" for span in facts.faults):
-        return  # a limit of P9: a lease that a wrong clock wrote, until its end
     for start, end, region in _outages(facts):
         idle_since = start
         for run in sorted((run for run in facts.runs if run.overlaps(start, end)), key=lambda run: run.start):
@@ -432,8 +475,6 @@ def _no_next_attempt(facts: Facts) -> Iterator[tuple[float, str]]:
 
 
 def _neither_moved_nor_asked(facts: Facts) -> Iterator[tuple[float, str]]:
-    if any(span.value.kind == "clock far off" for span in facts.faults):
-        return
     for start, end, region in _outages(facts):
         if end - start < MOVED_WITHIN_S:
             continue
@@ -445,14 +486,68 @@ def _neither_moved_nor_asked(facts: Facts) -> Iterator[tuple[float, str]]:
 # --- P10
 
 
+@dataclass
+class Door:
+    """The database of a region, as what happens closes and opens it to applications.
+
+    A limit of P10 is what cannot be opened again: a group that RDS does not open; and, if the writer was not well when
+    it closed, a fence by SQL that the prober cannot lift, and a restart. What closes while it is well is no limit.
+    """
+
+    fit: bool = False
+    locked: bool = False  # a run stops or moves the writer
+    fit_since: float = 0.0
+    well_since: float = 0.0  # fit, and not locked
+    works: dict[str, bool] = field(default_factory=dict)
+    closed: dict[str, bool] = field(default_factory=dict)  # by the way, and whether the writer was well then
+
+    @property
+    def kept_out(self) -> bool:
+        """Whether applications are kept out of a healthy writer that could be opened."""
+        for_good_reason = {way for way, was_well in self.closed.items() if not was_well}
+        stays = (
+            ("group" in self.closed and not self.works.get("group", True))
+            or ("sql" in for_good_reason and not self.works.get("sql", True))
+            or "restart" in for_good_reason
+        )
+        return self.fit and not self.locked and bool(self.closed) and not stays
+
+    def see(self, fact: Fact) -> None:
+        """Takes in what happens there."""
+        was_well = self.fit and not self.locked
+        if isinstance(fact, Fit):
+            self.fit, self.fit_since = fact.fit, fact.at
+        elif isinstance(fact, Written):
+            self.locked = (fact.after.get("transition") or {"phase": "checking"})["phase"] != "checking"
+        elif isinstance(fact, Works):
+            self.works[fact.means] = fact.works
+        elif isinstance(fact, Fenced):
+            since = self.fit_since if fact.by == "restart" else self.well_since
+            self.closed[fact.by] = (
+                was_well and fact.at - since > WELL_FOR_S and (fact.by == "restart" or not self.closed)
+            )
+        elif isinstance(fact, Lifted):
+            self.closed.pop(fact.by, None)
+        elif isinstance(fact, Promoted):
+            self.closed = {"sql": False} if fact.fenced else {}
+        if not was_well:
+            self.well_since = fact.at
+
+
 def _closed_for_nothing(facts: Facts) -> Iterator[tuple[float, str]]:
     for region in facts.regions:
-        fit = [(one.at, one.fit) for one in facts.of(Fit) if one.region == region]
-        for well in Course(False, fit, facts.end).spans():
-            for closed in facts.closed(region).spans():
-                start, end = max(well.start, closed.start), min(well.end, closed.end)
-                if well.value and closed.value and end - start > OPEN_AGAIN_S:
-                    yield start, f"the healthy writer in {region} is closed for {end - start:.0f} s"
+        door, since = Door(), math.inf
+        for fact in facts.history.happened:
+            if getattr(fact, "region", region) == region:
+                door.see(fact)
+            if door.kept_out:
+                since = min(since, fact.at)
+                continue
+            if fact.at - since > OPEN_AGAIN_S:
+                yield since, f"the healthy writer in {region} is closed for {fact.at - since:.0f} s"
+            since = math.inf
+        if facts.end - since > OPEN_AGAIN_S:
+            yield since, f"the healthy writer in {region} is closed for {facts.end - since:.0f} s"
 
 
 def _kept_closed_by_a_lock(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -462,13 +557,10 @@ def _kept_closed_by_a_lock(facts: Facts) -> Iterator[tuple[float, str]]:
         if span.value is None:
             continue
         writer, run, phase = span.value
-        limit = GIVEN_BACK_S[phase]
-        well = all(role == "writer" for role in facts.role(writer).within(span.start, span.end))
-        if span.end - span.start > limit and well and not _disturbed(facts, span.start - 60.0, span.end, None):
-            yield (
-                span.start,
-                f"the lock of run {run} keeps the writer in {writer} closed for {span.end - span.start:.0f} s",
-            )
+        for well in facts.fit(writer).spans():
+            start, end = max(span.start, well.start), min(span.end, well.end)
+            if well.value and end - start > GIVEN_BACK_S[phase]:
+                yield start, f"the lock of run {run} keeps the writer in {writer} closed for {end - start:.0f} s"
 
 
 def _changed(values: list[tuple[float, Value]]) -> Iterator[tuple[tuple[float, Value], Value | None]]:
@@ -497,6 +589,8 @@ CHECKS = (
     Check("P2 one move", "an epoch moves the writer once", _more_than_one_move),
     Check("P2 one run", "RDS is asked by whoever holds the lock, and it says so", _asked_without_the_lock),
     Check("P1 only forward", "no lock is given back while RDS may be at work", _given_back_under_rds),
+    Check("P5 person's no", "no attempt begins by itself against a person's no", _begins_against_a_no),
+    Check("P5 hold and abort", "a run goes no step further against a person's wish", _goes_on_against_a_wish),
     Check("P7 loss bounded", "no more is lost than the run's record says", _lost_more_than_said),
     Check("P7 recovered", "a run that says so is right: record, name and database agree", _not_recovered),
     Check("P7 people told", "people are told of every run that ends badly", _nobody_told),

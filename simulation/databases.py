@@ -52,7 +52,7 @@ class Database:
         self.own = data  # a reader's is `Databases.data_of`
         self.log: list[tuple[float, Data]] = [(world.time.now, data)]
         self.sessions: dict[int, Callable[[str], None]] = {}  # what tells each one's client that it has ended
-        self.stubborn: set[int] = set()  # sessions that do not end when they are told to
+        self.stubborn: dict[int, str] = {}  # sessions that do not end when they are told to, and what they were told
 
     @property
     def takes_writes(self) -> bool:
@@ -84,14 +84,14 @@ class Database:
         number = self._world.next_session()
         self.sessions[number] = ended
         if self._world.faults.acting("session will not end", self.region):
-            self.stubborn.add(number)
+            self.stubborn[number] = ""
         self._world.tell(SessionOpened(self._world.at, self.region, number, client, self._world.table.item["epoch"]))
         return number
 
     def close_session(self, number: int, why: str) -> None:
         """Ends one."""
         ended = self.sessions.pop(number, None)
-        self.stubborn.discard(number)
+        self.stubborn.pop(number, None)
         if ended is not None:
             self._world.tell(SessionClosed(self._world.at, self.region, number, why))
             ended(why)
@@ -101,7 +101,16 @@ class Database:
         for number in list(self.sessions):
             if by_force or number not in self.stubborn:
                 self.close_session(number, why)
+            else:
+                self.stubborn[number] = why
         return not self.sessions
+
+    def end_stubbornness(self) -> None:
+        """The sessions that would not end are as others are again; those that were told to end do so."""
+        told, self.stubborn = self.stubborn, {}
+        for number, why in told.items():
+            if why:
+                self.close_session(number, why)
 
     # --- the fence
 

@@ -1,8 +1,8 @@
 """The faults of a history: a table, one row each, drawn from the seed.
 
-`KINDS` is the alphabet. Each kind says where it may strike, for how long, by how much, and whether it excuses that the
-writer which it strikes is closed to its applications (P10). What it does is asked for where it acts, by
-`Faults.acting`; what it does once, when it begins or ends, is in `simulation.world`.
+`KINDS` is the alphabet. Each kind says where it may strike, for how long, and by how much. What it does is asked for
+where it acts, by `Faults.acting`; what it does once, when it begins or ends, is in `simulation.world`. None excuses
+anything: what a promise does not cover is a fact of the world, whatever has led to it (`simulation.checks`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,6 @@ class Kind:
         for how many seconds at most.
     how
         the least and the most of what else has to be said of it.
-    excuses
-        whether the writer that it strikes may be closed: its lease cannot be renewed, or its database is not healthy.
-    disarms
-        whether the guardian there may not be able to fence.
     often
         how often it is drawn, compared with the others.
     """
@@ -63,8 +59,6 @@ class Kind:
     strikes: Literal["region", "path", "all"]
     longest: float
     how: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    excuses: bool = False
-    disarms: bool = False
     often: int = 2
 
 
@@ -73,36 +67,36 @@ REFUSES = {"refuses": YES_OR_NO}
 
 KINDS = (
     # --- regions and paths; the third region holds the table's witness
-    Kind("region dead", "region", 90, REFUSES, excuses=True, often=6),
+    Kind("region dead", "region", 90, REFUSES, often=6),
     Kind("cut", "path", 60, REFUSES, often=6),
-    Kind("isolated", "region", 60, REFUSES, excuses=True, often=4),
+    Kind("isolated", "region", 60, REFUSES, often=4),
     Kind("unreachable", "region", 40, REFUSES),  # for Route 53's checkers
     # --- the control table
-    Kind("table away", "region", 60, {"hangs": YES_OR_NO}, excuses=True, often=4),
-    Kind("table writes away", "region", 60, excuses=True),
-    Kind("table answers lost", "region", 30, excuses=True),
-    Kind("table conflicts", "region", 30, excuses=True),
+    Kind("table away", "region", 60, {"hangs": YES_OR_NO}, often=4),
+    Kind("table writes away", "region", 60),
+    Kind("table answers lost", "region", 30),
+    Kind("table conflicts", "region", 30),
     # --- functions, and the machines that they run on
-    Kind("cold starts", "region", 60, {"takes": (1, 6)}, disarms=True),
-    Kind("throttled", "region", 40, {"share": (0.2, 1)}, excuses=True, disarms=True),
-    Kind("frozen", "region", 40, excuses=True, disarms=True, often=3),  # the monitor, all of it
-    Kind("fence frozen", "region", 40, disarms=True),  # one invocation
+    Kind("cold starts", "region", 60, {"takes": (1, 6)}),
+    Kind("throttled", "region", 40, {"share": (0.2, 1)}),
+    Kind("frozen", "region", 40, often=3),  # the monitor, all of it
+    Kind("fence frozen", "region", 40),  # one invocation
     Kind("step frozen", "region", 30),  # one invocation
-    Kind("monitor missing", "region", 130, excuses=True, disarms=True),
-    Kind("monitor late", "region", 90, {"takes": (1, 15)}, excuses=True, disarms=True),
+    Kind("monitor missing", "region", 130),
+    Kind("monitor late", "region", 90, {"takes": (1, 15)}),
     Kind("clock wrong", "region", 90, {"error": (-1, 1)}, often=3),
-    Kind("clock far off", "region", 60, {"error": (-3600, 3600)}, excuses=True, disarms=True),
+    Kind("clock far off", "region", 60, {"error": (-3600, 3600)}),
     # --- databases and their probers
-    Kind("database down", "region", 70, excuses=True, often=6),
-    Kind("database restarts", "region", 8, excuses=True, often=3),
-    Kind("crash loop", "region", 80, {"up": (3, 15), "down": (3, 15)}, excuses=True),
-    Kind("database hangs", "region", 60, excuses=True, disarms=True, often=3),
-    Kind("database slow", "region", 60, {"takes": (0.3, 4)}, disarms=True),
-    Kind("database full", "region", 60, excuses=True),
+    Kind("database down", "region", 70, often=6),
+    Kind("database restarts", "region", 8, often=3),
+    Kind("crash loop", "region", 80, {"up": (3, 15), "down": (3, 15)}),
+    Kind("database hangs", "region", 60, often=3),
+    Kind("database slow", "region", 60, {"takes": (0.3, 4)}),
+    Kind("database full", "region", 60),
     Kind("refuses the monitor", "region", 90, {"kept": YES_OR_NO}),
-    Kind("session will not end", "region", 120, disarms=True),
-    Kind("prober away", "region", 60, disarms=True),
-    Kind("prober slow", "region", 60, {"takes": (0.5, 6)}, disarms=True),
+    Kind("session will not end", "region", 120),
+    Kind("prober away", "region", 60),
+    Kind("prober slow", "region", 60, {"takes": (0.5, 6)}),
     Kind("replication late", "all", 90, {"lag": (0.5, 8)}),
     # --- RDS, as `drills.aws.rds_behaviour` has it
     Kind("rds away", "region", 60, often=3),
@@ -132,7 +126,8 @@ KINDS = (
     Kind("person wants a run to abort", "all", 1),
     Kind("person holds a run", "all", 40),
     Kind("person says no", "all", 40),
-    Kind("person pauses", "all", 40),
+    Kind("person pauses", "all", 60, {"resumes": YES_OR_NO}),
+    Kind("person turns automation off", "all", 40),
     Kind("person unlocks", "all", 1),
     Kind("person approves", "all", 90, {"takes": (1, 40)}),
     Kind("person refuses", "all", 90, {"takes": (1, 40)}),
@@ -198,6 +193,8 @@ class Faults:
     def __init__(self) -> None:
         self._acting: dict[tuple[str, str], list[Fault]] = {}
         self.all: list[Fault] = []  # every one that acts now
+        # What follows from nothing but the faults that act, found once until they change.
+        self.follows: dict[tuple[str, ...], Any] = {}
 
     @property
     def any(self) -> bool:
@@ -213,10 +210,12 @@ class Faults:
 
     def begin(self, fault: Fault) -> None:
         """Lets it act."""
+        self.follows.clear()
         self.all.append(fault)
         self._acting.setdefault((fault.kind, fault.where), []).append(fault)
 
     def end(self, fault: Fault) -> None:
         """Lets it act no more."""
+        self.follows.clear()
         self.all.remove(fault)
         self._acting[fault.kind, fault.where].remove(fault)

@@ -16,6 +16,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.errors import FailoverError
+from handlers.core.lease import CLOCK_MARGIN_S
 from simulation.network import Reply
 from simulation.prober import ProberFailed, probe
 from simulation.stand_ins import BotoCoreError, Carried, Client, ClientError, refusal
@@ -148,8 +149,15 @@ class Functions:
             self._world.judge_fit()
 
     def is_guarded(self, region: str) -> bool:
-        """Whether a monitor runs there now."""
-        return any(one.region == region and one.function.step == "monitor" for one in self.running)
+        """Whether a monitor runs there now that is not frozen, and whose clock is right."""
+        return any(
+            one.region == region
+            and one.function.step == "monitor"
+            and one.module is not None
+            and one.frozen_until <= self._world.time.now
+            and abs(one.clock_error) <= CLOCK_MARGIN_S
+            for one in self.running
+        )
 
     def invoke(self, region: str, name: str, event: Any) -> Outcome:
         """Runs a function to its end, and raises as `start` does."""
@@ -186,6 +194,7 @@ class Functions:
             if environment.module is None:
                 environment.module = world.product.module(region, function.name)
                 self._used.append(environment)
+                self._looked_at(function)
             return Outcome(environment.module.handler(event, None))
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is how it ends
             if not isinstance(error, EXPECTED) and not _is_expected(error):

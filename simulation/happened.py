@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from simulation.faults import Fault
 
-Way = Literal["sql", "group"]
+Way = Literal["sql", "group", "restart"]
+Means = Literal["sql", "restart", "group"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,10 @@ class SessionClosed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Fenced(Fact):
-    """Applications are kept out of the database in ``region``, in that way; of what stood already nothing is said."""
+    """Applications are kept out of the database in ``region``, in that way; of what stood already nothing is said.
+
+    ``restart``: RDS was asked to restart its instances.
+    """
 
     region: str
     by: Way
@@ -90,10 +94,10 @@ class Lifted(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Fit(Fact):
-    """Whether nothing excuses that the writer in ``region`` is closed (P10).
+    """Whether the writer in ``region`` is one that P10 speaks of.
 
-    It is when its database and network are well, its guardian can see and change the control record, its clock is
-    right, and no person or run of a person stops or moves it.
+    It is when its database serves, a guardian is there, and the control record can be changed from there. A database
+    that RDS was asked to restart would serve.
     """
 
     region: str
@@ -102,13 +106,26 @@ class Fit(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Guarded(Fact):
-    """Whether a monitor runs in ``region``, is not frozen, and has the functions by which it fences.
+    """Whether a monitor runs in ``region`` that is not frozen, and whose clock is right.
 
     A region that lives on, cut off and unguarded, is the known limit of P1 (``docs/guarantees.md``).
     """
 
     region: str
     guarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Works(Fact):
+    """Whether ``means`` to close and open the database in ``region`` works.
+
+    ``sql``: the prober runs, and may log in. ``restart``: RDS takes requests. ``group``: so it does, and has no change
+    of the security group in work.
+    """
+
+    region: str
+    means: Means
+    works: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,16 +15,19 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from handlers.core.conditional_write import after
+from handlers.core.claim import LATE_REQUEST_S
+from handlers.core.conditional_write import after, allowed
+from handlers.core.lease import CLOCK_MARGIN_S
 from handlers.core.transitions import TRANSITIONS
 from simulation.faults import Fault
-from simulation.happened import PersonDid, Told, Written
+from simulation.happened import PersonDid, Refused, Told, Written
 from simulation.interpreter import TaskFailed
 
 if TYPE_CHECKING:
     from simulation.world import World
 
 ADA = "ada"
+LONG_PAUSE_S = 3600.0
 COMMAND = re.compile(r"failoverctl start .*")
 
 
@@ -50,7 +53,8 @@ class People:
             "person wants a run to abort": lambda _: self._want("abort"),
             "person holds a run": lambda _: self._want("hold"),
             "person says no": self._say_no,
-            "person pauses": lambda _: self._pause(on=False),
+            "person pauses": self._pause,
+            "person turns automation off": lambda _: self._turn_automation_off(),
             "person unlocks": self._unlock,
             "person obeys": lambda _: self._obey(),
         }
@@ -59,8 +63,8 @@ class People:
         """Takes back what can be taken back."""
         if fault.kind == "person holds a run" and (lock := self._lock) is not None and lock.get("wanted") == "hold":
             self._change("let_run_go_on", run=lock["run"])
-        if fault.kind == "person pauses":
-            self._pause(on=True)
+        if fault.kind == "person turns automation off" or fault.how.get("resumes"):
+            self._resume_automation()
         no = self._world.table.item.get("ended_by_person")
         if fault.kind == "person says no" and no is not None:
             self._change("take_no_back", epoch=self._world.table.item["epoch"], said_at=no["at"])
@@ -144,12 +148,28 @@ class People:
         no = {"by": ADA, "at": self._world.time.now, "reason": "not today"}
         self._change("say_no", epoch=self._world.table.item["epoch"], no=no)
 
-    def _pause(self, *, on: bool) -> None:
-        self._did(f"turns automatic failover {'on' if on else 'off'}")
-        self._world.table.change_by_hand({"automatic_failover": on})
+    def _pause(self, fault: Fault) -> None:
+        """``failoverctl pause``: for as long as the fault lasts, or for longer and ended by ``failoverctl resume``."""
+        now = self._world.time.now
+        until = now + (LONG_PAUSE_S if fault.how["resumes"] else fault.lasts)
+        self._did(f"pauses automatic failover for {until - now:.0f} s")
+        pause = {"by": ADA, "at": now, "until": until, "reason": "maintenance"}
+        item = self._world.table.item
+        self._change("pause", epoch=item["epoch"], pause=pause, paused_at=item.get("paused", {}).get("at"))
+
+    def _turn_automation_off(self) -> None:
+        self._did("turns automatic failover off")
+        self._world.table.change_by_hand({"automatic_failover": False})
+
+    def _resume_automation(self) -> None:
+        """``failoverctl resume``, of a pause."""
+        item = self._world.table.item
+        if "paused" in item or not item["automatic_failover"]:
+            self._did("lets automatic failover come again")
+            self._change("resume", epoch=item["epoch"], paused_at=item.get("paused", {}).get("at"))
 
     def _unlock(self, fault: Fault) -> None:
-        """Gives a lock back by hand, as the runbook says: the run is over, and both clusters are as they were."""
+        """``failoverctl unlock``: the run is over, and both clusters are as they were."""
         del fault
         lock, world = self._lock, self._world
         if lock is None:
@@ -158,14 +178,24 @@ class People:
         primary = [region for region, first in world.rds.members.items() if first]
         as_before = len(world.rds.members) == len(world.regions) and primary == [world.table.item["writer_region"]]
         quiet = world.rds.at_work is None and all(status == "available" for status in world.rds.status.values())
-        if run is not None and run.ended is not None and as_before and quiet:
+        requests = lock.get("move_requests", 0)
+        late = (
+            requests > 0 and world.time.now <= lock.get("asked_at", lock["deadline"]) + LATE_REQUEST_S + CLOCK_MARGIN_S
+        )
+        if run is not None and run.ended is not None and as_before and quiet and not late:
             self._did(f"gives the lock of run {lock['run']} back")
-            self._change("release", run=lock["run"])
+            if requests:
+                self._change("unlock_asked", run=lock["run"], requests=requests)
+            else:
+                self._change("release", run=lock["run"])
 
     def _change(self, row: str, **values: Any) -> None:
-        """Carries a row out, without its condition where the runbook's command has none."""
+        """Carries a row out, as ``failoverctl`` does."""
         world = self._world
         before = world.table.item
+        if not allowed(TRANSITIONS[row], before, values):
+            world.tell(Refused(world.at, row, ADA, True))
+            return
         item = after(TRANSITIONS[row], before, values)
         world.table.item = item
         world.tell(Written(world.at, row, ADA, before, item, True))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from simulation.happened import Asked, RdsBegan, RdsEnded
+from simulation.happened import Asked, Fenced, Lifted, RdsBegan, RdsEnded
 from simulation.network import Reply
 from simulation.stand_ins import Client, refusal
 
@@ -98,8 +98,10 @@ class Rds:
         def done() -> None:
             self.groups_in_work[region] -= 1
             world.databases.of[region].set_group(closed=closed)
+            world.judge_fit()
 
         world.time.at(due, done)
+        world.judge_fit()
         return Reply({}, takes)
 
     def _reboot(self, region: str, takes: float) -> Reply:
@@ -109,12 +111,16 @@ class Rds:
         self.rebooting.add(region)
         was_up = database.runs
         if was_up:
+            world.tell(Fenced(world.at, region, "restart"))
             database.stop("restarted")
 
         def done() -> None:
             self.rebooting.discard(region)
+            if was_up:
+                world.tell(Lifted(world.at, region, "restart"))
             if was_up and not world.keeps_down(region):
                 database.start()
+            world.judge_fit()
 
         world.time.after(REBOOT_S * world.chance.uniform(0.7, 2), done)
         return Reply({}, takes)

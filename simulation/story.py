@@ -31,13 +31,14 @@ from simulation.happened import (
     SessionOpened,
     StateEntered,
     Told,
+    Works,
     Written,
 )
 
 # What is written all the time: told of only where it begins anew, or ends.
 USUAL = {"renew", "renew_unknown", "give_word", "sign_of_life"}
 LONGEST = 160  # characters of a text that people were sent
-PLAINLY = {"sql": "by SQL", "group": "by its security group"}
+PLAINLY = {"sql": "by SQL", "group": "by its security group", "restart": "by a restart"}
 
 
 def tell(history: History, broken: Sequence[Violation] = ()) -> list[str]:
@@ -103,7 +104,8 @@ TELLS: dict[type[Fact], Callable[[Any], str]] = {
     Fenced: lambda fact: f"{fact.region} is closed {PLAINLY[fact.by]}",
     Lifted: lambda fact: f"{fact.region} is open again {PLAINLY[fact.by]}",
     Fit: lambda fact: f"the writer in {fact.region} is {'well' if fact.fit else 'excused'}",
-    Guarded: lambda fact: f"{fact.region} is {'guarded' if fact.guarded else 'without a guardian that can fence'}",
+    Works: lambda fact: f"{fact.means} in {fact.region} {'works' if fact.works else 'does not work'}",
+    Guarded: lambda fact: f"{fact.region} is {'guarded' if fact.guarded else 'without a guardian'}",
     Promoted: _promoted,
     NameLeadsTo: lambda fact: f"the name leads to {fact.region}",
     Asked: _asked,

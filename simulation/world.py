@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from simulation import faults as faulty
 from simulation.applications import Application
 from simulation.control_table import ControlTable
 from simulation.databases import Databases
@@ -19,7 +18,7 @@ from simulation.dns import Dns
 from simulation.events import Events
 from simulation.faults import Fault, Faults
 from simulation.functions import Functions
-from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Told
+from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Told, Works
 from simulation.interpreter import Machine
 from simulation.network import Network, Reply
 from simulation.people import People
@@ -30,8 +29,12 @@ from simulation.tokens import Tokens
 from simulation.virtual_time import VirtualTime
 from simulation.workflows import Place, Workflow, Workflows
 
-# What keeps a guardian from lifting a fence.
-CANNOT_LIFT = ("prober away", "prober slow", "refuses the monitor")
+# A database that runs, and serves nobody.
+SERVES_NOBODY = ("database hangs", "database full")
+# What keeps the prober from its own database.
+NO_SQL = ("prober away", "throttled", "database hangs")
+# What keeps RDS from changing a cluster.
+RDS_REFUSES = ("rds away", "rds busy")
 # What stops a database and keeps it from starting.
 STOP_A_DATABASE = ("region dead", "database down", "database restarts")
 # Environments that are there when a history begins, so that its monitors need not be started cold first.
@@ -55,8 +58,7 @@ class World:
         self.regions = tuple(settings.regions)
         self._planned = faults
         self._sessions = 0
-        self._fit: dict[str, bool] = {}
-        self._guarded: dict[str, bool] = {}
+        self._noted: dict[tuple[str, int], bool] = {}
         writer = settings.writer_region
         standby = next(region for region in self.regions if region != writer)
         self.outside = Place("outside", "")
@@ -144,7 +146,7 @@ class World:
         """Has whoever follows the control record look again."""
         if _clients_belong(before) != _clients_belong(after):
             self.dns.stir()
-        if _closes(before) != _closes(after) or before["writer_region"] != after["writer_region"]:
+        if before["writer_region"] != after["writer_region"]:
             self.judge_fit()
 
     def stir(self) -> None:
@@ -155,34 +157,35 @@ class World:
         self.judge_fit()
 
     def judge_fit(self) -> None:
-        """Looks whether anything excuses that the writer is closed; see `simulation.happened.Fit`."""
-        writer = self.table.item["writer_region"]
-        excused = any(faulty.BY_NAME[fault.kind].excuses and fault.where in (writer, "") for fault in self.faults.all)
-        database = self.databases.of[writer]
-        well = database.runs and database.role == "writer" and not database.drained
-        fit = well and not excused and not _closes(self.table.item) and self.table.has_quorum(writer)
-        fit = fit and self.functions.is_guarded(writer) and not self._stays_closed(writer)
+        """Looks at what the limits of P1 and P10 speak of, and writes down what has changed of it."""
         for region in self.regions:
-            disarmed = any(faulty.BY_NAME[fault.kind].disarms and fault.where == region for fault in self.faults.all)
-            guarded = self.functions.is_guarded(region) and not disarmed
-            if self._guarded.get(region, True) != guarded:
-                self._guarded[region] = guarded
-                self.tell(Guarded(self.at, region, guarded))
-            now = fit and region == writer
-            if self._fit.get(region, False) != now:
-                self._fit[region] = now
-                self.tell(Fit(self.at, region, now))
+            guarded = self.functions.is_guarded(region)
+            fit = guarded and region == self.table.item["writer_region"] and self._serves(region)
+            rds = not any(self.faults.acting(kind, region) for kind in RDS_REFUSES)
+            facts: tuple[tuple[Guarded | Fit | Works, bool, bool], ...] = (
+                (Guarded(self.at, region, guarded), guarded, True),
+                (Fit(self.at, region, fit), fit, False),
+                (Works(self.at, region, "sql", sql := self._answers_sql(region)), sql, True),
+                (Works(self.at, region, "restart", rds), rds, True),
+                (Works(self.at, region, "group", group := rds and not self.rds.groups_in_work[region]), group, True),
+            )
+            for number, (fact, now, at_first) in enumerate(facts):
+                if self._noted.get((region, number), at_first) != now:
+                    self._noted[region, number] = now
+                    self.tell(fact)
 
-    def _stays_closed(self, region: str) -> bool:
-        """Whether nobody can open what is closed.
-
-        A fence by SQL is lifted through the prober, by its login; a group that RDS does not reopen is outside of P10.
-        """
+    def _serves(self, region: str) -> bool:
+        """Whether the writer there is healthy, and the record can be changed from there."""
         database = self.databases.of[region]
-        unwilling = any(self.faults.acting(kind, region) for kind in ("rds away", "rds busy"))
-        unable = any(self.faults.acting(kind, region) for kind in CANNOT_LIFT)
-        group_stays = database.group_closed and (unwilling or self.rds.groups_in_work[region] > 0)
-        return group_stays or (unable and database.is_fenced)
+        runs = database.runs or (region in self.rds.rebooting and not self.keeps_down(region))
+        well = runs and database.role == "writer" and not database.drained
+        ill = any(self.faults.acting(kind, region) for kind in SERVES_NOBODY)
+        return well and not ill and self.table.takes_writes_from(region)
+
+    def _answers_sql(self, region: str) -> bool:
+        refuses = self.faults.acting("refuses the monitor", region)
+        refused = refuses is not None and not refuses.how.get("kept")
+        return not refused and not any(self.faults.acting(kind, region) for kind in NO_SQL)
 
     # --- services without a part of their own
 
@@ -225,6 +228,8 @@ class World:
         self.people.relent(fault)
         if fault.kind in STOP_A_DATABASE:
             self.time.after(self.chance.uniform(0.5, 4), lambda: self._start_database(fault.where))
+        if fault.kind == "session will not end":
+            self.databases.of[fault.where].end_stubbornness()
         self._fault_changed()
 
     def _fault_changed(self) -> None:
@@ -256,12 +261,6 @@ class World:
     def _start_database(self, region: str) -> None:
         if not self.keeps_down(region):
             self.databases.of[region].start()
-
-
-def _closes(record: Mapping[str, Any]) -> bool:
-    """Whether a run stops or moves the writer."""
-    lock = record.get("transition")
-    return lock is not None and lock["phase"] != "checking"
 
 
 def _clients_belong(record: Mapping[str, Any]) -> str:

@@ -33,6 +33,11 @@
 #define LIFT_COUNTS_SESSIONS      23  /* a lift waits until no session of the owner is left */
 #define WORD_WHILE_MOVING         24  /* a guardian gives its word though a run has moved on */
 #define WORD_AFTER_RENEWAL        25  /* a word counts though the lease has been renewed since its guardian looked */
+#define MAINTENANCE_FOR_EVER      26  /* a maintenance does not end by itself */
+#define MAINTENANCE_BESIDE_RUN    27  /* a maintenance begins while a run holds the lock */
+#define CLAIM_OF_BEFORE           28  /* an attempt that was decided on before a maintenance takes the lock in it */
+#define UNLOCK_EARLY              29  /* a person unlocks what RDS was asked for while a request may be on its way */
+#define UNLOCK_BY_ONE_SIDE        30  /* a person unlocks what RDS was asked for by what the writer's region shows alone */
 #ifndef MUTATION
 #define MUTATION 0
 #endif
@@ -46,7 +51,7 @@ mtype:region = { east, west };
 mtype:state = { healthy, down, dark };      /* down: its guardian lives and says so; dark: no sign of life */
 mtype:phase = { unlocked, checking, stopping, moving };
 mtype:mode = { none, switchover, failover };
-mtype:running = { nobody, to_wait, to_claim, to_fence, to_move, to_note, asking, waiting };
+mtype:running = { nobody, to_take, to_wait, to_claim, to_fence, to_move, to_note, asking, waiting };
 
 /* What is so for the whole history. */
 bool paused;                                /* automatic failover is paused */
@@ -54,6 +59,7 @@ bool always_busy;                           /* RDS refuses to move the writer */
 bool rds_away;                              /* EAST's RDS API does not answer to its guardian */
 bool owner_in;                              /* a session of the owner goes on and on */
 bool west_gone;                             /* no run starts, or goes on, any more */
+bool maintenance;                           /* a person is at work on EAST, and has said so in the record */
 
 /* The record. */
 mtype:region writer = east;
@@ -61,6 +67,7 @@ mtype:phase phase = unlocked;
 mtype:mode mode = none;                     /* of the lock */
 byte requests;                              /* noted; 2 is two or more */
 bool taken_over;                            /* the run has taken the lock over */
+bool by_person;                             /* a person has begun what the lock is for */
 bool leased = true;                         /* the lease lives */
 bool word;                                  /* a guardian's word that its database is down stands, and lasts */
 
@@ -81,11 +88,11 @@ bool next_claimed, after_many, after_takeover; /* the next claim after the commi
 
 /* The promises: each is true for ever, or an assertion of its name fails. P3_P9_P10 is at the end. */
 bool P1_one_writer = true, P2_no_late_request = true, P5_healthy_stays = true;
-bool P5_word_is_true = true, P7_committed_writes = true;
+bool P5_word_is_true = true, P5_maintenance = true, P7_committed_writes = true;
 
 #define ON_ITS_WAY (at == asking || late_switchover || late_detach)
 inline check() { P1_one_writer = !(promoted && !fenced && state == healthy); assert(P1_one_writer) }
-inline unlock() { phase = unlocked; mode = none; requests = 0; holds = false }
+inline unlock() { phase = unlocked; mode = none; requests = 0; holds = false; by_person = false }
 inline over() {                             /* the run ends, or dies; what it asks for may still arrive */
   late_switchover = (late_switchover || (at == asking && asks == switchover));
   late_detach = (late_detach || (at == asking && asks == failover)); answer_unknown = (answer_unknown || at == asking);
@@ -157,6 +164,7 @@ proctype OtherGuardian() {
 inline accept(what) {
   P2_no_late_request = !next_claimed; assert(P2_no_late_request);
   P5_healthy_stays = (what == switchover || was_ill || failover_wanted); assert(P5_healthy_stays);
+  P5_maintenance = (!maintenance || by_person); assert(P5_maintenance);
   works_on = what
 }
 #define ACCEPTS(what) (!always_busy && works_on == none && !promoted && (what == failover || state == healthy))
@@ -189,26 +197,33 @@ inline give_back() { unlock(); over(); printf("the run gives the lock back\n") }
 #define FREE (!west_gone && at == nobody && writer == east && phase == unlocked)
 #define LEFT (!west_gone && at == nobody && writer == east && phase != unlocked && !without(LOCK_FOR_EVER))
 /* An attempt for a new outage; and one for a lock whose run is over, for which a pause is none once RDS was asked. */
-#define MAY_FINISH (!paused || (requests > 0 && !without(PAUSE_ENDS_ALL)))
+#define MAY_BEGIN (!paused && !maintenance)
+#define MAY_FINISH (MAY_BEGIN || (requests > 0 && !without(PAUSE_ENDS_ALL)))
 #define WRITER_IS_DOWN (state == dark || (state == down && !without(DOWN_IS_LIFE)))
 #define BECOMES_FAILOVER (mode == switchover && ((WRITER_IS_DOWN && !without(SWITCHOVER_STAYS)) || \
                                                  without(TAKEOVER_LOSES_MODE)))
 
 proctype Run() {
   do
+  :: d_step { FREE && MAY_BEGIN && state != healthy -> at = to_take; printf("an attempt is decided on\n") }
   /* row: take */
-  :: d_step { FREE && !paused && state != healthy -> claim(failover) }
+  :: d_step { at == to_take ->
+       if
+       :: writer == east && phase == unlocked && (MAY_BEGIN || without(CLAIM_OF_BEFORE)) -> claim(failover)
+       :: else -> over()
+       fi }
   /* row: take_over */
-  :: d_step { LEFT && phase == checking && !paused && state != healthy ->
+  :: d_step { LEFT && phase == checking && MAY_BEGIN && state != healthy ->
        if :: BECOMES_FAILOVER -> claim(failover) :: else -> claim(mode) fi }
   :: d_step { LEFT && phase != checking && MAY_FINISH ->
        if :: BECOMES_FAILOVER -> claim(failover) :: else -> claim(mode) fi }
   /* A person, who may name another mode, but not lead a failover back. */
   :: d_step { troubles > 0 && (FREE || LEFT) && state == healthy && (mode != failover || without(MODE_RETURNS)) ->
-       troubles--; claim(switchover) }
-  :: d_step { troubles > 0 && (FREE || LEFT) -> troubles--; failover_wanted = true; claim(failover) }
+       troubles--; by_person = true; claim(switchover) }
+  :: d_step { troubles > 0 && (FREE || LEFT) -> troubles--; failover_wanted = true; by_person = true;
+       claim(failover) }
 
-  :: d_step { at != nobody && !holds -> over(); printf("the run finds that it has lost the lock\n") }
+  :: d_step { at != nobody && at != to_take && !holds -> over(); printf("the run finds that it has lost the lock\n") }
   :: d_step { troubles > 0 && at != nobody -> troubles--; over(); printf("the run dies\n") }
   :: d_step { troubles > 0 && !west_gone -> troubles--; over(); west_gone = true; printf("WEST is gone\n") }
   /* Failover: a lease that lives vetoes. */
@@ -274,6 +289,24 @@ proctype Run() {
   od
 }
 
+/* ---- people, besides those who start runs. What they do to EAST in a maintenance is trouble like any other ---- */
+#define BOTH_AS_BEFORE (works_on == none && !promoted)   /* RDS, asked in both regions: both clusters in their old roles */
+proctype Person() {
+  do
+  /* row: begin_maintenance */
+  :: d_step { troubles > 0 && !maintenance && writer == east && (phase == unlocked || without(MAINTENANCE_BESIDE_RUN)) ->
+       troubles--; maintenance = true; printf("a maintenance begins\n") }
+  /* row: end_maintenance */
+  :: d_step { maintenance && !without(MAINTENANCE_FOR_EVER) -> maintenance = false;
+       printf("the maintenance ends, or its time is over\n") }
+  /* Of a run that is over, when no request is on its way any more: its last one was noted more than 60 s ago. */
+  /* row: unlock_asked */
+  :: d_step { troubles > 0 && writer == east && phase == moving && requests > 0 && RUN_IS_OVER &&
+       (BOTH_AS_BEFORE || (without(UNLOCK_BY_ONE_SIDE) && SHOWS_NOTHING)) && (!ON_ITS_WAY || without(UNLOCK_EARLY)) ->
+       troubles--; unlock(); printf("a person takes the lock from a run whose request had no effect\n") }
+  od
+}
+
 #define CAN_MOVE (!paused && !always_busy && !west_gone)
 #define OPEN (writer == east && (phase == unlocked || phase == checking) && !promoted && state == healthy && !fenced)
 #define MOVED (writer == west && promoted && phase == unlocked)
@@ -287,7 +320,7 @@ init {
   atomic {
     if :: true :: paused = true fi; if :: true :: always_busy = true fi;
     if :: true :: rds_away = true fi; if :: true :: owner_in = true fi;
-    run East(); run Guardian(); run OtherGuardian(); run Rds(); run Run()
+    run East(); run Guardian(); run OtherGuardian(); run Rds(); run Run(); run Person()
   }
   do :: d_step { true; skip } od            /* a history goes on where nobody has anything to do */
 }

@@ -46,6 +46,7 @@
 #define REST_TOO_SHORT            35  /* a word does not last until its guardian's next one */
 #define FIRST_TICK_FENCES         36  /* a guardian that starts fences before it has read the record */
 #define DOWN_FENCES               37  /* a guardian that cannot renew fences, though it reads the record */
+#define MAINTENANCE_RESTS         38  /* a guardian that has read of a maintenance rests until its end, word or none */
 #ifndef MUTATION
 #define MUTATION 0
 #endif
@@ -232,6 +233,10 @@ proctype Guardian(byte g) {
 #if MUTATION == REST_BY_READING
   :: d_step { guardian[g] == awake && MAY_RENEW && known[g] < REST -> known[g] = REST;
        printf("guardian %d               reads the record: rests\n", g) }
+#endif
+#if MUTATION == MAINTENANCE_RESTS
+  :: d_step { guardian[g] == awake && unguarded > 0 -> guard();
+       printf("guardian %d               rests: its writer is being maintained\n", g) }
 #endif
 #if MUTATION == LIFT_WITHOUT_RENEWAL
   :: d_step { guardian[g] == awake && known[g] > FENCE_BEFORE + CLOCK_MARGIN -> guardian[g] = lifting;

@@ -44,6 +44,7 @@ from drills.aws.lambda_runtime import (
     UnknownFunctionError,
 )
 from drills.aws.permissions import Permissions
+from drills.aws.rds_behaviour import Behaviour
 from drills.aws.step_functions import StepFunctions
 from drills.aws.timetable import Timetable
 from drills.world.reachability import OUTSIDE, Fault
@@ -277,6 +278,15 @@ class Cloud:
         self.reachability.bring_back(region)
         self.lambdas.bring_back(region)
 
+    def mend(self) -> None:
+        """Ends every trouble of the services: they work as AWS describes them. Regions that are down stay down."""
+        self._bus.lose(lambda _: False)
+        self._schedules_late_seconds = 0.0
+        self.alarms.see_late(0.0)
+        self.lambdas.start_again()
+        self.control_table.failing_until = 0.0
+        self.database.behaviour = Behaviour()
+
     def _is_down(self, region: str) -> bool:
         return not self.is_up(region)
 
@@ -400,11 +410,12 @@ class Cloud:
         # us-east-1 is the default region of buckets, and must not be named (S3 API reference, CreateBucket).
         where = {} if name == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": name}}
         self.client("s3", name).create_bucket(Bucket=region.salvage_bucket, **where)
+        self.client("s3", name).create_bucket(Bucket=region.reports_bucket, ObjectLockEnabledForBucket=True, **where)
         events = self.client("events", name)
         for rule in region.rules:
             create_rule(events, rule, machine, role_arn)
-        end = region.end_rule
-        create_function_rule(events, end, self._arn("lambda", name, f"function:{end.function.name}"))
+        for one in (region.end_rule, region.report_rule):
+            create_function_rule(events, one, self._arn("lambda", name, f"function:{one.function.name}"))
         self.alarms.create(region, self.client("cloudwatch", name), topic_arn)
 
     def _invoke_by_rule(self, region: str, function: str, event: dict[str, Any]) -> None:

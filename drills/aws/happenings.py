@@ -14,7 +14,7 @@ class Kind(StrEnum):
 
     ALARM_CHANGED = "alarm changed"  # alarm name; key, state, previous, reason
     RULE_DELIVERED = "rule delivered"  # rule name; execution, input
-    EXECUTION_STARTED = "execution started"  # execution name; input
+    EXECUTION_STARTED = "execution started"  # execution name; input, machine (its name)
     EXECUTION_ENDED = "execution ended"  # execution name; status, error, cause, output
     STATE_ENTERED = "state entered"  # state name; execution, input (JSON text)
     STATE_EXITED = "state exited"  # state name; execution, output (JSON text)

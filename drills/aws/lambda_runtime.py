@@ -272,6 +272,10 @@ class LambdaService:
             if environment.function is function:
                 environment.end()
 
+    def start_again(self) -> None:
+        """Gives every function that was stopped its reserved concurrency back."""
+        self._concurrency.update({key: function.concurrency for key, function in self._functions.items()})
+
     def take_down(self, region: str, how: Literal["kill", "freeze"]) -> None:
         """Ends or freezes every environment of a region that has gone down."""
         for environment in self._in(region):

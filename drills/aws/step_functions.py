@@ -227,7 +227,9 @@ class StepFunctions:
 
         def watched_start(execution: Execution) -> None:
             execution.start_date = model._now()
-            model._tell(Kind.EXECUTION_STARTED, execution, execution.name, {"input": execution.execution_input})
+            machine = execution.state_machine_arn.rsplit(":", 1)[-1]
+            started = {"input": execution.execution_input, "machine": machine}
+            model._tell(Kind.EXECUTION_STARTED, execution, execution.name, started)
             start(execution)
 
         def watched_environment(worker: ExecutionWorker) -> Any:

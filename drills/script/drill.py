@@ -14,13 +14,14 @@ from drills.lab import CLIENTS, CLIENTS_PER_REGION, PINNED_CLIENTS, TRANSFERS_PE
 from drills.outages import CIRCLE
 from drills.script.cues import Cues
 from drills.script.person import Person
+from drills.script.stage import STEADY_LIMIT_SECONDS, build, unsteady
 from drills.show.narrator import Narrator
 from drills.show.report import render
 from drills.show.timeline import Timeline
 from drills.verdict import ledger
 from drills.verdict.events import Kind
 from drills.verdict.folder import discard_latest, save
-from drills.verdict.invariants import INVARIANTS, DrillFound, Facts, Found, Invariant
+from drills.verdict.invariants import INVARIANTS, DrillFound, Facts, Found, Invariant, told_of, was_told
 from drills.verdict.lease import lease_spans
 from drills.verdict.notes import notes_of
 from drills.verdict.result import DrillResult
@@ -28,10 +29,8 @@ from drills.verdict.seen import LeaseSeen, acted, acting, done, next_attempts_se
 from drills.verdict.throughput import Throughput
 from drills.world import bank
 from drills.world.clock import Clock
-from drills.world.network import one_way_delay_seconds
 from drills.world.postgres import find_binaries
 from drills.world.reaper import Reaper
-from orchestration.specification.monitoring import DETECTION_PERIOD_SECONDS
 from orchestration.specification.names import Names
 
 if TYPE_CHECKING:
@@ -49,13 +48,14 @@ if TYPE_CHECKING:
 AURORA_PROMOTION_SECONDS = 30.0
 
 # How long to wait for what, in virtual seconds, before giving up the drill.
-STEADY_LIMIT_SECONDS = 120.0  # alarms need a few periods of 10 s to have seen enough
 DETECTION_LIMIT_SECONDS = 120.0  # 20 s by design, 50 s when the region lives on and only its database is dead
 WORKFLOW_LIMIT_SECONDS = 120.0  # beside the promotion
 RECONNECT_LIMIT_SECONDS = 60.0
 APPROVAL_LIMIT_SECONDS = 1200.0  # the gate's own deadline is 15 minutes
 # When nothing must move: three times as long as detection takes, so that anything that would move has had its chance.
 QUIET_SECONDS = 60.0
+# An alarm on what comes once a minute, two of three, rings after three minutes at most; then its evaluation and the mail.
+TOLD_LIMIT_SECONDS = 240.0
 # How much later than the outage alone a trouble may let a failover end: attempts come every 60 s at last.
 TROUBLES_LIMIT_SECONDS = 150.0
 # How long a switchover that was finished or given back is watched for whether it stays so.
@@ -134,29 +134,7 @@ class Drill:
             return self._judge(lab, reached)
 
     def _build(self, lab: Lab) -> None:
-        say = self._timeline.event
-        say(Kind.LAB, f"PostgreSQL {self._binaries.version} ({self._binaries.source}), speed {self._options.speed:g}")
-        with self._timeline.waiting("two PostgreSQL servers"):
-            lab.start_databases()
-        delay_ms = one_way_delay_seconds(lab.writer, lab.standby) * 1000
-        say(Kind.LAB, f"writer in {lab.writer}, standby in {lab.standby}, {delay_ms:.0f} ms apart")
-        with self._timeline.waiting("the Lambda zips and the AWS APIs"):
-            lab.start_cloud()
-        say(Kind.LAB, "AWS APIs, DNS, alarms, monitors and the workflow are up")
-        self._narrator.wait(
-            f"the writer name to lead to {lab.writer}",
-            lambda _: lab.writer_name_leads_to() == lab.writer,
-            STEADY_LIMIT_SECONDS,
-        )
-        lab.start_clients()
-        self._timeline.watch(lab.load)
-        kinds = CLIENTS[self._options.clients]
-        ways = {
-            "name": f"through {lab.specification.zone.writer_name}",
-            "hosts": "to whichever region's cluster takes it",
-        }
-        here = " and ".join(f"{clients} clients in each region write {ways[kind]}" for kind, clients in kinds.items())
-        say(Kind.CLIENT, f"{here}, and {PINNED_CLIENTS} in {lab.writer} straight to its cluster")
+        build(lab, self._binaries, self._narrator, self._timeline, self._options.clients)
         self._cues.deployed()
 
     def _play(self, lab: Lab) -> End:
@@ -178,35 +156,19 @@ class Drill:
 
     def _is_steady(self, lab: Lab) -> bool:
         """Waits until everything is well, then for a moment that the seed chooses; returns whether it ever was."""
-        watched = [
-            alarm.name
-            for region in lab.specification.regions.values()
-            for alarm in region.alarms
-            if alarm.metric.period_seconds == DETECTION_PERIOD_SECONDS
-        ]
         steady = self._narrator.wait(
             "the alarms that detect an outage to be OK, the lease to be good, and every client to write",
-            lambda seen: not self._unsteady(lab, watched, seen),
+            lambda seen: not unsteady(lab, seen),
             STEADY_LIMIT_SECONDS,
         )
         if not steady:
-            lacking = ", ".join(self._unsteady(lab, watched, self._narrator.seen))
+            lacking = ", ".join(unsteady(lab, self._narrator.seen))
             self._timeline.event(Kind.LAB, f"never steady: {lacking}; no outage was made")
             return False
         self._timeline.event(Kind.ALARM, "every alarm that detects an outage is OK: the deployment is steady")
         with self._timeline.waiting("a moment for the outage, chosen by the seed"):
             self._clock.sleep(BEFORE_SECONDS + self._chance.uniform(0, PHASE_SECONDS))
         return True
-
-    def _unsteady(self, lab: Lab, watched: Sequence[str], seen: Seen) -> list[str]:
-        """Says what is not yet as it is in a deployment that has been at work for a while."""
-        load, lease = lab.load(), seen.lease[-1] if seen.lease else None
-        lacking = [f"{name} is not OK" for name in watched if seen.alarms.get(name) != "OK"]
-        if not (lease and lease.until and lease.until > self._clock.now() and not lease.word):
-            lacking.append("the writer has no good lease")
-        if not load.clients or load.failing_clients:
-            lacking.append(f"{load.failing_clients} of {load.clients} clients do not write")
-        return lacking
 
     def _happen(self, lab: Lab) -> None:
         """Makes the outage, or starts the workflow as a person does."""
@@ -271,6 +233,10 @@ class Drill:
         lasts = max([self._options.outage_seconds, *(trouble.lasts_s for trouble in self._options.troubles)])
         with self._timeline.waiting("a forbidden move", at_most=lasts + QUIET_SECONDS):
             self._clock.sleep(lasts + QUIET_SECONDS)
+        told = told_of(self._outage, self._options.troubles)
+        self._narrator.wait(
+            "people to be told", lambda seen: all(was_told(words, seen.messages) for words in told), TOLD_LIMIT_SECONDS
+        )
         ended = self._narrator.wait(
             "the workflow",
             lambda seen: all(run.status != "RUNNING" for run in seen.runs),

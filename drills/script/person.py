@@ -51,33 +51,39 @@ class Person:
             line = command_in(message.text, self._verb)
             if line and line not in self._answered:
                 self._answered.add(line)
-                self._call(line)
+                self.call(line)
 
     def start(self, messages: Sequence[Message]) -> str | None:
         """Starts a workflow with the command from the latest message that has one; returns the execution's ARN."""
         for message in reversed(messages):
             if line := command_in(message.text, "start"):
-                said = self._call(line)
+                said = self.call(line)
                 return str(said["run"]["arn"]) if "run" in said else None
         return None
 
-    def _call(self, line: str) -> dict[str, Any]:
+    def call(self, line: str) -> dict[str, Any]:
         """Calls ``failoverctl`` as a message says; returns what it tells programs."""
         self._timeline.event(Kind.NOTIFICATION, f"the person on call: {line}")
         words = [BLANKS.get(word, word) for word in shlex.split(line)[1:]]
-        done = subprocess.run(
-            [sys.executable, "-m", "failoverctl", *words, "--lab", "--yes", "--json"],
-            cwd=PROJECT_ROOT,
-            env={**os.environ, FILE_VARIABLE: str(self._lab)},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
+        done = failoverctl([*words, "--yes", "--json"], self._lab)
         said: dict[str, Any] = json.loads(done.stdout or "{}")
         if done.returncode:
             self._timeline.event(Kind.NOTIFICATION, f"failoverctl: {said.get('reason') or done.stderr}")
         return said
+
+
+def failoverctl(words: Sequence[str], lab: Path) -> subprocess.CompletedProcess[str]:
+    """Calls ``failoverctl --lab`` in a process of its own, on the lab that says in the file ``lab`` where it is."""
+    return subprocess.run(
+        [sys.executable, "-m", "failoverctl", "--lab", *words],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, FILE_VARIABLE: str(lab)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
 
 
 def command_in(text: str, verb: str) -> str | None:

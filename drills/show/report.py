@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drills.show.timeline import counted, measured_or_modelled, ours_and_assumed, seconds, since
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from drills.show.timeline import counted, measured_or_modelled, ours_and_assumed
 from drills.verdict.events import Kind
 from drills.verdict.marks import AURORA_DELAY
 from drills.verdict.result import (
@@ -20,7 +22,8 @@ from drills.verdict.result import (
     DrillResult,
     plain_name,
 )
-from failoverctl import pages
+from handlers.report.page import STYLE
+from handlers.report.words import seconds, since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -183,7 +186,13 @@ class _TimeAxis:
 
 def render(result: DrillResult) -> str:
     """Returns the text of report.html."""
-    environment = pages.environment(TEMPLATES)
+    environment = Environment(
+        loader=FileSystemLoader([TEMPLATES, STYLE.parent]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {
         "seconds": seconds,
         "since": since,

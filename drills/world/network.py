@@ -231,6 +231,15 @@ class Network:
         self._held.discard(name)
         self.apply()
 
+    def release_all(self) -> None:
+        """Ends every `hold`."""
+        self._held.clear()
+        self.apply()
+
+    def is_fenced(self, region: str) -> bool:
+        """Whether a region's cluster takes no new connections."""
+        return region in self._fenced
+
     def slow_down(self, destination: str, seconds: float) -> None:
         """Holds back each answer of a region's database for that long (virtual seconds); 0 ends it."""
         names = [path.name for path in self._paths.values() if path.tls and path.destination == destination]

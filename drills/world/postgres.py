@@ -26,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import psutil
 import psycopg
@@ -481,11 +482,25 @@ class Server:
         self.query("SELECT pg_reload_conf()")
         self.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
 
+    def refuse_nobody(self) -> None:
+        """Takes back every `refuse`; a server that is not running heeds it when it starts."""
+        self._refused.clear()
+        if self.is_running():
+            self._write_authentication()
+            self._process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+
     def is_running(self) -> bool:
         """Returns whether its main process exists (a frozen server counts)."""
         return self._process is not None and self._process.poll() is None
 
     # ---- questions
+
+    @property
+    def url(self) -> str:
+        """Where a superuser reaches it through the Unix socket, as libpq takes it."""
+        return (
+            f"postgresql://postgres@/{self.database}?host={quote(str(self.folder), safe='')}&port={self.address.port}"
+        )
 
     def connect(self, database: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
         """Returns a superuser's connection through the Unix socket; it commits every statement."""

@@ -108,8 +108,11 @@ def automation_is_off(record: ControlRecord, now: float) -> str | None:
     if not record.automatic_failover:
         return "automatic failover is turned off in the control record"
     pause = record.paused
-    if pause and now < pause.until:
-        return f"{pause.by} has paused automatic failover for {pause.until - now:.0f} s more ({pause.reason})"
+    if pause and pause.lasts(now):
+        left = f"for {pause.until - now:.0f} s more ({pause.reason})"
+        if pause.maintenance:
+            return f"{pause.by} maintains the writer {left}"
+        return f"{pause.by} has paused automatic failover {left}"
     no = record.ended_by_person
     if no:
         return f"{no.by} has ended the automatic attempts of this epoch ({no.reason})"

@@ -12,6 +12,7 @@ from handlers.core.plain import plain
 from handlers.core.reading import ANY_TEXT, LARGEST_WHOLE, LONGEST_LINE, Fields
 from handlers.core.request import MODES, Mode
 
+FIRST_EPOCH = 1
 LARGEST_EPOCH = LARGEST_COUNT = LARGEST_WHOLE
 
 # `checking`: the run looks, and a writer that renews its lease stops it. `stopping`: a switchover stops the healthy
@@ -173,23 +174,57 @@ class Pause:
     """A person's pause of automatic failover: whose, since when, until when (seconds since 1970), and why.
 
     It ends by itself, so that nobody has to think of it. Its words are taken as those of a `PersonsNo`.
+    ``maintenance``: the person works on the writer meanwhile; it begins only while no run is at work, and somebody is
+    meant to end it. ``extends_since``: when the first pause of the row began, where this one has extended another.
     """
 
     by: str
     at: float
     until: float
     reason: str
+    maintenance: bool = False
+    extends_since: float | None = None
 
     @classmethod
-    def of(cls, by: str, at: float, until: float, words: str) -> Pause:
-        """Makes one of what a person said, which may be anything."""
-        return cls(plain(by)[:LONGEST_LINE], at, until, _reason(words, LONGEST_LINE))
+    def of(
+        cls,
+        by: str,
+        at: float,
+        until: float,
+        words: str,
+        *,
+        maintenance: bool = False,
+        before: Pause | None = None,
+    ) -> Pause:
+        """Makes one of what a person said, which may be anything; ``before`` is the one whose place it takes."""
+        since = before.since if before and before.lasts(at) else None
+        return cls(plain(by)[:LONGEST_LINE], at, until, _reason(words, LONGEST_LINE), maintenance, since)
 
     @classmethod
     def read(cls, fields: Fields) -> Pause:
         """Reads a pause out of a control item."""
         by, reason = (fields.text(name, pattern=ANY_TEXT) for name in ("by", "reason"))
-        return cls(by, _moment(fields, "at"), _moment(fields, "until"), reason)
+        return cls(
+            by,
+            _moment(fields, "at"),
+            _moment(fields, "until"),
+            reason,
+            fields.flag("maintenance", False),
+            _optional_moment(fields, "extends_since"),
+        )
+
+    @property
+    def since(self) -> float:
+        """Since when automatic failover has been paused without a gap (seconds since 1970)."""
+        return self.at if self.extends_since is None else self.extends_since
+
+    def lasts(self, now: float) -> bool:
+        """Returns whether it holds at ``now`` (seconds since 1970)."""
+        return now < self.until
+
+    def stored(self) -> dict[str, Any]:
+        """Returns the pause as the record holds it: what is not known is left out."""
+        return _known(asdict(self))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ meet the memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.control import ControlRecord, PersonsNo, Says, Word, WriterSign
@@ -39,9 +40,13 @@ FIRST_TICK_S = 2 * TICK_S
 # that a fence takes. The next look is a tick later.
 LOOK_COUNTS_S = FENCE_BEFORE_S + CLOCK_MARGIN_S - TICK_S - 1.0
 FENCE_AGAIN_S = LOOK_COUNTS_S + TICK_S
-# For how long after a lift a fence that was ordered before it may still close the security group: as long as the fence
-# function lives (12 s), and a tick until the lift. Nothing else would show that, for a session tells of SQL only.
-LATE_FENCE_S = 15.0
+# How old the look at the writer's fence may be while its security group may still close: it is looked at with every
+# second tick. RDS closes it when it gets to it; only a look shows that, for a session tells of SQL. Then the next tick
+# fences by SQL, and the one after that lifts both.
+FENCE_LOOK_S = 1.5 * TICK_S
+# For how long after a lift that may be. How late RDS is, is not documented; every look costs an invocation, and after
+# that the first look of each run of the monitor has to do.
+LATE_FENCE_S = 60.0
 # A writer that has renewed for so long has recovered, and its next outage is another one, of which no person has said
 # anything. Shorter, and a writer that comes and goes would be moved against that person's no.
 OUTAGE_IS_OVER_S = 300.0
@@ -83,8 +88,8 @@ class GuardianState:
     rds_silence
         since when RDS shows nothing of the switchover that is noted in the record.
     decides_by
-        until when its first tick may wait for answers (seconds since 1970), so that the clock does not decide before it
-        has; None once it has decided.
+        until when its first tick may wait for answers (seconds since 1970), and one that finds a lock gone, so that the
+        clock does not decide before it has; None once it has, and the record says so.
     """
 
     region: str
@@ -117,19 +122,17 @@ class GuardianState:
         return max(self.lease_ends_at, self.word_ends_at)
 
 
-# --- what a guardian learns
+# --- what a guardian learns: named tuples, which a cold start makes in a quarter of a dataclass's time
 
 
-@dataclass(frozen=True)
-class RecordRead:
+class RecordRead(NamedTuple):
     """The control record, asked for at ``asked_at`` (seconds since 1970)."""
 
     record: ControlRecord
     asked_at: float
 
 
-@dataclass(frozen=True)
-class DatabaseProbed:
+class DatabaseProbed(NamedTuple):
     """What its own database answered at ``now``, and whether the control record could be read in this tick."""
 
     reached: Probe
@@ -137,8 +140,7 @@ class DatabaseProbed:
     now: float
 
 
-@dataclass(frozen=True)
-class LookedAround:
+class LookedAround(NamedTuple):
     """Everything that a tick asked for has come: time to decide.
 
     ``record`` and ``reached`` are this tick's, None when nobody answered; ``can_write``: see
@@ -152,23 +154,20 @@ class LookedAround:
     can_write: bool
 
 
-@dataclass(frozen=True)
-class LeaseRenewed:
+class LeaseRenewed(NamedTuple):
     """The lease now ends at ``expires_at``; ``reached`` is what the database answered before that, None for nothing."""
 
     expires_at: float
     reached: Probe | None
 
 
-@dataclass(frozen=True)
-class WordGiven:
+class WordGiven(NamedTuple):
     """The word stands in the record, and lets rest until ``rests_until``."""
 
     rests_until: float
 
 
-@dataclass(frozen=True)
-class RdsSeen:
+class RdsSeen(NamedTuple):
     """What RDS showed at ``now`` of a switchover of ``run``, while so many ``requests`` for it were noted.
 
     ``silent``: no sign of it, and the own cluster is the primary.
@@ -180,8 +179,7 @@ class RdsSeen:
     now: float
 
 
-@dataclass(frozen=True)
-class FenceSeen:
+class FenceSeen(NamedTuple):
     """What was seen of the fence, which was asked for at ``asked_at`` (seconds since 1970).
 
     ``to_open``: because a renewal has earned the opening of the security group.
@@ -192,8 +190,7 @@ class FenceSeen:
     to_open: bool = False
 
 
-@dataclass(frozen=True)
-class ClockSeen:
+class ClockSeen(NamedTuple):
     """The time is ``now``, whatever a tick may be waiting for."""
 
     now: float
@@ -305,6 +302,8 @@ Orders = tuple[Change | Act, ...]
 def step(state: GuardianState, learnt: Learnt) -> tuple[GuardianState, Orders]:
     """Returns what is remembered after ``learnt``, and what is to be done about it, in this order."""
     match learnt:
+        case ClockSeen(now):
+            return state, _clock_seen(state, now)
         case RecordRead():
             return _record_read(state, learnt)
         case DatabaseProbed():
@@ -314,13 +313,11 @@ def step(state: GuardianState, learnt: Learnt) -> tuple[GuardianState, Orders]:
         case LeaseRenewed():
             return _lease_renewed(state, learnt)
         case WordGiven(rests_until):
-            return replace(state, word_ends_at=max(state.word_ends_at, rests_until)), ()
+            return replace(state, word_ends_at=max(state.word_ends_at, rests_until), decides_by=None), ()
         case RdsSeen():
             return _rds_seen(state, learnt), ()
         case FenceSeen():
             return _fence_seen(state, learnt)
-        case ClockSeen(now):
-            return state, _clock_seen(state, now)
 
 
 def _who_may_write(record: ControlRecord | None) -> tuple[object, ...]:
@@ -338,22 +335,27 @@ def _is_locked(record: ControlRecord | None, region: str) -> bool:
 
 def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianState, Orders]:
     record, asked_at = learnt.record, learnt.asked_at
+    was_closed = bool(state.fence.by_sql)
     set_back = asked_at < state.record_since  # this machine's clock: what it has dated since then counts for nothing
     if set_back or _who_may_write(state.record) != _who_may_write(record):
         state = replace(state, fence=UNSEEN, record_since=asked_at, rds_silence=None)
     lease_ends_at = known_lease_end(record, state.region, asked_at, state.lease_ends_at)
-    # A lock that ends after the lease leaves a fence behind: whether to lift it is for a tick to decide, not the clock.
+    # A lock that ends after the lease leaves a fence behind, and so does one under which it was seen to stand: whether
+    # to lift it is for a tick to decide, not the clock.
     lock_ended = _is_locked(state.record, state.region) and not _is_locked(record, state.region)
-    decides = state.decides_by is None and not (lock_ended and lease_ends_at < asked_at)
+    waits = state.record is None or (lock_ended and (was_closed or lease_ends_at < asked_at))
     after = replace(
         state,
         record=record,
         lease_ends_at=lease_ends_at,
         word_ends_at=known_word_end(record, state.region, asked_at),
-        decides_by=None if decides else asked_at + FIRST_TICK_S,
+        decides_by=asked_at + FIRST_TICK_S if waits else state.decides_by,
     )
-    may_close_late = after.is_writer and asked_at - state.lifted_at <= LATE_FENCE_S
-    looks: Orders = (LookAtFence(),) if state.fence.secondary is None or may_close_late else ()
+    # Whichever guardian lifted: renewals that begin anew do, and one who finds a fence amid its own.
+    lifted_at = max(state.lifted_at, record.renewing_since or 0.0)
+    may_close = after.is_writer and asked_at - lifted_at <= LATE_FENCE_S
+    may_have_closed = may_close and asked_at - state.group_seen_at >= FENCE_LOOK_S
+    looks: Orders = (LookAtFence(),) if state.fence.secondary is None or may_have_closed else ()
     moving = record.moving if after.is_writer else None
     if moving and moving.mode == "switchover" and moving.move_requests > 0:
         looks += (LookAtRds(moving.run, moving.move_requests),)
@@ -388,7 +390,8 @@ def _decided(state: GuardianState, learnt: LookedAround) -> tuple[GuardianState,
         state.region, now, record, learnt.own, state.rests_until, state.grace_s, learnt.can_write, silent
     )
     decision = decide(situation)
-    state = replace(state, rests=decision.action == "rest", decides_by=None)
+    writes = decision.action in ("renew", "renew unknown", "give word")  # what it decides counts when it is written
+    state = replace(state, rests=decision.action == "rest", decides_by=state.decides_by if writes else None)
     orders = (*_signs(state, learnt), *_orders(state, learnt, decision))
     return state, orders
 
@@ -476,7 +479,7 @@ def _close(state: GuardianState, decision: Decision, own: Own, now: float, *, fo
 
 def _lease_renewed(state: GuardianState, learnt: LeaseRenewed) -> tuple[GuardianState, Orders]:
     """Lifts the fence that stood before the renewal; one by security group alone gets one by SQL first."""
-    state = replace(state, lease_ends_at=learnt.expires_at, word_ends_at=NO_LEASE)
+    state = replace(state, lease_ends_at=learnt.expires_at, word_ends_at=NO_LEASE, decides_by=None)
     reached = learnt.reached
     if reached is None or reached.role != "writer":
         return state, ()  # a renewal in the dark: it has seen no fence that it could name

@@ -30,6 +30,7 @@ HOLDS_LOCK = Equals("transition.run", Given("run"))
 IS_MOVING = Equals("transition.phase", "moving")
 SEEN_MOVE = AsRead("transition.moving_since", Given("seen_moving_since"))
 NOBODY_STOPS_OR_MOVES = AnyOf((Absent("transition"), Equals("transition.phase", "checking")))
+SEEN_PAUSE = AsRead("paused.at", Given("paused_at"))
 HOLDS_REPROTECTION = Equals("reprotection.run", Given("run"))
 
 # A person's flag stops the run at the next of these writes, until RDS was asked: from then on the way leads forward.
@@ -81,8 +82,9 @@ ROWS: tuple[Row, ...] = (
     # --- the lock
     Row(
         "take",
-        "A free lock is taken while the writer is the one that the claim was decided on.",
-        when=(SAME_EPOCH, Equals("writer_region", Given("writer_region")), Absent("transition")),
+        "A free lock is taken while the writer is the one that the claim was decided on, and nobody has paused "
+        "automatic failover since: no attempt of before it begins in a maintenance.",
+        when=(SAME_EPOCH, Equals("writer_region", Given("writer_region")), Absent("transition"), SEEN_PAUSE),
         then=(Set("transition", Given("lock")),),
     ),
     Row(
@@ -218,6 +220,13 @@ ROWS: tuple[Row, ...] = (
         ),
         then=(Remove("transition"),),
     ),
+    Row(
+        "unlock_asked",
+        "A person has seen in both regions that none of the requests noted has had any effect, and none is on its way "
+        "any more: the writer, which is where it was, is given back.",
+        when=(HOLDS_LOCK, IS_MOVING, Equals("transition.move_requests", Given("requests"))),
+        then=(Remove("transition"),),
+    ),
     # --- the move
     Row(
         "assert_moving",
@@ -310,14 +319,28 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "pause",
-        "A person pauses automatic failover until a moment, after which it comes again by itself.",
-        when=(SAME_EPOCH,),
+        "A person pauses automatic failover until a moment, after which it comes again by itself; in place of the "
+        "pause that was seen, and of no other.",
+        when=(SAME_EPOCH, SEEN_PAUSE),
         then=(Set("paused", Given("pause")),),
+    ),
+    Row(
+        "begin_maintenance",
+        "A person who is about to work on the writer pauses automatic failover while no run holds a lock: one that is "
+        "at work could still move the writer under that person's hands.",
+        when=(SAME_EPOCH, SEEN_PAUSE, Absent("transition"), Absent("reprotection")),
+        then=(Set("paused", Given("pause")),),
+    ),
+    Row(
+        "end_maintenance",
+        "A person ends the maintenance that was seen; where automatic failover was turned off, it stays off.",
+        when=(SAME_EPOCH, SEEN_PAUSE),
+        then=(Remove("paused"),),
     ),
     Row(
         "resume",
         "A person ends the pause that was seen, whoever's it is, and lets automatic failover come again.",
-        when=(SAME_EPOCH, AsRead("paused.at", Given("paused_at"))),
+        when=(SAME_EPOCH, SEEN_PAUSE),
         then=(Remove("paused"), Set("automatic_failover", True)),
     ),
     Row(

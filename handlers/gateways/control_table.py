@@ -6,7 +6,7 @@ Every write carries out one row of `handlers.core.transitions`, which says when 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,7 +49,6 @@ COMMIT_ATTEMPTS = 3
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
 class ControlVariables(Variables):
     """Where the control record is."""
 
@@ -57,7 +56,6 @@ class ControlVariables(Variables):
     global_cluster: str  # the record's key
 
 
-@dataclass(frozen=True)
 class GuardianControlVariables(ControlVariables, PeerVariables):
     """Where both replicas are."""
 
@@ -124,7 +122,7 @@ class ControlTable:
         taken = {"lock": lock.stored(), "epoch": seen.epoch, "writer_region": seen.writer_region}
         before = seen.transition
         if before is None:
-            return self._change("take", **taken)
+            return self._change("take", **taken, paused_at=_paused_at(seen))
         return self._change(
             "take_over",
             **taken,
@@ -160,7 +158,7 @@ class ControlTable:
         a word to rest by, lasts that long already. With ``word``, which says that the database is not known to live,
         that stands beside the lease; else none does. ``renewing_since``: when renewals have begun anew, else None.
         """
-        values: dict[str, Any] = {"region": region, "epoch": epoch, "expires_at": expires_at, "beat": asdict(beat)}
+        values: dict[str, Any] = {"region": region, "epoch": epoch, "expires_at": expires_at, "beat": beat.stored()}
         if word is None:
             return self._change("renew", **values, renewing_since=renewing_since)
         return self._change("renew_unknown", **values, word=word.stored())
@@ -219,6 +217,10 @@ class ControlTable:
     def end_switchover(self, run: str, requests: int) -> bool:
         """Takes the lock from a switchover of whose ``requests`` RDS shows nothing; False when there is another."""
         return self._change("end_switchover", run=run, requests=requests)
+
+    def unlock_asked(self, run: str, requests: int) -> bool:
+        """Takes the lock from a run of whose ``requests`` nothing has come; False when there is another one."""
+        return self._change("unlock_asked", run=run, requests=requests)
 
     def assert_moving(self, run: str) -> None:
         """Raises `LockLost` unless ``run`` holds the lock at this moment and has committed to move."""
@@ -295,13 +297,21 @@ class ControlTable:
         """Takes back the no that was ``said``; False when it is not the last one, or the epoch is over."""
         return self._change("take_no_back", epoch=epoch, said_at=said.at)
 
-    def pause(self, epoch: int, pause: Pause) -> bool:
-        """Pauses automatic failover, in place of an earlier pause; False when the epoch is over."""
-        return self._change("pause", epoch=epoch, pause=asdict(pause))
+    def pause(self, seen: ControlRecord, pause: Pause) -> bool:
+        """Pauses automatic failover, or has a maintenance begin, in place of the pause that was ``seen``.
+
+        False when that is not the last one, when the epoch is over, or when a run is at work in a maintenance's way.
+        """
+        row = "begin_maintenance" if pause.maintenance else "pause"
+        return self._change(row, epoch=seen.epoch, paused_at=_paused_at(seen), pause=pause.stored())
+
+    def end_maintenance(self, seen: ControlRecord) -> bool:
+        """Ends the maintenance that was ``seen``; False when it is not the last one, or the epoch is over."""
+        return self._change("end_maintenance", epoch=seen.epoch, paused_at=_paused_at(seen))
 
     def resume(self, seen: ControlRecord) -> bool:
         """Lets automatic failover come again; False when somebody has paused it anew since ``seen`` was read."""
-        return self._change("resume", epoch=seen.epoch, paused_at=seen.paused.at if seen.paused else None)
+        return self._change("resume", epoch=seen.epoch, paused_at=_paused_at(seen))
 
     def note_told(self, seen: ControlRecord, told: Told) -> bool:
         """Notes what people are about to be told; False when somebody else has told them since ``seen`` was read."""
@@ -402,3 +412,8 @@ class ControlTable:
         return LockLost(
             f"run {run} does not hold the re-protection's lock ({holder}); it must not change anything ({name})"
         )
+
+
+def _paused_at(seen: ControlRecord) -> float | None:
+    """Returns what tells the pause of a record from every other one."""
+    return seen.paused.at if seen.paused else None

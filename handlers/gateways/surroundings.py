@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +20,6 @@ DRILLED = frozenset({"recovered", "rehearsed"})
 RUNS_LOOKED_AT = 20
 
 
-@dataclass(frozen=True)
 class SurroundingsVariables(Variables):
     """The things around this region's database, by their names."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -39,7 +38,6 @@ from handlers.gateways.surroundings import Surroundings, SurroundingsVariables, 
 from handlers.telemetry import logger
 
 
-@dataclass(frozen=True)
 class Environment(GuardianControlVariables, GlobalDatabaseVariables, ProberVariables, SurroundingsVariables):
     """What the function reads. ``instances``: identifiers; ``reserved_concurrency``: ``name=count``; by commas."""
 

@@ -1,4 +1,4 @@
-"""Backups of one region beside Aurora's own: daily snapshots that AWS Backup keeps, with a copy in the other region.
+"""Backups of one region beside Aurora's own: daily snapshots that AWS Backup keeps; the first region's are copied.
 
 Aurora's point-in-time recovery lives and dies with its cluster. These are kept in a vault, even when the cluster is
 deleted, and in both regions. Reports on every backup and copy job are the evidence for an audit.
@@ -104,15 +104,25 @@ class Backup(Construct):
                     start_window=START_WINDOW_MINUTES,
                     completion_window=COMPLETION_WINDOW_MINUTES,
                     lifecycle=BackupPlanRuleLifecycle(delete_after=KEPT_DAYS),
-                    copy_action=[
-                        BackupPlanRuleCopyAction(
-                            destination_vault_arn=self._names.backup_vault_arn(self._region.peer),
-                            lifecycle=BackupPlanRuleCopyActionLifecycle(delete_after=KEPT_DAYS),
-                        )
-                    ],
+                    copy_action=self._copies(),
                 )
             ],
         )
+
+    def _copies(self) -> list[BackupPlanRuleCopyAction] | None:
+        """Returns the copies of a backup: of those of one region, for both clusters hold the same.
+
+        A copy of an Aurora snapshot to another region is a full one, every day (AWS Backup guide, "Creating backup
+        copies across AWS Regions").
+        """
+        if self._region.name != self._specification.settings.writer_region:
+            return None
+        return [
+            BackupPlanRuleCopyAction(
+                destination_vault_arn=self._names.backup_vault_arn(self._region.peer),
+                lifecycle=BackupPlanRuleCopyActionLifecycle(delete_after=KEPT_DAYS),
+            )
+        ]
 
     def _report(self, template: str, bucket: S3Bucket) -> None:
         BackupReportPlan(

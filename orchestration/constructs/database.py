@@ -37,6 +37,11 @@ CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
 PERFORMANCE_INSIGHTS_MIN_CAPACITY = 2.0
 PERFORMANCE_INSIGHTS_DAYS = 7  # the free retention
 
+# UTC, quiet hours on both coasts of the Americas. On different days, so that AWS's maintenance never takes the writer
+# and its standby at once; the daily snapshot's window has to lie elsewhere (RDS API, CreateDBCluster).
+FIRST_MAINTENANCE, OTHER_MAINTENANCE = "tue:07:00-tue:07:30", "thu:07:00-thu:07:30"
+SNAPSHOT_WINDOW = "03:00-03:30"
+
 # What a detach, a switchover, a fence, an upgrade or a rebuilt standby changes outside Terraform.
 CHANGED_OUTSIDE_TERRAFORM = [
     "global_cluster_identifier",
@@ -53,7 +58,6 @@ CHANGED_OUTSIDE_TERRAFORM = [
 TAKEN_FROM_A_MEMBER = ["engine_version", "storage_encrypted"]
 
 PASSWORD_LENGTH = 32
-PASSWORD_VERSION = 1  # raise it to create and set a new password
 
 
 def writer_endpoint(cluster: RdsCluster | DataAwsRdsCluster) -> str:
@@ -95,7 +99,7 @@ class MasterPassword(Construct):
     def __init__(self, scope: Construct, specification: Specification, region: Region, key: RegionKey) -> None:
         super().__init__(scope, "master-password")
         settings = specification.settings
-        self.version = PASSWORD_VERSION
+        self.version = settings.database.password_version
         stack = TerraformStack.of(self)
         # Ephemeral resources are newer than CDKTF, so they are written into the stack as they are.
         stack.add_override(
@@ -162,6 +166,11 @@ class RegionCluster(Construct):
         self.cluster = self._cluster(network, key, global_cluster, password)
         self.instances = [self._instance(index, network, key) for index in range(INSTANCES)]
 
+    @property
+    def _maintenance(self) -> str:
+        is_first = self._region.name == self._specification.settings.writer_region
+        return FIRST_MAINTENANCE if is_first else OTHER_MAINTENANCE
+
     def _subnet_group(self, network: Network) -> DbSubnetGroup:
         return DbSubnetGroup(
             self,
@@ -204,6 +213,8 @@ class RegionCluster(Construct):
             enabled_cloudwatch_logs_exports=["postgresql"],
             enable_http_endpoint=True,  # for the bootstrap of the monitoring user, in whichever region writes
             backup_retention_period=settings.database.backup_retention_days,
+            preferred_backup_window=SNAPSHOT_WINDOW,
+            preferred_maintenance_window=self._maintenance,
             copy_tags_to_snapshot=True,
             deletion_protection=settings.protected,
             skip_final_snapshot=settings.environment != "production",
@@ -261,6 +272,7 @@ class RegionCluster(Construct):
             engine=ENGINE,
             availability_zone=network.zone(index),
             promotion_tier=PROMOTION_TIER,
+            preferred_maintenance_window=self._maintenance,
             publicly_accessible=False,
             ca_cert_identifier=CERTIFICATE_AUTHORITY,
             db_subnet_group_name=self._subnets.name,

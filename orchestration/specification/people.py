@@ -51,13 +51,23 @@ def _reading(names: Names) -> tuple[Permission, ...]:
         ),
         Permission(
             ("s3:ListBucket",),
-            tuple(_bucket(names, each) for each in regions),
-            "lists what re-protections have kept",
+            tuple(bucket for each in regions for bucket in (_bucket(names, each), _reports(names, each))),
+            "lists what is kept; without that, S3 would not say that there is no report",
+        ),
+        Permission(
+            ("s3:GetObject",),
+            tuple(f"{_reports(names, each)}/runs/*" for each in regions),
+            "reads the reports of runs",
         ),
         Permission(
             ("s3:GetObject",),
             tuple(f"{_bucket(names, each)}/epoch-*/salvage.json" for each in regions),
             "reads how much that is; the rows themselves are customers' data, and for operators",
+        ),
+        Permission(
+            ("lambda:InvokeFunction",),
+            tuple(names.function_arn("show_incident", each) for each in regions),
+            "the dashboard asks it in the name of whoever looks; it only reads",
         ),
         *_decrypting(names),
     )
@@ -70,6 +80,11 @@ def _acting(names: Names) -> tuple[Permission, ...]:
         Permission(("states:StartExecution",), _machines(names), "starts runs"),
         *_everywhere_in(
             names,
+            ("rds:DescribeDBClusters", "rds:DescribeGlobalClusters"),
+            "sees whether anything has come of a run's request to RDS, before its lock is taken",
+        ),
+        *_everywhere_in(
+            names,
             ("states:SendTaskFailure", "states:SendTaskSuccess"),
             "answers a run. Sources differ on whether IAM compares a state machine here, so none is named: an answer "
             "needs the run's token, which is in a history that only readers of these workflows may read",
@@ -80,9 +95,19 @@ def _acting(names: Names) -> tuple[Permission, ...]:
             "prepares the database",
         ),
         Permission(
+            ("lambda:InvokeFunction",),
+            tuple(names.function_arn(function, each) for each in regions for function in ("prober", "fence")),
+            "looks at a writer that is closed, and lets applications in as its guardian would",
+        ),
+        Permission(
             ("s3:GetObject",),
             tuple(f"{_bucket(names, each)}/epoch-*/salvage-*.sql" for each in regions),
             "reads the rows that never reached the new writer",
+        ),
+        Permission(
+            ("rds-data:BeginTransaction", "rds-data:ExecuteStatement", "rds-data:RollbackTransaction"),
+            tuple(names.cluster_arn(each) for each in regions),
+            "writes them again over the Data API, as a user whose secret the person may read; this grants none",
         ),
     )
 
@@ -93,6 +118,10 @@ def _control(names: Names) -> tuple[str, ...]:
 
 def _bucket(names: Names, region: str) -> str:
     return f"arn:{PARTITION}:s3:::{names.salvage_bucket(region)}"
+
+
+def _reports(names: Names, region: str) -> str:
+    return f"arn:{PARTITION}:s3:::{names.reports_bucket(region)}"
 
 
 def _machines(names: Names) -> tuple[str, ...]:

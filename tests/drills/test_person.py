@@ -35,8 +35,8 @@ class Calls:
 
     def _run(self, words: list[str], *, env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
         assert env["FAILOVERCTL_LAB"] == str(LAB)
-        assert words[1:3] == ["-m", "failoverctl"]
-        self.words.append(words[3:])
+        assert words[1:4] == ["-m", "failoverctl", "--lab"]
+        self.words.append(words[4:])
         said = {"reason": "too late"} if self._code else {"run": {"arn": "arn:1"}}
         return subprocess.CompletedProcess(words, self._code, json.dumps(said), "")
 
@@ -51,7 +51,7 @@ class Calls:
         return self.words
 
 
-ENDING = ["--suffix", "dev", "--lab", "--yes", "--json"]
+ENDING = ["--suffix", "dev", "--yes", "--json"]
 
 
 def test_an_approval_is_the_messages_own_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from failoverctl.automation import duration
 from failoverctl.errors import Refused
-from tests.deployment import CLOCK, WRITER, Deployment
+from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 from tests.failoverctl.conftest import Ctl
 
 WHO = "arn:aws:sts::123456789012:user/moto"
@@ -25,7 +25,7 @@ def test_p9_a_pause_has_an_owner_and_ends_by_itself(ctl: Ctl, deployment: Deploy
     deployment.writer_dies()
     assert deployment.run(ALARM, "run-1").end == "Refused"
     assert deployment.record()["writer_region"] == WRITER
-    CLOCK.sleep(2700)
+    CLOCK.sleep(2701)  # by AWS's clock, which people are told in whole seconds, it began up to 0.5 s later
     deployment.writer_dies()
     assert deployment.run(ALARM, "run-2").end == "Recovered"
 
@@ -110,6 +110,69 @@ def test_p1_the_lock_of_a_run_that_has_asked_rds_is_not(ctl: Ctl, deployment: De
     said = ctl("unlock", left, "--yes")
     assert said.code == 1
     assert "without the lock both regions could take writes" in said.text
+    assert deployment.lock() is not None
+
+
+@pytest.fixture
+def asked(deployment: Deployment) -> str:
+    """A failover that has asked RDS and was stopped, more than a minute ago; RDS has not taken the request."""
+    deployment.writer_dies()
+    deployment.run_until("claim", {"mode": "failover", "started_by": "ada"}, "run-1")
+    deployment.stop("run-1")
+    now = int(CLOCK.now())
+    more = {"phase": "moving", "moving_since": now - 70, "move_requests": 1, "asked_at": now - 62}
+    deployment.change_record(transition={**(deployment.lock() or {}), **more})
+    return "run-1"
+
+
+def test_p10_a_lock_of_whose_request_nothing_has_come_is_freed(ctl: Ctl, deployment: Deployment, asked: str) -> None:
+    said = ctl("unlock", asked, "--yes")
+    assert said.code == 0, said.text
+    assert "RDS shows in both regions that none had any effect" in said.text
+    assert deployment.lock() is None
+
+
+def test_p1_not_while_a_request_may_be_on_its_way(ctl: Ctl, deployment: Deployment, asked: str) -> None:
+    lock = {**(deployment.lock() or {}), "asked_at": int(CLOCK.now()) - 50}
+    deployment.change_record(transition=lock)
+    said = ctl("unlock", asked, "--yes")
+    assert said.code == 1
+    assert "a request may be on its way for 1" in said.text
+    assert deployment.lock() == lock
+
+
+def test_p1_not_where_the_cluster_was_detached(ctl: Ctl, deployment: Deployment, asked: str) -> None:
+    """The writer's region shows nothing of that: its cluster is the primary as ever."""
+    names = deployment.specification.names
+    deployment.client("rds", STANDBY).remove_from_global_cluster(
+        GlobalClusterIdentifier=names.global_cluster, DbClusterIdentifier=names.cluster_arn(STANDBY)
+    )
+    said = ctl("unlock", asked, "--yes")
+    assert said.code == 1
+    assert f"in {STANDBY} the cluster is " in said.text
+    assert f"failoverctl start --mode failover --resumes {asked}" in said.text
+    assert deployment.lock() is not None
+
+
+@pytest.mark.parametrize("dark", [WRITER, STANDBY])
+def test_p1_not_where_one_region_does_not_say(ctl: Ctl, deployment: Deployment, asked: str, dark: str) -> None:
+    deployment.trouble("rds.DescribeGlobalClusters", "refused", region=dark, times=10**6)
+    said = ctl("unlock", asked, "--yes")
+    assert said.code == 2
+    assert f"RDS in {dark} does not say" in said.text
+    assert deployment.lock() is not None
+
+
+def test_p1_not_where_another_run_asks_at_that_moment(ctl: Ctl, deployment: Deployment, asked: str) -> None:
+    noted: list[object] = []
+
+    def note(operation: str) -> None:
+        if operation == "dynamodb.UpdateItem" and not noted:
+            noted.append(operation)
+            deployment.change_record(transition={**(deployment.lock() or {}), "move_requests": 2})
+
+    deployment.gate.before = note
+    assert ctl("unlock", asked, "--yes").code == 1
     assert deployment.lock() is not None
 
 

@@ -39,7 +39,10 @@ BEATS = st.fixed_dictionaries({"seq": COUNTS, "at": MOMENTS})
 WORDS = st.fixed_dictionaries({"says": st.sampled_from(SAYS), "since": MOMENTS}, optional={"rests_until": MOMENTS})
 SIGNS = st.fixed_dictionaries({"at": MOMENTS, "says": st.sampled_from(SAYS), "fenced": st.booleans()})
 NOES = st.fixed_dictionaries({"by": TEXTS, "at": MOMENTS, "reason": TEXTS})
-PAUSES = st.fixed_dictionaries({"by": TEXTS, "at": MOMENTS, "until": MOMENTS, "reason": TEXTS})
+PAUSES = st.fixed_dictionaries(
+    {"by": TEXTS, "at": MOMENTS, "until": MOMENTS, "reason": TEXTS},
+    optional={"maintenance": st.booleans(), "extends_since": MOMENTS},
+)
 TOLD = st.fixed_dictionaries({"about": TEXTS, "reason": TEXTS, "at": MOMENTS})
 LOCKS = st.fixed_dictionaries(
     {
@@ -186,7 +189,14 @@ FULL: dict[str, Any] = {
     "last_transition_at": 1_700_000_000.1,
     "claims_from": 1_700_000_060.1,
     "ended_by_person": {"by": "ada", "at": 1_800_000_000.1, "reason": "a false alarm"},
-    "paused": {"by": "ada", "at": 1_800_000_000.1, "until": 1_800_000_600.1, "reason": "an upgrade"},
+    "paused": {
+        "by": "ada",
+        "at": 1_800_000_000.1,
+        "until": 1_800_000_600.1,
+        "reason": "an upgrade",
+        "maintenance": True,
+        "extends_since": 1_799_999_000.1,
+    },
     "told": {"about": "epoch 1", "reason": "the writer is down", "at": 1_800_000_000.1},
     "protected": False,
     "reprotection": {"run": "run-1", "started_by": "ada", "started_at": 1_800_000_000.1},

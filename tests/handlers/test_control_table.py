@@ -505,14 +505,49 @@ def test_a_persons_no_is_of_its_epoch_and_a_change_of_writer_forgets_it(table: C
 
 def test_a_pause_ends_by_itself_or_by_whoever_has_seen_it(table: ControlTable) -> None:
     pause = Pause("ada", NOW, NOW + 600, "an upgrade")
-    assert not table.pause(2, pause)
     before = table.read()
-    assert table.pause(1, pause)
+    assert not table.pause(replace(before, epoch=2), pause)
+    assert table.pause(before, pause)
     assert table.read().paused == pause
     assert not table.resume(before)
-    assert table.pause(1, replace(pause, at=NOW + 1))
+    assert not table.pause(before, replace(pause, at=NOW + 1)), "in place of one that was not seen"
+    assert table.pause(table.read(), replace(pause, at=NOW + 1))
     assert table.resume(table.read())
     assert table.read().paused is None
+
+
+MAINTENANCE = Pause("ada", NOW, NOW + 600, "an upgrade", maintenance=True)
+
+
+def test_p5_no_maintenance_begins_beside_a_run(table: ControlTable) -> None:
+    free = table.read()
+    assert table.take(lock("run-1"), free)
+    assert not table.pause(free, MAINTENANCE)
+    assert not table.pause(table.read(), MAINTENANCE)
+    assert table.read().paused is None
+
+
+def test_p5_no_claim_of_before_takes_the_lock_in_a_maintenance(table: ControlTable) -> None:
+    free = table.read()
+    assert table.pause(free, MAINTENANCE)
+    assert not table.take(lock("run-1"), free)
+    assert table.read().transition is None
+    assert table.take(lock("run-2"), table.read()), "a person's, who has seen it"
+
+
+def test_a_maintenance_is_ended_by_whoever_has_seen_it_and_leaves_automation_as_it_was(table: ControlTable) -> None:
+    before = table.read()
+    assert table.pause(before, MAINTENANCE)
+    assert not table.end_maintenance(before)
+    assert table.end_maintenance(replace(table.read(), automatic_failover=False))
+    assert table.read().paused is None
+
+
+def test_a_pause_in_a_row_knows_when_the_first_began() -> None:
+    first = Pause.of("ada", NOW, NOW + 600, "an upgrade")
+    second = Pause.of("bob", NOW + 500, NOW + 900, "it takes longer", before=first)
+    assert second.since == NOW
+    assert Pause.of("bob", NOW + 600, NOW + 900, "another", before=first).since == NOW + 600
 
 
 def test_whoever_resumes_turns_automatic_failover_on(table: ControlTable) -> None:

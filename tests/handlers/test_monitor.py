@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import json
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -474,8 +476,11 @@ def test_p2_nobody_starts_beside_a_run_that_works(deployment: Deployment) -> Non
 
 def test_where_the_settings_want_rehearsals_the_alarm_alone_starts_one(deployment: Deployment) -> None:
     writer_region_dies(deployment)
-    with deployment.lambdas.environment(STANDBY, "monitor") as module:
-        watcher = new_watch(module, ENVIRONMENT=replace(module.ENVIRONMENT, trigger_mode="rehearsal"))
+    with (
+        deployment.lambdas.environment(STANDBY, "monitor") as module,
+        mock.patch.object(module.ENVIRONMENT, "trigger_mode", "rehearsal"),
+    ):
+        watcher = new_watch(module)
         for _ in range(60):
             tick(watcher)
             CLOCK.sleep(TICK_S)
@@ -532,6 +537,29 @@ def test_p9_a_guardian_whose_clock_is_wrong_renews_no_lease_and_gives_no_word(
     deployment.gate.clock_ahead_s = 0.0
     watch(deployment, WRITER, 1)
     assert lease_ends(deployment) > float(before["lease_expires_at"])
+
+
+@pytest.mark.parametrize("ahead_s", [2253.0, -2253.0])
+def test_p10_a_clock_that_is_set_between_the_look_and_the_renewal_writes_no_lease(
+    ahead_s: float, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed 20042: a lease that ends in 38 minutes cannot be renewed, and the writer was closed for as long."""
+    deployment.guardian_was_here()
+    before = deployment.record()
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
+        watcher = new_watch(module)
+        probe = watcher._prober.probe
+
+        def set_meanwhile(*asked: Any, **work: Any) -> Any:
+            monkeypatch.setattr(watcher, "_machine", replace(module.MACHINE, now=lambda: CLOCK.now() + ahead_s))
+            return probe(*asked, **work)
+
+        monkeypatch.setattr(watcher._prober, "probe", set_meanwhile)
+        watcher.tick()
+        assert deployment.record()["lease_expires_at"] == before["lease_expires_at"]
+        monkeypatch.undo()
+        watcher.tick()
+    assert lease_ends(deployment) - CLOCK.now() == pytest.approx(LEASE_S, abs=1.5)
 
 
 def closed_for(deployment: Deployment, at_most_s: float) -> float:
@@ -599,6 +627,50 @@ def test_p10_a_writer_that_is_down_loses_its_lease_and_its_guardian_says_so_inst
     assert "word" not in deployment.record()
 
 
+def maintained(deployment: Deployment) -> None:
+    """A person works on the writer."""
+    now = int(CLOCK.now())
+    deployment.change_record(
+        paused={"by": "ada", "at": now, "until": now + 3600, "reason": "an upgrade", "maintenance": True}
+    )
+
+
+def test_p10_in_a_maintenance_a_database_that_is_down_is_neither_closed_nor_moved(deployment: Deployment) -> None:
+    """An upgrade of the engine takes minutes; each tick of the grace would have been one to move the writer in."""
+    deployment.guardian_was_here()
+    maintained(deployment)
+    deployment.databases.up[WRITER] = False
+    watch(deployment, WRITER, 30)
+    standby_watches(deployment, 30)
+    assert starts(deployment) == []
+    assert deployment.databases.admits[WRITER]
+    assert not {what for _, _, what in deployment.gate.seen} & {"rds.RebootDBInstance", "rds.ModifyDBCluster"}
+    deployment.databases.up[WRITER] = True
+    watch(deployment, WRITER, 2)
+    assert deployment.databases.takes_writes(WRITER)
+
+
+def test_p9_people_are_told_before_a_maintenance_of_a_writer_that_is_down_ends(deployment: Deployment) -> None:
+    maintained(deployment)
+    watch(deployment, STANDBY, 2)
+    writer_region_dies(deployment)
+    standby_watches(deployment, 20)
+    assert published(deployment, STANDBY, "AutomationOverdue") == []
+    deployment.change_record(paused=deployment.record()["paused"] | {"until": int(CLOCK.now()) + 300})
+    watch(deployment, STANDBY, 2)
+    assert published(deployment, STANDBY, "AutomationOverdue") == [1.0]
+
+
+def test_p9_when_a_maintenance_is_over_a_writer_that_is_down_is_moved(deployment: Deployment) -> None:
+    maintained(deployment)
+    writer_region_dies(deployment)
+    standby_watches(deployment, 30)
+    assert starts(deployment) == []
+    deployment.forget("paused")
+    standby_watches(deployment, 60)
+    assert deployment.record()["writer_region"] == STANDBY
+
+
 def test_p1_a_writer_that_keeps_no_heartbeats_takes_no_lease(deployment: Deployment) -> None:
     """The script of the bootstrap was never run there."""
     deployment.forget("lease_expires_at", "heartbeat")
@@ -609,7 +681,11 @@ def test_p1_a_writer_that_keeps_no_heartbeats_takes_no_lease(deployment: Deploym
     assert deployment.databases.takes_writes(WRITER)
 
 
-def test_p1_a_guardian_without_the_record_fences_before_the_lease_ends_and_not_sooner(deployment: Deployment) -> None:
+@pytest.mark.parametrize("prepared", [lambda _: None, maintained], ids=["as ever", "in a maintenance"])
+def test_p1_a_guardian_without_the_record_fences_before_the_lease_ends_and_not_sooner(
+    deployment: Deployment, prepared: Callable[[Deployment], None]
+) -> None:
+    prepared(deployment)
     with deployment.lambdas.environment(WRITER, "monitor") as module:
         watcher = new_watch(module)
         tick(watcher)

@@ -137,6 +137,18 @@ def test_people_and_functions_log_in_by_iam(development: Deployment) -> None:
         assert stack.only("aws_rds_cluster")["iam_database_authentication_enabled"] is True
 
 
+def test_maintenance_never_takes_both_regions_at_once(development: Deployment) -> None:
+    days = set()
+    for stack in development.both:
+        cluster = stack.only("aws_rds_cluster")
+        windows = {one["preferred_maintenance_window"] for one in [cluster, *stack.all("aws_rds_cluster_instance")]}
+        (window,) = windows
+        day, hours = window[:3], window.split("-")[0][4:]
+        days.add(day)
+        assert cluster["preferred_backup_window"].split("-")[0] != hours  # RDS demands that they lie apart
+    assert len(days) == 2
+
+
 def test_statements_can_be_run_over_the_data_api_in_whichever_region_writes(development: Deployment) -> None:
     for stack in development.both:
         assert stack.only("aws_rds_cluster")["enable_http_endpoint"] is True

@@ -40,6 +40,7 @@ def each_in_its_region(text: str) -> list[str]:
 MACHINE = "arn:aws:states:{r}:ACCOUNT:stateMachine"
 EXECUTION = "arn:aws:states:{r}:ACCOUNT:execution"
 BUCKET = "arn:aws:s3:::payments-salvage-{s}-test-ACCOUNT"
+REPORTS = "arn:aws:s3:::payments-reports-{s}-test-ACCOUNT"
 READERS = [
     "dynamodb:GetItem on "
     + both("arn:aws:dynamodb:{r}:ACCOUNT:table/failover-control-test")
@@ -50,8 +51,10 @@ READERS = [
     + both(f"{EXECUTION}:failover-{{s}}-test:*, {EXECUTION}:reprotect-{{s}}-test:*"),
     *each_in_its_region("cloudwatch:GetMetricStatistics"),
     "lambda:InvokeFunction on " + both("arn:aws:lambda:{r}:ACCOUNT:function:failover-readiness-{s}-test"),
-    "s3:ListBucket on " + both(BUCKET),
+    "s3:ListBucket on " + both(f"{BUCKET}, {REPORTS}"),
+    "s3:GetObject on " + both(f"{REPORTS}/runs/*"),
     "s3:GetObject on " + both(f"{BUCKET}/epoch-*/salvage.json"),
+    "lambda:InvokeFunction on " + both("arn:aws:lambda:{r}:ACCOUNT:function:failover-show-incident-{s}-test"),
     *(
         f"kms:Decrypt on arn:aws:kms:{region}:ACCOUNT:key/* if "
         f'{{"ForAnyValue:StringEquals": {{"kms:ResourceAliases": "alias/failover-{region_short(region)}-test"}}}}'
@@ -65,6 +68,8 @@ OPERATORS = [
     *each_in_its_region("states:SendTaskFailure, states:SendTaskSuccess"),
     "lambda:InvokeFunction on " + both("arn:aws:lambda:{r}:ACCOUNT:function:failover-bootstrap-database-{s}-test"),
     "s3:GetObject on " + both(f"{BUCKET}/epoch-*/salvage-*.sql"),
+    "rds-data:BeginTransaction, rds-data:ExecuteStatement, rds-data:RollbackTransaction on "
+    + both("arn:aws:rds:{r}:ACCOUNT:cluster:payments-{s}-test"),
 ]
 
 

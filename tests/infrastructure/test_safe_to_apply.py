@@ -42,6 +42,7 @@ MADE = change("aws_rds_cluster", "create")
 REMOVED = change("aws_rds_cluster_instance", "delete")
 REPLACED = change("aws_rds_cluster", "delete", "create", changed="database_name", forced="database_name")
 DETACHED = change("aws_rds_cluster", "update", changed="global_cluster_identifier")
+ROTATED = change("aws_rds_cluster", "update", changed="master_password_wo_version")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,14 @@ DETACHED = change("aws_rds_cluster", "update", changed="global_cluster_identifie
         (FAILED_OVER, [RESIZED], "us-east-1", ["it-dev .* has failed over to us-west-2 .* finish the re-protection"]),
         (FAILED_OVER, [RESIZED], "us-west-2", []),
         (PROTECTED_AGAIN, [RESIZED], "us-east-1", []),
+        # A new master password is for the writer's cluster.
+        (AS_DEPLOYED, [ROTATED], "us-east-1", []),
+        (
+            PROTECTED_AGAIN,
+            [ROTATED],
+            "us-east-1",
+            ["takes for the writer's cluster only, .* us-west-2: fail back first"],
+        ),
     ],
 )
 def test_verdict(record: ControlRecord | None, changes: list[Change], stack: str, expected: list[str]) -> None:

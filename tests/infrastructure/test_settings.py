@@ -79,6 +79,7 @@ def legal(draw: st.DrawFn) -> dict[str, Any]:
             "standby_min_capacity": draw(smaller),
             "max_capacity": largest,
             "backup_retention_days": draw(st.integers(7, 35)),
+            "password_version": draw(st.integers(1, 1_000_000)),
         },
         "thresholds": {
             "rpo_budget_ms": budget,
@@ -121,6 +122,9 @@ def test_any_legal_settings_synthesize(tmp_path_factory: pytest.TempPathFactory,
     assert list(deployment.stacks) == ["identity", given_["writer_region"], given_["standby_region"], "global"]
     for stack in deployment.both:
         assert stack.only("aws_rds_cluster")["port"] == given_["database"]["port"]
+    version = given_["database"]["password_version"]
+    assert deployment.writer.only("aws_secretsmanager_secret_version")["secret_string_wo_version"] == version
+    assert deployment.writer.only("aws_rds_cluster")["master_password_wo_version"] == version
 
 
 ILLEGAL = [
@@ -141,8 +145,11 @@ ILLEGAL = [
     ({"database": {"min_capacity": 0.7}}, "min_capacity = 0.7", "steps of 0.5"),
     ({"database": {"min_capacity": 0}}, "min_capacity = 0", "greater than or equal to 0.5"),
     ({"database": {"min_capacity": 20}}, "min_capacity 20", "lower it"),
+    ({"reports": {"mode": "compliance"}}, "compliance", "use governance"),
     ({"database": {"backup_retention_days": 6}}, "backup_retention_days = 6", "greater than or equal to 7"),
     ({"database": {"name": "Payments"}}, "name = 'Payments'", "pattern"),
+    ({"database": {"password_version": 0}}, "password_version = 0", "greater than or equal to 1"),
+    ({"database": {"password_version": 1.5}}, "password_version = 1.5", "valid integer"),
     ({"database": {"engine_version": "17"}}, "engine_version = '17'", "pattern"),
     ({"database": {"engine_version": "16.99"}}, "engine_version = '16.99'", "pattern"),
     (

@@ -28,7 +28,7 @@ CHECK_TIMEOUT_S = 600
 
 P1, P1_BY_NAME = "P1_one_writer", "P1_one_writer_by_name"
 P2, P2_RUN, P2_LATE = "P2_one_move", "P2_one_run", "P2_no_late_request"
-P5_HEALTHY, P5_WORD = "P5_healthy_stays", "P5_word_is_true"
+P5_HEALTHY, P5_WORD, P5_MAINTENANCE = "P5_healthy_stays", "P5_word_is_true", "P5_maintenance"
 P7 = "P7_committed_writes"
 P10 = "P10_harmless"
 VETO = "I3_live_lease_vetoes"
@@ -89,6 +89,7 @@ WRITER_BREAKS = {
     "REST_TOO_SHORT": Break(P10, HARMLESS),
     "FIRST_TICK_FENCES": Break(P10, HARMLESS),
     "DOWN_FENCES": Break(P10, HARMLESS, LONGEST_CHAIN),
+    "MAINTENANCE_RESTS": Break(P1),
 }
 
 # Which promise breaks first without which rule of locks.pml.
@@ -118,6 +119,11 @@ LOCKS_BREAKS = {
     "LIFT_COUNTS_SESSIONS": LIVENESS,
     "WORD_WHILE_MOVING": LIVENESS,
     "WORD_AFTER_RENEWAL": P5_WORD,
+    "MAINTENANCE_FOR_EVER": LIVENESS,
+    "MAINTENANCE_BESIDE_RUN": P5_MAINTENANCE,
+    "CLAIM_OF_BEFORE": P5_MAINTENANCE,
+    "UNLOCK_EARLY": P1,
+    "UNLOCK_BY_ONE_SIDE": P2_LATE,
 }
 
 

@@ -16,6 +16,7 @@ from simulation.checks import (
     NEXT_ATTEMPT_S,
     OPEN_AGAIN_S,
     TOLD_WITHIN_S,
+    WELL_FOR_S,
     violations,
 )
 from simulation.faults import Fault
@@ -30,6 +31,7 @@ from simulation.happened import (
     Guarded,
     History,
     Lifted,
+    Means,
     NameLeadsTo,
     Promoted,
     RdsBegan,
@@ -41,6 +43,7 @@ from simulation.happened import (
     SessionOpened,
     StateEntered,
     Told,
+    Works,
     Written,
 )
 from simulation.virtual_time import STARTS_AT
@@ -74,6 +77,10 @@ def session(number: int, region: str, start: float, end: float | None = None) ->
 def fault(kind: str, where: str, start: float, end: float) -> list[Fact]:
     row = Fault(kind, where, start, end - start)
     return [FaultBegan(start, row), FaultEnded(end, row)]
+
+
+def fails(means: Means, start: float, end: float, region: str = EAST) -> list[Fact]:
+    return [Works(start, region, means, False), Works(end, region, means, True)]
 
 
 def started(at: float, run: str = "run-1", region: str = WEST) -> RunStarted:
@@ -114,10 +121,12 @@ NEAR_S = 40.0 - LIMIT_LASTS_S
 @pytest.mark.parametrize(
     ("excuse", "breaks"),
     [
-        (fault("prober away", EAST, 5.0, NEAR_S + LITTLE), False),
-        (fault("prober away", EAST, 5.0, NEAR_S - LITTLE), True),
-        (fault("prober away", WEST, 5.0, 40.0), True),
-        (fault("rds away", EAST, 5.0, 40.0), True),
+        ([*fails("sql", 5.0, NEAR_S + LITTLE), *fails("restart", 5.0, 20.0)], True),
+        ([*fails("sql", 5.0, NEAR_S + LITTLE), *fails("restart", 5.0, NEAR_S + LITTLE)], False),
+        ([*fails("sql", 5.0, NEAR_S - LITTLE), *fails("restart", 5.0, 40.0)], True),
+        ([*fails("sql", 5.0, 40.0, WEST), *fails("restart", 5.0, 40.0, WEST)], True),
+        (fails("sql", 5.0, 40.0), True),
+        (fails("restart", 5.0, 40.0), True),
         ([Guarded(5.0, EAST, False), Guarded(NEAR_S + LITTLE, EAST, True)], False),
         ([Guarded(5.0, EAST, False), Guarded(NEAR_S - LITTLE, EAST, True)], True),
         ([Guarded(5.0, WEST, False)], True),
@@ -239,6 +248,8 @@ def test_people_are_told_of_a_run_that_ends_badly() -> None:
     assert broken(badly(60.0), Told(61.0, WEST, "stopped", "Run run-2 has ended")) == {"P7 people told"}
     assert broken(badly(60.0), Told(60.0 + TOLD_WITHIN_S + LITTLE, WEST, "", "run-1")) == {"P7 people told"}
     assert broken(badly(60.0), fault("throttled", WEST, 59.0, 70.0)) == set()
+    assert broken(badly(60.0), fault("throttled", EAST, 59.0, 70.0)) == {"P7 people told"}
+    assert broken(badly(60.0), fault("database down", WEST, 59.0, 70.0)) == {"P7 people told"}
 
 
 def test_the_command_of_a_message_ends_well_in_a_repaired_world() -> None:
@@ -283,10 +294,12 @@ def test_another_attempt_always_comes_while_the_writer_is_dead() -> None:
     [
         written(21.0, RECORD, RECORD | {"automatic_failover": False}),
         written(21.0, RECORD, RECORD | {"ended_by_person": {"by": "ada"}}),
+        written(21.0, RECORD, RECORD | {"paused": {"until": STARTS_AT + END_S}}),
+        written(21.0, RECORD, RECORD | {"lease_expires_at": STARTS_AT + END_S}),
         written(21.0, RECORD, RECORD | {"protected": False}),
         written(21.0, held(), MOVED),
     ],
-    ids=["paused", "a person's no", "no standby", "moved"],
+    ids=["turned off", "a person's no", "paused", "a lease of a wrong clock", "no standby", "moved"],
 )
 def test_no_attempt_is_promised_then(excuse: Fact) -> None:
     assert broken(*DIES, excuse) == set()
@@ -311,6 +324,49 @@ def test_a_dead_writer_is_moved_or_people_are_told() -> None:
     assert broken(dies, tries, early, Told(19.0, WEST, "of something else", "")) == {"P9 moved"}
 
 
+# --- P5
+
+
+@pytest.mark.parametrize(
+    ("word", "breaks"),
+    [
+        ({}, False),
+        ({"automatic_failover": False}, True),
+        ({"ended_by_person": {"by": "ada"}}, True),
+        ({"paused": {"until": STARTS_AT + 20.0 + LITTLE}}, True),
+        ({"paused": {"until": STARTS_AT + 20.0 - LITTLE}}, False),
+    ],
+)
+def test_nothing_begins_by_itself_against_a_persons_no(word: dict[str, Any], breaks: bool) -> None:
+    before = RECORD | word
+    takes = written(20.0, before, before | {"transition": lock("checking", 0)})
+    by_itself = RunStarted(19.0, "run-1", WEST, "failover", {"automatic": True})
+    assert broken(by_itself, takes) == ({"P5 person's no"} if breaks else set())
+    assert broken(started(19.0), takes) == set()
+
+
+def test_what_rds_was_asked_for_is_finished_in_spite_of_a_no() -> None:
+    before = held(run="run-0") | {"automatic_failover": False}
+    takes_over = written(20.0, before, before | {"transition": lock()})
+    by_itself = RunStarted(19.0, "run-1", WEST, "failover", {"automatic": True})
+    assert broken(by_itself, takes_over) == set()
+
+
+@pytest.mark.parametrize(
+    ("phase", "after", "breaks"),
+    [
+        ("checking", lock("moving", 0), True),
+        ("checking", lock("stopping", 0), True),
+        ("moving", lock("moving", 1), True),
+        ("moving", lock("checking", 0), False),
+        ("checking", None, False),
+    ],
+)
+def test_a_run_goes_no_step_further_against_a_wish(phase: str, after: dict[str, Any] | None, breaks: bool) -> None:
+    wanted = RECORD | {"transition": lock(phase, 0) | {"wanted": "abort"}}
+    assert broken(written(20.0, wanted, RECORD | {"transition": after})) == ({"P5 hold and abort"} if breaks else set())
+
+
 # --- P10
 
 
@@ -326,13 +382,35 @@ def test_one_way_of_closing_is_enough_and_an_excuse_begins_anew() -> None:
     assert broken(*half_open, Fit(20.0 + OPEN_AGAIN_S - LITTLE, EAST, False)) == set()
 
 
+def test_what_cannot_be_opened_is_excused_for_that_time() -> None:
+    for_long = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "group"), Lifted(90.0, EAST, "group")]
+    assert broken(*for_long, *fails("group", 10.0, 90.0 - OPEN_AGAIN_S + LITTLE)) == set()
+    assert broken(*for_long, *fails("group", 10.0, 90.0 - OPEN_AGAIN_S - LITTLE)) == {"P10 open"}
+    assert broken(*for_long, *fails("sql", 10.0, 90.0)) == {"P10 open"}
+
+
+@pytest.mark.parametrize(("well_for", "breaks"), [(WELL_FOR_S - LITTLE, False), (WELL_FOR_S + LITTLE, True)])
+def test_a_fence_by_sql_that_goes_up_while_the_writer_is_well_is_never_excused(well_for: float, breaks: bool) -> None:
+    closed = [Fit(20.0 - well_for, EAST, True), Fenced(20.0, EAST, "sql"), Lifted(90.0, EAST, "sql")]
+    assert broken(*closed, *fails("sql", 10.0, 90.0)) == ({"P10 open"} if breaks else set())
+
+
 @pytest.mark.parametrize("phase", ["stopping", "moving"])
 def test_a_lock_that_does_not_go_on_is_given_back(phase: str) -> None:
-    taken, limit = written(20.0, RECORD, held(phase=phase, requests=0)), GIVEN_BACK_S[phase]
-    assert broken(taken, written(20.0 + limit - LITTLE, held(phase=phase, requests=0), RECORD)) == set()
-    assert broken(taken, written(20.0 + limit + LITTLE, held(phase=phase, requests=0), RECORD)) == {"P10 given back"}
-    assert broken(taken, RoleChanged(30.0, EAST, "down"), attempts(*EVERY_MINUTE), DIES[1]) == set()
-    assert broken(written(20.0, RECORD, held(phase="checking", requests=0))) == set()
+    fit, taken = Fit(0.0, EAST, True), written(20.0, RECORD, held(phase=phase, requests=0))
+    limit = GIVEN_BACK_S[phase]
+    assert broken(fit, taken, written(20.0 + limit - LITTLE, held(phase=phase, requests=0), RECORD)) == set()
+    late = written(20.0 + limit + LITTLE, held(phase=phase, requests=0), RECORD)
+    assert broken(fit, taken, late) == {"P10 given back"}
+    assert broken(fit, taken, Fit(25.0, EAST, False), Fit(25.0 + LITTLE + LITTLE, EAST, True), late) == set()
+    assert broken(fit, written(20.0, RECORD, held(phase="checking", requests=0))) == set()
+
+
+def test_while_a_run_closes_the_writer_only_its_limit_counts() -> None:
+    asked = written(20.0, RECORD, held(requests=1))
+    assert broken(Fit(0.0, EAST, True), asked, Fenced(21.0, EAST, "sql")) == set()
+    given_back = written(60.0, held(requests=1), RECORD)
+    assert broken(Fit(0.0, EAST, True), asked, Fenced(21.0, EAST, "sql"), given_back) == {"P10 open"}
 
 
 def test_an_error_that_nobody_expects_is_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -24,6 +25,7 @@ from simulation.happened import (
     SessionClosed,
     SessionOpened,
     Told,
+    Written,
 )
 
 WRITER, STANDBY = "us-east-1", "us-west-2"
@@ -128,6 +130,37 @@ def test_a_person_obeys_a_message_when_all_is_well_again() -> None:
     played = play(*faults)
     assert any(one.run == "ada-obeys" for one in of(played, RunStarted))
     assert end(played).open_to == (end(played).record["writer_region"],)
+
+
+@pytest.mark.parametrize("resumes", [0.0, 1.0])
+def test_a_pause_of_failoverctl_keeps_attempts_from_beginning_until_it_is_over(resumes: float) -> None:
+    pause = Fault("person pauses", "", 20.0, 60.0, {"resumes": resumes})
+    played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), pause)
+    took = [one.at for one in of(played, Written) if one.row == "take"]
+    assert 80.0 < min(took) < 100.0
+    assert end(played).open_to == (STANDBY,)
+
+
+def test_sessions_that_would_not_end_are_as_others_are_when_that_is_over() -> None:
+    switches = Fault("person switches over", STANDBY, 45.0, 1.0)
+    no_restart = Fault("rds busy", WRITER, 40.0, 69.0)
+    opened_in_it = (Fault("database restarts", WRITER, 20.0, 2.0), Fault("session will not end", WRITER, 18.0, 80.0))
+    stays = play(*opened_in_it, switches, no_restart)
+    assert outcomes(stays) == ["Aborted"]
+    assert [one.why for one in of(stays, SessionClosed) if 97.5 < one.at < 98.5] == ["fenced"] * 4
+    passes = play(*[replace(fault, lasts=min(fault.lasts, 20.0)) for fault in opened_in_it], switches)
+    assert outcomes(passes) == ["recovered"]
+
+
+def test_p10_a_security_group_that_closes_late_is_opened_within_10_s() -> None:
+    """Seed 226: the fence of a monitor that thawed was lifted, and RDS closed the group 15 s later."""
+    frozen = Fault("frozen", WRITER, 10.0, 39.0)
+    for takes in (5.0, 15.0, 20.0, 40.0):
+        played = play(frozen, Fault("group change late", WRITER, 11.0, 42.0, {"takes": takes}))
+        closed = [one.at for one in of(played, Fenced) if one.by == "group"]
+        opened = [one.at for one in of(played, Lifted) if one.by == "group"]
+        assert len(closed) == len(opened) == 1
+        assert 0.0 < opened[0] - closed[0] <= 10.0
 
 
 def test_no_aws_library_is_on_the_way() -> None:

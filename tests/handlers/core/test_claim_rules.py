@@ -156,6 +156,13 @@ RULES = [
         "ada has paused automatic failover for 60 s more (an upgrade)",
     ),
     (
+        "an alarm asks in a maintenance",
+        replace(FREE, paused=replace(PAUSE, maintenance=True)),
+        ALARM,
+        "refused",
+        "ada maintains the writer for 60 s more (an upgrade)",
+    ),
+    (
         "an alarm asks after a pause",
         replace(FREE, paused=replace(PAUSE, until=NOW)),
         ALARM,

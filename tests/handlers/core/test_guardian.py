@@ -8,10 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.core.control import PHASES, ControlRecord, Phase, Transition, Word
+from handlers.core.control import FIRST_EPOCH, PHASES, ControlRecord, Pause, Phase, Transition, Word
 from handlers.core.guardian import (
     END_MOVE_S,
-    FIRST_EPOCH,
     NO_LEASE,
     Own,
     Situation,
@@ -178,6 +177,14 @@ def situations() -> Iterator[Situation]:
 def test_p1_every_row_of_the_table_decides_somewhere() -> None:
     kinds = {(decision.action, decision.why.replace(EAST, WEST)) for decision in map(decide, situations())}
     assert len(kinds) == 15  # two epochs of another writer make one row into two sentences
+
+
+def test_p1_a_maintenance_is_nothing_to_rest_by() -> None:
+    """A person may start a failover in it, and that run waits for the lease and the word alone."""
+    maintained = Pause("ada", NOW - 60, NOW + 3600, "an upgrade", maintenance=True)
+    for each in situations():
+        if each.record is not None:
+            assert decide(replace(each, record=replace(each.record, paused=maintained))) == decide(each)
 
 
 def test_p1_only_the_writer_of_the_record_renews_and_only_a_healthy_one_that_no_run_moves() -> None:
