@@ -166,9 +166,13 @@ def _glass(session: Session, deployment: Deployment, reading: Reading, claim: Cl
     )
     # The failed region's replica is not asked first: each request to it could hang.
     control = deployment.control(target if target not in deployment.silent else reading.through)
-    sql = DataApi.of(
-        DataApiVariables(target, names.cluster_arn(target), names.settings.database.name, names.master_secret)
-    )
+    variables = {
+        "AWS_REGION": target,
+        "CLUSTER_ARN": names.cluster_arn(target),
+        "DATABASE_NAME": names.settings.database.name,
+        "MASTER_SECRET": names.master_secret,
+    }
+    sql = DataApi.of(DataApiVariables.read(variables))
     return Glass(session, deployment, control, database, claim, sql)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from failoverctl.__main__ import app
+from failoverctl.program import app
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import describe
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-import typer
 from typer.models import ArgumentInfo
 
-from failoverctl.__main__ import app
 from failoverctl.command import COMMON
+from failoverctl.program import commands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 # The page itself is that, and shows it as it happens.
 LEFT_OUT = ("watch",)
@@ -74,25 +73,16 @@ class Verb:
 
 
 def verbs() -> dict[str, Verb]:
-    """Returns all verbs by name, in the order of the program's help; those of a group as ``salvage list``."""
-    return {verb.name: verb for verb in _verbs_of(app, "") if verb.name not in LEFT_OUT}
+    """Returns all verbs by name, in the order of the program's tables; those of a group as ``salvage list``."""
+    return {name: _verb(name, command) for name, command in commands().items() if name not in LEFT_OUT}
 
 
-def _verbs_of(program: typer.Typer, before: str) -> Iterator[Verb]:
-    for command in program.registered_commands:
-        assert command.callback is not None
-        parameters = inspect.signature(command.callback).parameters
-        own = [each for each in parameters.values() if each.name not in COMMON and each.name != "context"]
-        about = (command.help or inspect.getdoc(command.callback) or "").strip().splitlines()[0]
-        yield Verb(
-            f"{before}{command.name}",
-            about,
-            tuple(_field(each) for each in own if each.name not in ANSWERED),
-            any(each.name == "yes" for each in own),
-        )
-    for group in program.registered_groups:
-        assert group.typer_instance is not None
-        yield from _verbs_of(group.typer_instance, f"{before}{group.name} ")
+def _verb(name: str, command: Callable[..., None]) -> Verb:
+    parameters = inspect.signature(command).parameters
+    own = [each for each in parameters.values() if each.name not in COMMON and each.name != "context"]
+    about = (inspect.getdoc(command) or "").strip().splitlines()[0]
+    fields = tuple(_field(each) for each in own if each.name not in ANSWERED)
+    return Verb(name, about, fields, any(each.name == "yes" for each in own))
 
 
 def _field(parameter: inspect.Parameter) -> Field:

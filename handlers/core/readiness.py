@@ -81,7 +81,10 @@ class InstanceSeen:
 
 @dataclass(frozen=True)
 class ClusterSeen:
-    """This region's cluster; ``max_acu`` is the upper bound of its capacity, None where it has none of its own."""
+    """This region's cluster; ``endpoint`` is where its writer is, or will be.
+
+    ``max_acu`` is the upper bound of its capacity, None where it has none in ACU.
+    """
 
     status: str
     engine_version: str
@@ -338,7 +341,8 @@ def _reserved_connections(seen: Seen) -> Said:
     if installed is None or installed.reserved_connections is None:
         raise NotSeen("the prober could not look into the database")
     kept = installed.reserved_connections
-    return "ok" if kept else "failing", f"{kept} are kept for the monitor"
+    # Where Aurora takes no such parameter there are none (docs/deploy.md): a risk, and nothing to page for for ever.
+    return "ok" if kept else "warning", f"{kept} are kept for the monitor"
 
 
 # --- RDS

@@ -93,8 +93,8 @@ def page(report: Report) -> str:
         _header(report, good),
         _figures(report),
         _section("Why", _facts(_why(report))),
-        _section("What both observers saw", _table(("Observer", "Of", "Said"), _evidence(report), "No step looked.")),
-        _section("Who decided what", _table(("When (UTC)", "Who", "What"), _decisions(report), "")),
+        _section("What both observers saw", table(("Observer", "Of", "Said"), _evidence(report), "No step looked.")),
+        _section("Who decided what", table(("When (UTC)", "Who", "What"), _decisions(report), "")),
         _section("Time against budgets", _picture(report) + _states(report)),
         _section("What was lost", _facts(_loss(report))),
         _section("Attempts before it", _attempts(report)),
@@ -102,13 +102,18 @@ def page(report: Report) -> str:
         _section("The run's own record", _record(report)),
         _section("The run", _facts(_about(report))),
     ]
+    return document(title, "".join(body), good=good)
+
+
+def document(title: str, body: str, *, good: bool) -> str:
+    """Returns a page with this title around ``body``, which is HTML; its badge is green where all is ``good``."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f"<title>{escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n"
-        f'<body class="{"passed" if good else "failed"}">\n<main>\n{"".join(body)}</main>\n</body>\n</html>\n'
+        f'<body class="{"passed" if good else "failed"}">\n<main>\n{body}</main>\n</body>\n</html>\n'
     )
 
 
@@ -289,7 +294,7 @@ def _states(report: Report) -> str:
         began = since(row.times[0].entered_at - report.started_at)
         return (escape(row.name), began, seconds(longest, 3), f"{budget} s" if budget else "-", escape(note))
 
-    return _table(
+    return table(
         ("State", "From", "Longest", "An attempt may take", ""),
         [cells(row) for row in rows(report.states) if row.is_work],
         "The run entered no state.",
@@ -302,7 +307,7 @@ def _attempts(report: Report) -> str:
     shown = [
         (escape(each.run), moment(each.started_at), escape(each.status), escape(each.why)) for each in report.attempts
     ]
-    return _table(("Run", "Started", "Ended", "Why"), shown, "There was none.")
+    return table(("Run", "Started", "Ended", "Why"), shown, "There was none.")
 
 
 def _messages(report: Report) -> str:
@@ -343,7 +348,7 @@ def _facts(facts: Iterable[tuple[str, object]]) -> str:
     return f'<table class="facts"><tbody>\n{"".join(lines)}</tbody></table>\n'
 
 
-def _table(
+def table(
     titles: Sequence[str], lines: Iterable[Sequence[str]], nothing: str, right: Sequence[int] = (), kind: str = "told"
 ) -> str:
     """Returns a table whose cells are HTML already, or what is said where it would be empty."""

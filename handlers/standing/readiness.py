@@ -109,9 +109,7 @@ def look() -> Seen:
         in_all = pool.submit(_seen, DATABASE.whole)
         cluster = pool.submit(_seen, _cluster)
         instances = pool.submit(_seen, _instances)
-        peak = pool.submit(
-            _seen, lambda: peak_acu(METRICS_THERE, environment.peer_cluster, now) if is_standby else None
-        )
+        peak = pool.submit(_seen, lambda: _peak_acu(now, is_standby=is_standby))
         concurrency = pool.submit(_seen, lambda: SURROUNDINGS.concurrency(EXPECTED.reserved))
         dns = pool.submit(_seen, SURROUNDINGS.dns)
         backup = pool.submit(_seen, SURROUNDINGS.last_backup_at)
@@ -158,12 +156,17 @@ def _probes(*, is_standby: bool) -> tuple[Fact[Probe], Fact[Probe], Fact[Probe]]
     return own, other, probe("writer")
 
 
+def _peak_acu(now: float, *, is_standby: bool) -> float | None:
+    return peak_acu(METRICS_THERE, ENVIRONMENT.peer_cluster, now) if is_standby else None
+
+
 def _cluster() -> ClusterSeen:
     found = CLUSTERS.find(ENVIRONMENT.cluster)
     if found is None:
         raise NotSeen(f"there is no cluster {ENVIRONMENT.cluster}")
     bound = found.get("ServerlessV2ScalingConfiguration", {}).get("MaxCapacity")
-    endpoint = str(found.get("Endpoint"))
+    # A standby may not report its writer endpoint before it is promoted; it differs from the reader's by "-ro".
+    endpoint = str(found.get("ReaderEndpoint")).replace(".cluster-ro-", ".cluster-")
     return ClusterSeen(found["Status"], found["EngineVersion"], endpoint, None if bound is None else float(bound))
 
 

@@ -185,10 +185,15 @@ LIST_RUNS = Grant(
     "looks for the last drill",
     tells=("STATE_MACHINE_ARN",),
 )
-LOOK_AT_DNS = Grant(
-    ("route53:GetHealthCheck", "route53:ListResourceRecordSets"),
-    lambda _: (f"arn:{PARTITION}:route53:::healthcheck/*", f"arn:{PARTITION}:route53:::hostedzone/*"),
-    "reads the writer's records and their checks, whose ids Route 53 draws when the global stack makes them",
+LOOK_AT_CHECKS = Grant(
+    ("route53:GetHealthCheck",),
+    lambda _: (f"arn:{PARTITION}:route53:::healthcheck/*",),
+    "reads the checks of the writer's name, whose ids Route 53 draws when the global stack makes them",
+)
+LOOK_AT_RECORDS = Grant(
+    ("route53:ListResourceRecordSets",),
+    lambda _: (f"arn:{PARTITION}:route53:::hostedzone/*",),
+    "reads the writer's records; the zone's id is drawn as well",
     tells=("WRITER_DNS_NAME", "ZONE"),
 )
 FIND_ZONE = Grant(("route53:ListHostedZonesByName",), lambda _: ("*",), "finds the zone; there is no resource to name")
@@ -305,7 +310,8 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
             LOOK_AT_TOPIC,
             LIST_RUNS,
             LOOK_AT_RUNS,
-            LOOK_AT_DNS,
+            LOOK_AT_CHECKS,
+            LOOK_AT_RECORDS,
             FIND_ZONE,
         ),
         reads=("PEER_CLUSTER", "RECOVERY_GRACE_S", "RPO_BUDGET_MS", "TRIGGER_MODE"),

@@ -17,6 +17,7 @@ from tests.deployment.regions import STANDBY, WRITER
 
 # The standby's transactions had ended below this id.
 OLDEST_XID = 700
+WORK = ("proof", "heartbeat", "lease", "fence", "lift_fence", "lag", "installed")
 # How long somebody waits for a database that does not answer: a monitor's tick goes on after a second, and this clock,
 # which has one thread, would go on with the prober.
 LONGEST_WAIT_S = 1.0
@@ -100,17 +101,7 @@ class Databases:
         if event == WARM_UP:
             self.warmed_up += 1
             return {}
-        assert set(event) <= {
-            "target",
-            "timeout_s",
-            "proof",
-            "heartbeat",
-            "lease",
-            "fence",
-            "lift_fence",
-            "lag",
-            "installed",
-        }, event
+        assert set(event) <= {"target", "timeout_s", *WORK}, event
         scripted = self.script(event["target"])
         if scripted is not None:
             return scripted
@@ -177,7 +168,6 @@ class Databases:
             "SELECT pg_is_in_recovery()": [[{"booleanValue": not self.writes[region]}]],
             "SELECT datname": [[{"stringValue": asked.get("database")}]],
             "SELECT CASE": [[{"longValue": 10}]],
-            "SELECT transfer(": [[{"stringValue": "applied"}, {"booleanValue": True}]],
         }
         if operation == "rds-data.BeginTransaction":
             return {"transactionId": "t-1"}

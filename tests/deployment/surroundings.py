@@ -39,7 +39,7 @@ class Surroundings:
         return None
 
 
-def surround(deployment: Deployment) -> None:
+def surround(deployment: Deployment, *, drilled: bool = True) -> None:
     """Make everything that readiness looks at as it is where a failover would work."""
     with deployment.gate.wide_open():
         for region, peer in ((WRITER, STANDBY), (STANDBY, WRITER)):
@@ -50,7 +50,9 @@ def surround(deployment: Deployment) -> None:
             certificates_end(deployment, region, CLOCK.now() + 400 * DAY_S)
         writer_used(deployment, 2.0)
         make_dns(deployment)
-    assert deployment.run({"mode": "rehearsal", "started_by": "ada"}, "last-drill").output
+    if drilled:
+        assert deployment.run({"mode": "rehearsal", "started_by": "ada"}, "last-drill").end == "Rehearsed"
+    deployment.guardian_was_here()
 
 
 def somebody_listens(deployment: Deployment, region: str, confirmed: int = 1, pending: int = 0) -> None:
@@ -88,11 +90,8 @@ def put(
 def certificates_end(deployment: Deployment, region: str, at: float) -> None:
     for index in range(2):
         name = deployment.specification.names.instance(index, region)
-        instance = rds_backends[ACCOUNT][region].databases[name]
-        instance.certificate_details = {
-            "CAIdentifier": "rds-ca-rsa2048-g1",
-            "ValidTill": datetime.fromtimestamp(at, UTC),
-        }
+        details = {"CAIdentifier": "rds-ca-rsa2048-g1", "ValidTill": datetime.fromtimestamp(at, UTC)}
+        rds_backends[ACCOUNT][region].databases[name].certificate_details = details  # type: ignore[attr-defined]
 
 
 def make_dns(deployment: Deployment) -> None:
@@ -137,4 +136,4 @@ def endpoint(deployment: Deployment, region: str) -> str:
     found = deployment.client("rds", region).describe_db_clusters(
         DBClusterIdentifier=deployment.specification.names.cluster(region)
     )
-    return str(found["DBClusters"][0]["Endpoint"])
+    return str(found["DBClusters"][0]["ReaderEndpoint"]).replace(".cluster-ro-", ".cluster-")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from failoverctl import command
-from failoverctl.__main__ import app
+from failoverctl.program import app
 from tests.deployment import CLOCK, STANDBY, Deployment
 
 

@@ -50,6 +50,7 @@ def test_readers_may_do_what_the_looking_verbs_ask_and_nothing_more(
     deployment.gate.seen.clear()
     for words in (
         ("status",),
+        ("ready",),
         ("runs",),
         ("show", "run-1"),
         ("show", "forgotten"),

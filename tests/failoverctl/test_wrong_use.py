@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from failoverctl.__main__ import OF_SALVAGE, VERBS
+from failoverctl.program import OF_SALVAGE, VERBS
 from handlers.gateways.control_table import ControlTable
 from tests.deployment import STANDBY, WRITER, Deployment
 from tests.failoverctl.conftest import Ctl

@@ -84,8 +84,9 @@ def test_dynamodb_is_counted_as_it_is_deployed(development: Deployment) -> None:
 def test_the_monitors_run_for_as_long_as_is_counted(specification: Specification) -> None:
     with Running() as running, running.lambdas.environment(STANDBY, "monitor") as module:
         assert module.RUN_FOR_S == idle_cost.RUN_SECONDS
-    (schedule,) = specification.regions[STANDBY].schedules
-    assert schedule.expression == "rate(1 minute)"
+    schedules = {one.function.step: one.expression for one in specification.regions[STANDBY].schedules}
+    assert schedules == {"monitor": "rate(1 minute)", "readiness": "rate(30 minutes)"}
+    assert idle_cost.LOOKS == idle_cost.RUNS / 30
 
 
 def test_functions_that_run_millions_of_times_log_only_what_goes_wrong(development: Deployment, region: str) -> None:

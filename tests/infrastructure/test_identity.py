@@ -24,6 +24,7 @@ EVERY_RESOURCE = {
         "ec2:DescribeSubnets",
         "ec2:UnassignPrivateIpAddresses",
     },
+    "readiness": {"cloudwatch:GetMetricStatistics", "lambda:GetAccountSettings", "route53:ListHostedZonesByName"},
     "workflow": {
         "logs:CreateLogDelivery",
         "logs:DeleteLogDelivery",
@@ -171,6 +172,7 @@ def test_workflows_may_invoke_their_steps_and_nothing_else(development: Deployme
                 "announce_end",
                 "keep_report",
                 "show_incident",
+                "readiness",
             )
         }
 

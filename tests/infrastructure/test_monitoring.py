@@ -35,6 +35,7 @@ ALARMS = {
     "reprotection-failed": ("ExecutionsFailed", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
     "reprotection-timed-out": ("ExecutionsTimedOut", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
     "reprotection-aborted": ("ExecutionsAborted", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
+    "not-ready": ("Errors", "Sum", 3600, AT_LEAST, 1, "1 of 1", "breaching", PAGES),
     "trigger-not-delivered": ("FailedInvocations", "Sum", 60, AT_LEAST, 1, "1 of 1", "notBreaching", PAGES),
 }
 # What they look at, in us-west-2.
@@ -59,6 +60,7 @@ WATCHED = {
     "reprotection-failed": ("AWS/States", REPROTECTION),
     "reprotection-timed-out": ("AWS/States", REPROTECTION),
     "reprotection-aborted": ("AWS/States", REPROTECTION),
+    "not-ready": ("AWS/Lambda", {"FunctionName": "failover-readiness-usw2-test"}),
     "trigger-not-delivered": ("AWS/Events", {"RuleName": "failover-trigger-usw2-test"}),
 }
 # Of these the first error pages people; of any other step's the workflow tells, or its own alarms do.
@@ -316,14 +318,27 @@ def workflow_id(development: Deployment, region: str) -> str:
     return next(str(id_) for id_, machine in machines.items() if machine["name"] == name)
 
 
-def test_monitor_runs_every_minute(development: Deployment, region: str) -> None:
+# A monitor's runs leave no gap; readiness is looked at often enough to be mended before the next outage.
+SCHEDULES = {"monitor": "rate(1 minute)", "readiness": "rate(30 minutes)"}
+
+
+def test_what_runs_all_day_is_started_by_schedule(development: Deployment, region: str) -> None:
     stack = development.stacks[region]
-    (schedule,) = specified(development, region).schedules
-    rule = stack.find("aws_cloudwatch_event_rule", name=schedule.name)
-    assert rule["schedule_expression"] == "rate(1 minute)"
-    permission = stack.find("aws_lambda_permission", principal="events.amazonaws.com", statement_id="schedule")
-    assert permission["source_arn"].startswith("${aws_cloudwatch_event_rule.")
-    assert "monitor" in permission["function_name"]
+    for schedule in specified(development, region).schedules:
+        rule = stack.find("aws_cloudwatch_event_rule", name=schedule.name)
+        assert rule["schedule_expression"] == SCHEDULES[schedule.function.step]
+    permissions = [one for one in stack.all("aws_lambda_permission") if one["statement_id"] == "schedule"]
+    assert all(one["source_arn"].startswith("${aws_cloudwatch_event_rule.") for one in permissions)
+    invoked = [next(step for step in SCHEDULES if step in one["function_name"]) for one in permissions]
+    assert sorted(invoked) == sorted(SCHEDULES)
+
+
+def test_an_alarm_on_readiness_lasts_from_one_look_to_the_next_and_rings_when_nobody_looks(
+    development: Deployment, region: str
+) -> None:
+    alarm = deployed_alarms(development, region)["not-ready"]
+    assert alarm["period"] >= 2 * 30 * 60  # rate(30 minutes)
+    assert alarm["treat_missing_data"] == "breaching"
 
 
 def test_p7_an_end_that_no_step_announces_reaches_the_function_that_does(development: Deployment, region: str) -> None:

@@ -135,7 +135,13 @@ def test_p10_what_a_failover_needs_is_reserved_whatever_else_runs_in_the_account
 ) -> None:
     functions = describe(development.settings, ACCOUNT).regions[region].functions.values()
     reserved = {function.step for function in functions if function.concurrency}
-    assert reserved == {step.name for step in failover.STEPS} | {"monitor", "prober", "fence", "writer_switch"}
+    assert reserved == {step.name for step in failover.STEPS} | {
+        "monitor",
+        "prober",
+        "fence",
+        "writer_switch",
+        "readiness",
+    }
 
 
 def test_the_public_function_has_a_limit_that_its_health_checkers_do_not_reach(region: str) -> None:

@@ -50,6 +50,7 @@ READERS = [
     "states:DescribeExecution, states:GetExecutionHistory on "
     + both(f"{EXECUTION}:failover-{{s}}-test:*, {EXECUTION}:reprotect-{{s}}-test:*"),
     *each_in_its_region("cloudwatch:GetMetricStatistics"),
+    "lambda:InvokeFunction on " + both("arn:aws:lambda:{r}:ACCOUNT:function:failover-readiness-{s}-test"),
     "s3:ListBucket on " + both(f"{BUCKET}, {REPORTS}"),
     "s3:GetObject on " + both(f"{REPORTS}/runs/*"),
     "s3:GetObject on " + both(f"{BUCKET}/epoch-*/salvage.json"),

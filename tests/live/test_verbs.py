@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drills.live.verbs import UnknownWordError, verbs
-from failoverctl.__main__ import VERBS
+from failoverctl.program import VERBS
 
 
 def test_every_verb_is_offered_but_the_one_that_the_page_is() -> None:

@@ -27,6 +27,7 @@ from orchestration.specification.names import MONITORING_USER
 from tests.deployment import ACCOUNT, CLOCK, STANDBY, WRITER, Deployment
 from tests.deployment.monitors import new_watch, tick
 from tests.deployment.rights import Call, Used
+from tests.deployment.surroundings import surround
 from tests.statemachines import conditions
 from tests.statemachines.conditions import OTHER, RUN
 from tests.statemachines.scenarios import ASKED, AUTOMATIC, BY_NAME, SWITCHOVER
@@ -323,6 +324,17 @@ def somebody_looks_at_the_dashboard(deployment: Deployment) -> None:
     deployment.call("show_incident", {}, STANDBY)
 
 
+def readiness_is_looked_at(deployment: Deployment) -> None:
+    """By schedule in both regions; once the region's own replica of the record does not answer."""
+    surround(deployment)
+    for region in (WRITER, STANDBY):
+        deployment.guardian_was_here()
+        deployment.call("readiness", {"source": "aws.events"}, region)
+    deployment.trouble("dynamodb.GetItem", "refused", region=STANDBY, times=2)
+    deployment.guardian_was_here()
+    deployment.call("readiness", {"source": "aws.events"}, STANDBY)
+
+
 JOURNEYS = (
     Journey("the writer dies and the monitors move it", writer_dies_and_monitors_move_it),
     Journey("the alarm starts a run", alarm_starts_a_run_that_refuses),
@@ -348,4 +360,5 @@ JOURNEYS = (
     Journey("the database is prepared", database_is_prepared),
     Journey("the databases are logged in to", databases_are_logged_in_to),
     Journey("Route 53's health checkers ask", health_checkers_ask),
+    Journey("readiness is looked at", readiness_is_looked_at),
 )
