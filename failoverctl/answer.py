@@ -18,7 +18,7 @@ from failoverctl.errors import Refused
 from failoverctl.runs import Run
 from failoverctl.start import Yes
 from failoverctl.timeline import newest
-from failoverctl.words import clock
+from failoverctl.words import clock, date
 from handlers.core import history
 from handlers.core.control import LONGEST_REASON
 from handlers.core.errors import InvalidRequest
@@ -126,7 +126,10 @@ def too_late(run: Run, question: Question) -> str:
 def _words(run: Run, question: Question) -> list[str]:
     """Returns what the run asks, in lines for people."""
     asked = question.asked
-    lines = [f"Run {run.name} asks since {clock(question.asked_at)}; an answer counts until {clock(question.until)}."]
+    # The retirement of an old cluster may be answered for days; a time of day would read as expired.
+    same_day = date(question.asked_at)[:10] == date(question.until)[:10]
+    until = clock(question.until) if same_day else f"{date(question.until)} UTC"
+    lines = [f"Run {run.name} asks since {clock(question.asked_at)}; an answer counts until {until}."]
     if run.workflow == "failover":
         claim = asked.get("claim", {})
         return [
