@@ -168,6 +168,7 @@ class Databases:
             "SELECT pg_is_in_recovery()": [[{"booleanValue": not self.writes[region]}]],
             "SELECT datname": [[{"stringValue": asked.get("database")}]],
             "SELECT CASE": [[{"longValue": 10}]],
+            "SELECT transfer(": [[{"stringValue": "applied"}, {"booleanValue": True}]],
         }
         if operation == "rds-data.BeginTransaction":
             return {"transactionId": "t-1"}
