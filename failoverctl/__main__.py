@@ -15,6 +15,8 @@ from failoverctl.command import Chosen, File, Json, Lab, Suffix, verb
 from failoverctl.flags import abort, hold, release, unlock
 from failoverctl.let_in import let_in
 from failoverctl.ready import ready
+from failoverctl.replay import replay_salvage
+from failoverctl.report import report
 from failoverctl.start import start
 from failoverctl.status import status
 from failoverctl.timeline import list_runs, show, watch
@@ -53,6 +55,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "runs": list_runs,
     "show": show,
     "watch": watch,
+    "report": report,
     "start": start,
     "approve": approve,
     "reject": reject,
@@ -69,7 +72,11 @@ VERBS: dict[str, Callable[..., int | None]] = {
 }
 for name, do in VERBS.items():
     app.command(name)(verb(do))
-OF_SALVAGE: dict[str, Callable[..., int | None]] = {"list": list_salvage, "show": show_salvage}
+OF_SALVAGE: dict[str, Callable[..., int | None]] = {
+    "list": list_salvage,
+    "show": show_salvage,
+    "replay": replay_salvage,
+}
 for name, do in OF_SALVAGE.items():
     salvage.command(name)(verb(do))
 app.add_typer(salvage, name="salvage")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,14 +58,7 @@ def list_salvage(session: Session) -> int | None:
 
 def show_salvage(session: Session, epoch: Epoch, *, file: FileName = None) -> int | None:
     """Show what was kept of the old writer of an epoch: how much is missing, and the files to read and replay."""
-    deployment = session.deployment
-    region, names = next(
-        ((region, folders[epoch]) for region, folders in _folders(deployment).items() if epoch in folders), ("", ())
-    )
-    if not region:
-        raise Refused(f"nothing is kept of epoch {epoch}; `failoverctl salvage list` lists what is")
-    s3 = deployment.client("s3", region, read_timeout_s=A_FILE_S)
-    archive = Archive(s3, deployment.names.salvage_bucket(region), epoch)
+    archive, names = archive_of(session.deployment, epoch)
     if file is not None:
         text = archive.read(file)
         if text is None:
@@ -77,8 +70,18 @@ def show_salvage(session: Session, epoch: Epoch, *, file: FileName = None) -> in
     session.say(f"Epoch {epoch}, kept in {archive.address('')}", *lines, "")
     session.say(*(f"  {archive.address(name)}" for name in sorted(names)))
     session.say("", f"Read a file: failoverctl salvage show {epoch} --file salvage-001.sql")
-    session.tell({"epoch": epoch, "region": region, "files": sorted(names), "summary": data})
+    session.tell({"epoch": epoch, "kept_at": archive.address(""), "files": sorted(names), "summary": data})
     return None
+
+
+def archive_of(deployment: Deployment, epoch: int) -> tuple[Archive, Set[str]]:
+    """Returns what is kept of an epoch and the names of its files; raises `Refused` where nothing is."""
+    found = _folders(deployment)
+    region = next((region for region, folders in found.items() if epoch in folders), None)
+    if region is None:
+        raise Refused(f"nothing is kept of epoch {epoch}; `failoverctl salvage list` lists what is")
+    s3 = deployment.client("s3", region, read_timeout_s=A_FILE_S)
+    return Archive(s3, deployment.names.salvage_bucket(region), epoch), found[region][epoch]
 
 
 def _found(data: object) -> list[str]:

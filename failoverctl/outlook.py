@@ -71,7 +71,7 @@ def outlook(
     )
     budget_ms = settings.thresholds.rpo_budget_ms
     if_died = f"If {writer} died now"
-    run = held.run if held else ""
+    run, mode, phase = (held.run, held.mode, held.phase) if held else ("", "", "")
     works = held is not None and holder_is_over is not True
     rows: tuple[tuple[bool, Kind, str], ...] = (
         (
@@ -80,7 +80,7 @@ def outlook(
             f"Run {run} waits for a person until {clock(asks_until or 0)}: `failoverctl approve {run}`, or reject.",
         ),
         (
-            works and held is not None and held.phase != "checking",
+            works and phase != "checking",
             "moving",
             f"The writer is being moved from {writer} to {standby} by run {run}: `failoverctl watch {run}`.",
         ),
@@ -109,6 +109,12 @@ def outlook(
             "failover.",
         ),
         (claim.decision != "proceed", "nothing", f"{if_died}: no automatic failover now, for {claim.reason}."),
+        (
+            phase in ("stopping", "moving"),
+            "automatic",
+            f"Run {run} ({mode}, {phase}) has stopped half way: the next attempt takes over from it by itself; now: "
+            f"`failoverctl start --mode {mode} --resumes {run}`.",
+        ),
         (
             guardian.says in ("silent", "says down"),
             "down",

@@ -6,20 +6,13 @@ right to ask it, and no other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from failoverctl.command import REFUSED, CANNOT_TELL, DONE, Session
-from failoverctl.deployment import Deployment
-from failoverctl.errors import CannotTell, credentials_fault, is_denied
-from handlers.core.commands import REPORT
-from handlers.core.errors import FailoverError, InvalidRequest
-from handlers.core.readiness import CHECKS, Check, Finding, Level, verdict
-from handlers.core.reading import Fields
-from handlers.gateways.aws import invoke
+from failoverctl.command import CANNOT_TELL, DONE, REFUSED, Session
+from handlers.core.readiness import Check, Level, verdict
 
 Page = Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Write it as a page of HTML as well.")]
 Drift = Annotated[

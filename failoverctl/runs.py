@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -14,15 +14,15 @@ from handlers.core import history
 from handlers.core.errors import FailoverError
 from handlers.core.history import Event, Question
 from handlers.core.message import execution_arn
-from handlers.gateways import items
+from handlers.gateways import executions
 from handlers.gateways.aws import code_of, named_errors
+from handlers.gateways.run_table import RunTable
 from handlers.gateways.runs import OVER, Runs
+from handlers.report.facts import Workflow
 from orchestration.specification.names import Names
 
-Workflow = Literal["failover", "reprotect"]
 WORKFLOWS: tuple[Workflow, ...] = ("failover", "reprotect")
 
-A_PAGE = 1000  # events, the most that Step Functions gives at once
 # A run that waits for a person has asked in its last few events.
 LAST_EVENTS = 10
 
@@ -98,7 +98,7 @@ def find(deployment: Deployment, name: str) -> Run:
     Refused
         there is none in either region.
     CannotTell
-        it is not in the region that answers, and the other one does not.
+        it is not in the region that answers, and the other one does not; or the deployment is not in this account.
     """
 
     def look(region: str) -> Run | None:
@@ -121,6 +121,7 @@ def find(deployment: Deployment, name: str) -> Run:
             f"there is no run {name} in {' and '.join(asked) or 'any region that answers'}, and {' and '.join(dark)} "
             "gives no answer: it may be there. `failoverctl runs` lists those that are seen"
         )
+    deployment.read()  # in an account without the deployment there are no runs either: it says so
     raise Refused(
         f"there is no run {name} in {' or '.join(deployment.regions)}. `failoverctl runs` lists the last ones; Step "
         "Functions forgets a run after 90 days, and `failoverctl show` then looks into the table of records"
@@ -131,10 +132,7 @@ def kept(deployment: Deployment, name: str) -> Mapping[str, Any] | None:
     """Returns the record that is kept of a run for good, in either region; None where there is none."""
 
     def look(region: str) -> Mapping[str, Any] | None:
-        table = deployment.names.runs_table(region)
-        with named_errors(f"looking for run {name} in {table}"):
-            found = deployment.client("dynamodb", region).get_item(TableName=table, Key={"run": {"S": name}})
-        return items.plain(found["Item"]) if "Item" in found else None
+        return RunTable(deployment.client("dynamodb", region), deployment.names.runs_table(region)).read(name)
 
     _ = deployment.names
     deployment.make_clients("dynamodb")
@@ -144,16 +142,7 @@ def kept(deployment: Deployment, name: str) -> Mapping[str, Any] | None:
 
 def events(deployment: Deployment, run: Run, *, last: int | None = None) -> list[Event]:
     """Returns the history of a run in its order, or the end of it, of at least ``last`` events if it is that long."""
-    client = deployment.client("stepfunctions", run.region)
-    asked: dict[str, Any] = {"executionArn": run.arn, "reverseOrder": last is not None, "maxResults": last or A_PAGE}
-    found: list[Event] = []
-    with named_errors(f"reading the history of run {run.name}"):
-        while True:
-            page = client.get_execution_history(**asked)
-            found += page["events"]
-            if last is not None or "nextToken" not in page:
-                return history.ordered(found)
-            asked["nextToken"] = page["nextToken"]
+    return executions.events(deployment.client("stepfunctions", run.region), run.arn, last=last)
 
 
 def waiting(deployment: Deployment, runs: Sequence[Run]) -> list[tuple[Run, Question]]:

@@ -19,7 +19,7 @@ from failoverctl import runs
 from failoverctl.command import DONE, Session
 from failoverctl.deployment import Deployment, Reading, changing
 from failoverctl.errors import CannotTell, Refused
-from failoverctl.runs import Run, Workflow
+from failoverctl.runs import Run
 from failoverctl.timeline import follow
 from handlers.core import history
 from handlers.core.claim import decide_claim
@@ -30,6 +30,7 @@ from handlers.core.message import execution_arn
 from handlers.core.reprotection import ReprotectionRequest, decide_begin
 from handlers.core.request import Request
 from handlers.gateways.runs import Runs
+from handlers.report.facts import Workflow
 
 
 class Mode(StrEnum):

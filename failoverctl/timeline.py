@@ -14,6 +14,7 @@ from failoverctl.command import DONE, REFUSED, Session
 from failoverctl.deployment import Deployment
 from failoverctl.errors import CannotTell, Refused
 from failoverctl.runs import Run
+from failoverctl.together import ask_each
 from failoverctl.words import clock, date, lasting
 from handlers.core import history
 from handlers.core.errors import FailoverError, TransientFailure
@@ -26,6 +27,8 @@ AnyRun = Annotated[
 Most = Annotated[int, typer.Option("--most", min=1, max=100, help="How many of each region.")]
 
 LOOK_AGAIN_S = 1.0
+# One short request for each run that is listed.
+OUTCOMES_S = 4.0
 # So many looks in a row that get no answer end the watch: by then the region is gone, or the way to it.
 LOOKS_IN_VAIN = 10
 GOOD = frozenset({"recovered", "rehearsed", "reprotected"})
@@ -33,18 +36,30 @@ GOOD = frozenset({"recovered", "rehearsed", "reprotected"})
 
 def list_runs(session: Session, *, most: Most = 10) -> int | None:
     """List the last runs of both regions, the newest first."""
-    found = newest(session.deployment, most)
+    found = _with_outcomes(session.deployment, newest(session.deployment, most))
     table = Table(box=None, pad_edge=False)
     for title in ("Run", "Workflow", "Region", "Started (UTC)", "Lasted", "Ended"):
         table.add_column(title, no_wrap=True)
     for run in found:
         lasted = lasting(run.ended_at - run.started_at) if run.ended_at else ""
-        table.add_row(run.name, run.workflow, run.region, date(run.started_at), lasted, run.status.lower())
+        table.add_row(run.name, run.workflow, run.region, date(run.started_at), lasted, run.outcome)
     session.show(table) if found else session.say("There have been no runs.")
     for region, why in session.deployment.silent.items():
         session.say(f"No answer from {region} ({why}): its runs are not in this list.")
     session.tell({"runs": found, "silent": session.deployment.silent})
     return None
+
+
+def _with_outcomes(deployment: Deployment, found: Sequence[Run]) -> list[Run]:
+    """Returns the runs with their outcomes, which a list of executions lacks; without, where that gets no answer."""
+
+    def look(region: str) -> list[Run]:
+        here = [run for run in found if run.region == region and run.is_over]
+        return [runs.described(deployment, region, run.workflow, run.name) or run for run in here]
+
+    answers = ask_each(deployment.regions, look, OUTCOMES_S)
+    known = {run.arn: run for answered in answers if answered.error is None for run in answered.get()}
+    return [known.get(run.arn, run) for run in found]
 
 
 def newest(deployment: Deployment, most: int) -> list[Run]:

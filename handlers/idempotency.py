@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -23,7 +22,6 @@ TOKEN_LIFETIME_S = 7 * 24 * 3600
 READ_TIMEOUT_S = 1.0
 
 
-@dataclass(frozen=True)
 class TokenVariables(Variables):
     """The table of this region."""
 

@@ -6,7 +6,6 @@ holds up a tick, and nothing that fails ends the attempts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -24,7 +23,6 @@ from handlers.machine import Machine
 from handlers.telemetry import logger
 
 
-@dataclass(frozen=True)
 class StandbyVariables(Variables):
     """What the settings say about the trigger."""
 

@@ -72,6 +72,7 @@ KEY, KEY_REQUEST = Price(1.00, 1, "key", 2), Price(0.03, 10_000, "requests", 2)
 ZONE, CHECK, CHECK_OPTION = Price(0.50, 1, "zone", 5), Price(0.50, 1, "check", 5), Price(1.00, 1, "option", 5)
 READ_UNIT, WRITE_UNIT = Price(0.125, 1_000_000, "reads", 2), Price(0.625, 1_000_000, "writes", 2)
 TABLE_GB = Price(0.45, 1, "GB", 2)  # storage and point-in-time recovery
+BUCKET_GB = Price(0.023, 1, "GB", 2)
 INTERNET_GB, REGION_GB = Price(0.09, 1, "GB", 2), Price(0.02, 1, "GB", 2)
 
 
@@ -116,9 +117,7 @@ def orchestrator(specification: Specification) -> list[Line]:
     made = {name: count for name, (count, _) in calls(specification).items()}
     return [
         *_functions(regions, made),
-        *_monitoring(
-            regions, made["CloudWatch `PutMetricData`"] + made["CloudWatch `GetMetricStatistics`"]
-        ),
+        *_monitoring(regions, made["CloudWatch `PutMetricData`"] + made["CloudWatch `GetMetricStatistics`"]),
         *_dns(specification),
         Line("DynamoDB, reads", "of the control record", made["DynamoDB `GetItem`"], READ_UNIT),
         Line(
@@ -128,6 +127,7 @@ def orchestrator(specification: Specification) -> list[Line]:
             WRITE_UNIT,
         ),
         Line("DynamoDB, storage and recovery", "some MB in 8 tables; an estimate", 0.1, TABLE_GB),
+        Line("S3", "reports of runs and what is salvaged, some MB; an estimate", 0.1, BUCKET_GB),
         Line("KMS keys", "1 a region (and 1 more each after a year's rotation)", len(regions), KEY),
         Line("KMS requests", "functions' variables, topics, tables; an estimate", 100_000, KEY_REQUEST),
         Line("Logs", "functions and flow logs; an estimate", 1, LOG_GB),

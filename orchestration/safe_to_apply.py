@@ -50,8 +50,8 @@ UNDOING = {
     "aws_dynamodb_table_item": {"item": "would name the writer of the deployment again, whoever writes now"},
 }
 
-# Set where the setting `password_version` has been raised. Users are the writer's: RDS takes no password for a secondary,
-# and by then Terraform has stored the new one in the secret.
+# Set where the setting `password_version` has been raised. Users are the writer's: RDS takes no password for a
+# secondary, and by then Terraform has stored the new one in the secret.
 PASSWORD = "master_password_wo_version"  # noqa: S105 - the name of an attribute
 
 Answer = Literal["safe", "NOT SAFE", "cannot tell"]

@@ -187,6 +187,22 @@ class Salvage(_Section):
     )
 
 
+class Reports(_Section):
+    """The reports of runs, kept for auditors under S3 Object Lock."""
+
+    retention_days: int = Field(
+        365,
+        ge=1,
+        le=36_500,
+        description="How long nobody may delete or change the report of a run, in days; it is kept for longer.",
+    )
+    mode: Literal["governance", "compliance"] = Field(
+        "governance",
+        description="compliance: nobody at all may, not even the account itself, so the bucket cannot be destroyed "
+        "before; only in production. governance: whoever has s3:BypassGovernanceRetention may.",
+    )
+
+
 class State(_Section):
     """Where Terraform's state is kept; without a bucket in files beside the project, for a first try."""
 
@@ -242,6 +258,7 @@ class Settings(BaseSettings):
     database: Database = Database()
     thresholds: Thresholds = Thresholds()
     salvage: Salvage = Salvage()
+    reports: Reports = Reports()
     state: State = State()
 
     @property
@@ -312,6 +329,15 @@ class Settings(BaseSettings):
     def _override_only_in_production(self) -> Self:
         if self.protection_override and self.environment != "production":
             raise ValueError("protection_override has no meaning outside production; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_not_production_can_be_destroyed(self) -> Self:
+        if self.reports.mode == "compliance" and self.environment != "production":
+            raise ValueError(
+                "reports.mode compliance would keep a deployment that is no production from being destroyed for "
+                f"{self.reports.retention_days} days; use governance"
+            )
         return self
 
     @classmethod

@@ -315,8 +315,9 @@ def _begins_against_a_no(facts: Facts) -> Iterator[tuple[float, str]]:
     automatic = {one.run for one in facts.of(RunStarted) if one.asked.get("automatic")}
     for one in facts.of(Written):
         before, after = one.before.get("transition"), one.after.get("transition")
-        takes = after is not None and after["run"] in automatic and (before is None or before["run"] != after["run"])
-        if takes and not (before and before["move_requests"]) and (why := _keeps_from_beginning(one.before, one.at)):
+        if after is None or after["run"] not in automatic or (before and before["run"] == after["run"]):
+            continue
+        if not (before and before["move_requests"]) and (why := _keeps_from_beginning(one.before, one.at)):
             yield one.at, f"run {after['run']} begins by itself though {why}"
 
 

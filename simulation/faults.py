@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,17 @@ FIRST_AT_S, LAST_AT_S, OVER_BY_S = 6.0, 50.0, 110.0
 MOST_FAULTS = 4
 # In a long history an outage goes on nearly to its end, with everything else well.
 LONG_S, LEFT_S = 300.0, 20.0
+# What may keep the first attempts of such an outage from moving the writer, in the standby's region.
+OBSTACLES = (
+    "rds busy",
+    "rds away",
+    "states away",
+    "throttled",
+    "table away",
+    "bus loses",
+    "isolated",
+    "monitor missing",
+)
 # In so many of the others a person does at last what the last message says.
 OBEDIENT = 0.4
 # So many histories have something that moves the writer, or may seem to have to, beside what else is drawn; in so many
@@ -168,7 +179,9 @@ def draw(chance: Random, writer: str, standby: str, witness: str, *, long: bool)
         drawn.append(replace(cut, where=f"{there}->{here}"))
     if long:
         outage = _row(chance, BY_NAME[chance.choice(("region dead", "database down"))], writer)
+        obstacle = _row(chance, BY_NAME[chance.choice(OBSTACLES)], standby)
         drawn.append(replace(outage, lasts=round(LONG_S - LEFT_S - outage.start, 2)))
+        drawn.append(_at(obstacle, round(outage.start + chance.uniform(-5, 15), 2)))
     elif chance.random() < OBEDIENT:
         drawn.append(Fault("person obeys", "", round(OVER_BY_S + chance.uniform(2, 10), 2), 1.0))
     return tuple(sorted(drawn, key=lambda fault: (fault.start, fault.kind, fault.where)))
@@ -193,6 +206,8 @@ class Faults:
     def __init__(self) -> None:
         self._acting: dict[tuple[str, str], list[Fault]] = {}
         self.all: list[Fault] = []  # every one that acts now
+        # What follows from nothing but the faults that act, found once until they change.
+        self.follows: dict[tuple[str, ...], Any] = {}
 
     @property
     def any(self) -> bool:
@@ -208,10 +223,12 @@ class Faults:
 
     def begin(self, fault: Fault) -> None:
         """Lets it act."""
+        self.follows.clear()
         self.all.append(fault)
         self._acting.setdefault((fault.kind, fault.where), []).append(fault)
 
     def end(self, fault: Fault) -> None:
         """Lets it act no more."""
+        self.follows.clear()
         self.all.remove(fault)
         self._acting[fault.kind, fault.where].remove(fault)

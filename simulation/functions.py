@@ -131,7 +131,7 @@ class Functions:
                 self._over(environment, ended, Outcome(None, "Sandbox.Timedout", f"timed out after {limit_s} seconds"))
                 world.time.kill(environment)
 
-        world.time.spawn(run, environment)
+        world.time.background(run, environment)
         world.time.after(function.timeout_seconds, limit)
         return ended
 

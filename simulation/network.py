@@ -33,7 +33,7 @@ KEPT_CONNECTION = 0.5
 # Requests that change nothing, and are as good as answered when they are sent.
 ONLY_LOOK = frozenset({"get_item", "assume_role", "describe_execution", "put_metric_data", "publish"})
 # The services whose API may be away by itself, by the names of the faults.
-AWAY = {"rds": "rds", "stepfunctions": "states"}
+AWAY = {"rds": "rds away", "stepfunctions": "states away"}
 
 Way = Literal["open", "hangs", "refuses"]
 
@@ -73,8 +73,12 @@ class Network:
 
     def reaches(self, here: str, there: str) -> Way:
         """Returns what becomes of a new connection, which needs both ways."""
-        way = self.way(here, there)
-        return self.way(there, here) if way == "open" else way
+        known = self._world.faults.follows
+        way: Way | None = known.get((here, there))
+        if way is None:
+            way = self.way(here, there)
+            known[here, there] = way = self.way(there, here) if way == "open" else way
+        return way
 
     def round_trip(self, here: str, there: str) -> float:
         """Returns how long one takes now, in seconds."""
@@ -101,8 +105,7 @@ class Network:
         kept = way != "open" and self.way(here, there) == "open" and world.chance.random() < KEPT_CONNECTION
         if way != "open" and not kept:
             self._fail(client, way)
-        away = world.faults.acting(f"{AWAY.get(client.service)} away", there)
-        if away is not None:
+        if client.service in AWAY and world.faults.acting(AWAY[client.service], there):
             world.time.sleep(self.round_trip(here, there))
             raise refusal("ServiceUnavailable", operation, status=503)
         trip = self.round_trip(here, there)

@@ -94,11 +94,14 @@ def _answer(world: World, database: Database, event: dict[str, Any], began: floa
         if event.get("fence"):
             database.fence()
             world.time.sleep(SESSIONS_END_S)
-            if database.end_sessions("fenced", by_force=False):
+            if database.is_fenced and database.end_sessions("fenced", by_force=False):
                 open_sessions = 0
             else:
-                world.time.sleep(SESSIONS_END_WITHIN_S)
+                if database.is_fenced:
+                    world.time.sleep(SESSIONS_END_WITHIN_S)
                 error, open_sessions = "sessions of applications do not end", -1
+                if not database.is_fenced:
+                    error = "the fence was lifted meanwhile"
         if lift := event.get("lift_fence"):
             database.lift(lift["number"], lift["until"])
     data = world.databases.data_of(database)

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -27,6 +26,7 @@ from orchestration.settings import load
 from orchestration.specification import Specification, describe
 from orchestration.specification.model import Function
 from simulation import stand_ins
+from simulation.control_table import Date
 
 ACCOUNT = "123456789012"
 # Functions that log in to a database by PostgreSQL's protocol; the world answers in their place (`simulation.prober`).
@@ -130,7 +130,7 @@ class Product:
         if module.__name__ == "handlers.gateways.control_table":
             names["compiled"] = lambda row, values: {"Row": row, "Values": values}
             names["ControlRecord"] = _Records()
-            names["parsedate_to_datetime"] = lru_cache(maxsize=4)(names["parsedate_to_datetime"])
+            names["parsedate_to_datetime"] = Date.read
 
     def _machine(self) -> Machine:
         clock = _Clock(self.wires)

@@ -200,11 +200,8 @@ def modules(wires: Wires) -> dict[str, ModuleType]:
 
 
 def _token_variables() -> type:
-    from dataclasses import dataclass
-
     from handlers.core.environment import Variables
 
-    @dataclass(frozen=True)
     class TokenVariables(Variables):
         """As the product's."""
 

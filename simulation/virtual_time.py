@@ -1,7 +1,7 @@
 """Virtual time: threads, pools, sleeps and clocks of unchanged code, on one thread and in one order.
 
-A greenlet stands for a thread. Whoever sleeps or waits gives way to the hub, which carries out the next event of a heap
-and lets time jump to it. Nothing real is waited for, and the same program gives the same history to the letter.
+A greenlet stands for a thread. Whoever sleeps or waits gives way to whoever is next on a heap of events, and time jumps
+to that. Nothing real is waited for, and the same program gives the same history to the letter.
 
 What the threads of one machine have in common is a `Process`: how far its clock is off, whether it is frozen, and
 whether it still lives.
@@ -51,12 +51,45 @@ class Process:
 
 
 class Task(greenlet):  # type: ignore[misc]  # greenlet has no types
-    """A virtual thread of ``process``."""
+    """A virtual thread. When it has done its work it rests until there is more: a greenlet is dear to make.
 
-    def __init__(self, run: Callable[[], None], hub: greenlet, process: Process) -> None:
-        super().__init__(run, hub)
-        self.process = process
-        self.waits = 0  # counts its waits; an event of an earlier one is void
+    Attributes
+    ----------
+    process
+        that of its present work.
+    waits
+        counts its waits; an event of an earlier one is void.
+    """
+
+    def __init__(self, time: VirtualTime, hub: greenlet) -> None:
+        super().__init__(parent=hub)
+        self._time = time
+        self.waits = 0
+
+    def begin(self, work: Callable[[], Any], process: Process, future: Future[Any] | None) -> None:
+        """Gives it work; nobody asks for the result where there is no ``future``."""
+        self._work, self.process, self._future = work, process, future
+        process.tasks[self] = None
+
+    def run(self) -> None:
+        """Does its work, and what it is given later; it ends when its process is killed."""
+        while True:
+            value: Any = None
+            error: Exception | None = None
+            try:
+                value = self._work()
+            except GreenletExit:
+                error = Killed()
+            except Exception as raised:  # noqa: BLE001 - kept for whoever asks for the result
+                error = raised
+            self.waits = OVER if self.process.killed else self.waits + 1
+            self.process.tasks.pop(self, None)
+            if self._future is not None:
+                self._future.settle(value, error)
+            del value, error, self._work, self._future
+            if self.waits == OVER:
+                return
+            self._time.rest(self)
 
 
 class VirtualTime:
@@ -66,9 +99,10 @@ class VirtualTime:
         self.now = starts_at
         self._due: list[tuple[float, int, Task | Callable[[], None], int]] = []
         self._order = itertools.count()
+        self._until = starts_at  # as far as `run` goes
         self._hub = getcurrent()
-        self._give_way = self._hub.switch
-        self._tasks: dict[Task, None] = {}
+        self._tasks: list[Task] = []  # all of them, those that rest and those that have ended too
+        self._resting: list[Task] = []
         self._outside = Process("outside")
 
     # --- the hub
@@ -76,6 +110,7 @@ class VirtualTime:
     def run(self, until: float) -> None:
         """Carries out everything that is due up to ``until``, and lets time be that."""
         due, pop = self._due, heapq.heappop
+        self._until = until
         while due and due[0][0] <= until:
             at, _, what, waits = pop(due)
             if at > self.now:
@@ -97,15 +132,13 @@ class VirtualTime:
         self.now = max(self.now, until)
 
     def close(self) -> None:
-        """Ends every thread that lives; the history is over."""
-        self._due.clear()
-        for process in {task.process: None for task in self._tasks}:
-            process.killed = True
-        while self._tasks:
-            task = next(iter(self._tasks))
-            del self._tasks[task]
+        """Ends every thread; the history is over."""
+        for task in self._tasks:
+            task.process.killed = True
+        for task in self._tasks:
             if not task.dead:
                 task.throw(GreenletExit)
+        self._tasks.clear()
         self._due.clear()
 
     def at(self, when: float, action: Callable[[], None]) -> None:
@@ -121,24 +154,22 @@ class VirtualTime:
     def spawn(self, work: Callable[[], Result], process: Process | None = None) -> Future[Result]:
         """Starts a thread, in the process of the present one unless another is given."""
         future: Future[Result] = Future(self)
-
-        def body() -> None:
-            try:
-                future.settle(work(), None)
-            except GreenletExit:
-                future.settle(None, Killed())
-            except Exception as error:  # noqa: BLE001 - kept for whoever asks for the result
-                future.settle(None, error)
-            finally:
-                task.waits = OVER
-                task.process.tasks.pop(task, None)
-                self._tasks.pop(task, None)
-
-        task = Task(body, self._hub, process or self.process)
-        self._tasks[task] = None
-        task.process.tasks[task] = None
-        self._push(self.now, task, 0)
+        self._begin(work, process or self.process, future)
         return future
+
+    def _begin(self, work: Callable[[], Any], process: Process, future: Future[Any] | None) -> None:
+        if self._resting:
+            task = self._resting.pop()
+        else:
+            task = Task(self, self._hub)
+            self._tasks.append(task)
+        task.begin(work, process, future)
+        self._push(self.now, task, task.waits)
+
+    def rest(self, task: Task) -> None:
+        """Lets the present thread, which has done its work, rest until it is given more."""
+        self._resting.append(task)
+        self._give_way(task)
 
     @property
     def process(self) -> Process:
@@ -155,19 +186,50 @@ class VirtualTime:
     def sleep(self, seconds: float) -> None:
         """Lets the present thread sleep."""
         task: Task = getcurrent()  # only a thread of virtual time may sleep or wait
-        at = self.now + seconds if seconds > 0 else self.now
-        heapq.heappush(self._due, (at, next(self._order), task, task.waits))
-        self._give_way()
+        self._wait_until(self.now + seconds if seconds > 0 else self.now, task)
 
     def wait(self, waiting: dict[Task, None], timeout: float | None) -> None:
         """Lets the present thread wait in ``waiting`` until `wake` is called with it, or the timeout is over."""
         task: Task = getcurrent()  # as above
         waiting[task] = None
-        if timeout is not None:
-            at = self.now + timeout if timeout > 0 else self.now
-            heapq.heappush(self._due, (at, next(self._order), task, task.waits))
-        self._give_way()
+        if timeout is None:
+            self._give_way(task)
+        else:
+            self._wait_until(self.now + timeout if timeout > 0 else self.now, task)
         waiting.pop(task, None)
+
+    def _wait_until(self, at: float, task: Task) -> None:
+        """Lets the present thread wait until ``at``, or until somebody wakes it."""
+        due, process = self._due, task.process
+        if (due and due[0][0] <= at) or at > self._until or process.killed or process.frozen_until > at:
+            heapq.heappush(due, (at, next(self._order), task, task.waits))
+            self._give_way(task)
+        else:  # nothing happens before
+            self.now = at
+            task.waits += 1
+
+    def _give_way(self, task: Task) -> None:
+        """Lets others go on: the next thread at once, and the hub where it is more than that."""
+        due = self._due
+        while due:
+            at, _, what, waits = due[0]
+            if waits == IS_ACTION or at > self._until:
+                break
+            following: Any = what  # a thread, as everything else is
+            if following.waits != waits:
+                heapq.heappop(due)
+                continue
+            process = following.process
+            if process.killed or process.frozen_until > at:
+                break
+            heapq.heappop(due)
+            if at > self.now:
+                self.now = at
+            following.waits = waits + 1
+            if following is not task:
+                following.switch()
+            return
+        self._hub.switch()
 
     def wake(self, waiting: dict[Task, None]) -> None:
         """Lets every thread that waits there go on."""
@@ -194,9 +256,9 @@ class VirtualTime:
         """As `concurrent.futures.ThreadPoolExecutor`."""
         return Pool(self, workers)
 
-    def background(self, work: Callable[[], None]) -> None:
-        """Starts a thread for whose result nobody waits."""
-        self.spawn(work)
+    def background(self, work: Callable[[], None], process: Process | None = None) -> None:
+        """Starts a thread for whose result nobody waits, in the present process unless another is given."""
+        self._begin(work, process or self.process, None)
 
     def event(self) -> Event:
         """As `threading.Event`."""
@@ -290,7 +352,7 @@ class Pool:
         self._queue.append(do)
         if self._free:
             self._free -= 1
-            self._time.spawn(self._work)
+            self._time.background(self._work)
         return future
 
     def _work(self) -> None:

@@ -13,11 +13,12 @@ data", "Evaluating an alarm", "Alarm events and EventBridge"):
 
 Limits: a metric counts from the moment it is put, whereas CloudWatch takes a moment to show it; the early alarm for old
 breaching data among missing ones is not modelled. An alarm is evaluated for the first time when one whole period has
-passed.
+passed. Data is kept for an hour.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
@@ -43,6 +44,8 @@ Treatment = Literal["breaching", "notBreaching", "ignore", "missing"]
 
 HIGH_RESOLUTION_INTERVAL_SECONDS = 10
 STANDARD_INTERVAL_SECONDS = 60
+# Nobody in the lab asks for older data; each look at an alarm goes through all of it.
+KEPT_SECONDS = 3600.0
 # How many more periods than the evaluation periods are looked at when data is missing.
 EXTRA_PERIODS = 2
 COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
@@ -115,6 +118,14 @@ class Alarms:
                 self._clock.now() + delay,
                 lambda due, alarm=alarm: self.evaluate(region.name, alarm, due),  # type: ignore[misc]
             )
+
+        timetable.every(STANDARD_INTERVAL_SECONDS, self._clock.now(), lambda due: self.forget(region.name, due))
+
+    def forget(self, region: str, now: float) -> None:
+        """Drops a region's metric data of more than an hour ago, so that a lab may run for days."""
+        data = cloudwatch_backends[self._account][region].metric_data
+        old = itertools.takewhile(lambda datum: _seconds(datum.timestamp) < now - KEPT_SECONDS, list(data))
+        del data[: sum(1 for _ in old)]
 
     def see_late(self, seconds: float) -> None:
         """Lets alarms see metrics late, by up to so many seconds: first what there is now, then what is that old."""

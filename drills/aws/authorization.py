@@ -141,6 +141,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "sns:GetTopicAttributes": {"topic": "TopicArn"},
     "sns:Publish": {"topic": "TopicArn"},
     "states:DescribeExecution": {"execution": "executionArn"},
+    "states:GetExecutionHistory": {"execution": "executionArn"},
     "states:ListExecutions": {"statemachine": "stateMachineArn"},
     "states:RedriveExecution": {"execution": "executionArn"},
     "states:SendTaskFailure": {},  # a token is all that it names

@@ -406,11 +406,12 @@ class Cloud:
         # us-east-1 is the default region of buckets, and must not be named (S3 API reference, CreateBucket).
         where = {} if name == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": name}}
         self.client("s3", name).create_bucket(Bucket=region.salvage_bucket, **where)
+        self.client("s3", name).create_bucket(Bucket=region.reports_bucket, ObjectLockEnabledForBucket=True, **where)
         events = self.client("events", name)
         for rule in region.rules:
             create_rule(events, rule, machine, role_arn)
-        end = region.end_rule
-        create_function_rule(events, end, self._arn("lambda", name, f"function:{end.function.name}"))
+        for one in (region.end_rule, region.report_rule):
+            create_function_rule(events, one, self._arn("lambda", name, f"function:{one.function.name}"))
         self.alarms.create(region, self.client("cloudwatch", name), topic_arn)
 
     def _invoke_by_rule(self, region: str, function: str, event: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
-import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from drills.world.postgres import find_binaries
 from drills.world.reaper import Reaper
 
 PORT = 8765
+WAKE_SECONDS = 0.5
 
 
 def lab(
@@ -64,7 +65,8 @@ def _keep(port: int, speed: float, seed: int, promotion_seconds: float, postgres
             living.timeline.event(Kind.LAB, f"the page is at {address}; Ctrl-C ends the lab")
             living.start()
             living.timeline.event(Kind.LAB, f"all is there: {address}; in another terminal: failoverctl --lab status")
-            threading.Event().wait()
+            while True:  # a signal that another thread has taken is noticed when this one wakes
+                time.sleep(WAKE_SECONDS)
     finally:
         reaper.close()
 

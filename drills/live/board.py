@@ -79,7 +79,7 @@ class Board:
         self._was_silent_s: float | None = None
         self.struck_at: float | None = None
         self.troubles: dict[str, str] = {}
-        self.lacking: list[str] = []
+        self.lacking = ["the lab is being built"]
 
     # --- what it is told
 
@@ -119,7 +119,8 @@ class Board:
             if not writes and self._silent_since is None and self._pulses:
                 self._silent_since = now
             elif writes and self._silent_since is not None:
-                self._silent_since, self._was_silent_s = None, now - self._silent_since
+                self._was_silent_s = now - self._silent_since
+                self._silent_since = None
             self._pulses.append(
                 {"at": now, "rates": load.commits_per_second, "failing": load.failing_clients, "clients": load.clients}
             )

@@ -25,7 +25,7 @@ from drills.verdict.rounds import ROUND_INVARIANTS, RoundFound, Step, legs_of, s
 from drills.world import bank
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from drills.lab import Lab
     from drills.verdict.result import DrillResult, StepKind
@@ -154,7 +154,7 @@ class Circle(Drill):
                 {key: text for each in lab.settings.regions for key, text in lab.salvage_files(each).items()}
             )
         texts = [text for epoch in sorted(files) for text in files[epoch]]
-        said = self._replay(writer, texts, ""), self._replay(writer, texts, " once more")
+        said = self._replay(lab, writer, files, ""), self._replay(lab, writer, files, " once more")
         found = RoundFound(
             judgement=sum_up(events, moves, judged, present, ledger.read_books(writer)),
             facts=facts,
@@ -180,9 +180,12 @@ class Circle(Drill):
         legs = legs_of(found, salvaged, self._timeline.zero)
         return self._result(lab, reached, ROUND_INVARIANTS, found, legs=legs, replayed=said[0]["applied"])
 
-    def _replay(self, writer: Server, texts: Sequence[str], again: str) -> Counter[str]:
-        said = salvage.replay(writer, texts)
-        self._timeline.event(Kind.DATABASE, f"a person replays the salvage files{again}: {_counted(said)}")
+    def _replay(self, lab: Lab, writer: Server, epochs: Iterable[int], again: str) -> Counter[str]:
+        """Has the person replay what was salvaged of each epoch; returns what the bank's function answered."""
+        person, said = Person("yes", lab.file, self._timeline), Counter[str]()
+        for epoch in sorted(epochs):
+            said.update(person.call(f"failoverctl salvage replay {epoch} --connection {writer.url}").get("answers", {}))
+        self._timeline.event(Kind.DATABASE, f"a person replays what was salvaged{again}: {_counted(said)}")
         return said
 
     def _moves(self, lab: Lab) -> list[Move]:

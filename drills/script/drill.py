@@ -21,7 +21,7 @@ from drills.show.timeline import Timeline
 from drills.verdict import ledger
 from drills.verdict.events import Kind
 from drills.verdict.folder import discard_latest, save
-from drills.verdict.invariants import INVARIANTS, DrillFound, Facts, Found, Invariant
+from drills.verdict.invariants import INVARIANTS, DrillFound, Facts, Found, Invariant, told_of, was_told
 from drills.verdict.lease import lease_spans
 from drills.verdict.notes import notes_of
 from drills.verdict.result import DrillResult
@@ -54,6 +54,8 @@ RECONNECT_LIMIT_SECONDS = 60.0
 APPROVAL_LIMIT_SECONDS = 1200.0  # the gate's own deadline is 15 minutes
 # When nothing must move: three times as long as detection takes, so that anything that would move has had its chance.
 QUIET_SECONDS = 60.0
+# An alarm on what comes once a minute, two of three, rings after three minutes at most; then comes the mail.
+TOLD_LIMIT_SECONDS = 240.0
 # How much later than the outage alone a trouble may let a failover end: attempts come every 60 s at last.
 TROUBLES_LIMIT_SECONDS = 150.0
 # How long a switchover that was finished or given back is watched for whether it stays so.
@@ -231,6 +233,10 @@ class Drill:
         lasts = max([self._options.outage_seconds, *(trouble.lasts_s for trouble in self._options.troubles)])
         with self._timeline.waiting("a forbidden move", at_most=lasts + QUIET_SECONDS):
             self._clock.sleep(lasts + QUIET_SECONDS)
+        told = told_of(self._outage, self._options.troubles)
+        self._narrator.wait(
+            "people to be told", lambda seen: all(was_told(words, seen.messages) for words in told), TOLD_LIMIT_SECONDS
+        )
         ended = self._narrator.wait(
             "the workflow",
             lambda seen: all(run.status != "RUNNING" for run in seen.runs),

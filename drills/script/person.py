@@ -51,17 +51,17 @@ class Person:
             line = command_in(message.text, self._verb)
             if line and line not in self._answered:
                 self._answered.add(line)
-                self._call(line)
+                self.call(line)
 
     def start(self, messages: Sequence[Message]) -> str | None:
         """Starts a workflow with the command from the latest message that has one; returns the execution's ARN."""
         for message in reversed(messages):
             if line := command_in(message.text, "start"):
-                said = self._call(line)
+                said = self.call(line)
                 return str(said["run"]["arn"]) if "run" in said else None
         return None
 
-    def _call(self, line: str) -> dict[str, Any]:
+    def call(self, line: str) -> dict[str, Any]:
         """Calls ``failoverctl`` as a message says; returns what it tells programs."""
         self._timeline.event(Kind.NOTIFICATION, f"the person on call: {line}")
         words = [BLANKS.get(word, word) for word in shlex.split(line)[1:]]

@@ -1,15 +1,12 @@
-"""What a re-protection kept of the old writer, read and replayed as a person would: file after file, with psql."""
+"""What a re-protection kept of the old writer, as the drill reads it to judge the replay."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from drills.world.postgres import Server
 
 # The files to replay among the objects of a bucket: ``epoch-2/salvage-001.sql``.
 FILE = re.compile(r"epoch-(\d+)/salvage-\d+\.sql")
@@ -29,17 +26,3 @@ def files_of(objects: Mapping[str, str]) -> dict[int, list[str]]:
 def transfers_in(texts: Iterable[str]) -> set[str]:
     """Returns the ids of the transfers that the files would write."""
     return {transfer for text in texts for transfer in TRANSFER.findall(text)}
-
-
-def replay(server: Server, texts: Iterable[str]) -> Counter[str]:
-    """Runs the files on the writer and counts what the application's own function said: ``applied`` or ``known``."""
-    said: Counter[str] = Counter()
-    with server.connect() as connection:
-        for text in texts:
-            cursor = connection.execute(text.encode())
-            while True:
-                if cursor.description:
-                    said.update(str(row[0]) for row in cursor.fetchall())
-                if not cursor.nextset():
-                    break
-    return said

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from drills.show.timeline import counted, measured_or_modelled, ours_and_assumed, seconds, since
+from drills.show.timeline import counted, measured_or_modelled, ours_and_assumed
 from drills.verdict.events import Kind
 from drills.verdict.marks import AURORA_DELAY
 from drills.verdict.result import (
@@ -22,6 +22,8 @@ from drills.verdict.result import (
     DrillResult,
     plain_name,
 )
+from handlers.report.page import STYLE
+from handlers.report.words import seconds, since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -185,7 +187,7 @@ class _TimeAxis:
 def render(result: DrillResult) -> str:
     """Returns the text of report.html."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, STYLE.parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

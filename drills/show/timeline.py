@@ -25,6 +25,7 @@ from drills.verdict.events import Event, Kind
 from drills.verdict.folder import REPORT_FILE
 from drills.verdict.marks import Marks
 from drills.verdict.result import RPO_TARGET_SECONDS, RTO_TARGET_SECONDS, DrillResult, plain_name
+from handlers.report.words import seconds, since
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -407,13 +408,3 @@ def ours_and_assumed(total: float | None, assumed: float) -> str:
 def counted(number: int | None) -> str:
     """Returns a number of writes for people, a dash where none was counted."""
     return "-" if number is None else f"{number:,}"
-
-
-def seconds(value: float | None, decimals: int = 1) -> str:
-    """Returns a duration for people, a dash when there is none."""
-    return "-" if value is None else f"{value:.{decimals}f} s"
-
-
-def since(at: float) -> str:
-    """Returns a time since the outage for people: ``+12.4 s``."""
-    return f"{round(at, 1) + 0.0:+.1f} s"  # adding 0 turns -0.0 into 0.0

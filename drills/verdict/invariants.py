@@ -16,7 +16,7 @@ from drills.verdict.ledger import writing_at_the_end
 from drills.verdict.seen import acted, acting, done
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from drills.outages import Outage
     from drills.troubles import Trouble
@@ -125,8 +125,7 @@ class DrillFound(Found):
     @property
     def told(self) -> list[str]:
         """What people must be told, one regular expression each."""
-        words = [self.outage.told if self.outage else "", *(trouble.told for trouble in self.troubles)]
-        return [each for each in words if each]
+        return told_of(self.outage, self.troubles)
 
     @property
     def nothing_acts(self) -> bool:
@@ -219,11 +218,19 @@ def _old_writer_follows(found: DrillFound) -> bool:
     return found.facts.members == roles and found.facts.standby_followed
 
 
+def told_of(outage: Outage | None, troubles: Sequence[Trouble]) -> list[str]:
+    """What people must be told of these, one regular expression each."""
+    words = [outage.told if outage else "", *(trouble.told for trouble in troubles)]
+    return [each for each in words if each]
+
+
+def was_told(words: str, messages: Iterable[Message]) -> bool:
+    """Whether people were sent a message that ``words``, a regular expression, fits."""
+    return any(re.search(words, f"{each.subject} {each.text}", re.IGNORECASE) for each in messages)
+
+
 def _people_told(found: DrillFound) -> bool:
-    return all(
-        any(re.search(words, f"{each.subject} {each.text}", re.IGNORECASE) for each in found.messages)
-        for words in found.told
-    )
+    return all(was_told(words, found.messages) for words in found.told)
 
 
 def _one_run(found: DrillFound) -> bool:

@@ -26,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import psutil
 import psycopg
@@ -493,6 +494,13 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     # ---- questions
+
+    @property
+    def url(self) -> str:
+        """Where a superuser reaches it through the Unix socket, as libpq takes it."""
+        return (
+            f"postgresql://postgres@/{self.database}?host={quote(str(self.folder), safe='')}&port={self.address.port}"
+        )
 
     def connect(self, database: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
         """Returns a superuser's connection through the Unix socket; it commits every statement."""

@@ -12,6 +12,7 @@ from handlers.core.plain import plain
 from handlers.core.reading import ANY_TEXT, LARGEST_WHOLE, LONGEST_LINE, Fields
 from handlers.core.request import MODES, Mode
 
+FIRST_EPOCH = 1
 LARGEST_EPOCH = LARGEST_COUNT = LARGEST_WHOLE
 
 # `checking`: the run looks, and a writer that renews its lease stops it. `stopping`: a switchover stops the healthy

@@ -12,17 +12,14 @@ counts the same attempts.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from handlers.core.answers import Known
 from handlers.core.claim import automation_is_off, is_free
-from handlers.core.control import ControlRecord
-from handlers.core.guardian import FIRST_EPOCH
+from handlers.core.control import FIRST_EPOCH, ControlRecord
+from handlers.core.health import Guardian, GuardianSeen
 from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S, NO_SIGN_S, REST_S, TIMES_IN_A_ROW
 from handlers.core.request import Mode
-
-# `unknown` moves nothing.
-Guardian = Literal["alive", "silent", "says down", "unknown"]
 
 # The monitor's own event, by which the first attempt is started without waiting for CloudWatch.
 EVENT_SOURCE = "failover.monitor"
@@ -35,14 +32,6 @@ SLOTS_A_MINUTE = 4
 
 
 # --- the second observer: the guardian, as the record shows it
-
-
-@dataclass(frozen=True)
-class GuardianSeen:
-    """What the record shows of the writer's guardian, in a word and in a clause for people."""
-
-    says: Guardian
-    reason: str
 
 
 def guardian_seen(record: ControlRecord, silent: bool, now: float, grace_s: float) -> GuardianSeen:

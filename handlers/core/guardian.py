@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from handlers.core.control import ControlRecord, Transition
+from handlers.core.control import FIRST_EPOCH, ControlRecord, Transition
 from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, REST_S
 
-FIRST_EPOCH = 1
 NO_LEASE = 0.0  # the end of the lease of a guardian that knows of none: it has to fence
 
 # How long a run may keep the writer closed before it asks RDS to move it. It waits for the end of the guardian's word

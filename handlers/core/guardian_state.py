@@ -8,6 +8,7 @@ meet the memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.control import ControlRecord, PersonsNo, Says, Word, WriterSign
@@ -39,10 +40,13 @@ FIRST_TICK_S = 2 * TICK_S
 # that a fence takes. The next look is a tick later.
 LOOK_COUNTS_S = FENCE_BEFORE_S + CLOCK_MARGIN_S - TICK_S - 1.0
 FENCE_AGAIN_S = LOOK_COUNTS_S + TICK_S
-# How old the look at the writer's fence may be: it is looked at with every second tick. The security group closes when
-# RDS gets to it, however long ago the fence was that asked for it, and whichever guardian's; only a look shows that,
-# for a session tells of SQL. Then the next tick fences by SQL, and the one after that lifts both.
+# How old the look at the writer's fence may be while its security group may still close: it is looked at with every
+# second tick. RDS closes it when it gets to it; only a look shows that, for a session tells of SQL. Then the next tick
+# fences by SQL, and the one after that lifts both.
 FENCE_LOOK_S = 1.5 * TICK_S
+# For how long after a lift that may be. How late RDS is, is not documented; every look costs an invocation, and after
+# that the first look of each run of the monitor has to do.
+LATE_FENCE_S = 60.0
 # A writer that has renewed for so long has recovered, and its next outage is another one, of which no person has said
 # anything. Shorter, and a writer that comes and goes would be moved against that person's no.
 OUTAGE_IS_OVER_S = 300.0
@@ -79,6 +83,8 @@ class GuardianState:
         what was seen of the fence.
     sql_seen_at, group_seen_at
         when (seconds since 1970).
+    lifted_at
+        when a renewal last earned a lift (seconds since 1970).
     rds_silence
         since when RDS shows nothing of the switchover that is noted in the record.
     decides_by
@@ -96,6 +102,7 @@ class GuardianState:
     fence: FenceState = UNSEEN
     sql_seen_at: float = 0.0
     group_seen_at: float = 0.0
+    lifted_at: float = 0.0
     rds_silence: Silence | None = None
     decides_by: float | None = 0.0
 
@@ -115,19 +122,17 @@ class GuardianState:
         return max(self.lease_ends_at, self.word_ends_at)
 
 
-# --- what a guardian learns
+# --- what a guardian learns: named tuples, which a cold start makes in a quarter of a dataclass's time
 
 
-@dataclass(frozen=True)
-class RecordRead:
+class RecordRead(NamedTuple):
     """The control record, asked for at ``asked_at`` (seconds since 1970)."""
 
     record: ControlRecord
     asked_at: float
 
 
-@dataclass(frozen=True)
-class DatabaseProbed:
+class DatabaseProbed(NamedTuple):
     """What its own database answered at ``now``, and whether the control record could be read in this tick."""
 
     reached: Probe
@@ -135,8 +140,7 @@ class DatabaseProbed:
     now: float
 
 
-@dataclass(frozen=True)
-class LookedAround:
+class LookedAround(NamedTuple):
     """Everything that a tick asked for has come: time to decide.
 
     ``record`` and ``reached`` are this tick's, None when nobody answered; ``can_write``: see
@@ -150,23 +154,20 @@ class LookedAround:
     can_write: bool
 
 
-@dataclass(frozen=True)
-class LeaseRenewed:
+class LeaseRenewed(NamedTuple):
     """The lease now ends at ``expires_at``; ``reached`` is what the database answered before that, None for nothing."""
 
     expires_at: float
     reached: Probe | None
 
 
-@dataclass(frozen=True)
-class WordGiven:
+class WordGiven(NamedTuple):
     """The word stands in the record, and lets rest until ``rests_until``."""
 
     rests_until: float
 
 
-@dataclass(frozen=True)
-class RdsSeen:
+class RdsSeen(NamedTuple):
     """What RDS showed at ``now`` of a switchover of ``run``, while so many ``requests`` for it were noted.
 
     ``silent``: no sign of it, and the own cluster is the primary.
@@ -178,8 +179,7 @@ class RdsSeen:
     now: float
 
 
-@dataclass(frozen=True)
-class FenceSeen:
+class FenceSeen(NamedTuple):
     """What was seen of the fence, which was asked for at ``asked_at`` (seconds since 1970).
 
     ``to_open``: because a renewal has earned the opening of the security group.
@@ -190,8 +190,7 @@ class FenceSeen:
     to_open: bool = False
 
 
-@dataclass(frozen=True)
-class ClockSeen:
+class ClockSeen(NamedTuple):
     """The time is ``now``, whatever a tick may be waiting for."""
 
     now: float
@@ -303,6 +302,8 @@ Orders = tuple[Change | Act, ...]
 def step(state: GuardianState, learnt: Learnt) -> tuple[GuardianState, Orders]:
     """Returns what is remembered after ``learnt``, and what is to be done about it, in this order."""
     match learnt:
+        case ClockSeen(now):
+            return state, _clock_seen(state, now)
         case RecordRead():
             return _record_read(state, learnt)
         case DatabaseProbed():
@@ -317,8 +318,6 @@ def step(state: GuardianState, learnt: Learnt) -> tuple[GuardianState, Orders]:
             return _rds_seen(state, learnt), ()
         case FenceSeen():
             return _fence_seen(state, learnt)
-        case ClockSeen(now):
-            return state, _clock_seen(state, now)
 
 
 def _who_may_write(record: ControlRecord | None) -> tuple[object, ...]:
@@ -341,18 +340,25 @@ def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianStat
     if set_back or _who_may_write(state.record) != _who_may_write(record):
         state = replace(state, fence=UNSEEN, record_since=asked_at, rds_silence=None)
     lease_ends_at = known_lease_end(record, state.region, asked_at, state.lease_ends_at)
-    # A lock that ends after the lease leaves a fence behind, and so does one under which it was seen to stand: whether
-    # to lift it is for a tick to decide, not the clock.
-    lock_ended = _is_locked(state.record, state.region) and not _is_locked(record, state.region)
-    waits = state.record is None or (lock_ended and (was_closed or lease_ends_at < asked_at))
+    decides_by = asked_at + FIRST_TICK_S if state.record is None else state.decides_by
+    if _is_locked(state.record, state.region) and not _is_locked(record, state.region):
+        # A lock that ends after the lease leaves a fence behind, and so does one under which it was seen to stand:
+        # whether to lift it is for a tick to decide, not the clock. Else the tick, which renews at once if it can, has
+        # what a fence leaves it of the lease.
+        leaves = lease_ends_at - (FENCE_BEFORE_S - TICK_S)
+        fenced = was_closed or lease_ends_at < asked_at
+        decides_by = asked_at + FIRST_TICK_S if fenced else min(asked_at + FIRST_TICK_S, leaves)
     after = replace(
         state,
         record=record,
         lease_ends_at=lease_ends_at,
         word_ends_at=known_word_end(record, state.region, asked_at),
-        decides_by=asked_at + FIRST_TICK_S if waits else state.decides_by,
+        decides_by=decides_by,
     )
-    may_have_closed = after.is_writer and asked_at - state.group_seen_at >= FENCE_LOOK_S
+    # Whichever guardian lifted: renewals that begin anew do, and one who finds a fence amid its own.
+    lifted_at = max(state.lifted_at, record.renewing_since or 0.0)
+    may_close = after.is_writer and asked_at - lifted_at <= LATE_FENCE_S
+    may_have_closed = may_close and asked_at - state.group_seen_at >= FENCE_LOOK_S
     looks: Orders = (LookAtFence(),) if state.fence.secondary is None or may_have_closed else ()
     moving = record.moving if after.is_writer else None
     if moving and moving.mode == "switchover" and moving.move_requests > 0:
@@ -483,7 +489,7 @@ def _lease_renewed(state: GuardianState, learnt: LeaseRenewed) -> tuple[Guardian
         return state, ()  # a renewal in the dark: it has seen no fence that it could name
     if reached.fenced and reached.fence_number is not None:
         lift = Lift(reached.fence_number, lift_until(learnt.expires_at))
-        return state, (LiftFence(lift),)
+        return replace(state, lifted_at=learnt.expires_at - LEASE_S), (LiftFence(lift),)
     # Look once more, because another run of the monitor may have opened it; a new fence ends all sessions.
     return state, (LookAtFence(to_open=True),) if state.fence.by_group else ()
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handlers.core.answers import Known
-from handlers.core.detection import GuardianSeen
 from handlers.core.heartbeat import Beat
 from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.request import Mode
 
 Membership = Literal["secondary", "primary", "none"]  # of a region's cluster in the global database
+Guardian = Literal["alive", "silent", "says down", "unknown"]  # `unknown` moves nothing
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,14 @@ class Probe:
     def writes(self) -> bool:
         """Whether applications can write there: a writer that is not fenced."""
         return self.role == "writer" and not self.fenced
+
+
+@dataclass(frozen=True)
+class GuardianSeen:
+    """What the record shows of the writer's guardian, in a word and in a clause for people."""
+
+    says: Guardian
+    reason: str
 
 
 def writer_seen(reached: Probe | None) -> Known:

@@ -17,6 +17,10 @@ class Beat:
     seq: int
     at: float
 
+    def stored(self) -> dict[str, float]:
+        """Returns it as an item holds it."""
+        return {"seq": self.seq, "at": self.at}
+
     @classmethod
     def read(cls, fields: Fields) -> Beat:
         """Reads a heartbeat out of an event, an answer or an item."""

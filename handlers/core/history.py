@@ -7,7 +7,7 @@ nobody has to find a token in a mail and paste it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,6 +58,15 @@ class Question:
     answer: Answer | None
 
 
+@dataclass(frozen=True)
+class Result:
+    """What the function of a state answered, and when (seconds since 1970); a step that was repeated has several."""
+
+    at: float
+    state: str
+    data: Mapping[str, Any]
+
+
 def ordered(events: Iterable[Event]) -> list[Event]:
     """Returns events in the order in which they happened, whichever way they were asked for."""
     return sorted(events, key=lambda event: int(event["id"]))
@@ -66,19 +75,42 @@ def ordered(events: Iterable[Event]) -> list[Event]:
 def states(events: Sequence[Event]) -> list[Entered]:
     """Returns the states of a run in the order of their entrance, those of parallel branches among them."""
     found: list[dict[str, Any]] = []
-    state_of: dict[int, int] = {}  # event's id → index of the state that it belongs to
-    for event in events:
-        number, before, at = int(event["id"]), int(event.get("previousEventId", 0)), event["timestamp"].timestamp()
+    for index, event in _by_state(events):
+        at = event["timestamp"].timestamp()
         if "stateEnteredEventDetails" in event:
-            state_of[number] = len(found)
             found.append({"name": event["stateEnteredEventDetails"]["name"], "entered_at": at})
-            continue
-        index = state_of.get(before)
-        if index is None:
-            continue
-        state_of[number] = index
-        _note(found[index], event, at)
+        else:
+            _note(found[index], event, at)
     return [Entered(**state) for state in found]
+
+
+def results(events: Sequence[Event]) -> list[Result]:
+    """Returns what the functions of a run's states answered, in order; also of those that then wait for a person."""
+    found, names = [], []
+    for index, event in _by_state(events):
+        if "stateEnteredEventDetails" in event:
+            names.append(event["stateEnteredEventDetails"]["name"])
+        details = event.get("taskSucceededEventDetails") or event.get("taskSubmittedEventDetails") or {}
+        answer = json_object(details.get("output")) or {}
+        if isinstance(answer.get("Payload"), Mapping):
+            found.append(Result(event["timestamp"].timestamp(), names[index], answer["Payload"]))
+    return found
+
+
+def _by_state(events: Sequence[Event]) -> Iterator[tuple[int, Event]]:
+    """Yields the events that belong to a state, each with the state's number in the order of entrance."""
+    state_of: dict[int, int] = {}  # event's id → number of the state that it belongs to
+    entered = 0
+    for event in events:
+        number, before = int(event["id"]), int(event.get("previousEventId", 0))
+        if "stateEnteredEventDetails" in event:
+            state_of[number] = entered
+            entered += 1
+        elif before in state_of:
+            state_of[number] = state_of[before]
+        else:
+            continue
+        yield state_of[number], event
 
 
 def _note(state: dict[str, Any], event: Event, at: float) -> None:
@@ -97,9 +129,16 @@ def _note(state: dict[str, Any], event: Event, at: float) -> None:
 
 def question(events: Sequence[Event]) -> Question | None:
     """Returns the last question of a run to people; None when it has asked none."""
-    asked = next((index for index in reversed(range(len(events))) if _asks(events[index])), None)
-    if asked is None:
-        return None
+    return next(iter(reversed(questions(events))), None)
+
+
+def questions(events: Sequence[Event]) -> list[Question]:
+    """Returns the questions of a run to people, in order."""
+    return [_question(events, index) for index, event in enumerate(events) if _asks(event)]
+
+
+def _question(events: Sequence[Event], asked: int) -> Question:
+    """Returns the question that the event of that index asks."""
     event = events[asked]
     details = event["taskScheduledEventDetails"]
     payload = json.loads(details["parameters"])["Payload"]

@@ -222,7 +222,7 @@ class Finding:
 def findings(seen: Seen) -> list[Finding]:
     """Returns what every check of the region's role says; where the role is not known, all of them."""
     role = seen.role
-    return [_finding(check, seen) for check in CHECKS if "unknown" == role or check.of in ("both", role)]
+    return [_finding(check, seen) for check in CHECKS if role == "unknown" or check.of in ("both", role)]
 
 
 def _finding(check: Judged, seen: Seen) -> Finding:

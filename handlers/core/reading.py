@@ -133,7 +133,9 @@ class Fields:
     def texts(self, field: str) -> tuple[str, ...]:
         """A list of texts, each of one line."""
         value = self.data.get(field)
-        if not isinstance(value, list | tuple) or not all(isinstance(each, str) and each.isprintable() for each in value):
+        if not isinstance(value, list | tuple) or not all(
+            isinstance(each, str) and each.isprintable() for each in value
+        ):
             raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give a list of texts")
         return tuple(value)
 

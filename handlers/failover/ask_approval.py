@@ -6,7 +6,7 @@ The workflow waits for the answer; the message holds the command that gives it, 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,7 +19,6 @@ from handlers.gateways import notifications
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(notifications.TopicVariables):
     """What this step reads."""
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.claim import Claim
 from handlers.core.commands import Step
-from handlers.core.detection import GuardianSeen, guardian_seen, is_silent
+from handlers.core.detection import guardian_seen, is_silent
 from handlers.core.errors import StandbySilent
-from handlers.core.health import Evidence, Health, judge
+from handlers.core.health import Evidence, GuardianSeen, Health, judge
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
 from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober, ProberVariables
@@ -21,7 +21,6 @@ from handlers.gateways.warm_up import WarmUpVariables, Workflow
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(ControlVariables, ProberVariables, GlobalDatabaseVariables, WarmUpVariables):
     """What this step reads."""
 

@@ -6,7 +6,7 @@ It needs no token to act once: each request is noted in the lock, and a detached
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,7 +19,6 @@ from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVari
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(ControlVariables, GlobalDatabaseVariables):
     """What this step reads."""
 

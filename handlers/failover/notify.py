@@ -7,7 +7,7 @@ its record says so. Nor is anybody told of every attempt: see `handlers.core.tol
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,7 +23,6 @@ from handlers.idempotency import TokenVariables, acts_once_by
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(notifications.TopicVariables, notifications.WorkflowVariables, TokenVariables, ControlVariables):
     """What this step reads."""
 

@@ -43,7 +43,6 @@ from handlers.gateways.prober import Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(ControlVariables, ProberVariables, GlobalDatabaseVariables):
     """What this step reads."""
 

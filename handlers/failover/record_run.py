@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -16,7 +16,6 @@ from handlers.gateways.run_table import RunTable, RunTableVariables
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(RunTableVariables):
     """What this step reads."""
 

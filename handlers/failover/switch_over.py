@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,7 +19,6 @@ from handlers.gateways.global_database import MOVE_READ_TIMEOUT_S, GlobalDatabas
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(ControlVariables, PeerRoleVariables, GlobalDatabaseVariables):
     """What this step reads."""
 

@@ -8,7 +8,7 @@ fenced, and its lease no longer matters.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,7 +23,6 @@ from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober, ProberVa
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(ControlVariables, ProberVariables):
     """What this step reads."""
 

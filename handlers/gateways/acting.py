@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.environment import PeerVariables, Variables
@@ -17,21 +16,18 @@ READ_TIMEOUT_S = 2.0
 SESSION_S = 900  # the shortest that STS offers
 
 
-@dataclass(frozen=True)
 class PeerRoleVariables(PeerVariables):
     """The role in which the failover and the guardian act there."""
 
     peer_role_arn: str
 
 
-@dataclass(frozen=True)
 class ReprotectionRoleVariables(PeerVariables):
     """The role in which the re-protection looks at, fences and keeps the old cluster there."""
 
     reprotection_role_arn: str
 
 
-@dataclass(frozen=True)
 class RebuildRoleVariables(PeerVariables):
     """The role in which the re-protection removes and creates clusters there."""
 

@@ -1,9 +1,8 @@
-"""What a re-protection keeps for good, in a bucket of the acting region: one folder for each epoch."""
+"""What is kept for good, in buckets of the acting region: of a re-protection by epoch, and the reports of runs."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -16,39 +15,44 @@ from handlers.gateways.aws import client, code_of, named_errors
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+PAGE, DATA = "report.html", "report.json"
 OLD_CLUSTER = "old-cluster.json"
 SALVAGE_SUMMARY = "salvage.json"
 
 
-@dataclass(frozen=True)
 class ArchiveVariables(Variables):
     """The bucket of this region."""
 
     salvage_bucket: str
 
 
-class Archive:
-    """The folder of ``epoch`` in ``bucket``."""
+class ReportVariables(Variables):
+    """The bucket of this region's reports."""
 
-    def __init__(self, client: S3Client, bucket: str, epoch: int) -> None:
+    reports_bucket: str
+
+
+class Folder:
+    """The folder ``folder`` of ``bucket``."""
+
+    def __init__(self, client: S3Client, bucket: str, folder: str) -> None:
         self._client = client
         self._bucket = bucket
-        self._folder = f"epoch-{epoch}"
-
-    @classmethod
-    def of(cls, environment: ArchiveVariables, epoch: int) -> Archive:
-        """Returns the folder of that epoch in this region's bucket."""
-        return cls(client("s3", environment.aws_region), environment.salvage_bucket, epoch)
+        self._folder = folder
 
     def address(self, name: str) -> str:
         """Returns where people find it."""
         return f"s3://{self._bucket}/{self._folder}/{name}"
 
-    def keep(self, name: str, text: str) -> str:
+    def keep(self, name: str, text: str, content_type: str = "text/plain") -> str:
         """Writes an object and returns its address; a second time, it writes the same again."""
         with named_errors(f"writing {self.address(name)}"):
             self._client.put_object(
-                Bucket=self._bucket, Key=f"{self._folder}/{name}", Body=text.encode(), ContentType="text/plain"
+                Bucket=self._bucket,
+                Key=f"{self._folder}/{name}",
+                Body=text.encode(),
+                ContentType=content_type,
+                ChecksumAlgorithm="SHA256",  # S3 demands a checksum of what it locks (S3 API reference, PutObject)
             )
         return self.address(name)
 
@@ -76,6 +80,23 @@ class Archive:
             raise Misconfigured(
                 f"{self.address(name)} is not JSON ({error}); restore an earlier version of it"
             ) from error
+
+
+def report_folder(client: S3Client, bucket: str, run: str) -> Folder:
+    """Returns the folder of a run's report."""
+    return Folder(client, bucket, f"runs/{run}")
+
+
+class Archive(Folder):
+    """The folder of ``epoch`` in ``bucket``: what a re-protection keeps."""
+
+    def __init__(self, client: S3Client, bucket: str, epoch: int) -> None:
+        super().__init__(client, bucket, f"epoch-{epoch}")
+
+    @classmethod
+    def of(cls, environment: ArchiveVariables, epoch: int) -> Archive:
+        """Returns the folder of that epoch in this region's bucket."""
+        return cls(client("s3", environment.aws_region), environment.salvage_bucket, epoch)
 
     def old_cluster(self) -> OldCluster | None:
         """Returns what is kept of the old cluster; None when nothing has been kept yet."""

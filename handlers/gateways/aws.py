@@ -122,6 +122,7 @@ def client(
         config=Config(
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=read_timeout_s,
+            proxies={},  # there are none; botocore would look for them in the environment, for every client anew
             retries={"mode": "standard", "total_max_attempts": attempts},
         ),
     )

@@ -6,7 +6,7 @@ Every write carries out one row of `handlers.core.transitions`, which says when 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,7 +49,6 @@ COMMIT_ATTEMPTS = 3
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
 class ControlVariables(Variables):
     """Where the control record is."""
 
@@ -57,7 +56,6 @@ class ControlVariables(Variables):
     global_cluster: str  # the record's key
 
 
-@dataclass(frozen=True)
 class GuardianControlVariables(ControlVariables, PeerVariables):
     """Where both replicas are."""
 
@@ -160,7 +158,7 @@ class ControlTable:
         a word to rest by, lasts that long already. With ``word``, which says that the database is not known to live,
         that stands beside the lease; else none does. ``renewing_since``: when renewals have begun anew, else None.
         """
-        values: dict[str, Any] = {"region": region, "epoch": epoch, "expires_at": expires_at, "beat": asdict(beat)}
+        values: dict[str, Any] = {"region": region, "epoch": epoch, "expires_at": expires_at, "beat": beat.stored()}
         if word is None:
             return self._change("renew", **values, renewing_since=renewing_since)
         return self._change("renew_unknown", **values, word=word.stored())

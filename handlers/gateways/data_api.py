@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,7 +24,6 @@ class StatementRejected(FailoverError):
     """PostgreSQL refused a statement. Nothing of its transaction was kept."""
 
 
-@dataclass(frozen=True)
 class DataApiVariables(Variables):
     """This region's cluster, its database, and the name of the secret of the user who logs in."""
 
@@ -105,6 +103,27 @@ class DataApi:
                         sql=statement,
                         transactionId=transaction,
                     )
+
+    def run_one(self, sql: str, *, undone: bool) -> list[FieldOutputTypeDef]:
+        """Runs one statement, rolled back where it is to be ``undone``; returns its first row. Raises as `run_all`."""
+        if not undone:
+            return self._ask("writing a row again", sql)[0]
+        where = {"resourceArn": self._cluster, "secretArn": self._secret}
+        with named_errors("beginning a transaction"):
+            begun = self._client.begin_transaction(**where, database=self._database)["transactionId"]
+        try:
+            with _statement("trying a row"):
+                tried = self._client.execute_statement(
+                    resourceArn=self._cluster,
+                    secretArn=self._secret,
+                    database=self._database,
+                    sql=sql,
+                    transactionId=begun,
+                )
+        finally:
+            with suppress(BotoCoreError, ClientError):  # else it rolls back by itself, in 3 minutes
+                self._client.rollback_transaction(**where, transactionId=begun)
+        return tried["records"][0]
 
     @contextmanager
     def _transaction(self) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from handlers.core.environment import Variables
@@ -26,14 +25,12 @@ class FenceUnclear(FailoverError):
     """The fence function gave an answer that cannot be read."""
 
 
-@dataclass(frozen=True)
 class FenceVariables(Variables):
     """This region's fence function."""
 
     fence_function: str
 
 
-@dataclass(frozen=True)
 class PeerFenceVariables(Variables):
     """The other region's fence function."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import (
@@ -45,7 +44,6 @@ THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingExceptio
 INSTANCE_BUSY = frozenset({"InvalidDBInstanceState", "InvalidDBInstanceStateFault"})  # restarting, or being modified
 
 
-@dataclass(frozen=True)
 class GlobalDatabaseVariables(Variables):
     """The global database and this region's cluster, by their RDS identifiers."""
 

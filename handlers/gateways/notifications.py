@@ -9,21 +9,26 @@ from typing import TYPE_CHECKING
 from handlers.core.environment import PeerVariables, Variables
 from handlers.core.errors import FailoverError, NotificationFailed
 from handlers.core.message import Message, Workflows
+from handlers.core.plain import shortened
 from handlers.gateways.aws import client, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_sns import SNSClient
 
+# Step Functions passes 256 KB from state to state, and a message names all tables that a salvage could not read.
+LONGEST_KEPT = 20_000  # characters
+
 
 @dataclass(frozen=True)
 class Notification:
-    """Which topics took the message, and why others did not."""
+    """Which topics took the message, why others did not, and what it said, which the report of the run shows."""
 
     sent: list[str]
     failed: dict[str, str]
+    subject: str = ""
+    text: str = ""
 
 
-@dataclass(frozen=True)
 class TopicVariables(PeerVariables):
     """The topics of both regions."""
 
@@ -31,7 +36,6 @@ class TopicVariables(PeerVariables):
     peer_topic_arn: str
 
 
-@dataclass(frozen=True)
 class WorkflowVariables(Variables):
     """The workflows whose commands a message may hold."""
 
@@ -78,7 +82,7 @@ def publish_to_all(all_topics: dict[str, SNSClient], message: Message) -> Notifi
                 failed[topic] = str(error)
     if not sent:
         raise NotificationFailed(f"no topic took the message: {failed}")
-    return Notification(sent, failed)
+    return Notification(sent, failed, message.subject, shortened(message.text, LONGEST_KEPT))
 
 
 def _publish(sns: SNSClient, topic_arn: str, message: Message) -> None:

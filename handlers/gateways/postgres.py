@@ -63,7 +63,6 @@ class UnexpectedEndpoint(Misconfigured):
     """A name leads to something that is not an endpoint of either cluster: nothing is known of the database."""
 
 
-@dataclass(frozen=True)
 class DatabaseVariables(Variables):
     """The application's database, and the monitoring user who logs in to it."""
 
@@ -285,8 +284,10 @@ def installed(session: pg8000.native.Connection) -> Installed:
     return Installed(tuple(missing), trigger, kept or 0)
 
 
-def fence(session: pg8000.native.Connection, reason: str) -> bool:
+def fence(session: pg8000.native.Connection, reason: str) -> bool | None:
     """Takes away the applications' right to connect and ends their sessions; returns whether all have ended.
+
+    None when it was lifted meanwhile, which only a renewed lease earns: those who come then have a right to.
 
     The right is taken away in a transaction of its own, so that no session is opened after the first look.
     """
@@ -296,7 +297,11 @@ def fence(session: pg8000.native.Connection, reason: str) -> bool:
     while quiet_looks < QUIET_LOOKS:
         if time.monotonic() > end:
             return False
-        ((sessions,),) = session.run("SELECT end_application_sessions()")
+        ((stands, sessions),) = session.run(
+            "SELECT stands, CASE WHEN stands THEN end_application_sessions() END FROM is_fenced() AS stands"
+        )
+        if not stands:
+            return None
         quiet_looks = 0 if sessions else quiet_looks + 1
         time.sleep(LOOK_AGAIN_S)
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from handlers.core.environment import Variables
@@ -35,14 +34,12 @@ class ProbeFailed(FailoverError):
     """The prober gave no answer that can be read: nothing is known of the database, least of all that it is down."""
 
 
-@dataclass(frozen=True)
 class ProberVariables(Variables):
     """This region's prober."""
 
     prober_function: str
 
 
-@dataclass(frozen=True)
 class PeerProberVariables(Variables):
     """The other region's prober."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.environment import Variables
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 
-@dataclass(frozen=True)
 class RunTableVariables(Variables):
     """The table of this region."""
 
@@ -36,3 +35,9 @@ class RunTable:
         """Writes a record; written again, it replaces the first."""
         with named_errors(f"keeping the record of run {record['run']} in {self._table}"):
             self._client.put_item(TableName=self._table, Item=items.typed(record)["M"])
+
+    def read(self, run: str) -> Mapping[str, Any] | None:
+        """Returns the record of a run; None where none is kept."""
+        with named_errors(f"looking for run {run} in {self._table}"):
+            found = self._client.get_item(TableName=self._table, Key={"run": {"S": run}})
+        return items.plain(found["Item"]) if "Item" in found else None

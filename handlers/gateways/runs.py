@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,7 +22,6 @@ OVER = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 READ_TIMEOUT_S = 1
 
 
-@dataclass(frozen=True)
 class RunsVariables(Variables):
     """Which workflow's runs are meant."""
 

@@ -46,7 +46,6 @@ class Page:
     unread: str | None = None
 
 
-@dataclass(frozen=True)
 class SalvageVariables(Variables):
     """The other region's salvage function."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +20,6 @@ DRILLED = frozenset({"recovered", "rehearsed"})
 RUNS_LOOKED_AT = 20
 
 
-@dataclass(frozen=True)
 class SurroundingsVariables(Variables):
     """The things around this region's database, by their names."""
 
@@ -137,9 +135,7 @@ class Surroundings:
         return config
 
 
-def newest(
-    cloudwatch: Any, namespace: str, metric: str, dimensions: Mapping[str, str], now: float
-) -> float | None:
+def newest(cloudwatch: Any, namespace: str, metric: str, dimensions: Mapping[str, str], now: float) -> float | None:
     """Returns the newest value of a metric that comes once a minute; None when there is none of late."""
     points = _points(cloudwatch, namespace, metric, dimensions, now, HEARTBEAT_OF_S, 60)
     last = max(points, key=lambda point: point["Timestamp"], default=None)

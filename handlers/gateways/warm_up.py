@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handlers.core.commands import WARM_UP
@@ -29,7 +28,6 @@ PROBERS = 3
 START_S = 2.0
 
 
-@dataclass(frozen=True)
 class WarmUpVariables(Variables):
     """Whom to warm up."""
 

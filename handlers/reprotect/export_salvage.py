@@ -6,7 +6,7 @@ One invocation writes one part of it; the workflow repeats the step until it is 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -22,7 +22,6 @@ from handlers.gateways.salvage import SalvageFunction, SalvageVariables
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(ControlVariables, ReprotectionRoleVariables, ArchiveVariables, SalvageVariables):
     """What this step reads."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -17,7 +17,6 @@ from handlers.idempotency import TokenVariables, acts_once_by
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(notifications.TopicVariables, RunTableVariables, TokenVariables):
     """What this step reads."""
 
@@ -50,4 +49,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     sent = notifications.publish_to_all(TOPICS, told)
     if sent.failed:
         logger.warning("a topic did not take the message", failed=sent.failed)
-    return kept
+    return kept | asdict(sent)

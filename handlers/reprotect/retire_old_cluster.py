@@ -27,7 +27,6 @@ from handlers.gateways.salvage import SalvageFunction, SalvageVariables
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(
     ControlVariables,
     ReprotectionRoleVariables,

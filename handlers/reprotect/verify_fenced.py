@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -21,7 +21,6 @@ from handlers.gateways.salvage import SalvageFunction, SalvageVariables
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(ControlVariables, ReprotectionRoleVariables, PeerFenceVariables, ArchiveVariables, SalvageVariables):
     """What this step reads."""
 

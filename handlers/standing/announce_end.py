@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -16,7 +16,6 @@ from handlers.gateways.notifications import Notification
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(notifications.TopicVariables, notifications.WorkflowVariables, ControlVariables):
     """What the function reads."""
 

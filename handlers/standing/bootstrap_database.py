@@ -18,7 +18,6 @@ from handlers.gateways.data_api import DataApi, DataApiVariables
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(DataApiVariables, PeerVariables):
     """What the function reads."""
 

@@ -25,7 +25,6 @@ from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, Prober, ProberVariable
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(ProberVariables, GlobalDatabaseVariables):
     """What the function reads."""
 
@@ -98,9 +97,9 @@ class Site:
     def fence(self, reason: str, *, with_group: bool) -> FenceState:
         """Keeps applications out by both ways at once; the group waits for SQL only to know whether to restart."""
         with ThreadPoolExecutor() as pool:
-            by_sql = pool.submit(self._attempt, lambda: self._by_sql(fence=reason))
-            group = pool.submit(self._attempt, lambda: self._close(by_sql) if with_group else self._by_group())
-            return self._state(by_sql.result(), group.result())
+            asked = pool.submit(self._attempt, lambda: self._reach(fence=reason))
+            group = pool.submit(self._attempt, lambda: self._close(asked) if with_group else self._by_group())
+            return self._state(_closed_by_sql(asked.result()), group.result())
 
     def look(self) -> FenceState:
         """Changes nothing."""
@@ -154,18 +153,21 @@ class Site:
             self._errors.append(f"SQL: {reached.error}")
         return reached
 
-    def _by_sql(self, **work: Any) -> bool | None:
-        return _closed_by_sql(self._reach(**work))
+    def _by_sql(self) -> bool | None:
+        return _closed_by_sql(self._reach())
 
-    def _close(self, by_sql: Future[bool | None]) -> tuple[bool, bool]:
+    def _close(self, asked: Future[Probe | None]) -> tuple[bool, bool]:
         """Closes the security group, after a restart of the instances if there is no fence by SQL; see `_by_group`."""
         closed, secondary = self._by_group()
         if secondary:
             return closed, secondary  # it takes no writes; its readers keep their sessions
-        known = self._restart
+        known, reached = self._restart, _answer(asked)
+        if reached is not None and reached.writes:
+            known.accepted = None  # a guardian has renewed the lease meanwhile, and lifted this very fence
+            return closed, secondary
         if not closed and known.closed:  # it was opened since: this is another fence
             known.accepted = None
-        if _answer(by_sql):
+        if _closed_by_sql(reached):
             known.accepted = None
         elif not known.accepted and (not closed or known.accepted is False):
             known.accepted = self._attempt(self._restarted) or False
@@ -197,8 +199,8 @@ def _closed_by_sql(reached: Probe | None) -> bool | None:
     return reached.closed if reached is not None and reached.role == "writer" else None
 
 
-def _answer(by_sql: Future[bool | None]) -> bool | None:
+def _answer(asked: Future[Probe | None]) -> Probe | None:
     try:
-        return by_sql.result(SQL_FIRST_S)
+        return asked.result(SQL_FIRST_S)
     except TimeoutError:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
@@ -63,7 +63,6 @@ from handlers.standby import Standby, StandbyVariables
 from handlers.telemetry import instrumented, logger
 
 
-@dataclass(frozen=True)
 class Environment(
     GuardianControlVariables,
     ProberVariables,
@@ -164,6 +163,7 @@ class Watch:
         self._asked: Future[Probe | None] | None = None  # the own database, with no answer so far
         self._own: Own = "unknown"
         self._clock_is_wrong = False
+        self._read_at = (0.0, 0.0)  # when the record was last asked for, by the clock and by what no correction touches
         self._state = GuardianState(self._region, float(environment.recovery_grace_s))
         self._learning = machine.lock()
         self._closing = machine.lock()
@@ -217,7 +217,8 @@ class Watch:
 
     def look_at_the_clock(self) -> None:
         """Fences a writer whose lease is about to end, whatever else the guardian waits for."""
-        self._obey(self._learn(ClockSeen(self._machine.now())))
+        if orders := self._learn(ClockSeen(self._machine.now())):
+            self._obey(orders)
 
     @contextmanager
     def clock_watched(self) -> Iterator[None]:
@@ -248,6 +249,7 @@ class Watch:
     def _read(self) -> ControlRecord | None:
         """Returns the control record; None when no replica shows it."""
         asked_at = self._machine.now()
+        self._read_at = (asked_at, self._machine.monotonic())
         try:
             record = self._control.read()
         except FailoverError:
@@ -266,6 +268,15 @@ class Watch:
         self._clock_is_wrong = error > CLOCK_MARGIN_S
         if self._clock_is_wrong:
             logger.error("this machine's clock is wrong: it renews no lease and gives no word", seconds=error)
+
+    def _has_jumped(self, now: float) -> bool:
+        """Whether this machine's clock was set since the record was asked for, when it was compared: now is wrong."""
+        asked_at, then = self._read_at
+        jumped_s = (now - asked_at) - (self._machine.monotonic() - then)
+        if abs(jumped_s) <= CLOCK_MARGIN_S:
+            return False
+        logger.error("this machine's clock was set: it renews no lease and gives no word", seconds=jumped_s)
+        return True
 
     def _probing(self, target: Any, timeout_s: float, *, heartbeat: bool) -> Future[Probe | None]:
         """Probes a database; a prober that fails says nothing about it (P6)."""
@@ -316,16 +327,18 @@ class Watch:
         if reached:
             self._learn(DatabaseProbed(reached, record is not None, self._machine.now()))
         # What a wrong clock writes holds for too long, or not at all: another run of the monitor has another machine.
-        can_write = not self._clock_is_wrong
+        can_write = True
         for _ in range(DECISIONS_A_TICK):
             now = self._machine.now()  # after the record was read: a lease counts from there
+            self._clock_is_wrong = self._clock_is_wrong or self._has_jumped(now)
+            can_write = can_write and not self._clock_is_wrong
             orders = self._learn(LookedAround(now, record, own, reached, can_write))
             changed = self._obey(orders, reached)
             if changed is True:
                 return
             if changed is False:
                 record = self._read()
-            can_write = changed is not None and not self._clock_is_wrong
+            can_write = changed is not None
 
     def _obey(self, orders: Orders, reached: Probe | None = None) -> bool | None:
         """Does what follows from what was learnt; what fails is logged, and the next tick tries again.

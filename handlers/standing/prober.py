@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
 
 
-@dataclass(frozen=True)
 class Environment(postgres.DatabaseVariables, PeerVariables):
     """What the function reads."""
 
@@ -198,8 +197,10 @@ def do(
     if work.fence:
         complete = postgres.fence(session, work.fence)
         # Sessions that were counted before the fence say nothing of those that did not end.
-        found = replace(found, fenced=True, open_sessions=0 if complete else None)
-        error = None if complete else "sessions of applications do not end"
+        found = replace(found, fenced=complete is not None, open_sessions=0 if complete else None)
+        error = {True: None, False: "sessions of applications do not end", None: "the fence was lifted meanwhile"}[
+            complete
+        ]
     if work.lift_fence and postgres.lift_fence(session, *work.lift_fence):
         found = replace(found, fenced=False)
     return found, error

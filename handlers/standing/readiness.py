@@ -9,20 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import REPORT
-from handlers.core.control import ControlRecord
 from handlers.core.errors import FailoverError
 from handlers.core.health import Probe
 from handlers.core.readiness import (
     ClusterSeen,
     Expected,
     Fact,
-    Finding,
     InstanceSeen,
     NotSeen,
     Seen,
@@ -41,7 +38,6 @@ from handlers.gateways.surroundings import Surroundings, SurroundingsVariables, 
 from handlers.telemetry import logger
 
 
-@dataclass(frozen=True)
 class Environment(GuardianControlVariables, GlobalDatabaseVariables, ProberVariables, SurroundingsVariables):
     """What the function reads. ``instances``: identifiers; ``reserved_concurrency``: ``name=count``; by commas."""
 
@@ -113,7 +109,9 @@ def look() -> Seen:
         in_all = pool.submit(_seen, DATABASE.whole)
         cluster = pool.submit(_seen, _cluster)
         instances = pool.submit(_seen, _instances)
-        peak = pool.submit(_seen, lambda: peak_acu(METRICS_THERE, environment.peer_cluster, now) if is_standby else None)
+        peak = pool.submit(
+            _seen, lambda: peak_acu(METRICS_THERE, environment.peer_cluster, now) if is_standby else None
+        )
         concurrency = pool.submit(_seen, lambda: SURROUNDINGS.concurrency(EXPECTED.reserved))
         dns = pool.submit(_seen, SURROUNDINGS.dns)
         backup = pool.submit(_seen, SURROUNDINGS.last_backup_at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pg8000.exceptions
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
 
 
-@dataclass(frozen=True)
 class Environment(postgres.DatabaseVariables, PeerVariables):
     """What the function reads."""
 

@@ -20,7 +20,6 @@ from handlers.machine import Machine
 from handlers.telemetry import logger
 
 
-@dataclass(frozen=True)
 class Environment(ControlVariables):
     """What the function reads."""
 

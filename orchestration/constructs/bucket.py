@@ -10,6 +10,11 @@ from cdktf_cdktf_provider_aws.s3_bucket_lifecycle_configuration import (
     S3BucketLifecycleConfigurationRuleExpiration,
     S3BucketLifecycleConfigurationRuleFilter,
 )
+from cdktf_cdktf_provider_aws.s3_bucket_object_lock_configuration import (
+    S3BucketObjectLockConfigurationA,
+    S3BucketObjectLockConfigurationRuleA,
+    S3BucketObjectLockConfigurationRuleDefaultRetentionA,
+)
 from cdktf_cdktf_provider_aws.s3_bucket_policy import S3BucketPolicy
 from cdktf_cdktf_provider_aws.s3_bucket_public_access_block import S3BucketPublicAccessBlock
 from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration import (
@@ -25,18 +30,32 @@ from constructs import Construct
 
 from orchestration.constructs import policy
 from orchestration.constructs.keys import RegionKey
+from orchestration.settings import Reports
 
 UPLOADS_ABANDONED_DAYS = 7
 
 
 class PrivateBucket(Construct):
-    """The bucket ``name``; ``protected`` content cannot be destroyed, ``kept_days`` limits how long it is kept."""
+    """The bucket ``name``; ``protected`` content cannot be destroyed, ``kept_days`` limits how long it is kept.
+
+    ``locked`` keeps every version of every object from being deleted or changed; where the bucket may be destroyed all
+    the same, Terraform deletes what is locked in governance mode (its ``force_destroy`` bypasses that).
+    """
 
     def __init__(
-        self, scope: Construct, id_: str, name: str, key: RegionKey, protected: bool, kept_days: int | None = None
+        self,
+        scope: Construct,
+        id_: str,
+        name: str,
+        key: RegionKey,
+        protected: bool,
+        kept_days: int | None = None,
+        locked: Reports | None = None,
     ) -> None:
         super().__init__(scope, id_)
-        self.bucket = S3Bucket(self, "bucket", bucket=name, force_destroy=not protected)
+        self.bucket = S3Bucket(
+            self, "bucket", bucket=name, force_destroy=not protected, object_lock_enabled=True if locked else None
+        )
         S3BucketPublicAccessBlock(
             self,
             "private",
@@ -46,12 +65,14 @@ class PrivateBucket(Construct):
             ignore_public_acls=True,
             restrict_public_buckets=True,
         )
-        S3BucketVersioningA(
+        versions = S3BucketVersioningA(
             self,
             "versions",
             bucket=self.bucket.id,
             versioning_configuration=S3BucketVersioningVersioningConfiguration(status="Enabled"),
         )
+        if locked:
+            self._lock(locked, versions)
         S3BucketServerSideEncryptionConfigurationA(
             self,
             "encryption",
@@ -84,6 +105,19 @@ class PrivateBucket(Construct):
                     ],
                 )
             ],
+        )
+
+    def _lock(self, reports: Reports, versions: S3BucketVersioningA) -> None:
+        S3BucketObjectLockConfigurationA(
+            self,
+            "lock",
+            bucket=self.bucket.id,
+            rule=S3BucketObjectLockConfigurationRuleA(
+                default_retention=S3BucketObjectLockConfigurationRuleDefaultRetentionA(
+                    mode=reports.mode.upper(), days=reports.retention_days
+                )
+            ),
+            depends_on=[versions],
         )
 
     def allow(self, *statements: policy.Statement) -> None:

@@ -12,12 +12,13 @@ from cdktf_cdktf_provider_aws.cloudwatch_event_target import (
     CloudwatchEventTargetRetryPolicy,
 )
 from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
+from cdktf_cdktf_provider_aws.cloudwatch_query_definition import CloudwatchQueryDefinition
 from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
 from constructs import Construct
 
 from orchestration.constructs.orchestrator import Orchestrator
 from orchestration.specification import Specification
-from orchestration.specification.dashboard import dashboard
+from orchestration.specification.dashboard import dashboard, queries
 from orchestration.specification.model import Function, FunctionRule, MetricAlarm, Region, Rule, Schedule
 
 # The shortest age that EventBridge allows. A start that could not be delivered for so long is history: the monitor has
@@ -44,6 +45,7 @@ class Monitoring(Construct):
         for rule in region.rules:
             self._rule(rule)
         self._function_rule(region.end_rule)
+        self._function_rule(region.report_rule)
         for schedule in region.schedules:
             self._schedule(schedule)
         self.dashboard = CloudwatchDashboard(
@@ -52,6 +54,15 @@ class Monitoring(Construct):
             dashboard_name=self._names.regional("failover", region.name),
             dashboard_body=json.dumps(dashboard(specification.settings, self._names, region)),
         )
+
+        for number, query in enumerate(queries(self._names, region.name)):
+            CloudwatchQueryDefinition(
+                self,
+                f"query-{number}",
+                name=query.name,
+                log_group_names=list(query.log_groups),
+                query_string=query.text.replace(" | ", "\n| "),
+            )
 
     def _metric_alarm(self, alarm: MetricAlarm) -> None:
         topics = [self._orchestrator.topic.arn] if alarm.notifies else None

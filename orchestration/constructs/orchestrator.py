@@ -73,6 +73,7 @@ class Orchestrator(Construct):
         self.workflow = self._workflow("workflow", region.state_machine)
         self.reprotection = self._workflow("reprotection", region.reprotection)
         self.salvage_bucket = self._salvage_bucket()
+        self.reports_bucket = self._reports_bucket()
 
     def _function(self, function: Function) -> LambdaFunction:
         log = self._log_group(f"{function.step}-log", self._names.log_group(function.name))
@@ -167,6 +168,20 @@ class Orchestrator(Construct):
         """Creates the bucket of what re-protections keep: the old cluster's settings and its unreplicated writes."""
         private = PrivateBucket(
             self, "salvage-bucket", self._region.salvage_bucket, self._key, self._specification.settings.protected
+        )
+        private.allow()
+        return private.bucket
+
+    def _reports_bucket(self) -> S3Bucket:
+        """Creates the bucket of the reports of runs, which nobody changes before their time is over."""
+        settings = self._specification.settings
+        private = PrivateBucket(
+            self,
+            "reports-bucket",
+            self._region.reports_bucket,
+            self._key,
+            settings.protected,
+            locked=settings.reports,
         )
         private.allow()
         return private.bucket

@@ -1,12 +1,69 @@
-"""The dashboard of a region: what a person on call looks at first."""
+"""The dashboard of a region, for an incident: the questions of whoever is woken, in the order in which they come up.
+
+It and the saved queries cost nothing: an account's first three dashboards are free, what is not a metric is read from
+logs and the control record when somebody looks, and no metric is published for it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from orchestration.settings import Settings
+from orchestration.specification import failover
 from orchestration.specification.model import Region
 from orchestration.specification.names import METRIC_NAMESPACE, Names
+
+NEWEST = ("sort @timestamp desc", "limit 100")
+STEPS = tuple(step.name for step in failover.STEPS)
+# Each question: the functions whose logs answer it, the fields that are shown, and what is done with them.
+QUESTIONS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
+    "what-was-the-verdict-on-the-writer": (
+        ("monitor",),
+        "message, verdict, why, reason",
+        (
+            'filter message like "verdict on the writer" or message like "attempt" or message like "on the bus"',
+            *NEWEST,
+        ),
+    ),
+    "what-did-the-guardian-say": (
+        ("monitor", "fence"),
+        "message, why, reason, order, state",
+        ('filter message like "fenc" or message like "guardian" or message like "recovered" or order != ""', *NEWEST),
+    ),
+    "who-asked-what-and-what-was-decided": (
+        ("claim", "begin_reprotection"),
+        "run, message, decision, reason",
+        ("filter ispresent(run)", *NEWEST),
+    ),
+    "which-claims-were-refused": (
+        ("claim",),
+        "run, reason",
+        ('filter decision = "refused"', *NEWEST),
+    ),
+    "one-runs-steps-across-functions": (
+        STEPS,
+        "function_name, level, message, reason",
+        ('filter run = "RUN"', "sort @timestamp asc", "limit 1000"),
+    ),
+    "what-went-wrong": (
+        (*STEPS, "monitor", "fence", "prober", "announce_end", "keep_report"),
+        "function_name, run, level, message, exception",
+        ('filter level = "ERROR" or level = "WARNING"', *NEWEST),
+    ),
+}
+# Those that the dashboard shows.
+SHOWN = ("what-was-the-verdict-on-the-writer", "which-claims-were-refused")
+
+
+@dataclass(frozen=True)
+class Query:
+    """A saved query of CloudWatch Logs Insights: its name, with a folder, and what it asks of which log groups."""
+
+    name: str
+    log_groups: tuple[str, ...]
+    text: str
+
 
 WIDTH = 12  # half of the dashboard's 24 columns
 HEIGHT = 6
@@ -24,6 +81,14 @@ def dashboard(settings: Settings, names: Names, region: Region) -> dict[str, Any
         {"label": "ask a person before a failover", "value": settings.thresholds.rpo_budget_ms},
     ]
     widgets = [
+        {
+            "type": "custom",
+            "properties": {
+                "title": "Who is the writer, how old is its lease, which run is at work, what did the last move cost?",
+                "endpoint": names.function_arn("show_incident", here),
+                "updateOn": {"refresh": True, "resize": False, "timeRange": False},
+            },
+        },
         {
             "type": "alarm",
             "properties": {
@@ -57,9 +122,10 @@ def dashboard(settings: Settings, names: Names, region: Region) -> dict[str, Any
             ],
             lag_limits,
         ),
+        *(_table(names, here, key) for key in SHOWN),
         _graph(
             here,
-            "Runs of the failover workflow",
+            "Attempts: runs of the failover workflow",
             [
                 _metric("AWS/States", name, workflow, "Sum", 60)
                 for name in ("ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut")
@@ -87,6 +153,32 @@ def dashboard(settings: Settings, names: Names, region: Region) -> dict[str, Any
         for index, widget in enumerate(widgets)
     ]
     return {"widgets": placed}
+
+
+def queries(names: Names, region: str) -> tuple[Query, ...]:
+    """Returns the saved queries of ``region`` for the questions of a night."""
+    return tuple(
+        Query(
+            f"{names.regional('failover', region)}/{key}",
+            tuple(names.log_group(names.function(step, region)) for step in steps),
+            " | ".join((f"fields @timestamp, {fields}", *then)),
+        )
+        for key, (steps, fields, then) in QUESTIONS.items()
+    )
+
+
+def _table(names: Names, region: str, key: str) -> dict[str, Any]:
+    query = next(one for one in queries(names, region) if one.name.endswith(f"/{key}"))
+    sources = " | ".join(f"SOURCE '{group}'" for group in query.log_groups)
+    return {
+        "type": "log",
+        "properties": {
+            "title": key.replace("-", " ").capitalize(),
+            "region": region,
+            "view": "table",
+            "query": f"{sources} | {query.text}",
+        },
+    }
 
 
 def _graph(

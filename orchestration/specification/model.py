@@ -188,12 +188,14 @@ class Region:
     upkeep_alarms: tuple[MetricAlarm, ...]
     rules: tuple[Rule, ...]
     end_rule: FunctionRule
+    report_rule: FunctionRule
     state_machine: StateMachine
     reprotection: StateMachine
     idempotency_table: Table
     topic: str
     runs_table: Table
     salvage_bucket: str
+    reports_bucket: str
     role_for_peer: Role
     role_for_reprotection: Role
     role_for_rebuild: Role

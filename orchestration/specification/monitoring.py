@@ -48,7 +48,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
         MetricAlarm(
             key="writer-down",
             name=names.alarm("writer-down", region),
-            description=f"Both observers agree: the writer in {peer} is down. Starts the failover workflow.",
+            description=f"Both observers agree: the writer in {peer} is down. Starts the failover workflow. "
+            "Runbook: docs/runbooks/failover.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "WriterDown",
@@ -67,7 +68,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="heartbeat-missing",
             name=names.alarm("heartbeat-missing", region),
             description=f"The heartbeat of {peer} does not arrive in {region}: its monitor is silent or cut off, or "
-            "says that its database takes no writes. It pages people and decides nothing.",
+            "says that its database takes no writes. It pages people and decides nothing. "
+            "Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "Heartbeat",
@@ -86,7 +88,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="replication-lag",
             name=names.alarm("replication-lag", region),
             description=f"{region} lags behind the writer by more than "
-            f"{settings.thresholds.replication_lag_alarm_ms} ms; it never triggers a failover by itself.",
+            f"{settings.thresholds.replication_lag_alarm_ms} ms; it never triggers a failover by itself. "
+            "Runbook: docs/runbooks/gate.md#replication-lags",
             metric=Metric(
                 "AWS/RDS",
                 "AuroraGlobalDBReplicationLag",
@@ -104,7 +107,7 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="writer-connectivity",
             name=names.alarm("writer-connectivity", region),
             description=f"{region} cannot connect to the writer. Nothing moves while its guardian lives; people are "
-            "paged, and Route 53 shows it.",
+            "paged, and Route 53 shows it. Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "WriterReachable",
@@ -122,7 +125,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             key="monitor-refused",
             name=names.alarm("monitor-refused", region),
             description=f"The monitor of {region} cannot log in to the writer, which lives: its login, the certificate "
-            "or a connection is refused. Nothing moves and nothing is fenced; but nobody sees whether the writer dies.",
+            "or a connection is refused. Nothing moves and nothing is fenced; but nobody sees whether the writer dies. "
+            "Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "MonitorRefused",
@@ -141,7 +145,8 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             name=names.alarm("automation-overdue", region),
             description=f"Automatic failover from {peer} is off for longer than meant: a pause or a maintenance "
             "ends within 10 min while the writer is not well, or has lasted for more than a day, or a maintenance has "
-            "ended without anybody ending it. `failoverctl status` says which; it decides nothing.",
+            "ended without anybody ending it. `failoverctl status` says which; it decides nothing. "
+            "Runbook: docs/runbooks/orchestrator.md",
             metric=Metric(
                 METRIC_NAMESPACE,
                 "AutomationOverdue",
@@ -169,7 +174,7 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             key="monitor-silent",
             name=names.alarm("monitor-silent", region),
             description=f"Dead man's alarm: the monitor of {region} does not run, so nobody watches the writer. "
-            "It pages people and never moves the writer.",
+            "It pages people and never moves the writer. Runbook: docs/runbooks/orchestrator.md",
             metric=Metric("AWS/Lambda", "Invocations", "Sum", STANDARD_PERIOD_SECONDS, {"FunctionName": monitor}),
             comparison="LessThanThreshold",
             threshold=1,
@@ -181,7 +186,8 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             key="not-ready",
             name=names.alarm("not-ready", region),
             description=f"A failover would not work as it should, as {region} sees it, or nobody can tell: "
-            "`failoverctl ready` says why and what to do. It also rings when nobody has looked for an hour.",
+            "`failoverctl ready` says why and what to do. It also rings when nobody has looked for an hour. "
+            "Runbook: docs/runbooks/orchestrator.md#not-ready",
             metric=Metric(
                 "AWS/Lambda",
                 "Errors",
@@ -200,14 +206,14 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
                 names,
                 region,
                 f"{workflow}-{key}",
-                f"A run of the workflow {machine} {ended}.",
+                f"A run of the workflow {machine} {ended}. Runbook: docs/runbooks/{page}",
                 "AWS/States",
                 metric,
                 {"StateMachineArn": names.arn("states", region, f"stateMachine:{machine}")},
             )
-            for workflow, machine in (
-                ("workflow", names.state_machine(region)),
-                ("reprotection", names.reprotection(region)),
+            for workflow, machine, page in (
+                ("workflow", names.state_machine(region), "stuck.md"),
+                ("reprotection", names.reprotection(region), "reprotection.md#when-it-stops"),
             )
             for key, metric, ended in (
                 ("failed", "ExecutionsFailed", "failed; its execution says where and why"),
@@ -219,7 +225,8 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
             names,
             region,
             "trigger-not-delivered",
-            "EventBridge could not start the failover workflow; the monitor's own attempts go on.",
+            "EventBridge could not start the failover workflow; the monitor's own attempts go on. "
+            "Runbook: docs/runbooks/orchestrator.md",
             "AWS/Events",
             "FailedInvocations",
             {"RuleName": names.trigger_rule(region)},
@@ -229,7 +236,7 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
                 names,
                 region,
                 f"{function.step.replace('_', '-')}-errors",
-                f"{function.name} ended with an error; its log says which.",
+                f"{function.name} ended with an error; its log says which. Runbook: docs/runbooks/orchestrator.md",
                 "AWS/Lambda",
                 "Errors",
                 {"FunctionName": function.name},
@@ -306,16 +313,43 @@ def end_rule(names: Names, region: str, function: Function) -> FunctionRule:
     Of those that failed, the function tells apart which have told people themselves. (Step Functions guide, "Automating
     Step Functions event delivery with EventBridge".)
     """
+    return _ends(
+        names,
+        region,
+        "ends",
+        names.end_rule(region),
+        "Has people told of a run that timed out, was stopped, or failed without a word",
+        ["TIMED_OUT", "ABORTED", "FAILED"],
+        function,
+    )
+
+
+def report_rule(names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has the report of every run of both workflows kept, however it ended."""
+    return _ends(
+        names,
+        region,
+        "reports",
+        names.report_rule(region),
+        "Has the report of a run kept, which nobody changes",
+        ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"],
+        function,
+    )
+
+
+def _ends(
+    names: Names, region: str, key: str, name: str, description: str, statuses: list[str], function: Function
+) -> FunctionRule:
     return FunctionRule(
-        key="ends",
-        name=names.end_rule(region),
-        description="Has people told of a run that timed out, was stopped, or failed without a word",
+        key=key,
+        name=name,
+        description=description,
         event_pattern={
             "source": ["aws.states"],
             "detail-type": ["Step Functions Execution Status Change"],
             "detail": {
                 "stateMachineArn": [names.state_machine_arn(region), names.reprotection_arn(region)],
-                "status": ["TIMED_OUT", "ABORTED", "FAILED"],
+                "status": statuses,
             },
         },
         function=function,

@@ -137,6 +137,10 @@ class Names:
         """Returns the bucket of what re-protections keep; the account is in its name, as those are global."""
         return f"{self.regional(f'{self.settings.application}-salvage', region)}-{self.account}"
 
+    def reports_bucket(self, region: str) -> str:
+        """Returns the bucket of the reports of a region's runs, which nobody changes."""
+        return f"{self.regional(f'{self.settings.application}-reports', region)}-{self.account}"
+
     # --- identity: a role has the name of what uses it
     def role_arn(self, user: str) -> str:
         """Returns the ARN of the role of the function, workflow or rule named ``user``."""
@@ -217,6 +221,10 @@ class Names:
     def end_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that has people told of runs whose end no step announces."""
         return self.regional("failover-ends", region)
+
+    def report_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has the report of every run kept."""
+        return self.regional("failover-reports", region)
 
     def event_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that starts a region's workflow when the monitor says so."""

@@ -56,13 +56,23 @@ def _reading(names: Names) -> tuple[Permission, ...]:
         ),
         Permission(
             ("s3:ListBucket",),
-            tuple(_bucket(names, each) for each in regions),
-            "lists what re-protections have kept",
+            tuple(bucket for each in regions for bucket in (_bucket(names, each), _reports(names, each))),
+            "lists what is kept; without that, S3 would not say that there is no report",
+        ),
+        Permission(
+            ("s3:GetObject",),
+            tuple(f"{_reports(names, each)}/runs/*" for each in regions),
+            "reads the reports of runs",
         ),
         Permission(
             ("s3:GetObject",),
             tuple(f"{_bucket(names, each)}/epoch-*/salvage.json" for each in regions),
             "reads how much that is; the rows themselves are customers' data, and for operators",
+        ),
+        Permission(
+            ("lambda:InvokeFunction",),
+            tuple(names.function_arn("show_incident", each) for each in regions),
+            "the dashboard asks it in the name of whoever looks; it only reads",
         ),
         *_decrypting(names),
     )
@@ -98,6 +108,11 @@ def _acting(names: Names) -> tuple[Permission, ...]:
             ("s3:GetObject",),
             tuple(f"{_bucket(names, each)}/epoch-*/salvage-*.sql" for each in regions),
             "reads the rows that never reached the new writer",
+        ),
+        Permission(
+            ("rds-data:BeginTransaction", "rds-data:ExecuteStatement", "rds-data:RollbackTransaction"),
+            tuple(names.cluster_arn(each) for each in regions),
+            "writes them again over the Data API, as a user whose secret the person may read; this grants none",
         ),
     )
 
@@ -147,6 +162,10 @@ def _control(names: Names) -> tuple[str, ...]:
 
 def _bucket(names: Names, region: str) -> str:
     return f"arn:{PARTITION}:s3:::{names.salvage_bucket(region)}"
+
+
+def _reports(names: Names, region: str) -> str:
+    return f"arn:{PARTITION}:s3:::{names.reports_bucket(region)}"
 
 
 def _machines(names: Names) -> tuple[str, ...]:

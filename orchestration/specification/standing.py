@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handlers.core.detection import EVENT_SOURCE
+from handlers.core.message import execution_arn
 from orchestration.specification import failover
 from orchestration.specification.failover import WARM_UP
 from orchestration.specification.names import METRIC_NAMESPACE, PARTITION
@@ -32,6 +33,10 @@ FENCE_TIMEOUT_SECONDS = 12
 WRITER_SWITCH_TIMEOUT_SECONDS = 5
 # A read of the control record and a message to both topics, one of which may hang.
 ANNOUNCE_TIMEOUT_SECONDS = 20
+# A history of some pages, the records of the runs before, and two objects.
+REPORT_TIMEOUT_SECONDS = 60
+# Two reads, by a function that starts cold; CloudWatch waits for it longer.
+PANEL_TIMEOUT_SECONDS = 10
 # About ten statements over the Data API; a person waits for it.
 BOOTSTRAP_TIMEOUT_SECONDS = 60
 # Two looks, each of some 35 requests and three probes, and half a minute between them.
@@ -98,6 +103,32 @@ READ_MASTER_SECRET = Grant(
     "logs in as the master user; Secrets Manager ends the name with six characters of its own",
     tells=("MASTER_SECRET",),
 )
+FIND_ATTEMPTS = Grant(
+    ("states:ListExecutions",),
+    lambda place: (place.names.state_machine_arn(place.region), place.names.reprotection_arn(place.region)),
+    "finds the attempts before a run",
+)
+READ_RUNS = Grant(
+    ("states:DescribeExecution", "states:GetExecutionHistory"),
+    lambda place: tuple(
+        execution_arn(arn, "*")
+        for arn in (place.names.state_machine_arn(place.region), place.names.reprotection_arn(place.region))
+    ),
+    "reads what a run was asked, saw, decided and told",
+    tells=("REPROTECTION_STATE_MACHINE_ARN",),
+)
+READ_RECORDS = Grant(
+    ("dynamodb:GetItem",),
+    lambda place: (place.names.arn("dynamodb", place.region, f"table/{place.names.runs_table(place.region)}"),),
+    "reads the records of runs",
+    tells=("RUNS_TABLE",),
+)
+KEEP_REPORT = Grant(
+    ("s3:PutObject",),
+    lambda place: (f"arn:{PARTITION}:s3:::{place.names.reports_bucket(place.region)}/runs/*",),
+    "keeps the report of a run, and can neither change it nor shorten its lock",
+    tells=("REPORTS_BUCKET",),
+)
 
 READ_CONTROL_ANYWHERE = Grant(
     ("dynamodb:GetItem",), RENEW_LEASE.on, "reads the control record through either replica", tells=RENEW_LEASE.tells
@@ -160,11 +191,9 @@ LOOK_AT_DNS = Grant(
     "reads the writer's records and their checks, whose ids Route 53 draws when the global stack makes them",
     tells=("WRITER_DNS_NAME", "ZONE"),
 )
-FIND_ZONE = Grant(
-    ("route53:ListHostedZonesByName",), lambda _: ("*",), "finds the zone; there is no resource to name"
-)
+FIND_ZONE = Grant(("route53:ListHostedZonesByName",), lambda _: ("*",), "finds the zone; there is no resource to name")
 
-FUNCTIONS = (
+FUNCTIONS: tuple[StandingFunction, ...] = (
     StandingFunction(
         "salvage",
         "Reads what the old writer in this region has committed and the new one lacks",
@@ -245,6 +274,20 @@ FUNCTIONS = (
         reads=("PEER_STATE_MACHINE_ARN", "REPROTECTION_STATE_MACHINE_ARN", "STATE_MACHINE_ARN"),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=ANNOUNCE_TIMEOUT_SECONDS,
+    ),
+    StandingFunction(
+        "keep_report",
+        "Keeps the report of a run that has ended, as a page and as JSON",
+        may=(FIND_ATTEMPTS, READ_RUNS, READ_RECORDS, KEEP_REPORT, TELL),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=REPORT_TIMEOUT_SECONDS,
+    ),
+    StandingFunction(
+        "show_incident",
+        "Tells the dashboard what the control record says, when somebody looks at it",
+        may=(READ_CONTROL, READ_RECORDS),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=PANEL_TIMEOUT_SECONDS,
     ),
     StandingFunction(
         "readiness",

@@ -40,6 +40,7 @@ def values(settings: Settings, place: Place) -> dict[str, str]:
         "IDEMPOTENCY_TABLE": names.idempotency_table(region),
         "RUNS_TABLE": names.runs_table(region),
         "SALVAGE_BUCKET": names.salvage_bucket(region),
+        "REPORTS_BUCKET": names.reports_bucket(region),
         "SALVAGE_REPLAY": json.dumps(settings.salvage.replay),
         "TOPIC_ARN": names.topic_arn(region),
         "PEER_TOPIC_ARN": names.topic_arn(peer),

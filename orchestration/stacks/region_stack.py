@@ -95,3 +95,8 @@ class RegionStack(DeploymentStack):
             orchestrator.salvage_bucket.bucket,
             "Bucket of what re-protections keep: writes that a failover lost, and the old cluster's settings.",
         )
+        self._output(
+            "reports_bucket_name",
+            orchestrator.reports_bucket.bucket,
+            "Bucket of the reports of runs, as pages and as JSON, under Object Lock.",
+        )

@@ -56,6 +56,9 @@ class Account:
         self.client("sns", region.name).create_topic(Name=region.topic)
         place = {} if region.name == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region.name}}
         self.client("s3", region.name).create_bucket(Bucket=region.salvage_bucket, **place)
+        self.client("s3", region.name).create_bucket(
+            Bucket=region.reports_bucket, ObjectLockEnabledForBucket=True, **place
+        )
         for machine in (region.state_machine, region.reprotection):
             self.client("stepfunctions", region.name).create_state_machine(
                 name=machine.name,

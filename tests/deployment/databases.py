@@ -100,9 +100,17 @@ class Databases:
         if event == WARM_UP:
             self.warmed_up += 1
             return {}
-        assert set(event) <= {"target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence", "lag", "installed"}, (
-            event
-        )
+        assert set(event) <= {
+            "target",
+            "timeout_s",
+            "proof",
+            "heartbeat",
+            "lease",
+            "fence",
+            "lift_fence",
+            "lag",
+            "installed",
+        }, event
         scripted = self.script(event["target"])
         if scripted is not None:
             return scripted
@@ -169,6 +177,7 @@ class Databases:
             "SELECT pg_is_in_recovery()": [[{"booleanValue": not self.writes[region]}]],
             "SELECT datname": [[{"stringValue": asked.get("database")}]],
             "SELECT CASE": [[{"longValue": 10}]],
+            "SELECT transfer(": [[{"stringValue": "applied"}, {"booleanValue": True}]],
         }
         if operation == "rds-data.BeginTransaction":
             return {"transactionId": "t-1"}

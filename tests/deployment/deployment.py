@@ -95,10 +95,11 @@ class Deployment(Account):
         assert not self.rights.denied, self.rights.denied
 
     def _deliver(self, event: dict[str, Any]) -> None:
-        """Deliver an event of Step Functions to the function whose rule it matches, which ends before anybody waits."""
-        rule = self.specification.regions[event["region"]].end_rule
-        if EventPattern.load(json.dumps(rule.event_pattern)).matches_event(event):  # type: ignore[arg-type]
-            self.lambdas.invoke(event["region"], rule.function.name, event)
+        """Deliver an event of Step Functions to the functions whose rule it matches; they end before anybody waits."""
+        region = self.specification.regions[event["region"]]
+        for rule in (region.end_rule, region.report_rule):
+            if EventPattern.load(json.dumps(rule.event_pattern)).matches_event(event):  # type: ignore[arg-type]
+                self.lambdas.invoke(event["region"], rule.function.name, event)
 
     def _observe(self, happening: Happening) -> None:
         if happening.kind is Kind.EXECUTION_ENDED:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 from unittest import mock
 
+import pytest
 from aws_lambda_powertools import Metrics
 
 from drills.aws.clusters import security_group
@@ -55,8 +55,13 @@ NOBODY = ("", "")  # a step and its region
 
 
 def load_step(name: str, variables: dict[str, str]) -> ModuleType:
-    """Import the handler ``name`` as a new execution environment of Lambda does: with its own globals and telemetry."""
-    with _importing, mock.patch.dict(os.environ, variables):
+    """Import the handler ``name`` as a new execution environment of Lambda does: with its own globals and telemetry.
+
+    Other threads read the process's environment meanwhile, so nothing but the function's variables may change there.
+    """
+    with _importing, pytest.MonkeyPatch.context() as environment:
+        for variable, value in variables.items():
+            environment.setenv(variable, value)
         names = (name, "handlers.telemetry")
         before = {name: sys.modules.pop(name, None) for name in names}
         try:

@@ -89,7 +89,10 @@ def certificates_end(deployment: Deployment, region: str, at: float) -> None:
     for index in range(2):
         name = deployment.specification.names.instance(index, region)
         instance = rds_backends[ACCOUNT][region].databases[name]
-        instance.certificate_details = {"CAIdentifier": "rds-ca-rsa2048-g1", "ValidTill": datetime.fromtimestamp(at, UTC)}
+        instance.certificate_details = {
+            "CAIdentifier": "rds-ca-rsa2048-g1",
+            "ValidTill": datetime.fromtimestamp(at, UTC),
+        }
 
 
 def make_dns(deployment: Deployment) -> None:

@@ -825,3 +825,36 @@ def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(
     assert (DynamoHandler.call_action, Execution.start, dict(default_user_config)) == patched_before
     assert not [pid for pid in world.pids if psutil.pid_exists(pid)]
     wait_until(lambda: set(threading.enumerate()) <= threads_before)
+
+
+def test_metric_data_is_kept_for_an_hour(world: World) -> None:
+    for age in (7200, 3700, 3500, 1):
+        world.put(STANDBY, "writer-down", age, age=age)
+    world.cloud.alarms.forget(STANDBY, world.clock.now())
+    metric = world.specification.regions[STANDBY].alarm("writer-down").metric
+    found = world.client("cloudwatch").get_metric_statistics(
+        Namespace=metric.namespace,
+        MetricName=metric.name,
+        Dimensions=[{"Name": name, "Value": text} for name, text in metric.dimensions.items()],
+        StartTime=datetime.fromtimestamp(world.clock.now() - 9000, UTC),
+        EndTime=datetime.fromtimestamp(world.clock.now() + 60, UTC),
+        Period=60,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    assert sorted(point["Maximum"] for point in found) == [1, 3500]
+
+
+def test_mending_ends_every_trouble_of_the_services(world: World, wait_until: WaitUntil) -> None:
+    cloud, prober = world.cloud, world.name("prober")
+    cloud.stop_function(STANDBY, "prober")
+    cloud.lose_every_event()
+    cloud.control_table.failing_until = world.clock.now() + 600
+    cloud.database.behaviour.down_until[STANDBY] = world.clock.now() + 600
+    cloud.mend()
+    assert json.load(world.client("lambda").invoke(FunctionName=prober, Payload=b'{"do": "echo"}')["Payload"])
+    assert world.client("rds").describe_global_clusters()["GlobalClusters"]
+    table = world.specification.control_table
+    world.client("dynamodb").put_item(TableName=table.name, Item={table.hash_key: {"S": "one"}})
+    entry = {"Source": EVENT_SOURCE, "DetailType": EVENT_TYPE, "Detail": '{"epoch": 7, "asked_at": "now"}'}
+    world.client("events").put_events(Entries=[entry])
+    wait_until(lambda: world.of(Kind.EXECUTION_STARTED))

@@ -104,6 +104,23 @@ def test_p1_a_fence_is_complete_when_no_session_is_left(server: Server) -> None:
         assert postgres.standing(session).open_sessions == 0
 
 
+def test_p10_a_fence_that_is_lifted_before_it_is_complete_ends_nobodys_session(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients come back at once after a lift; they must not count as sessions that do not end."""
+    clients: list[psycopg.Connection[tuple[object, ...]]] = []
+
+    def lifted_meanwhile(_: float) -> None:
+        if not clients:
+            let_in(server)
+            clients.append(application(server))
+
+    monkeypatch.setattr("handlers.gateways.postgres.time.sleep", lifted_meanwhile)
+    with monitor(server) as session:
+        assert postgres.fence(session, "the test") is None
+    assert clients[0].execute("SELECT 1").fetchone() == (1,)
+
+
 def session_in(server: Server, database: str, user: str) -> psycopg.Connection[tuple[object, ...]]:
     return psycopg.connect(
         host=server.address.host, port=server.address.port, user=user, dbname=database, autocommit=True

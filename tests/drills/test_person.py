@@ -51,7 +51,7 @@ class Calls:
         return self.words
 
 
-ENDING = ["--yes", "--json"]
+ENDING = ["--suffix", "dev", "--yes", "--json"]
 
 
 def test_an_approval_is_the_messages_own_command(monkeypatch: pytest.MonkeyPatch) -> None:

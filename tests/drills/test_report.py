@@ -17,6 +17,7 @@ from drills.verdict.marks import Marks
 from drills.verdict.notes import Notes
 from drills.verdict.result import Leg
 from drills.verdict.throughput import Throughput
+from handlers.report.page import STYLE
 from tests.drills.sample_result import INVARIANTS, MARKS, sample_result
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -294,7 +295,7 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("text", ["ink", "soft", "good", "bad"])
 def test_texts_have_enough_contrast(scheme: int, text: str) -> None:
-    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    css = STYLE.read_text(encoding="utf-8")
     blocks = re.findall(r":root \{([^}]*--paper[^}]*)\}", css)
     colours = dict(re.findall(r"--([\w-]+): (#\w{6})", blocks[scheme]))
     for background in ("paper", "card"):
@@ -303,4 +304,4 @@ def test_texts_have_enough_contrast(scheme: int, text: str) -> None:
 
 
 def test_templates_are_beside_the_module() -> None:
-    assert {path.name for path in Path(TEMPLATES).iterdir()} == {"report.html", "report.css", "picture.svg"}
+    assert {path.name for path in Path(TEMPLATES).iterdir()} == {"report.html", "picture.svg"}

@@ -13,6 +13,8 @@ from drills.verdict import ledger
 from drills.world import bank
 from drills.world.bank import REPLAY
 from drills.world.postgres import Server
+from failoverctl.replay import Connection, replayed
+from handlers.core.replay import rows
 from handlers.core.salvage import Replay, Row, file_text
 
 MakeServer = Callable[[str], Server]
@@ -55,11 +57,30 @@ def test_the_transfers_in_a_file_are_those_that_it_would_write() -> None:
 def test_a_replay_applies_each_transfer_once_however_often(server: Server) -> None:
     server.query("SELECT transfer(%s, 3, 4, 100)", (IDS[0],))
     texts = [file_with(IDS[0], IDS[1]), file_with(IDS[2])]
-    assert salvage.replay(server, texts) == {"known": 1, "applied": 2}
-    assert salvage.replay(server, texts) == {"known": 3}
+    writer = Connection(server.url)
+    assert writer.is_writer()
+    tried = replayed(rows(texts), writer, undone=True)
+    assert tried.answers == {"known": 1, "applied": 2}
+    assert ledger.transfers_on(server) == {IDS[0]}
+    done = replayed(rows(texts), writer, undone=False)
+    assert (done.total.rows, done.total.written, done.total.skipped, done.total.conflicts) == (5, 2, 1, 0)
+    again = replayed(rows(texts), writer, undone=False)
+    assert again.answers == {"known": 3}
+    assert (again.total.written, again.total.skipped) == (0, 3)
     assert ledger.transfers_on(server) == set(IDS)
     assert not any(ledger.read_books(server).findings().values())
 
 
-def test_an_empty_file_says_nothing(server: Server) -> None:
-    assert salvage.replay(server, [file_text(2, "us-east-1", 1, [])]).total() == 0
+def test_a_row_that_the_writer_does_not_take_is_a_conflict_and_keeps_no_other_back(server: Server) -> None:
+    nobody = str(uuid.UUID(int=9, version=4))
+    row = {"id": nobody, "source": 1, "destination": 10**6, "amount_cents": 700}
+    texts = [Replay(REPLAY).line("public.transfers", Row("missing", json.dumps(row))), file_with(IDS[1])]
+    found = replayed(rows(texts), Connection(server.url), undone=False)
+    assert found.total.conflicts == 1
+    assert "violates foreign key constraint" in found.conflicts[0]
+    assert nobody not in ledger.transfers_on(server)
+    assert found.answers.total() == 1
+
+
+def test_an_empty_file_has_no_rows() -> None:
+    assert not list(rows([file_text(2, "us-east-1", 1, [])]))

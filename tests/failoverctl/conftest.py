@@ -43,10 +43,10 @@ def ctl(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Ctl:
     """Call failoverctl for the deployment: words as on the command line."""
     monkeypatch.setenv("FAILOVER_ENVIRONMENT_SUFFIX", deployment.specification.settings.environment_suffix)
 
-    def call(*words: str) -> Said:
+    def call(*words: str, at_terminal: bool = False) -> Said:
         # Not to `sys.stdout`, to which the handlers write their logs meanwhile.
-        out, nobody = io.StringIO(), io.StringIO()
-        monkeypatch.setattr(command, "sys", SimpleNamespace(stdout=out, stderr=out, stdin=nobody))
+        out, somebody = io.StringIO(), SimpleNamespace(isatty=lambda: at_terminal)
+        monkeypatch.setattr(command, "sys", SimpleNamespace(stdout=out, stderr=out, stdin=somebody))
         with pytest.raises(SystemExit) as ended:
             app([*words])
         return Said(out.getvalue(), int(ended.value.code or 0))

@@ -117,7 +117,7 @@ def test_the_person_at_a_drill_calls_the_program_on_their_own_lab(running: Lab) 
     running.renew(transition=items.typed(held.stored()))
     told: list[str] = []
     timeline: Any = SimpleNamespace(event=lambda _, text: told.append(text))
-    said = Person("yes", running.folder / lab.LAB_FILE, timeline)._call("failoverctl hold --suffix test")
+    said = Person("yes", running.folder / lab.LAB_FILE, timeline).call("failoverctl hold --suffix test")
     assert said == {"run": "run-1", "wanted": "hold", "phase": "checking"}
     assert told == ["the person on call: failoverctl hold --suffix test"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from failoverctl.outlook import Kind, outlook
 from failoverctl.words import lasting
-from handlers.core.control import ControlRecord, Pause, PersonsNo, ReprotectionLock, Transition, Word
+from handlers.core.control import ControlRecord, Pause, PersonsNo, Phase, ReprotectionLock, Transition, Word
 from orchestration.settings import load
 
 NOW = 1_000_000.0
@@ -51,8 +51,20 @@ def test_outlook(record: ControlRecord, kind: Kind, says: str) -> None:
 
 
 def test_a_lock_of_a_run_that_is_over_holds_nothing() -> None:
-    record = replace(WELL, transition=replace(LOCK, phase="moving", started_at=NOW - 1))
-    assert outlook(record, SETTINGS, NOW, holder_is_over=True, lag_ms=None, standby_answers=True).kind == "automatic"
+    record = replace(WELL, transition=LOCK)
+    found = outlook(record, SETTINGS, NOW, holder_is_over=True, lag_ms=None, standby_answers=True)
+    assert found.sentence == "If us-east-1 died now: automatic failover to us-west-2, about 11 s + Aurora's promotion."
+
+
+@pytest.mark.parametrize("phase", ["stopping", "moving"])
+def test_a_run_that_stopped_half_way_is_taken_over(phase: Phase) -> None:
+    record = replace(WELL, transition=replace(LOCK, phase=phase, started_at=NOW - 1))
+    found = outlook(record, SETTINGS, NOW, holder_is_over=True, lag_ms=None, standby_answers=True)
+    assert found.kind == "automatic"
+    assert found.sentence == (
+        f"Run run-1 (failover, {phase}) has stopped half way: the next attempt takes over from it by itself; now: "
+        "`failoverctl start --mode failover --resumes run-1`."
+    )
 
 
 def test_lag_over_the_budget_asks_a_person() -> None:

@@ -22,8 +22,20 @@ def test_runs_of_both_regions_the_newest_first(ctl: Ctl, deployment: Deployment)
     said = ctl("runs")
     assert said.code == 0
     assert [line.split()[0] for line in said.text.splitlines()] == ["Run", "run-2", "run-1"]
+    assert [line.split()[-1] for line in said.text.splitlines()] == ["Ended", "rehearsed", "rehearsed"]
     assert [run["region"] for run in ctl("runs", "--json").data["runs"]] == [WRITER, STANDBY]
     assert len(ctl("runs", "--most", "1", "--json").data["runs"]) == 2  # of each region
+
+
+def test_a_run_that_was_refused_is_not_listed_as_if_it_had_done_its_work(ctl: Ctl, deployment: Deployment) -> None:
+    deployment.run(FAILOVER, "run-1")  # the writer lives
+    assert ctl("runs").text.splitlines()[1].endswith(" refused")
+
+
+def test_runs_whose_outcomes_get_no_answer_are_listed_all_the_same(ctl: Ctl, deployment: Deployment) -> None:
+    deployment.run(REHEARSAL, "run-1")
+    deployment.trouble("sfn.DescribeExecution", "ServiceUnavailable", times=100)
+    assert ctl("runs").text.splitlines()[1].endswith(" succeeded")
 
 
 def test_no_runs(ctl: Ctl) -> None:

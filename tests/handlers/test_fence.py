@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from handlers.core.errors import FenceFailed, InvalidRequest
+from handlers.core.health import Probe
 from orchestration.specification import INSTANCES
 from tests.deployment import STANDBY, WRITER, Deployment
 
@@ -135,6 +137,20 @@ def test_p1_sessions_that_do_not_end_are_ended_by_a_restart(deployment: Deployme
     state = order(deployment, FENCE)
     assert (state["by_sql"], state["restarted"]) == (False, True)
     deployment.wait_for(lambda: deployment.databases.open_sessions[WRITER] == 0)
+
+
+def test_p10_a_fence_that_a_guardian_has_lifted_meanwhile_restarts_nothing_and_closes_no_group(
+    deployment: Deployment,
+) -> None:
+    """Two runs of the monitor thaw, and both fence; one of them has renewed the lease before the other is done."""
+    lifted = Probe("own", "writer", WRITER, "the fence was lifted meanwhile", 1500.0, fenced=False, fence_number=2)
+    deployment.databases.script = lambda _: asdict(lifted)
+    deployment.gate.seen.clear()
+    state = order(deployment, FENCE)
+    assert (state["by_sql"], state["by_group"], state["restarted"]) == (False, False, None)
+    assert state["error"] == "SQL: the fence was lifted meanwhile"
+    assert restarts(deployment) == 0
+    assert deployment.databases.admits[WRITER]
 
 
 def test_p10_a_database_is_restarted_once_for_a_fence(deployment: Deployment) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -475,8 +476,11 @@ def test_p2_nobody_starts_beside_a_run_that_works(deployment: Deployment) -> Non
 
 def test_where_the_settings_want_rehearsals_the_alarm_alone_starts_one(deployment: Deployment) -> None:
     writer_region_dies(deployment)
-    with deployment.lambdas.environment(STANDBY, "monitor") as module:
-        watcher = new_watch(module, ENVIRONMENT=replace(module.ENVIRONMENT, trigger_mode="rehearsal"))
+    with (
+        deployment.lambdas.environment(STANDBY, "monitor") as module,
+        mock.patch.object(module.ENVIRONMENT, "trigger_mode", "rehearsal"),
+    ):
+        watcher = new_watch(module)
         for _ in range(60):
             tick(watcher)
             CLOCK.sleep(TICK_S)
@@ -533,6 +537,29 @@ def test_p9_a_guardian_whose_clock_is_wrong_renews_no_lease_and_gives_no_word(
     deployment.gate.clock_ahead_s = 0.0
     watch(deployment, WRITER, 1)
     assert lease_ends(deployment) > float(before["lease_expires_at"])
+
+
+@pytest.mark.parametrize("ahead_s", [2253.0, -2253.0])
+def test_p10_a_clock_that_is_set_between_the_look_and_the_renewal_writes_no_lease(
+    ahead_s: float, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed 20042: a lease that ends in 38 minutes cannot be renewed, and the writer was closed for as long."""
+    deployment.guardian_was_here()
+    before = deployment.record()
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
+        watcher = new_watch(module)
+        probe = watcher._prober.probe
+
+        def set_meanwhile(*asked: Any, **work: Any) -> Any:
+            monkeypatch.setattr(watcher, "_machine", replace(module.MACHINE, now=lambda: CLOCK.now() + ahead_s))
+            return probe(*asked, **work)
+
+        monkeypatch.setattr(watcher._prober, "probe", set_meanwhile)
+        watcher.tick()
+        assert deployment.record()["lease_expires_at"] == before["lease_expires_at"]
+        monkeypatch.undo()
+        watcher.tick()
+    assert lease_ends(deployment) - CLOCK.now() == pytest.approx(LEASE_S, abs=1.5)
 
 
 def closed_for(deployment: Deployment, at_most_s: float) -> float:

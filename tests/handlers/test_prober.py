@@ -196,3 +196,13 @@ def test_p1_a_fence_behind_which_sessions_do_not_end_is_not_reported_as_closed(
     assert error == "sessions of applications do not end"
     probe = Probe("own", "writer", WRITER, error, 1.0, fenced=found.fenced, open_sessions=found.open_sessions)
     assert (probe.fenced, probe.closed) == (True, False)
+
+
+def test_p10_a_fence_that_was_lifted_meanwhile_is_reported_as_that(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with deployment.lambdas.environment(WRITER, "prober") as prober:
+        monkeypatch.setattr(prober.postgres, "fence", lambda session, reason: None)
+        before = prober.postgres.Standing(writer=True, fenced=False, fence_number=1, open_sessions=0)
+        found, error = prober.do(mock.Mock(), prober.Work(fence="the test"), before, 1.0)
+    assert (found.fenced, found.open_sessions, error) == (False, None, "the fence was lifted meanwhile")

@@ -49,8 +49,9 @@ def test_security_the_token_that_logs_in_is_for_the_endpoint_alone_and_is_not_lo
 ) -> None:
     rds = mock.Mock(generate_db_auth_token=mock.Mock(return_value=SECRET))
     monkeypatch.setattr(socket, "create_connection", mock.Mock(side_effect=ConnectionRefusedError("no")))
+    told = {"AWS_REGION": WRITER, "DATABASE_NAME": "payments", "DATABASE_PORT": "5432", "DATABASE_USER": "monitor"}
     with pytest.raises(ConnectionRefusedError) as refused:
-        postgres.connect(Endpoint(HOST, STANDBY), DatabaseVariables(WRITER, "payments", 5432, "monitor"), 1.0, rds)
+        postgres.connect(Endpoint(HOST, STANDBY), DatabaseVariables.read(told), 1.0, rds)
     rds.generate_db_auth_token.assert_called_once_with(DBHostname=HOST, Port=5432, DBUsername="monitor", Region=STANDBY)
     assert SECRET not in written() + str(refused.value)
 

@@ -57,31 +57,35 @@ def test_buckets_are_private_encrypted_and_versioned(development: Deployment) ->
     for stack in development.both:
         buckets = {bucket["bucket"] for bucket in stack.all("aws_s3_bucket")}
         names = describe(development.settings, ACCOUNT).names
-        assert buckets == {names.backup_reports_bucket(stack.name), names.salvage_bucket(stack.name)}
-        for blocked in each_of_both(stack, "aws_s3_bucket_public_access_block"):
+        assert buckets == {
+            names.backup_reports_bucket(stack.name),
+            names.salvage_bucket(stack.name),
+            names.reports_bucket(stack.name),
+        }
+        for blocked in each_of_all(stack, "aws_s3_bucket_public_access_block"):
             assert all(blocked[b] is True for b in blocked if b.startswith(("block", "ignore", "restrict")))
-        for encryption in each_of_both(stack, "aws_s3_bucket_server_side_encryption_configuration"):
+        for encryption in each_of_all(stack, "aws_s3_bucket_server_side_encryption_configuration"):
             (rule,) = encryption["rule"]
             assert rule["apply_server_side_encryption_by_default"]["sse_algorithm"] == "aws:kms"
-        for versions in each_of_both(stack, "aws_s3_bucket_versioning"):
+        for versions in each_of_all(stack, "aws_s3_bucket_versioning"):
             assert versions["versioning_configuration"] == {"status": "Enabled"}
-        for policy in each_of_both(stack, "aws_s3_bucket_policy"):
+        for policy in each_of_all(stack, "aws_s3_bucket_policy"):
             deny = [s for s in json.loads(policy["policy"])["Statement"] if s["Effect"] == "Deny"]
             assert [s["Condition"] for s in deny] == [{"Bool": {"aws:SecureTransport": "false"}}]
 
 
-def each_of_both(stack: Stack, kind: str) -> list[dict[str, Any]]:
+def each_of_all(stack: Stack, kind: str) -> list[dict[str, Any]]:
     found = stack.all(kind)
-    assert len({each["bucket"] for each in found}) == len(stack.all("aws_s3_bucket")) == 2
+    assert len({each["bucket"] for each in found}) == len(stack.all("aws_s3_bucket")) == 3
     return found
 
 
 def test_what_is_salvaged_is_kept_for_good(development: Deployment, production: Deployment) -> None:
     for stack in development.both:
         rules = [rule for found in stack.all("aws_s3_bucket_lifecycle_configuration") for rule in found["rule"]]
-        assert sorted("expiration" in rule for rule in rules) == [False, True]
+        assert sorted("expiration" in rule for rule in rules) == [False, False, True]
     for stack in production.both:
-        assert [bucket["force_destroy"] for bucket in stack.all("aws_s3_bucket")] == [False, False]
+        assert [bucket["force_destroy"] for bucket in stack.all("aws_s3_bucket")] == [False] * 3
 
 
 def test_production_backups_are_locked(development: Deployment, production: Deployment) -> None:
@@ -93,3 +97,16 @@ def test_production_backups_are_locked(development: Deployment, production: Depl
         assert (lock["min_retention_days"], lock["max_retention_days"]) == (7, 7)
         assert "changeable_for_days" not in lock  # governance mode: someone who may can still lift it
         assert stack.only("aws_backup_vault")["force_destroy"] is False
+
+
+def test_reports_of_runs_are_locked(development: Deployment, production: Deployment) -> None:
+    for deployment in (development, production):
+        names = describe(deployment.settings, ACCOUNT).names
+        for stack in deployment.both:
+            locked = stack.find("aws_s3_bucket", bucket=names.reports_bucket(stack.name))
+            assert locked["object_lock_enabled"] is True
+            # Terraform deletes what is locked in governance mode where it may destroy the bucket.
+            assert locked["force_destroy"] is (deployment is development)
+            lock = stack.only("aws_s3_bucket_object_lock_configuration")
+            assert lock["rule"] == {"default_retention": {"mode": "GOVERNANCE", "days": 365}}
+            assert lock["depends_on"]  # S3 locks only what it keeps versions of

@@ -169,6 +169,8 @@ def test_workflows_may_invoke_their_steps_and_nothing_else(development: Deployme
                 "bootstrap_database",
                 "salvage",
                 "announce_end",
+                "keep_report",
+                "show_incident",
             )
         }
 
@@ -308,7 +310,7 @@ def test_no_role_may_answer_an_approval_in_a_persons_place(development: Deployme
         assert not any(action.startswith("states:SendTask") for action in statement["Action"]), role
 
 
-def test_runs_are_added_to_the_record_and_never_read_changed_or_deleted(development: Deployment) -> None:
+def test_runs_are_added_to_the_record_and_never_changed_or_deleted(development: Deployment) -> None:
     for region in describe(development.settings, ACCOUNT).regions.values():
         table = f"arn:aws:dynamodb:{region.name}:{ACCOUNT}:table/{region.runs_table.name}"
         touching = [
@@ -317,9 +319,24 @@ def test_runs_are_added_to_the_record_and_never_read_changed_or_deleted(developm
             for s in granted
             if table in s["Resource"]
         ]
-        assert sorted(touching) == sorted(
-            (region.functions[step].name, ["dynamodb:PutItem"]) for step in ("record_run", "notify_reprotection")
-        )
+        agreed = {
+            "record_run": "dynamodb:PutItem",
+            "notify_reprotection": "dynamodb:PutItem",
+            "keep_report": "dynamodb:GetItem",
+            "show_incident": "dynamodb:GetItem",
+        }
+        assert sorted(touching) == sorted((region.functions[step].name, [action]) for step, action in agreed.items())
+
+
+def test_reports_are_kept_and_their_lock_is_never_touched(development: Deployment) -> None:
+    for region in describe(development.settings, ACCOUNT).regions.values():
+        touching = [
+            (role, s["Action"])
+            for role, granted in policies(development).items()
+            for s in granted
+            if any(arn.startswith(f"arn:aws:s3:::{region.reports_bucket}") for arn in s["Resource"])
+        ]
+        assert touching == [(region.functions["keep_report"].name, ["s3:PutObject"])]
 
 
 def test_who_publishes_to_a_topic_may_use_the_key_of_its_region(development: Deployment) -> None:
@@ -331,7 +348,14 @@ def test_who_publishes_to_a_topic_may_use_the_key_of_its_region(development: Dep
         if topics:
             assert topics == set(development.settings.regions)
             publishing.add(short(role))
-    assert publishing == {"ask-approval", "notify", "ask-retirement", "notify-reprotection", "announce-end"}
+    assert publishing == {
+        "ask-approval",
+        "notify",
+        "ask-retirement",
+        "notify-reprotection",
+        "announce-end",
+        "keep-report",
+    }
 
 
 def changes_cluster(statement: dict[str, Any]) -> bool:

@@ -75,6 +75,9 @@ ERRORS_PAGE = {
 }
 
 
+AT = {"us-east-1": "use1-test", "us-west-2": "usw2-test"}
+
+
 def deployed_alarms(deployment: Deployment, region: str) -> dict[str, dict[str, Any]]:
     """The metric alarms of a region by their keys, the last parts of their names taken away."""
     ending = {"us-east-1": "-use1-test", "us-west-2": "-usw2-test"}[region]
@@ -220,6 +223,32 @@ def test_dashboard_draws_the_metrics_that_the_alarms_watch(development: Deployme
         assert (alarm.metric.namespace, alarm.metric.name, flat) in drawn
 
 
+def test_dashboard_asks_the_control_record_when_somebody_looks(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    body = json.loads(stack.only("aws_cloudwatch_dashboard")["dashboard_body"])
+    (panel,) = [w["properties"] for w in body["widgets"] if w["type"] == "custom"]
+    assert panel["endpoint"] == f"arn:aws:lambda:{region}:{ACCOUNT}:function:failover-show-incident-{AT[region]}"
+    assert panel["updateOn"]["refresh"] is True
+
+
+def test_dashboard_and_saved_queries_read_logs_that_are_there(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    logs = {log["name"] for log in stack.all("aws_cloudwatch_log_group")}
+    asked = {group for query in stack.all("aws_cloudwatch_query_definition") for group in query["log_group_names"]}
+    body = json.loads(stack.only("aws_cloudwatch_dashboard")["dashboard_body"])
+    shown = [w["properties"]["query"] for w in body["widgets"] if w["type"] == "log"]
+    assert shown
+    assert asked | {group for query in shown for group in re.findall("SOURCE '(.*?)'", query)} <= logs
+    folders = {query["name"].split("/")[0] for query in stack.all("aws_cloudwatch_query_definition")}
+    assert folders == {f"failover-{AT[region]}"}
+
+
+def test_dashboard_stays_free(development: Deployment, region: str) -> None:
+    """An account's first three dashboards are, with 50 metrics each at most (CloudWatch pricing)."""
+    body = json.loads(development.stacks[region].only("aws_cloudwatch_dashboard")["dashboard_body"])
+    assert sum(len(w["properties"].get("metrics", ())) for w in body["widgets"]) <= 50
+
+
 def test_logs_are_kept_as_long_as_the_settings_say_and_encrypted(development: Deployment, region: str) -> None:
     for log in development.stacks[region].all("aws_cloudwatch_log_group"):
         assert log["retention_in_days"] == 90
@@ -311,6 +340,10 @@ def test_p7_an_end_that_no_step_announces_reaches_the_function_that_does(develop
                 "detail": {"stateMachineArn": arn, "status": status},
             }
             assert pattern.matches_event(event) == (status in ("TIMED_OUT", "ABORTED", "FAILED"))
+    every = EventPattern.load(stack.find("aws_cloudwatch_event_rule", name=there.report_rule.name)["event_pattern"])
+    for status in ("TIMED_OUT", "ABORTED", "FAILED", "RUNNING", "SUCCEEDED"):  # a report is kept of all
+        event["detail"]["status"] = status
+        assert every.matches_event(event) == (status != "RUNNING")
     permission = stack.find("aws_lambda_permission", principal="events.amazonaws.com", statement_id="ends")
     assert "announce_end" in permission["function_name"]
     target = stack.find("aws_cloudwatch_event_target", target_id="announce_end")

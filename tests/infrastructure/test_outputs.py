@@ -25,6 +25,7 @@ OF_A_REGION = {
     "reprotection_state_machine_arn",
     "dashboard_name",
     "dashboard_url",
+    "reports_bucket_name",
     "salvage_bucket_name",
 }
 
@@ -93,6 +94,7 @@ def test_operators_are_told_what_to_look_at_and_to_start(development: Deployment
     assert resource(stack, told["dashboard_name"]) == stack.only("aws_cloudwatch_dashboard")
     assert str(told["dashboard_url"]).startswith(f"https://{region}.console.aws.amazon.com/cloudwatch/")
     assert str(told["dashboard_url"]).endswith(str(told["dashboard_name"]))
+    assert str(resource(stack, told["reports_bucket_name"])["bucket"]).startswith(f"payments-reports-{short}-test-")
     assert str(resource(stack, told["salvage_bucket_name"])["bucket"]).startswith(f"payments-salvage-{short}-test-")
 
 

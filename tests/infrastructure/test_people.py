@@ -40,6 +40,7 @@ def each_in_its_region(text: str) -> list[str]:
 MACHINE = "arn:aws:states:{r}:ACCOUNT:stateMachine"
 EXECUTION = "arn:aws:states:{r}:ACCOUNT:execution"
 BUCKET = "arn:aws:s3:::payments-salvage-{s}-test-ACCOUNT"
+REPORTS = "arn:aws:s3:::payments-reports-{s}-test-ACCOUNT"
 READERS = [
     "dynamodb:GetItem on "
     + both("arn:aws:dynamodb:{r}:ACCOUNT:table/failover-control-test")
@@ -49,8 +50,10 @@ READERS = [
     "states:DescribeExecution, states:GetExecutionHistory on "
     + both(f"{EXECUTION}:failover-{{s}}-test:*, {EXECUTION}:reprotect-{{s}}-test:*"),
     *each_in_its_region("cloudwatch:GetMetricStatistics"),
-    "s3:ListBucket on " + both(BUCKET),
+    "s3:ListBucket on " + both(f"{BUCKET}, {REPORTS}"),
+    "s3:GetObject on " + both(f"{REPORTS}/runs/*"),
     "s3:GetObject on " + both(f"{BUCKET}/epoch-*/salvage.json"),
+    "lambda:InvokeFunction on " + both("arn:aws:lambda:{r}:ACCOUNT:function:failover-show-incident-{s}-test"),
     *(
         f"kms:Decrypt on arn:aws:kms:{region}:ACCOUNT:key/* if "
         f'{{"ForAnyValue:StringEquals": {{"kms:ResourceAliases": "alias/failover-{region_short(region)}-test"}}}}'
@@ -64,6 +67,8 @@ OPERATORS = [
     *each_in_its_region("states:SendTaskFailure, states:SendTaskSuccess"),
     "lambda:InvokeFunction on " + both("arn:aws:lambda:{r}:ACCOUNT:function:failover-bootstrap-database-{s}-test"),
     "s3:GetObject on " + both(f"{BUCKET}/epoch-*/salvage-*.sql"),
+    "rds-data:BeginTransaction, rds-data:ExecuteStatement, rds-data:RollbackTransaction on "
+    + both("arn:aws:rds:{r}:ACCOUNT:cluster:payments-{s}-test"),
 ]
 
 

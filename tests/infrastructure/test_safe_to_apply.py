@@ -76,7 +76,12 @@ ROTATED = change("aws_rds_cluster", "update", changed="master_password_wo_versio
         (PROTECTED_AGAIN, [RESIZED], "us-east-1", []),
         # A new master password is for the writer's cluster.
         (AS_DEPLOYED, [ROTATED], "us-east-1", []),
-        (PROTECTED_AGAIN, [ROTATED], "us-east-1", ["takes for the writer's cluster only, .* us-west-2: fail back first"]),
+        (
+            PROTECTED_AGAIN,
+            [ROTATED],
+            "us-east-1",
+            ["takes for the writer's cluster only, .* us-west-2: fail back first"],
+        ),
     ],
 )
 def test_verdict(record: ControlRecord | None, changes: list[Change], stack: str, expected: list[str]) -> None:

@@ -145,6 +145,7 @@ ILLEGAL = [
     ({"database": {"min_capacity": 0.7}}, "min_capacity = 0.7", "steps of 0.5"),
     ({"database": {"min_capacity": 0}}, "min_capacity = 0", "greater than or equal to 0.5"),
     ({"database": {"min_capacity": 20}}, "min_capacity 20", "lower it"),
+    ({"reports": {"mode": "compliance"}}, "compliance", "use governance"),
     ({"database": {"backup_retention_days": 6}}, "backup_retention_days = 6", "greater than or equal to 7"),
     ({"database": {"name": "Payments"}}, "name = 'Payments'", "pattern"),
     ({"database": {"password_version": 0}}, "password_version = 0", "greater than or equal to 1"),

@@ -311,6 +311,18 @@ def health_checkers_ask(deployment: Deployment) -> None:
     deployment.call("writer_switch", {}, STANDBY)
 
 
+def report_cannot_be_kept(deployment: Deployment) -> None:
+    deployment.trouble("s3.PutObject", "refused", step="keep_report", times=10)
+    conditions.all_is_well(deployment)
+    deployment.run({"mode": "rehearsal", "started_by": "ada"}, "reported")
+    deployment.wait_for(lambda: any("REPORT NOT KEPT" in text for _, text in deployment.messages(STANDBY)))
+
+
+def somebody_looks_at_the_dashboard(deployment: Deployment) -> None:
+    failed_over(deployment)
+    deployment.call("show_incident", {}, STANDBY)
+
+
 JOURNEYS = (
     Journey("the writer dies and the monitors move it", writer_dies_and_monitors_move_it),
     Journey("the alarm starts a run", alarm_starts_a_run_that_refuses),
@@ -322,6 +334,8 @@ JOURNEYS = (
     Journey("the switch is engaged once more after a failover's end", switch_is_engaged_too_late),
     scenario("no topic takes the message and the end is the same"),
     Journey("a failover takes over from a stopped run", stopped_run_is_taken_over),
+    Journey("the report of a run cannot be kept", report_cannot_be_kept),
+    Journey("somebody looks at the dashboard", somebody_looks_at_the_dashboard),
     Journey("a request is rejected", request_is_rejected),
     scenario("a healthy writer is switched over"),
     scenario("p10: nothing comes of a switchover that was asked for twice and the writer is given back"),

@@ -33,6 +33,29 @@ def test_whoever_sleeps_gives_way_and_goes_on_at_its_moment() -> None:
     assert played(sleeper(3.0), sleeper(1.0), sleeper(1.0)) == [(1.0, 1.0), (1.0, 1.0), (3.0, 3.0)]
 
 
+def test_a_thread_that_is_used_again_is_not_woken_by_what_it_waited_for_before() -> None:
+    def work(time: VirtualTime, noted: list[Any]) -> None:
+        event = time.event()
+        first = time.spawn(lambda: event.wait(5.0))
+        time.sleep(1.0)
+        event.set()
+        assert first.result()
+        time.spawn(lambda: time.event().wait(50.0)).result()  # the time limit of the first, at 5 s, is not its
+        noted.append(time.now)
+
+    assert played(work) == [51.0]
+
+
+def test_what_is_alone_in_the_world_waits_as_long_and_no_longer_than_the_history_lasts() -> None:
+    def work(time: VirtualTime, noted: list[Any]) -> None:
+        time.sleep(3.0)
+        noted.append(time.now)
+        time.sleep(LONG_S)
+        noted.append(time.now)
+
+    assert played(work) == [3.0]
+
+
 def test_a_result_is_waited_for_no_longer_than_that() -> None:
     def work(time: VirtualTime, noted: list[Any]) -> None:
         slow = time.pool(1).submit(time.sleep, 5.0)
@@ -91,6 +114,23 @@ def test_a_frozen_process_goes_on_after_the_thaw() -> None:
     assert played(work) == [7.0]
 
 
+@pytest.mark.parametrize("others", [(), (0.75, 1.5)])
+def test_a_process_that_is_frozen_when_it_falls_asleep_wakes_after_the_thaw(others: tuple[float, ...]) -> None:
+    def work(time: VirtualTime, noted: list[Any]) -> None:
+        process = Process("frozen")
+
+        def sleep() -> None:
+            process.frozen_until = 7.0
+            time.sleep(1.0)
+            noted.append(time.now)
+
+        time.spawn(sleep, process)
+        for seconds in others:  # whoever gives way to it meets the frozen one
+            time.sleep(seconds)
+
+    assert played(work) == [7.0]
+
+
 def test_a_killed_process_goes_on_no_more_and_whoever_waits_learns_of_it() -> None:
     def work(time: VirtualTime, noted: list[Any]) -> None:
         def sleep() -> None:
@@ -105,6 +145,23 @@ def test_a_killed_process_goes_on_no_more_and_whoever_waits_learns_of_it() -> No
         noted.append(time.now)
 
     assert played(work) == [1.0]
+
+
+def test_whoever_gives_way_does_not_let_a_killed_process_go_on() -> None:
+    def work(time: VirtualTime, noted: list[Any]) -> None:
+        def sleep() -> None:
+            time.sleep(5.0)
+            noted.append("never")
+
+        process = Process("killed")
+        result = time.spawn(sleep, process)
+        time.sleep(1.0)
+        time.kill(process)
+        time.sleep(1.0)
+        assert result.done()
+        noted.append(time.now)
+
+    assert played(work) == [2.0]
 
 
 def test_a_thread_sees_the_clock_of_its_process() -> None:

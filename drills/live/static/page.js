@@ -174,7 +174,7 @@ function showClocks(data) {
     silence.textContent = `none for ${seconds(data.silent_s)}`;
     silence.className = "big bad";
   } else if (data.was_silent_s !== null) {
-    silence.textContent = `back after ${seconds(data.was_silent_s)} without any`;
+    silence.textContent = `back after ${seconds(data.was_silent_s)}`;
     silence.className = "big good";
   } else {
     silence.textContent = data.rates ? "all is written" : "–";
@@ -239,18 +239,32 @@ function drawRun() {
   for (const graph of document.querySelectorAll(".graph")) {
     graph.hidden = graph.dataset.machine !== machine;
     if (graph.hidden) continue;
-    const visited = new Set(run ? run.visited : []);
-    const active = new Set(run ? run.active : []);
-    for (const state of graph.querySelectorAll(".state")) {
-      state.classList.toggle("visited", visited.has(state.dataset.state));
-      state.classList.toggle("active", active.has(state.dataset.state));
+    const visited = run ? run.visited : [];
+    const active = run ? run.active : [];
+    const stateOf = new Map([...graph.querySelectorAll(".state")].map((state) => [state.dataset.state, state]));
+    for (const [name, state] of stateOf) {
+      state.classList.toggle("visited", visited.includes(name));
+      state.classList.toggle("active", active.includes(name));
     }
-    for (const line of graph.querySelectorAll(".line")) {
-      line.classList.toggle("taken", !line.classList.contains("error") && visited.has(line.dataset.from) && visited.has(line.dataset.to));
-    }
-    follow(graph, graph.querySelector(".state.active"));
+    drawWay(graph, visited, stateOf);
+    follow(graph, stateOf.get(active.at(-1)));
   }
   byId("run-line").textContent = run ? runLine(run) : "no run yet: strike, or start one";
+}
+
+// A run takes the way to the state that it entered next; out of a parallel state it takes all of them.
+function drawWay(graph, visited, stateOf) {
+  const lines = [...graph.querySelectorAll(".line:not(.error)")];
+  const after = (line) => {
+    const [from, to] = [visited.indexOf(line.dataset.from), visited.indexOf(line.dataset.to)];
+    return from >= 0 && to > from ? to : Infinity;
+  };
+  for (const line of lines) {
+    const others = lines.filter((other) => other.dataset.from === line.dataset.from);
+    const all = stateOf.get(line.dataset.from).classList.contains("parallel");
+    const entered = after(line);
+    line.classList.toggle("taken", entered < Infinity && (all || entered === Math.min(...others.map(after))));
+  }
 }
 
 function runLine(run) {

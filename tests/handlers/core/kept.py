@@ -6,8 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from handlers.core.claim import Claim
-from handlers.core.detection import GuardianSeen
-from handlers.core.health import Evidence, Health, Probe
+from handlers.core.health import Evidence, GuardianSeen, Health, Probe
 from handlers.core.heartbeat import Beat
 from handlers.core.lag import Lag
 from handlers.core.reprotection import Order, Snapshot

@@ -8,10 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.core.control import PHASES, ControlRecord, Pause, Phase, Transition, Word
+from handlers.core.control import FIRST_EPOCH, PHASES, ControlRecord, Pause, Phase, Transition, Word
 from handlers.core.guardian import (
     END_MOVE_S,
-    FIRST_EPOCH,
     NO_LEASE,
     Own,
     Situation,

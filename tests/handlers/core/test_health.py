@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from handlers.core.answers import Known
-from handlers.core.detection import GuardianSeen
-from handlers.core.health import Evidence, Membership, Probe, judge, writer_seen
+from handlers.core.health import Evidence, GuardianSeen, Membership, Probe, judge, writer_seen
 
 ANSWERS = Probe("peer", "writer", "us-east-1", None, 70.0)
 SILENT = Probe("peer", None, "us-east-1", "timed out", 900.0)

@@ -82,12 +82,7 @@ def test_every_path_is_an_attribute_of_the_record(row: Row) -> None:
 @EVERY_ROW
 def test_every_phase_that_a_row_names_is_one(row: Row) -> None:
     compared = [one for condition in row.when for one in simple(condition)]
-    named = [
-        one.value
-        for one in (*compared, *row.then)
-        if getattr(one, "path", "") == "transition.phase"
-        if hasattr(one, "value")
-    ]
+    named = [getattr(one, "value", None) for one in (*compared, *row.then) if one.path == "transition.phase"]
     named += [value for one in compared if isinstance(one, OneOf) for value in one.values]
     assert {value for value in named if isinstance(value, str)} <= set(PHASES)
 

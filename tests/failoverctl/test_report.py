@@ -1,0 +1,147 @@
+"""``failoverctl report``: of a run on AWS as of one in the lab, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from handlers.report import page
+from handlers.report.facts import Decision, Execution, report
+from tests.deployment import STANDBY, Deployment
+from tests.failoverctl.conftest import Ctl
+
+FAILOVER = {"mode": "failover", "started_by": "arn:aws:sts::123456789012:assumed-role/oncall/ada"}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "settings.toml").write_text((Path(__file__).parents[2] / "settings.toml").read_text())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def words(html: str) -> str:
+    """The page's text, as people read it."""
+    return unescape(re.sub(r"<[^>]+>", " ", html.split("</style>")[1]))
+
+
+def test_the_page_says_all_that_an_auditor_asks(ctl: Ctl, deployment: Deployment, here: Path) -> None:
+    deployment.writer_dies()
+    deployment.run(FAILOVER)
+    said = ctl("report", "run-1")
+    assert said.code == 0
+    assert said.text == "Run run-1: recovered. Report: report-run-1.html\n"
+    html = (here / "report-run-1.html").read_text()
+    text = words(html)
+    for expected in (
+        "us-west-2 is the writer",
+        "1: this region's own probe",  # the evidence of both observers
+        "2: the writer's guardian",
+        "its guardian has given no sign of life",
+        "arn:aws:sts::123456789012:assumed-role/oncall/ada",  # who decided
+        "inside the RPO budget of 1000 ms",
+        "✔ within the target of 60 s",
+        "✔ within the target of 1 s",
+        "true to 2.0 s more or less",
+        "VerifyRecovery",
+    ):
+        assert expected in text, expected
+    assert deployment.messages(STANDBY)[-1][1] in unescape(html)  # word for word
+
+
+def test_the_page_needs_nothing_from_outside(ctl: Ctl, deployment: Deployment, here: Path) -> None:
+    deployment.writer_dies()
+    deployment.run(FAILOVER)
+    ctl("report", "run-1", "--output", "page.html")
+    html = (here / "page.html").read_text()
+    assert not re.search(r"src=|<link|<script|@import|<iframe|<object|<a |url\(", html)
+    assert "default-src 'none'" in html
+
+
+def test_what_others_wrote_is_text(ctl: Ctl, deployment: Deployment, here: Path) -> None:
+    deployment.run({"mode": "rehearsal", "started_by": "<script>alert('&')</script>"})
+    ctl("report", "run-1")
+    assert "<script" not in (here / "report-run-1.html").read_text()
+
+
+def test_the_same_for_programs(ctl: Ctl, deployment: Deployment, here: Path) -> None:
+    deployment.writer_dies()
+    deployment.run(FAILOVER)
+    data = ctl("report", "run-1", "--json").data
+    assert data["record"]["outcome"] == data["outcome"] == "recovered"
+    assert [each["observer"] for each in data["evidence"]][:2] == [
+        "1: this region's own probe",
+        "2: the writer's guardian",
+    ]
+    ctl("report", "run-1", "--json", "--output", "run.json")
+    assert json.loads((here / "run.json").read_text())["run"] == "run-1"
+
+
+def test_who_approved_the_loss_and_when(ctl: Ctl, deployment: Deployment, asking: str) -> None:
+    ctl("approve", asking, "--yes")
+    deployment.wait_for_end(asking)
+    data = ctl("report", asking, "--json").data
+    approved = [each for each in data["decisions"] if each["what"] == "approved"]
+    assert [each["who"] for each in approved] == ["arn:aws:sts::123456789012:user/moto"]
+    (asked,) = [each for each in data["messages"] if each["state"] == "AskApproval"]
+    assert asked["text"] == deployment.messages(STANDBY)[0][1]
+    assert "token" not in json.dumps(data)
+
+
+def test_a_no_is_in_the_words_of_who_said_it(ctl: Ctl, deployment: Deployment, asking: str) -> None:
+    ctl("reject", asking, "--reason", "the region comes back", "--yes")
+    deployment.wait_for_end(asking)
+    data = ctl("report", asking, "--json").data
+    (refused,) = [each for each in data["decisions"] if each["what"].startswith("refused: arn:")]
+    assert refused["what"] == "refused: arn:aws:sts::123456789012:user/moto: the region comes back"
+
+
+def test_attempts_before_it_are_those_of_the_same_outage(ctl: Ctl, deployment: Deployment) -> None:
+    automatic = {"mode": "failover", "started_by": "monitor", "automatic": True}
+    deployment.run(automatic, "too-early")  # the writer lives
+    deployment.run(FAILOVER, "by-ada")
+    deployment.writer_dies()
+    deployment.run(automatic, "run-1")
+    data = ctl("report", "run-1", "--json").data
+    assert [each["run"] for each in data["attempts"]] == ["too-early"]
+    assert data["attempts"][0]["why"]
+
+
+def test_a_run_that_was_stopped_says_who_knows_by_whom() -> None:
+    stopped = Execution("run-1", "arn:aws:states:us-west-2:1:execution:m:run-1", "ABORTED", 10.0, 20.0, {}, None)
+    made = report("failover", stopped, [], [], 30.0)
+    assert made.outcome == "aborted"
+    assert made.decisions[-1] == Decision(
+        20.0, "a person, whom CloudTrail names (StopExecution)", "stopped the execution"
+    )
+    assert "The run has left none." in page.page(made)
+
+
+def test_a_run_that_step_functions_has_forgotten_is_read_as_it_was_kept(
+    ctl: Ctl, deployment: Deployment, here: Path
+) -> None:
+    deployment.writer_dies()
+    deployment.run(FAILOVER)
+    deployment.trouble("sfn.DescribeExecution", "ExecutionDoesNotExist", times=100)
+    said = ctl("report", "run-1")
+    assert said.code == 0
+    assert "as it was kept when it had ended" in said.text
+    assert "us-west-2 is the writer" in (here / "report-run-1.html").read_text()
+    assert ctl("report", "run-1", "--json").data["outcome"] == "recovered"
+
+
+def test_an_unknown_run(ctl: Ctl) -> None:
+    said = ctl("report", "no-such-run")
+    assert said.code == 1
+    assert "there is no run no-such-run in us-east-1 or us-west-2" in said.text
+
+
+def test_a_file_that_cannot_be_written(ctl: Ctl, deployment: Deployment) -> None:
+    deployment.run({"mode": "rehearsal", "started_by": "ada"})
+    said = ctl("report", "run-1", "--output", "no/such/folder.html")
+    assert said.code == 1
+    assert "name another with --output FILE" in said.text
