@@ -21,7 +21,11 @@ def secret(deployment: Deployment) -> None:
 
 def clocks_agree(deployment: Deployment) -> None:
     """This machine's with AWS's, which is virtual and has run ahead of it; the lease is over by both."""
-    deployment.gate.clock_ahead_s = time.time() - CLOCK.now()
+
+    def set_clock(operation: str) -> None:
+        deployment.gate.clock_ahead_s = time.time() - CLOCK.now()
+
+    deployment.gate.before = set_clock
     deployment.change_record(lease_expires_at=int(time.time()) - 60)
 
 
