@@ -21,7 +21,11 @@ def secret(deployment: Deployment) -> None:
 
 def clocks_agree(deployment: Deployment) -> None:
     """This machine's with AWS's, which is virtual and has run ahead of it; the lease is over by both."""
-    deployment.gate.clock_ahead_s = time.time() - CLOCK.now()
+
+    def set_clock(operation: str) -> None:
+        deployment.gate.clock_ahead_s = time.time() - CLOCK.now()
+
+    deployment.gate.before = set_clock
     deployment.change_record(lease_expires_at=int(time.time()) - 60)
 
 
@@ -38,6 +42,7 @@ def services(deployment: Deployment) -> set[str]:
 
 def test_p1_p4_it_moves_the_writer_without_step_functions_and_lambda(ctl: Ctl, deployment: Deployment) -> None:
     deployment.writer_dies()
+    clocks_agree(deployment)
     deployment.databases.fenced[STANDBY] = True  # the old writer's fence is data
     deployment.gate.seen.clear()
     said = ctl(*NOW)
@@ -53,6 +58,7 @@ def test_p1_p4_it_moves_the_writer_without_step_functions_and_lambda(ctl: Ctl, d
 
 def test_p7_a_promotion_is_over_when_a_session_has_written(ctl: Ctl, deployment: Deployment) -> None:
     deployment.writer_dies()
+    clocks_agree(deployment)
     deployment.trouble("rds-data.ExecuteStatement", "DatabaseErrorException", times=4)
     said = ctl(*NOW)
     assert said.code == 0, said.text
@@ -62,19 +68,23 @@ def test_p7_a_promotion_is_over_when_a_session_has_written(ctl: Ctl, deployment:
 
 
 def test_p1_it_is_refused_while_the_lease_lives(ctl: Ctl, deployment: Deployment) -> None:
-    deployment.guardian_was_here()
+    clocks_agree(deployment)
+    deployment.change_record(lease_expires_at=int(time.time()) + 8)
     before = deployment.record()
     said = ctl(*NOW)
     assert said.code == 1
-    assert f"the writer in {WRITER} may live: its lease expires in 1" in said.text
+    assert f"the writer in {WRITER} may live: its lease expires in " in said.text
     assert deployment.record() == before
 
 
 def test_p1_a_lease_that_is_renewed_after_the_claim_vetoes(ctl: Ctl, deployment: Deployment) -> None:
     deployment.writer_dies()
+    clocks_agree(deployment)
     renewed: list[object] = []
+    set_clock = deployment.gate.before
 
     def renew(operation: str) -> None:
+        set_clock(operation)
         if operation == "dynamodb.GetItem" and deployment.lock() and not renewed:
             renewed.append(operation)
             deployment.change_record(lease_expires_at=int(CLOCK.now()) + 8)
@@ -89,6 +99,7 @@ def test_p1_a_lease_that_is_renewed_after_the_claim_vetoes(ctl: Ctl, deployment:
 
 def test_a_dry_run_prints_every_call_and_changes_nothing(ctl: Ctl, deployment: Deployment) -> None:
     deployment.writer_dies()
+    clocks_agree(deployment)
     before = deployment.record()
     said = ctl("break-glass", "--dry-run")
     assert said.code == 0, said.text
@@ -99,6 +110,7 @@ def test_a_dry_run_prints_every_call_and_changes_nothing(ctl: Ctl, deployment: D
 
 def test_p3_one_that_stopped_half_way_is_resumed(ctl: Ctl, deployment: Deployment) -> None:
     deployment.writer_dies()
+    clocks_agree(deployment)
     trouble = deployment.trouble("rds.DescribeGlobalClusters", "AccessDenied", times=10**6)
     sql = deployment.trouble("rds-data.ExecuteStatement", "DatabaseErrorException", times=10**6)
     said = ctl(*NOW)
