@@ -116,5 +116,5 @@ def known(command: Any, words: list[str]) -> set[str]:
         if not hasattr(command, "commands") or not rest:
             return found
         verb = rest.pop(0)
-        assert verb in command.commands, f"there is no verb {verb}"
-        command = command.commands[verb]
+        command = command.get_command(None, verb)
+        assert command is not None, f"there is no verb {verb}"

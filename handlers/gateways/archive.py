@@ -26,12 +26,6 @@ class ArchiveVariables(Variables):
     salvage_bucket: str
 
 
-class ReportVariables(Variables):
-    """The bucket of this region's reports."""
-
-    reports_bucket: str
-
-
 class Folder:
     """The folder ``folder`` of ``bucket``."""
 

@@ -122,6 +122,7 @@ def client(
         config=Config(
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=read_timeout_s,
+            s3={"us_east_1_regional_endpoint": "regional"},  # else a client there asks the global endpoint
             proxies={},  # there are none; botocore would look for them in the environment, for every client anew
             retries={"mode": "standard", "total_max_attempts": attempts},
         ),

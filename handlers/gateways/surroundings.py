@@ -43,6 +43,11 @@ class Surroundings:
         self._runs = client("stepfunctions", region)
         self._dns = client("route53", region)
 
+    @classmethod
+    def of(cls, environment: SurroundingsVariables) -> Surroundings:
+        """Returns those that a function's environment names."""
+        return cls(environment)
+
     def concurrency(self, functions: Iterable[str]) -> ConcurrencySeen:
         """Returns Lambda's quota here, and what is reserved for each of ``functions``."""
         with named_errors("reading Lambda's quota"):

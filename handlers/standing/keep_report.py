@@ -16,18 +16,19 @@ from handlers.core.message import Message, command, execution_arn, whereabouts
 from handlers.core.reading import Fields
 from handlers.core.unannounced import STATE_MACHINE
 from handlers.gateways import notifications
-from handlers.gateways.archive import DATA, PAGE, ReportVariables, report_folder
+from handlers.gateways.archive import DATA, PAGE, report_folder
 from handlers.gateways.aws import client
 from handlers.gateways.executions import Executions
-from handlers.gateways.run_table import RunTableVariables
 from handlers.report import page
 from handlers.report.facts import Workflow
 from handlers.telemetry import instrumented, logger
 
 
-class Environment(notifications.TopicVariables, ReportVariables, RunTableVariables):
+class Environment(notifications.TopicVariables):
     """What the function reads."""
 
+    reports_bucket: str
+    runs_table: str
     reprotection_state_machine_arn: str
 
 

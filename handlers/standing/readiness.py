@@ -75,7 +75,7 @@ CONTROL = ControlTable.through_either(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT)
 DATABASE = GlobalDatabase.of(ENVIRONMENT)
 CLUSTERS = Clusters(client("rds", ENVIRONMENT.aws_region), ENVIRONMENT.aws_region)
-SURROUNDINGS = Surroundings(ENVIRONMENT)
+SURROUNDINGS = Surroundings.of(ENVIRONMENT)
 METRICS_HERE = client("cloudwatch", ENVIRONMENT.aws_region)
 METRICS_THERE = client("cloudwatch", ENVIRONMENT.peer_region)
 

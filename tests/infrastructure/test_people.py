@@ -65,8 +65,14 @@ OPERATORS = [
     *READERS,
     "dynamodb:UpdateItem on " + both("arn:aws:dynamodb:{r}:ACCOUNT:table/failover-control-test"),
     "states:StartExecution on " + both(f"{MACHINE}:failover-{{s}}-test, {MACHINE}:reprotect-{{s}}-test"),
+    *each_in_its_region("rds:DescribeDBClusters, rds:DescribeGlobalClusters"),
     *each_in_its_region("states:SendTaskFailure, states:SendTaskSuccess"),
     "lambda:InvokeFunction on " + both("arn:aws:lambda:{r}:ACCOUNT:function:failover-bootstrap-database-{s}-test"),
+    "lambda:InvokeFunction on "
+    + both(
+        "arn:aws:lambda:{r}:ACCOUNT:function:failover-prober-{s}-test, "
+        "arn:aws:lambda:{r}:ACCOUNT:function:failover-fence-{s}-test"
+    ),
     "s3:GetObject on " + both(f"{BUCKET}/epoch-*/salvage-*.sql"),
     "rds-data:BeginTransaction, rds-data:ExecuteStatement, rds-data:RollbackTransaction on "
     + both("arn:aws:rds:{r}:ACCOUNT:cluster:payments-{s}-test"),

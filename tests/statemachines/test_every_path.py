@@ -38,7 +38,7 @@ EVERY_MOVE = (
     "commit_writer",
     "verify_recovery",
 )
-CHANGE_NOTHING = {"claim", "check_health", "verify_lag", "record_run", "notify", "writer_switch"}
+CHANGE_NOTHING = {"claim", "check_health", "verify_lag", "record_run", "notify", "writer_switch", "keep_report"}
 REJECTED = "FAILOVER OR SWITCHOVER ENDED WITHOUT A WORD: it failed"
 EXECUTION_LIMIT_S = MACHINE["TimeoutSeconds"]
 

@@ -38,6 +38,7 @@ ROLES = {"PEER_ROLE_ARN", "REPROTECTION_ROLE_ARN", "REBUILD_ROLE_ARN"}
 # Every variable that some function of us-west-2 is told. The reviewers' list: the handlers trust these values.
 TOLD_IN_US_WEST_2 = {
     "AWS_STS_REGIONAL_ENDPOINTS": "regional",
+    "BACKUP_VAULT": "payments-backup-usw2-test",
     "CLUSTER": "payments-usw2-test",
     "CLUSTER_ARN": "arn:aws:rds:us-west-2:123456789012:cluster:payments-usw2-test",
     "CLUSTER_DNS_NAME": "usw2.test.payments.internal",
@@ -51,6 +52,7 @@ TOLD_IN_US_WEST_2 = {
     "FENCE_SECURITY_GROUP": "fence",
     "GLOBAL_CLUSTER": "payments-global-test",
     "IDEMPOTENCY_TABLE": "failover-idempotency-usw2-test",
+    "INSTANCES": "payments-0-usw2-test,payments-1-usw2-test",
     "MASTER_SECRET": "payments-master-test",
     "PEER_CLUSTER": "payments-use1-test",
     "PEER_CLUSTER_ARN": "arn:aws:rds:us-east-1:123456789012:cluster:payments-use1-test",
@@ -72,6 +74,7 @@ TOLD_IN_US_WEST_2 = {
     "REPROTECTION_ROLE_ARN": "arn:aws:iam::123456789012:role/failover-reprotection-use1-test",
     "REPROTECTION_STATE_MACHINE_ARN": "arn:aws:states:us-west-2:123456789012:stateMachine:reprotect-usw2-test",
     "RPO_BUDGET_MS": "1000",
+    "REPORTS_BUCKET": "payments-reports-usw2-test-123456789012",
     "RUNS_TABLE": "failover-runs-usw2-test",
     "SALVAGE_BUCKET": "payments-salvage-usw2-test-123456789012",
     "SALVAGE_REPLAY": "{}",
@@ -79,6 +82,7 @@ TOLD_IN_US_WEST_2 = {
     "TOPIC_ARN": "arn:aws:sns:us-west-2:123456789012:failover-notifications-usw2-test",
     "TRIGGER_MODE": "failover",
     "WRITER_DNS_NAME": "writer.test.payments.internal",
+    "ZONE": "test.payments.internal",
 }
 
 
@@ -164,6 +168,10 @@ def test_a_variable_means_the_same_in_every_function_of_a_region(region: str) ->
         for name, value in everything.items():
             everything[name] = re.sub("|".join(swap), lambda found: swap[found[0]], value)
     everything["WARM_UP_FUNCTIONS"] = ",".join(steps_of_the_failover(region))
+    limited = [function for function in REGIONS[region].functions.values() if function.concurrency]
+    reserved = {f"{function.name}={function.concurrency}" for function in limited}
+    assert set(told(REGIONS[region].functions["readiness"])["RESERVED_CONCURRENCY"].split(",")) == reserved
+    everything["RESERVED_CONCURRENCY"] = told(REGIONS[region].functions["readiness"])["RESERVED_CONCURRENCY"]
     everything["SECONDARY_REGION"] = STANDBY  # of the writer's DNS records: the same one wherever it is asked for
     found: dict[str, str] = {}
     for function in REGIONS[region].functions.values():
