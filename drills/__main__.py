@@ -40,6 +40,17 @@ FAILOVER, YES, NAME = Mode("failover"), Approve("yes"), Clients(BY_NAME)
 # Faster than this, the lab's processes do not keep up with their own clock, and the figures mean nothing.
 FASTEST = 20.0
 
+# What every lab may be told, whoever starts it.
+Speed = Annotated[
+    float, typer.Option(min=0.1, max=FASTEST, help="Virtual seconds per real second; 1 is production cadence.")
+]
+AuroraPromotion = Annotated[
+    float, typer.Option(min=0, max=600, help="Seconds that Aurora's own promotion takes: modelled, not measured.")
+]
+Postgres = Annotated[
+    Path | None, typer.Option(help="Folder of PostgreSQL's programs; by default the system's, then the packaged.")
+]
+
 
 def drill(
     mode: Annotated[Mode, typer.Option(help="What the drill runs.")] = FAILOVER,
@@ -97,16 +108,10 @@ def drill(
             show_default=False,
         ),
     ] = None,
-    speed: Annotated[
-        float, typer.Option(min=0.1, max=FASTEST, help="Virtual seconds per real second; 1 is production cadence.")
-    ] = 1.0,
+    speed: Speed = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Chooses the transfers and the moment of the outage.")] = 1,
-    aurora_promotion: Annotated[
-        float, typer.Option(min=0, max=600, help="Seconds that Aurora's own promotion takes: modelled, not measured.")
-    ] = AURORA_PROMOTION_SECONDS,
-    postgres: Annotated[
-        Path | None, typer.Option(help="Folder of PostgreSQL's programs; by default the system's, then the packaged.")
-    ] = None,
+    aurora_promotion: AuroraPromotion = AURORA_PROMOTION_SECONDS,
+    postgres: Postgres = None,
     output: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("build/drill"),
 ) -> None:
     """Fail a region over on this machine: real databases, real clients, the real workflow, no AWS account."""
@@ -133,11 +138,15 @@ def drill(
     raise SystemExit(_exit_code(options))
 
 
-def _exit_code(options: Options) -> int:
-    """Runs the drill; an expected error is told in one line, without a traceback."""
-    # A shell makes background jobs ignore Ctrl-C; restore it, and treat SIGTERM as an interrupt too.
+def heed_interrupts() -> None:
+    """Restores Ctrl-C, which a shell makes background jobs ignore, and takes SIGTERM for an interrupt too."""
     for request in (signal.SIGINT, signal.SIGTERM):
         signal.signal(request, signal.default_int_handler)
+
+
+def _exit_code(options: Options) -> int:
+    """Runs the drill; an expected error is told in one line, without a traceback."""
+    heed_interrupts()
     try:
         _ = options.demanded  # before anything is built
         return run(options, Circle if options.mode == CIRCLE else Drill)

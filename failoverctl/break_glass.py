@@ -27,7 +27,6 @@ from handlers.core.lease import NO_SIGN_S, decide_wait, may_be_alive_until
 from handlers.core.move import FAILED_STATUSES, decide, quiet_since
 from handlers.core.request import Request
 from handlers.gateways import move_request
-from handlers.gateways.aws import named_errors
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.data_api import STATEMENT_TIMEOUT_S, DataApi, StatementRejected
 from handlers.gateways.global_database import MOVE_READ_TIMEOUT_S, GlobalDatabase
@@ -167,10 +166,13 @@ def _glass(session: Session, deployment: Deployment, reading: Reading, claim: Cl
     )
     # The failed region's replica is not asked first: each request to it could hang.
     control = deployment.control(target if target not in deployment.silent else reading.through)
-    with named_errors(f"looking up the secret {names.master_secret}"):  # before anything is changed
-        secret = deployment.client("secretsmanager", target).describe_secret(SecretId=names.master_secret)["ARN"]
-    client = deployment.client("rds-data", target, read_timeout_s=STATEMENT_TIMEOUT_S)
-    sql = DataApi(client, names.cluster_arn(target), str(secret), deployment.settings.database.name)
+    sql = DataApi.as_user(  # looks up the secret before anything is changed
+        deployment.client("rds-data", target, read_timeout_s=STATEMENT_TIMEOUT_S),
+        names.cluster_arn(target),
+        deployment.client("secretsmanager", target),
+        names.master_secret,
+        deployment.settings.database.name,
+    )
     return Glass(session, deployment, control, database, claim, sql)
 
 

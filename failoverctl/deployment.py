@@ -138,6 +138,13 @@ class Deployment:
             for region in self.regions:
                 self.client(service, region)
 
+    def in_either(self, service: Service, look: Callable[[str], Answer | None]) -> Answer | None:
+        """Returns what ``look`` finds in a region, by a client of ``service``; None where neither region has it."""
+        _ = self.names
+        self.make_clients(service)
+        answers = [answered.get() for answered in self.each(look) if answered.error is None]
+        return next(filter(None, answers), None)
+
     def each(self, ask: Callable[[str], Answer], at_most_s: float = LOOK_S) -> Iterator[Answered[Answer]]:
         """Yields what each region answers, as `ask_each` does, and notes those that are silent."""
         missing = set(self.regions)

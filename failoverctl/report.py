@@ -63,6 +63,4 @@ def _kept(deployment: Deployment, run: str, name: str) -> str | None:
     def look(region: str) -> str | None:
         return report_folder(deployment.client("s3", region), deployment.names.reports_bucket(region), run).read(name)
 
-    deployment.make_clients("s3")
-    answers = [answered.get() for answered in deployment.each(look) if answered.error is None]
-    return next(filter(None, answers), None)
+    return deployment.in_either("s3", look)

@@ -134,10 +134,7 @@ def kept(deployment: Deployment, name: str) -> Mapping[str, Any] | None:
     def look(region: str) -> Mapping[str, Any] | None:
         return RunTable(deployment.client("dynamodb", region), deployment.names.runs_table(region)).read(name)
 
-    _ = deployment.names
-    deployment.make_clients("dynamodb")
-    answers = [answered.get() for answered in deployment.each(look) if answered.error is None]
-    return next(filter(None, answers), None)
+    return deployment.in_either("dynamodb", look)
 
 
 def events(deployment: Deployment, run: Run, *, last: int | None = None) -> list[Event]:

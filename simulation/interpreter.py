@@ -73,18 +73,6 @@ class Ended(NamedTuple):
 Invoke = Callable[[str, str, Mapping[str, Any]], Any]
 
 
-def run_execution(
-    definition: Mapping[str, Any],
-    asked: Any,
-    invoke: Invoke,
-    clock: VirtualTime,
-    on_state: Callable[[Transition], None],
-    name: str = "run",
-) -> Ended:
-    """Runs a workflow to its end, in virtual time; `Execution` can be stopped and answered meanwhile."""
-    return Execution(load(definition), name, asked, invoke, clock, on_state).run()
-
-
 # --- what a definition is made of
 
 # Of the state's data and the running branch, what stands at a path.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import tempfile
 import time
@@ -11,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from drills.__main__ import CANNOT_RUN, EXPECTED, FASTEST
+from drills.__main__ import CANNOT_RUN, EXPECTED, AuroraPromotion, Postgres, Speed, heed_interrupts
 from drills.live.living import LivingLab
 from drills.live.page import serve
 from drills.script.drill import AURORA_PROMOTION_SECONDS
@@ -28,21 +27,13 @@ def lab(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The page's port on 127.0.0.1; 0 for any free one.")
     ] = PORT,
-    speed: Annotated[
-        float, typer.Option(min=0.1, max=FASTEST, help="Virtual seconds per real second; 1 is production cadence.")
-    ] = 1.0,
+    speed: Speed = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Chooses the transfers.")] = 1,
-    aurora_promotion: Annotated[
-        float, typer.Option(min=0, max=600, help="Seconds that Aurora's own promotion takes: modelled, not measured.")
-    ] = AURORA_PROMOTION_SECONDS,
-    postgres: Annotated[
-        Path | None, typer.Option(help="Folder of PostgreSQL's programs; by default the system's, then the packaged.")
-    ] = None,
+    aurora_promotion: AuroraPromotion = AURORA_PROMOTION_SECONDS,
+    postgres: Postgres = None,
 ) -> None:
     """Keep a lab of two regions on this machine, with a page in the browser, until it is stopped with Ctrl-C."""
-    # A shell makes background jobs ignore Ctrl-C; restore it, and treat SIGTERM as an interrupt too.
-    for request in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(request, signal.default_int_handler)
+    heed_interrupts()
     try:
         _keep(port, speed, seed, aurora_promotion, postgres and postgres.resolve())
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from handlers.gateways.aws import client, code_of, named_errors
 if TYPE_CHECKING:
     from types_boto3_rds_data import RDSDataServiceClient
     from types_boto3_rds_data.type_defs import FieldOutputTypeDef
+    from types_boto3_secretsmanager import SecretsManagerClient
 
 # The Data API gives a statement 45 s (Aurora guide, "Using RDS Data API").
 STATEMENT_TIMEOUT_S = 50
@@ -51,11 +52,18 @@ class DataApi:
             there is no such secret in this region.
         """
         secrets = client("secretsmanager", environment.aws_region)
-        with named_errors(f"looking up the secret {environment.master_secret}"):
-            arn = secrets.describe_secret(SecretId=environment.master_secret)["ARN"]
         # One attempt: a person is there, and a second BeginTransaction would leave the first one open.
         sql = client("rds-data", environment.aws_region, read_timeout_s=STATEMENT_TIMEOUT_S, attempts=1)
-        return cls(sql, environment.cluster_arn, arn, environment.database_name)
+        return cls.as_user(sql, environment.cluster_arn, secrets, environment.master_secret, environment.database_name)
+
+    @classmethod
+    def as_user(
+        cls, sql: RDSDataServiceClient, cluster_arn: str, secrets: SecretsManagerClient, secret: str, database: str
+    ) -> DataApi:
+        """Returns the database for the user whose secret has that name; raises `Misconfigured` where there is none."""
+        with named_errors(f"looking up the secret {secret}"):
+            arn = secrets.describe_secret(SecretId=secret)["ARN"]
+        return cls(sql, cluster_arn, arn, database)
 
     def is_writer(self) -> bool:
         """Returns whether the cluster takes writes now."""

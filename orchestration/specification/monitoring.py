@@ -121,45 +121,42 @@ def alarms(settings: Settings, names: Names, region: str, peer: str) -> tuple[Me
             missing_data="notBreaching",
             notifies=True,
         ),
-        MetricAlarm(
-            key="monitor-refused",
-            name=names.alarm("monitor-refused", region),
-            description=f"The monitor of {region} cannot log in to the writer, which lives: its login, the certificate "
+        _monitor_says(
+            names,
+            region,
+            "monitor-refused",
+            "MonitorRefused",
+            f"The monitor of {region} cannot log in to the writer, which lives: its login, the certificate "
             "or a connection is refused. Nothing moves and nothing is fenced; but nobody sees whether the writer dies. "
             "Runbook: docs/runbooks/orchestrator.md",
-            metric=Metric(
-                METRIC_NAMESPACE,
-                "MonitorRefused",
-                "Maximum",
-                STANDARD_PERIOD_SECONDS,
-                {"GlobalCluster": names.global_cluster},
-            ),
-            comparison="GreaterThanOrEqualToThreshold",
-            threshold=1,
-            evaluation_periods=1,
-            missing_data="notBreaching",
-            notifies=True,
         ),
-        MetricAlarm(
-            key="automation-overdue",
-            name=names.alarm("automation-overdue", region),
-            description=f"Automatic failover from {peer} is off for longer than meant: a pause or a maintenance "
+        _monitor_says(
+            names,
+            region,
+            "automation-overdue",
+            "AutomationOverdue",
+            f"Automatic failover from {peer} is off for longer than meant: a pause or a maintenance "
             "ends within 10 min while the writer is not well, or has lasted for more than a day, or a maintenance has "
             "ended without anybody ending it. `failoverctl status` says which; it decides nothing. "
             "Runbook: docs/runbooks/orchestrator.md",
-            metric=Metric(
-                METRIC_NAMESPACE,
-                "AutomationOverdue",
-                "Maximum",
-                STANDARD_PERIOD_SECONDS,
-                {"GlobalCluster": names.global_cluster},
-            ),
-            comparison="GreaterThanOrEqualToThreshold",
-            threshold=1,
-            evaluation_periods=1,
-            missing_data="notBreaching",
-            notifies=True,
         ),
+    )
+
+
+def _monitor_says(names: Names, region: str, key: str, metric: str, description: str) -> MetricAlarm:
+    """The alarm on something that the monitor says once a minute while it is so, and that people have to hear of."""
+    return MetricAlarm(
+        key=key,
+        name=names.alarm(key, region),
+        description=description,
+        metric=Metric(
+            METRIC_NAMESPACE, metric, "Maximum", STANDARD_PERIOD_SECONDS, {"GlobalCluster": names.global_cluster}
+        ),
+        comparison="GreaterThanOrEqualToThreshold",
+        threshold=1,
+        evaluation_periods=1,
+        missing_data="notBreaching",
+        notifies=True,
     )
 
 

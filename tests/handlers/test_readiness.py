@@ -187,6 +187,17 @@ def probed(target: str, **answer: Any) -> Break:
 
 
 @contextmanager
+def changed(thing: Any, attributes: dict[str, Any]) -> Iterator[None]:
+    """What an account has is like that for a while."""
+    before = {name: getattr(thing, name) for name in attributes}
+    for name, value in attributes.items():
+        setattr(thing, name, value)
+    yield
+    for name, value in before.items():
+        setattr(thing, name, value)
+
+
+@contextmanager
 def standby_is_no_member(deployment: Deployment) -> Iterator[None]:
     found = rds_backends[ACCOUNT][WRITER].global_clusters[deployment.specification.global_identifier]
     member = next(one for one in found.members if one.region == STANDBY)
@@ -200,13 +211,10 @@ def cluster(region: str, **attributes: Any) -> Break:
 
     @contextmanager
     def broken(deployment: Deployment) -> Iterator[None]:
-        found = rds_backends[ACCOUNT][region].clusters[deployment.specification.names.cluster(region)]
-        before = {name: getattr(found, name) for name in attributes}
-        for name, value in attributes.items():
-            setattr(found, name, value)
-        yield
-        for name, value in before.items():
-            setattr(found, name, value)
+        with changed(
+            rds_backends[ACCOUNT][region].clusters[deployment.specification.names.cluster(region)], attributes
+        ):
+            yield
 
     return broken
 
@@ -242,17 +250,12 @@ def check_of(kind: str, **config: Any) -> Break:
     """Route 53's check of that type is like that for a while."""
 
     @contextmanager
-    def changed(deployment: Deployment) -> Iterator[None]:
+    def broken(deployment: Deployment) -> Iterator[None]:
         backend = route53_backends[ACCOUNT]["aws"]
-        found = next(check for check in backend.list_health_checks() if check.type_ == kind)
-        before = {name: getattr(found, name) for name in config}
-        for name, value in config.items():
-            setattr(found, name, value)
-        yield
-        for name, value in before.items():
-            setattr(found, name, value)
+        with changed(next(check for check in backend.list_health_checks() if check.type_ == kind), config):
+            yield
 
-    return changed
+    return broken
 
 
 @contextmanager
