@@ -466,7 +466,7 @@ def _commits_to_no_writer(facts: Facts) -> Iterator[tuple[float, str]]:
 def _nobody_told(facts: Facts) -> Iterator[tuple[float, str]]:
     for one in facts.of(RunEnded):
         ends_badly = one.status in ("TIMED_OUT", "ABORTED") or one.error == "NeedsPerson"
-        region = next((span.value.region for span in facts.runs if span.value.run == one.run), None)
+        region = next((each.region for each in facts.of(RunStarted) if each.run == one.run), None)
         until = one.at + TOLD_WITHIN_S
         if not ends_badly or region is None or until > facts.end or _cannot_tell(facts, region, one.at - 15.0, until):
             continue

@@ -329,6 +329,8 @@ def test_people_are_told_of_a_run_that_ends_badly() -> None:
     assert broken(badly(60.0, "FAILED", "NeedsPerson")) == {"P7 people told"}
     assert broken(badly(60.0)) == {"P7 people told"}
     assert broken(badly(60.0), Told(61.0, WEST, "stopped", "Run run-2 has ended")) == {"P7 people told"}
+    reprotects = RunStarted(10.0, "run-1", WEST, "reprotect", {})
+    assert broken(reprotects, RunEnded(60.0, "run-1", "FAILED", None, "NeedsPerson")) == {"P7 people told"}
     assert broken(badly(60.0), Told(60.0 + TOLD_WITHIN_S + LITTLE, WEST, "", "run-1")) == {"P7 people told"}
     assert broken(badly(60.0), fault("throttled", WEST, 59.0, 70.0)) == set()
     assert broken(badly(60.0), fault("throttled", EAST, 59.0, 70.0)) == {"P7 people told"}
