@@ -139,7 +139,13 @@ KINDS = (
     Kind("person maintains", "all", 60, {"ends": YES_OR_NO, "two": YES_OR_NO}, often=0),
     Kind("person lets in", "region", 1, often=0),
     # until it gets somewhere, and then stops it, or wants it to abort or to hold (`simulation.people`)
-    Kind("person watches a run", "all", 60, {"gets to": (0, 3.99), "after": (0, 4), "does": (0, 2.99)}, often=0),
+    Kind(
+        "person watches a run",
+        "all",
+        60,
+        {"gets to": (0, 3.99), "after": (0, 4), "does": (0, 3.99), "resumes": YES_OR_NO},
+        often=0,
+    ),
     Kind(
         "person breaks the glass",
         "all",
@@ -246,7 +252,7 @@ def way_back(chance: Random, others: tuple[Fault, ...], writer: str, standby: st
     if chance.random() < BY_BREAK_GLASS:  # no function runs there, and people fail over from a machine of theirs
         drawn.append(Fault("throttled", standby, drawn[0].start, OUTAGE_LASTS_S[1], {"share": 1.0}))
         breaks = _later(chance, "person breaks the glass", "", drawn[0].start + chance.uniform(2, 15))
-        drawn.append(replace(breaks, how=breaks.how | {"right": 1.0}))
+        drawn.append(replace(breaks, how={**breaks.how, "right": 1.0}))
     early = [fault for fault in others if not fault.kind.startswith("person")]
     drawn += chance.sample(early, min(len(early), chance.randint(0, 2)))
     for number, between in enumerate(REPROTECTED_AT_S):
