@@ -59,6 +59,8 @@ GIVEN_BACK_S = {"stopping": 25.0, "moving": 20.0}
 LET_IN_WITHIN_S = 10.0
 # P1: a lease that is longer than this was written by a clock that is off (10 s, and 1 s for clocks that are right).
 LONGEST_LEASE_S = 11.0
+# P1: how long ago a guardian may have seen the fence of which it signs that it stands: two ticks.
+SIGNED_WITHIN_S = 4.0
 # P9: attempts come after 15, 30, then every 60 s; the lock of a run that was cut off and a start take a moment.
 NEXT_ATTEMPT_S = 75.0
 # P9: what failed may have cost the standby's region its monitor: the schedule starts the next one within a minute.
@@ -194,6 +196,15 @@ class Facts:
         """Whether there is a healthy writer there that a guardian could renew the lease of."""
         return Course(False, [(one.at, one.fit) for one in self.of(Fit) if one.region == region], self.end)
 
+    def fenced(self, region: str) -> Course:
+        """Whether a fence by SQL stands in a region's database."""
+        changes = [(one.at, isinstance(one, Fenced)) for one in self._fences if one.region == region]
+        return Course(False, changes, self.end)
+
+    @cached_property
+    def _fences(self) -> list[Fenced | Lifted]:
+        return [one for one in self.history.happened if isinstance(one, Fenced | Lifted) and one.by == "sql"]
+
     def works(self, region: str, means: Means) -> Course:
         """Whether those means to close and open a region's database work."""
         changes = [(one.at, one.works) for one in self.of(Works) if (one.region, one.means) == (region, means)]
@@ -220,15 +231,21 @@ class Facts:
 
     @cached_property
     def rds_at_work(self) -> list[Span]:
-        """When RDS moved the writer, or might have: a request that it has taken and not begun counts."""
-        spans, since = [], None
+        """When RDS may move the writer: from the request that it has taken until it gives up, or the record says so."""
+        spans, since, done = list[Span](), None, None
         for fact in self.history.happened:
+            if done is not None and isinstance(fact, Written) and fact.before["epoch"] != fact.after["epoch"]:
+                spans.append(Span(done, fact.at, ""))  # it has moved the writer, and the record does not say so before
+                done = None
             begins = isinstance(fact, RdsBegan) or (isinstance(fact, Asked) and fact.accepted)
             if begins and since is None:
                 since = fact.at
             if isinstance(fact, RdsEnded) and since is not None:
                 spans.append(Span(since, fact.at, fact.operation))
                 since = None
+                done = fact.at if fact.how == "done" else None
+        if done is not None:
+            spans.append(Span(done, self.end, ""))
         return [*spans, Span(since, self.end, "")] if since is not None else spans
 
     @cached_property
@@ -292,6 +309,31 @@ def _may_open(record: Mapping[str, Any], region: str) -> bool:
     if lock["phase"] == "checking":
         return bool(record["writer_region"] == region)
     return bool(lock["phase"] == "moving" and lock["target_region"] == region)
+
+
+def _asked_beside_an_open_writer(facts: Facts) -> Iterator[tuple[float, str]]:
+    """RDS is asked to promote a standby whose old writer applications write to."""
+    for one in facts.of(Asked):
+        if not one.accepted:
+            continue
+        for session in facts.sessions:
+            writes = session.value != one.region and session.start <= one.at < session.end
+            if writes and not _guard_was_gone(facts, session.value, one.at, one.at):
+                yield one.at, f"RDS takes a {one.operation} to {one.region} while applications write in {session.value}"
+                break
+
+
+def _signs_what_is_not_so(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A guardian says in the lock that its database is fenced, and applications could write there all the time."""
+    for one in facts.of(Written):
+        sign = (one.after.get("transition") or {}).get("writer_sign")
+        before = (one.before.get("transition") or {}).get("writer_sign")
+        if sign is None or sign == before or not sign["fenced"]:
+            continue
+        region, since = one.after["writer_region"], one.at - SIGNED_WITHIN_S
+        stood = any(facts.fenced(region).within(since, one.at))
+        if not stood and set(facts.role(region).within(since, one.at)) == {"writer"}:
+            yield one.at, f"{one.by} signs that {region} is fenced, and it is open"
 
 
 # --- P2
@@ -692,6 +734,8 @@ def _unexpected(facts: Facts) -> Iterator[tuple[float, str]]:
 
 CHECKS = (
     Check("P1 one writer", "no two regions have sessions that can write", _two_writers),
+    Check("P1 fenced first", "RDS is asked when no application writes to the old writer", _asked_beside_an_open_writer),
+    Check("P1 sign is true", "a guardian that signs that it has fenced has", _signs_what_is_not_so),
     Check("P1 lease vetoes", "no failover commits to move a writer whose lease lives", _moved_under_a_lease),
     Check("P2 one move", "an epoch moves the writer once", _more_than_one_move),
     Check("P2 one run", "RDS is asked by whoever holds the lock, and it says so", _asked_without_the_lock),

@@ -138,6 +138,8 @@ KINDS = (
     # --- people with `failoverctl`, who are drawn by themselves (`by_hand`)
     Kind("person maintains", "all", 60, {"ends": YES_OR_NO, "two": YES_OR_NO}, often=0),
     Kind("person lets in", "region", 1, often=0),
+    # until it gets somewhere, and then stops it, or wants it to abort or to hold (`simulation.people`)
+    Kind("person watches a run", "all", 60, {"gets to": (0, 3.99), "after": (0, 4), "does": (0, 2.99)}, often=0),
     Kind(
         "person breaks the glass",
         "all",
@@ -180,7 +182,7 @@ OUTAGES, TOGETHER, BOTH_WAYS = 0.7, 0.6, 0.6
 
 # So many histories have a person with `failoverctl` in it, who comes around the moment of some fault; in so many
 # maintenances the database is restarted.
-BY_HAND = {"person maintains": 2, "person lets in": 1, "person breaks the glass": 2}
+BY_HAND = {"person maintains": 2, "person lets in": 1, "person breaks the glass": 2, "person watches a run": 2}
 WITH_HANDS, AROUND_S, RESTARTED = 0.35, (-8.0, 30.0), 0.5
 
 

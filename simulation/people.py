@@ -3,7 +3,7 @@
 Each thing that a person may do is a fault of its own, of those that begin with "person". They act at a moment of their
 own choosing, and not always wisely: too early, twice, in the wrong mode, on a run that lives.
 
-Limits: they wait for nothing, and read only who holds the lock, or the last message. A
+Limits: they wait for nothing but for a run to get somewhere, and read only who holds the lock, or the last message. A
 lock is given back by hand only where the runbook allows it: the run is over and both clusters are in their old roles.
 """
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 ADA, BOB = "ada", "bob"
 LONG_PAUSE_S = 3600.0
 COMMAND = re.compile(r"failoverctl start .*")
+# How far a run has come for which a person waits who watches it, and what that person does then.
+GETS_TO = ("checking", "stopping", "moving", "asked RDS")
+DOES = ("stop", "abort", "hold")
 
 
 class People:
@@ -37,6 +40,7 @@ class People:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._watching: list[Fault] = []
 
     def strike(self, fault: Fault) -> None:
         """Does what a fault says, if it is something that a person does once."""
@@ -62,11 +66,15 @@ class People:
             "person maintains": self._maintain,
             "person lets in": lambda fault: Laptop(self._world, ADA).let_in(fault.where),
             "person breaks the glass": self._break_glass,
+            "person watches a run": self._watch,
         }
 
     def relent(self, fault: Fault) -> None:
         """Takes back what can be taken back."""
-        if fault.kind == "person holds a run" and (lock := self._lock) is not None and lock.get("wanted") == "hold":
+        if fault in self._watching:
+            self._watching.remove(fault)
+        holds = fault.kind == "person holds a run" or DOES[int(fault.how.get("does", 0))] == "hold"
+        if holds and (lock := self._lock) is not None and lock.get("wanted") == "hold":
             self._change("let_run_go_on", run=lock["run"])
         if fault.kind == "person maintains" and fault.how["ends"]:
             Laptop(self._world, ADA).end_maintenance()
@@ -146,6 +154,27 @@ class People:
             if run.ended is None:
                 self._did(f"stops run {name}")
                 self._world.workflows.stop(name)
+
+    def _watch(self, fault: Fault) -> None:
+        self._watching.append(fault)
+        self.look()
+
+    def look(self) -> None:
+        """Has everybody who watches act, a little later, on a run that has got as far as they wait for."""
+        lock = self._lock
+        if lock is None or not self._watching:
+            return
+        reached = {lock["phase"], "asked RDS" if lock["move_requests"] else ""}
+        for fault in [one for one in self._watching if GETS_TO[int(one.how["gets to"])] in reached]:
+            self._watching.remove(fault)
+            self._world.time.after(fault.how["after"], lambda fault=fault: self._meddle(fault))  # type: ignore[misc]
+
+    def _meddle(self, fault: Fault) -> None:
+        does = DOES[int(fault.how["does"])]
+        if does == "stop":
+            self._stop(fault)
+        else:
+            self._want(does)
 
     def _want(self, what: str) -> None:
         lock = self._lock

@@ -150,6 +150,7 @@ class World:
 
     def record_changed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Has whoever follows the control record look again."""
+        self.people.look()
         if _clients_belong(before) != _clients_belong(after):
             self.dns.stir()
         if before["writer_region"] != after["writer_region"]:

@@ -33,17 +33,23 @@ TOPICS = notifications.topics(ENVIRONMENT)
 
 
 @instrumented
-@acts_once_by(ENVIRONMENT, "run", "outcome", "at")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Entry point for Step Functions; see `handlers.core.outcome.FailoverEnd`.
-
-    Of a run that lasts, people are told more than once: ``at``, when the state was entered, tells them apart.
-    """
+    """Entry point for Step Functions; see `handlers.core.outcome.FailoverEnd`."""
     end = FailoverEnd.read(event)
     logger.append_keys(run=end.run)
-    if end.is_duplicate:  # a storm of starts must not become a storm of messages
+    if end.is_duplicate:  # a storm of starts must not become a storm of messages, nor of tokens
         logger.info("a duplicate: nobody is told")
         return asdict(Notification([], {}))
+    return tell(event, context)
+
+
+@acts_once_by(ENVIRONMENT, "run", "outcome", "at")
+def tell(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
+    """Tells people, unless they have been told.
+
+    Of a run that lasts, they are told more than once: ``at``, when the state was entered, tells those messages apart.
+    """
+    end = FailoverEnd.read(event)
     told_as = end.told_as
     if told_as is not None and not is_news(CONTROL, *told_as):
         logger.info("people have been told of that", about=told_as[0], reason=told_as[1])

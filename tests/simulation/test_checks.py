@@ -19,6 +19,7 @@ from simulation.checks import (
     OPEN_AGAIN_S,
     PROVED_WITHIN_S,
     ROW_EVERY_S,
+    SIGNED_WITHIN_S,
     TOLD_WITHIN_S,
     WELL_FOR_S,
     violations,
@@ -147,13 +148,19 @@ def test_one_writer_is_not_promised_without_a_guardian_that_can_fence(excuse: li
 
 def test_a_lock_is_not_given_back_while_rds_is_at_work() -> None:
     taken = [Asked(20.0, "detach", WEST, "run-1", True), RdsBegan(21.0, "detach", WEST)]
-    done = RdsEnded(30.0, "detach", WEST, "done")
-    before = [written(10.0, RECORD, held()), *taken, done]
+    before = [written(10.0, RECORD, held()), *taken, RdsEnded(30.0, "switchover", WEST, "cancelled")]
     assert broken(*before, written(30.0 + LITTLE, held(), RECORD, "end_move")) == set()
     assert broken(*before, written(30.0 - LITTLE, held(), RECORD, "end_move")) == {"P1 only forward"}
     assert broken(*before, written(25.0, held(), held(phase="checking", requests=0))) == {"P1 only forward"}
     assert broken(*before, written(25.0, held(), held(requests=2))) == set()
     assert broken(*before, PROMOTED, written(25.0, held(), MOVED, "commit_failover")) == set()
+
+
+def test_nor_once_rds_has_moved_the_writer_until_the_record_says_so() -> None:
+    moved = [written(10.0, RECORD, held()), RdsBegan(21.0, "detach", WEST), RdsEnded(30.0, "detach", WEST, "done")]
+    assert broken(*moved, written(40.0, held(), held(phase="checking", requests=0))) == {"P1 only forward"}
+    commits = written(50.0, held(), MOVED)
+    assert broken(*moved, PROMOTED, RoleChanged(45.0, WEST, "writer"), commits, written(60.0, MOVED, MOVED)) == set()
 
 
 def test_a_request_that_rds_has_taken_and_not_begun_keeps_the_lock_too() -> None:
@@ -188,6 +195,45 @@ def test_applications_are_let_in_where_the_writer_is(record: dict[str, Any], bre
     assert broken(*begins, Lifted(lifts.at, EAST, "group")) == set()
     in_time = Lifted(20.0 + LET_IN_WITHIN_S - LITTLE, EAST, "sql")
     assert broken(*begins, in_time) == set()
+
+
+@pytest.mark.parametrize(
+    ("excuse", "breaks"),
+    [
+        ([], True),
+        ([Guarded(5.0, EAST, False)], False),
+        ([*fails("sql", 5.0, 30.0), *fails("restart", 5.0, 30.0)], False),
+        (fails("sql", 5.0, 30.0), True),
+    ],
+)
+def test_rds_is_asked_when_no_application_writes_to_the_old_writer(excuse: list[Fact], breaks: bool) -> None:
+    asked = [written(10.0, RECORD, held()), Asked(20.0, "detach", WEST, "run-1", True)]
+    assert broken(*asked, session(1, EAST, 0.0, 20.0 + LITTLE), excuse) == ({"P1 fenced first"} if breaks else set())
+    assert broken(*asked, session(1, EAST, 0.0, 20.0 - LITTLE)) == set()
+    assert broken(*asked, session(1, WEST, 0.0)) == set()
+    assert broken(asked[0], Asked(20.0, "detach", WEST, "run-1", False), session(1, EAST, 0.0)) == set()
+
+
+def signed(at: float, *, fenced: bool) -> Written:
+    sign = {"at": STARTS_AT + at, "says": "up", "fenced": fenced}
+    return written(at, held(requests=0), RECORD | {"transition": lock(requests=0) | {"writer_sign": sign}})
+
+
+@pytest.mark.parametrize(
+    ("before", "breaks"),
+    [
+        ([], True),
+        ([Fenced(19.0, EAST, "sql")], False),
+        ([Fenced(19.0, EAST, "group")], True),
+        ([Fenced(19.0, WEST, "sql")], True),
+        ([Fenced(10.0, EAST, "sql"), Lifted(20.0 - SIGNED_WITHIN_S - LITTLE, EAST, "sql")], True),
+        ([Fenced(10.0, EAST, "sql"), Lifted(20.0 - SIGNED_WITHIN_S + LITTLE, EAST, "sql")], False),
+        ([RoleChanged(18.0, EAST, "down")], False),
+    ],
+)
+def test_a_guardian_that_signs_that_it_has_fenced_has(before: list[Fact], breaks: bool) -> None:
+    assert ("P1 sign is true" in broken(before, signed(20.0, fenced=True))) == breaks
+    assert "P1 sign is true" not in broken(before, signed(20.0, fenced=False))
 
 
 # --- P2
