@@ -262,7 +262,7 @@ def unasked(chance: Random, others: tuple[Fault, ...], writer: str, standby: str
 WAY_BACK_S, WAY_BACK_OVER_BY_S = 560.0, 470.0
 OUTAGE_LASTS_S = (12.0, 60.0)
 REPROTECTED_AT_S = ((95.0, 140.0), (200.0, 300.0), (330.0, 400.0))
-APPROVED, FAILED_BACK, BY_BREAK_GLASS = 0.85, 0.7, 0.15
+APPROVED, FAILED_BACK, BY_BREAK_GLASS, BY_RESUME = 0.85, 0.7, 0.15, 0.1
 # What may fail in the meantime, beside all else.
 ON_THE_WAY_BACK = ("bucket away", "rds busy", "rds away", "rds lost", "rds unanswered", "rds late", "database restarts")
 
@@ -271,7 +271,12 @@ def way_back(chance: Random, others: tuple[Fault, ...], writer: str, standby: st
     """Returns the faults of a history with a way back, in which one or two of the ``others`` may act as well."""
     outage = _row(chance, BY_NAME[chance.choice(("region dead", "database down", "isolated"))], writer)
     drawn = [replace(outage, start=round(chance.uniform(6, 30), 2), lasts=round(chance.uniform(*OUTAGE_LASTS_S), 2))]
-    if chance.random() < BY_BREAK_GLASS:  # no function runs there, and people fail over from a machine of theirs
+    if chance.random() < BY_RESUME:  # what moves the writer is a switchover, as which nobody ends it
+        switches = _later(chance, "person switches over", standby, drawn[0].start)
+        resumes = _later(chance, "person resumes", standby, switches.start + chance.uniform(3, 10))
+        slow = _later(chance, "promotion takes", "", 1.0)
+        drawn = [switches, replace(resumes, how={"switchover": 0.0}), replace(slow, lasts=OUTAGE_LASTS_S[1])]
+    elif chance.random() < BY_BREAK_GLASS:  # no function runs there, and people fail over from a machine of theirs
         drawn.append(Fault("throttled", standby, drawn[0].start, OUTAGE_LASTS_S[1], {"share": 1.0}))
         breaks = _later(chance, "person breaks the glass", "", drawn[0].start + chance.uniform(2, 15))
         drawn.append(replace(breaks, how={**breaks.how, "right": 1.0}))

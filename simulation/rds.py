@@ -255,7 +255,8 @@ class Rds:
 
     def _begin_switchover(self, primary: str, target: str) -> None:
         world = self._world
-        if not world.databases.of[primary].runs or not world.databases.of[target].runs:
+        detached = self.members.get(target) is not False  # by a request that came while this one was pending
+        if detached or not world.databases.of[primary].runs or not world.databases.of[target].runs:
             self._cancel(target)
             return
         self.at_work = self.global_status = "switching-over"

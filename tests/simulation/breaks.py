@@ -45,18 +45,19 @@ else:
 
 @dataclass(frozen=True)
 class Rule:
-    """What is taken away, in one place or two, and the kind of fault without which nobody misses it; empty for none."""
+    """What is taken away, wherever it stands, and the kind of fault without which nobody misses it; empty for none."""
 
     mutants: list[Mutant]
     needs: str
 
 
 def rows() -> list[Rule]:
-    """Returns the rules that are taken away; one that stands in two places is taken from both."""
+    """Returns the rules that are taken away; one that stands in several places is taken from each."""
     found = []
     for row in tomllib.loads(ROWS.read_text())["mutant"]:
-        also, needs = row.pop("also", None), row.pop("needs", "")
-        found.append(Rule([Mutant(**row, tests=()), *([Mutant(**row | also, tests=())] if also else [])], needs))
+        also, needs = row.pop("also", []), row.pop("needs", "")
+        places = [row, *(row | place for place in (also if isinstance(also, list) else [also]))]
+        found.append(Rule([Mutant(**place, tests=()) for place in places], needs))
     return found
 
 

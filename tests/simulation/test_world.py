@@ -267,6 +267,21 @@ def test_what_an_old_writer_had_alone_is_kept_before_it_is_deleted_and_the_write
     assert end(played).record["protected"] is True
 
 
+def test_p9_after_a_switchover_that_was_finished_as_a_failover_the_standby_is_armed() -> None:
+    """RDS was at work for the switchover; the record said that there is no standby, and re-protection never ended."""
+    played = play(
+        Fault("person switches over", STANDBY, 20.0, 1.0),
+        Fault("promotion takes", "", 10.0, 60.0, {"takes": 15.0}),
+        Fault("person resumes", STANDBY, 26.0, 1.0, {"switchover": 0.0}),
+        Fault("person re-protects", "", 100.0, 1.0, {"asks": 0.0, "resumes": 0.0}),
+        seed=history.WAY_BACK_AT,
+    )
+    assert outcomes(played)[-1] == "reprotected"
+    assert not of(played, Retired)
+    assert end(played).record["protected"] is True
+    assert end(played).roles == {WRITER: "reader", STANDBY: "writer"}
+
+
 def test_a_person_who_says_no_keeps_the_old_cluster() -> None:
     played = play(
         Fault("database down", WRITER, 20.0, 40.0),
