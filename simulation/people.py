@@ -29,7 +29,7 @@ LONG_PAUSE_S = 3600.0
 COMMAND = re.compile(r"failoverctl start .*")
 # How far a run has come for which a person waits who watches it, and what that person does then.
 GETS_TO = ("checking", "stopping", "moving", "asked RDS")
-DOES = ("stop", "abort", "hold")
+DOES = ("stop", "stop and pause", "abort", "hold")
 
 
 class People:
@@ -168,7 +168,9 @@ class People:
 
     def _meddle(self, fault: Fault) -> None:
         does = DOES[int(fault.how["does"])]
-        if does == "stop":
+        if does == "stop and pause":
+            self._pause(fault)
+        if does.startswith("stop"):
             self._stop(fault)
         else:
             self._want(does)
