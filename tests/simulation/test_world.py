@@ -217,6 +217,16 @@ def test_who_waits_for_a_run_that_does_not_come_does_nothing() -> None:
     assert end(played).open_to == (STANDBY,)
 
 
+def test_p1_a_lock_is_not_given_back_by_hand_while_a_request_may_be_on_its_way() -> None:
+    stopped = (Fault("person switches over", STANDBY, 20.0, 1.0), Fault("person stops a run", "", 40.0, 1.0))
+    nobody_goes_on = (Fault("frozen", STANDBY, 39.0, 70.0), Fault("monitor missing", STANDBY, 6.0, 104.0))
+    played = play(*stopped, *nobody_goes_on, Fault("rds lost", "", 15.0, 70.0), Fault("person unlocks", "", 60.0, 1.0))
+    assert any(
+        "Refused: run ada-20.00 has asked RDS to move the writer, and a request may be" in line for line in said(played)
+    )
+    assert "unlock_asked" not in {one.row for one in of(played, Written)}
+
+
 BREAKS = {"clock": 0.3, "right": 1.0, "ahead": 3.5, "resumes": 0.0, "shut": 0.0, "after": 0.0}
 NO_WORKFLOW = (
     Fault("region dead", WRITER, 20.0, 80.0, {"refuses": 1.0}),
