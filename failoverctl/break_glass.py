@@ -18,7 +18,7 @@ import typer
 
 from failoverctl.command import Session
 from failoverctl.deployment import Deployment, Reading, changing
-from failoverctl.errors import CannotTell, Refused
+from failoverctl.errors import CannotTell, Refused, credentials_fault, is_denied
 from failoverctl.start import Yes
 from handlers.core.claim import Claim, decide_claim, lock_for
 from handlers.core.control import ControlRecord
@@ -28,7 +28,7 @@ from handlers.core.move import FAILED_STATUSES, decide, quiet_since
 from handlers.core.request import Request
 from handlers.gateways import move_request
 from handlers.gateways.control_table import ControlTable
-from handlers.gateways.data_api import STATEMENT_TIMEOUT_S, DataApi, StatementRejected
+from handlers.gateways.data_api import STATEMENT_TIMEOUT_S, DataApi
 from handlers.gateways.global_database import MOVE_READ_TIMEOUT_S, GlobalDatabase
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Look, print every call, and change nothing.")]
@@ -247,7 +247,11 @@ def _wait_for_a_write(glass: Glass, asked_at: float) -> None:
         glass.control.assert_moving(glass.run)  # only the run that moves the writer lifts the fence that came with it
         try:
             glass.sql.run_all([LIFT, _proof(glass)])
-        except (TransientFailure, StatementRejected) as error:
+        except FailoverError as error:
+            # Nothing says which error the Data API gives for a cluster that has no writer yet. RDS was asked, so the
+            # only way is forward, whatever it is; but nobody waits for rights that are not there.
+            if is_denied(error) or credentials_fault(error):
+                raise
             answer = str(error)
         else:
             glass.session.say(f"{target} has taken a write.")

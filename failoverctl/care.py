@@ -17,6 +17,8 @@ from failoverctl.errors import CannotTell, Refused
 from failoverctl.start import Yes
 from handlers.core.errors import FailoverError, InvalidRequest, TransientFailure
 from handlers.core.reading import Fields
+from handlers.core.salvage import Salvage
+from handlers.core.shape import read_as
 from handlers.gateways.archive import SALVAGE_SUMMARY, Archive
 from handlers.gateways.aws import invoke, named_errors
 from orchestration import safe_to_apply
@@ -86,10 +88,7 @@ def archive_of(deployment: Deployment, epoch: int) -> tuple[Archive, Set[str]]:
 
 def _found(data: object) -> list[str]:
     """Returns what a summary says, in lines for people."""
-    fields = Fields(data, SALVAGE_SUMMARY, InvalidRequest)
-    return [
-        f"{name.replace('_', ' ')}: {value}" for name, value in sorted(fields.data.items()) if value not in ("", None)
-    ]
+    return read_as(Salvage, Fields(data, SALVAGE_SUMMARY, InvalidRequest)).words
 
 
 def _folders(deployment: Deployment) -> dict[str, dict[int, set[str]]]:

@@ -77,7 +77,8 @@ def outlook(
         (
             asks_until is not None,
             "asks",
-            f"Run {run} waits for a person until {clock(asks_until or 0)}: `failoverctl approve {run}`, or reject.",
+            f"Run {run} waits for a person until {clock(asks_until or 0, now)}: `failoverctl approve {run}`, or "
+            "reject.",
         ),
         (
             works and phase != "checking",

@@ -22,9 +22,13 @@ def lasting(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def clock(at: float) -> str:
-    """Returns a moment of today (seconds since 1970) as people compare it with another."""
-    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
+def clock(at: float, now: float) -> str:
+    """Returns a moment (seconds since 1970) as people compare it with ``now``; with its day, if that is another one.
+
+    A pause of a day ends at the same time of day as it began: without the day it would read as over.
+    """
+    text = date(at)
+    return f"{text.partition(' ')[2] if text[:10] == date(now)[:10] else text} UTC"
 
 
 def date(at: float) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import pytest
 
+from handlers.core.salvage import Place, Salvage
 from orchestration import safe_to_apply
 from tests.deployment import STANDBY, Deployment
 from tests.failoverctl.conftest import Ctl
 
-FILES = {"salvage.json": '{"missing": 2, "different": 0, "unread": ""}', "salvage-001.sql": "-- two rows\n"}
+SUMMARY = Salvage(True, Place(1), part=1, missing=2, kept_at="s3://somewhere/epoch-2/")
+FILES = {"salvage.json": json.dumps(asdict(SUMMARY)), "salvage-001.sql": "-- two rows\n"}
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def test_what_is_kept_is_found_wherever_it_is(ctl: Ctl, salvaged: None) -> None:
     assert ctl("salvage", "list", "--json").data["salvage"] == [{"epoch": 2, "region": STANDBY, "files": sorted(FILES)}]
     said = ctl("salvage", "show", "2")
     assert said.code == 0
-    assert "missing: 2\n" in said.text
+    assert "Salvage: 2 rows are missing on the new writer, 0 are different there (1 file in s3://" in said.text
     assert "s3://payments-salvage-usw2-test-123456789012/epoch-2/salvage-001.sql" in said.text
     assert ctl("salvage", "show", "2", "--file", "salvage-001.sql").text == FILES["salvage-001.sql"]
 
