@@ -14,8 +14,9 @@ from failoverctl.command import Session
 from failoverctl.deployment import changing
 from failoverctl.errors import Refused
 from failoverctl.start import Yes
-from failoverctl.words import DAY, HOUR, MINUTE, clock, lasting
+from failoverctl.words import clock
 from handlers.core.control import Pause
+from handlers.core.duration import DAY, HOUR, MINUTE, lasting
 from handlers.core.overdue import LONGEST_S
 
 Lasts = Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 45m, 2h, 1h30m. One day at most.")]

@@ -185,7 +185,7 @@ def _move(glass: Glass) -> None:
         if glass.read().only_forward or _detached(glass):
             break
     _best_effort(glass, lambda: glass.control.engage_dns(glass.run))
-    say(f"DNS is engaged: the writer's name leads to {claim.target_region}.")
+    say(*_where_the_name_leads(glass.deployment, claim))
     _wait_for_a_write(glass, asked_at)
     epoch = glass.control.commit(claim, time.time())
     say(
@@ -193,6 +193,19 @@ def _move(glass: Glass) -> None:
         f"There is no standby now: when {claim.writer_region} is back, `failoverctl start --mode reprotect`.",
     )
     glass.session.tell({"run": glass.run, "writer_region": claim.target_region, "epoch": epoch})
+
+
+def _where_the_name_leads(deployment: Deployment, claim: Claim) -> list[str]:
+    """Says who moves the writer's name: functions, of which one has to run, and no program from here can do it."""
+    names, target = deployment.names, claim.target_region
+    lines = [f"The record says that the writer's name leads to {target}."]
+    if target == deployment.regions[0]:  # what the name leads to where no switch answers
+        return lines
+    return [
+        *lines,
+        f"{names.writer} follows within 20 s if a writer switch runs, a Lambda function in either region. Where Lambda "
+        f"is down in both, it does not: let clients connect to {names.cluster_dns(target)}.",
+    ]
 
 
 def _wait_to_move(glass: Glass) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Set
 from pathlib import Path
@@ -16,7 +15,7 @@ from failoverctl.deployment import Deployment, changing
 from failoverctl.errors import CannotTell, Refused
 from failoverctl.start import Yes
 from handlers.core.errors import FailoverError, InvalidRequest, TransientFailure
-from handlers.core.reading import Fields
+from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.salvage import Salvage
 from handlers.core.shape import read_as
 from handlers.gateways.archive import SALVAGE_SUMMARY, Archive
@@ -143,9 +142,22 @@ def bootstrap(session: Session, *, yes: Yes = False) -> int | None:
             answer = invoke(client, function, {})
         except TransientFailure as error:
             raise _said(function, error) from error
-    session.say(f"Done: {json.dumps(answer)}")
+    session.say(*_done(answer))
     session.tell(answer)
     return None
+
+
+def _done(answer: object) -> list[str]:
+    """Returns what the function did, in lines for people."""
+    done = Fields(answer, "the answer of the bootstrap", InvalidRequest)
+    kept = done.whole("reserved_connections", at_most=LARGEST_WHOLE, default=0)
+    lines = [f"Done: {done.data.get('statements')} statements in {done.data.get('cluster')}, all or none."]
+    if kept == 0:
+        lines.append(
+            "No connection is reserved for the monitor: where applications take all of them, it can neither ask nor "
+            "fence this database (docs/deploy.md)."
+        )
+    return lines
 
 
 def _said(function: str, error: FailoverError) -> Refused | CannotTell:

@@ -12,9 +12,10 @@ from failoverctl.command import Session
 from failoverctl.deployment import Reading, changing
 from failoverctl.errors import Refused
 from failoverctl.start import Yes
-from failoverctl.words import clock, lasting
+from failoverctl.words import clock
 from handlers.core.control import ControlRecord, Pause
 from handlers.core.detection import guardian_seen, is_silent
+from handlers.core.duration import lasting
 
 
 def begin(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> int | None:

@@ -11,10 +11,11 @@ from failoverctl.deployment import Deployment, Reading
 from failoverctl.errors import CannotTell
 from failoverctl.outlook import Outlook, outlook
 from failoverctl.runs import Run, listed, waiting
-from failoverctl.words import clock, lasting
+from failoverctl.words import clock
 from handlers.core.claim import automation_is_off
 from handlers.core.control import ControlRecord
 from handlers.core.detection import last_sign_at
+from handlers.core.duration import lasting
 from handlers.core.errors import FailoverError
 from handlers.core.history import Question
 from handlers.gateways.aws import named_errors

@@ -15,8 +15,9 @@ from failoverctl.deployment import Deployment
 from failoverctl.errors import CannotTell, Refused
 from failoverctl.runs import Run
 from failoverctl.together import ask_each
-from failoverctl.words import clock, date, lasting
+from failoverctl.words import clock, date
 from handlers.core import history
+from handlers.core.duration import lasting
 from handlers.core.errors import FailoverError, TransientFailure
 from handlers.core.history import Entered, Event, Question
 

@@ -48,6 +48,7 @@ def test_p1_p4_it_moves_the_writer_without_step_functions_and_lambda(ctl: Ctl, d
     said = ctl(*NOW)
     assert said.code == 0, said.text
     assert f"{STANDBY} is the writer of epoch 2, by {WHO}" in said.text
+    assert "Where Lambda is down in both, it does not: let clients connect to usw2.test.payments.internal." in said.text
     record = deployment.record()
     assert (record["writer_region"], record["epoch"], record["protected"]) == (STANDBY, 2, False)
     assert deployment.lock() is None

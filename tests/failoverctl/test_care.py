@@ -60,17 +60,20 @@ def test_a_bootstrap_that_refuses_says_why_in_its_own_words(ctl: Ctl) -> None:
     )
 
 
-def test_a_bootstrap_in_the_writers_region_says_what_it_did(ctl: Ctl, deployment: Deployment) -> None:
+@pytest.mark.parametrize("kept", [0, 10])
+def test_a_bootstrap_in_the_writers_region_says_what_it_did(ctl: Ctl, deployment: Deployment, kept: int) -> None:
     asked: list[object] = []
+    done = {"cluster": "payments-use1-test", "statements": 9, "reserved_connections": kept}
 
     def answer(region: str, name: str, event: object) -> object:
         asked.append((region, name, event))
-        return deployment.lambdas._answer(lambda: {"cluster": "payments-use1-test", "statements": 9})
+        return deployment.lambdas._answer(lambda: done)
 
     deployment.lambdas.invoke = answer  # type: ignore[method-assign,assignment]
     said = ctl("bootstrap", "--yes")
     assert said.code == 0
-    assert '"statements": 9' in said.text
+    assert "Done: 9 statements in payments-use1-test, all or none.\n" in said.text
+    assert ("No connection is reserved for the monitor" in said.text) == (kept == 0)
     assert asked == [("us-east-1", "failover-bootstrap-database-use1-test", {})]
 
 
