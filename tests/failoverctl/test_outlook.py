@@ -85,7 +85,7 @@ def test_what_waits_for_a_person_stands_before_all_else() -> None:
     record = replace(WELL, transition=LOCK, protected=False)
     found = outlook(record, SETTINGS, NOW, holder_is_over=False, lag_ms=None, standby_answers=True, asks_until=NOW + 60)
     assert found.kind == "asks"
-    assert found.sentence == "Run run-1 waits for a person until 13:47:40 UTC: `failoverctl approve run-1`, or reject."
+    assert found.sentence == "Run run-1 waits for a person until 13:47:40 UTC: `failoverctl approve`, or reject."
 
 
 def test_rehearsals_only() -> None:
