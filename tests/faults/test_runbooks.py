@@ -35,8 +35,8 @@ pytestmark = pytest.mark.drill
 PATIENCE_S = 300.0
 # Ends a call that would otherwise last for ever.
 CALL_S = 900.0
-# Of what a command prints the story tells at most so many lines.
-LONGEST_TOLD = 60
+# Of what a command prints the story tells at most so many lines, else its beginning and its end.
+LONGEST_TOLD, BEGINNING, END = 60, 6, 3
 STORY = PROJECT_ROOT / "build" / "worst-night.md"
 INTRODUCTION = """# The worst night, by verbs alone
 
@@ -111,8 +111,7 @@ def shortened(text: str) -> str:
     lines = text.splitlines()
     if len(lines) <= LONGEST_TOLD:
         return text
-    left_out = f"… ({len(lines) - LONGEST_TOLD} lines)"
-    return "\n".join([*lines[: LONGEST_TOLD // 2], left_out, *lines[-LONGEST_TOLD // 2 :]])
+    return "\n".join([*lines[:BEGINNING], f"… ({len(lines) - BEGINNING - END} lines)", *lines[-END:]])
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +180,7 @@ def test_applications_are_refused_by_a_healthy_writer(night: Night) -> None:
     night.wait_until_steady()
     assert night.ctl(["maintenance", "begin", "--for", "15m", "--reason", "a test", "--yes"]).code == 0
     lab = night.living.lab
+    lab.follow_roles()
     lab.stop_monitor(lab.writer)
     lab.servers[lab.writer].kill()
     lab.servers[lab.writer].start()
