@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
+from handlers.core.control import ControlRecord, Transition
+from handlers.gateways.control_table import ControlTable
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 from tests.failoverctl.conftest import Ctl
 from tests.failoverctl.test_automation import WHO
@@ -143,6 +148,28 @@ def test_p2_it_is_refused_beside_a_run(ctl: Ctl, deployment: Deployment, asking:
     said = ctl(*NOW)
     assert said.code == 1
     assert f"run {asking} is doing the work" in said.text
+
+
+def test_p2_of_two_operators_at_once_one_moves_the_writer(
+    ctl: Ctl, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last look at the record and the lock, the other one has taken it."""
+    deployment.writer_dies()
+    clocks_agree(deployment)
+    take = ControlTable.take
+
+    def other_first(table: ControlTable, lock: Transition, before: ControlRecord) -> bool:
+        other = replace(lock, run="the other")
+        deployment.change_record(transition=json.loads(json.dumps(other.stored()), parse_float=Decimal))
+        return take(table, lock, before)
+
+    monkeypatch.setattr(ControlTable, "take", other_first)
+    said = ctl(*NOW)
+    assert said.code == 1, said.text
+    assert "the record has changed meanwhile: look with `failoverctl status`, then try again" in said.text
+    assert (deployment.lock() or {})["run"] == "the other"
+    assert deployment.record()["writer_region"] == WRITER
+    assert "rds" not in services(deployment)
 
 
 def test_p1_it_is_refused_where_this_machines_clock_is_wrong(ctl: Ctl, deployment: Deployment) -> None:
