@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from botocore.exceptions import ClientError
 
 from failoverctl.command import Session
 from failoverctl.deployment import Deployment, Reading, changing
-from failoverctl.errors import CannotTell, Refused, credentials_fault, is_denied
+from failoverctl.errors import CannotTell, Refused, credentials_fault, is_denied, root_of
 from failoverctl.start import Yes
 from handlers.core.claim import Claim, decide_claim, lock_for
 from handlers.core.control import ControlRecord
@@ -265,7 +266,7 @@ def _wait_for_a_write(glass: Glass, asked_at: float) -> None:
             # only way is forward, whatever it is; but nobody waits for rights that are not there.
             if is_denied(error) or credentials_fault(error):
                 raise
-            answer = str(error)
+            answer = _said(error)
         else:
             glass.session.say(f"{target} has taken a write.")
             return
@@ -284,11 +285,15 @@ def _wait_for_a_write(glass: Glass, asked_at: float) -> None:
                 _detached(glass)
                 quiet = now
         if now - said_at >= SAY_EVERY_S:
-            glass.session.say(
-                f"Waits for a write: {sight.in_words if sight else 'RDS does not answer'}; {answer[:200]}"
-            )
+            glass.session.say(f"Waits for a write: {sight.in_words if sight else 'RDS does not answer'}; {answer}")
             said_at = now
         time.sleep(LOOK_EVERY_S)
+
+
+def _said(error: FailoverError) -> str:
+    """Returns what the Data API, or the way to it, says, without what was called to hear it."""
+    root = root_of(error)
+    return str(root.response.get("Error", {}).get("Message", root)) if isinstance(root, ClientError) else str(root)
 
 
 def _proof(glass: Glass) -> str:
