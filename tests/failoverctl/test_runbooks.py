@@ -213,7 +213,9 @@ def bootstrapped(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> lis
         if "bootstrap" not in name:
             return invoke(region, name, event)
         asked.append(event)
-        return deployment.lambdas._answer(lambda: {"cluster": "payments-use1-test", "statements": 9})
+        return deployment.lambdas._answer(
+            lambda: {"cluster": "payments-use1-test", "statements": 9, "reserved_connections": 10}
+        )
 
     monkeypatch.setattr(deployment.lambdas, "invoke", answer)
     return asked
