@@ -121,6 +121,8 @@ class Trouble:
         Whether the databases have what the orchestrator needs before it begins.
     loses_standby
         Whether the standby region dies of it, with its clients.
+    turns_back
+        Whether a switchover may be given back because of it: its writer is healthy, and does not stay closed for long.
     lasts_s
         How long after its beginning it is over, if the drill has to wait for that.
     """
@@ -137,6 +139,7 @@ class Trouble:
     patience: float = 1.0
     bootstrapped: bool = True
     loses_standby: bool = False
+    turns_back: bool = False
     lasts_s: float = 0.0
 
 
@@ -176,6 +179,7 @@ _ROWS = (
         begin=_rds_is_busy,
         company=MOVE,
         when=When.RUN,
+        turns_back=True,
     ),
     Trouble(
         name="rds-slow",
@@ -331,7 +335,9 @@ TROUBLES = {row.name: row for row in _ROWS}
 
 
 def demanded_with(mode: str, outage: Outage | None, approve: str, troubles: Sequence[Trouble]) -> End:
-    """Returns the end that is demanded of an outage with these troubles: its own, or, of a run that is broken off, any.
+    """Returns the end that is demanded of an outage with these troubles: its own, or either one of a switchover.
+
+    One that is broken off, or that finds RDS busy, may be finished or given back.
 
     Raises
     ------
@@ -342,6 +348,6 @@ def demanded_with(mode: str, outage: Outage | None, approve: str, troubles: Sequ
     for trouble in troubles:
         if not trouble.company.fits(mode, outage):
             raise UndemandedError(f"trouble {trouble.name} goes with {trouble.company.words}")
-    if end is End.SWITCHED_OVER and any(trouble.when is When.PHASE for trouble in troubles):
+    if end is End.SWITCHED_OVER and any(trouble.when is When.PHASE or trouble.turns_back for trouble in troubles):
         return End.SETTLED
     return end

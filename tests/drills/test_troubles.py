@@ -85,6 +85,11 @@ def test_the_outage_that_hurts_most_is_one_that_goes_with_the_trouble_and_keeps_
     assert end is (End.SETTLED if outage is None and row.when is When.PHASE else demanded_with(mode, outage, "yes", []))
 
 
+def test_a_switchover_that_finds_rds_busy_may_be_given_back_and_a_failover_may_not() -> None:
+    assert demanded_with(SWITCHOVER, None, "yes", [TROUBLES["rds-busy"]]) is End.SETTLED
+    assert demanded_with("failover", OUTAGES["kill"], "yes", [TROUBLES["rds-busy"]]) is End.FAILED_OVER
+
+
 @pytest.mark.parametrize(
     ("mode", "outage", "trouble"),
     [
