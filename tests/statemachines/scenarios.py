@@ -696,7 +696,7 @@ REFUSALS = (
         given=(writer_dies, writer_has_moved(seconds_ago=60.0), record_says(last_incident="epoch 0")),
         asked=AUTOMATIC,
         end="Refused",
-        says=("a failover has just moved the writer: automatic ones stay off for 17",),
+        says=("a failover has just moved the writer: automatic ones stay off for 2",),
     ),
     Scenario(
         "a switchover of a dead writer is refused",
