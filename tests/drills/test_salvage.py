@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from drills.aws.cloud import ACCOUNT, Cloud
+from drills.aws.cloud import ACCOUNT
 from drills.script import salvage
 from drills.script.person import Person
 from drills.verdict import ledger
@@ -20,15 +20,13 @@ from drills.world import bank
 from drills.world.bank import REPLAY
 from drills.world.clock import Clock
 from drills.world.postgres import Server
-from drills.world.reachability import Reachability
 from failoverctl.lab import RunningLab
 from failoverctl.replay import Connection, replayed
 from handlers.core.replay import rows
 from handlers.core.salvage import Replay, Row, file_text
 from orchestration.settings import load
 from orchestration.specification import describe
-from tests.drills.no_databases import NoDatabases
-from tests.drills.small_functions import write_package
+from tests.drills.no_databases import cloud_without_databases
 
 MakeServer = Callable[[str], Server]
 WRITER, STANDBY = "us-east-1", "us-west-2"
@@ -103,19 +101,7 @@ def test_an_empty_file_has_no_rows() -> None:
 
 def test_the_person_at_a_drill_replays_by_the_verb(server: Server, tmp_path: Path) -> None:
     specification = describe(load(environment_suffix="test"), ACCOUNT)
-    package = write_package(tmp_path / "package.zip", specification)
-    with Cloud(
-        specification,
-        {"workflow": package, "database": package},
-        tmp_path,
-        Clock.started_now(1.0),
-        Reachability([WRITER, STANDBY, specification.settings.witness_region]),
-        register=lambda pid: None,
-        dns_servers={WRITER: ("127.0.0.1", 1), STANDBY: ("127.0.0.1", 1)},
-        databases=NoDatabases(),
-        promotion_seconds=0,
-        observe=lambda happening: None,
-    ) as cloud:
+    with cloud_without_databases(specification, tmp_path, Clock.started_now(1.0)) as cloud:
         table, record = specification.control_table.name, specification.first_control_record
         cloud.client("dynamodb", WRITER).put_item(TableName=table, Item=record)
         for name, text in (("salvage.json", "{}"), ("salvage-001.sql", file_with(LATE))):

@@ -19,7 +19,7 @@ import pytest
 from drills.aws.cloud import ACCOUNT, Cloud
 from drills.script.person import Person
 from drills.world.clock import Clock
-from drills.world.reachability import Fault, Reachability
+from drills.world.reachability import Fault
 from failoverctl import lab
 from failoverctl.deployment import LOOK_S, READ_TIMEOUT_S
 from failoverctl.errors import CannotTell
@@ -31,8 +31,7 @@ from handlers.gateways import items
 from handlers.gateways.aws import CONNECT_TIMEOUT_S
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import Specification, describe
-from tests.drills.no_databases import NoDatabases
-from tests.drills.small_functions import write_package
+from tests.drills.no_databases import cloud_without_databases
 
 WRITER, STANDBY = "us-east-1", "us-west-2"
 # Ends a test that would otherwise wait for ever.
@@ -72,20 +71,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("lab")
     settings = load(environment_suffix="test", database={"port": 5433})
     specification = describe(settings, ACCOUNT)
-    package = write_package(folder / "package.zip", specification)
     clock = Clock.started_now(1.0)
-    with Cloud(
-        specification,
-        {"workflow": package, "database": package},
-        folder,
-        clock,
-        Reachability([WRITER, STANDBY, settings.witness_region]),
-        register=lambda pid: None,
-        dns_servers={WRITER: ("127.0.0.1", 1), STANDBY: ("127.0.0.1", 1)},
-        databases=NoDatabases(),
-        promotion_seconds=0,
-        observe=lambda happening: None,
-    ) as cloud:
+    with cloud_without_databases(specification, folder, clock) as cloud:
         RunningLab(cloud.endpoint, os.getpid(), settings.model_dump(mode="json")).announce(folder)
         yield Lab(cloud, folder, specification)
 

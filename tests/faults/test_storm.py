@@ -12,15 +12,13 @@ import pytest
 
 from drills.aws.cloud import ACCOUNT, Cloud
 from drills.world.clock import Clock
-from drills.world.reachability import Reachability
 from handlers.core.claim import Claim
 from handlers.core.request import Request
 from handlers.gateways.control_table import ControlTable
 from handlers.gateways.runs import Runs
 from orchestration.settings import load
 from orchestration.specification import Specification, describe
-from tests.drills.no_databases import NoDatabases
-from tests.drills.small_functions import write_package
+from tests.drills.no_databases import cloud_without_databases
 
 EVENTS, PEOPLE = 50, 20
 COOL_DOWN_S = 1800.0
@@ -34,19 +32,7 @@ def specification() -> Specification:
 
 @pytest.fixture
 def cloud(tmp_path: Path, specification: Specification) -> Iterator[Cloud]:
-    package = write_package(tmp_path / "package.zip", specification)
-    made = Cloud(
-        specification,
-        {"workflow": package, "database": package},
-        tmp_path,
-        Clock.started_now(1),
-        Reachability([WRITER, STANDBY, "us-east-2"]),
-        register=lambda _: None,
-        dns_servers={WRITER: ("127.0.0.1", 1), STANDBY: ("127.0.0.1", 1)},
-        databases=NoDatabases(),
-        promotion_seconds=0,
-        observe=lambda _: None,
-    )
+    made = cloud_without_databases(specification, tmp_path, Clock.started_now(1))
     with made:
         made.client("dynamodb", STANDBY).put_item(
             TableName=specification.control_table.name, Item=specification.first_control_record
