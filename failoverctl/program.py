@@ -16,6 +16,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 VERBS = {
     "status": "failoverctl.status:status",
     "ready": "failoverctl.ready:ready",
+    "preflight": "failoverctl.preflight:preflight",
     "verify": "failoverctl.verify:verify",
     "runs": "failoverctl.timeline:list_runs",
     "show": "failoverctl.timeline:show",

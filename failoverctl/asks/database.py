@@ -46,11 +46,12 @@ def instance_classes(account: Account, region: str) -> Said:
         Filters=[{"Name": "db-cluster-id", "Values": [account.names.cluster(region)]}],
     )
     wanted = sorted({str(each["DBInstanceClass"]) for each in there}) or [SERVERLESS]
-    faults = [fault for each in wanted if (fault := _not_orderable(account, region, each))]
+    faults = [fault for each in wanted if (fault := not_orderable(account, region, each))]
     return ("failing", "; ".join(faults)) if faults else ("ok", f"{', '.join(wanted)}: in {ZONES} zones or more")
 
 
-def _not_orderable(account: Account, region: str, instance_class: str) -> str | None:
+def not_orderable(account: Account, region: str, instance_class: str) -> str | None:
+    """Returns why a class cannot be ordered for the engine's version in two zones; None where it can."""
     version = account.settings.database.engine_version
     options = account.pages(
         "rds",

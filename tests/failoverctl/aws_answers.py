@@ -14,8 +14,7 @@ from botocore.validate import validate_parameters
 from failoverctl.account import Account
 from failoverctl.deployment import Deployment, Identity, Reading
 from handlers.core.control import ControlRecord
-from handlers.core.readiness import Finding
-from orchestration.settings import load
+from orchestration.settings import Settings, load
 
 NOW = 1_800_000_000.0
 SETTINGS = load(environment_suffix="test")
@@ -25,7 +24,9 @@ RECORD = ControlRecord(WRITER, 1, automatic_failover=True, lease_expires_at=NOW 
 
 Answer = dict[str, Any] | Exception | Callable[..., dict[str, Any]]
 # IAM's name of a service, where it is not botocore's.
-IAM = {"stepfunctions": "states"}
+IAM = {"stepfunctions": "states", "service-quotas": "servicequotas"}
+# IAM's action where it is not the operation (service authorization reference of S3).
+ACTIONS = {"s3:HeadBucket": "s3:ListBucket"}
 _SESSION = get_session()
 
 
@@ -55,7 +56,8 @@ class Client:
 
         def call(**asked: Any) -> Any:
             fits(asked, model.input_shape)
-            self._aws.seen.add(f"{IAM.get(self._service, self._service)}:{operation}")
+            action = f"{IAM.get(self._service, self._service)}:{operation}"
+            self._aws.seen.add(ACTIONS.get(action, action))
             answer = self._aws.answers[f"{self._service}.{operation}"]
             if isinstance(answer, Exception):
                 raise answer
@@ -83,12 +85,11 @@ class Aws:
         self.answers = answers
         self.seen: set[str] = set()
 
-    def account(self, *, record: ControlRecord = RECORD, findings: list[Finding] | None = None) -> Account:
+    def account(self, settings: Settings = SETTINGS, who: str = f"arn:aws:iam::{ACCOUNT}:user/ada") -> Account:
         """The account as `failoverctl.asks` has it."""
-        deployment = Deployment(SETTINGS)
-        deployment._identity = Identity(ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/ada")
+        deployment = Deployment(settings)
+        deployment._identity = Identity(ACCOUNT, who)
         account = Account(deployment)
-        account.__dict__["_reading"] = Reading(record, WRITER, NOW)
-        account.__dict__["_readiness"] = findings or []
+        account.__dict__["_reading"] = Reading(RECORD, WRITER, NOW)
         account.client = lambda service, region: Client(service, region, self)  # type: ignore[method-assign]
         return account
