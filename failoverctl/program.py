@@ -17,6 +17,7 @@ VERBS = {
     "status": "failoverctl.status:status",
     "ready": "failoverctl.ready:ready",
     "preflight": "failoverctl.preflight:preflight",
+    "deploy": "failoverctl.deploy:deploy",
     "verify": "failoverctl.verify:verify",
     "runs": "failoverctl.timeline:list_runs",
     "show": "failoverctl.timeline:show",
