@@ -38,7 +38,7 @@ class Assumption:
         asks it in one region (or of `EVERYWHERE`), and says what was seen; raises `NotSeen`
         or `FailoverError` where nothing was. None for what only an experiment shows.
     experiment
-        what would show it, where asking does not: for people, in words.
+        what shows it where asking does not, in words. Of such a row there is no finding where nothing was seen.
     lab
         what the lab has none of, so that this cannot be asked there; None where it can.
     """
@@ -64,7 +64,7 @@ def ask_all(account: Account, table: Iterable[Assumption]) -> list[Finding]:
         asked = [
             pool.submit(_found, account, each, ask, place) for each, ask in rows for place in _places(each, account)
         ]
-        return [each.result() for each in asked]
+        return [found for each in asked if (found := each.result()) is not None]
 
 
 def _places(assumption: Assumption, account: Account) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def _places(assumption: Assumption, account: Account) -> tuple[str, ...]:
     return places.get(assumption.where, (assumption.where,))
 
 
-def _found(account: Account, assumption: Assumption, ask: Ask, place: str) -> Finding:
+def _found(account: Account, assumption: Assumption, ask: Ask, place: str) -> Finding | None:
     if account.in_lab and assumption.lab is not None:
         return Finding(
             assumption.name, place, "cannot tell", f"cannot tell here: the lab has no {assumption.lab}", "ask it on AWS"
@@ -81,6 +81,8 @@ def _found(account: Account, assumption: Assumption, ask: Ask, place: str) -> Fi
         place = _place(place, account)
         level, fact = ask(account, place)
     except (NotSeen, CannotTell) as error:
+        if assumption.experiment:
+            return None
         level, fact = "cannot tell", str(error)
     except FailoverError as error:
         if fault := credentials_fault(error):

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from failoverctl.asks import around, control, database, functions
+from failoverctl.asks import around, control, database, functions, moves
 from failoverctl.assumption import Assumption, of_ready
 from orchestration.settings import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "assumptions.md"
 ASK_READINESS = ("lambda:InvokeFunction",)
+OF_RUNS = ("states:ListExecutions", "states:DescribeExecution")
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
     # --- the database
@@ -296,30 +297,36 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         ask=around.report_jobs,
         lab="AWS Backup",
     ),
-    # --- what asking does not show
+    # --- what only an experiment shows, or the runs that there have been
     Assumption(
         "promotion-time",
         holds="A detached standby takes writes within half a minute, and at all.",
-        calls=(),
-        otherwise="the RTO is longer by what it takes longer; `Promote` waits 40 s at a time and goes on",
-        rests=("drills/script/drill.py", "docs/guarantees.md"),
+        calls=OF_RUNS,
+        otherwise="the RTO is longer by what it takes longer; `Promote` looks for 40 s at a time and goes on",
+        rests=("orchestration/measured.py", "docs/guarantees.md"),
+        ask=moves.promotion,
+        where="once",
         experiment="a failover, and a re-protection after it",
     ),
     Assumption(
         "switchover-time",
-        holds="A switchover ends within some minutes, or RDS says that it was cancelled.",
-        calls=(),
-        otherwise="the run waits, and gives the writer back 60 s after RDS was last asked and shows nothing",
+        holds="A switchover ends within two minutes, or RDS says that it was cancelled.",
+        calls=OF_RUNS,
+        otherwise="applications wait for longer; a switchover of which RDS shows nothing is given back after 60 s",
         rests=("handlers/failover/switch_over.py", "drills/troubles.py"),
-        experiment="a switchover, and a failback after it",
+        ask=moves.switchover,
+        where="once",
+        experiment="a switchover and a failback: `failoverctl verify --with-switchover`",
     ),
     Assumption(
         "trigger",
         holds="An alarm's change of state reaches the bus, and the bus the workflow, within seconds.",
-        calls=(),
+        calls=OF_RUNS,
         otherwise="the monitor's own event and its own attempts start the failover all the same",
         rests=("orchestration/specification/monitoring.py",),
-        experiment='an alarm set by hand while `trigger_mode = "rehearsal"`',
+        ask=moves.trigger,
+        where="once",
+        experiment='an alarm that rings while `trigger_mode = "rehearsal"`: `failoverctl verify --with-trigger`',
     ),
     Assumption(
         "fence",
@@ -379,6 +386,9 @@ def _row(assumption: Assumption) -> str:
 def _how(assumption: Assumption) -> str:
     if assumption.ask is None:
         return f"not by asking: {assumption.experiment}"
+    if assumption.experiment:
+        calls = ", ".join(f"`{call}`" for call in assumption.calls)
+        return f"{calls}, of the last runs; where there was none: {assumption.experiment}"
     where = {
         "each": "in each region",
         "standby": "in the standby's region",

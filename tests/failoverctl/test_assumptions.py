@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ import pytest
 from failoverctl.asks import control, database, functions
 from failoverctl.assumption import ask_all
 from failoverctl.assumptions import ASSUMPTIONS, PAGE, document
-from failoverctl.errors import CannotTell
+from failoverctl.command import Chosen, Session
+from failoverctl.errors import CannotTell, Refused
+from failoverctl.verify import keep_figures
 from handlers.core.readiness import Finding
+from orchestration import measured
 from orchestration.settings import PROJECT_ROOT
 from orchestration.specification import describe
 from tests.failoverctl.aws_answers import ACCOUNT, NOW, RECORD, SETTINGS, STANDBY, WRITER, Answer, Aws, refused
@@ -172,6 +176,42 @@ REPORT_PLAN = f"arn:aws:backup:{WRITER}:{ACCOUNT}:report-plan:"
 def report(region: str, status: str) -> dict[str, Any]:
     plan = f"{NAMES.backup_vault(region)}_backup_job_report".replace("-", "_")
     return {"ReportJobs": [{"ReportPlanArn": f"{REPORT_PLAN}{plan}-x", "Status": status, "StatusMessage": "no key"}]}
+
+
+def moved(mode: str, asked: str, took: float, outcome: str = "recovered") -> dict[str, Any]:
+    """A run that moved the writer, for which Aurora took so long (s)."""
+    phases = [
+        {"phase": asked, "began": NOW, "ended": NOW + 1},
+        {"phase": "promote", "began": NOW + 1, "ended": NOW + took},
+    ]
+    return {"output": json.dumps({"outcome": outcome, "mode": mode, "phases": phases})}
+
+
+def by_alarm(late_s: int) -> dict[str, Any]:
+    """A run that the alarm started, so late."""
+    asked_at = (AT - timedelta(seconds=late_s)).isoformat()
+    return {"input": json.dumps({"started_by": "alarm writer-down-usw2-test", "asked_at": asked_at})}
+
+
+def runs(*each: dict[str, Any]) -> dict[str, Answer]:
+    """The runs of the standby's region, the oldest first."""
+    base = {"stateMachineArn": NAMES.state_machine_arn(STANDBY), "status": "SUCCEEDED"}
+
+    def arn(number: int) -> str:
+        return f"{NAMES.state_machine_arn(STANDBY).replace(':stateMachine:', ':execution:')}:run-{number}"
+
+    def listed(region: str, **_: Any) -> dict[str, Any]:
+        found = [
+            {**base, "name": f"run-{number}", "executionArn": arn(number), "startDate": AT + timedelta(seconds=number)}
+            for number in range(len(each) if region == STANDBY else 0)
+        ]
+        return {"executions": found}
+
+    def described(executionArn: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        number = int(executionArn.rpartition("-")[2])
+        return {**base, "name": f"run-{number}", "executionArn": executionArn, "startDate": AT, **each[number]}
+
+    return {"stepfunctions.ListExecutions": listed, "stepfunctions.DescribeExecution": described}
 
 
 LAG = SPECIFICATION.regions[STANDBY].alarm("replication-lag").metric
@@ -341,6 +381,16 @@ CASES: dict[str, Case] = {
         },
     ),
 }
+# Of the last runs; where there was none, there is no finding.
+CASES |= {
+    "promotion-time": Case(
+        runs(moved("failover", "detach_secondary", 28.0)), {"41.5 s": runs(moved("failover", "detach_secondary", 41.5))}
+    ),
+    "switchover-time": Case(
+        runs(moved("switchover", "switch_over", 20.0)), {"130.0 s": runs(moved("switchover", "switch_over", 130.0))}
+    ),
+    "trigger": Case(runs(by_alarm(2)), {"30 s from the alarm": runs(by_alarm(30))}),
+}
 # Asked through the deployment's own functions, and tested on a whole deployment (test_verify.py).
 OF_READINESS = {each.name for each in ASSUMPTIONS if each.ask and each.calls == ("lambda:InvokeFunction",)}
 BY_THE_RECORD = {"control-read-anywhere"}
@@ -363,7 +413,7 @@ def test_every_assumption_has_a_case_or_an_experiment() -> None:
     asked = {each.name for each in ASSUMPTIONS if each.ask}
     assert asked == {*CASES, *OF_READINESS, *BY_THE_RECORD}
     for each in ASSUMPTIONS:
-        assert bool(each.experiment) == (each.ask is None), each.name
+        assert each.experiment or each.ask, each.name
         assert bool(each.calls) == (each.ask is not None), each.name
     assert len(BY_NAME) == len(ASSUMPTIONS)
 
@@ -430,6 +480,34 @@ def test_rds_that_is_slower_than_a_step_waits_is_not_green(monkeypatch: pytest.M
     seen, _ = found("rds-answers", CASES["rds-answers"].holds)
     assert [each.level for each in seen] == ["failing", "failing"]
     assert "4000 ms" in seen[0].fact
+
+
+OF_RUNS = ("promotion-time", "switchover-time", "trigger")
+
+
+@pytest.mark.parametrize("name", OF_RUNS)
+def test_where_no_run_shows_it_nothing_is_said_of_it(name: str) -> None:
+    assert found(name, runs())[0] == []
+    assert found(name, runs({"output": json.dumps({"outcome": "rehearsed", "mode": "rehearsal"})}))[0] == []
+
+
+def test_the_last_run_that_moved_the_writer_counts_and_no_other() -> None:
+    before, refused_one = (
+        moved("failover", "detach_secondary", 90.0),
+        moved("failover", "detach_secondary", 5.0, "refused"),
+    )
+    ((seen,), _) = found("promotion-time", runs(before, moved("failover", "detach_secondary", 25.0), refused_one))
+    assert "25.0 s in run run-1" in seen.fact
+
+
+def test_what_was_measured_is_kept_and_is_what_drills_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file, session = tmp_path / "measured.json", Session(Chosen())
+    monkeypatch.setattr(measured, "FILE", file)
+    assert measured.promotion_s() == measured.ASSUMED_PROMOTION_S
+    with pytest.raises(Refused, match="there is nothing to keep"):
+        keep_figures(session, Aws(runs()).account())
+    keep_figures(session, Aws(runs(moved("failover", "detach_secondary", 41.5))).account())
+    assert measured.promotion_s() == 41.5
 
 
 def test_every_permission_of_every_role_is_simulated_with_its_conditions() -> None:
