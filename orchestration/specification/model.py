@@ -272,11 +272,13 @@ class Zone:
     """The private hosted zone and what is in it.
 
     ``writer_check`` decides where the writer's name leads, by ``health_checks``, one in each region. ``alarm_checks``
-    and ``database_check`` only show the state of the database in the console.
+    and ``database_check`` only show the state of the database in the console. ``negative_ttl_seconds``: how long a
+    resolver keeps that a name is not there.
     """
 
     name: str
     writer_name: str
+    negative_ttl_seconds: int
     records: tuple[Record, ...]
     health_checks: tuple[HealthCheck, ...]
     writer_check: CalculatedHealthCheck
