@@ -164,11 +164,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Cluster:
-    """One region's Aurora cluster: a member of the global database ``global_identifier``."""
+    """One region's Aurora cluster and its instances: a member of the global database ``global_identifier``."""
 
     region: str
     identifier: str
     global_identifier: str
+    instances: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ class Region:
     rules: tuple[Rule, ...]
     end_rule: FunctionRule
     report_rule: FunctionRule
+    backup_rule: FunctionRule
     state_machine: StateMachine
     reprotection: StateMachine
     idempotency_table: Table

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from handlers.core.backup import FAILED, KINDS
 from handlers.core.detection import EVENT_SOURCE, EVENT_TYPE
 from orchestration.settings import Settings
 from orchestration.specification.model import Function, FunctionRule, Metric, MetricAlarm, Rule
@@ -331,6 +332,21 @@ def report_rule(names: Names, region: str, function: Function) -> FunctionRule:
         "Has the report of a run kept, which nobody changes",
         ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"],
         function,
+    )
+
+
+def backup_rule(names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has people told of backups and copies that failed.
+
+    Vaults send no notification of a failed backup any more (AWS Backup guide, "Notification options"). Which vault a
+    job is of stands in another place for each kind, so that the function tells them apart.
+    """
+    return FunctionRule(
+        key="backups",
+        name=names.backup_rule(region),
+        description="Has people told of a backup or a copy that failed",
+        event_pattern={"source": ["aws.backup"], "detail-type": list(KINDS), "detail": {"state": list(FAILED)}},
+        function=function,
     )
 
 

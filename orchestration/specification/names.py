@@ -226,6 +226,10 @@ class Names:
         """Returns the name of the EventBridge rule that has the report of every run kept."""
         return self.regional("failover-reports", region)
 
+    def backup_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has people told of backups that failed."""
+        return self.regional("failover-backups", region)
+
     def event_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that starts a region's workflow when the monitor says so."""
         return self.regional("failover-event", region)

@@ -24,9 +24,9 @@ from orchestration.specification.rows import SMALLEST_MB, UNHURRIED_MB, Grant, S
 SALVAGE_TIMEOUT_SECONDS = 60
 # One look at a database lasts 5 s at most; the rest is its own cold start, or what it does there.
 PROBER_TIMEOUT_SECONDS = 8
-# EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
-# have to wait for a whole probe.
-MONITOR_TIMEOUT_SECONDS = 80
+# EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, a guardian's of 81 s one
+# that is 15 s late, and its last tick may have to wait for a whole probe.
+MONITOR_TIMEOUT_SECONDS = 95
 # A fence by SQL takes two seconds and a half at most; beside it there are eight calls to RDS, three of them as a rule.
 FENCE_TIMEOUT_SECONDS = 12
 # Route 53 gives an HTTPS check 4 s to connect and 2 s to answer (Route 53 guide, "How health checks work").
@@ -214,6 +214,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
         reads=(
             "CLUSTER",
             "CLUSTER_DNS_NAME",
+            "INSTANCES",
             "PEER_CLUSTER",
             "PEER_CLUSTER_DNS_NAME",
             "PEER_REGION",
@@ -277,6 +278,14 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
         "Tells people of a run that timed out, was stopped, or failed without a word",
         may=(READ_CONTROL, TELL),
         reads=("PEER_STATE_MACHINE_ARN", "REPROTECTION_STATE_MACHINE_ARN", "STATE_MACHINE_ARN"),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=ANNOUNCE_TIMEOUT_SECONDS,
+    ),
+    StandingFunction(
+        "announce_backup",
+        "Tells people of a backup or a copy that failed",
+        may=(TELL,),
+        reads=("BACKUP_VAULT",),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=ANNOUNCE_TIMEOUT_SECONDS,
     ),

@@ -39,11 +39,11 @@ class RegionStack(DeploymentStack):
             network,
             key,
             global_cluster=GlobalCluster(self, self.specification) if is_first else None,
-            password=MasterPassword(self, self.specification, region, key) if is_first else None,
+            password=MasterPassword(self, self.specification, key) if is_first else None,
         )
         orchestrator = Orchestrator(self, self.specification, region, network, key, packages)
         monitoring = Monitoring(self, self.specification, region, orchestrator)
-        Backup(self, self.specification, region, key, orchestrator.topic)
+        Backup(self, self.specification, region, key)
         self._describe_connections(database, network)
         self._describe_operations(orchestrator, monitoring)
 
