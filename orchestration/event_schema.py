@@ -26,6 +26,27 @@ same rule into both regions.
 ```json
 """
 
+HOOKS = """\
+## Hooks
+What has to follow may be run and watched by the deployment itself, as `[[hooks]]` in the settings:
+```toml
+[[hooks]]
+name = "scale-out"
+when = "WriterMoved"             # any of the events below
+function = "scale-application"   # or state_machine = "..."; of this name in both regions
+timeout_seconds = 120            # 60; 600 at most
+required = true                  # false
+```
+The function `run-hooks`, which exists only where there are hooks, gives each the event as EventBridge has it and waits
+for its end, all of an event's at once. It runs **beside the workflow**, which knows nothing of it: no hook, whether it
+fails or hangs, delays a run or changes how it ends. What has failed, or has not ended within its time, is logged, and
+people are told, with the run and the command that shows it; where the hook is `required`, the alarm `run-hooks-errors`
+rings as well. What hangs is not stopped.
+
+EventBridge may deliver an event twice, or not at all: a state machine is started once an event, a function has to bear
+that. An SSM document is started by a state machine, or by a rule of yours.
+"""
+
 ADDED = {
     "version": (int, f"{VERSION}"),
     "global_cluster": (str, "identifier of the global database, which tells the deployments of an account apart"),
@@ -49,7 +70,7 @@ def fields(event: type[Event]) -> Iterator[tuple[str, str, str]]:
 
 def page() -> str:
     """Returns the page in Markdown."""
-    parts = [ABOUT + json.dumps(EXAMPLE) + "\n```\n"]
+    parts = [ABOUT + json.dumps(EXAMPLE) + "\n```\n", HOOKS]
     for event in EVENTS:
         parts += [f"## {event.__name__}", f"{event.__doc__}\n", "| field | type | meaning |", "|---|---|---|"]
         parts += [f"| `{name}` | {kind} | {words} |" for name, kind, words in fields(event)]

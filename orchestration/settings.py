@@ -203,6 +203,33 @@ class Reports(_Section):
     )
 
 
+class Hook(_Section):
+    """What is started with an event of a run, beside it (docs/events.md); it has to be in both regions, by its name."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z](-?[a-z0-9]){0,29}$")] = Field(
+        description="What messages call it: 1 to 30 lower-case letters, digits and single hyphens."
+    )
+    when: Literal["FailoverStarted", "FailoverWaits", "WriterMoved", "Unprotected", "Protected"] = Field(
+        description="The event with which it is started."
+    )
+    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        None, description="Name of a Lambda function, which is given the event."
+    )
+    state_machine: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,80}$")] | None = Field(
+        None, description="Name of a state machine, which is given the event."
+    )
+    timeout_seconds: int = Field(
+        60, ge=1, le=600, description="How long it may take, in s; what takes longer has failed, and is not stopped."
+    )
+    required: bool = Field(False, description="Whether its failure raises an alarm; people are told in any case.")
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.function is None) == (self.state_machine is None):
+            raise ValueError(f"hook {self.name} has to name a function or a state_machine, and not both")
+        return self
+
+
 class State(_Section):
     """Where Terraform's state is kept; without a bucket in files beside the project, for a first try."""
 
@@ -259,6 +286,7 @@ class Settings(BaseSettings):
     thresholds: Thresholds = Thresholds()
     salvage: Salvage = Salvage()
     reports: Reports = Reports()
+    hooks: tuple[Hook, ...] = Field((), max_length=10, description="What is started with events of runs, as [[hooks]].")
     state: State = State()
 
     @property
@@ -324,6 +352,14 @@ class Settings(BaseSettings):
                 "be peered; choose ranges that do not"
             )
         return self
+
+    @field_validator("hooks")
+    @classmethod
+    def _hooks_have_names(cls, value: tuple[Hook, ...]) -> tuple[Hook, ...]:
+        names = [hook.name for hook in value]
+        if len(set(names)) < len(names):
+            raise ValueError("two hooks have one name; messages could not tell them apart")
+        return value
 
     @model_validator(mode="after")
     def _override_only_in_production(self) -> Self:

@@ -44,7 +44,7 @@ class Monitoring(Construct):
             self._metric_alarm(alarm)
         for rule in region.rules:
             self._rule(rule)
-        for function_rule in (region.end_rule, region.report_rule, region.backup_rule):
+        for function_rule in region.function_rules:
             self._function_rule(function_rule)
         for schedule in region.schedules:
             self._schedule(schedule)

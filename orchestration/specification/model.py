@@ -191,6 +191,7 @@ class Region:
     end_rule: FunctionRule
     report_rule: FunctionRule
     backup_rule: FunctionRule
+    hook_rule: FunctionRule | None  # without hooks in the settings there is nothing to run
     state_machine: StateMachine
     reprotection: StateMachine
     idempotency_table: Table
@@ -206,6 +207,12 @@ class Region:
     def concurrency(self) -> int:
         """How many concurrent executions the account's quota for Lambda has to allow in this region, or more."""
         return LEFT_UNRESERVED + sum(function.concurrency or 0 for function in self.functions.values())
+
+    @property
+    def function_rules(self) -> tuple[FunctionRule, ...]:
+        """The rules on the default bus that invoke functions."""
+        rules = (self.end_rule, self.report_rule, self.backup_rule)
+        return (*rules, self.hook_rule) if self.hook_rule else rules
 
     @property
     def roles_for_others(self) -> tuple[Role, ...]:

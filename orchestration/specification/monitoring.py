@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from handlers.core.backup import FAILED, KINDS
 from handlers.core.detection import EVENT_SOURCE, EVENT_TYPE
+from handlers.core.events import SOURCE
 from orchestration.settings import Settings
 from orchestration.specification.model import Function, FunctionRule, Metric, MetricAlarm, Rule
 from orchestration.specification.names import METRIC_NAMESPACE, Names
@@ -28,7 +29,7 @@ STANDARD_PERIOD_SECONDS = 60
 # Functions whose errors fail no run: those that no workflow waits for, and steps without which a run still ends well.
 # Of the other steps' errors the workflow says what comes of them, or its own alarms do.
 FAIL_NO_RUN = (
-    *("monitor", "prober", "fence", "writer_switch", "announce_end"),
+    *("monitor", "prober", "fence", "writer_switch", "announce_end", "run_hooks"),
     *("record_run", "notify", "end_reprotection", "notify_reprotection"),
 )
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
@@ -346,6 +347,21 @@ def backup_rule(names: Names, region: str, function: Function) -> FunctionRule:
         name=names.backup_rule(region),
         description="Has people told of a backup or a copy that failed",
         event_pattern={"source": ["aws.backup"], "detail-type": list(KINDS), "detail": {"state": list(FAILED)}},
+        function=function,
+    )
+
+
+def hook_rule(settings: Settings, names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has the settings' hooks run with the events of this deployment that they wait for."""
+    return FunctionRule(
+        key="hooks",
+        name=names.hook_rule(region),
+        description="Has the hooks of the settings run",
+        event_pattern={
+            "source": [SOURCE],
+            "detail-type": sorted({hook.when for hook in settings.hooks}),
+            "detail": {"global_cluster": [names.global_cluster]},
+        },
         function=function,
     )
 

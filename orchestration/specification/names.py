@@ -230,6 +230,10 @@ class Names:
         """Returns the name of the EventBridge rule that has people told of backups that failed."""
         return self.regional("failover-backups", region)
 
+    def hook_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has the settings' hooks run."""
+        return self.regional("failover-hooks", region)
+
     def event_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that starts a region's workflow when the monitor says so."""
         return self.regional("failover-event", region)

@@ -33,6 +33,8 @@ FENCE_TIMEOUT_SECONDS = 12
 WRITER_SWITCH_TIMEOUT_SECONDS = 5
 # A read of the control record and a message to both topics, one of which may hang.
 ANNOUNCE_TIMEOUT_SECONDS = 20
+# The longest that a hook may take, and then a message.
+HOOKS_TIMEOUT_SECONDS = 600 + ANNOUNCE_TIMEOUT_SECONDS
 # A history of some pages, the records of the runs before, and two objects.
 REPORT_TIMEOUT_SECONDS = 60
 # Two reads, by a function that starts cold; CloudWatch waits for it longer.
@@ -198,6 +200,32 @@ LOOK_AT_RECORDS = Grant(
 )
 FIND_ZONE = Grant(("route53:ListHostedZonesByName",), lambda _: ("*",), "finds the zone; there is no resource to name")
 
+RUN_HOOK_FUNCTIONS = Grant(
+    ("lambda:InvokeFunction",),
+    lambda place: tuple(
+        place.names.arn("lambda", place.region, f"function:{hook.function}")
+        for hook in place.names.settings.hooks
+        if hook.function
+    ),
+    "runs the hooks of the settings that are functions",
+    tells=("HOOKS",),
+)
+RUN_HOOK_MACHINES = Grant(
+    ("states:StartExecution",),
+    lambda place: tuple(
+        place.names.arn("states", place.region, f"stateMachine:{hook.state_machine}")
+        for hook in place.names.settings.hooks
+        if hook.state_machine
+    ),
+    "runs the hooks of the settings that are state machines",
+    tells=("HOOKS",),
+)
+LOOK_AT_HOOKS = Grant(
+    ("states:DescribeExecution",),
+    lambda place: tuple(execution_arn(arn, "*") for arn in RUN_HOOK_MACHINES.on(place)),
+    "sees how they end",
+)
+
 FUNCTIONS: tuple[StandingFunction, ...] = (
     StandingFunction(
         "salvage",
@@ -288,6 +316,19 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
         reads=("BACKUP_VAULT",),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=ANNOUNCE_TIMEOUT_SECONDS,
+    ),
+    StandingFunction(
+        "run_hooks",
+        "Runs the hooks of the settings, and tells people what of them fails",
+        may=(
+            RUN_HOOK_FUNCTIONS,
+            RUN_HOOK_MACHINES,
+            LOOK_AT_HOOKS,
+            TELL,
+        ),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=HOOKS_TIMEOUT_SECONDS,
+        wanted=lambda settings: bool(settings.hooks),
     ),
     StandingFunction(
         "keep_report",
