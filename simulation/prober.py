@@ -16,11 +16,11 @@ from handlers.core.commands import WARM_UP
 from handlers.core.health import Probe
 from handlers.core.heartbeat import Beat
 from simulation.databases import SESSIONS_END_S, Database
+from simulation.salvage import transaction_id
 
 if TYPE_CHECKING:
     from simulation.world import World
 
-OLDEST_XID = 700
 ROUND_TRIPS = 1.0  # a kept session needs one
 KEPT_SHARE = 0.8
 SESSIONS_END_WITHIN_S = 1.5
@@ -109,6 +109,7 @@ def _answer(world: World, database: Database, event: dict[str, Any], began: floa
         if lift := event.get("lift_fence"):
             database.lift(lift["number"], lift["until"])
     data = world.databases.data_of(database)
+    until = world.databases.replicated_until() if role == "reader" else world.time.now
     fenced = database.is_fenced if role == "writer" else data.fenced
     refuses = world.faults.acting("refuses the monitor", database.region)
     return Probe(
@@ -122,8 +123,8 @@ def _answer(world: World, database: Database, event: dict[str, Any], began: floa
         fenced=fenced,
         fence_number=data.number,
         open_sessions=None if open_sessions < 0 else open_sessions,
-        oldest_xid=OLDEST_XID,
-        replicated_until=world.databases.replicated_until() if event.get("lag") and role == "reader" else None,
+        oldest_xid=transaction_id(until, world.began),
+        replicated_until=until if event.get("lag") and role == "reader" else None,
         refused=meaning("28000").why if refuses is not None else None,
     )
 

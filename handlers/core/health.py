@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from handlers.core.answers import Known
 from handlers.core.heartbeat import Beat
@@ -12,6 +12,14 @@ from handlers.core.request import Mode
 
 Membership = Literal["secondary", "primary", "none"]  # of a region's cluster in the global database
 Guardian = Literal["alive", "silent", "says down", "unknown"]  # `unknown` moves nothing
+
+
+class GlobalSeen(NamedTuple):
+    """The global database: what this region's cluster is in it, what RDS does with it, and its engine's version."""
+
+    membership: Membership
+    at_work: str | None
+    engine_version: str
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from handlers.core.claim import LOCK_SECONDS, automation_is_off
 from handlers.core.control import ControlRecord
 from handlers.core.detection import guardian_seen, is_silent
 from handlers.core.errors import InvalidRequest
-from handlers.core.health import Membership, Probe
+from handlers.core.health import GlobalSeen, Membership, Probe
 from handlers.core.lag import judge as judge_lag
 from handlers.core.lag import measure
 from handlers.core.reading import ANY_TEXT, Fields
@@ -58,15 +58,6 @@ class Fact(Generic[Value]):
         if self.unseen is not None:
             raise NotSeen(self.unseen)
         return self.value  # type: ignore[return-value]  # seen, and it may be None where its type says so
-
-
-@dataclass(frozen=True)
-class GlobalSeen:
-    """The global database: what this region's cluster is in it, what RDS does with it, and its engine's version."""
-
-    membership: Membership
-    at_work: str | None
-    engine_version: str
 
 
 @dataclass(frozen=True)

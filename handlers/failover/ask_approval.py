@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.announcing import BusVariables, announce
+from handlers.announcing import announce
 from handlers.core.approval import APPROVAL_S, request
 from handlers.core.commands import Step
 from handlers.core.errors import InvalidRequest
@@ -21,8 +21,10 @@ from handlers.gateways import notifications
 from handlers.telemetry import instrumented, logger
 
 
-class Environment(notifications.TopicVariables, BusVariables):
+class Environment(notifications.TopicVariables):
     """What this step reads."""
+
+    global_cluster: str
 
 
 ENVIRONMENT = Environment.read()
@@ -43,5 +45,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     asking = request(step.claim, reason=reason, topic=ENVIRONMENT.topic_arn, deadline=deadline)
     sent = notifications.publish_to_all(TOPICS, asking)
     logger.info("asked for an approval", sent=sent.sent, failed=sent.failed)
-    announce(ENVIRONMENT, [of_question(step.claim, reason, deadline)])
+    announce(ENVIRONMENT.aws_region, ENVIRONMENT.global_cluster, [of_question(step.claim, reason, deadline)])
     return asdict(sent)

@@ -12,10 +12,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.announcing import BusVariables, announce
 from handlers.core.control import Told
 from handlers.core.errors import FailoverError
-from handlers.core.events import of_failover
 from handlers.core.outcome import FailoverEnd, message
 from handlers.core.told import is_due
 from handlers.gateways import notifications
@@ -25,9 +23,7 @@ from handlers.idempotency import TokenVariables, acts_once_by
 from handlers.telemetry import instrumented, logger
 
 
-class Environment(
-    notifications.TopicVariables, notifications.WorkflowVariables, TokenVariables, ControlVariables, BusVariables
-):
+class Environment(notifications.TopicVariables, notifications.WorkflowVariables, TokenVariables, ControlVariables):
     """What this step reads."""
 
 
@@ -47,7 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         return tell(event, context)
     finally:  # also where no topic takes the message
-        announce(ENVIRONMENT, of_failover(end))
+        tell_programs(end)
 
 
 @acts_once_by(ENVIRONMENT, "run", "outcome", "at")
@@ -67,6 +63,14 @@ def tell(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     if told_as is not None:
         note(CONTROL, *told_as)
     return asdict(sent)
+
+
+def tell_programs(end: FailoverEnd) -> None:
+    """Puts the events of this end; a start that tells nobody anything is spared the imports."""
+    from handlers.announcing import announce
+    from handlers.core.events import of_failover
+
+    announce(ENVIRONMENT.aws_region, ENVIRONMENT.global_cluster, of_failover(end))
 
 
 def is_news(control: ControlTable, about: str, reason: str) -> bool:

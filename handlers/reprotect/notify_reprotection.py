@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.announcing import BusVariables, announce
+from handlers.announcing import announce
 from handlers.core.errors import InvalidRequest
 from handlers.core.events import of_reprotection
 from handlers.core.reading import Fields
@@ -19,11 +19,12 @@ from handlers.idempotency import TokenVariables, acts_once_by
 from handlers.telemetry import instrumented, logger
 
 
-class Environment(notifications.TopicVariables, RunTableVariables, TokenVariables, BusVariables):
+class Environment(notifications.TopicVariables, RunTableVariables, TokenVariables):
     """What this step reads."""
 
     reprotection_state_machine_arn: str
     peer_state_machine_arn: str
+    global_cluster: str
 
 
 ENVIRONMENT = Environment.read()
@@ -51,5 +52,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     sent = notifications.publish_to_all(TOPICS, told)
     if sent.failed:
         logger.warning("a topic did not take the message", failed=sent.failed)
-    announce(ENVIRONMENT, of_reprotection(end))
+    announce(ENVIRONMENT.aws_region, ENVIRONMENT.global_cluster, of_reprotection(end))
     return kept | asdict(sent)

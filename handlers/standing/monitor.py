@@ -51,14 +51,11 @@ from handlers.core.lease import CLOCK_MARGIN_S, TICK_S, clock_error
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable, GuardianControlVariables
-from handlers.gateways.event_bus import EventBus
 from handlers.gateways.fence import FenceFunction, FenceVariables, PeerFenceVariables
-from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
 from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Publisher, Value
 from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, Prober, ProberVariables
-from handlers.gateways.runs import Runs, RunsVariables
-from handlers.gateways.warm_up import WarmUpVariables, Workflow
 from handlers.machine import Machine
+from handlers.rarely_asked import RarelyAsked, RarelyAskedVariables
 from handlers.standby import Standby, StandbyVariables
 from handlers.telemetry import instrumented, logger
 
@@ -67,12 +64,10 @@ class Environment(
     GuardianControlVariables,
     ProberVariables,
     FenceVariables,
-    GlobalDatabaseVariables,
     PeerRoleVariables,
     PeerFenceVariables,
-    RunsVariables,
     StandbyVariables,
-    WarmUpVariables,
+    RarelyAskedVariables,
 ):
     """What the function reads."""
 
@@ -84,11 +79,8 @@ MACHINE = Machine()
 CONTROL = ControlTable.through_either(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT)
 FENCE = FenceFunction.of(ENVIRONMENT)
-DATABASE = GlobalDatabase.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.of(ENVIRONMENT)
-WORKFLOW = Workflow.of(ENVIRONMENT)
-RUNS = Runs.of(ENVIRONMENT)
-BUS = EventBus.of(ENVIRONMENT.aws_region)
+RARELY = RarelyAsked(ENVIRONMENT)
 HERE = client("cloudwatch", ENVIRONMENT.aws_region, attempts=1)
 PEER = client("cloudwatch", ENVIRONMENT.peer_region, attempts=1)
 
@@ -121,7 +113,7 @@ Result = TypeVar("Result")
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for the schedule; nothing in the event is read."""
-    watch = Watch(ENVIRONMENT, MACHINE, CONTROL, PROBER, FENCE, DATABASE, OTHER_REGION, WORKFLOW, RUNS, BUS, HERE, PEER)
+    watch = Watch(ENVIRONMENT, MACHINE, CONTROL, PROBER, FENCE, OTHER_REGION, RARELY, HERE, PEER)
     started = MACHINE.monotonic()
     ticks = 0
     with watch.clock_watched():
@@ -147,11 +139,8 @@ class Watch:
         control: ControlTable,
         prober: Prober,
         fence: FenceFunction,
-        database: GlobalDatabase,
         other_region: OtherRegion,
-        workflow: Workflow,
-        runs: Runs,
-        bus: EventBus,
+        rarely: RarelyAsked,
         here: Any,
         peer: Any,
     ) -> None:
@@ -161,8 +150,8 @@ class Watch:
         self._control = control
         self._prober = prober
         self._fence = fence
-        self._database = database
         self._other_region = other_region
+        self._rarely = rarely
         self._asked: Future[Probe | None] | None = None  # the own database, with no answer so far
         self._own: Own = "unknown"
         self._renewed: float | None = None  # until when this run has renewed the lease
@@ -177,7 +166,7 @@ class Watch:
         dimensions = {"GlobalCluster": environment.global_cluster}
         self._metrics = self._publisher(here, dimensions)
         self._heartbeat = self._publisher(peer, dimensions | {"FromRegion": self._region})
-        self._standby = Standby.of(environment, machine, self._beside, self._metrics, bus, runs, workflow)
+        self._standby = Standby.of(environment, machine, self._beside, self._metrics, rarely)
 
     def _publisher(self, cloudwatch_client: Any, dimensions: dict[str, str]) -> Publisher:
         namespace = self._environment.powertools_metrics_namespace
@@ -429,7 +418,8 @@ class Watch:
 
     def _look_at_rds(self, run: str, requests: int) -> None:
         """Sees whether RDS shows anything of a switchover; what cannot be seen counts as something."""
-        silent = self._try(lambda: self._database.at_work() is None and self._database.membership() == "primary")
+        database = self._rarely.database
+        silent = self._try(lambda: database.at_work() is None and database.membership() == "primary")
         self._learn(RdsSeen(run, requests, bool(silent), self._machine.now()))
 
     def _see(self, order: Callable[[], FenceState], *, to_open: bool = False) -> None:
