@@ -22,6 +22,7 @@ from cdktf_cdktf_provider_aws.backup_selection import BackupSelection
 from cdktf_cdktf_provider_aws.backup_vault import BackupVault
 from cdktf_cdktf_provider_aws.backup_vault_lock_configuration import BackupVaultLockConfiguration
 from cdktf_cdktf_provider_aws.backup_vault_notifications import BackupVaultNotifications
+from cdktf_cdktf_provider_aws.data_aws_sns_topic import DataAwsSnsTopic
 from cdktf_cdktf_provider_aws.s3_bucket import S3Bucket
 from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
 from constructs import Construct
@@ -45,7 +46,12 @@ class Backup(Construct):
     """Vault, plan and reports of ``region``."""
 
     def __init__(
-        self, scope: Construct, specification: Specification, region: Region, key: RegionKey, topic: SnsTopic
+        self,
+        scope: Construct,
+        specification: Specification,
+        region: Region,
+        key: RegionKey,
+        topic: SnsTopic | DataAwsSnsTopic,
     ) -> None:
         super().__init__(scope, "backup")
         self._specification = specification
@@ -57,7 +63,7 @@ class Backup(Construct):
         BackupSelection(
             self,
             "selection",
-            name=region.cluster.identifier,
+            name=self._names.backup_vault(region.name),
             plan_id=plan.id,
             iam_role_arn=self._names.role_arn(self._names.backup_vault(region.name)),
             resources=[self._names.cluster_arn(region.name)],
@@ -66,7 +72,7 @@ class Backup(Construct):
         for template in REPORTS:
             self._report(template, bucket)
 
-    def _vault(self, topic: SnsTopic) -> BackupVault:
+    def _vault(self, topic: SnsTopic | DataAwsSnsTopic) -> BackupVault:
         settings = self._specification.settings
         vault = BackupVault(
             self,
