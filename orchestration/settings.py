@@ -399,11 +399,12 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            TomlConfigSettingsSource(settings_cls, toml_file=_settings_file()),
+            TomlConfigSettingsSource(settings_cls, toml_file=settings_file()),
         )
 
 
-def _settings_file() -> Path:
+def settings_file() -> Path:
+    """Returns the file from which the settings are read."""
     return Path(os.environ.get(SETTINGS_FILE_VARIABLE, PROJECT_ROOT / "settings.toml"))
 
 
@@ -421,7 +422,7 @@ def load(**overrides: Any) -> Settings:
         when the file is missing or unreadable, or a setting is missing, unknown or not allowed, or an environment
         variable is named like a setting and is none; one line a fault.
     """
-    source = _settings_file()
+    source = settings_file()
     if not source.is_file():
         raise SettingsError(f"{SETTINGS_FILE_VARIABLE}: no settings file at {source}; create it, or name another")
     unknown = _unknown_variables()

@@ -30,11 +30,10 @@ from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.security_groups import SecurityGroups, tier_range
 from orchestration.specification import Specification
 from orchestration.specification.model import Region
+from orchestration.specification.names import ZONE_IDS_WITHOUT_LAMBDA
 
 ZONES = 3
 SUBNETS_PER_TIER = 4  # a range splits into powers of two; the fourth quarter of each half stays free
-# Lambda offers no network cards in these zones (Lambda guide, "Availability Zones" of VPC access).
-ZONE_IDS_WITHOUT_LAMBDA = ["use1-az3", "apne1-az3"]
 # The services that have gateway endpoints.
 GATEWAY_SERVICES = ("dynamodb", "s3")
 HTTPS_PORT = 443
@@ -65,7 +64,7 @@ class OwnNetwork(Construct):
         self._zones = DataAwsAvailabilityZones(
             self,
             "zones",
-            exclude_zone_ids=ZONE_IDS_WITHOUT_LAMBDA,
+            exclude_zone_ids=list(ZONE_IDS_WITHOUT_LAMBDA),
             # Without this, local zones of the account would count as well.
             filter=[DataAwsAvailabilityZonesFilter(name="opt-in-status", values=["opt-in-not-required"])],
         )

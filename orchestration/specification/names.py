@@ -13,6 +13,8 @@ PARTITION = "aws"
 ENGINE = "aurora-postgresql"
 FIRST_SUPPORTED_MAJOR = 15  # of a database that exists already
 METRIC_NAMESPACE = "FailoverOrchestrator"
+# Lambda offers no network cards in these zones (Lambda guide, "Availability Zones" of VPC access).
+ZONE_IDS_WITHOUT_LAMBDA = ("use1-az3", "apne1-az3")
 INSTANCES = 2  # of each cluster, in different zones, so that Aurora handles the loss of a zone, without a failover
 MONITORING_USER = "monitor"  # the database role of handlers/sql/monitoring.sql
 
