@@ -145,6 +145,7 @@ def weaker(found: Found) -> list[Weaker]:
     return [
         *_of_the_version(found),
         *(one for there in found.both.values() for one in _of_a_region(there)),
+        *_of_the_size(found),
         *_of_both(),
     ]
 
@@ -212,6 +213,17 @@ def _of_a_region(there: FoundRegion) -> Iterator[Weaker]:
             f"{', '.join(watched)} ({there.region}) have Enhanced Monitoring, which a rebuilt instance has not: that "
             "takes the right to pass its role on, which we do not ask for",
             "turn it on again after a re-protection",
+        )
+
+
+def _of_the_size(found: Found) -> Iterator[Weaker]:
+    writer, standby = ({one["DBInstanceClass"] for one in there.instances} for there in found.both.values())
+    if writer != standby:
+        yield Weaker(
+            "99.99%",
+            f"the instances of {found.standby.name} are {', '.join(sorted(standby))}, and those of {found.writer.name} "
+            f"{', '.join(sorted(writer))}: after a failover the load meets another size",
+            "give both regions the same classes",
         )
 
 

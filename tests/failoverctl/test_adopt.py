@@ -260,6 +260,13 @@ def test_a_single_instance_is_said_to_be_weaker(owner: Owner, call: Call) -> Non
     assert "orders-west (us-west-2) has a single instance" in single["why"]
 
 
+def test_a_standby_of_another_size_is_said_to_be_weaker(owner: Owner, call: Call) -> None:
+    rds_backends[DEFAULT_ACCOUNT_ID][WEST].databases["orders-west-1"].db_instance_class = "db.t4g.medium"
+    told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
+    (size,) = [one for one in told["weaker"] if "another size" in one["why"]]
+    assert "orders-west are db.r6g.large, db.t4g.medium, and those of orders-east db.r6g.large" in size["why"]
+
+
 def refused(call: Call, *words: str) -> str:
     code, said = call("adopt", *words)
     assert code == 1, said
