@@ -219,7 +219,7 @@ def capacity_warning(settings: Settings) -> str | None:
         for name in ("min_capacity", "standby_min_capacity")
         if (value := getattr(settings.database, name)) < RECOMMENDED_ACU
     }
-    if settings.environment != "production" or not low:
+    if settings.environment != "production" or settings.adopts or not low:
         return None
     raised = settings.database.model_copy(update=dict.fromkeys(low, RECOMMENDED_ACU))
     both = (settings, settings.model_copy(update={"database": raised}))

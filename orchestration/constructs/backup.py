@@ -52,7 +52,7 @@ class Backup(Construct):
         BackupSelection(
             self,
             "selection",
-            name=region.cluster.identifier,
+            name=self._names.backup_vault(region.name),
             plan_id=plan.id,
             iam_role_arn=self._names.role_arn(self._names.backup_vault(region.name)),
             resources=[self._names.cluster_arn(region.name)],

@@ -26,8 +26,8 @@ from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.network import Network
 from orchestration.specification import INSTANCES, Specification
 from orchestration.specification.model import Region
+from orchestration.specification.names import ENGINE
 
-ENGINE = "aurora-postgresql"
 # Instances of tier 0 and 1 keep the capacity of the writer, so either takes over at once (Aurora guide,
 # "Choosing the promotion tier for an Aurora Serverless v2 reader").
 PROMOTION_TIER = 1
@@ -174,7 +174,7 @@ class RegionCluster(Construct):
         return DbSubnetGroup(
             self,
             "subnets",
-            name=self._region.cluster.identifier,
+            name=self._specification.names.subnet_group(self._region.name),
             description="Private subnets in three zones",
             subnet_ids=network.database_subnet_ids,
         )
@@ -204,7 +204,7 @@ class RegionCluster(Construct):
                 min_capacity=settings.min_capacity(region.name), max_capacity=settings.database.max_capacity
             ),
             db_subnet_group_name=self._subnets.name,
-            vpc_security_group_ids=[network.security_group("database").id],
+            vpc_security_group_ids=network.groups.ids("database"),
             db_cluster_parameter_group_name=self._parameters().name,
             storage_encrypted=True,
             kms_key_id=key.arn,
@@ -224,7 +224,7 @@ class RegionCluster(Construct):
                 ignore_changes=CHANGED_OUTSIDE_TERRAFORM, prevent_destroy=settings.protected
             ),
             # A fenced cluster is in the fence group, so a destroy removes the cluster first.
-            depends_on=[self._log_group(key), network.security_group("fence")],
+            depends_on=[self._log_group(key), network.groups.made["fence"]],
         )
 
     def _parameters(self) -> RdsClusterParameterGroup:
@@ -242,8 +242,7 @@ class RegionCluster(Construct):
         return RdsClusterParameterGroup(
             self,
             "parameters",
-            # The family is in the name, so that a new one can be created beside the old one for a major upgrade.
-            name=f"{self._region.cluster.identifier}-pg{major}",
+            name=self._specification.names.parameter_group(self._region.name),
             family=f"{ENGINE}{major}",
             description="Every connection over TLS",  # a new one would have the group replaced
             parameter=parameters,

@@ -85,7 +85,7 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
             region,
             names.cluster(region),
             names.global_cluster,
-            tuple(names.instance(index, region) for index in range(INSTANCES)),
+            names.instances(region),
         ),
         functions=all_functions,
         schedules=(

@@ -44,9 +44,9 @@ class Function:
     public_url: bool = False
     # Whether Lambda logs only what goes wrong with its invocations, of which there are millions a month.
     quiet: bool = False
-    # Variables that hold the id of one of the region's security groups, with the group's key: `database` is the one
-    # that the cluster is created with, `fence` admits the region's prober and nobody else. Only the region's stack
-    # knows the ids.
+    # Variables that hold ids of the region's security groups, with their key: `database` are those that the cluster is
+    # created with, `fence` is one that admits the region's prober and nobody else. Only the region's stack knows the
+    # ids.
     security_groups: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -285,7 +285,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
         # Of each region's two runs of the monitor, one fences while another looks; and a run of the workflow.
         concurrency=8,
         timeout_seconds=FENCE_TIMEOUT_SECONDS,
-        security_groups=(("CLUSTER_SECURITY_GROUP", "database"), ("FENCE_SECURITY_GROUP", "fence")),
+        security_groups=(("CLUSTER_SECURITY_GROUPS", "database"), ("FENCE_SECURITY_GROUP", "fence")),
     ),
     StandingFunction(
         "writer_switch",

@@ -6,7 +6,7 @@ import json
 
 from orchestration.settings import Hook, Settings
 from orchestration.specification import failover
-from orchestration.specification.names import INSTANCES, METRIC_NAMESPACE, MONITORING_USER
+from orchestration.specification.names import METRIC_NAMESPACE, MONITORING_USER
 from orchestration.specification.rows import Place
 
 # Powertools reads these itself, in every function.
@@ -58,7 +58,7 @@ def values(settings: Settings, place: Place) -> dict[str, str]:
         "REPROTECTION_STATE_MACHINE_ARN": names.reprotection_arn(region),
         "BACKUP_VAULT": names.backup_vault(region),
         "ZONE": names.zone,
-        "INSTANCES": ",".join(names.instance(index, region) for index in range(INSTANCES)),
+        "INSTANCES": ",".join(names.instances(region)),
         "HOOKS": json.dumps([_hook(place, hook) for hook in settings.hooks]),
         "RPO_BUDGET_MS": str(settings.thresholds.rpo_budget_ms),
         "RECOVERY_GRACE_S": str(settings.thresholds.recovery_grace_s),

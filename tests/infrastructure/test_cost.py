@@ -14,6 +14,7 @@ from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import Specification, describe
 from tests.deployment import STANDBY
 from tests.deployment import Deployment as Running
+from tests.infrastructure.existing import existing
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
 TOLD = (PROJECT_ROOT / "docs" / "cost.md").read_text()
@@ -138,3 +139,5 @@ def test_only_what_is_too_low_is_named_and_raised() -> None:
 def test_nothing_is_said_of_enough_capacity_nor_outside_production() -> None:
     assert capacity("production", min_capacity=8, standby_min_capacity=8) is None
     assert capacity("staging", min_capacity=0.5) is None
+    adopted = load(environment_suffix="test", environment="production", existing=existing())
+    assert idle_cost.capacity_warning(adopted) is None, "its capacity is not ours to set"

@@ -94,8 +94,8 @@ def test_fence_chooses_between_two_different_groups_and_the_cluster_starts_in_th
     stack = development.stacks[region]
     function = describe(development.settings, ACCOUNT).regions[region].functions["fence"]
     variables = stack.find("aws_lambda_function", function_name=function.name)["environment"]["variables"]
-    assert [variables["CLUSTER_SECURITY_GROUP"]] == stack.only("aws_rds_cluster")["vpc_security_group_ids"]
-    assert variables["FENCE_SECURITY_GROUP"] != variables["CLUSTER_SECURITY_GROUP"]
+    assert [variables["CLUSTER_SECURITY_GROUPS"]] == stack.only("aws_rds_cluster")["vpc_security_group_ids"]
+    assert variables["FENCE_SECURITY_GROUP"] != variables["CLUSTER_SECURITY_GROUPS"]
 
 
 def test_topic_and_functions_are_encrypted_with_the_regions_key(development: Deployment, region: str) -> None:
