@@ -45,6 +45,15 @@ rings as well. What hangs is not stopped.
 
 EventBridge may deliver an event twice, or not at all: a state machine is started once an event, a function has to bear
 that. An SSM document is started by a state machine, or by a rule of yours.
+
+## Is the application well?
+```toml
+application_alarms = ["checkout-errors", "checkout-latency"]   # CloudWatch alarms of these names in both regions
+```
+Two minutes after `WriterMoved`, when alarms of the outage itself are over, the function `watch-application` looks at
+them, and then every 15 s, until 13 min after it. While one rings, the run has **recovered, and its application is
+unhealthy**: people are told, and told again when it is over, and `failoverctl report` says so. An alarm that is not
+there, or cannot be seen, is not called well. The run itself has ended long before.
 """
 
 ADDED = {

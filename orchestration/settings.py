@@ -288,6 +288,14 @@ class Settings(BaseSettings):
     salvage: Salvage = Salvage()
     reports: Reports = Reports()
     hooks: tuple[Hook, ...] = Field((), max_length=10, description="What is started with events of runs, as [[hooks]].")
+    application_alarms: tuple[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/ -]{1,255}$", strip_whitespace=True)], ...
+    ] = Field(
+        (),
+        max_length=20,
+        description="CloudWatch alarms of the application, of these names in both regions: while one of them rings, a "
+        "run that has moved the writer counts as recovered with an unhealthy application.",
+    )
     state: State = State()
     existing: Existing = Existing()
 

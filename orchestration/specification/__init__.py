@@ -107,6 +107,9 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
         report_rule=monitoring.report_rule(names, region, all_functions["keep_report"]),
         backup_rule=monitoring.backup_rule(names, region, all_functions["announce_backup"]),
         hook_rule=monitoring.hook_rule(settings, names, region, all_functions["run_hooks"]) if settings.hooks else None,
+        application_rule=monitoring.application_rule(names, region, all_functions["watch_application"])
+        if settings.application_alarms
+        else None,
         state_machine=_state_machine(place, names.state_machine(region), workflows.FAILOVER_ASL, failover.STEPS),
         reprotection=_state_machine(place, names.reprotection(region), workflows.REPROTECT_ASL, reprotection.STEPS),
         idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),

@@ -191,7 +191,9 @@ class Region:
     end_rule: FunctionRule
     report_rule: FunctionRule
     backup_rule: FunctionRule
-    hook_rule: FunctionRule | None  # without hooks in the settings there is nothing to run
+    # Without hooks in the settings there is nothing to run, without the application's alarms nothing to watch.
+    hook_rule: FunctionRule | None
+    application_rule: FunctionRule | None
     state_machine: StateMachine
     reprotection: StateMachine
     idempotency_table: Table
@@ -211,8 +213,8 @@ class Region:
     @property
     def function_rules(self) -> tuple[FunctionRule, ...]:
         """The rules on the default bus that invoke functions."""
-        rules = (self.end_rule, self.report_rule, self.backup_rule)
-        return (*rules, self.hook_rule) if self.hook_rule else rules
+        rules = (self.end_rule, self.report_rule, self.backup_rule, self.hook_rule, self.application_rule)
+        return tuple(rule for rule in rules if rule is not None)
 
     @property
     def roles_for_others(self) -> tuple[Role, ...]:

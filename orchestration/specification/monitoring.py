@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from handlers.core.backup import FAILED, KINDS
 from handlers.core.detection import EVENT_SOURCE, EVENT_TYPE
-from handlers.core.events import SOURCE
+from handlers.core.events import SOURCE, WriterMoved
 from orchestration.settings import Settings
 from orchestration.specification.model import Function, FunctionRule, Metric, MetricAlarm, Rule
 from orchestration.specification.names import METRIC_NAMESPACE, Names
@@ -29,7 +29,8 @@ STANDARD_PERIOD_SECONDS = 60
 # Functions whose errors fail no run: those that no workflow waits for, and steps without which a run still ends well.
 # Of the other steps' errors the workflow says what comes of them, or its own alarms do.
 FAIL_NO_RUN = (
-    *("monitor", "prober", "fence", "writer_switch", "announce_end", "run_hooks"),
+    *("monitor", "prober", "fence", "writer_switch", "announce_end"),
+    *("run_hooks", "watch_application"),
     *("record_run", "notify", "end_reprotection", "notify_reprotection"),
 )
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
@@ -360,6 +361,21 @@ def hook_rule(settings: Settings, names: Names, region: str, function: Function)
         event_pattern={
             "source": [SOURCE],
             "detail-type": sorted({hook.when for hook in settings.hooks}),
+            "detail": {"global_cluster": [names.global_cluster]},
+        },
+        function=function,
+    )
+
+
+def application_rule(names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has the application watched after the writer has moved."""
+    return FunctionRule(
+        key="application",
+        name=names.application_rule(region),
+        description="Has the application watched after the writer has moved",
+        event_pattern={
+            "source": [SOURCE],
+            "detail-type": [WriterMoved.__name__],
             "detail": {"global_cluster": [names.global_cluster]},
         },
         function=function,

@@ -259,6 +259,10 @@ class Names:
         """Returns the name of the EventBridge rule that has the settings' hooks run."""
         return self.regional("failover-hooks", region)
 
+    def application_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has the application watched after the writer has moved."""
+        return self.regional("failover-application", region)
+
     def event_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that starts a region's workflow when the monitor says so."""
         return self.regional("failover-event", region)

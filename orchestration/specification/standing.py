@@ -35,6 +35,8 @@ WRITER_SWITCH_TIMEOUT_SECONDS = 5
 ANNOUNCE_TIMEOUT_SECONDS = 20
 # The longest that a hook may take, and then a message.
 HOOKS_TIMEOUT_SECONDS = 600 + ANNOUNCE_TIMEOUT_SECONDS
+# As long as it watches, and then a message.
+APPLICATION_TIMEOUT_SECONDS = 780 + ANNOUNCE_TIMEOUT_SECONDS
 # A history of some pages, the records of the runs before, and two objects.
 REPORT_TIMEOUT_SECONDS = 60
 # Two reads, by a function that starts cold; CloudWatch waits for it longer.
@@ -226,6 +228,20 @@ LOOK_AT_HOOKS = Grant(
     "sees how they end",
 )
 
+LOOK_AT_ALARMS = Grant(
+    ("cloudwatch:DescribeAlarms",),
+    lambda _: ("*",),
+    "sees the application's alarms; composite ones are shown to whoever may see all (API reference, DescribeAlarms)",
+    tells=("APPLICATION_ALARMS",),
+    conditions=only_here,
+)
+NOTE_APPLICATION = Grant(
+    ("dynamodb:UpdateItem",),
+    READ_RECORDS.on,
+    "notes in the record of a run how the application is after it",
+    tells=("RUNS_TABLE",),
+)
+
 FUNCTIONS: tuple[StandingFunction, ...] = (
     StandingFunction(
         "salvage",
@@ -329,6 +345,14 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
         memory_mb=UNHURRIED_MB,
         timeout_seconds=HOOKS_TIMEOUT_SECONDS,
         wanted=lambda settings: bool(settings.hooks),
+    ),
+    StandingFunction(
+        "watch_application",
+        "Says whether the application is well after the writer has moved, by its own alarms",
+        may=(LOOK_AT_ALARMS, NOTE_APPLICATION, TELL),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=APPLICATION_TIMEOUT_SECONDS,
+        wanted=lambda settings: bool(settings.application_alarms),
     ),
     StandingFunction(
         "keep_report",

@@ -59,6 +59,7 @@ def values(settings: Settings, place: Place) -> dict[str, str]:
         "BACKUP_VAULT": names.backup_vault(region),
         "ZONE": names.zone,
         "INSTANCES": ",".join(names.instances(region)),
+        "APPLICATION_ALARMS": ",".join(settings.application_alarms),
         "HOOKS": json.dumps([_hook(place, hook) for hook in settings.hooks]),
         "RPO_BUDGET_MS": str(settings.thresholds.rpo_budget_ms),
         "RECOVERY_GRACE_S": str(settings.thresholds.recovery_grace_s),
