@@ -34,6 +34,7 @@ VERBS = {
     "break-glass": "failoverctl.break_glass:break_glass",
     "pause": "failoverctl.automation:pause",
     "resume": "failoverctl.automation:resume",
+    "adopt": "failoverctl.adopt:adopt",
     "apply-safe": "failoverctl.care:apply_safe",
     "bootstrap": "failoverctl.care:bootstrap",
 }

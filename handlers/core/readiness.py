@@ -15,7 +15,7 @@ from handlers.core.claim import LOCK_SECONDS, automation_is_off
 from handlers.core.control import ControlRecord
 from handlers.core.detection import guardian_seen, is_silent
 from handlers.core.errors import InvalidRequest
-from handlers.core.health import Membership, Probe
+from handlers.core.health import GlobalSeen, Membership, Probe
 from handlers.core.lag import judge as judge_lag
 from handlers.core.lag import measure
 from handlers.core.reading import ANY_TEXT, Fields
@@ -58,15 +58,6 @@ class Fact(Generic[Value]):
         if self.unseen is not None:
             raise NotSeen(self.unseen)
         return self.value  # type: ignore[return-value]  # seen, and it may be None where its type says so
-
-
-@dataclass(frozen=True)
-class GlobalSeen:
-    """The global database: what this region's cluster is in it, what RDS does with it, and its engine's version."""
-
-    membership: Membership
-    at_work: str | None
-    engine_version: str
 
 
 @dataclass(frozen=True)
@@ -372,9 +363,12 @@ def _cluster(seen: Seen) -> Said:
 
 
 def _capacity(seen: Seen) -> Said:
-    most, used = seen.cluster.get().max_acu, seen.peak_acu.get()
-    if most is None or used is None:
-        raise NotSeen("the cluster has no bound in ACU" if most is None else "CloudWatch has no use of the writer")
+    most = seen.cluster.get().max_acu
+    if most is None:
+        return "ok", "its instances are provisioned: their classes are what they are, and were compared at the adoption"
+    used = seen.peak_acu.get()
+    if used is None:
+        raise NotSeen("CloudWatch has no use of the writer")
     return "ok" if most >= used else "failing", f"up to {most:g} ACU; the writer used {used:g} at most in a day"
 
 

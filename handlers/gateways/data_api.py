@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 # The Data API gives a statement 45 s (Aurora guide, "Using RDS Data API").
 STATEMENT_TIMEOUT_S = 50
+# The role and the parameter are both of PostgreSQL 16; before, `pg_has_role` would refuse the unknown name.
+RESERVED_CONNECTIONS = (
+    "SELECT CASE WHEN EXISTS (SELECT FROM pg_roles JOIN pg_auth_members ON roleid = pg_roles.oid"
+    " WHERE rolname = 'pg_use_reserved_connections' AND member = to_regrole('monitor'))"
+    " THEN current_setting('reserved_connections', true)::int ELSE 0 END"
+)
 
 
 class StatementRejected(FailoverError):
@@ -79,8 +85,7 @@ class DataApi:
         """Returns how many connections are kept for the monitor; 0 also where it has no right to them."""
         ((kept,),) = self._ask(
             "asking for the monitor's connections",
-            "SELECT CASE WHEN pg_has_role('monitor', 'pg_use_reserved_connections', 'usage')"
-            " THEN current_setting('reserved_connections')::int ELSE 0 END",
+            RESERVED_CONNECTIONS,
         )
         return kept["longValue"]
 

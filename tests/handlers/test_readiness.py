@@ -346,6 +346,7 @@ CAUSES: dict[str, tuple[Break, Levels]] = {
         {("capacity", STANDBY): "failing"},
     ),
     "the writer uses more than the standby may": (writer_uses_more, {("capacity", STANDBY): "failing"}),
+    "the standby's instances are provisioned": (cluster(STANDBY, serverless_v2_scaling_configuration=None), {}),
     "one region was upgraded": (cluster(WRITER, engine_version="17.6"), {("engine", WRITER): "failing"}),
     "a certificate ends soon": (certificates(STANDBY, 30), {("certificates", STANDBY): "warning"}),
     "a certificate ends now": (certificates(WRITER, 3), {("certificates", WRITER): "failing"}),
