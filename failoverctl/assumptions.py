@@ -74,6 +74,24 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         lab="Aurora endpoints",
     ),
     Assumption(
+        "instance-endpoints",
+        holds="An instance's endpoint is its identifier, before what follows `.cluster-ro-` in the reader endpoint.",
+        calls=("rds:DescribeDBClusters", "rds:DescribeDBInstances"),
+        otherwise="`Promote` asks the cluster's endpoint instead: a promotion is seen when RDS publishes that",
+        rests=("handlers/standing/prober.py",),
+        ask=database.instance_endpoints,
+        lab="Aurora endpoints",
+    ),
+    Assumption(
+        "instance-login",
+        holds="The certificate of an instance has the instance's endpoint, and an IAM token for that name logs in.",
+        calls=ASK_READINESS,
+        otherwise="`Promote` is refused and looks on until its limit: the promotion needs a person",
+        rests=("handlers/standing/prober.py", "handlers/failover/promote.py"),
+        ask=database.instance_login,
+        where="standby",
+    ),
+    Assumption(
         "endpoints-resolve",
         holds="Both endpoints of the writer's cluster and the reader endpoint of the standby's resolve; the standby's "
         "writer endpoint may not.",
@@ -290,7 +308,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "report-jobs",
-        holds="AWS Backup delivers its reports into a bucket with a customer's key.",
+        holds="AWS Backup delivers its reports: the bucket's policy is enough for its service-linked role.",
         calls=("backup:ListReportJobs",),
         otherwise="there is no evidence for an audit, and no other harm: see the job's message",
         rests=("orchestration/constructs/backup.py",),
@@ -360,6 +378,23 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         otherwise="a re-protection stops at the step and says which action; add it to the role, and resume the run",
         rests=("orchestration/specification/roles.py", "drills/aws/authorization.py"),
         experiment="a failover, and a re-protection after it",
+    ),
+    Assumption(
+        "backup-events",
+        holds="AWS Backup says by an event that a job failed, with its state in capitals and the name of the vault.",
+        calls=(),
+        otherwise="nobody is told before `failoverctl ready` finds the newest backup too old",
+        rests=("orchestration/specification/monitoring.py",),
+        experiment="a backup job that is stopped by hand: ABORTED reaches the topic",
+    ),
+    Assumption(
+        "zone-soa",
+        holds="A plan after the apply leaves the zone's SOA record alone, and a destroy removes the zone with it.",
+        calls=(),
+        otherwise="a plan that never becomes empty is harmless; a destroy that stops at the record: take it out of "
+        "Terraform's state, then again",
+        rests=("orchestration/constructs/dns.py",),
+        experiment="`failoverctl ready --drift`, and the destruction of a test deployment",
     ),
     Assumption(
         "replica-without-quorum",

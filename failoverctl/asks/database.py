@@ -113,6 +113,33 @@ def endpoints(account: Account, region: str) -> Said:
     return "ok", "both are reported, and differ by -ro"
 
 
+def instance_endpoints(account: Account, region: str) -> Said:
+    """Asks whether an instance's endpoint is its name before what follows the cluster's name in the reader endpoint."""
+    _, _, domain = str(_cluster(account, region).get("ReaderEndpoint")).partition(".cluster-ro-")
+    there = account.pages(
+        "rds",
+        region,
+        "describe_db_instances",
+        "DBInstances",
+        Filters=[{"Name": "db-cluster-id", "Values": [account.names.cluster(region)]}],
+    )
+    found = {str(each["DBInstanceIdentifier"]): each.get("Endpoint", {}).get("Address") for each in there}
+    other = [f"that of {name} is {address}" for name, address in found.items() if address != f"{name}.{domain}"]
+    if not found:
+        return "failing", "the cluster has no instances"
+    return ("failing", "; ".join(other)) if other else ("ok", f"those of {len(found)} instances are as derived")
+
+
+def instance_login(account: Account, region: str) -> Said:
+    """Has the standby's prober log in to an instance by the instance's own endpoint."""
+    reached = account.prober(region).probe("own_instances", PROBE_S)
+    if reached.refused:
+        return "failing", f"an instance {reached.refused}"
+    if reached.role != "reader":
+        return "failing", f"it reached {reached.role or 'no instance'} ({reached.error})"
+    return "ok", "a session with an instance, by its own name, says that it is a reader"
+
+
 def names_resolve(account: Account, region: str) -> Said:
     """Asks the resolver of this machine for the cluster's endpoints; that of a standby may have no address."""
     reader = str(_cluster(account, region).get("ReaderEndpoint"))

@@ -57,6 +57,10 @@ def cluster(region: str = WRITER, **more: Any) -> dict[str, Any]:
     return {"DBClusters": [{"ReaderEndpoint": name, "Endpoint": name.replace("-ro", ""), **more}]}
 
 
+def instance(address: str) -> dict[str, Any]:
+    return {"DBInstances": [{"DBInstanceIdentifier": "a", "Endpoint": {"Address": address}}]}
+
+
 def points(**each: list[float]) -> dict[str, Any]:
     """Datapoints of consecutive minutes, by statistic; None for a minute without one."""
     columns = zip(*each.values(), strict=True)
@@ -253,6 +257,14 @@ CASES: dict[str, Case] = {
         {
             "reader endpoint is not reported": {"rds.DescribeDBClusters": {"DBClusters": [{}]}},
             "and not payments.cluster-x": {"rds.DescribeDBClusters": cluster(Endpoint="elsewhere")},
+        },
+    ),
+    "instance-endpoints": Case(
+        {"rds.DescribeDBClusters": cluster(), "rds.DescribeDBInstances": instance("a.x.us-east-1.rds.amazonaws.com")},
+        {
+            "that of a is elsewhere": {"rds.DescribeDBInstances": instance("elsewhere")},
+            "that of a is None": {"rds.DescribeDBInstances": {"DBInstances": [{"DBInstanceIdentifier": "a"}]}},
+            "has no instances": {"rds.DescribeDBInstances": {"DBInstances": []}},
         },
     ),
     "endpoints-resolve": Case({"rds.DescribeDBClusters": cluster()}, {}),  # below: the resolver is the machine's
