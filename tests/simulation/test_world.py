@@ -91,6 +91,13 @@ def test_the_writer_moves_when_its_region_dies(refuses: float) -> None:
     assert {one.by for one in of(played, Fenced) if one.region == WRITER} == {"sql", "group"}  # when it comes back
 
 
+def test_what_programs_are_told_goes_to_the_worlds_bus(capfd: pytest.CaptureFixture[str]) -> None:
+    """A client that is made when it is first needed is still one of this world."""
+    played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}))
+    assert "recovered" in outcomes(played)
+    assert "programs were not told" not in "".join(capfd.readouterr())
+
+
 def test_the_name_follows_the_commit_where_the_endpoint_has_no_address_before() -> None:
     def name_after_commit_s(*faults: Fault) -> float:
         played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), *faults)
