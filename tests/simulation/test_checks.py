@@ -20,6 +20,7 @@ from simulation.checks import (
     PROVED_WITHIN_S,
     ROW_EVERY_S,
     SIGNED_WITHIN_S,
+    STANDS_STILL_S,
     TOLD_WITHIN_S,
     WELL_FOR_S,
     violations,
@@ -552,6 +553,27 @@ def test_a_record_that_says_protected_has_a_standby() -> None:
     assert broken(PROMOTED, *follows, RoleChanged(20.0 + LITTLE, EAST, "down"), arms) == set()
     assert broken(PROMOTED, *follows, RoleChanged(20.0 - LITTLE, EAST, "down"), arms) == {"P7 protected"}
     assert broken(PROMOTED, follows[0], arms) == {"P7 protected"}
+
+
+def reprotects(state: str, lasts: float) -> list[Fact]:
+    """A re-protection that is in one state for so long."""
+    return [
+        RunStarted(10.0, "run-1", WEST, "reprotect", {}),
+        StateEntered(10.0, "run-1", "BeginReprotection", "", "StartAt"),
+        StateEntered(20.0, "run-1", state, "MayBegin", "Choice 0"),
+        StateEntered(20.0 + lasts, "run-1", "Reprotected", state, "Next"),
+        RunEnded(20.0 + lasts, "run-1", "SUCCEEDED", None, None),
+    ]
+
+
+def test_a_re_protection_that_nothing_disturbs_goes_on() -> None:
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S - LITTLE)) == set()
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + LITTLE)) == {"P9 way back"}
+    assert broken(*reprotects("AskRetirement", STANDS_STILL_S + LITTLE)) == set()
+    late, answers = fault("rds busy", EAST, 60.0, 61.0), fault("person approves", "", 60.0, 61.0)
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + 40.0), late) == set()
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + 42.0), late) == {"P9 way back"}
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + 40.0), answers) == {"P9 way back"}
 
 
 def test_an_error_that_nobody_expects_is_told() -> None:
