@@ -272,10 +272,22 @@ def _two_writers(facts: Facts) -> Iterator[tuple[float, str]]:
     for one in facts.sessions:
         for other in facts.sessions:
             start, end = max(one.start, other.start), min(one.end, other.end)
-            old = one if one.start < other.start else other
-            if one.value < other.value and start < end and not _guard_was_gone(facts, old.value, start, end):
+            if (
+                one.value < other.value
+                and start < end
+                and not _guard_was_gone(facts, _old(facts, one, other), start, end)
+            ):
                 yield start, f"applications write in {one.value} and in {other.value} for {end - start:.2f} s"
                 return
+
+
+def _old(facts: Facts, one: Span, other: Span) -> str:
+    """Returns the region of the two that was promoted less recently; where none was, that of the earlier session."""
+    promoted = [move.region for move in facts.of(Promoted) if move.at <= max(one.start, other.start)]
+    old = one if one.start < other.start else other
+    if promoted:
+        old = other if one.value == promoted[-1] else one
+    return str(old.value)
 
 
 def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:

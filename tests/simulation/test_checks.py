@@ -147,6 +147,12 @@ def test_one_writer_is_not_promised_without_a_guardian_that_can_fence(excuse: li
     assert found == ({"P1 one writer"} if breaks else set())
 
 
+def test_who_comes_to_an_old_writer_without_a_guardian_late_is_within_the_limit_too() -> None:
+    late = [*session(2, WEST, 41.0, 60.0), *session(3, EAST, 42.0, 45.0), Promoted(40.0, WEST, 39.0, False)]
+    assert broken(late, Guarded(5.0, EAST, False)) == set()
+    assert broken(late, Guarded(5.0, WEST, False)) == {"P1 one writer"}
+
+
 def test_a_lock_is_not_given_back_while_rds_is_at_work() -> None:
     taken = [Asked(20.0, "detach", WEST, "run-1", True), RdsBegan(21.0, "detach", WEST)]
     before = [written(10.0, RECORD, held()), *taken, RdsEnded(30.0, "switchover", WEST, "cancelled")]
