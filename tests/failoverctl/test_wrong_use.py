@@ -34,7 +34,18 @@ LOOKS = [("status",), ("runs",), ("show", "run-1"), ("watch", "run-1"), ("salvag
 # These read no record, so that a missing one is nothing to them.
 WITHOUT_RECORD = {"approve", "reject", "runs", "show", "watch", "salvage"}
 # Verbs with answers of their own, and tests of them beside their code.
-ELSEWHERE = {"adopt", "apply-safe", "ready", "maintenance", "let-in", "break-glass", "report"}
+ELSEWHERE = {
+    "adopt",
+    "apply-safe",
+    "deploy",
+    "ready",
+    "verify",
+    "preflight",
+    "maintenance",
+    "let-in",
+    "break-glass",
+    "report",
+}
 
 
 def everything(deployment: Deployment) -> tuple[object, list[str]]:
