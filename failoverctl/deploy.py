@@ -23,7 +23,7 @@ from failoverctl.errors import CannotTell, Refused
 from failoverctl.findings import show
 from failoverctl.preflight import NEEDED, SENTENCES
 from failoverctl.start import Yes
-from failoverctl.words import lasting
+from handlers.core.duration import lasting
 from handlers.core.errors import FailoverError
 from handlers.core.readiness import verdict
 from handlers.gateways.aws import named_errors

@@ -121,7 +121,7 @@ def _of_the_lab(finding: Finding) -> Finding:
     lacks = NOT_IN_THE_LAB.get(finding.check)
     if lacks is None:
         return finding
-    return replace(finding, level="cannot tell", fact=f"the lab has no {lacks}", remedy="none here: ask it on AWS")
+    return replace(finding, level="cannot tell", fact=f"the lab has no {lacks}", remedy="")
 
 
 def _drift(deployment: Deployment) -> list[Finding]:

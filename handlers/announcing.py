@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 from handlers.core.errors import FailoverError
-from handlers.core.events import SOURCE, Event, as_detail
 from handlers.gateways.event_bus import EventBus
 from handlers.telemetry import logger
+
+if TYPE_CHECKING:
+    from handlers.core.events import Event
 
 
 def announce(region: str, global_cluster: str, events: Sequence[Event]) -> None:
@@ -18,6 +21,8 @@ def announce(region: str, global_cluster: str, events: Sequence[Event]) -> None:
     """
     if not events:
         return
+    from handlers.core.events import SOURCE, as_detail  # a start that tells nobody anything is spared them
+
     details = [(type(event).__name__, as_detail(event, global_cluster)) for event in events]
     try:
         _bus(region).put_all("events for programs", SOURCE, details)

@@ -54,6 +54,12 @@ Two minutes after `WriterMoved`, when alarms of the outage itself are over, the 
 them, and then every 15 s, until 13 min after it. While one rings, the run has **recovered, and its application is
 unhealthy**: people are told, and told again when it is over, and `failoverctl report` says so. An alarm that is not
 there, or cannot be seen, is not called well. The run itself has ended long before.
+
+## Capacity
+With `capacity_follows = true` under `[database]`, the function `follow-capacity` raises the least capacity of the new
+writer, after a failover, to the most that the old one used in the hour before; where the old region does not say, to
+`min_capacity`. It asks RDS again while that is busy with the promotion, and people are told of the result. It never
+runs before the detach, nothing lowers the capacity again, and Terraform leaves both clusters' least capacity alone.
 """
 
 ADDED = {

@@ -101,6 +101,11 @@ class Database(Section):
         "Serverless v2 grows slowly from a low minimum.",
     )
     max_capacity: float = Field(16.0, ge=1, le=256, description="Upper bound of both regions, in ACU.")
+    capacity_follows: bool = Field(
+        False,
+        description="After a failover, raises the new writer's lower bound to what the old one used in the last hour. "
+        "Nothing lowers it again, and Terraform leaves both lower bounds alone once the clusters are made.",
+    )
     reserved_connections: int = Field(
         10,
         ge=0,
@@ -414,6 +419,12 @@ class Settings(BaseSettings):
         if len(set(names)) < len(names):
             raise ValueError("two hooks have one name; messages could not tell them apart")
         return value
+
+    @model_validator(mode="after")
+    def _capacity_is_ours_to_change(self) -> Self:
+        if self.database.capacity_follows and self.adopts:
+            raise ValueError("database.capacity_follows would change a database that is not ours; remove it")
+        return self
 
     @model_validator(mode="after")
     def _override_only_in_production(self) -> Self:

@@ -76,6 +76,10 @@ TOLD_WITHIN_S = 60.0
 NEEDED_TO_TELL = {"region dead", "isolated", "throttled", "cold starts", "step frozen", "bus loses", "bus late"}
 # P7: how long before the record says so a run may have seen that the standby follows: the time limits of two steps.
 ARMED_WITHIN_S = 70.0
+# P9: how long a re-protection may stay in a state while nothing fails: a cluster is built in a minute here, and a step
+# is tried again after a minute at most.
+STANDS_STILL_S = 150.0
+ASKING, ANSWERS = "AskRetirement", ("person approves", "person refuses")
 # A row in an exported file, and how often a session writes one (`simulation.salvage`).
 ROW, ROW_EVERY_S = re.compile(r'"id": ?"(\d+\.\d+)"'), 0.5
 # How the name of a run ends that a person has started with the command of a message, and who does that.
@@ -268,10 +272,22 @@ def _two_writers(facts: Facts) -> Iterator[tuple[float, str]]:
     for one in facts.sessions:
         for other in facts.sessions:
             start, end = max(one.start, other.start), min(one.end, other.end)
-            old = one if one.start < other.start else other
-            if one.value < other.value and start < end and not _guard_was_gone(facts, old.value, start, end):
+            if (
+                one.value < other.value
+                and start < end
+                and not _guard_was_gone(facts, _old(facts, one, other), start, end)
+            ):
                 yield start, f"applications write in {one.value} and in {other.value} for {end - start:.2f} s"
                 return
+
+
+def _old(facts: Facts, one: Span, other: Span) -> str:
+    """Returns the region of the two that was promoted less recently; where none was, that of the earlier session."""
+    promoted = [move.region for move in facts.of(Promoted) if move.at <= max(one.start, other.start)]
+    old = one if one.start < other.start else other
+    if promoted:
+        old = other if one.value == promoted[-1] else one
+    return str(old.value)
 
 
 def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:
@@ -727,6 +743,24 @@ def _no_standby(facts: Facts) -> Iterator[tuple[float, str]]:
             yield one.at, f"{one.by} says that {other} is the standby, and its database is none"
 
 
+def _stands_still(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A re-protection that waits for nobody's answer stays where it is, though nothing fails."""
+    ended = {one.run: one.at for one in facts.of(RunEnded)}
+    for run in [one.run for one in facts.of(RunStarted) if one.workflow == "reprotect"]:
+        entered = [(one.at, one.state) for one in facts.of(StateEntered) if one.run == run]
+        for state in Course("", entered, ended.get(run, facts.end)).spans():
+            for start, end in _quiet(facts, state.start, state.end):
+                if end - start > STANDS_STILL_S and state.value not in ("", ASKING):
+                    yield start, f"re-protection {run} stays in {state.value} for {end - start:.0f} s"
+
+
+def _quiet(facts: Facts, start: float, end: float) -> list[tuple[float, float]]:
+    """Returns the parts of that time in which nothing failed; who answers a question is no failure."""
+    disturbs = [one for one in facts.faults if one.value.kind not in ANSWERS and one.overlaps(start, end)]
+    edges = sorted({start, end, *(edge for one in disturbs for edge in (one.start, one.end) if start < edge < end)})
+    return [pair for pair in pairwise(edges) if not any(one.overlaps(*pair) for one in disturbs)]
+
+
 def _unexpected(facts: Facts) -> Iterator[tuple[float, str]]:
     for error in facts.history.errors:
         yield 0.0, error
@@ -756,5 +790,6 @@ CHECKS = (
     Check("P7 kept", "nothing is deleted that is neither in the new writer nor in the export", _rows_not_kept),
     Check("P7 snapshot", "no cluster is deleted without a snapshot of all of it", _not_in_a_snapshot),
     Check("P7 protected", "a record that says so has a standby", _no_standby),
+    Check("P9 way back", "a re-protection that nothing disturbs goes on", _stands_still),
     Check("no surprise", "no function ends in an error that it does not know", _unexpected),
 )

@@ -182,8 +182,8 @@ class Clusters:
         cluster = self.find(region, "delete_db_cluster")
         if cluster.protected or not request["SkipFinalSnapshot"]:
             raise refusal("InvalidParameterCombination", "delete_db_cluster")
-        whole = any(status != "deleting" for status in cluster.instances.values())
-        if rds.status[region] != "available" or whole or members.get(region) is False:
+        has_instances = any(status != "deleting" for status in cluster.instances.values())
+        if rds.status[region] != "available" or has_instances or members.get(region) is False:
             raise refusal("InvalidDBClusterStateFault", "delete_db_cluster")
         if region in members and len(members) > 1:
             raise refusal("InvalidGlobalClusterStateFault", "delete_db_cluster")

@@ -139,7 +139,13 @@ KINDS = (
     Kind("person maintains", "all", 60, {"ends": YES_OR_NO, "two": YES_OR_NO}, often=0),
     Kind("person lets in", "region", 1, often=0),
     # until it gets somewhere, and then stops it, or wants it to abort or to hold (`simulation.people`)
-    Kind("person watches a run", "all", 60, {"gets to": (0, 3.99), "after": (0, 4), "does": (0, 2.99)}, often=0),
+    Kind(
+        "person watches a run",
+        "all",
+        60,
+        {"gets to": (0, 3.99), "after": (0, 4), "does": (0, 3.99), "resumes": YES_OR_NO},
+        often=0,
+    ),
     Kind(
         "person breaks the glass",
         "all",
@@ -182,8 +188,8 @@ OUTAGES, TOGETHER, BOTH_WAYS = 0.7, 0.6, 0.6
 
 # So many histories have a person with `failoverctl` in it, who comes around the moment of some fault; in so many
 # maintenances the database is restarted.
-BY_HAND = {"person maintains": 2, "person lets in": 1, "person breaks the glass": 2, "person watches a run": 2}
-WITH_HANDS, AROUND_S, RESTARTED = 0.35, (-8.0, 30.0), 0.5
+BY_HAND = {"person maintains": 2, "person lets in": 1, "person breaks the glass": 2, "person watches a run": 4}
+WITH_HANDS, AROUND_S, RESTARTED, SWITCHED = 0.35, (-8.0, 30.0), 0.5, 0.5
 
 
 def draw(chance: Random, writer: str, standby: str, witness: str, *, long: bool) -> tuple[Fault, ...]:
@@ -226,7 +232,29 @@ def by_hand(chance: Random, others: tuple[Fault, ...], writer: str, standby: str
     if kind.name == "person maintains" and chance.random() < RESTARTED:
         restart = _row(chance, BY_NAME["database restarts"], writer)
         added.append(_at(restart, round(added[0].start + chance.uniform(3, 12), 2)))
+    if kind.name == "person watches a run" and chance.random() < SWITCHED:
+        switches = _row(chance, BY_NAME["person switches over"], standby)
+        added.append(_at(switches, round(added[0].start + chance.uniform(0, 5), 2)))
     return _in_order([*others, *added])
+
+
+# In so many histories nobody can ask a writer that lives: its guardian's prober is away, and the standby is cut off
+# from it. That lasts longer than its guardian's grace, and RDS is quick.
+UNASKED, UNASKED_FROM_S, UNASKED_LASTS_S, QUICKLY_S = 0.06, (6.0, 20.0), (50.0, 90.0), (0.05, 3.0)
+
+
+def unasked(chance: Random, others: tuple[Fault, ...], writer: str, standby: str) -> tuple[Fault, ...]:
+    """Returns the faults of a history with those that keep everybody from asking the writer, if there are any."""
+    if chance.random() >= UNASKED:
+        return others
+    start, lasts = round(chance.uniform(*UNASKED_FROM_S), 2), round(chance.uniform(*UNASKED_LASTS_S), 2)
+    refuses = {"refuses": float(chance.randint(0, 1))}
+    added = [
+        Fault("prober away", writer, start, lasts),
+        *(Fault("cut", path, start, lasts, refuses) for path in (f"{writer}->{standby}", f"{standby}->{writer}")),
+        Fault("promotion takes", "", start, lasts, {"takes": round(chance.uniform(*QUICKLY_S), 2)}),
+    ]
+    return _in_order([*others, *(_at(fault, start) for fault in added)])
 
 
 # A history with a way back: the first part of it brings a failover, and after it people re-protect, once or again and
@@ -234,7 +262,7 @@ def by_hand(chance: Random, others: tuple[Fault, ...], writer: str, standby: str
 WAY_BACK_S, WAY_BACK_OVER_BY_S = 560.0, 470.0
 OUTAGE_LASTS_S = (12.0, 60.0)
 REPROTECTED_AT_S = ((95.0, 140.0), (200.0, 300.0), (330.0, 400.0))
-APPROVED, FAILED_BACK, BY_BREAK_GLASS = 0.85, 0.7, 0.15
+APPROVED, FAILED_BACK, BY_BREAK_GLASS, BY_RESUME = 0.85, 0.7, 0.15, 0.1
 # What may fail in the meantime, beside all else.
 ON_THE_WAY_BACK = ("bucket away", "rds busy", "rds away", "rds lost", "rds unanswered", "rds late", "database restarts")
 
@@ -243,10 +271,15 @@ def way_back(chance: Random, others: tuple[Fault, ...], writer: str, standby: st
     """Returns the faults of a history with a way back, in which one or two of the ``others`` may act as well."""
     outage = _row(chance, BY_NAME[chance.choice(("region dead", "database down", "isolated"))], writer)
     drawn = [replace(outage, start=round(chance.uniform(6, 30), 2), lasts=round(chance.uniform(*OUTAGE_LASTS_S), 2))]
-    if chance.random() < BY_BREAK_GLASS:  # no function runs there, and people fail over from a machine of theirs
+    if chance.random() < BY_RESUME:  # what moves the writer is a switchover, as which nobody ends it
+        switches = _later(chance, "person switches over", standby, drawn[0].start)
+        resumes = _later(chance, "person resumes", standby, switches.start + chance.uniform(3, 10))
+        slow = _later(chance, "promotion takes", "", 1.0)
+        drawn = [switches, replace(resumes, how={"switchover": 0.0}), replace(slow, lasts=OUTAGE_LASTS_S[1])]
+    elif chance.random() < BY_BREAK_GLASS:  # no function runs there, and people fail over from a machine of theirs
         drawn.append(Fault("throttled", standby, drawn[0].start, OUTAGE_LASTS_S[1], {"share": 1.0}))
         breaks = _later(chance, "person breaks the glass", "", drawn[0].start + chance.uniform(2, 15))
-        drawn.append(replace(breaks, how=breaks.how | {"right": 1.0}))
+        drawn.append(replace(breaks, how={**breaks.how, "right": 1.0}))
     early = [fault for fault in others if not fault.kind.startswith("person")]
     drawn += chance.sample(early, min(len(early), chance.randint(0, 2)))
     for number, between in enumerate(REPROTECTED_AT_S):

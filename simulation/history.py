@@ -63,6 +63,7 @@ def faults_of(seed: int) -> tuple[Fault, ...]:
     drawn = faulty.draw(random.Random(f"faults {seed}"), writer, standby, WITNESS, long=is_long(seed))  # noqa: S311 - nothing secret
     if has_way_back(seed):
         return faulty.way_back(random.Random(f"way back {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
+    drawn = faulty.unasked(random.Random(f"unasked {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
     return faulty.by_hand(random.Random(f"hands {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
 
 

@@ -58,6 +58,11 @@ class Laptop(Process):
         verb = self._world.product.verbs.let_in.let_in
         self._start(f"let-in {region}", lambda at: verb(at, region))
 
+    def unlock(self, run: str) -> None:
+        """``failoverctl unlock``."""
+        verb = self._world.product.verbs.flags.unlock
+        self._start(f"unlock {run}", lambda at: verb(at, run))
+
     def break_glass(self, fault: Fault) -> None:
         """``failoverctl break-glass``, again and again; ``fault`` says what the person and the machine are like."""
         world = self._world

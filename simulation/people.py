@@ -3,8 +3,7 @@
 Each thing that a person may do is a fault of its own, of those that begin with "person". They act at a moment of their
 own choosing, and not always wisely: too early, twice, in the wrong mode, on a run that lives.
 
-Limits: they wait for nothing but for a run to get somewhere, and read only who holds the lock, or the last message. A
-lock is given back by hand only where the runbook allows it: the run is over and both clusters are in their old roles.
+Limits: they wait for nothing but for a run to get somewhere, and read only who holds the lock, or the last message.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.conditional_write import after, allowed
-from handlers.core.lease import CLOCK_MARGIN_S
 from handlers.core.transitions import TRANSITIONS
 from simulation.faults import Fault
 from simulation.happened import PersonDid, Refused, Told, Written
@@ -32,7 +29,7 @@ LONG_PAUSE_S = 3600.0
 COMMAND = re.compile(r"failoverctl start .*")
 # How far a run has come for which a person waits who watches it, and what that person does then.
 GETS_TO = ("checking", "stopping", "moving", "asked RDS")
-DOES = ("stop", "abort", "hold")
+DOES = ("stop", "stop and pause", "abort", "hold")
 
 
 class People:
@@ -171,7 +168,9 @@ class People:
 
     def _meddle(self, fault: Fault) -> None:
         does = DOES[int(fault.how["does"])]
-        if does == "stop":
+        if does == "stop and pause":
+            self._pause(fault)
+        if does.startswith("stop"):
             self._stop(fault)
         else:
             self._want(does)
@@ -227,25 +226,10 @@ class People:
             self._change("resume", epoch=item["epoch"], paused_at=item.get("paused", {}).get("at"))
 
     def _unlock(self, fault: Fault) -> None:
-        """``failoverctl unlock``: the run is over, and both clusters are as they were."""
+        """``failoverctl unlock`` of whoever holds the lock."""
         del fault
-        lock, world = self._lock, self._world
-        if lock is None:
-            return
-        run = world.workflows.runs.get(lock["run"])
-        primary = [region for region, first in world.rds.members.items() if first]
-        as_before = len(world.rds.members) == len(world.regions) and primary == [world.table.item["writer_region"]]
-        quiet = world.rds.at_work is None and all(status == "available" for status in world.rds.status.values())
-        requests = lock.get("move_requests", 0)
-        late = (
-            requests > 0 and world.time.now <= lock.get("asked_at", lock["deadline"]) + LATE_REQUEST_S + CLOCK_MARGIN_S
-        )
-        if run is not None and run.ended is not None and as_before and quiet and not late:
-            self._did(f"gives the lock of run {lock['run']} back")
-            if requests:
-                self._change("unlock_asked", run=lock["run"], requests=requests)
-            else:
-                self._change("release", run=lock["run"])
+        if self._lock is not None:
+            Laptop(self._world, ADA).unlock(self._lock["run"])
 
     def _change(self, row: str, **values: Any) -> None:
         """Carries a row out, as ``failoverctl`` does."""

@@ -36,7 +36,7 @@ ACCOUNT = "123456789012"
 # Functions that log in to a database by PostgreSQL's protocol; the world answers in their place (`simulation.prober`).
 MODELLED = ("prober", "salvage", "bootstrap_database")
 # The verbs of ``failoverctl`` that change the protocol, and what they share.
-VERBS = ("maintenance", "let_in", "break_glass", "deployment", "errors")
+VERBS = ("maintenance", "let_in", "break_glass", "flags", "deployment", "errors")
 # What an environment of Lambda remembers from one invocation to the next, made anew where it begins.
 REMEMBERED: dict[str, dict[str, Callable[[Any], Any]]] = {
     "monitor": {"CONTROL": lambda module: module.ControlTable.through_either(module.ENVIRONMENT)},

@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 from handlers.core.claim import LOCK_SECONDS, automation_is_off
 from handlers.core.control import ControlRecord
 from handlers.core.detection import guardian_seen, is_silent
+from handlers.core.duration import lasting
 from handlers.core.errors import InvalidRequest
 from handlers.core.health import GlobalSeen, Membership, Probe
 from handlers.core.lag import judge as judge_lag
@@ -603,14 +604,6 @@ CHECKS: tuple[Judged, ...] = (
         judge=_drill,
     ),
 )
-
-
-def lasting(seconds: float) -> str:
-    """Returns a duration for people, in its largest unit."""
-    for unit, name in ((DAY_S, "d"), (HOUR_S, "h"), (60.0, "min")):
-        if seconds >= unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{max(0.0, seconds):.0f} s"
 
 
 def expected_reservations(text: str) -> Mapping[str, int]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.announcing import announce
 from handlers.core.control import Told
 from handlers.core.errors import FailoverError
 from handlers.core.outcome import FailoverEnd, message
@@ -66,9 +67,8 @@ def tell(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
 
 
 def tell_programs(end: FailoverEnd) -> None:
-    """Puts the events of this end; a start that tells nobody anything is spared the imports."""
-    from handlers.announcing import announce
-    from handlers.core.events import of_failover
+    """Puts the events of this end."""
+    from handlers.core.events import of_failover  # a start that tells nobody anything is spared it
 
     announce(ENVIRONMENT.aws_region, ENVIRONMENT.global_cluster, of_failover(end))
 

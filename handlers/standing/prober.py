@@ -154,8 +154,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
             raise TransientFailure(f"{NAMES.get(target, target)} {said.why}: {error}") from failure
         refused = said.why if said.known == "up" else None
     finally:
-        if reached and reached.kept not in KEPT.values():
-            reached.kept.close()
+        _let_go(target, reached, found)
     if error or refused:
         logger.warning("the database was not reached as it should be", target=target, error=error, refused=refused)
     elapsed_ms = (time.monotonic() - started) * 1000
@@ -174,6 +173,15 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         replicated_until=until,
         installed=installed,
     )
+
+
+def _let_go(target: str, reached: Reached | None, found: postgres.Standing | None) -> None:
+    """Ends sessions that nobody asks again: that of the public name, and the instances' when a promotion is over."""
+    if reached and reached.kept not in KEPT.values():
+        reached.kept.close()
+    if target == OWN_INSTANCES and found and found.writer and not found.fenced:
+        for instance in INSTANCES:
+            KEPT[instance].close()
 
 
 @dataclass(frozen=True)

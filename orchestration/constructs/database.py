@@ -53,6 +53,8 @@ CHANGED_OUTSIDE_TERRAFORM = [
     "master_username",
     "database_name",
 ]
+# What follows the old writer's use after a failover, where the settings say so.
+LEAST_CAPACITY = "serverlessv2_scaling_configuration[0].min_capacity"
 # What a rebuilt global database takes from its first member (RDS API, CreateGlobalCluster). Upgrades are done
 # deliberately, in both regions; encryption cannot be changed, so a difference would have the global database replaced.
 TAKEN_FROM_A_MEMBER = ["engine_version", "storage_encrypted"]
@@ -221,7 +223,11 @@ class RegionCluster(Construct):
             # Lifting the protection has to take effect at once, or the destroy that follows fails.
             apply_immediately=not settings.protected,
             lifecycle=TerraformResourceLifecycle(
-                ignore_changes=CHANGED_OUTSIDE_TERRAFORM, prevent_destroy=settings.protected
+                ignore_changes=[
+                    *CHANGED_OUTSIDE_TERRAFORM,
+                    *([LEAST_CAPACITY] if settings.database.capacity_follows else []),
+                ],
+                prevent_destroy=settings.protected,
             ),
             # A fenced cluster is in the fence group, so a destroy removes the cluster first.
             depends_on=[self._log_group(key), network.groups.made["fence"]],

@@ -110,6 +110,9 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
         application_rule=monitoring.application_rule(names, region, all_functions["watch_application"])
         if settings.application_alarms
         else None,
+        capacity_rule=monitoring.capacity_rule(names, region, all_functions["follow_capacity"])
+        if settings.database.capacity_follows
+        else None,
         state_machine=_state_machine(place, names.state_machine(region), workflows.FAILOVER_ASL, failover.STEPS),
         reprotection=_state_machine(place, names.reprotection(region), workflows.REPROTECT_ASL, reprotection.STEPS),
         idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),

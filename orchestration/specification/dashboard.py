@@ -65,8 +65,9 @@ class Query:
     text: str
 
 
-# Functions whose errors are seen by the person who calls them. A dashboard of more than 50 metrics costs something.
-SEEN_BY_THE_CALLER = ("bootstrap_database", "show_incident")
+# Functions whose errors are seen by the person who calls them, and those that only some settings ask for, which have an
+# alarm each. A dashboard of more than 50 metrics costs something.
+NOT_SHOWN = ("bootstrap_database", "show_incident", "run_hooks", "watch_application", "follow_capacity")
 
 WIDTH = 12  # half of the dashboard's 24 columns
 HEIGHT = 6
@@ -140,7 +141,7 @@ def dashboard(settings: Settings, names: Names, region: Region) -> dict[str, Any
             [
                 _metric("AWS/Lambda", "Errors", {"FunctionName": function.name}, "Sum", 60)
                 for function in region.functions.values()
-                if function.step not in SEEN_BY_THE_CALLER
+                if function.step not in NOT_SHOWN
             ],
         ),
         _graph(

@@ -191,9 +191,10 @@ class Region:
     end_rule: FunctionRule
     report_rule: FunctionRule
     backup_rule: FunctionRule
-    # Without hooks in the settings there is nothing to run, without the application's alarms nothing to watch.
+    # What the settings do not ask for is None.
     hook_rule: FunctionRule | None
     application_rule: FunctionRule | None
+    capacity_rule: FunctionRule | None
     state_machine: StateMachine
     reprotection: StateMachine
     idempotency_table: Table
@@ -213,8 +214,8 @@ class Region:
     @property
     def function_rules(self) -> tuple[FunctionRule, ...]:
         """The rules on the default bus that invoke functions."""
-        rules = (self.end_rule, self.report_rule, self.backup_rule, self.hook_rule, self.application_rule)
-        return tuple(rule for rule in rules if rule is not None)
+        asked_for = (self.hook_rule, self.application_rule, self.capacity_rule)
+        return (self.end_rule, self.report_rule, self.backup_rule, *(rule for rule in asked_for if rule is not None))
 
     @property
     def roles_for_others(self) -> tuple[Role, ...]:

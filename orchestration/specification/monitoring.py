@@ -30,7 +30,7 @@ STANDARD_PERIOD_SECONDS = 60
 # Of the other steps' errors the workflow says what comes of them, or its own alarms do.
 FAIL_NO_RUN = (
     *("monitor", "prober", "fence", "writer_switch", "announce_end"),
-    *("run_hooks", "watch_application"),
+    *("run_hooks", "watch_application", "follow_capacity"),
     *("record_run", "notify", "end_reprotection", "notify_reprotection"),
 )
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
@@ -369,14 +369,39 @@ def hook_rule(settings: Settings, names: Names, region: str, function: Function)
 
 def application_rule(names: Names, region: str, function: Function) -> FunctionRule:
     """The rule that has the application watched after the writer has moved."""
+    return _moved(
+        names,
+        "application",
+        names.application_rule(region),
+        "Has the application watched after the writer has moved",
+        function,
+        {},
+    )
+
+
+def capacity_rule(names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has the capacity raised after a failover: a standby of a switchover has what a writer needs."""
+    return _moved(
+        names,
+        "capacity",
+        names.capacity_rule(region),
+        "Has the new writer's least capacity raised after a failover",
+        function,
+        {"mode": ["failover"]},
+    )
+
+
+def _moved(
+    names: Names, key: str, name: str, description: str, function: Function, detail: dict[str, list[str]]
+) -> FunctionRule:
     return FunctionRule(
-        key="application",
-        name=names.application_rule(region),
-        description="Has the application watched after the writer has moved",
+        key=key,
+        name=name,
+        description=description,
         event_pattern={
             "source": [SOURCE],
             "detail-type": [WriterMoved.__name__],
-            "detail": {"global_cluster": [names.global_cluster]},
+            "detail": {"global_cluster": [names.global_cluster], **detail},
         },
         function=function,
     )

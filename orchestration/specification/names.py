@@ -263,6 +263,10 @@ class Names:
         """Returns the name of the EventBridge rule that has the application watched after the writer has moved."""
         return self.regional("failover-application", region)
 
+    def capacity_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has the new writer's least capacity raised."""
+        return self.regional("failover-capacity", region)
+
     def event_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that starts a region's workflow when the monitor says so."""
         return self.regional("failover-event", region)

@@ -35,6 +35,8 @@ WRITER_SWITCH_TIMEOUT_SECONDS = 5
 ANNOUNCE_TIMEOUT_SECONDS = 20
 # The longest that a hook may take, and then a message.
 HOOKS_TIMEOUT_SECONDS = 600 + ANNOUNCE_TIMEOUT_SECONDS
+# Twenty tries, a quarter of a minute between two of them, each of which may take RDS some seconds.
+CAPACITY_TIMEOUT_SECONDS = 600
 # As long as it watches, and then a message.
 APPLICATION_TIMEOUT_SECONDS = 780 + ANNOUNCE_TIMEOUT_SECONDS
 # A history of some pages, the records of the runs before, and two objects.
@@ -235,6 +237,18 @@ LOOK_AT_ALARMS = Grant(
     tells=("APPLICATION_ALARMS",),
     conditions=only_here,
 )
+RAISE_CAPACITY = Grant(
+    ("rds:DescribeDBClusters", "rds:ModifyDBCluster"),
+    CHANGE_SECURITY_GROUP.on,
+    "raises the least capacity of this region's cluster after a failover",
+    tells=("CLUSTER", "CLUSTER_ARN"),
+)
+LOOK_AT_USE = Grant(
+    ("cloudwatch:GetMetricStatistics",),
+    LOOK_AT_METRICS.on,
+    "reads what the old writer used; CloudWatch has no resource-level permission for it",
+    tells=("PEER_CLUSTER", "PEER_REGION"),
+)
 NOTE_APPLICATION = Grant(
     ("dynamodb:UpdateItem",),
     READ_RECORDS.on,
@@ -353,6 +367,15 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
         memory_mb=UNHURRIED_MB,
         timeout_seconds=APPLICATION_TIMEOUT_SECONDS,
         wanted=lambda settings: bool(settings.application_alarms),
+    ),
+    StandingFunction(
+        "follow_capacity",
+        "Gives the new writer at least the capacity that the old one used",
+        may=(RAISE_CAPACITY, LOOK_AT_USE, TELL),
+        reads=("LEAST_ACU_TENTHS",),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=CAPACITY_TIMEOUT_SECONDS,
+        wanted=lambda settings: settings.database.capacity_follows,
     ),
     StandingFunction(
         "keep_report",

@@ -59,6 +59,7 @@ def values(settings: Settings, place: Place) -> dict[str, str]:
         "BACKUP_VAULT": names.backup_vault(region),
         "ZONE": names.zone,
         "INSTANCES": ",".join(names.instances(region)),
+        "LEAST_ACU_TENTHS": str(round(settings.database.min_capacity * 10)),
         "APPLICATION_ALARMS": ",".join(settings.application_alarms),
         "HOOKS": json.dumps([_hook(place, hook) for hook in settings.hooks]),
         "RPO_BUDGET_MS": str(settings.thresholds.rpo_budget_ms),

@@ -12,7 +12,7 @@ from drills.world.network import Address, free_port
 from drills.world.postgres import DEBIAN_VERSIONS, GOOD_MAJOR_VERSION, Server, find_binaries
 from drills.world.reaper import Reaper
 from handlers.gateways import postgres
-from handlers.gateways.data_api import RESERVED_CONNECTIONS
+from handlers.gateways.data_api import RESERVED_CONNECTIONS, SHUT_OUT
 from orchestration.settings import Database
 from orchestration.specification.names import FIRST_SUPPORTED_MAJOR
 from tests.drills.conftest import LOOPBACK
@@ -68,3 +68,14 @@ def test_the_limit_of_p1_before_17_a_server_that_starts_is_open_until_its_guardi
     application(server).close()
     with monitor(server) as session:
         assert postgres.standing(session).fenced is False
+
+
+def test_p10_roles_that_the_bootstrap_would_shut_out_are_found_before_it_runs(server: Server) -> None:
+    assert server.query(SHUT_OUT) == []  # the application is in its group
+    server.run_script("CREATE ROLE batch LOGIN; CREATE ROLE reports LOGIN; GRANT application TO reports;")
+    assert server.query(SHUT_OUT) == []  # `CONNECT` was taken from everybody
+    server.run_script("GRANT CONNECT ON DATABASE payments TO PUBLIC")
+    try:
+        assert server.query(SHUT_OUT) == [("batch",), ("replicator",)]  # the second is of the lab
+    finally:
+        server.run_script("REVOKE CONNECT ON DATABASE payments FROM PUBLIC; DROP ROLE batch; DROP ROLE reports;")

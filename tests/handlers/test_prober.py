@@ -199,6 +199,9 @@ class Region:
         self.connected: list[tuple[str, float]] = []
         self.roles: dict[str, str] = {}  # by host; one without a role has no address
         self.endpoint_leads_to = ""
+        self.fenced = False
+        self.sessions: list[Any] = []
+        self.open = 0  # sessions that are kept after the last question
         monkeypatch.setattr(socket, "gethostbyname_ex", self._resolve)
         monkeypatch.setattr(prober.postgres, "connect", self._connect)
         monkeypatch.setattr(prober.postgres, "standing", lambda session, **_: session.found)
@@ -218,10 +221,13 @@ class Region:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         if role not in ("writer", "reader"):
             raise TimeoutError(role)
-        return mock.Mock(endpoint=endpoint, found=self._prober.postgres.Standing(role == "writer", fenced=False))
+        found = self._prober.postgres.Standing(role == "writer", fenced=self.fenced)
+        self.sessions.append(mock.Mock(endpoint=endpoint, found=found))
+        return self.sessions[-1]
 
     def ask(self, target: str) -> dict[str, Any]:
         answer: dict[str, Any] = self._prober.handler({"target": target, "timeout_s": 1}, Context("prober", 8))
+        self.open = sum(not session.close.called for session in self.sessions)
         for kept in self._prober.KEPT.values():
             kept.close()
         return answer
@@ -242,6 +248,16 @@ def test_p9_a_new_writer_is_found_by_its_instance_and_its_endpoint_is_not_looked
     answer = standby.ask("own_instances")
     assert (answer["role"], answer["region"], answer["error"]) == ("writer", STANDBY, None)
     assert set(standby.resolved) == {"usw2-ro.test.payments.internal"}
+
+
+@pytest.mark.parametrize(("fenced", "kept"), [(True, 2), (False, 0)])
+def test_p10_sessions_with_the_instances_take_no_connection_when_the_promotion_is_over(
+    fenced: bool, kept: int, standby: Region
+) -> None:
+    standby.roles = {Region.INSTANCES[0]: "reader", Region.INSTANCES[1]: "writer"}
+    standby.fenced = fenced  # until that is lifted, the same session is asked again
+    standby.ask("own_instances")
+    assert standby.open == kept
 
 
 @pytest.mark.parametrize("other", ["timed out", None])

@@ -258,7 +258,7 @@ def database_is_prepared(deployment: Deployment) -> None:
     name = deployment.specification.names.master_secret
     deployment.client("secretsmanager", WRITER).create_secret(Name=name, SecretString="{}")
     deployment.call("bootstrap_database", {}, WRITER)
-    deployment.trouble("rds-data.ExecuteStatement", "DatabaseErrorException", skip=2)
+    deployment.trouble("rds-data.ExecuteStatement", "DatabaseErrorException", skip=3)
     with suppress(StatementRejected):
         deployment.call("bootstrap_database", {}, WRITER)
 

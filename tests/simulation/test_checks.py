@@ -20,6 +20,7 @@ from simulation.checks import (
     PROVED_WITHIN_S,
     ROW_EVERY_S,
     SIGNED_WITHIN_S,
+    STANDS_STILL_S,
     TOLD_WITHIN_S,
     WELL_FOR_S,
     violations,
@@ -144,6 +145,12 @@ NEAR_S = 40.0 - LIMIT_LASTS_S
 def test_one_writer_is_not_promised_without_a_guardian_that_can_fence(excuse: list[Fact], breaks: bool) -> None:
     found = broken(session(1, EAST, 0.0, 50.0), session(2, WEST, 40.0), excuse)
     assert found == ({"P1 one writer"} if breaks else set())
+
+
+def test_who_comes_to_an_old_writer_without_a_guardian_late_is_within_the_limit_too() -> None:
+    late = [*session(2, WEST, 41.0, 60.0), *session(3, EAST, 42.0, 45.0), Promoted(40.0, WEST, 39.0, False)]
+    assert broken(late, Guarded(5.0, EAST, False)) == set()
+    assert broken(late, Guarded(5.0, WEST, False)) == {"P1 one writer"}
 
 
 def test_a_lock_is_not_given_back_while_rds_is_at_work() -> None:
@@ -552,6 +559,27 @@ def test_a_record_that_says_protected_has_a_standby() -> None:
     assert broken(PROMOTED, *follows, RoleChanged(20.0 + LITTLE, EAST, "down"), arms) == set()
     assert broken(PROMOTED, *follows, RoleChanged(20.0 - LITTLE, EAST, "down"), arms) == {"P7 protected"}
     assert broken(PROMOTED, follows[0], arms) == {"P7 protected"}
+
+
+def reprotects(state: str, lasts: float) -> list[Fact]:
+    """A re-protection that is in one state for so long."""
+    return [
+        RunStarted(10.0, "run-1", WEST, "reprotect", {}),
+        StateEntered(10.0, "run-1", "BeginReprotection", "", "StartAt"),
+        StateEntered(20.0, "run-1", state, "MayBegin", "Choice 0"),
+        StateEntered(20.0 + lasts, "run-1", "Reprotected", state, "Next"),
+        RunEnded(20.0 + lasts, "run-1", "SUCCEEDED", None, None),
+    ]
+
+
+def test_a_re_protection_that_nothing_disturbs_goes_on() -> None:
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S - LITTLE)) == set()
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + LITTLE)) == {"P9 way back"}
+    assert broken(*reprotects("AskRetirement", STANDS_STILL_S + LITTLE)) == set()
+    late, answers = fault("rds busy", EAST, 60.0, 61.0), fault("person approves", "", 60.0, 61.0)
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + 40.0), late) == set()
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + 42.0), late) == {"P9 way back"}
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + 40.0), answers) == {"P9 way back"}
 
 
 def test_an_error_that_nobody_expects_is_told() -> None:

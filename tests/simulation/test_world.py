@@ -91,6 +91,13 @@ def test_the_writer_moves_when_its_region_dies(refuses: float) -> None:
     assert {one.by for one in of(played, Fenced) if one.region == WRITER} == {"sql", "group"}  # when it comes back
 
 
+def test_what_programs_are_told_goes_to_the_worlds_bus(capfd: pytest.CaptureFixture[str]) -> None:
+    """A client that is made when it is first needed is still one of this world."""
+    played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}))
+    assert "recovered" in outcomes(played)
+    assert "programs were not told" not in "".join(capfd.readouterr())
+
+
 def test_the_name_follows_the_commit_where_the_endpoint_has_no_address_before() -> None:
     def name_after_commit_s(*faults: Fault) -> float:
         played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), *faults)
@@ -191,11 +198,12 @@ def test_let_in_opens_a_fenced_writer_without_a_guardian_and_no_other_region() -
 
 
 SWITCHES = Fault("person switches over", STANDBY, 20.0, 1.0)
+WATCHES = {"gets to": 0.0, "after": 0.0, "does": 0.0, "resumes": 0.0}
 
 
 @pytest.mark.parametrize(("gets_to", "phase"), [(0.5, "checking"), (1.5, "stopping"), (2.5, "moving")])
 def test_who_watches_a_run_wants_it_to_abort_when_it_gets_somewhere(gets_to: float, phase: str) -> None:
-    watches = Fault("person watches a run", "", 10.0, 60.0, {"gets to": gets_to, "after": 0.0, "does": 1.5})
+    watches = Fault("person watches a run", "", 10.0, 60.0, WATCHES | {"gets to": gets_to, "does": 2.5})
     played = play(SWITCHES, watches)
     (asked,) = [one for one in of(played, Written) if one.row == "ask_run"]
     assert asked.after["transition"]["phase"] == phase
@@ -203,21 +211,39 @@ def test_who_watches_a_run_wants_it_to_abort_when_it_gets_somewhere(gets_to: flo
 
 
 def test_who_watches_a_run_stops_it_when_rds_was_asked_and_the_next_one_finishes_it() -> None:
-    watches = Fault("person watches a run", "", 10.0, 60.0, {"gets to": 3.5, "after": 0.5, "does": 0.5})
+    watches = Fault("person watches a run", "", 10.0, 60.0, WATCHES | {"gets to": 3.5, "after": 0.5})
     played = play(SWITCHES, watches)
     assert next(one.status for one in of(played, RunEnded)) == "ABORTED"
     assert end(played).open_to == (STANDBY,)
 
 
+def test_p10_a_writer_whose_switchover_is_stopped_and_paused_is_given_back_by_its_guardian() -> None:
+    watches = Fault("person watches a run", "", 10.0, 90.0, WATCHES | {"gets to": 1.5, "does": 1.5})
+    played = play(SWITCHES, watches)
+    (ended,) = [one for one in of(played, Written) if one.row == "end_stop"]
+    assert ended.after["paused"]
+    assert end(played).open_to == (WRITER,)
+
+
 def test_who_holds_a_run_lets_it_go_on_when_that_is_over() -> None:
-    holds = Fault("person watches a run", "", 10.0, 30.0, {"gets to": 0.0, "after": 0.0, "does": 2.5})
+    holds = Fault("person watches a run", "", 10.0, 30.0, WATCHES | {"does": 3.5})
     played = play(SWITCHES, holds)
     assert [one.row for one in of(played, Written) if one.row in ("ask_run", "let_run_go_on")]
 
 
 def test_who_waits_for_a_run_that_does_not_come_does_nothing() -> None:
-    played = play(Fault("person watches a run", "", 10.0, 5.0, {"gets to": 0.0, "after": 0.0, "does": 0.0}), SWITCHES)
+    played = play(Fault("person watches a run", "", 10.0, 5.0, WATCHES), SWITCHES)
     assert end(played).open_to == (STANDBY,)
+
+
+def test_p1_a_lock_is_not_given_back_by_hand_while_a_request_may_be_on_its_way() -> None:
+    stopped = (Fault("person switches over", STANDBY, 20.0, 1.0), Fault("person stops a run", "", 40.0, 1.0))
+    nobody_goes_on = (Fault("frozen", STANDBY, 39.0, 70.0), Fault("monitor missing", STANDBY, 6.0, 104.0))
+    played = play(*stopped, *nobody_goes_on, Fault("rds lost", "", 15.0, 70.0), Fault("person unlocks", "", 60.0, 1.0))
+    assert any(
+        "Refused: run ada-20.00 has asked RDS to move the writer, and a request may be" in line for line in said(played)
+    )
+    assert "unlock_asked" not in {one.row for one in of(played, Written)}
 
 
 BREAKS = {"clock": 0.3, "right": 1.0, "ahead": 3.5, "resumes": 0.0, "shut": 0.0, "after": 0.0}

@@ -154,7 +154,7 @@ def test_people_are_told_with_the_command_of_the_failback_and_the_record_is_kept
     for region in (WRITER, STANDBY):
         subject, text = failed_over.messages(region)[-1]
         assert subject == "Re-protected: us-east-1 is the standby of us-west-2"
-        assert "2 rows are missing on the new writer, 1 are different there (1 files in s3://" in text
+        assert "2 rows are missing on the new writer, 1 are different there (1 file in s3://" in text
         assert started_by(text) == [{"mode": "switchover"}]
     record = failed_over.run_record(RUN)
     assert record is not None
