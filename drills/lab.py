@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import psycopg
+
     from drills.aws.happenings import Observe
     from drills.world.clock import Clock
     from drills.world.divergence import Divergence
@@ -554,6 +556,10 @@ class Lab:
         self.servers[leader].drop_slot(server.slot)
         server.follow(self.upstream_of(region))
         self.servers[leader].wait_until_streaming()
+
+    def connect(self, region: str, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+        """Returns a superuser's session with a region's database server, by no path of the lab's network."""
+        return self.servers[region].connect(database)
 
     # ---- details
 

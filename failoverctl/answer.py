@@ -6,6 +6,7 @@ Nobody pastes a task token: the run's own history keeps it.
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +19,7 @@ from failoverctl.errors import Refused
 from failoverctl.runs import Run
 from failoverctl.start import Yes
 from failoverctl.timeline import newest
-from failoverctl.words import clock, date
+from failoverctl.words import clock
 from handlers.core import history
 from handlers.core.control import LONGEST_REASON
 from handlers.core.errors import InvalidRequest
@@ -103,7 +104,7 @@ def _only_one(deployment: Deployment) -> tuple[Run, Question]:
 
 def too_late(run: Run, question: Question) -> str:
     """Says what became of a question that cannot be answered any more, and what to do."""
-    answer = question.answer
+    answer, now = question.answer, time.time()
     again = (
         "`failoverctl start --mode reprotect` asks again"
         if run.workflow == "reprotect"
@@ -114,11 +115,11 @@ def too_late(run: Run, question: Question) -> str:
         return f"run {run.name} has ended without an answer ({run.outcome}). Nothing was changed by this call; {again}"
     if answer.kind == "expired":
         return (
-            f"too late: run {run.name} asked at {clock(question.asked_at)}, and the question expired at "
-            f"{clock(answer.at)} without an answer. Nothing was changed; {again}"
+            f"too late: run {run.name} asked at {clock(question.asked_at, now)}, and the question expired at "
+            f"{clock(answer.at, now)} without an answer. Nothing was changed; {again}"
         )
     return (
-        f"somebody was there before: run {run.name} was {answer.kind} at {clock(answer.at)} ({answer.words}). "
+        f"somebody was there before: run {run.name} was {answer.kind} at {clock(answer.at, now)} ({answer.words}). "
         f"`failoverctl show {run.name}` says what became of it"
     )
 
@@ -126,10 +127,11 @@ def too_late(run: Run, question: Question) -> str:
 def _words(run: Run, question: Question) -> list[str]:
     """Returns what the run asks, in lines for people."""
     asked = question.asked
-    # The retirement of an old cluster may be answered for days; a time of day would read as expired.
-    same_day = date(question.asked_at)[:10] == date(question.until)[:10]
-    until = clock(question.until) if same_day else f"{date(question.until)} UTC"
-    lines = [f"Run {run.name} asks since {clock(question.asked_at)}; an answer counts until {until}."]
+    now = time.time()
+    lines = [
+        f"Run {run.name} asks since {clock(question.asked_at, now)}; an answer counts until "
+        f"{clock(question.until, now)}."
+    ]
     if run.workflow == "failover":
         claim = asked.get("claim", {})
         return [

@@ -14,8 +14,9 @@ from failoverctl.command import Session
 from failoverctl.deployment import changing
 from failoverctl.errors import Refused
 from failoverctl.start import Yes
-from failoverctl.words import DAY, HOUR, MINUTE, clock, lasting
+from failoverctl.words import clock
 from handlers.core.control import Pause
+from handlers.core.duration import DAY, HOUR, MINUTE, lasting
 from handlers.core.overdue import LONGEST_S
 
 Lasts = Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 45m, 2h, 1h30m. One day at most.")]
@@ -32,12 +33,12 @@ def pause(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> i
     record, until = reading.record, reading.now + seconds
     if record.paused and record.paused.maintenance and record.paused.lasts(reading.now):
         raise Refused(
-            f"{record.paused.by} maintains the writer until {clock(record.paused.until)}, and nothing begins by itself "
-            "until then; for longer: `failoverctl maintenance begin`"
+            f"{record.paused.by} maintains the writer until {clock(record.paused.until, reading.now)}, and nothing "
+            "begins by itself until then; for longer: `failoverctl maintenance begin`"
         )
     session.say(
-        f"Until {clock(until)} no attempt to move the writer begins by itself, also when {record.writer_region} dies; "
-        "a person may start one at any time."
+        f"Until {clock(until, reading.now)} no attempt to move the writer begins by itself, also when "
+        f"{record.writer_region} dies; a person may start one at any time."
     )
     if record.transition:
         session.say(f"Run {record.transition.run} is at work and goes on: `failoverctl abort` stops it.")
@@ -48,7 +49,8 @@ def pause(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> i
     if not done:
         raise Refused("the writer has moved, or somebody else has paused it, meanwhile: look with `failoverctl status`")
     session.say(
-        f"Paused by {deployment.identity.arn} until {clock(until)}. It ends by itself, or by failoverctl resume"
+        f"Paused by {deployment.identity.arn} until {clock(until, reading.now)}. It ends by itself, or by "
+        "failoverctl resume"
     )
     session.tell({"paused": wanted})
     return None

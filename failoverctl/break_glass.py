@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from botocore.exceptions import ClientError
 
 from failoverctl.command import Session
 from failoverctl.deployment import Deployment, Reading, changing
-from failoverctl.errors import CannotTell, Refused
+from failoverctl.errors import CannotTell, Refused, credentials_fault, is_denied, root_of
 from failoverctl.start import Yes
 from handlers.core.claim import Claim, decide_claim, lock_for
 from handlers.core.control import ControlRecord
@@ -28,7 +29,7 @@ from handlers.core.move import FAILED_STATUSES, decide, quiet_since
 from handlers.core.request import Request
 from handlers.gateways import move_request
 from handlers.gateways.control_table import ControlTable
-from handlers.gateways.data_api import STATEMENT_TIMEOUT_S, DataApi, StatementRejected
+from handlers.gateways.data_api import STATEMENT_TIMEOUT_S, DataApi
 from handlers.gateways.global_database import MOVE_READ_TIMEOUT_S, GlobalDatabase
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Look, print every call, and change nothing.")]
@@ -185,7 +186,7 @@ def _move(glass: Glass) -> None:
         if glass.read().only_forward or _detached(glass):
             break
     _best_effort(glass, lambda: glass.control.engage_dns(glass.run))
-    say(f"DNS is engaged: the writer's name leads to {claim.target_region}.")
+    say(*_where_the_name_leads(glass.deployment, claim))
     _wait_for_a_write(glass, asked_at)
     epoch = glass.control.commit(claim, time.time())
     say(
@@ -193,6 +194,19 @@ def _move(glass: Glass) -> None:
         f"There is no standby now: when {claim.writer_region} is back, `failoverctl start --mode reprotect`.",
     )
     glass.session.tell({"run": glass.run, "writer_region": claim.target_region, "epoch": epoch})
+
+
+def _where_the_name_leads(deployment: Deployment, claim: Claim) -> list[str]:
+    """Says who moves the writer's name: functions, of which one has to run, and no program from here can do it."""
+    names, target = deployment.names, claim.target_region
+    lines = [f"The record says that the writer's name leads to {target}."]
+    if target == deployment.regions[0]:  # what the name leads to where no switch answers
+        return lines
+    return [
+        *lines,
+        f"{names.writer} follows within 20 s if a writer switch runs, a Lambda function in either region. Where Lambda "
+        f"is down in both, it does not: let clients connect to {names.cluster_dns(target)}.",
+    ]
 
 
 def _wait_to_move(glass: Glass) -> None:
@@ -247,8 +261,12 @@ def _wait_for_a_write(glass: Glass, asked_at: float) -> None:
         glass.control.assert_moving(glass.run)  # only the run that moves the writer lifts the fence that came with it
         try:
             glass.sql.run_all([LIFT, _proof(glass)])
-        except (TransientFailure, StatementRejected) as error:
-            answer = str(error)
+        except FailoverError as error:
+            # Nothing says which error the Data API gives for a cluster that has no writer yet. RDS was asked, so the
+            # only way is forward, whatever it is; but nobody waits for rights that are not there.
+            if is_denied(error) or credentials_fault(error):
+                raise
+            answer = _said(error)
         else:
             glass.session.say(f"{target} has taken a write.")
             return
@@ -267,11 +285,15 @@ def _wait_for_a_write(glass: Glass, asked_at: float) -> None:
                 _detached(glass)
                 quiet = now
         if now - said_at >= SAY_EVERY_S:
-            glass.session.say(
-                f"Waits for a write: {sight.in_words if sight else 'RDS does not answer'}; {answer[:200]}"
-            )
+            glass.session.say(f"Waits for a write: {sight.in_words if sight else 'RDS does not answer'}; {answer}")
             said_at = now
         time.sleep(LOOK_EVERY_S)
+
+
+def _said(error: FailoverError) -> str:
+    """Returns what the Data API, or the way to it, says, without what was called to hear it."""
+    root = root_of(error)
+    return str(root.response.get("Error", {}).get("Message", root)) if isinstance(root, ClientError) else str(root)
 
 
 def _proof(glass: Glass) -> str:

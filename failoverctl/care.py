@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Set
 from pathlib import Path
@@ -16,7 +15,9 @@ from failoverctl.deployment import Deployment, changing
 from failoverctl.errors import CannotTell, Refused
 from failoverctl.start import Yes
 from handlers.core.errors import FailoverError, InvalidRequest, TransientFailure
-from handlers.core.reading import Fields
+from handlers.core.reading import LARGEST_WHOLE, Fields
+from handlers.core.salvage import Salvage
+from handlers.core.shape import read_as
 from handlers.gateways.archive import SALVAGE_SUMMARY, Archive
 from handlers.gateways.aws import invoke, named_errors
 from orchestration import safe_to_apply
@@ -86,10 +87,7 @@ def archive_of(deployment: Deployment, epoch: int) -> tuple[Archive, Set[str]]:
 
 def _found(data: object) -> list[str]:
     """Returns what a summary says, in lines for people."""
-    fields = Fields(data, SALVAGE_SUMMARY, InvalidRequest)
-    return [
-        f"{name.replace('_', ' ')}: {value}" for name, value in sorted(fields.data.items()) if value not in ("", None)
-    ]
+    return read_as(Salvage, Fields(data, SALVAGE_SUMMARY, InvalidRequest)).words
 
 
 def _folders(deployment: Deployment) -> dict[str, dict[int, set[str]]]:
@@ -144,9 +142,22 @@ def bootstrap(session: Session, *, yes: Yes = False) -> int | None:
             answer = invoke(client, function, {})
         except TransientFailure as error:
             raise _said(function, error) from error
-    session.say(f"Done: {json.dumps(answer)}")
+    session.say(*_done(answer))
     session.tell(answer)
     return None
+
+
+def _done(answer: object) -> list[str]:
+    """Returns what the function did, in lines for people."""
+    done = Fields(answer, "the answer of the bootstrap", InvalidRequest)
+    kept = done.whole("reserved_connections", at_most=LARGEST_WHOLE, default=0)
+    lines = [f"Done: {done.data.get('statements')} statements in {done.data.get('cluster')}, all or none."]
+    if kept == 0:
+        lines.append(
+            "No connection is reserved for the monitor: where applications take all of them, it can neither ask nor "
+            "fence this database (docs/deploy.md)."
+        )
+    return lines
 
 
 def _said(function: str, error: FailoverError) -> Refused | CannotTell:

@@ -12,9 +12,10 @@ from failoverctl.command import Session
 from failoverctl.deployment import Reading, changing
 from failoverctl.errors import Refused
 from failoverctl.start import Yes
-from failoverctl.words import clock, lasting
+from failoverctl.words import clock
 from handlers.core.control import ControlRecord, Pause
 from handlers.core.detection import guardian_seen, is_silent
+from handlers.core.duration import lasting
 
 
 def begin(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> int | None:
@@ -23,8 +24,8 @@ def begin(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> i
     deployment = session.deployment
     reading = deployment.read()
     record, until = reading.record, reading.now + seconds
-    _refuse_beside(record, until)
-    for line in _expected(record, until):
+    _refuse_beside(record, until, reading.now)
+    for line in _expected(record, until, reading.now):
         session.say(line)
     if why := _ill(session, reading):
         session.say(f"But {record.writer_region} is not well now: {why}.", style="bold yellow")
@@ -44,7 +45,7 @@ def begin(session: Session, *, lasts: Lasts, reason: Why, yes: Yes = False) -> i
             "a run has begun, or somebody has paused automatic failover, meanwhile: look with `failoverctl status`"
         )
     session.say(
-        f"In maintenance by {deployment.identity.arn} until {clock(until)}. When you are done: "
+        f"In maintenance by {deployment.identity.arn} until {clock(until, reading.now)}. When you are done: "
         "failoverctl maintenance end"
     )
     session.tell({"maintenance": wanted})
@@ -76,7 +77,7 @@ def end(session: Session, *, yes: Yes = False) -> int | None:
     return None
 
 
-def _refuse_beside(record: ControlRecord, until: float) -> None:
+def _refuse_beside(record: ControlRecord, until: float, now: float) -> None:
     """Raises `Refused` where a run is at work, or somebody wants automation to stay off for longer."""
     held = record.transition
     if held is not None:
@@ -91,21 +92,23 @@ def _refuse_beside(record: ControlRecord, until: float) -> None:
     pause = record.paused
     if pause is not None and not pause.maintenance and pause.until > until:
         raise Refused(
-            f"{pause.by} has paused automatic failover until {clock(pause.until)}, which is longer: end that first "
-            "(`failoverctl resume`), or maintain within it"
+            f"{pause.by} has paused automatic failover until {clock(pause.until, now)}, which is longer: end that "
+            "first (`failoverctl resume`), or maintain within it"
         )
 
 
-def _expected(record: ControlRecord, until: float) -> list[str]:
+def _expected(record: ControlRecord, until: float, now: float) -> list[str]:
     writer = record.writer_region
     lines = [
-        f"Until {clock(until)} no failover begins by itself, also when {writer} is down or dies; a person may start "
-        "one at any time.",
+        f"Until {clock(until, now)} no failover begins by itself, also when {writer} is down or dies; a person may "
+        "start one at any time.",
         f"A restart or an upgrade of the database of {writer} closes nothing. Its applications wait until it answers "
         "again, and 2 s more. Only a guardian that is cut off from the control record still fences.",
     ]
     if record.paused and record.paused.lasts(until):
-        lines.append(f"The maintenance of {record.paused.by} would have lasted until {clock(record.paused.until)}.")
+        lines.append(
+            f"The maintenance of {record.paused.by} would have lasted until {clock(record.paused.until, now)}."
+        )
     if not record.protected:
         lines.append("There is no standby: nothing could take over in any case.")
     return lines
@@ -115,7 +118,7 @@ def _ill(session: Session, reading: Reading) -> str | None:
     """Returns why the writer is not known to be well, as its guardian says it; None when it is."""
     record, now = reading.record, reading.now
     if record.word is not None:
-        return f"its guardian says since {clock(record.word.since)} that its database is {record.word.says}"
+        return f"its guardian says since {clock(record.word.since, now)} that its database is {record.word.says}"
     grace_s = session.deployment.settings.thresholds.recovery_grace_s
     seen = guardian_seen(record, is_silent(record, now), now, grace_s)
     return None if seen.says == "alive" else seen.reason

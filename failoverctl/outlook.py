@@ -77,14 +77,14 @@ def outlook(
         (
             asks_until is not None,
             "asks",
-            f"Run {run} waits for a person until {clock(asks_until or 0)}: `failoverctl approve {run}`, or reject.",
+            f"Run {run} waits for a person until {clock(asks_until or 0, now)}: `failoverctl approve`, or reject.",
         ),
         (
             works and phase != "checking",
             "moving",
-            f"The writer is being moved from {writer} to {standby} by run {run}: `failoverctl watch {run}`.",
+            f"The writer is being moved from {writer} to {standby} by run {run}: `failoverctl watch`.",
         ),
-        (works, "moving", f"Run {run} looks whether to move the writer from {writer}: `failoverctl watch {run}`."),
+        (works, "moving", f"Run {run} looks whether to move the writer from {writer}: `failoverctl watch`."),
         (
             record.reprotection is not None,
             "nothing",

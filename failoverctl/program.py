@@ -16,6 +16,9 @@ HELP = {"help_option_names": ["-h", "--help"]}
 VERBS = {
     "status": "failoverctl.status:status",
     "ready": "failoverctl.ready:ready",
+    "preflight": "failoverctl.preflight:preflight",
+    "deploy": "failoverctl.deploy:deploy",
+    "verify": "failoverctl.verify:verify",
     "runs": "failoverctl.timeline:list_runs",
     "show": "failoverctl.timeline:show",
     "watch": "failoverctl.timeline:watch",

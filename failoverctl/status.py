@@ -11,10 +11,11 @@ from failoverctl.deployment import Deployment, Reading
 from failoverctl.errors import CannotTell
 from failoverctl.outlook import Outlook, outlook
 from failoverctl.runs import Run, listed, waiting
-from failoverctl.words import clock, lasting
+from failoverctl.words import clock
 from handlers.core.claim import automation_is_off
 from handlers.core.control import ControlRecord
 from handlers.core.detection import last_sign_at
+from handlers.core.duration import lasting
 from handlers.core.errors import FailoverError
 from handlers.core.history import Question
 from handlers.gateways.aws import named_errors
@@ -140,19 +141,19 @@ def _lines(
     if record.transition:
         held = record.transition
         asked = f"; a person wants it to {held.wanted}" if held.wanted else ""
-        lines.append(("Lock", f"run {held.run} ({held.mode}, {held.phase}) since {clock(held.started_at)}{asked}"))
+        lines.append(("Lock", f"run {held.run} ({held.mode}, {held.phase}) since {clock(held.started_at, now)}{asked}"))
     if record.reprotection:
         held_too = record.reprotection
-        lines.append(("Lock", f"run {held_too.run} re-protects since {clock(held_too.started_at)}"))
+        lines.append(("Lock", f"run {held_too.run} re-protects since {clock(held_too.started_at, now)}"))
     for run, question in (pair for each in looks for pair in each.waiting):
         lines.append(
             (
-                "Waits for you",
-                f"run {run.name} asks since {clock(question.asked_at)}, until {clock(question.until)}:"
+                "Question",
+                f"run {run.name} asks since {clock(question.asked_at, now)}, until {clock(question.until, now)}:"
                 f" failoverctl approve {run.name}",
             )
         )
-    lines += [("Running", f"{run.name} in {run.region} since {clock(run.started_at)}") for run in running]
+    lines += [("Running", f"{run.name} in {run.region} since {clock(run.started_at, now)}") for run in running]
     lines += [
         ("Ended", f"{run.name} in {run.region}, {run.status.lower()}, {lasting(now - (run.ended_at or now))} ago")
         for run in shown[:LAST_RUNS]
@@ -167,7 +168,7 @@ def _lease(record: ControlRecord, now: float) -> str:
         return "none yet: the writer's guardian has not renewed since the writer was named"
     ago = f"last sign of life {lasting(now - last)} ago"
     if record.word:
-        return f"its guardian says since {clock(record.word.since)} that the database is {record.word.says}; {ago}"
+        return f"its guardian says since {clock(record.word.since, now)} that the database is {record.word.says}; {ago}"
     left = (record.lease_expires_at or 0) - now
     return f"{ago}, " + (f"ends in {lasting(left)}" if left > 0 else f"ended {lasting(-left)} ago")
 

@@ -15,8 +15,9 @@ from failoverctl.deployment import Deployment
 from failoverctl.errors import CannotTell, Refused
 from failoverctl.runs import Run
 from failoverctl.together import ask_each
-from failoverctl.words import clock, date, lasting
+from failoverctl.words import clock, date
 from handlers.core import history
+from handlers.core.duration import lasting
 from handlers.core.errors import FailoverError, TransientFailure
 from handlers.core.history import Entered, Event, Question
 
@@ -189,11 +190,11 @@ def _table(passed: Sequence[Entered], began: float) -> Table:
 
 
 def _question_line(run: Run, question: Question) -> list[str]:
-    answer = question.answer
+    answer, now = question.answer, time.time()
     if answer is None and not run.is_over:
-        return [f"It waits for a person until {clock(question.until)}: failoverctl approve {run.name} (or reject)"]
-    words = f": {answer.words}, {clock(answer.at)}" if answer else ""
-    return [f"It asked people at {clock(question.asked_at)}: {answer.kind if answer else 'no answer'}{words}"]
+        return [f"It waits for a person until {clock(question.until, now)}: failoverctl approve {run.name} (or reject)"]
+    words = f": {answer.words}, {clock(answer.at, now)}" if answer else ""
+    return [f"It asked people at {clock(question.asked_at, now)}: {answer.kind if answer else 'no answer'}{words}"]
 
 
 def _record_lines(record: Mapping[str, Any]) -> list[str]:
@@ -214,14 +215,22 @@ def _record_lines(record: Mapping[str, Any]) -> list[str]:
             f"{'Writer':<17} {record.get('old_writer_region')} → {record.get('target_region')}, "
             f"epoch {record['epoch_before']} → {record['epoch_after']}"
         )
-    for name, title, unit in (
-        ("rto_s", "Outage", "s"),
-        ("rpo_ms", "Lost", "ms"),
-        ("rpo_at_most_ms", "Lost at most", "ms"),
-    ):
-        if record.get(name) is not None:
-            lines.append(f"{title:<17} {float(record[name]):.1f} {unit}")
+    if record.get("rto_s") is not None:
+        lines.append(f"{'Outage':<17} {float(record['rto_s']):.1f} s")
+    lines += [f"{'Lost':<17} {words}" for words in _lost(record)]
     return lines + [f"{'Error':<17} {error}" for error in record.get("errors") or ()]
+
+
+def _lost(record: Mapping[str, Any]) -> list[str]:
+    """Returns what a failover has lost, as finely as it is known; nothing of a run that moved nothing by force."""
+    if record.get("mode") != "failover" or record.get("epoch_after") is None:
+        return []
+    if record.get("rpo_ms") is None:
+        return ["not known; a heartbeat is missing to compare with"]
+    finely = float(record.get("rpo_resolution_ms") or 0) / 1000
+    at_most = record.get("rpo_at_most_ms")
+    bound = "nothing bounds it" if at_most is None else f"at most {float(at_most) / 1000:.1f} s"
+    return [f"{float(record['rpo_ms']) / 1000:.1f} s of writes, true to {finely:g} s more or less; {bound}"]
 
 
 def _ending(run: Run) -> str:

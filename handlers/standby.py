@@ -15,11 +15,9 @@ from handlers.core.detection import Attempt, Detection, Verdict, judge, next_att
 from handlers.core.environment import Variables
 from handlers.core.health import Probe, writer_seen
 from handlers.core.overdue import overdue
-from handlers.gateways.event_bus import EventBus
 from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Publisher, Value
-from handlers.gateways.runs import Runs
-from handlers.gateways.warm_up import Workflow
 from handlers.machine import Machine
+from handlers.rarely_asked import RarelyAsked
 from handlers.telemetry import logger
 
 
@@ -40,18 +38,14 @@ class Standby:
         machine: Machine,
         beside: Beside,
         metrics: Publisher,
-        bus: EventBus,
-        runs: Runs,
-        workflow: Workflow,
+        rarely: RarelyAsked,
     ) -> None:
         self._grace_s = grace_s
         self._fails_over = fails_over
         self._machine = machine
         self._beside = beside
         self._metrics = metrics
-        self._bus = bus
-        self._runs = runs
-        self._workflow = workflow
+        self._rarely = rarely
         self._seen = Detection()
         self._verdict = Verdict("unknown", "nothing has been seen yet")
         self._warm = False
@@ -78,7 +72,7 @@ class Standby:
             self._tell_overdue(record, now)
         if known == "down" and not self._warm:
             self._warm = True
-            self._beside.start("warm the workflow up", self._workflow.warm_up)
+            self._beside.start("warm the workflow up", lambda: self._rarely.workflow.warm_up())
         if record is not None and (verdict.known == "down" or record.transition is not None):
             self._beside.start("an attempt", lambda: self._attempt(record, verdict))
 
@@ -100,7 +94,7 @@ class Standby:
     def _attempt(self, record: ControlRecord, verdict: Verdict) -> None:
         """Makes the attempt that is due, if one is; what fails is tried again with the next tick."""
         holder = record.transition.run if record.transition else None
-        is_over = self._runs.is_over(holder) if holder else None
+        is_over = self._rarely.runs.is_over(holder) if holder else None
         now = self._machine.now()
         if holder and is_over and self._over[0] != holder:
             self._over = (holder, now)
@@ -116,9 +110,9 @@ class Standby:
             return
         asked = attempt.asked(datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
         if attempt.number == 1 and verdict.known == "down":
-            self._bus.put(asked)
+            self._rarely.bus.put(asked)
             logger.warning("the writer is down: the event is on the bus", why=verdict.reason, epoch=attempt.epoch)
         else:
-            started = self._runs.start(attempt.name, asked)
+            started = self._rarely.runs.start(attempt.name, asked)
             logger.warning("another attempt to move the writer", run=attempt.name, why=verdict.reason, started=started)
         self._made = attempt

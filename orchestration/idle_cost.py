@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from handlers.core.lease import TICK_S
-from orchestration.settings import load
+from orchestration.settings import Settings, load
 from orchestration.specification import INSTANCES, Specification, describe
 from orchestration.specification.dns import SWITCH_INTERVAL_SECONDS
 from orchestration.specification.model import Function, Region
@@ -41,6 +41,9 @@ ALWAYS_PUBLISHED = 3  # metrics of the standby's monitor: `Heartbeat`, `WriterDo
 STEP_METRICS = 4
 MANY = 100  # above that, a fraction is not worth showing
 KEPT_GB = 10  # the least that Aurora charges storage for
+# For the primary of a global database in production (Aurora guide, "Choosing the minimum Aurora Serverless v2 capacity
+# setting for a cluster"). Either region's cluster may be the primary.
+RECOMMENDED_ACU = 8.0
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,29 @@ def database(specification: Specification) -> list[Line]:
         Line("AWS Backup", "7 days in each region and 7 of copies, of an empty cluster; an estimate", 21, SNAPSHOT_GB),
         Line("AWS Backup, copies", "a full copy every day, of an empty cluster; an estimate", 30, REGION_GB),
     ]
+
+
+def capacity_warning(settings: Settings) -> str | None:
+    """Returns what is to be said of a production with less capacity than Aurora recommends, None if nothing.
+
+    It names what the database costs at idle as it is set, and as it is recommended.
+    """
+    low = {
+        name: value
+        for name in ("min_capacity", "standby_min_capacity")
+        if (value := getattr(settings.database, name)) < RECOMMENDED_ACU
+    }
+    if settings.environment != "production" or settings.adopts or not low:
+        return None
+    raised = settings.database.model_copy(update=dict.fromkeys(low, RECOMMENDED_ACU))
+    both = (settings, settings.model_copy(update={"database": raised}))
+    as_set, recommended = (total(database(describe(one, "ACCOUNT"))) for one in both)
+    return (
+        f"{' and '.join(f'database.{name} is {value:g} ACU' for name, value in low.items())}; for the primary of a "
+        "global database in production, which either region's cluster may be, Aurora recommends at least "
+        f"{RECOMMENDED_ACU:g}. Idle, the database costs ${as_set:,.2f} a month as it is set, and "
+        f"${recommended:,.2f} with {RECOMMENDED_ACU:g} (docs/cost.md)"
+    )
 
 
 def tables(specification: Specification) -> str:

@@ -101,6 +101,11 @@ class Database(Section):
         "Serverless v2 grows slowly from a low minimum.",
     )
     max_capacity: float = Field(16.0, ge=1, le=256, description="Upper bound of both regions, in ACU.")
+    capacity_follows: bool = Field(
+        False,
+        description="After a failover, raises the new writer's lower bound to what the old one used in the last hour. "
+        "Nothing lowers it again, and Terraform leaves both lower bounds alone once the clusters are made.",
+    )
     reserved_connections: int = Field(
         10,
         ge=0,
@@ -204,6 +209,33 @@ class Reports(Section):
     )
 
 
+class Hook(Section):
+    """What is started with an event of a run, beside it (docs/events.md); it has to be in both regions, by its name."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z](-?[a-z0-9]){0,29}$")] = Field(
+        description="What messages call it: 1 to 30 lower-case letters, digits and single hyphens."
+    )
+    when: Literal["FailoverStarted", "FailoverWaits", "WriterMoved", "Unprotected", "Protected"] = Field(
+        description="The event with which it is started."
+    )
+    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        None, description="Name of a Lambda function, which is given the event."
+    )
+    state_machine: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,80}$")] | None = Field(
+        None, description="Name of a state machine, which is given the event."
+    )
+    timeout_seconds: int = Field(
+        60, ge=1, le=600, description="How long it may take, in s; what takes longer has failed, and is not stopped."
+    )
+    required: bool = Field(False, description="Whether its failure raises an alarm; people are told in any case.")
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.function is None) == (self.state_machine is None):
+            raise ValueError(f"hook {self.name} has to name a function or a state_machine, and not both")
+        return self
+
+
 class State(Section):
     """Where Terraform's state is kept; without a bucket in files beside the project, for a first try."""
 
@@ -260,6 +292,15 @@ class Settings(BaseSettings):
     thresholds: Thresholds = Thresholds()
     salvage: Salvage = Salvage()
     reports: Reports = Reports()
+    hooks: tuple[Hook, ...] = Field((), max_length=10, description="What is started with events of runs, as [[hooks]].")
+    application_alarms: tuple[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/ -]{1,255}$", strip_whitespace=True)], ...
+    ] = Field(
+        (),
+        max_length=20,
+        description="CloudWatch alarms of the application, of these names in both regions: while one of them rings, a "
+        "run that has moved the writer counts as recovered with an unhealthy application.",
+    )
     state: State = State()
     existing: Existing = Existing()
 
@@ -369,6 +410,20 @@ class Settings(BaseSettings):
                 f"alert_emails {', '.join(self.alert_emails)} would be subscribed to the existing topic "
                 f"{' and '.join(topics)}; remove them here and subscribe them there"
             )
+        return self
+
+    @field_validator("hooks")
+    @classmethod
+    def _hooks_have_names(cls, value: tuple[Hook, ...]) -> tuple[Hook, ...]:
+        names = [hook.name for hook in value]
+        if len(set(names)) < len(names):
+            raise ValueError("two hooks have one name; messages could not tell them apart")
+        return value
+
+    @model_validator(mode="after")
+    def _capacity_is_ours_to_change(self) -> Self:
+        if self.database.capacity_follows and self.adopts:
+            raise ValueError("database.capacity_follows would change a database that is not ours; remove it")
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ docs/guarantees.md, and where a promise has a limit, the limit is written here a
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,17 +26,20 @@ from simulation.happened import (
     Fit,
     Guarded,
     History,
+    Kept,
     Lifted,
     Means,
     NameLeadsTo,
     Promoted,
     RdsBegan,
     RdsEnded,
+    Retired,
     RoleChanged,
     RunEnded,
     RunStarted,
     SessionClosed,
     SessionOpened,
+    SnapshotTaken,
     StateEntered,
     Told,
     Works,
@@ -50,8 +54,13 @@ WELL_FOR_S = 15.0
 # P10: how long a lock may keep a healthy writer closed, by how far the run came: its guardian ends it after 20 s in
 # `stopping`, after 10 s in `moving`; each with what closing, a tick and opening take.
 GIVEN_BACK_S = {"stopping": 25.0, "moving": 20.0}
+# P1: how long after it was the writer of the record, and nobody moved it, a region may be opened: a lease that has
+# been renewed then, less what its guardian keeps of it.
+LET_IN_WITHIN_S = 10.0
 # P1: a lease that is longer than this was written by a clock that is off (10 s, and 1 s for clocks that are right).
 LONGEST_LEASE_S = 11.0
+# P1: how long ago a guardian may have seen the fence of which it signs that it stands: two ticks.
+SIGNED_WITHIN_S = 4.0
 # P9: attempts come after 15, 30, then every 60 s; the lock of a run that was cut off and a start take a moment.
 NEXT_ATTEMPT_S = 75.0
 # P9: what failed may have cost the standby's region its monitor: the schedule starts the next one within a minute.
@@ -65,6 +74,14 @@ PROVED_WITHIN_S = 10.0
 TOLD_WITHIN_S = 60.0
 # P7: without these a message is not sent: events and messages are best effort, and alarms page as well.
 NEEDED_TO_TELL = {"region dead", "isolated", "throttled", "cold starts", "step frozen", "bus loses", "bus late"}
+# P7: how long before the record says so a run may have seen that the standby follows: the time limits of two steps.
+ARMED_WITHIN_S = 70.0
+# P9: how long a re-protection may stay in a state while nothing fails: a cluster is built in a minute here, and a step
+# is tried again after a minute at most.
+STANDS_STILL_S = 150.0
+ASKING, ANSWERS = "AskRetirement", ("person approves", "person refuses")
+# A row in an exported file, and how often a session writes one (`simulation.salvage`).
+ROW, ROW_EVERY_S = re.compile(r'"id": ?"(\d+\.\d+)"'), 0.5
 # How the name of a run ends that a person has started with the command of a message, and who does that.
 OBEYS, OBEYING = "-obeys", "person obeys"
 
@@ -183,6 +200,15 @@ class Facts:
         """Whether there is a healthy writer there that a guardian could renew the lease of."""
         return Course(False, [(one.at, one.fit) for one in self.of(Fit) if one.region == region], self.end)
 
+    def fenced(self, region: str) -> Course:
+        """Whether a fence by SQL stands in a region's database."""
+        changes = [(one.at, isinstance(one, Fenced)) for one in self._fences if one.region == region]
+        return Course(False, changes, self.end)
+
+    @cached_property
+    def _fences(self) -> list[Fenced | Lifted]:
+        return [one for one in self.history.happened if isinstance(one, Fenced | Lifted) and one.by == "sql"]
+
     def works(self, region: str, means: Means) -> Course:
         """Whether those means to close and open a region's database work."""
         changes = [(one.at, one.works) for one in self.of(Works) if (one.region, one.means) == (region, means)]
@@ -209,15 +235,21 @@ class Facts:
 
     @cached_property
     def rds_at_work(self) -> list[Span]:
-        """When RDS moved the writer, or might have: a request that it has taken and not begun counts."""
-        spans, since = [], None
+        """When RDS may move the writer: from the request that it has taken until it gives up, or the record says so."""
+        spans, since, done = list[Span](), None, None
         for fact in self.history.happened:
+            if done is not None and isinstance(fact, Written) and fact.before["epoch"] != fact.after["epoch"]:
+                spans.append(Span(done, fact.at, ""))  # it has moved the writer, and the record does not say so before
+                done = None
             begins = isinstance(fact, RdsBegan) or (isinstance(fact, Asked) and fact.accepted)
             if begins and since is None:
                 since = fact.at
             if isinstance(fact, RdsEnded) and since is not None:
                 spans.append(Span(since, fact.at, fact.operation))
                 since = None
+                done = fact.at if fact.how == "done" else None
+        if done is not None:
+            spans.append(Span(done, self.end, ""))
         return [*spans, Span(since, self.end, "")] if since is not None else spans
 
     @cached_property
@@ -240,10 +272,22 @@ def _two_writers(facts: Facts) -> Iterator[tuple[float, str]]:
     for one in facts.sessions:
         for other in facts.sessions:
             start, end = max(one.start, other.start), min(one.end, other.end)
-            old = one if one.start < other.start else other
-            if one.value < other.value and start < end and not _guard_was_gone(facts, old.value, start, end):
+            if (
+                one.value < other.value
+                and start < end
+                and not _guard_was_gone(facts, _old(facts, one, other), start, end)
+            ):
                 yield start, f"applications write in {one.value} and in {other.value} for {end - start:.2f} s"
                 return
+
+
+def _old(facts: Facts, one: Span, other: Span) -> str:
+    """Returns the region of the two that was promoted less recently; where none was, that of the earlier session."""
+    promoted = [move.region for move in facts.of(Promoted) if move.at <= max(one.start, other.start)]
+    old = one if one.start < other.start else other
+    if promoted:
+        old = other if one.value == promoted[-1] else one
+    return str(old.value)
 
 
 def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:
@@ -264,6 +308,48 @@ def _moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:
         left = (one.after.get("lease_expires_at") or 0.0) - (STARTS_AT + one.at)
         if 0.0 < left <= LONGEST_LEASE_S:
             yield one.at, f"run {after['run']} commits to move a writer whose lease lives for {left:.1f} s more"
+
+
+def _let_in_elsewhere(facts: Facts) -> Iterator[tuple[float, str]]:
+    """Applications are let in where the record has not had the writer, open, for a lease; a run may open its target."""
+    for one in facts.of(Lifted):
+        if one.by != "sql" or any(
+            _may_open(each, one.region) for each in facts.record.within(one.at - LET_IN_WITHIN_S, one.at)
+        ):
+            continue
+        yield one.at, f"applications are let into {one.region}, which is not the writer, or is stopped or moved away"
+
+
+def _may_open(record: Mapping[str, Any], region: str) -> bool:
+    lock = record.get("transition") or {"phase": "checking", "target_region": ""}
+    if lock["phase"] == "checking":
+        return bool(record["writer_region"] == region)
+    return bool(lock["phase"] == "moving" and lock["target_region"] == region)
+
+
+def _asked_beside_an_open_writer(facts: Facts) -> Iterator[tuple[float, str]]:
+    """RDS is asked to promote a standby whose old writer applications write to."""
+    for one in facts.of(Asked):
+        if not one.accepted:
+            continue
+        for session in facts.sessions:
+            writes = session.value != one.region and session.start <= one.at < session.end
+            if writes and not _guard_was_gone(facts, session.value, one.at, one.at):
+                yield one.at, f"RDS takes a {one.operation} to {one.region} while applications write in {session.value}"
+                break
+
+
+def _signs_what_is_not_so(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A guardian says in the lock that its database is fenced, and applications could write there all the time."""
+    for one in facts.of(Written):
+        sign = (one.after.get("transition") or {}).get("writer_sign")
+        before = (one.before.get("transition") or {}).get("writer_sign")
+        if sign is None or sign == before or not sign["fenced"]:
+            continue
+        region, since = one.after["writer_region"], one.at - SIGNED_WITHIN_S
+        stood = any(facts.fenced(region).within(since, one.at))
+        if not stood and set(facts.role(region).within(since, one.at)) == {"writer"}:
+            yield one.at, f"{one.by} signs that {region} is fenced, and it is open"
 
 
 # --- P2
@@ -321,6 +407,19 @@ def _begins_against_a_no(facts: Facts) -> Iterator[tuple[float, str]]:
             yield one.at, f"run {after['run']} begins by itself though {why}"
 
 
+def _moves_in_a_maintenance(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A run that nobody has started is to move the writer on which a person works."""
+    automatic = {one.run for one in facts.of(RunStarted) if one.asked.get("automatic")}
+    for one in facts.of(Written):
+        before, after = one.before.get("transition"), one.after.get("transition")
+        if after is None or after["run"] not in automatic or not after["move_requests"]:
+            continue
+        pause = one.after.get("paused", {})
+        maintained = pause.get("maintenance") and pause["until"] > STARTS_AT + one.at
+        if maintained and not (before and before["move_requests"]):
+            yield one.at, f"run {after['run']} asks RDS by itself in the maintenance of {pause['by']}"
+
+
 def _goes_on_against_a_wish(facts: Facts) -> Iterator[tuple[float, str]]:
     """A run that a person wants to hold or to abort goes a step further, and RDS was not asked before."""
     steps = ("checking", "stopping", "moving")
@@ -370,10 +469,20 @@ def _not_recovered(facts: Facts) -> Iterator[tuple[float, str]]:
             yield one.at, f"run {one.run} declares {target} the writer, and the name does not lead there"
 
 
+def _commits_to_no_writer(facts: Facts) -> Iterator[tuple[float, str]]:
+    """The record names another writer, whose database was none in the time that a run may take from its proof on."""
+    for one in facts.of(Written):
+        target = one.after["writer_region"]
+        if target != one.before["writer_region"] and "writer" not in facts.role(target).within(
+            one.at - PROVED_WITHIN_S, one.at
+        ):
+            yield one.at, f"{one.by} makes {target} the writer, and its database is none"
+
+
 def _nobody_told(facts: Facts) -> Iterator[tuple[float, str]]:
     for one in facts.of(RunEnded):
         ends_badly = one.status in ("TIMED_OUT", "ABORTED") or one.error == "NeedsPerson"
-        region = next((span.value.region for span in facts.runs if span.value.run == one.run), None)
+        region = next((each.region for each in facts.of(RunStarted) if each.run == one.run), None)
         until = one.at + TOLD_WITHIN_S
         if not ends_badly or region is None or until > facts.end or _cannot_tell(facts, region, one.at - 15.0, until):
             continue
@@ -446,10 +555,17 @@ def _while_automatic(facts: Facts, start: float, end: float, region: str) -> flo
             record["writer_region"] == region
             and record.get("protected", True)
             and not _keeps_from_beginning(record, max(start, span.start))
+            and not _held_from_outside(facts, record)
         )
         if not is_due:
             return max(start, span.start)
     return end
+
+
+def _held_from_outside(facts: Facts, record: Mapping[str, Any]) -> bool:
+    """Whether the lock's run is none of Step Functions': only a person takes it over, a limit of P3."""
+    lock = record.get("transition")
+    return lock is not None and lock["run"] not in {span.value.run for span in facts.runs}
 
 
 def _keeps_from_beginning(record: Mapping[str, Any], at: float) -> str:
@@ -578,6 +694,73 @@ def _closing(record: Mapping[str, Any]) -> tuple[str, str, str] | None:
     return record["writer_region"], lock["run"], lock["phase"]
 
 
+# --- the way back
+
+
+def _rows_not_kept(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A cluster is deleted with a row in it that the new writer lacks, and no file that was exported has."""
+    for one in facts.of(Retired):
+        moves = [each for each in facts.of(Promoted) if each.region != one.region and each.at <= one.at]
+        until = moves[-1].until if moves else 0.0
+        kept = {each.name: each.text for each in facts.of(Kept) if each.region != one.region and each.at <= one.at}
+        exported = {found for text in kept.values() for found in ROW.findall(text)}
+        lost = [row for row, written in _rows_of(facts, one) if written > until and row not in exported]
+        if lost:
+            yield (
+                one.at,
+                f"the cluster in {one.region} is deleted with {len(lost)} rows that are nowhere else, as {lost[0]}",
+            )
+
+
+def _rows_of(facts: Facts, retired: Retired) -> Iterator[tuple[str, float]]:
+    """Yields the rows that applications wrote there since the last cluster of that region was deleted."""
+    before = [one.at for one in facts.of(Retired) if one.region == retired.region and one.at < retired.at]
+    since, ended = max(before, default=0.0), {one.session: one.at for one in facts.of(SessionClosed)}
+    for one in facts.of(SessionOpened):
+        if one.region == retired.region and since <= one.at < retired.at:
+            lasted = min(ended.get(one.session, retired.at), retired.at) - one.at
+            for row in range(math.floor(lasted / ROW_EVERY_S) + 1):
+                yield f"{one.session}.{row}", one.at + row * ROW_EVERY_S
+
+
+def _not_in_a_snapshot(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A cluster is deleted that was written after its last complete snapshot was begun."""
+    for one in facts.of(Retired):
+        taken = [each for each in facts.of(SnapshotTaken) if each.cluster == one.cluster and each.at <= one.at]
+        begun = max((each.began for each in taken), default=-math.inf)
+        last = max((written for _, written in _rows_of(facts, one)), default=0.0)
+        if not taken or last > begun:
+            yield one.at, f"the cluster in {one.region} is deleted, and no snapshot has all of it"
+
+
+def _no_standby(facts: Facts) -> Iterator[tuple[float, str]]:
+    """The record says that there is a standby again, and no database follows the writer."""
+    for one in facts.of(Written):
+        if one.before.get("protected", True) or not one.after.get("protected", True):
+            continue
+        other = next(region for region in facts.regions if region != one.after["writer_region"])
+        if "reader" not in facts.role(other).within(one.at - ARMED_WITHIN_S, one.at):
+            yield one.at, f"{one.by} says that {other} is the standby, and its database is none"
+
+
+def _stands_still(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A re-protection that waits for nobody's answer stays where it is, though nothing fails."""
+    ended = {one.run: one.at for one in facts.of(RunEnded)}
+    for run in [one.run for one in facts.of(RunStarted) if one.workflow == "reprotect"]:
+        entered = [(one.at, one.state) for one in facts.of(StateEntered) if one.run == run]
+        for state in Course("", entered, ended.get(run, facts.end)).spans():
+            for start, end in _quiet(facts, state.start, state.end):
+                if end - start > STANDS_STILL_S and state.value not in ("", ASKING):
+                    yield start, f"re-protection {run} stays in {state.value} for {end - start:.0f} s"
+
+
+def _quiet(facts: Facts, start: float, end: float) -> list[tuple[float, float]]:
+    """Returns the parts of that time in which nothing failed; who answers a question is no failure."""
+    disturbs = [one for one in facts.faults if one.value.kind not in ANSWERS and one.overlaps(start, end)]
+    edges = sorted({start, end, *(edge for one in disturbs for edge in (one.start, one.end) if start < edge < end)})
+    return [pair for pair in pairwise(edges) if not any(one.overlaps(*pair) for one in disturbs)]
+
+
 def _unexpected(facts: Facts) -> Iterator[tuple[float, str]]:
     for error in facts.history.errors:
         yield 0.0, error
@@ -585,19 +768,28 @@ def _unexpected(facts: Facts) -> Iterator[tuple[float, str]]:
 
 CHECKS = (
     Check("P1 one writer", "no two regions have sessions that can write", _two_writers),
+    Check("P1 fenced first", "RDS is asked when no application writes to the old writer", _asked_beside_an_open_writer),
+    Check("P1 sign is true", "a guardian that signs that it has fenced has", _signs_what_is_not_so),
     Check("P1 lease vetoes", "no failover commits to move a writer whose lease lives", _moved_under_a_lease),
     Check("P2 one move", "an epoch moves the writer once", _more_than_one_move),
     Check("P2 one run", "RDS is asked by whoever holds the lock, and it says so", _asked_without_the_lock),
+    Check("P1 let in", "applications are let in where the record has the writer, and nowhere else", _let_in_elsewhere),
     Check("P1 only forward", "no lock is given back while RDS may be at work", _given_back_under_rds),
     Check("P5 person's no", "no attempt begins by itself against a person's no", _begins_against_a_no),
+    Check("P5 maintenance", "nothing moves the writer by itself while a person works on it", _moves_in_a_maintenance),
     Check("P5 hold and abort", "a run goes no step further against a person's wish", _goes_on_against_a_wish),
     Check("P7 loss bounded", "no more is lost than the run's record says", _lost_more_than_said),
     Check("P7 recovered", "a run that says so is right: record, name and database agree", _not_recovered),
+    Check("P7 committed", "the record names a writer that has become one", _commits_to_no_writer),
     Check("P7 people told", "people are told of every run that ends badly", _nobody_told),
     Check("P7 command works", "a command that a message gives ends well once all is repaired", _command_fails),
     Check("P9 next attempt", "while the writer is dead another attempt always comes", _no_next_attempt),
     Check("P9 moved", "a dead writer is moved, or people are told", _neither_moved_nor_asked),
     Check("P10 open", "a healthy writer whose lease can be renewed is open", _closed_for_nothing),
     Check("P10 given back", "a run that does not go on keeps no healthy writer closed", _kept_closed_by_a_lock),
+    Check("P7 kept", "nothing is deleted that is neither in the new writer nor in the export", _rows_not_kept),
+    Check("P7 snapshot", "no cluster is deleted without a snapshot of all of it", _not_in_a_snapshot),
+    Check("P7 protected", "a record that says so has a standby", _no_standby),
+    Check("P9 way back", "a re-protection that nothing disturbs goes on", _stands_still),
     Check("no surprise", "no function ends in an error that it does not know", _unexpected),
 )

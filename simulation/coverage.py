@@ -9,30 +9,34 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 from handlers.core.transitions import TRANSITIONS
-from orchestration.specification.workflows import definition
+from orchestration.specification.workflows import FAILOVER_ASL, REPROTECT_ASL, definition
 from simulation.faults import KINDS
 from simulation.happened import FaultBegan, FaultEnded, History, Refused, RunStarted, StateEntered, Written
 
 # The state that was left, what led on, the next state; as in `simulation.interpreter.Transition`.
 Step = tuple[str, str, str]
+WORKFLOWS = {
+    "failover": ("transitions of the failover workflow", FAILOVER_ASL),
+    "reprotect": ("transitions of the re-protection workflow", REPROTECT_ASL),
+}
 
 
 @dataclass
 class Reached:
     """How often each of them was reached."""
 
-    steps: Counter[Step] = field(default_factory=Counter)
+    steps: Counter[tuple[str, Step]] = field(default_factory=Counter)  # each with its workflow
     rows: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
 
     def add(self, history: History) -> None:
         """Counts what a history has reached; pairs of faults are those that act at the same time."""
-        failovers = {one.run for one in history.happened if isinstance(one, RunStarted) and one.workflow == "failover"}
+        workflows = {one.run: one.workflow for one in history.happened if isinstance(one, RunStarted)}
         acting: list[str] = []
         for fact in history.happened:
-            if isinstance(fact, StateEntered) and fact.before and fact.run in failovers:
-                self.steps[fact.before, fact.by, fact.state] += 1
+            if isinstance(fact, StateEntered) and fact.before:
+                self.steps[workflows[fact.run], (fact.before, fact.by, fact.state)] += 1
             elif isinstance(fact, Written | Refused):
                 self.rows[fact.row if isinstance(fact, Written) else f"{fact.row} refused"] += 1
             elif isinstance(fact, FaultBegan):
@@ -52,13 +56,15 @@ class Reached:
 
     def report(self) -> dict[str, Any]:
         """Returns how much of each there is, and what was never reached."""
-        steps = set(_steps(definition()))
         pairs = {_pair(*pair) for pair in combinations_with_replacement(sorted(kind.name for kind in KINDS), 2)}
         return {
-            "transitions of the failover workflow": _share(
-                {f"{here} -> {there} ({by})" for here, by, there in steps},
-                {f"{here} -> {there} ({by})" for here, by, there in self.steps},
-            ),
+            **{
+                title: _share(
+                    {_in_words(step) for step in _steps(definition(file))},
+                    {_in_words(step) for which, step in self.steps if which == workflow},
+                )
+                for workflow, (title, file) in WORKFLOWS.items()
+            },
             "rows of the control record": _share(set(TRANSITIONS), set(self.rows)),
             "kinds of faults": _share({kind.name for kind in KINDS}, set(self.faults)),
             "pairs of faults": _share({" + ".join(pair) for pair in pairs}, {" + ".join(pair) for pair in self.pairs}),
@@ -67,6 +73,11 @@ class Reached:
 
 def _pair(one: str, other: str) -> tuple[str, str]:
     return (one, other) if one <= other else (other, one)
+
+
+def _in_words(step: Step) -> str:
+    here, by, there = step
+    return f"{here} -> {there} ({by})"
 
 
 def _share(of: set[str], reached: set[str]) -> dict[str, Any]:

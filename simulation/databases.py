@@ -10,6 +10,7 @@ Limits: one server stands for a cluster; a promotion or a restart takes the time
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -46,12 +47,16 @@ class Database:
         self.region = region
         self.role: Role = role
         self.runs = True
+        self.exists = True  # its cluster has an instance
         self.drained = False  # a writer that RDS has stopped, to switch it over
         self.server = 1  # which start of the server this is
         self.group_closed = False
         self.own = data  # a reader's is `Databases.data_of`
         self.log: list[tuple[float, Data]] = [(world.time.now, data)]
         self.sessions: dict[int, Callable[[str], None]] = {}  # what tells each one's client that it has ended
+        # When each session began and ended that has written what is here, since 1970; of a reader nothing.
+        self.written: dict[int, tuple[float, float]] = {}
+        self.lifts = 0
         self.stubborn: dict[int, str] = {}  # sessions that do not end when they are told to, and what they were told
 
     @property
@@ -83,6 +88,7 @@ class Database:
         """Gives a client a session; ``ended`` is told why when it has ended."""
         number = self._world.next_session()
         self.sessions[number] = ended
+        self.written[number] = (self._world.time.now, math.inf)
         if self._world.faults.acting("session will not end", self.region):
             self.stubborn[number] = ""
         self._world.tell(SessionOpened(self._world.at, self.region, number, client, self._world.table.item["epoch"]))
@@ -93,6 +99,7 @@ class Database:
         ended = self.sessions.pop(number, None)
         self.stubborn.pop(number, None)
         if ended is not None:
+            self.written[number] = (self.written[number][0], self._world.time.now)
             self._world.tell(SessionClosed(self._world.at, self.region, number, why))
             ended(why)
 
@@ -127,6 +134,7 @@ class Database:
         if not self.is_fenced or number != self.own.number or self._world.time.now >= until:
             return False
         self.write(replace(self.own, fenced=False, admitted=self.server))
+        self.lifts += 1
         self._world.tell(Lifted(self._world.at, self.region, "sql"))
         return True
 
@@ -139,8 +147,9 @@ class Database:
 
     # --- what happens to it
 
-    def stop(self, why: str) -> None:
+    def stop(self, why: str, *, for_good: bool = False) -> None:
         """The server is gone, with all its sessions."""
+        self.exists = self.exists and not for_good
         if self.runs:
             self._world.databases.freeze_replication()
             self.runs = False
@@ -150,7 +159,7 @@ class Database:
 
     def start(self) -> None:
         """The server is there again; a writer starts fenced."""
-        if not self.runs:
+        if not self.runs and self.exists:
             self.runs = True
             self.server += 1
             self._world.tell(RoleChanged(self._world.at, self.region, self.role))
@@ -222,6 +231,10 @@ class Databases:
         if database.role == "writer":
             return
         until, data = self.replicated_until(), self.data_of(database)
+        leader = self.other(region)
+        database.written = {
+            number: (start, min(end, until)) for number, (start, end) in leader.written.items() if start <= until
+        }
         self.leader = None
         database.role, database.drained = "writer", False
         database.server += 1
@@ -229,6 +242,14 @@ class Databases:
         database.log = [(self._world.time.now, data)]
         self._world.tell(Promoted(self._world.at, region, until - self._world.began, database.is_fenced))
         self._world.tell(RoleChanged(self._world.at, region, "writer"))
+        self._world.stir()
+
+    def rebuild(self, region: str, leader: str, *, group_closed: bool) -> None:
+        """Makes a reader of the leader out of a cluster that is new; it runs when it has an instance."""
+        database = self.of[region]
+        database.role, database.drained, database.group_closed = "reader", False, group_closed
+        database.own, database.lifts = self.of[leader].own, 0
+        self.leader, self._broken_since, self._arrived = leader, self._world.time.now, self._world.time.now
         self._world.stir()
 
     def drain(self, region: str) -> None:

@@ -117,6 +117,7 @@ KINDS = (
     Kind("bus repeats", "region", 120),
     Kind("alarm flaps", "region", 120),
     Kind("states away", "region", 60),
+    Kind("bucket away", "region", 60, often=0),
     # --- people; who starts a run may do so in either region
     Kind("person fails over", "region", 1, {"accepts loss": YES_OR_NO, "ignores cool-down": YES_OR_NO}, often=3),
     Kind("person switches over", "region", 1, often=4),
@@ -132,6 +133,33 @@ KINDS = (
     Kind("person approves", "all", 90, {"takes": (1, 40)}),
     Kind("person refuses", "all", 90, {"takes": (1, 40)}),
     Kind("person obeys", "all", 1, often=0),  # the last command that a message gave, when everything is well again
+    # --- the way back, in histories that have one (`way_back`)
+    Kind("person re-protects", "all", 1, {"asks": YES_OR_NO, "resumes": YES_OR_NO}, often=0),
+    # --- people with `failoverctl`, who are drawn by themselves (`by_hand`)
+    Kind("person maintains", "all", 60, {"ends": YES_OR_NO, "two": YES_OR_NO}, often=0),
+    Kind("person lets in", "region", 1, often=0),
+    # until it gets somewhere, and then stops it, or wants it to abort or to hold (`simulation.people`)
+    Kind(
+        "person watches a run",
+        "all",
+        60,
+        {"gets to": (0, 3.99), "after": (0, 4), "does": (0, 3.99), "resumes": YES_OR_NO},
+        often=0,
+    ),
+    Kind(
+        "person breaks the glass",
+        "all",
+        60,
+        {
+            "clock": (-0.7, 0.7),
+            "right": YES_OR_NO,
+            "ahead": (0, 12),
+            "resumes": YES_OR_NO,
+            "shut": YES_OR_NO,
+            "after": (1, 40),
+        },
+        often=0,
+    ),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 
@@ -156,6 +184,12 @@ OBEDIENT = 0.4
 # So many histories have something that moves the writer, or may seem to have to, beside what else is drawn; in so many
 # everything begins at about the same moment; so many cuts are cuts both ways.
 OUTAGES, TOGETHER, BOTH_WAYS = 0.7, 0.6, 0.6
+
+
+# So many histories have a person with `failoverctl` in it, who comes around the moment of some fault; in so many
+# maintenances the database is restarted.
+BY_HAND = {"person maintains": 2, "person lets in": 1, "person breaks the glass": 2, "person watches a run": 4}
+WITH_HANDS, AROUND_S, RESTARTED, SWITCHED = 0.35, (-8.0, 30.0), 0.5, 0.5
 
 
 def draw(chance: Random, writer: str, standby: str, witness: str, *, long: bool) -> tuple[Fault, ...]:
@@ -184,7 +218,97 @@ def draw(chance: Random, writer: str, standby: str, witness: str, *, long: bool)
         drawn.append(_at(obstacle, round(outage.start + chance.uniform(-5, 15), 2)))
     elif chance.random() < OBEDIENT:
         drawn.append(Fault("person obeys", "", round(OVER_BY_S + chance.uniform(2, 10), 2), 1.0))
-    return tuple(sorted(drawn, key=lambda fault: (fault.start, fault.kind, fault.where)))
+    return _in_order(drawn)
+
+
+def by_hand(chance: Random, others: tuple[Fault, ...], writer: str, standby: str) -> tuple[Fault, ...]:
+    """Returns the faults of a history with those of a person who uses `failoverctl`, if there is one."""
+    if chance.random() >= WITH_HANDS:
+        return others
+    kind = BY_NAME[chance.choices(list(BY_HAND), list(BY_HAND.values()))[0]]
+    where = chance.choice((writer, standby)) if kind.strikes == "region" else ""
+    moment = chance.choice(others).start + chance.uniform(*AROUND_S)
+    added = [_at(_row(chance, kind, where), round(min(max(moment, FIRST_AT_S), OVER_BY_S - 15), 2))]
+    if kind.name == "person maintains" and chance.random() < RESTARTED:
+        restart = _row(chance, BY_NAME["database restarts"], writer)
+        added.append(_at(restart, round(added[0].start + chance.uniform(3, 12), 2)))
+    if kind.name == "person watches a run" and chance.random() < SWITCHED:
+        switches = _row(chance, BY_NAME["person switches over"], standby)
+        added.append(_at(switches, round(added[0].start + chance.uniform(0, 5), 2)))
+    return _in_order([*others, *added])
+
+
+# In so many histories nobody can ask a writer that lives: its guardian's prober is away, and the standby is cut off
+# from it. That lasts longer than its guardian's grace, and RDS is quick.
+UNASKED, UNASKED_FROM_S, UNASKED_LASTS_S, QUICKLY_S = 0.06, (6.0, 20.0), (50.0, 90.0), (0.05, 3.0)
+
+
+def unasked(chance: Random, others: tuple[Fault, ...], writer: str, standby: str) -> tuple[Fault, ...]:
+    """Returns the faults of a history with those that keep everybody from asking the writer, if there are any."""
+    if chance.random() >= UNASKED:
+        return others
+    start, lasts = round(chance.uniform(*UNASKED_FROM_S), 2), round(chance.uniform(*UNASKED_LASTS_S), 2)
+    refuses = {"refuses": float(chance.randint(0, 1))}
+    added = [
+        Fault("prober away", writer, start, lasts),
+        *(Fault("cut", path, start, lasts, refuses) for path in (f"{writer}->{standby}", f"{standby}->{writer}")),
+        Fault("promotion takes", "", start, lasts, {"takes": round(chance.uniform(*QUICKLY_S), 2)}),
+    ]
+    return _in_order([*others, *(_at(fault, start) for fault in added)])
+
+
+# A history with a way back: the first part of it brings a failover, and after it people re-protect, once or again and
+# again, while other things fail, and fail back.
+WAY_BACK_S, WAY_BACK_OVER_BY_S = 560.0, 470.0
+OUTAGE_LASTS_S = (12.0, 60.0)
+REPROTECTED_AT_S = ((95.0, 140.0), (200.0, 300.0), (330.0, 400.0))
+APPROVED, FAILED_BACK, BY_BREAK_GLASS, BY_RESUME = 0.85, 0.7, 0.15, 0.1
+# What may fail in the meantime, beside all else.
+ON_THE_WAY_BACK = ("bucket away", "rds busy", "rds away", "rds lost", "rds unanswered", "rds late", "database restarts")
+
+
+def way_back(chance: Random, others: tuple[Fault, ...], writer: str, standby: str) -> tuple[Fault, ...]:
+    """Returns the faults of a history with a way back, in which one or two of the ``others`` may act as well."""
+    outage = _row(chance, BY_NAME[chance.choice(("region dead", "database down", "isolated"))], writer)
+    drawn = [replace(outage, start=round(chance.uniform(6, 30), 2), lasts=round(chance.uniform(*OUTAGE_LASTS_S), 2))]
+    if chance.random() < BY_RESUME:  # what moves the writer is a switchover, as which nobody ends it
+        switches = _later(chance, "person switches over", standby, drawn[0].start)
+        resumes = _later(chance, "person resumes", standby, switches.start + chance.uniform(3, 10))
+        slow = _later(chance, "promotion takes", "", 1.0)
+        drawn = [switches, replace(resumes, how={"switchover": 0.0}), replace(slow, lasts=OUTAGE_LASTS_S[1])]
+    elif chance.random() < BY_BREAK_GLASS:  # no function runs there, and people fail over from a machine of theirs
+        drawn.append(Fault("throttled", standby, drawn[0].start, OUTAGE_LASTS_S[1], {"share": 1.0}))
+        breaks = _later(chance, "person breaks the glass", "", drawn[0].start + chance.uniform(2, 15))
+        drawn.append(replace(breaks, how={**breaks.how, "right": 1.0}))
+    early = [fault for fault in others if not fault.kind.startswith("person")]
+    drawn += chance.sample(early, min(len(early), chance.randint(0, 2)))
+    for number, between in enumerate(REPROTECTED_AT_S):
+        if number == 0 or chance.random() < 0.6:
+            drawn.append(_later(chance, "person re-protects", "", chance.uniform(*between)))
+    answers = _later(chance, "person approves" if chance.random() < APPROVED else "person refuses", "", 90.0)
+    drawn.append(replace(answers, lasts=WAY_BACK_OVER_BY_S - 90.0))
+    kinds = [kind for kind in KINDS if not kind.name.startswith("person") or kind.name in BY_HAND]
+    for _ in range(chance.randint(0, 3)):
+        if chance.random() < 0.5:
+            kind = BY_NAME[chance.choice(ON_THE_WAY_BACK)]
+        else:
+            kind = chance.choices(kinds, [max(1, kind.often) for kind in kinds])[0]
+        where = {"region": chance.choice((writer, standby)), "path": f"{standby}->{writer}", "all": ""}[kind.strikes]
+        drawn.append(_later(chance, kind.name, where, chance.uniform(90, 400)))
+    if chance.random() < 0.3:
+        drawn.append(_later(chance, "person stops a run", "", chance.uniform(110, 350)))
+    if chance.random() < FAILED_BACK:
+        drawn.append(_later(chance, "person switches over", writer, chance.uniform(420, 465)))
+    return _in_order(drawn)
+
+
+def _later(chance: Random, kind: str, where: str, start: float) -> Fault:
+    fault = _row(chance, BY_NAME[kind], where)
+    return replace(fault, start=round(start, 2), lasts=round(min(fault.lasts, WAY_BACK_OVER_BY_S - start), 2))
+
+
+def _in_order(faults: list[Fault]) -> tuple[Fault, ...]:
+    return tuple(sorted(faults, key=lambda fault: (fault.start, fault.kind, fault.where)))
 
 
 def _row(chance: Random, kind: Kind, where: str) -> Fault:

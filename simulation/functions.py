@@ -19,6 +19,7 @@ from handlers.core.errors import FailoverError
 from handlers.core.lease import CLOCK_MARGIN_S
 from simulation.network import Reply
 from simulation.prober import ProberFailed, probe
+from simulation.salvage import salvage
 from simulation.stand_ins import BotoCoreError, Carried, Client, ClientError, refusal
 from simulation.virtual_time import Future, Process
 
@@ -191,6 +192,8 @@ class Functions:
         try:
             if function.step == "prober":
                 return Outcome(probe(world, region, event))
+            if function.step == "salvage":
+                return Outcome(salvage(world, region, event))
             if environment.module is None:
                 environment.module = world.product.module(region, function.name)
                 self._used.append(environment)
@@ -234,7 +237,7 @@ class Functions:
     def _freeze_some(self, environment: Environment) -> None:
         """Freezes an invocation that has just begun, if it is to be; of the fence and of the steps, the first."""
         world, step = self._world, environment.function.step
-        of_workflow = environment.function.module.startswith("handlers.failover.")
+        of_workflow = environment.function.module.startswith(("handlers.failover.", "handlers.reprotect."))
         kind = "fence frozen" if step == "fence" else "step frozen" if of_workflow else "frozen"
         fault = world.faults.acting(kind, environment.region)
         if fault is None or (kind == "frozen" and step != "monitor") or (kind != "frozen" and fault in self._frozen):

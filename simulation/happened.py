@@ -177,6 +177,32 @@ class RdsEnded(Fact):
     how: Literal["done", "cancelled"]
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotTaken(Fact):
+    """A snapshot of the cluster ``cluster`` in ``region`` is complete, with everything that was in it at ``began``."""
+
+    region: str
+    cluster: str
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retired(Fact):
+    """The cluster ``cluster`` in ``region`` is deleted, with everything in it."""
+
+    region: str
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Fact):
+    """A file was written to the bucket of ``region``, in place of an earlier one of that name."""
+
+    region: str
+    name: str
+    text: str
+
+
 # --- the control record
 
 

@@ -17,9 +17,11 @@ from simulation.product import Product
 from simulation.workflows import Workflow
 from simulation.world import World
 
-# Faults are over by `faults.OVER_BY_S`; the rest is for the product to find its way back. One in five is a long one.
+# Faults are over by `faults.OVER_BY_S`; the rest is for the product to find its way back. One in five is a long one;
+# one in fifteen goes on until there is a standby again, and the writer is back where it was.
 LASTS_S = 180.0
 LONG_ONE_IN = 5
+WAY_BACK_ONE_IN, WAY_BACK_AT = 15, 7
 
 
 @cache
@@ -41,11 +43,28 @@ def is_long(seed: int) -> bool:
     return seed % LONG_ONE_IN == 0
 
 
+def has_way_back(seed: int) -> bool:
+    """Returns whether people re-protect in the history of that seed; see `simulation.faults.way_back`."""
+    return seed % WAY_BACK_ONE_IN == WAY_BACK_AT
+
+
+def lasts(seed: int) -> float:
+    """Returns how long the history of a seed is, in seconds."""
+    if has_way_back(seed):
+        return faulty.WAY_BACK_S
+    return faulty.LONG_S if is_long(seed) else LASTS_S
+
+
 def faults_of(seed: int) -> tuple[Fault, ...]:
     """Returns the faults that are drawn for a seed."""
     settings = _product().specification.settings
     standby = next(region for region in settings.regions if region != settings.writer_region)
-    return faulty.draw(random.Random(f"faults {seed}"), settings.writer_region, standby, WITNESS, long=is_long(seed))  # noqa: S311 - nothing secret
+    writer = settings.writer_region
+    drawn = faulty.draw(random.Random(f"faults {seed}"), writer, standby, WITNESS, long=is_long(seed))  # noqa: S311 - nothing secret
+    if has_way_back(seed):
+        return faulty.way_back(random.Random(f"way back {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
+    drawn = faulty.unasked(random.Random(f"unasked {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
+    return faulty.by_hand(random.Random(f"hands {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
 
 
 def run(seed: int, faults: Sequence[Fault] | None = None) -> History:
@@ -57,7 +76,7 @@ def run(seed: int, faults: Sequence[Fault] | None = None) -> History:
     # The collector would look at thousands of facts again and again. What a history leaves behind is collected once.
     gc.disable()
     try:
-        world.play(faulty.LONG_S if is_long(seed) else LASTS_S)
+        world.play(lasts(seed))
     finally:
         gc.enable()
     return History(seed, chosen, tuple(world.happened), tuple(world.errors))

@@ -33,7 +33,7 @@ KEPT_CONNECTION = 0.5
 # Requests that change nothing, and are as good as answered when they are sent.
 ONLY_LOOK = frozenset({"get_item", "assume_role", "describe_execution", "put_metric_data", "publish"})
 # The services whose API may be away by itself, by the names of the faults.
-AWAY = {"rds": "rds away", "stepfunctions": "states away"}
+AWAY = {"rds": "rds away", "stepfunctions": "states away", "s3": "bucket away"}
 
 Way = Literal["open", "hangs", "refuses"]
 

@@ -3,8 +3,7 @@
 Each thing that a person may do is a fault of its own, of those that begin with "person". They act at a moment of their
 own choosing, and not always wisely: too early, twice, in the wrong mode, on a run that lives.
 
-Limits: nobody starts a re-protection. They wait for nothing, and read only who holds the lock, or the last message. A
-lock is given back by hand only where the runbook allows it: the run is over and both clusters are in their old roles.
+Limits: they wait for nothing but for a run to get somewhere, and read only who holds the lock, or the last message.
 """
 
 from __future__ import annotations
@@ -15,20 +14,22 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.conditional_write import after, allowed
-from handlers.core.lease import CLOCK_MARGIN_S
 from handlers.core.transitions import TRANSITIONS
 from simulation.faults import Fault
 from simulation.happened import PersonDid, Refused, Told, Written
 from simulation.interpreter import TaskFailed
+from simulation.laptop import Laptop
 
 if TYPE_CHECKING:
     from simulation.world import World
 
-ADA = "ada"
+ADA, BOB = "ada", "bob"
 LONG_PAUSE_S = 3600.0
 COMMAND = re.compile(r"failoverctl start .*")
+# How far a run has come for which a person waits who watches it, and what that person does then.
+GETS_TO = ("checking", "stopping", "moving", "asked RDS")
+DOES = ("stop", "stop and pause", "abort", "hold")
 
 
 class People:
@@ -36,6 +37,7 @@ class People:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._watching: list[Fault] = []
 
     def strike(self, fault: Fault) -> None:
         """Does what a fault says, if it is something that a person does once."""
@@ -57,12 +59,22 @@ class People:
             "person turns automation off": lambda _: self._turn_automation_off(),
             "person unlocks": self._unlock,
             "person obeys": lambda _: self._obey(),
+            "person re-protects": self._reprotect,
+            "person maintains": self._maintain,
+            "person lets in": lambda fault: Laptop(self._world, ADA).let_in(fault.where),
+            "person breaks the glass": self._break_glass,
+            "person watches a run": self._watch,
         }
 
     def relent(self, fault: Fault) -> None:
         """Takes back what can be taken back."""
-        if fault.kind == "person holds a run" and (lock := self._lock) is not None and lock.get("wanted") == "hold":
+        if fault in self._watching:
+            self._watching.remove(fault)
+        holds = fault.kind == "person holds a run" or DOES[int(fault.how.get("does", 0))] == "hold"
+        if holds and (lock := self._lock) is not None and lock.get("wanted") == "hold":
             self._change("let_run_go_on", run=lock["run"])
+        if fault.kind == "person maintains" and fault.how["ends"]:
+            Laptop(self._world, ADA).end_maintenance()
         if fault.kind == "person turns automation off" or fault.how.get("resumes"):
             self._resume_automation()
         no = self._world.table.item.get("ended_by_person")
@@ -110,6 +122,16 @@ class People:
             mode = "switchover" if fault.how["switchover"] else "failover"
             self._run(fault, {"mode": mode, "started_by": ADA, "resumes": lock["run"]})
 
+    def _reprotect(self, fault: Fault) -> None:
+        """Starts the other workflow, in the writer's region; takes over from the run that holds its lock, if so."""
+        world, item = self._world, self._world.table.item
+        asked: dict[str, Any] = {"started_by": ADA, "retire_without_asking": not fault.how["asks"]}
+        if fault.how["resumes"] and "reprotection" in item:
+            asked["resumes"] = item["reprotection"]["run"]
+        name, region = f"{ADA}-{fault.start:.2f}", item["writer_region"]
+        self._did(f"starts the re-protection {name} in {region}: {asked}")
+        world.workflows.start(region, name, asked, "reprotect")
+
     def _obey(self) -> None:
         """Starts the run that the last message with such a command names, as ``failoverctl`` does it."""
         world = self._world
@@ -129,6 +151,29 @@ class People:
             if run.ended is None:
                 self._did(f"stops run {name}")
                 self._world.workflows.stop(name)
+
+    def _watch(self, fault: Fault) -> None:
+        self._watching.append(fault)
+        self.look()
+
+    def look(self) -> None:
+        """Has everybody who watches act, a little later, on a run that has got as far as they wait for."""
+        lock = self._lock
+        if lock is None or not self._watching:
+            return
+        reached = {lock["phase"], "asked RDS" if lock["move_requests"] else ""}
+        for fault in [one for one in self._watching if GETS_TO[int(one.how["gets to"])] in reached]:
+            self._watching.remove(fault)
+            self._world.time.after(fault.how["after"], lambda fault=fault: self._meddle(fault))  # type: ignore[misc]
+
+    def _meddle(self, fault: Fault) -> None:
+        does = DOES[int(fault.how["does"])]
+        if does == "stop and pause":
+            self._pause(fault)
+        if does.startswith("stop"):
+            self._stop(fault)
+        else:
+            self._want(does)
 
     def _want(self, what: str) -> None:
         lock = self._lock
@@ -157,6 +202,18 @@ class People:
         item = self._world.table.item
         self._change("pause", epoch=item["epoch"], pause=pause, paused_at=item.get("paused", {}).get("at"))
 
+    def _maintain(self, fault: Fault) -> None:
+        """For as long as the fault lasts, or for longer and ended; or two people begin one at the same moment."""
+        lasts = LONG_PAUSE_S if fault.how["ends"] else fault.lasts
+        Laptop(self._world, ADA).begin_maintenance(lasts)
+        if fault.how["two"]:
+            Laptop(self._world, BOB).begin_maintenance(fault.lasts)
+
+    def _break_glass(self, fault: Fault) -> None:
+        """On a machine whose clock is nearly right, or is not."""
+        error = fault.how["clock"] if fault.how["right"] else fault.how["ahead"]
+        Laptop(self._world, ADA, error).break_glass(fault)
+
     def _turn_automation_off(self) -> None:
         self._did("turns automatic failover off")
         self._world.table.change_by_hand({"automatic_failover": False})
@@ -169,25 +226,10 @@ class People:
             self._change("resume", epoch=item["epoch"], paused_at=item.get("paused", {}).get("at"))
 
     def _unlock(self, fault: Fault) -> None:
-        """``failoverctl unlock``: the run is over, and both clusters are as they were."""
+        """``failoverctl unlock`` of whoever holds the lock."""
         del fault
-        lock, world = self._lock, self._world
-        if lock is None:
-            return
-        run = world.workflows.runs.get(lock["run"])
-        primary = [region for region, first in world.rds.members.items() if first]
-        as_before = len(world.rds.members) == len(world.regions) and primary == [world.table.item["writer_region"]]
-        quiet = world.rds.at_work is None and all(status == "available" for status in world.rds.status.values())
-        requests = lock.get("move_requests", 0)
-        late = (
-            requests > 0 and world.time.now <= lock.get("asked_at", lock["deadline"]) + LATE_REQUEST_S + CLOCK_MARGIN_S
-        )
-        if run is not None and run.ended is not None and as_before and quiet and not late:
-            self._did(f"gives the lock of run {lock['run']} back")
-            if requests:
-                self._change("unlock_asked", run=lock["run"], requests=requests)
-            else:
-                self._change("release", run=lock["run"])
+        if self._lock is not None:
+            Laptop(self._world, ADA).unlock(self._lock["run"])
 
     def _change(self, row: str, **values: Any) -> None:
         """Carries a row out, as ``failoverctl`` does."""

@@ -1,8 +1,8 @@
 """The product's own code: loaded once for each region, with stand-ins for the libraries that lead to the world.
 
-Handlers, gateways and decisions are the files that are deployed. What is replaced is named here: the AWS library and
-Powertools (`simulation.stand_ins`), the clock, the threads, and DynamoDB's expressions, in whose place a write carries
-its row, which `handlers.core.conditional_write` evaluates.
+Handlers, gateways and decisions are the files that are deployed, and the verbs are those of ``failoverctl``. What is
+replaced is named here: the AWS library and Powertools (`simulation.stand_ins`), the clock, the threads, chance, and
+DynamoDB's expressions, in whose place a write carries its row, which `handlers.core.conditional_write` evaluates.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import concurrent.futures
 import importlib
 import json
 import os
+import queue
+import secrets
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import ModuleType
+from functools import cached_property
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -31,6 +35,8 @@ from simulation.control_table import Date
 ACCOUNT = "123456789012"
 # Functions that log in to a database by PostgreSQL's protocol; the world answers in their place (`simulation.prober`).
 MODELLED = ("prober", "salvage", "bootstrap_database")
+# The verbs of ``failoverctl`` that change the protocol, and what they share.
+VERBS = ("maintenance", "let_in", "break_glass", "flags", "deployment", "errors")
 # What an environment of Lambda remembers from one invocation to the next, made anew where it begins.
 REMEMBERED: dict[str, dict[str, Callable[[Any], Any]]] = {
     "monitor": {"CONTROL": lambda module: module.ControlTable.through_either(module.ENVIRONMENT)},
@@ -73,6 +79,18 @@ class Product:
         if self.functions[region, name].step in REMEMBERED:
             self._idle[region, name].append(module)
 
+    @cached_property
+    def verbs(self) -> SimpleNamespace:
+        """The modules of ``failoverctl``, by their names in it; loaded when the first person needs them."""
+        with self._in_place():
+            modules = {name: importlib.import_module(f"failoverctl.{name}") for name in VERBS}
+            for name, one in list(sys.modules.items()):
+                if _is_ours(name) and name not in self._shared and name not in self._stand_ins:
+                    self._replace(one)
+                    if not name.startswith("failoverctl"):
+                        self._shared[name] = one
+        return SimpleNamespace(**modules)
+
     def _load(self, function: Function, region: str) -> ModuleType:
         variables = {
             **function.environment,
@@ -98,9 +116,7 @@ class Product:
         """Lets imports find the stand-ins, and what was loaded with them; afterwards all is as it was."""
 
         def ours(name: str) -> bool:
-            return name in self._stand_ins or (
-                name.startswith("handlers.") and name != "handlers.core" and not name.startswith("handlers.core.")
-            )
+            return name in self._stand_ins or _is_ours(name)
 
         before = {name: sys.modules.pop(name) for name in list(sys.modules) if ours(name)}
         attributes = dict(vars(handlers))
@@ -121,6 +137,11 @@ class Product:
             names["time"] = _Clock(self.wires)
         if names.get("ThreadPoolExecutor") is concurrent.futures.ThreadPoolExecutor:
             names["ThreadPoolExecutor"] = lambda workers=None: self.wires.world.time.pool(workers)
+        if names.get("threading") is threading and names.get("queue") is queue:
+            names["threading"] = SimpleNamespace(Thread=lambda **how: stand_ins.Thread(self.wires, **how))
+            names["queue"] = SimpleNamespace(SimpleQueue=lambda: stand_ins.Queue(self.wires), Empty=queue.Empty)
+        if names.get("secrets") is secrets:
+            names["secrets"] = SimpleNamespace(token_hex=lambda size: self.wires.world.chance.randbytes(size).hex())
         if "MACHINE" in names:
             names["MACHINE"] = self._machine()
         if module.__name__ == "handlers.gateways.items":  # the world's tables hold plain values
@@ -142,6 +163,13 @@ class Product:
             background=lambda work: self.wires.world.time.background(work),
             event=lambda: self.wires.world.time.event(),
         )
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a module is loaded anew: not the decisions, which know nothing of the world."""
+    return name.partition(".")[0] == "failoverctl" or (
+        name.startswith("handlers.") and name != "handlers.core" and not name.startswith("handlers.core.")
+    )
 
 
 class _Records:

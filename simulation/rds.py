@@ -3,7 +3,9 @@
 What is modelled, its sources and the ways in which AWS is reported to behave are those of `drills.aws.global_database`
 and `drills.aws.rds_behaviour`; here each is a fault that acts for a time.
 
-Limits: as there. Times are stated, not measured. Nothing is created or deleted.
+How clusters come and go is in `simulation.clusters`.
+
+Limits: as there. Times are stated, not measured.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+from simulation.clusters import Clusters
 from simulation.happened import Asked, Fenced, Lifted, RdsBegan, RdsEnded
 from simulation.network import Reply
 from simulation.stand_ins import Client, refusal
@@ -26,6 +29,8 @@ QUICKEST_S, SLOWEST_S = 0.05, 20.0
 DRAINED_S = 1.0  # from a switchover's beginning until the primary takes no more writes
 REBOOT_S = 6.0
 CANCELLING_S = 3.0
+# A cluster's states in which RDS changes nothing else of it.
+NO_CHANGES_WHILE = ("backing-up", "creating", "deleting")
 OPERATIONS: dict[str, Literal["detach", "switchover"]] = {
     "remove_from_global_cluster": "detach",
     "switchover_global_cluster": "switchover",
@@ -39,11 +44,13 @@ class Rds:
         self._world = world
         self.members = {writer: True, standby: False}  # by region, and whether it is the primary
         self.status = {writer: "available", standby: "available"}
-        self.global_status = "available"
+        self.global_status: str | None = "available"  # None where there is no global database
+        self.global_protected = True
         self.at_work: str | None = None  # the failover state, in RDS's word
         self.rebooting: set[str] = set()
         self._group_due = {writer: 0.0, standby: 0.0}
         self.groups_in_work = {writer: 0, standby: 0}  # changes of a security group that have not come about yet
+        self.clusters = Clusters(world, self)
 
     def serve(self, here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
         """Answers a request."""
@@ -54,14 +61,18 @@ class Rds:
         if operation == "describe_global_clusters":
             return Reply({"GlobalClusters": [self._global()]}, takes)
         if operation == "describe_db_clusters":
-            return Reply({"DBClusters": [self._cluster(client.region)]}, takes)
+            return Reply({"DBClusters": [self.clusters.described(client.region)]}, takes)
         if operation == "describe_db_instances":
-            status = "rebooting" if client.region in self.rebooting else "available"
-            return Reply({"DBInstances": [{"DBInstanceStatus": status}]}, takes)
+            name = request["DBInstanceIdentifier"]
+            return Reply({"DBInstances": [self.clusters.instance(client.region, name)]}, takes)
+        if operation == "describe_db_cluster_snapshots":
+            found = self.clusters.snapshot(request["DBClusterSnapshotIdentifier"])
+            return Reply({"DBClusterSnapshots": [dict(found)]}, takes)
         if operation == "modify_db_cluster":
-            return self._change_group(client.region, request["VpcSecurityGroupIds"][0], takes)
-        assert operation == "reboot_db_instance", operation
-        return self._reboot(client.region, takes)
+            return self._modify(client.region, request, takes)
+        if operation == "reboot_db_instance":
+            return self._reboot(client.region, takes)
+        return self.clusters.change(client.region, operation, request)
 
     # --- looking
 
@@ -70,24 +81,34 @@ class Rds:
         return self._world.product.specification.names.cluster_arn(region)
 
     def _global(self) -> dict[str, Any]:
+        self.require_global("describe_global_clusters")
         members = [{"DBClusterArn": self.arn(region), "IsWriter": first} for region, first in self.members.items()]
-        found: dict[str, Any] = {"GlobalClusterMembers": members, "Status": self.global_status}
+        found: dict[str, Any] = {
+            "GlobalClusterIdentifier": self._world.product.specification.global_identifier,
+            "GlobalClusterMembers": members,
+            "Status": self.global_status,
+            "DeletionProtection": self.global_protected,
+        }
         return found | ({"FailoverState": {"Status": self.at_work}} if self.at_work else {})
 
-    def _cluster(self, region: str) -> dict[str, Any]:
-        group = "fence" if self._world.databases.of[region].group_closed else "database"
-        return {
-            "Status": self.status[region],
-            "VpcSecurityGroups": [{"VpcSecurityGroupId": f"sg-{group}-{region}"}],
-            "DBClusterMembers": [{"DBInstanceIdentifier": "instance", "IsClusterWriter": True}],
-        }
+    def require_global(self, operation: str) -> None:
+        """Raises RDS's error where there is no global database."""
+        if self.global_status is None:
+            raise refusal("GlobalClusterNotFoundFault", operation, status=404)
 
     # --- the fence's part
 
+    def _modify(self, region: str, request: dict[str, Any], takes: float) -> Reply:
+        self.clusters.find(region, "modify_db_cluster")
+        if self._world.faults.acting("rds busy", region) or self.status[region] in NO_CHANGES_WHILE:
+            raise refusal("InvalidDBClusterStateFault", "modify_db_cluster")
+        if "VpcSecurityGroupIds" in request:
+            return self._change_group(region, request["VpcSecurityGroupIds"][0], takes)
+        self.clusters.unprotect(region)
+        return Reply({}, takes)
+
     def _change_group(self, region: str, group: str, takes: float) -> Reply:
         world = self._world
-        if world.faults.acting("rds busy", region):
-            raise refusal("InvalidDBClusterStateFault", "modify_db_cluster")
         late = world.faults.acting("group change late", region)
         closed = group != f"sg-database-{region}"
         self.groups_in_work[region] += 1
@@ -106,7 +127,9 @@ class Rds:
 
     def _reboot(self, region: str, takes: float) -> Reply:
         world, database = self._world, self._world.databases.of[region]
-        if region in self.rebooting or world.faults.acting("rds busy", region):
+        instances = self.clusters.find(region, "reboot_db_instance").instances
+        is_whole = set(instances.values()) == {"available"}
+        if region in self.rebooting or world.faults.acting("rds busy", region) or not is_whole:
             raise refusal("InvalidDBInstanceState", "reboot_db_instance")
         self.rebooting.add(region)
         was_up = database.runs
@@ -134,6 +157,8 @@ class Rds:
         target = next(one for one in world.regions if self.arn(one) == arn)
         if faults.acting("rds lost", "") and world.chance.random() < 0.7:
             return Reply(None, NEVER_S)
+        if what == "detach" and self.members.get(target) is True:
+            return self._leave(target, operation)
         accept = self._accept_detach if what == "detach" else self._accept_switchover
         accepted = False
         try:
@@ -150,6 +175,14 @@ class Rds:
             return Reply(None, NEVER_S)
         late = faults.acting("rds late", "")
         return Reply({}, late.how["takes"] if late else ANSWERS_S)
+
+    def _leave(self, primary: str, operation: str) -> Reply:
+        """Takes a primary out of the global database, which moves nothing."""
+        if self._world.faults.acting("rds busy", primary) or self.status[primary] != "available":
+            raise refusal("InvalidDBClusterStateFault", operation)
+        self.clusters.leave(primary)
+        unanswered = self._world.faults.acting("rds unanswered", "") and self._world.chance.random() < 0.7
+        return Reply(None, NEVER_S) if unanswered else Reply({}, ANSWERS_S)
 
     def _takes(self) -> float:
         """Returns how long a promotion takes."""
@@ -222,7 +255,8 @@ class Rds:
 
     def _begin_switchover(self, primary: str, target: str) -> None:
         world = self._world
-        if not world.databases.of[primary].runs or not world.databases.of[target].runs:
+        detached = self.members.get(target) is not False  # by a request that came while this one was pending
+        if detached or not world.databases.of[primary].runs or not world.databases.of[target].runs:
             self._cancel(target)
             return
         self.at_work = self.global_status = "switching-over"

@@ -6,6 +6,7 @@ nothing is logged, and the timing that a step adds to its result is kept. Idempo
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable
 from functools import wraps
 from types import ModuleType, SimpleNamespace
@@ -28,6 +29,14 @@ class EndpointConnectionError(BotoCoreError):
 
 class ReadTimeoutError(BotoCoreError):
     """As botocore's: no answer in time; what was asked for may be done."""
+
+
+class NoCredentialsError(BotoCoreError):
+    """As botocore's: nobody has logged in, which does not happen here."""
+
+
+class PartialCredentialsError(NoCredentialsError):
+    """As botocore's, and as rare."""
 
 
 class ClientError(Exception):
@@ -104,12 +113,51 @@ class _Session:
     def __init__(self, wires: Wires) -> None:
         self._wires = wires
 
+    def get_credentials(self) -> object:
+        """Returns some."""
+        return self
+
     def register_component(self, name: str, component: object) -> None:
         """Needs none."""
 
     def create_client(self, service: str, *, region_name: str, config: Any, **_keys: str | None) -> Client:
         """Returns a client of the present history's world."""
         return Client(self._wires, service, region_name, config)
+
+
+class Thread:
+    """As `threading.Thread`, in virtual time."""
+
+    def __init__(self, wires: Wires, *, target: Callable[..., None], args: tuple[Any, ...], **_how: Any) -> None:
+        self._wires, self._work = wires, lambda: target(*args)
+
+    def start(self) -> None:
+        """Starts it."""
+        self._wires.world.time.background(self._work)
+
+
+class Queue:
+    """As `queue.SimpleQueue`, in virtual time."""
+
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+        self._items: list[Any] = []
+        self._waiting: dict[Any, None] = {}
+
+    def put(self, item: Any) -> None:
+        """Adds an item."""
+        self._items.append(item)
+        self._wires.world.time.wake(self._waiting)
+
+    def get(self, timeout: float) -> Any:
+        """Returns the first; raises `queue.Empty` when none has come in time."""
+        time = self._wires.world.time
+        ends = time.now + timeout
+        while not self._items:
+            if time.now >= ends:
+                raise queue.Empty
+            time.wait(self._waiting, ends - time.now)
+        return self._items.pop(0)
 
 
 class _Loader:
@@ -180,7 +228,10 @@ def modules(wires: Wires) -> dict[str, ModuleType]:
         "botocore.exceptions",
         **{
             kind.__name__: kind
-            for kind in (BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError)
+            for kind in (
+                *(BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError),
+                *(NoCredentialsError, PartialCredentialsError),
+            )
         },
     )
     return {

@@ -12,7 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from simulation.applications import Application
+from simulation.buckets import Buckets
 from simulation.control_table import ControlTable
+from simulation.data_api import DataApi
 from simulation.databases import Databases
 from simulation.dns import Dns
 from simulation.events import Events
@@ -22,7 +24,7 @@ from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarde
 from simulation.interpreter import Machine
 from simulation.network import Network, Reply
 from simulation.people import People
-from simulation.product import Product
+from simulation.product import ACCOUNT, Product
 from simulation.rds import Rds
 from simulation.stand_ins import Client
 from simulation.tokens import Tokens
@@ -72,6 +74,7 @@ class World:
         self.workflows = Workflows(self)
         self.events = Events(self)
         self.dns = Dns(self, writer, standby)
+        self.data_api = DataApi(self)
         self.people = People(self)
         self.applications = [
             Application(self, home, connects) for home in self.regions for connects in ("by name", "to either")
@@ -86,6 +89,9 @@ class World:
             "cloudwatch": self.events.serve_metrics,
             "sns": self._serve_topic,
             "sts": _serve_roles,
+            "rds-data": self.data_api.serve,
+            "secretsmanager": self.data_api.serve_secrets,
+            "s3": Buckets(self).serve,
         }
 
     def _first_record(self, writer: str) -> dict[str, Any]:
@@ -144,6 +150,7 @@ class World:
 
     def record_changed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Has whoever follows the control record look again."""
+        self.people.look()
         if _clients_belong(before) != _clients_belong(after):
             self.dns.stir()
         if before["writer_region"] != after["writer_region"]:
@@ -270,5 +277,7 @@ def _clients_belong(record: Mapping[str, Any]) -> str:
 
 
 def _serve_roles(here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
-    del here, client, operation, request
+    del here, client, request
+    if operation == "get_caller_identity":
+        return Reply({"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/ada"}, 0.02)
     return Reply({"Credentials": {"AccessKeyId": "", "SecretAccessKey": "", "SessionToken": ""}}, 0.02)

@@ -38,6 +38,8 @@
 #define CLAIM_OF_BEFORE           28  /* an attempt that was decided on before a maintenance takes the lock in it */
 #define UNLOCK_EARLY              29  /* a person unlocks what RDS was asked for while a request may be on its way */
 #define UNLOCK_BY_ONE_SIDE        30  /* a person unlocks what RDS was asked for by what the writer's region shows alone */
+#define TAKE_AGAINST_A_WORD       31  /* an attempt that was decided on before a pause or a person's no takes a free lock */
+#define TAKE_OVER_AGAINST_A_WORD  32  /* the same for a lock whose run is over */
 #ifndef MUTATION
 #define MUTATION 0
 #endif
@@ -51,10 +53,9 @@ mtype:region = { east, west };
 mtype:state = { healthy, down, dark };      /* down: its guardian lives and says so; dark: no sign of life */
 mtype:phase = { unlocked, checking, stopping, moving };
 mtype:mode = { none, switchover, failover };
-mtype:running = { nobody, to_take, to_wait, to_claim, to_fence, to_move, to_note, asking, waiting };
+mtype:running = { nobody, to_take, to_take_over, to_wait, to_claim, to_fence, to_move, to_note, asking, waiting };
 
 /* What is so for the whole history. */
-bool paused;                                /* automatic failover is paused */
 bool always_busy;                           /* RDS refuses to move the writer */
 bool rds_away;                              /* EAST's RDS API does not answer to its guardian */
 bool owner_in;                              /* a session of the owner goes on and on */
@@ -62,6 +63,7 @@ bool west_gone;                             /* no run starts, or goes on, any mo
 bool maintenance;                           /* a person is at work on EAST, and has said so in the record */
 
 /* The record. */
+bool paused;                                /* a person has paused automatic failover, or said no, for good */
 mtype:region writer = east;
 mtype:phase phase = unlocked;
 mtype:mode mode = none;                     /* of the lock */
@@ -88,7 +90,7 @@ bool next_claimed, after_many, after_takeover; /* the next claim after the commi
 
 /* The promises: each is true for ever, or an assertion of its name fails. P3_P9_P10 is at the end. */
 bool P1_one_writer = true, P2_no_late_request = true, P5_healthy_stays = true;
-bool P5_word_is_true = true, P5_maintenance = true, P7_committed_writes = true;
+bool P5_word_is_true = true, P5_maintenance = true, P5_persons_no = true, P7_committed_writes = true;
 
 #define ON_ITS_WAY (at == asking || late_switchover || late_detach)
 inline check() { P1_one_writer = !(promoted && !fenced && state == healthy); assert(P1_one_writer) }
@@ -187,6 +189,7 @@ proctype Rds() {
 
 /* ---- runs ---- */
 inline claim(what) {
+  P5_persons_no = (!paused || by_person || requests > 0); assert(P5_persons_no);
   taken_over = (phase != unlocked); holds = true; mode = what; asks = what;
   requests = (without(REQUESTS_FORGOTTEN) -> 0 : requests);
   phase = (phase == unlocked -> checking : phase);
@@ -209,21 +212,27 @@ proctype Run() {
   /* row: take */
   :: d_step { at == to_take ->
        if
-       :: writer == east && phase == unlocked && (MAY_BEGIN || without(CLAIM_OF_BEFORE)) -> claim(failover)
+       :: writer == east && phase == unlocked && (!maintenance || without(CLAIM_OF_BEFORE)) &&
+          (!paused || without(TAKE_AGAINST_A_WORD)) -> claim(failover)
        :: else -> over()
        fi }
+  :: d_step { LEFT && (phase == checking -> (MAY_BEGIN && state != healthy) : MAY_FINISH) -> at = to_take_over;
+       printf("a take-over is decided on\n") }
+  /* A lock that nobody holds can only be unlocked meanwhile; whoever lives takes it. */
   /* row: take_over */
-  :: d_step { LEFT && phase == checking && MAY_BEGIN && state != healthy ->
-       if :: BECOMES_FAILOVER -> claim(failover) :: else -> claim(mode) fi }
-  :: d_step { LEFT && phase != checking && MAY_FINISH ->
-       if :: BECOMES_FAILOVER -> claim(failover) :: else -> claim(mode) fi }
+  :: d_step { at == to_take_over ->
+       if
+       :: writer == east && phase != unlocked && (MAY_FINISH || without(TAKE_OVER_AGAINST_A_WORD)) ->
+          if :: BECOMES_FAILOVER -> claim(failover) :: else -> claim(mode) fi
+       :: else -> over()
+       fi }
   /* A person, who may name another mode, but not lead a failover back. */
   :: d_step { troubles > 0 && (FREE || LEFT) && state == healthy && (mode != failover || without(MODE_RETURNS)) ->
        troubles--; by_person = true; claim(switchover) }
   :: d_step { troubles > 0 && (FREE || LEFT) -> troubles--; failover_wanted = true; by_person = true;
        claim(failover) }
 
-  :: d_step { at != nobody && at != to_take && !holds -> over(); printf("the run finds that it has lost the lock\n") }
+  :: d_step { at != nobody && at != to_take && at != to_take_over && !holds -> over(); printf("the run finds that it has lost the lock\n") }
   :: d_step { troubles > 0 && at != nobody -> troubles--; over(); printf("the run dies\n") }
   :: d_step { troubles > 0 && !west_gone -> troubles--; over(); west_gone = true; printf("WEST is gone\n") }
   /* Failover: a lease that lives vetoes. */
@@ -293,6 +302,9 @@ proctype Run() {
 #define BOTH_AS_BEFORE (works_on == none && !promoted)   /* RDS, asked in both regions: both clusters in their old roles */
 proctype Person() {
   do
+  /* row: pause */
+  /* row: say_no */
+  :: d_step { troubles > 0 && !paused -> troubles--; paused = true; printf("a person says no\n") }
   /* row: begin_maintenance */
   :: d_step { troubles > 0 && !maintenance && writer == east && (phase == unlocked || without(MAINTENANCE_BESIDE_RUN)) ->
        troubles--; maintenance = true; printf("a maintenance begins\n") }

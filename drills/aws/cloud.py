@@ -14,7 +14,7 @@ import uuid
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from unittest import mock
 
 import boto3
@@ -31,6 +31,8 @@ from drills.aws import atomic, replicated_table
 from drills.aws.alarms import Alarms, State
 from drills.aws.authorization import Authorization
 from drills.aws.callers import Callers
+from drills.aws.clusters import Databases
+from drills.aws.data_api import DataApi, Sessions
 from drills.aws.events import EventBus, create_function_rule, create_rule, rate_seconds
 from drills.aws.faults import Faults
 from drills.aws.global_database import GlobalDatabase
@@ -53,7 +55,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from drills.aws.clusters import Databases
     from drills.aws.happenings import Observe
     from drills.world.clock import Clock
     from drills.world.reachability import Reachability
@@ -71,6 +72,10 @@ CLIENT_CONFIG = Config(
     read_timeout=CLIENT_TIMEOUT_SECONDS,
     retries={"total_max_attempts": 1},
 )
+
+
+class Servers(Databases, Sessions, Protocol):
+    """The real servers behind the clusters: what RDS does to them, and the Data API's way to them."""
 
 
 class Cloud:
@@ -119,7 +124,7 @@ class Cloud:
         *,
         register: Callable[[int], None],
         dns_servers: Mapping[str, tuple[str, int]],
-        databases: Databases,
+        databases: Servers,
         promotion_seconds: float,
         observe: Observe,
         authority: Path | None = None,
@@ -141,7 +146,7 @@ class Cloud:
         self._schedules_late_seconds = 0.0
         self._chance = random.Random(f"schedules {seed}")  # noqa: S311 - not for secrets
         with ExitStack() as stack:  # undone at once if something below fails
-            self.endpoint = self._serve(stack)
+            self.endpoint = self._serve(stack, databases)
             self.lambdas = LambdaService(
                 specification,
                 packages,
@@ -300,7 +305,7 @@ class Cloud:
 
     # --- what moto serves
 
-    def _serve(self, stack: ExitStack) -> str:
+    def _serve(self, stack: ExitStack, servers: Servers) -> str:
         """Serves an empty moto, behind permissions and faults, on a free port, in threads of this process."""
         moto_api_backend.reset()
         stack.callback(moto_api_backend.reset)
@@ -312,7 +317,9 @@ class Cloud:
                 return formatdate(clock.now() if timestamp is None else timestamp, usegmt=True)
 
         moto = DomainDispatcherApplication(create_backend_app)
-        permitted = Permissions(moto, self.callers, Authorization(self._specification), self._tell)
+        data_api = DataApi(moto, servers)
+        stack.callback(data_api.close)
+        permitted = Permissions(data_api, self.callers, Authorization(self._specification), self._tell)
         faults = Faults(permitted, self.reachability, self.callers.region_of)
         server = make_server("127.0.0.1", 0, faults, threaded=True, request_handler=Handler)
         server.daemon_threads = True  # type: ignore[attr-defined]
@@ -399,6 +406,9 @@ class Cloud:
         name = region.name
         replicated_table.create(self.client("dynamodb", name), ACCOUNT, name, region.idempotency_table)
         replicated_table.create(self.client("dynamodb", name), ACCOUNT, name, region.runs_table)
+        self.client("secretsmanager", name).create_secret(
+            Name=self._specification.names.master_secret, SecretString="of the master user"
+        )
         topic_arn = self.client("sns", name).create_topic(Name=region.topic)["TopicArn"]
         role_arn = f"arn:aws:iam::{ACCOUNT}:role/lab"
         machine, _ = (
@@ -414,7 +424,7 @@ class Cloud:
         events = self.client("events", name)
         for rule in region.rules:
             create_rule(events, rule, machine, role_arn)
-        for one in (region.end_rule, region.report_rule):
+        for one in region.function_rules:
             create_function_rule(events, one, self._arn("lambda", name, f"function:{one.function.name}"))
         self.alarms.create(region, self.client("cloudwatch", name), topic_arn)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handlers.core.control import LARGEST_EPOCH, ControlRecord, Transition
+from handlers.core.duration import lasting
 from handlers.core.heartbeat import END_OF_TIME_S, Beat
 from handlers.core.reading import LARGEST_WHOLE, Fields
 from handlers.core.request import MODES, Mode, Request, incident_of
@@ -109,7 +110,7 @@ def automation_is_off(record: ControlRecord, now: float) -> str | None:
         return "automatic failover is turned off in the control record"
     pause = record.paused
     if pause and pause.lasts(now):
-        left = f"for {pause.until - now:.0f} s more ({pause.reason})"
+        left = f"for {lasting(pause.until - now)} more ({pause.reason})"
         if pause.maintenance:
             return f"{pause.by} maintains the writer {left}"
         return f"{pause.by} has paused automatic failover {left}"
@@ -220,7 +221,7 @@ def decide_claim(
         (
             automatic and not only_forward and not request.ignore_cool_down and now < rested_at,
             "refused",
-            f"a failover has just moved the writer: automatic ones stay off for {rested_at - now:.0f} s more, then "
+            f"a failover has just moved the writer: automatic ones stay off for {lasting(rested_at - now)} more, then "
             "they begin by themselves; a person may start one now",
         ),
         (

@@ -46,6 +46,10 @@ class FenceFailed(FailoverError):
     """The old writer could not be fenced, where nothing may go on without it."""
 
 
+class AlreadyFollows(FailoverError):
+    """The old cluster is a standby of the new writer already: there is nothing in it to keep, and nothing to retire."""
+
+
 class HalfWay(FailoverError):
     """The cluster has left its old writer, or is leaving it: the lock and the writer switch stay as they are."""
 

@@ -199,11 +199,10 @@ class ClockSeen(NamedTuple):
 Learnt = RecordRead | DatabaseProbed | LookedAround | LeaseRenewed | WordGiven | RdsSeen | FenceSeen | ClockSeen
 
 
-# --- what a guardian does
+# --- what a guardian does; where only the name tells two of them apart they are dataclasses, for named tuples are equal
 
 
-@dataclass(frozen=True)
-class Renew:
+class Renew(NamedTuple):
     """Renew the lease of ``epoch`` to ``expires_at``, with the writer's newest heartbeat; None when it keeps none.
 
     ``word``: what to say beside it, when the database is not known to live. ``renewing_since``: when renewals begin
@@ -217,16 +216,14 @@ class Renew:
     renewing_since: float | None = None
 
 
-@dataclass(frozen=True)
-class TakeNoBack:
+class TakeNoBack(NamedTuple):
     """Take back the ``no`` that a person said to the automatic attempts of ``epoch``: that outage is over."""
 
     epoch: int
     no: PersonsNo
 
 
-@dataclass(frozen=True)
-class GiveWord:
+class GiveWord(NamedTuple):
     """Give the word in ``epoch``, in which the lease was read to end at ``lease``."""
 
     epoch: int
@@ -234,8 +231,7 @@ class GiveWord:
     word: Word
 
 
-@dataclass(frozen=True)
-class SignLife:
+class SignLife(NamedTuple):
     """Sign the lock in the record that was read, which stops or moves the writer."""
 
     record: ControlRecord
@@ -272,23 +268,20 @@ class LookAtRds:
     requests: int
 
 
-@dataclass(frozen=True)
-class PutFenceUp:
+class PutFenceUp(NamedTuple):
     """Keep applications out; ``with_group`` False leaves the security group alone."""
 
     why: str
     with_group: bool
 
 
-@dataclass(frozen=True)
-class LiftFence:
+class LiftFence(NamedTuple):
     """Let applications in again."""
 
     lift: Lift
 
 
-@dataclass(frozen=True)
-class LookAtFence:
+class LookAtFence(NamedTuple):
     """See how the fence stands; ``to_open`` as in `FenceSeen`."""
 
     to_open: bool = False

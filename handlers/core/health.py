@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from handlers.core.answers import Known
 from handlers.core.heartbeat import Beat
@@ -12,6 +12,14 @@ from handlers.core.request import Mode
 
 Membership = Literal["secondary", "primary", "none"]  # of a region's cluster in the global database
 Guardian = Literal["alive", "silent", "says down", "unknown"]  # `unknown` moves nothing
+
+
+class GlobalSeen(NamedTuple):
+    """The global database: what this region's cluster is in it, what RDS does with it, and its engine's version."""
+
+    membership: Membership
+    at_work: str | None
+    engine_version: str
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ class Probe:
     ``fenced`` whether applications are kept out by SQL, ``fence_number`` which fence that is, ``open_sessions`` how
     many of theirs there are all the same, ``oldest_xid`` the id below which every transaction has ended there,
     ``replicated_until`` up to when a reader has the writer's commits (seconds since 1970), ``installed`` what the
-    bootstrap has left there; None when not known, or not asked.
+    bootstrap has left there; None when not known, or not asked. ``has_address`` is False where the endpoint itself has
+    none: one of the cluster's instances may have answered all the same.
     """
 
     target: str
@@ -67,6 +76,7 @@ class Probe:
     replicated_until: float | None = None
     refused: str | None = None
     installed: Installed | None = None
+    has_address: bool = True
 
     @property
     def known(self) -> Known:

@@ -54,6 +54,8 @@ class Sight:
     def in_words(self) -> str:
         """The sight, for people."""
         work = f", and RDS shows {self.at_work}" if self.at_work else ""
+        if self.membership == "none":
+            return f"the cluster is {self.status}, and in no global database{work}"
         return f"the cluster is {self.status}, a member of the global database as {self.membership}{work}"
 
 

@@ -14,8 +14,9 @@ from typing import Any, Generic, Literal, TypeVar
 from handlers.core.claim import LOCK_SECONDS, automation_is_off
 from handlers.core.control import ControlRecord
 from handlers.core.detection import guardian_seen, is_silent
+from handlers.core.duration import lasting
 from handlers.core.errors import InvalidRequest
-from handlers.core.health import Membership, Probe
+from handlers.core.health import GlobalSeen, Membership, Probe
 from handlers.core.lag import judge as judge_lag
 from handlers.core.lag import measure
 from handlers.core.reading import ANY_TEXT, Fields
@@ -58,15 +59,6 @@ class Fact(Generic[Value]):
         if self.unseen is not None:
             raise NotSeen(self.unseen)
         return self.value  # type: ignore[return-value]  # seen, and it may be None where its type says so
-
-
-@dataclass(frozen=True)
-class GlobalSeen:
-    """The global database: what this region's cluster is in it, what RDS does with it, and its engine's version."""
-
-    membership: Membership
-    at_work: str | None
-    engine_version: str
 
 
 @dataclass(frozen=True)
@@ -612,14 +604,6 @@ CHECKS: tuple[Judged, ...] = (
         judge=_drill,
     ),
 )
-
-
-def lasting(seconds: float) -> str:
-    """Returns a duration for people, in its largest unit."""
-    for unit, name in ((DAY_S, "d"), (HOUR_S, "h"), (60.0, "min")):
-        if seconds >= unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{max(0.0, seconds):.0f} s"
 
 
 def expected_reservations(text: str) -> Mapping[str, int]:

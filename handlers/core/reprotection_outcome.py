@@ -33,6 +33,8 @@ MILESTONES = {
     "replication": "it replicates inside the RPO budget",
     "armed": "failover is armed again",
 }
+# Those of a run that found a standby there already.
+OF_A_STANDBY = {part: MILESTONES[part] for part in ("replication", "armed")}
 
 
 class ReprotectionEnd(End[Outcome, ReprotectionProgress]):
@@ -70,7 +72,10 @@ def message(end: ReprotectionEnd, *, reprotect: str, failover: str) -> Message:
     lines += [f"Error: {error.sentence}"] if error else []
     lines += end.gaps
     if end.outcome != "refused":
-        lines += ["", *done_and_open(MILESTONES, end.done, nothing="nothing", still_open="Not done")]
+        follows = end.progress.follows
+        milestones = OF_A_STANDBY if follows else MILESTONES
+        lines += ["", *([follows.sentence] if follows else [])]
+        lines += done_and_open(milestones, end.done, nothing="nothing", still_open="Not done")
         salvage = result_of(end.progress.salvage)
         lines += salvage.words if salvage else []
     if end.outcome == "reprotected":

@@ -18,6 +18,7 @@ class ReprotectionProgress(Parts):
 
     order: Ended[Order] | None = None
     old_region: Ended[OldRegion] | None = None
+    follows: CaughtError | None = None  # why nothing had to be kept
     fenced: Ended[Fenced] | None = None
     snapshot: Ended[Snapshot] | None = None
     salvage: Ended[Salvage] | None = None

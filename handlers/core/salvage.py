@@ -126,7 +126,7 @@ class Salvage:
             return []
         lines = [
             f"Salvage: {self.missing} rows are missing on the new writer, {self.different} are different there "
-            f"({self.part} files in {self.kept_at})"
+            f"({self.part} {'file' if self.part == 1 else 'files'} in {self.kept_at})"
         ]
         if self.uncompared:
             lines.append(f"Not compared, because their tables have no primary key: {self.uncompared} rows")

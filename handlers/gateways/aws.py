@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from botocore.config import Config
@@ -69,6 +70,7 @@ RETRYABLE_CODES = frozenset(
         "TooManyRequestsException",
     }
 )
+_MAKING = Lock()  # a session is not made for threads (boto3 guide, "Session", "Multithreading"); its clients are
 FIRST_SERVER_ERROR = 500  # HTTP status
 LONGEST_REPORT = 500  # characters of a crash's report that are worth passing on
 
@@ -113,20 +115,22 @@ def client(
 
     ``credentials``: those of another role, as STS gives them.
     """
-    return _session().create_client(
-        service,
-        region_name=region,
-        aws_access_key_id=credentials["AccessKeyId"] if credentials else None,
-        aws_secret_access_key=credentials["SecretAccessKey"] if credentials else None,
-        aws_session_token=credentials["SessionToken"] if credentials else None,
-        config=Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=read_timeout_s,
-            s3={"us_east_1_regional_endpoint": "regional"},  # else a client there asks the global endpoint
-            proxies={},  # there are none; botocore would look for them in the environment, for every client anew
-            retries={"mode": "standard", "total_max_attempts": attempts},
-        ),
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=read_timeout_s,
+        s3={"us_east_1_regional_endpoint": "regional"},  # else a client there asks the global endpoint
+        proxies={},  # there are none; botocore would look for them in the environment, for every client anew
+        retries={"mode": "standard", "total_max_attempts": attempts},
     )
+    with _MAKING:
+        return _session().create_client(
+            service,
+            region_name=region,
+            aws_access_key_id=credentials["AccessKeyId"] if credentials else None,
+            aws_secret_access_key=credentials["SecretAccessKey"] if credentials else None,
+            aws_session_token=credentials["SessionToken"] if credentials else None,
+            config=config,
+        )
 
 
 def invoke(lambda_client: Any, function: str, event: object) -> object:

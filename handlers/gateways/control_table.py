@@ -119,10 +119,17 @@ class ControlTable:
 
     def take(self, lock: Transition, seen: ControlRecord) -> bool:
         """Takes the lock if the record is still what the claim was decided on; False when it has changed since."""
-        taken = {"lock": lock.stored(), "epoch": seen.epoch, "writer_region": seen.writer_region}
+        no = seen.ended_by_person
+        taken = {
+            "lock": lock.stored(),
+            "epoch": seen.epoch,
+            "writer_region": seen.writer_region,
+            "paused_at": _paused_at(seen),
+            "no_at": no.at if no else None,
+        }
         before = seen.transition
         if before is None:
-            return self._change("take", **taken, paused_at=_paused_at(seen))
+            return self._change("take", **taken)
         return self._change(
             "take_over",
             **taken,

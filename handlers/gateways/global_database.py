@@ -25,9 +25,8 @@ from handlers.core.errors import (
     TransientFailure,
     Unanswered,
 )
-from handlers.core.health import Membership
+from handlers.core.health import GlobalSeen, Membership
 from handlers.core.move import Sight
-from handlers.core.readiness import GlobalSeen
 from handlers.gateways.aws import client, code_of, is_definite, named_errors
 
 if TYPE_CHECKING:

@@ -107,6 +107,16 @@ def endpoint_behind(name: str, clusters: Mapping[str, str]) -> Endpoint:
     )
 
 
+def instance_endpoint(of_cluster: Endpoint, instance: str) -> Endpoint:
+    """Returns the endpoint of an instance of a cluster, of which one endpoint is known.
+
+    What follows an endpoint's first name is one for all of an account in a region, but for ``cluster-`` or
+    ``cluster-ro-`` before it (RDS guide, "Amazon Aurora endpoint connections").
+    """
+    shared = re.sub(r"^cluster-(ro-)?", "", of_cluster.host.split(".", 1)[1])
+    return Endpoint(f"{instance}.{shared}", of_cluster.region)
+
+
 class TlsRefused(OSError):
     """A server does not speak TLS."""
 
@@ -275,7 +285,7 @@ def installed(session: pg8000.native.Connection) -> Installed:
         "SELECT (SELECT coalesce(array_agg(name), '{}') FROM (VALUES "  # noqa: S608
         f"{functions}) AS wanted (name) WHERE to_regprocedure(name) IS NULL), "
         "CASE WHEN current_setting('server_version_num')::int >= 170000 THEN EXISTS (SELECT FROM pg_event_trigger"
-        " WHERE evtname = 'refuse_while_fenced' AND evtenabled <> 'D') END, "
+        " WHERE evtname = 'refuse_while_fenced' AND evtenabled IN ('O', 'A')) END, "
         # The role and the parameter are both of PostgreSQL 16.
         "CASE WHEN EXISTS (SELECT FROM pg_roles JOIN pg_auth_members ON roleid = pg_roles.oid"
         " WHERE rolname = 'pg_use_reserved_connections' AND member = to_regrole(current_user))"

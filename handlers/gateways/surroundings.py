@@ -154,6 +154,13 @@ def peak_acu(cloudwatch: Any, cluster: str, now: float) -> float | None:
     return max((float(point["Maximum"]) for point in points), default=None)
 
 
+def used_acu(cloudwatch: Any, cluster: str, now: float) -> float | None:
+    """Returns the most that a cluster's instances used in the last hour, in ACU; None when that is not known."""
+    dimensions = {"DBClusterIdentifier": cluster}
+    points = _points(cloudwatch, "AWS/RDS", "ServerlessDatabaseCapacity", dimensions, now, HOUR_S, 60)
+    return max((float(point["Maximum"]) for point in points), default=None)
+
+
 def _points(
     cloudwatch: Any,
     namespace: str,

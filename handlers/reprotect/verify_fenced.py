@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.errors import FenceFailed, Misconfigured
+from handlers.core.errors import AlreadyFollows, FenceFailed, Misconfigured
 from handlers.core.old_cluster import OldCluster
 from handlers.core.reprotection import Order
 from handlers.core.reprotection_results import Fenced
@@ -59,6 +59,8 @@ def verify_fenced(
 
     Raises
     ------
+    AlreadyFollows
+        RDS has finished a switchover that a failover took over: the cluster is a standby, which takes no writes.
     FenceFailed
         the cluster is not seen to be fenced in both ways.
     LockLost
@@ -66,6 +68,11 @@ def verify_fenced(
     """
     control.assert_reprotecting(order.run, order.epoch)
     stood = fence.look()
+    if stood.secondary:
+        raise AlreadyFollows(
+            f"{environment.peer_cluster} is a secondary of {environment.global_cluster} already: RDS has switched the "
+            "writer over, so that it lacks nothing and has nothing that would be lost"
+        )
     if not stood.in_both_ways:
         state = fence.fence(f"{order.writer_region} is the writer (epoch {order.epoch}); this cluster will be retired")
         if not state.in_both_ways:

@@ -51,14 +51,11 @@ from handlers.core.lease import CLOCK_MARGIN_S, TICK_S, clock_error
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable, GuardianControlVariables
-from handlers.gateways.event_bus import EventBus
 from handlers.gateways.fence import FenceFunction, FenceVariables, PeerFenceVariables
-from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
 from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Publisher, Value
 from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, Prober, ProberVariables
-from handlers.gateways.runs import Runs, RunsVariables
-from handlers.gateways.warm_up import WarmUpVariables, Workflow
 from handlers.machine import Machine
+from handlers.rarely_asked import RarelyAsked, RarelyAskedVariables
 from handlers.standby import Standby, StandbyVariables
 from handlers.telemetry import instrumented, logger
 
@@ -67,12 +64,10 @@ class Environment(
     GuardianControlVariables,
     ProberVariables,
     FenceVariables,
-    GlobalDatabaseVariables,
     PeerRoleVariables,
     PeerFenceVariables,
-    RunsVariables,
     StandbyVariables,
-    WarmUpVariables,
+    RarelyAskedVariables,
 ):
     """What the function reads."""
 
@@ -84,16 +79,16 @@ MACHINE = Machine()
 CONTROL = ControlTable.through_either(ENVIRONMENT)
 PROBER = Prober.of(ENVIRONMENT)
 FENCE = FenceFunction.of(ENVIRONMENT)
-DATABASE = GlobalDatabase.of(ENVIRONMENT)
 OTHER_REGION = OtherRegion.of(ENVIRONMENT)
-WORKFLOW = Workflow.of(ENVIRONMENT)
-RUNS = Runs.of(ENVIRONMENT)
-BUS = EventBus.of(ENVIRONMENT.aws_region)
+RARELY = RarelyAsked(ENVIRONMENT)
 HERE = client("cloudwatch", ENVIRONMENT.aws_region, attempts=1)
 PEER = client("cloudwatch", ENVIRONMENT.peer_region, attempts=1)
 
-# A minute, the schedule's granularity, and a margin for a late start of the next run.
+# A minute, the schedule's granularity, and a margin for a late start of the next run. A guardian goes on for longer
+# where it sees that the next one is later than that: nobody else has renewed the lease.
 RUN_FOR_S = 66.0
+BEARS_LATE_S = 15.0
+SAME_LEASE_S = 0.001
 # A writer in the other region answers in about 0.5 s (7 round trips of 64 ms); one in trouble may need longer
 # without being down.
 PEER_PROBE_TIMEOUT_S = 2.0
@@ -118,11 +113,11 @@ Result = TypeVar("Result")
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for the schedule; nothing in the event is read."""
-    watch = Watch(ENVIRONMENT, MACHINE, CONTROL, PROBER, FENCE, DATABASE, OTHER_REGION, WORKFLOW, RUNS, BUS, HERE, PEER)
+    watch = Watch(ENVIRONMENT, MACHINE, CONTROL, PROBER, FENCE, OTHER_REGION, RARELY, HERE, PEER)
     started = MACHINE.monotonic()
     ticks = 0
     with watch.clock_watched():
-        while (elapsed := MACHINE.monotonic() - started) < RUN_FOR_S:
+        while (elapsed := MACHINE.monotonic() - started) < RUN_FOR_S + (BEARS_LATE_S if watch.is_alone else 0.0):
             try:
                 watch.tick()
             except Exception:  # noqa: BLE001 - a guardian that ends guards nothing until the next one starts
@@ -144,11 +139,8 @@ class Watch:
         control: ControlTable,
         prober: Prober,
         fence: FenceFunction,
-        database: GlobalDatabase,
         other_region: OtherRegion,
-        workflow: Workflow,
-        runs: Runs,
-        bus: EventBus,
+        rarely: RarelyAsked,
         here: Any,
         peer: Any,
     ) -> None:
@@ -158,10 +150,12 @@ class Watch:
         self._control = control
         self._prober = prober
         self._fence = fence
-        self._database = database
         self._other_region = other_region
+        self._rarely = rarely
         self._asked: Future[Probe | None] | None = None  # the own database, with no answer so far
         self._own: Own = "unknown"
+        self._renewed: float | None = None  # until when this run has renewed the lease
+        self.is_alone = False  # whether nobody else has, since
         self._clock_is_wrong = False
         self._read_at = (0.0, 0.0)  # when the record was last asked for, by the clock and by what no correction touches
         self._state = GuardianState(self._region, float(environment.recovery_grace_s))
@@ -172,7 +166,7 @@ class Watch:
         dimensions = {"GlobalCluster": environment.global_cluster}
         self._metrics = self._publisher(here, dimensions)
         self._heartbeat = self._publisher(peer, dimensions | {"FromRegion": self._region})
-        self._standby = Standby.of(environment, machine, self._beside, self._metrics, bus, runs, workflow)
+        self._standby = Standby.of(environment, machine, self._beside, self._metrics, rarely)
 
     def _publisher(self, cloudwatch_client: Any, dimensions: dict[str, str]) -> Publisher:
         namespace = self._environment.powertools_metrics_namespace
@@ -182,6 +176,8 @@ class Watch:
         """Looks once, guards and publishes. Nothing that fails stops the watch; silence is what alarms look for."""
         self.look_at_the_clock()  # before any call that could hang
         record = self._read()
+        if record and record.lease_expires_at and self._renewed:
+            self.is_alone = abs(record.lease_expires_at - self._renewed) < SAME_LEASE_S
         state = self._state
         is_reader = state.is_standby and bool(state.fence.secondary)
         own = None if is_reader else self._asked or self._ask_own(state)
@@ -400,6 +396,7 @@ class Watch:
             )
         )
         if renewed:
+            self._renewed = order.expires_at
             self._obey(self._learn(LeaseRenewed(order.expires_at, reached)))
         return renewed
 
@@ -421,7 +418,8 @@ class Watch:
 
     def _look_at_rds(self, run: str, requests: int) -> None:
         """Sees whether RDS shows anything of a switchover; what cannot be seen counts as something."""
-        silent = self._try(lambda: self._database.at_work() is None and self._database.membership() == "primary")
+        database = self._rarely.database
+        silent = self._try(lambda: database.at_work() is None and database.membership() == "primary")
         self._learn(RdsSeen(run, requests, bool(silent), self._machine.now()))
 
     def _see(self, order: Callable[[], FenceState], *, to_open: bool = False) -> None:

@@ -18,7 +18,7 @@ from cdktf_cdktf_provider_aws.rds_cluster_parameter_group import (
     RdsClusterParameterGroupParameter,
 )
 from cdktf_cdktf_provider_aws.rds_global_cluster import RdsGlobalCluster
-from cdktf_cdktf_provider_aws.secretsmanager_secret import SecretsmanagerSecret, SecretsmanagerSecretReplica
+from cdktf_cdktf_provider_aws.secretsmanager_secret import SecretsmanagerSecret
 from cdktf_cdktf_provider_aws.secretsmanager_secret_version import SecretsmanagerSecretVersion
 from constructs import Construct
 
@@ -53,6 +53,8 @@ CHANGED_OUTSIDE_TERRAFORM = [
     "master_username",
     "database_name",
 ]
+# What follows the old writer's use after a failover, where the settings say so.
+LEAST_CAPACITY = "serverlessv2_scaling_configuration[0].min_capacity"
 # What a rebuilt global database takes from its first member (RDS API, CreateGlobalCluster). Upgrades are done
 # deliberately, in both regions; encryption cannot be changed, so a difference would have the global database replaced.
 TAKEN_FROM_A_MEMBER = ["engine_version", "storage_encrypted"]
@@ -96,7 +98,7 @@ class MasterPassword(Construct):
     holds.
     """
 
-    def __init__(self, scope: Construct, specification: Specification, region: Region, key: RegionKey) -> None:
+    def __init__(self, scope: Construct, specification: Specification, key: RegionKey) -> None:
         super().__init__(scope, "master-password")
         settings = specification.settings
         self.version = settings.database.password_version
@@ -114,9 +116,8 @@ class MasterPassword(Construct):
             kms_key_id=key.arn,
             # Outside production the name is free again at once, for the next deployment with the same suffix.
             recovery_window_in_days=30 if settings.protected else 0,
-            replica=[SecretsmanagerSecretReplica(region=region.peer)],
-            # The peer's key is created after this; docs/deploy.md gives the replica that key, and Terraform leaves it
-            # that way.
+            # Its replica in the peer's region is made by hand, once, when that region's key is there (docs/deploy.md):
+            # a replica is not given another key, and one that is removed is not gone at once.
             lifecycle=TerraformResourceLifecycle(ignore_changes=["replica"]),
         )
         stored = SecretsmanagerSecretVersion(
@@ -222,7 +223,11 @@ class RegionCluster(Construct):
             # Lifting the protection has to take effect at once, or the destroy that follows fails.
             apply_immediately=not settings.protected,
             lifecycle=TerraformResourceLifecycle(
-                ignore_changes=CHANGED_OUTSIDE_TERRAFORM, prevent_destroy=settings.protected
+                ignore_changes=[
+                    *CHANGED_OUTSIDE_TERRAFORM,
+                    *([LEAST_CAPACITY] if settings.database.capacity_follows else []),
+                ],
+                prevent_destroy=settings.protected,
             ),
             # A fenced cluster is in the fence group, so a destroy removes the cluster first.
             depends_on=[self._log_group(key), network.groups.made["fence"]],

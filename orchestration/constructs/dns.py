@@ -65,10 +65,32 @@ class Dns(Construct):
         self._urls = {check.key: self._url(check) for check in zone.health_checks}
         switches = {check.key: self._health_check(check) for check in zone.health_checks}
         self._writer_check = self._primary_check(zone.writer_check, switches, control_record)
+        if isinstance(self.zone, Route53Zone):  # an existing one is left as it is
+            self._authority(self.zone)
         for record in zone.records:
             self._record(record)
         shown = {check.key: self._alarm_check(check) for check in zone.alarm_checks}
         self._calculated_check(zone.database_check, shown)
+
+    def _authority(self, zone: Route53Zone) -> None:
+        """Changes the SOA record that Route 53 has made with the zone: how long it is kept that a name is not there.
+
+        Resolvers keep that for the record's time to live or its last number, whichever is less (RFC 2308). The provider
+        takes Route 53's refusal to delete the record for its deletion (terraform-provider-aws#37863, mended in 5.53);
+        Route 53 deletes a zone that has no others.
+        """
+        seconds = self._specification.zone.negative_ttl_seconds
+        server = Fn.trimsuffix(zone.primary_name_server, ".")  # with or without the dot
+        Route53Record(
+            self,
+            "authority",
+            zone_id=zone.zone_id,
+            name=self._specification.zone.name,
+            type="SOA",
+            ttl=seconds,
+            records=[f"{server}. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 {seconds}"],
+            allow_overwrite=True,
+        )
 
     def _zone(self, vpcs: Mapping[str, DataAwsVpc]) -> Route53Zone | DataAwsRoute53Zone:
         name, existing = self._specification.zone.name, self._specification.settings.existing.zone_id

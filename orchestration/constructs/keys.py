@@ -70,9 +70,9 @@ def _key_policy(specification: Specification, region: str) -> str:
                 },
             },
             {
-                "Sid": "ServicesThatNotify",
+                "Sid": "AlarmsThatNotify",
                 "Effect": "Allow",
-                "Principal": {"Service": ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]},
+                "Principal": {"Service": "cloudwatch.amazonaws.com"},
                 "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
                 "Resource": "*",
                 "Condition": {"StringEquals": {"aws:SourceAccount": account}},

@@ -210,7 +210,7 @@ class Orchestrator(Construct):
         topic = SnsTopic(self, "topic", name=self._region.topic, kms_master_key_id=self._key.arn)
         for index, address in enumerate(self._specification.settings.alert_emails):
             SnsTopicSubscription(self, f"email-{index}", topic_arn=topic.arn, protocol="email", endpoint=address)
-        # Functions publish by their roles; these two services have none.
+        # Functions publish by their roles; CloudWatch has none.
         SnsTopicPolicy(
             self,
             "topic-policy",
@@ -218,9 +218,9 @@ class Orchestrator(Construct):
             policy=policy.document(
                 [
                     {
-                        "Sid": "AlarmsAndBackupsOfThisAccount",
+                        "Sid": "AlarmsOfThisAccount",
                         "Effect": "Allow",
-                        "Principal": {"Service": ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]},
+                        "Principal": {"Service": "cloudwatch.amazonaws.com"},
                         "Action": "sns:Publish",
                         "Resource": topic.arn,
                         "Condition": {"StringEquals": {"aws:SourceAccount": self._specification.account}},

@@ -251,6 +251,22 @@ class Names:
         """Returns the name of the EventBridge rule that has the report of every run kept."""
         return self.regional("failover-reports", region)
 
+    def backup_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has people told of backups that failed."""
+        return self.regional("failover-backups", region)
+
+    def hook_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has the settings' hooks run."""
+        return self.regional("failover-hooks", region)
+
+    def application_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has the application watched after the writer has moved."""
+        return self.regional("failover-application", region)
+
+    def capacity_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has the new writer's least capacity raised."""
+        return self.regional("failover-capacity", region)
+
     def event_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that starts a region's workflow when the monitor says so."""
         return self.regional("failover-event", region)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handlers.core.events import SOURCE
 from orchestration.specification.model import Permission
 from orchestration.specification.names import MONITORING_USER, Names
 from orchestration.specification.rows import Grant, Place, only_here
@@ -45,6 +46,13 @@ TELL = Grant(
     lambda place: (place.names.topic_arn(place.region), place.names.topic_arn(place.peer)),
     "tells people, in both regions",
     tells=("PEER_REGION", "PEER_TOPIC_ARN", "TOPIC_ARN"),
+)
+ANNOUNCE = Grant(
+    ("events:PutEvents",),
+    lambda place: (place.names.default_bus_arn(place.region),),
+    "tells programs what people are told; the source keeps it from starting a workflow",
+    tells=("GLOBAL_CLUSTER",),
+    conditions=lambda _: {"StringEquals": {"events:source": SOURCE}},
 )
 PROBE = Grant(
     ("lambda:InvokeFunction",),

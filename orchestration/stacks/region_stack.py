@@ -40,7 +40,7 @@ class RegionStack(DeploymentStack):
         database = self._database(region, network, key)
         orchestrator = Orchestrator(self, self.specification, region, network, key, packages)
         monitoring = Monitoring(self, self.specification, region, orchestrator)
-        Backup(self, self.specification, region, key, orchestrator.topic)
+        Backup(self, self.specification, region, key)
         self._describe_connections(database, network)
         self._describe_operations(orchestrator, monitoring)
 
@@ -55,7 +55,7 @@ class RegionStack(DeploymentStack):
             network,
             key,
             global_cluster=GlobalCluster(self, self.specification) if is_first else None,
-            password=MasterPassword(self, self.specification, region, key) if is_first else None,
+            password=MasterPassword(self, self.specification, key) if is_first else None,
         )
 
     def _describe_connections(self, database: RegionCluster | ExistingCluster, network: Network) -> None:

@@ -5,20 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 # What a monitor is made of, by the names in its module.
-PARTS = (
-    "ENVIRONMENT",
-    "MACHINE",
-    "CONTROL",
-    "PROBER",
-    "FENCE",
-    "DATABASE",
-    "OTHER_REGION",
-    "WORKFLOW",
-    "RUNS",
-    "BUS",
-    "HERE",
-    "PEER",
-)
+PARTS = ("ENVIRONMENT", "MACHINE", "CONTROL", "PROBER", "FENCE", "OTHER_REGION", "RARELY", "HERE", "PEER")
 
 
 def new_watch(module: Any, **others: Any) -> Any:

@@ -1,5 +1,9 @@
 """Stands in for the databases, where a test of the lab's AWS has none."""
 
+from typing import Any
+
+import psycopg
+
 
 class NoDatabases:
     """What RDS does to databases that are not there."""
@@ -11,3 +15,6 @@ class NoDatabases:
     def restart(self, region: str) -> None: ...
     def retire(self, region: str) -> None: ...
     def rebuild(self, region: str, leader: str) -> None: ...
+
+    def connect(self, region: str, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+        raise psycopg.OperationalError(f"no {database} in {region}")

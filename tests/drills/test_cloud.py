@@ -30,6 +30,7 @@ from drills.world.reachability import Fault, Reachability
 from handlers.core.detection import EVENT_SOURCE, EVENT_TYPE
 from orchestration.settings import load
 from orchestration.specification import Specification, describe
+from tests.drills.no_databases import NoDatabases
 from tests.drills.small_functions import write_package
 
 WRITER, STANDBY = "us-east-1", "us-west-2"
@@ -67,7 +68,7 @@ def specification() -> Specification:
     return described
 
 
-class World:
+class World(NoDatabases):
     """A cloud, what it told, and which databases it promoted."""
 
     def __init__(self, folder: Path, *, speed: float = FAST, deliveries: int = 1) -> None:

@@ -14,8 +14,10 @@ import pytest
 from drills.world import bank
 from drills.world.clock import Clock
 from drills.world.postgres import APPLICATION, MONITOR, Server
+from handlers.core.health import Installed
 from handlers.core.heartbeat import Beat
 from handlers.gateways import postgres
+from orchestration.settings import Database
 
 MakeServer = Callable[[str], Server]
 
@@ -387,6 +389,58 @@ def test_a_database_that_was_not_set_up_is_a_writer_of_which_nothing_is_known(se
         MONITOR, host=server.address.host, port=server.address.port, database="postgres", timeout=10
     ) as session:
         assert postgres.standing(session) == postgres.Standing(writer=True)
+
+
+# --- what the bootstrap has left, for `failoverctl ready`
+
+RESERVED = Database().reserved_connections
+
+
+def test_what_the_bootstrap_has_left_is_seen_in_either_database(server: Server, standby: Server) -> None:
+    for one in (server, standby):
+        with monitor(one) as session:
+            assert postgres.installed(session) == Installed((), True, RESERVED)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "mend_it", "seen"),
+    [
+        (
+            "ALTER FUNCTION end_application_sessions() RENAME TO mislaid",
+            "ALTER FUNCTION mislaid() RENAME TO end_application_sessions",
+            Installed(("end_application_sessions()",), True, RESERVED),
+        ),
+        (
+            "ALTER EVENT TRIGGER refuse_while_fenced DISABLE",
+            "ALTER EVENT TRIGGER refuse_while_fenced ENABLE",
+            Installed((), False, RESERVED),
+        ),
+        (
+            "ALTER EVENT TRIGGER refuse_while_fenced ENABLE REPLICA",  # acts in no session of an application
+            "ALTER EVENT TRIGGER refuse_while_fenced ENABLE",
+            Installed((), False, RESERVED),
+        ),
+        (
+            "REVOKE pg_use_reserved_connections FROM monitor",
+            "GRANT pg_use_reserved_connections TO monitor",
+            Installed((), True, 0),
+        ),
+    ],
+)
+def test_what_has_become_of_it_since_is_seen(server: Server, break_it: str, mend_it: str, seen: Installed) -> None:
+    server.run_script(break_it)
+    try:
+        with monitor(server) as session:
+            assert postgres.installed(session) == seen
+    finally:
+        server.run_script(mend_it)
+
+
+def test_a_database_without_the_bootstrap_lacks_all_of_it(server: Server) -> None:
+    with pg8000.native.Connection(
+        MONITOR, host=server.address.host, port=server.address.port, database="postgres", timeout=10
+    ) as session:
+        assert postgres.installed(session) == Installed(postgres.FUNCTIONS, False, RESERVED)
 
 
 # --- up to when a standby has the writer's commits

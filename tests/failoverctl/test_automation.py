@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from failoverctl.automation import duration
@@ -181,3 +183,9 @@ def test_nor_of_one_that_works(ctl: Ctl, deployment: Deployment, asking: str) ->
     assert said.code == 1
     assert f"run {asking} is not known to have ended" in said.text
     assert deployment.lock() is not None
+
+
+def test_the_end_of_a_pause_of_a_day_has_its_day(ctl: Ctl) -> None:
+    """At the same time of day as it began, it would read as over."""
+    said = ctl("pause", "--for", "24h", "--reason", "why", "--yes")
+    assert re.search(r"Paused by .* until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.", said.text), said.text

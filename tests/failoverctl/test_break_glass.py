@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
+from handlers.core.control import ControlRecord, Transition
+from handlers.gateways.control_table import ControlTable
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 from tests.failoverctl.conftest import Ctl
 from tests.failoverctl.test_automation import WHO
@@ -48,6 +53,7 @@ def test_p1_p4_it_moves_the_writer_without_step_functions_and_lambda(ctl: Ctl, d
     said = ctl(*NOW)
     assert said.code == 0, said.text
     assert f"{STANDBY} is the writer of epoch 2, by {WHO}" in said.text
+    assert "Where Lambda is down in both, it does not: let clients connect to usw2.test.payments.internal." in said.text
     record = deployment.record()
     assert (record["writer_region"], record["epoch"], record["protected"]) == (STANDBY, 2, False)
     assert deployment.lock() is None
@@ -56,14 +62,26 @@ def test_p1_p4_it_moves_the_writer_without_step_functions_and_lambda(ctl: Ctl, d
     assert not services(deployment) & {"sfn", "lambda", "events"}
 
 
-def test_p7_a_promotion_is_over_when_a_session_has_written(ctl: Ctl, deployment: Deployment) -> None:
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("ExecuteStatement", "DatabaseErrorException"),
+        ("BeginTransaction", "DatabaseUnavailableException"),
+        ("BeginTransaction", "BadRequestException"),
+        ("BeginTransaction", "DatabaseNotFoundException"),
+    ],
+)
+def test_p7_a_promotion_is_over_when_a_session_has_written(
+    ctl: Ctl, deployment: Deployment, operation: str, code: str
+) -> None:
+    """Whatever the Data API says of a cluster that has no writer yet: AWS does not say which error it is."""
     deployment.writer_dies()
     clocks_agree(deployment)
-    deployment.trouble("rds-data.ExecuteStatement", "DatabaseErrorException", times=4)
+    deployment.trouble(f"rds-data.{operation}", code, times=4)
     said = ctl(*NOW)
     assert said.code == 0, said.text
     assert "Waits for a write: " in said.text
-    asked = [operation for _, _, operation in deployment.gate.seen if operation == "rds-data.ExecuteStatement"]
+    asked = [what for _, _, what in deployment.gate.seen if what == f"rds-data.{operation}"]
     assert len(asked) > 4
 
 
@@ -130,6 +148,28 @@ def test_p2_it_is_refused_beside_a_run(ctl: Ctl, deployment: Deployment, asking:
     said = ctl(*NOW)
     assert said.code == 1
     assert f"run {asking} is doing the work" in said.text
+
+
+def test_p2_of_two_operators_at_once_one_moves_the_writer(
+    ctl: Ctl, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last look at the record and the lock, the other one has taken it."""
+    deployment.writer_dies()
+    clocks_agree(deployment)
+    take = ControlTable.take
+
+    def other_first(table: ControlTable, lock: Transition, before: ControlRecord) -> bool:
+        other = replace(lock, run="the other")
+        deployment.change_record(transition=json.loads(json.dumps(other.stored()), parse_float=Decimal))
+        return take(table, lock, before)
+
+    monkeypatch.setattr(ControlTable, "take", other_first)
+    said = ctl(*NOW)
+    assert said.code == 1, said.text
+    assert "the record has changed meanwhile: look with `failoverctl status`, then try again" in said.text
+    assert (deployment.lock() or {})["run"] == "the other"
+    assert deployment.record()["writer_region"] == WRITER
+    assert "rds" not in services(deployment)
 
 
 def test_p1_it_is_refused_where_this_machines_clock_is_wrong(ctl: Ctl, deployment: Deployment) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import pytest
 
+from handlers.core.salvage import Place, Salvage
 from orchestration import safe_to_apply
 from tests.deployment import STANDBY, Deployment
 from tests.failoverctl.conftest import Ctl
 
-FILES = {"salvage.json": '{"missing": 2, "different": 0, "unread": ""}', "salvage-001.sql": "-- two rows\n"}
+SUMMARY = Salvage(True, Place(1), part=1, missing=2, kept_at="s3://somewhere/epoch-2/")
+FILES = {"salvage.json": json.dumps(asdict(SUMMARY)), "salvage-001.sql": "-- two rows\n"}
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def test_what_is_kept_is_found_wherever_it_is(ctl: Ctl, salvaged: None) -> None:
     assert ctl("salvage", "list", "--json").data["salvage"] == [{"epoch": 2, "region": STANDBY, "files": sorted(FILES)}]
     said = ctl("salvage", "show", "2")
     assert said.code == 0
-    assert "missing: 2\n" in said.text
+    assert "Salvage: 2 rows are missing on the new writer, 0 are different there (1 file in s3://" in said.text
     assert "s3://payments-salvage-usw2-test-123456789012/epoch-2/salvage-001.sql" in said.text
     assert ctl("salvage", "show", "2", "--file", "salvage-001.sql").text == FILES["salvage-001.sql"]
 
@@ -55,17 +60,20 @@ def test_a_bootstrap_that_refuses_says_why_in_its_own_words(ctl: Ctl) -> None:
     )
 
 
-def test_a_bootstrap_in_the_writers_region_says_what_it_did(ctl: Ctl, deployment: Deployment) -> None:
+@pytest.mark.parametrize("kept", [0, 10])
+def test_a_bootstrap_in_the_writers_region_says_what_it_did(ctl: Ctl, deployment: Deployment, kept: int) -> None:
     asked: list[object] = []
+    done = {"cluster": "payments-use1-test", "statements": 9, "reserved_connections": kept}
 
     def answer(region: str, name: str, event: object) -> object:
         asked.append((region, name, event))
-        return deployment.lambdas._answer(lambda: {"cluster": "payments-use1-test", "statements": 9})
+        return deployment.lambdas._answer(lambda: done)
 
     deployment.lambdas.invoke = answer  # type: ignore[method-assign,assignment]
     said = ctl("bootstrap", "--yes")
     assert said.code == 0
-    assert '"statements": 9' in said.text
+    assert "Done: 9 statements in payments-use1-test, all or none.\n" in said.text
+    assert ("No connection is reserved for the monitor" in said.text) == (kept == 0)
     assert asked == [("us-east-1", "failover-bootstrap-database-use1-test", {})]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from failoverctl.outlook import Kind, outlook
-from failoverctl.words import lasting
 from handlers.core.control import ControlRecord, Pause, PersonsNo, Phase, ReprotectionLock, Transition, Word
+from handlers.core.duration import lasting
 from orchestration.settings import load
 
 NOW = 1_000_000.0
@@ -33,9 +33,13 @@ ROWS: tuple[tuple[ControlRecord, Kind, str], ...] = (
         "there is no standby; run run-2 builds one.",
     ),
     (replace(WELL, automatic_failover=False), "nothing", "automatic failover is turned off in the control record"),
-    (replace(WELL, paused=Pause("ada", NOW, NOW + 60, "why")), "nothing", "ada has paused automatic failover for 60 s"),
+    (
+        replace(WELL, paused=Pause("ada", NOW, NOW + 60, "why")),
+        "nothing",
+        "ada has paused automatic failover for 1 min",
+    ),
     (replace(WELL, ended_by_person=PersonsNo("ada", NOW, "why")), "nothing", "ada has ended the automatic attempts"),
-    (replace(WELL, **MOVED), "nothing", "automatic ones stay off for 1740 s more"),
+    (replace(WELL, **MOVED), "nothing", "automatic ones stay off for 29 min more"),
     (replace(WELL, claims_from=NOW + 30), "nothing", "may still be on its way: wait 30 s more"),
     (replace(WELL, lease_expires_at=NOW - 5), "down", "its guardian has given no sign of life for 6 s"),
     (replace(WELL, word=Word("down", NOW - 40, NOW + 5)), "down", "said for 40 s that its database is down"),
@@ -81,7 +85,7 @@ def test_what_waits_for_a_person_stands_before_all_else() -> None:
     record = replace(WELL, transition=LOCK, protected=False)
     found = outlook(record, SETTINGS, NOW, holder_is_over=False, lag_ms=None, standby_answers=True, asks_until=NOW + 60)
     assert found.kind == "asks"
-    assert found.sentence == "Run run-1 waits for a person until 13:47:40 UTC: `failoverctl approve run-1`, or reject."
+    assert found.sentence == "Run run-1 waits for a person until 13:47:40 UTC: `failoverctl approve`, or reject."
 
 
 def test_rehearsals_only() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from handlers.report import page
 from handlers.report.facts import Decision, Execution, report
+from tests.chromium import chromium, sticks_out
 from tests.deployment import STANDBY, Deployment
 from tests.failoverctl.conftest import Ctl
 
@@ -51,6 +54,27 @@ def test_the_page_says_all_that_an_auditor_asks(ctl: Ctl, deployment: Deployment
     ):
         assert expected in text, expected
     assert deployment.messages(STANDBY)[-1][1] in unescape(html)  # word for word
+
+
+# CSS pixels: a phone, and an A4 page without its margins.
+PHONE, PAPER = 390, 703
+
+
+def test_a_phone_and_paper_cut_nothing_off(
+    ctl: Ctl, deployment: Deployment, here: Path, optional_tool: Callable[..., Any]
+) -> None:
+    deployment.writer_dies()
+    deployment.run(FAILOVER)
+    assert ctl("report", "run-1", "--output", "report.html").code == 0
+    ctl("ready", "--page", "ready.html")
+    with chromium(optional_tool, "shows reports", PHONE, 844) as browser:
+        for width, medium in ((PHONE, "screen"), (PAPER, "print")):
+            size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium})
+            for name in ("report.html", "ready.html"):
+                browser.get((here / name).as_uri())
+                assert sticks_out(browser) == "", (name, medium)
 
 
 def test_the_page_needs_nothing_from_outside(ctl: Ctl, deployment: Deployment, here: Path) -> None:

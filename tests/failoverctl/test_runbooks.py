@@ -15,6 +15,7 @@ from orchestration import safe_to_apply
 from orchestration.terraform import Change
 from tests.deployment import STANDBY, WRITER, Deployment
 from tests.failoverctl.conftest import Ctl, Said
+from tests.failoverctl.test_break_glass import clocks_agree, master_secret
 from tests.failoverctl.test_replay import URL, Bank
 from tests.runbook import RUNBOOKS, Reader, sections, steps
 
@@ -131,6 +132,14 @@ def test_a_run_that_never_asked_rds_gives_its_lock_back(
 def test_a_run_that_should_not_work_is_stopped(follow: Follow, deployment: Deployment, asking: str) -> None:
     follow("stuck.md", "It works, and should not").rest()
     assert (deployment.lock() or {})["wanted"] == "abort"
+
+
+def test_the_workflow_itself_is_down(follow: Follow, deployment: Deployment) -> None:
+    master_secret(deployment)
+    deployment.writer_dies()
+    clocks_agree(deployment)
+    follow("break-glass.md", "The workflow itself is down").rest()
+    assert deployment.record()["writer_region"] == STANDBY
 
 
 def test_the_old_region_is_back(follow: Follow, deployment: Deployment, failed_over: str) -> None:

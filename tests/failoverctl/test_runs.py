@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -100,7 +101,7 @@ def test_watch_without_a_name_follows_the_run_at_work(
             deployment.wait_for_end(asking)
         looks.append(seconds)
 
-    monkeypatch.setattr(timeline, "time", SimpleNamespace(sleep=answer_meanwhile))
+    monkeypatch.setattr(timeline, "time", SimpleNamespace(time=time.time, sleep=answer_meanwhile))
     said = ctl("watch")
     assert said.code == 1  # it has not done what it was for
     assert said.text.startswith(f"Run {asking} of failover in us-west-2, started ")
@@ -129,3 +130,23 @@ def test_watch_bears_a_region_that_blinks(ctl: Ctl, deployment: Deployment, monk
     said = ctl("watch", "run-1")
     assert said.code == 0
     assert "Ended: rehearsed" in said.text
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        (
+            {"rpo_ms": 10015.6, "rpo_resolution_ms": 2000},
+            ["10.0 s of writes, true to 2 s more or less; nothing bounds it"],
+        ),
+        (
+            {"rpo_ms": 0, "rpo_resolution_ms": 2000, "rpo_at_most_ms": 1500},
+            ["0.0 s of writes, true to 2 s more or less; at most 1.5 s"],
+        ),
+        ({"rpo_ms": None}, ["not known; a heartbeat is missing to compare with"]),
+        ({"epoch_after": None}, []),
+        ({"mode": "switchover"}, []),
+    ],
+)
+def test_p7_what_was_lost_is_said_as_finely_as_it_is_known(record: dict[str, object], says: list[str]) -> None:
+    assert timeline._lost({"mode": "failover", "epoch_after": 2} | record) == says

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from failoverctl.program import OF_SALVAGE, VERBS
+from failoverctl.program import OF_MAINTENANCE, OF_SALVAGE, VERBS
 from handlers.gateways.control_table import ControlTable
 from tests.deployment import STANDBY, WRITER, Deployment
 from tests.failoverctl.conftest import Ctl
@@ -28,13 +28,34 @@ ORDERS = [
     ("unlock", "run-1", "--yes"),
     ("pause", "--for", "1h", "--reason", "why", "--yes"),
     ("resume",),
+    ("maintenance", "begin", "--for", "1h", "--reason", "why", "--yes"),
+    ("maintenance", "end", "--yes"),
+    ("let-in", WRITER, "--yes"),
+    ("break-glass", "--yes"),
+    ("break-glass", "--dry-run"),
+    ("salvage", "replay", "2", "--connection", "postgresql://nobody@127.0.0.1:1/payments", "--yes"),
     ("bootstrap", "--yes"),
 ]
-LOOKS = [("status",), ("runs",), ("show", "run-1"), ("watch", "run-1"), ("salvage", "list"), ("salvage", "show", "2")]
+LOOKS = [
+    ("status",),
+    ("runs",),
+    ("show", "run-1"),
+    ("watch", "run-1"),
+    ("report", "run-1"),
+    ("salvage", "list"),
+    ("salvage", "show", "2"),
+]
 # These read no record, so that a missing one is nothing to them.
-WITHOUT_RECORD = {"approve", "reject", "runs", "show", "watch", "salvage"}
+WITHOUT_RECORD = {"approve", "reject", "runs", "show", "watch", "report", "salvage"}
 # Verbs with answers of their own, and tests of them beside their code.
-ELSEWHERE = {"adopt", "apply-safe", "ready", "maintenance", "let-in", "break-glass", "report"}
+ELSEWHERE = {"adopt", "apply-safe", "deploy", "preflight", "ready", "verify"}
+
+
+class Nobody:
+    """Somebody without credentials."""
+
+    def get_credentials(self) -> None:
+        return None
 
 
 def everything(deployment: Deployment) -> tuple[object, list[str]]:
@@ -53,17 +74,20 @@ def everything(deployment: Deployment) -> tuple[object, list[str]]:
 
 
 def test_every_verb_is_called_here() -> None:
-    called = {words[0] for words in (*ORDERS, *LOOKS)}
-    assert set(VERBS) - called <= ELSEWHERE
-    assert set(OF_SALVAGE) - {words[1] for words in LOOKS if words[0] == "salvage"} <= {"replay"}
+    called = {words[0] for words in (*ORDERS, *LOOKS)} | {" ".join(words[:2]) for words in (*ORDERS, *LOOKS)}
+    assert set(VERBS) - called == ELSEWHERE
+    assert {f"salvage {name}" for name in OF_SALVAGE} | {f"maintenance {name}" for name in OF_MAINTENANCE} <= called
 
 
-@pytest.mark.parametrize("wrong", ["credentials expired", "account", "dark"])
+@pytest.mark.parametrize("wrong", ["no credentials", "credentials expired", "account", "dark"])
 def test_who_cannot_know_changes_nothing(
     ctl: Ctl, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     before = everything(deployment)
-    if wrong == "credentials expired":
+    if wrong == "no credentials":
+        monkeypatch.setattr("failoverctl.deployment.get_session", Nobody)
+        says = "there are no AWS credentials here: set credentials"
+    elif wrong == "credentials expired":
         deployment.trouble("*", "ExpiredTokenException", times=10**9)
         says = "AWS does not take these credentials (ExpiredTokenException): set credentials"
     elif wrong == "account":

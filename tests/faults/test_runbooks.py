@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,8 @@ pytestmark = pytest.mark.drill
 PATIENCE_S = 300.0
 # Ends a call that would otherwise last for ever.
 CALL_S = 900.0
+# Of what a command prints the story tells at most so many lines, else its beginning and its end.
+LONGEST_TOLD, BEGINNING, END = 60, 6, 3
 STORY = PROJECT_ROOT / "build" / "worst-night.md"
 INTRODUCTION = """# The worst night, by verbs alone
 
@@ -87,7 +90,7 @@ class Night:
         """Follows a section of a runbook, and tells of it."""
         self.typed.clear()
         Reader(page, section, self.ctl, PATIENCE_S, **knows).rest()
-        self.told.append("```\n" + "\n\n".join(f"{line}\n{text}" for line, text in self.typed) + "\n```\n")
+        self.told.append("```\n" + "\n\n".join(f"{line}\n{shortened(text)}" for line, text in self.typed) + "\n```\n")
 
     def tell(self, text: str) -> None:
         self.told.append(text + "\n")
@@ -103,8 +106,22 @@ class Night:
             time.sleep(0.5)
 
 
+def shortened(text: str) -> str:
+    """What was printed, without the middle where that is long."""
+    lines = text.splitlines()
+    if len(lines) <= LONGEST_TOLD:
+        return text
+    return "\n".join([*lines[:BEGINNING], f"… ({len(lines) - BEGINNING - END} lines)", *lines[-END:]])
+
+
 @pytest.fixture(scope="module")
 def night() -> Iterator[Night]:
+    with a_lab() as lab:
+        yield lab
+
+
+@contextmanager
+def a_lab() -> Iterator[Night]:
     reaper = Reaper()
     try:
         folder = Path(tempfile.mkdtemp(prefix="lab-"))
@@ -148,7 +165,7 @@ DAYLIGHT = [
     ("orchestrator.md", "The orchestrator is broken"),
     ("gate.md", "Replication lags"),
     ("restore.md", "Restore from a backup"),
-    ("evacuate.md", "Leave a region on purpose"),
+    ("upgrade.md", "Upgrade the engine"),
 ]
 
 
@@ -156,3 +173,36 @@ DAYLIGHT = [
 def test_by_daylight(night: Night, page: str, section: str) -> None:
     night.wait_until_steady()
     night.follow(page, section)
+
+
+def test_applications_are_refused_by_a_healthy_writer(night: Night) -> None:
+    """Its guardian does not run, and its database restarts; in a maintenance, for else it would be moved."""
+    night.wait_until_steady()
+    assert night.ctl(["maintenance", "begin", "--for", "15m", "--reason", "a test", "--yes"]).code == 0
+    lab = night.living.lab
+    lab.follow_roles()
+    lab.stop_monitor(lab.writer)
+    lab.servers[lab.writer].kill()
+    lab.servers[lab.writer].start()
+    night.wait(lambda: lab.load().failing_clients == lab.load().clients, lambda: f"they write: {lab.load()}")
+    night.follow("orchestrator.md", "Applications are refused by a healthy writer")
+    night.wait(lambda: lab.load().failing_clients == 0, lambda: f"they do not write: {lab.load()}")
+    night.living.mend()
+    assert night.ctl(["maintenance", "end", "--yes"]).code == 0
+
+
+def test_a_region_is_left_on_purpose(night: Night) -> None:
+    night.wait_until_steady()
+    night.follow("evacuate.md", "Leave a region on purpose")
+
+
+def test_the_workflow_itself_is_down() -> None:
+    """In a lab of its own, in which a pause keeps the workflow from being quicker; the writer's region hangs."""
+    with a_lab() as night:
+        night.wait_until_steady()
+        assert night.ctl(["pause", "--for", "1h", "--reason", "a test", "--yes"]).code == 0
+        night.living.strike("hang")
+        night.wait(lambda: night.ctl(["break-glass", "--dry-run"]).code == 0, lambda: "the lease does not end")
+        night.follow("break-glass.md", "The workflow itself is down")
+        lab = night.living.lab
+        night.wait(lambda: lab.load().commits_per_second["us-west-2"] > 0, lambda: f"nobody writes: {lab.load()}")

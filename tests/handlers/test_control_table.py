@@ -535,6 +535,23 @@ def test_p5_no_claim_of_before_takes_the_lock_in_a_maintenance(table: ControlTab
     assert table.take(lock("run-2"), table.read()), "a person's, who has seen it"
 
 
+@pytest.mark.parametrize("held", [None, "run-0"], ids=["free", "taken over"])
+@pytest.mark.parametrize("word", ["pause", "no"])
+def test_p5_no_claim_of_before_takes_a_lock_against_a_persons_word(
+    table: ControlTable, held: str | None, word: str
+) -> None:
+    if held:
+        assert table.take(lock(held), table.read())
+    decided_on = table.read()
+    if word == "pause":
+        assert table.pause(decided_on, Pause("ada", NOW, NOW + 600, "not now"))
+    else:
+        assert table.say_no(decided_on.epoch, PersonsNo("ada", NOW, "not now"))
+    assert not table.take(lock("run-1"), decided_on)
+    assert table.read().transition == decided_on.transition
+    assert table.take(lock("run-2"), table.read()), "a person's, who has seen it"
+
+
 def test_a_maintenance_is_ended_by_whoever_has_seen_it_and_leaves_automation_as_it_was(table: ControlTable) -> None:
     before = table.read()
     assert table.pause(before, MAINTENANCE)

@@ -38,6 +38,39 @@ def imported(module: Path) -> set[str]:
     return found - set(sys.stdlib_module_names)
 
 
+def at_start(name: str) -> set[str]:
+    """Every module that a cold start of a function imports; what other distributions import is not looked at."""
+    found: set[str] = set()
+    unseen = {name}
+    while unseen:
+        one = unseen.pop()
+        found.add(one)
+        file = PROJECT_ROOT / f"{one.replace('.', '/')}.py"
+        if file.exists():
+            body = ast.parse(file.read_text()).body
+            imports = [node for node in body if isinstance(node, ast.ImportFrom)]
+            named = {str(node.module) for node in imports}
+            named |= {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
+            unseen |= named - found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("function", "rare"),
+    [
+        ("standing.monitor", "handlers.core.readiness"),  # what readiness looks at
+        ("failover.switch_over", "handlers.core.readiness"),
+        ("failover.notify", "aws_lambda_powertools.utilities.idempotency"),  # it imports boto3
+    ],
+)
+def test_a_cold_start_imports_nothing_that_it_may_not_need(function: str, rare: str) -> None:
+    assert rare not in at_start(f"handlers.{function}")
+
+
+def test_what_a_cold_start_imports_would_be_found() -> None:
+    assert "handlers.core.readiness" in at_start("handlers.standing.readiness")
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(HANDLERS)))
 def test_a_module_imports_only_what_its_zip_holds(module: Path) -> None:
     driver = {"pg8000"} if str(module.relative_to(HANDLERS)) in WITH_DRIVER else set()

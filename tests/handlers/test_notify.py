@@ -47,6 +47,16 @@ def test_p7_a_run_that_a_person_has_started_is_always_told_of(deployment: Deploy
         assert attempt(deployment, f"run-{number}", "aborted", BUSY, automatic=False) == 1
 
 
+def test_a_storm_of_duplicates_makes_neither_messages_nor_tokens(deployment: Deployment) -> None:
+    deployment.writer_dies()
+    request = {"mode": "failover", "started_by": "monitor", "automatic": True}
+    deployment.call("claim", {"run": "run-1", "input": request})
+    claim = deployment.call("claim", {"run": "run-2", "input": request})
+    assert claim["decision"] == "duplicate"
+    deployment.call("notify", {"run": "run-2", "outcome": "refused", "progress": {"claim": claim}})
+    assert (deployment.messages(STANDBY), deployment.tokens()) == ([], [])
+
+
 @pytest.mark.parametrize("operation", ["dynamodb.GetItem", "dynamodb.UpdateItem"])
 def test_p7_people_are_told_rather_than_not_while_the_record_is_away(operation: str, deployment: Deployment) -> None:
     deployment.writer_dies()

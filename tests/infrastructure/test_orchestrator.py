@@ -107,13 +107,12 @@ def test_topic_and_functions_are_encrypted_with_the_regions_key(development: Dep
     assert {log["kms_key_id"] for log in stack.all("aws_cloudwatch_log_group")} == {arn}
 
 
-def test_alarms_and_backups_may_publish_to_the_encrypted_topic(development: Deployment, region: str) -> None:
+def test_alarms_may_publish_to_the_encrypted_topic(development: Deployment, region: str) -> None:
     stack = development.stacks[region]
     key = json.loads(stack.only("aws_kms_key")["policy"])["Statement"]
     topic = json.loads(stack.only("aws_sns_topic_policy")["policy"])["Statement"]
-    services = ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]
     for statements, actions in ((key, {"kms:Decrypt", "kms:GenerateDataKey*"}), (topic, {"sns:Publish"})):
-        (granted,) = [s for s in statements if s["Principal"].get("Service") == services]
+        (granted,) = [s for s in statements if s["Principal"].get("Service") == "cloudwatch.amazonaws.com"]
         granted_actions = granted["Action"] if isinstance(granted["Action"], list) else [granted["Action"]]
         assert set(granted_actions) == actions
         assert granted["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from orchestration.settings import PROJECT_ROOT
+from tests.chromium import chromium
 
 WRITER, STANDBY = "us-east-1", "us-west-2"
 # As fast as two busy cores keep up with the clock (tests/drills/test_drill.py).
@@ -51,18 +51,8 @@ def address() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser(optional_tool: Callable[..., Any]) -> Iterator[Any]:
     """A headless Chromium."""
-    chromium = optional_tool("chromium", shutil.which("chromium"), "shows the live page")
-    driver = optional_tool("chromedriver", shutil.which("chromedriver"), "drives Chromium (Debian: chromium-driver)")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1440,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield opened
-    opened.quit()
+    with chromium(optional_tool, "shows the live page", 1440, 1000) as opened:
+        yield opened
 
 
 class Page:

@@ -29,6 +29,7 @@ CHECK_TIMEOUT_S = 600
 P1, P1_BY_NAME = "P1_one_writer", "P1_one_writer_by_name"
 P2, P2_RUN, P2_LATE = "P2_one_move", "P2_one_run", "P2_no_late_request"
 P5_HEALTHY, P5_WORD, P5_MAINTENANCE = "P5_healthy_stays", "P5_word_is_true", "P5_maintenance"
+P5_NO = "P5_persons_no"
 P7 = "P7_committed_writes"
 P10 = "P10_harmless"
 VETO = "I3_live_lease_vetoes"
@@ -107,7 +108,7 @@ LOCKS_BREAKS = {
     "SWITCH_STAYS": LIVENESS,
     "RUN_KEEPS_SWITCH": LIVENESS,
     "END_SWITCH_EARLY": P1,
-    "END_OTHER_MOVES": P2_LATE,
+    "END_OTHER_MOVES": P1,
     "ASKS_FOR_EVER": LIVENESS,
     "ASKS_ONCE": LIVENESS,
     "REFUSED_WAITS_MOVING": LIVENESS,
@@ -124,6 +125,8 @@ LOCKS_BREAKS = {
     "CLAIM_OF_BEFORE": P5_MAINTENANCE,
     "UNLOCK_EARLY": P1,
     "UNLOCK_BY_ONE_SIDE": P2_LATE,
+    "TAKE_AGAINST_A_WORD": P5_NO,
+    "TAKE_OVER_AGAINST_A_WORD": P5_NO,
 }
 
 

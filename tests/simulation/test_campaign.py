@@ -84,6 +84,7 @@ def test_coverage_counts_states_that_were_left_rows_and_faults_that_act_together
             RunStarted(1.0, "run-1", WEST, "failover", {}),
             StateEntered(1.0, "run-1", "Claim", "", "StartAt"),
             StateEntered(2.0, "run-1", "IsClaimed", "Claim", "Next"),
+            RunStarted(2.0, "reprotect-1", WEST, "reprotect", {}),
             StateEntered(2.0, "reprotect-1", "MayBegin", "BeginReprotection", "Next"),
             FaultBegan(3.0, DIES),
             FaultBegan(4.0, CUT),
@@ -94,10 +95,13 @@ def test_coverage_counts_states_that_were_left_rows_and_faults_that_act_together
             Refused(15.0, "renew", "monitor", True),
         )
     )
-    assert dict(reached.steps) == {("Claim", "Next", "IsClaimed"): 1}
+    begins = ("BeginReprotection", "Next", "MayBegin")
+    assert dict(reached.steps) == {("failover", ("Claim", "Next", "IsClaimed")): 1, ("reprotect", begins): 1}
     assert dict(reached.pairs) == {("cut", "database down"): 1}
     assert dict(reached.rows) == {"take": 1, "renew refused": 1}
     report = reached.report()
+    assert report["transitions of the failover workflow"]["reached"] == 1
+    assert report["transitions of the re-protection workflow"]["reached"] == 1
     assert report["rows of the control record"]["reached"] == 1
     assert "renew" in report["rows of the control record"]["never"]
     assert report["pairs of faults"]["reached"] == 1

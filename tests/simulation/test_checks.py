@@ -7,14 +7,20 @@ from typing import Any
 import pytest
 
 from simulation.checks import (
+    ARMED_WITHIN_S,
     CHECKS,
     GIVEN_BACK_S,
+    LET_IN_WITHIN_S,
     LIMIT_LASTS_S,
     LONGEST_LEASE_S,
     MONITOR_AGAIN_S,
     MOVED_WITHIN_S,
     NEXT_ATTEMPT_S,
     OPEN_AGAIN_S,
+    PROVED_WITHIN_S,
+    ROW_EVERY_S,
+    SIGNED_WITHIN_S,
+    STANDS_STILL_S,
     TOLD_WITHIN_S,
     WELL_FOR_S,
     violations,
@@ -30,17 +36,20 @@ from simulation.happened import (
     Fit,
     Guarded,
     History,
+    Kept,
     Lifted,
     Means,
     NameLeadsTo,
     Promoted,
     RdsBegan,
     RdsEnded,
+    Retired,
     RoleChanged,
     RunEnded,
     RunStarted,
     SessionClosed,
     SessionOpened,
+    SnapshotTaken,
     StateEntered,
     Told,
     Works,
@@ -63,6 +72,7 @@ def held(**how: Any) -> dict[str, Any]:
 
 
 MOVED = RECORD | {"writer_region": WEST, "epoch": 3}
+PROMOTED = RoleChanged(9.0, WEST, "writer")
 
 
 def written(at: float, before: dict[str, Any], after: dict[str, Any], row: str = "take") -> Written:
@@ -137,15 +147,27 @@ def test_one_writer_is_not_promised_without_a_guardian_that_can_fence(excuse: li
     assert found == ({"P1 one writer"} if breaks else set())
 
 
+def test_who_comes_to_an_old_writer_without_a_guardian_late_is_within_the_limit_too() -> None:
+    late = [*session(2, WEST, 41.0, 60.0), *session(3, EAST, 42.0, 45.0), Promoted(40.0, WEST, 39.0, False)]
+    assert broken(late, Guarded(5.0, EAST, False)) == set()
+    assert broken(late, Guarded(5.0, WEST, False)) == {"P1 one writer"}
+
+
 def test_a_lock_is_not_given_back_while_rds_is_at_work() -> None:
     taken = [Asked(20.0, "detach", WEST, "run-1", True), RdsBegan(21.0, "detach", WEST)]
-    done = RdsEnded(30.0, "detach", WEST, "done")
-    before = [written(10.0, RECORD, held()), *taken, done]
+    before = [written(10.0, RECORD, held()), *taken, RdsEnded(30.0, "switchover", WEST, "cancelled")]
     assert broken(*before, written(30.0 + LITTLE, held(), RECORD, "end_move")) == set()
     assert broken(*before, written(30.0 - LITTLE, held(), RECORD, "end_move")) == {"P1 only forward"}
     assert broken(*before, written(25.0, held(), held(phase="checking", requests=0))) == {"P1 only forward"}
     assert broken(*before, written(25.0, held(), held(requests=2))) == set()
-    assert broken(*before, written(25.0, held(), MOVED, "commit_failover")) == set()
+    assert broken(*before, PROMOTED, written(25.0, held(), MOVED, "commit_failover")) == set()
+
+
+def test_nor_once_rds_has_moved_the_writer_until_the_record_says_so() -> None:
+    moved = [written(10.0, RECORD, held()), RdsBegan(21.0, "detach", WEST), RdsEnded(30.0, "detach", WEST, "done")]
+    assert broken(*moved, written(40.0, held(), held(phase="checking", requests=0))) == {"P1 only forward"}
+    commits = written(50.0, held(), MOVED)
+    assert broken(*moved, PROMOTED, RoleChanged(45.0, WEST, "writer"), commits, written(60.0, MOVED, MOVED)) == set()
 
 
 def test_a_request_that_rds_has_taken_and_not_begun_keeps_the_lock_too() -> None:
@@ -163,12 +185,70 @@ def test_a_lease_that_lives_vetoes_a_failover(left_s: float, breaks: bool) -> No
     assert broken(switched, given_back) == set()
 
 
+@pytest.mark.parametrize(
+    ("record", "breaks"),
+    [
+        (RECORD, False),
+        (held(phase="checking"), False),
+        (held(phase="stopping"), True),
+        (held(), True),
+        (held(requests=0) | {"transition": lock() | {"target_region": EAST}}, False),
+    ],
+)
+def test_applications_are_let_in_where_the_writer_is(record: dict[str, Any], breaks: bool) -> None:
+    begins = [PROMOTED, written(20.0, RECORD, record)]
+    lifts = Lifted(20.0 + LET_IN_WITHIN_S + LITTLE, EAST, "sql")
+    assert broken(*begins, lifts) == ({"P1 let in"} if breaks else set())
+    assert broken(*begins, Lifted(lifts.at, EAST, "group")) == set()
+    in_time = Lifted(20.0 + LET_IN_WITHIN_S - LITTLE, EAST, "sql")
+    assert broken(*begins, in_time) == set()
+
+
+@pytest.mark.parametrize(
+    ("excuse", "breaks"),
+    [
+        ([], True),
+        ([Guarded(5.0, EAST, False)], False),
+        ([*fails("sql", 5.0, 30.0), *fails("restart", 5.0, 30.0)], False),
+        (fails("sql", 5.0, 30.0), True),
+    ],
+)
+def test_rds_is_asked_when_no_application_writes_to_the_old_writer(excuse: list[Fact], breaks: bool) -> None:
+    asked = [written(10.0, RECORD, held()), Asked(20.0, "detach", WEST, "run-1", True)]
+    assert broken(*asked, session(1, EAST, 0.0, 20.0 + LITTLE), excuse) == ({"P1 fenced first"} if breaks else set())
+    assert broken(*asked, session(1, EAST, 0.0, 20.0 - LITTLE)) == set()
+    assert broken(*asked, session(1, WEST, 0.0)) == set()
+    assert broken(asked[0], Asked(20.0, "detach", WEST, "run-1", False), session(1, EAST, 0.0)) == set()
+
+
+def signed(at: float, *, fenced: bool) -> Written:
+    sign = {"at": STARTS_AT + at, "says": "up", "fenced": fenced}
+    return written(at, held(requests=0), RECORD | {"transition": lock(requests=0) | {"writer_sign": sign}})
+
+
+@pytest.mark.parametrize(
+    ("before", "breaks"),
+    [
+        ([], True),
+        ([Fenced(19.0, EAST, "sql")], False),
+        ([Fenced(19.0, EAST, "group")], True),
+        ([Fenced(19.0, WEST, "sql")], True),
+        ([Fenced(10.0, EAST, "sql"), Lifted(20.0 - SIGNED_WITHIN_S - LITTLE, EAST, "sql")], True),
+        ([Fenced(10.0, EAST, "sql"), Lifted(20.0 - SIGNED_WITHIN_S + LITTLE, EAST, "sql")], False),
+        ([RoleChanged(18.0, EAST, "down")], False),
+    ],
+)
+def test_a_guardian_that_signs_that_it_has_fenced_has(before: list[Fact], breaks: bool) -> None:
+    assert ("P1 sign is true" in broken(before, signed(20.0, fenced=True))) == breaks
+    assert "P1 sign is true" not in broken(before, signed(20.0, fenced=False))
+
+
 # --- P2
 
 
 def test_an_epoch_moves_the_writer_once() -> None:
-    assert broken(written(10.0, held(), MOVED)) == set()
-    assert broken(written(10.0, held(), RECORD | {"writer_region": WEST})) == {"P2 one move"}
+    assert broken(PROMOTED, written(10.0, held(), MOVED)) == set()
+    assert broken(PROMOTED, written(10.0, held(), RECORD | {"writer_region": WEST})) == {"P2 one move"}
     assert broken(written(10.0, held(), RECORD | {"epoch": 3})) == {"P2 one move"}
 
 
@@ -176,7 +256,7 @@ def test_rds_moves_the_writer_once_in_an_epoch() -> None:
     noted = written(5.0, RECORD, held())
     first, again = RdsEnded(10.0, "detach", WEST, "done"), RdsEnded(50.0, "detach", EAST, "done")
     assert broken(noted, first, again) == {"P2 one move"}
-    assert broken(noted, first, written(20.0, held(), MOVED), again) == set()
+    assert broken(noted, PROMOTED, first, written(20.0, held(), MOVED), again) == set()
     assert broken(noted, first, RdsEnded(50.0, "switchover", EAST, "cancelled")) == set()
 
 
@@ -227,13 +307,23 @@ def test_a_run_that_has_recovered_is_right() -> None:
 
 @pytest.mark.parametrize("missing", [Written, RoleChanged, NameLeadsTo])
 def test_record_database_and_name_have_to_agree(missing: type[Fact]) -> None:
-    assert broken(*(fact for fact in declared() if not isinstance(fact, missing))) == {"P7 recovered"}
+    also = {"P7 committed"} if missing is RoleChanged else set()
+    assert broken(*(fact for fact in declared() if not isinstance(fact, missing))) == {"P7 recovered"} | also
 
 
 def test_what_changes_after_the_proof_says_nothing_of_it() -> None:
     assert broken(*declared(), NameLeadsTo(54.0, EAST)) == set()
     gone = [fact for fact in declared() if not isinstance(fact, NameLeadsTo)]
     assert broken(*gone, NameLeadsTo(30.0, WEST), NameLeadsTo(40.0, EAST)) == {"P7 recovered"}
+
+
+def test_who_becomes_the_writer_of_the_record_has_become_one() -> None:
+    begins, commits = written(9.0, RECORD, held()), written(30.0, held(), MOVED, "commit_failover")
+    assert broken(begins, RoleChanged(29.0, WEST, "writer"), commits) == set()
+    assert broken(begins, commits) == {"P7 committed"}
+    gone = RoleChanged(30.0 - PROVED_WITHIN_S + LITTLE, WEST, "down")
+    assert broken(begins, PROMOTED, gone, commits) == set()
+    assert broken(begins, PROMOTED, RoleChanged(gone.at - 2 * LITTLE, WEST, "down"), commits) == {"P7 committed"}
 
 
 def badly(at: float, status: Any = "ABORTED", error: str | None = None) -> list[Fact]:
@@ -246,6 +336,8 @@ def test_people_are_told_of_a_run_that_ends_badly() -> None:
     assert broken(badly(60.0, "FAILED", "NeedsPerson")) == {"P7 people told"}
     assert broken(badly(60.0)) == {"P7 people told"}
     assert broken(badly(60.0), Told(61.0, WEST, "stopped", "Run run-2 has ended")) == {"P7 people told"}
+    reprotects = RunStarted(10.0, "run-1", WEST, "reprotect", {})
+    assert broken(reprotects, RunEnded(60.0, "run-1", "FAILED", None, "NeedsPerson")) == {"P7 people told"}
     assert broken(badly(60.0), Told(60.0 + TOLD_WITHIN_S + LITTLE, WEST, "", "run-1")) == {"P7 people told"}
     assert broken(badly(60.0), fault("throttled", WEST, 59.0, 70.0)) == set()
     assert broken(badly(60.0), fault("throttled", EAST, 59.0, 70.0)) == {"P7 people told"}
@@ -298,11 +390,12 @@ def test_another_attempt_always_comes_while_the_writer_is_dead() -> None:
         written(21.0, RECORD, RECORD | {"lease_expires_at": STARTS_AT + END_S}),
         written(21.0, RECORD, RECORD | {"protected": False}),
         written(21.0, held(), MOVED),
+        written(21.0, RECORD, held(run="break-glass-1")),
     ],
-    ids=["turned off", "a person's no", "paused", "a lease of a wrong clock", "no standby", "moved"],
+    ids=["turned off", "a person's no", "paused", "a lease of a wrong clock", "no standby", "moved", "held outside"],
 )
 def test_no_attempt_is_promised_then(excuse: Fact) -> None:
-    assert broken(*DIES, excuse) == set()
+    assert broken(PROMOTED, *DIES, excuse) == set()
 
 
 def test_what_fails_in_the_dead_writers_region_excuses_nothing_and_elsewhere_it_does() -> None:
@@ -316,8 +409,8 @@ def test_what_fails_in_the_dead_writers_region_excuses_nothing_and_elsewhere_it_
 def test_a_dead_writer_is_moved_or_people_are_told() -> None:
     dies, tries = RoleChanged(20.0, EAST, "down"), attempts(*EVERY_MINUTE)
     assert broken(dies, tries) == {"P9 moved"}
-    assert broken(dies, tries, written(20.0 + MOVED_WITHIN_S - LITTLE, held(), MOVED)) == set()
-    assert broken(dies, tries, written(20.0 + MOVED_WITHIN_S + LITTLE, held(), MOVED)) == {"P9 moved"}
+    assert broken(PROMOTED, dies, tries, written(20.0 + MOVED_WITHIN_S - LITTLE, held(), MOVED)) == set()
+    assert broken(PROMOTED, dies, tries, written(20.0 + MOVED_WITHIN_S + LITTLE, held(), MOVED)) == {"P9 moved"}
     early, late = fault("cut", "us-east-2->us-east-1", 25.0, 80.0), Told(21.0, WEST, "WAITS FOR APPROVAL", "")
     assert broken(dies, tries, early) == {"P9 moved"}
     assert broken(dies, tries, early, late) == set()
@@ -350,6 +443,16 @@ def test_what_rds_was_asked_for_is_finished_in_spite_of_a_no() -> None:
     takes_over = written(20.0, before, before | {"transition": lock()})
     by_itself = RunStarted(19.0, "run-1", WEST, "failover", {"automatic": True})
     assert broken(by_itself, takes_over) == set()
+
+
+def test_no_run_moves_the_writer_by_itself_in_a_maintenance() -> None:
+    by_itself = RunStarted(19.0, "run-1", WEST, "failover", {"automatic": True})
+    for until, maintenance, breaks in ((LITTLE, True, True), (-LITTLE, True, False), (LITTLE, False, False)):
+        paused = {"paused": {"by": "ada", "until": STARTS_AT + 20.0 + until, "maintenance": maintenance}}
+        asks = written(20.0, held(requests=0) | paused, held() | paused, "begin_request")
+        assert broken(by_itself, asks) == ({"P5 maintenance"} if breaks else set())
+        assert broken(started(19.0), asks) == set()
+        assert broken(by_itself, written(20.0, held(run="run-0") | paused, held() | paused, "take_over")) == set()
 
 
 @pytest.mark.parametrize(
@@ -411,6 +514,72 @@ def test_while_a_run_closes_the_writer_only_its_limit_counts() -> None:
     assert broken(Fit(0.0, EAST, True), asked, Fenced(21.0, EAST, "sql")) == set()
     given_back = written(60.0, held(requests=1), RECORD)
     assert broken(Fit(0.0, EAST, True), asked, Fenced(21.0, EAST, "sql"), given_back) == {"P10 open"}
+
+
+# --- the way back
+
+
+def way_back(*, read_until: float = 30.0, snapshot: float = 60.0, cluster: str = "cluster-1") -> list[Fact]:
+    """A session writes in the east until 25 s, of which the west has what was there at 20 s; then it is deleted."""
+    rows = [f"1.{row}" for row in range(int(25 / ROW_EVERY_S) + 1) if 20.0 < row * ROW_EVERY_S <= read_until]
+    return [
+        RoleChanged(0.0, EAST, "writer"),
+        *session(1, EAST, 0.0, 25.0),
+        Promoted(30.0, WEST, 20.0, True),
+        SnapshotTaken(70.0, EAST, cluster, snapshot),
+        *(Kept(75.0, WEST, f"epoch-3/{row}", f'-- missing in public.t: {{"id": "{row}"}}') for row in rows),
+        Retired(80.0, EAST, "cluster-1"),
+    ]
+
+
+def test_a_cluster_is_deleted_when_everything_in_it_is_kept() -> None:
+    assert broken(*way_back()) == set()
+
+
+def test_every_row_that_was_not_replicated_is_in_the_export() -> None:
+    assert broken(*way_back(read_until=25.0 - LITTLE)) == {"P7 kept"}
+    assert broken(*[fact for fact in way_back() if not isinstance(fact, Kept)]) == {"P7 kept"}
+    assert broken(*session(2, EAST, 76.0, 76.0), way_back()) == {"P7 kept", "P7 snapshot"}
+    overwritten = Kept(76.0, WEST, "epoch-3/1.50", "")
+    assert broken(*way_back()[:-1], overwritten, way_back()[-1]) == {"P7 kept"}
+    assert broken(*way_back(), Kept(81.0, WEST, "epoch-3/1.50", "")) == set()
+
+
+def test_the_snapshot_is_of_that_cluster_and_has_all_of_it() -> None:
+    assert broken(*way_back(cluster="cluster-2")) == {"P7 snapshot"}
+    assert broken(*way_back(snapshot=25.0)) == set()
+    assert broken(*way_back(snapshot=25.0 - LITTLE)) == {"P7 snapshot"}
+
+
+def test_a_record_that_says_protected_has_a_standby() -> None:
+    unprotected = MOVED | {"protected": False}
+    arms = written(20.0 + ARMED_WITHIN_S, unprotected, MOVED | {"protected": True}, "arm")
+    follows = [RoleChanged(1.0, EAST, "down"), RoleChanged(15.0, EAST, "reader")]
+    assert broken(PROMOTED, *follows, arms) == set()
+    assert broken(PROMOTED, *follows, RoleChanged(20.0 + LITTLE, EAST, "down"), arms) == set()
+    assert broken(PROMOTED, *follows, RoleChanged(20.0 - LITTLE, EAST, "down"), arms) == {"P7 protected"}
+    assert broken(PROMOTED, follows[0], arms) == {"P7 protected"}
+
+
+def reprotects(state: str, lasts: float) -> list[Fact]:
+    """A re-protection that is in one state for so long."""
+    return [
+        RunStarted(10.0, "run-1", WEST, "reprotect", {}),
+        StateEntered(10.0, "run-1", "BeginReprotection", "", "StartAt"),
+        StateEntered(20.0, "run-1", state, "MayBegin", "Choice 0"),
+        StateEntered(20.0 + lasts, "run-1", "Reprotected", state, "Next"),
+        RunEnded(20.0 + lasts, "run-1", "SUCCEEDED", None, None),
+    ]
+
+
+def test_a_re_protection_that_nothing_disturbs_goes_on() -> None:
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S - LITTLE)) == set()
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + LITTLE)) == {"P9 way back"}
+    assert broken(*reprotects("AskRetirement", STANDS_STILL_S + LITTLE)) == set()
+    late, answers = fault("rds busy", EAST, 60.0, 61.0), fault("person approves", "", 60.0, 61.0)
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + 40.0), late) == set()
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + 42.0), late) == {"P9 way back"}
+    assert broken(*reprotects("BuildStandby", STANDS_STILL_S + 40.0), answers) == {"P9 way back"}
 
 
 def test_an_error_that_nobody_expects_is_told() -> None:

@@ -11,15 +11,18 @@ from typing import TypeVar
 import pytest
 
 from simulation import history
-from simulation.faults import BY_NAME, OVER_BY_S, Fault
+from simulation.faults import BY_NAME, OVER_BY_S, WAY_BACK_OVER_BY_S, Fault
 from simulation.happened import (
     Asked,
     Ended,
     Fact,
     Fenced,
     History,
+    Kept,
     Lifted,
     NameLeadsTo,
+    PersonDid,
+    Retired,
     RunEnded,
     RunStarted,
     SessionClosed,
@@ -65,9 +68,8 @@ def test_faults_are_over_in_time_and_known() -> None:
     for seed in range(1, 200):
         for fault in history.faults_of(seed):
             assert fault.kind in BY_NAME
-            assert (
-                history.is_long(seed) or fault.kind == "person obeys" or fault.start + fault.lasts <= OVER_BY_S + 0.01
-            )
+            over_by = WAY_BACK_OVER_BY_S if history.has_way_back(seed) else OVER_BY_S
+            assert history.is_long(seed) or fault.kind == "person obeys" or fault.start + fault.lasts <= over_by + 0.01
 
 
 def test_where_nothing_fails_nothing_happens() -> None:
@@ -87,6 +89,25 @@ def test_the_writer_moves_when_its_region_dies(refuses: float) -> None:
     assert 40.0 < moved < 90.0
     assert next(one.subject for one in of(played, Told)).startswith("Failover has begun")
     assert {one.by for one in of(played, Fenced) if one.region == WRITER} == {"sql", "group"}  # when it comes back
+
+
+def test_what_programs_are_told_goes_to_the_worlds_bus(capfd: pytest.CaptureFixture[str]) -> None:
+    """A client that is made when it is first needed is still one of this world."""
+    played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}))
+    assert "recovered" in outcomes(played)
+    assert "programs were not told" not in "".join(capfd.readouterr())
+
+
+def test_the_name_follows_the_commit_where_the_endpoint_has_no_address_before() -> None:
+    def name_after_commit_s(*faults: Fault) -> float:
+        played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), *faults)
+        assert "recovered" in outcomes(played)
+        moved = next(one.at for one in of(played, NameLeadsTo) if one.region == STANDBY)
+        return moved - next(one.at for one in of(played, Written) if one.row == "commit_failover")
+
+    slow = Fault("promotion takes", "", 20.0, 90.0, {"takes": 30.0})
+    assert name_after_commit_s(slow) < 0
+    assert 0 < name_after_commit_s(slow, Fault("rds lists", "", 20.0, 90.0)) < 20
 
 
 def test_a_cut_between_the_regions_moves_nothing() -> None:
@@ -139,6 +160,166 @@ def test_a_pause_of_failoverctl_keeps_attempts_from_beginning_until_it_is_over(r
     took = [one.at for one in of(played, Written) if one.row == "take"]
     assert 80.0 < min(took) < 100.0
     assert end(played).open_to == (STANDBY,)
+
+
+# --- people with failoverctl
+
+
+def said(played: History) -> list[str]:
+    return [one.what for one in of(played, PersonDid)]
+
+
+def test_a_maintenance_keeps_the_writer_where_it_is_and_ends_when_somebody_ends_it() -> None:
+    works = Fault("person maintains", "", 20.0, 60.0, {"ends": 1.0, "two": 0.0})
+    played = play(works, Fault("database down", WRITER, 40.0, 70.0))
+    assert not of(played, RunStarted) or min(one.at for one in of(played, Written) if one.row == "take") > 80.0
+    assert [one.row for one in of(played, Written) if "maintenance" in one.row] == [
+        "begin_maintenance",
+        "end_maintenance",
+    ]
+    assert end(played).open_to == (STANDBY,)
+
+
+def test_of_two_people_who_begin_a_maintenance_at_once_one_is_refused_or_extends_the_others() -> None:
+    played = play(Fault("person maintains", "", 20.0, 60.0, {"ends": 0.0, "two": 1.0}))
+    begun = [one.after["paused"] for one in of(played, Written) if one.row == "begin_maintenance"]
+    refused = [line for line in said(played) if "Refused: a run has begun, or somebody has paused" in line]
+    assert len(begun) + len(refused) == 2
+    assert all(later["extends_since"] == begun[0]["at"] for later in begun[1:])
+
+
+def test_let_in_opens_a_fenced_writer_without_a_guardian_and_no_other_region() -> None:
+    alone = (Fault("database restarts", WRITER, 30.0, 3.0), Fault("monitor missing", WRITER, 6.0, 104.0))
+    frozen = Fault("frozen", WRITER, 28.0, 70.0)
+    in_time, elsewhere = Fault("person lets in", WRITER, 50.0, 1.0), Fault("person lets in", STANDBY, 52.0, 1.0)
+    played = play(*alone, frozen, in_time, elsewhere, Fault("person pauses", "", 10.0, 99.0, {"resumes": 0.0}))
+    assert [one.region for one in of(played, Lifted) if 50.0 < one.at < 60.0] == [WRITER]
+    assert any(f"Refused: {WRITER} is the writer" in line for line in said(played))
+
+
+SWITCHES = Fault("person switches over", STANDBY, 20.0, 1.0)
+WATCHES = {"gets to": 0.0, "after": 0.0, "does": 0.0, "resumes": 0.0}
+
+
+@pytest.mark.parametrize(("gets_to", "phase"), [(0.5, "checking"), (1.5, "stopping"), (2.5, "moving")])
+def test_who_watches_a_run_wants_it_to_abort_when_it_gets_somewhere(gets_to: float, phase: str) -> None:
+    watches = Fault("person watches a run", "", 10.0, 60.0, WATCHES | {"gets to": gets_to, "does": 2.5})
+    played = play(SWITCHES, watches)
+    (asked,) = [one for one in of(played, Written) if one.row == "ask_run"]
+    assert asked.after["transition"]["phase"] == phase
+    assert end(played).record["writer_region"] == WRITER
+
+
+def test_who_watches_a_run_stops_it_when_rds_was_asked_and_the_next_one_finishes_it() -> None:
+    watches = Fault("person watches a run", "", 10.0, 60.0, WATCHES | {"gets to": 3.5, "after": 0.5})
+    played = play(SWITCHES, watches)
+    assert next(one.status for one in of(played, RunEnded)) == "ABORTED"
+    assert end(played).open_to == (STANDBY,)
+
+
+def test_p10_a_writer_whose_switchover_is_stopped_and_paused_is_given_back_by_its_guardian() -> None:
+    watches = Fault("person watches a run", "", 10.0, 90.0, WATCHES | {"gets to": 1.5, "does": 1.5})
+    played = play(SWITCHES, watches)
+    (ended,) = [one for one in of(played, Written) if one.row == "end_stop"]
+    assert ended.after["paused"]
+    assert end(played).open_to == (WRITER,)
+
+
+def test_who_holds_a_run_lets_it_go_on_when_that_is_over() -> None:
+    holds = Fault("person watches a run", "", 10.0, 30.0, WATCHES | {"does": 3.5})
+    played = play(SWITCHES, holds)
+    assert [one.row for one in of(played, Written) if one.row in ("ask_run", "let_run_go_on")]
+
+
+def test_who_waits_for_a_run_that_does_not_come_does_nothing() -> None:
+    played = play(Fault("person watches a run", "", 10.0, 5.0, WATCHES), SWITCHES)
+    assert end(played).open_to == (STANDBY,)
+
+
+def test_p1_a_lock_is_not_given_back_by_hand_while_a_request_may_be_on_its_way() -> None:
+    stopped = (Fault("person switches over", STANDBY, 20.0, 1.0), Fault("person stops a run", "", 40.0, 1.0))
+    nobody_goes_on = (Fault("frozen", STANDBY, 39.0, 70.0), Fault("monitor missing", STANDBY, 6.0, 104.0))
+    played = play(*stopped, *nobody_goes_on, Fault("rds lost", "", 15.0, 70.0), Fault("person unlocks", "", 60.0, 1.0))
+    assert any(
+        "Refused: run ada-20.00 has asked RDS to move the writer, and a request may be" in line for line in said(played)
+    )
+    assert "unlock_asked" not in {one.row for one in of(played, Written)}
+
+
+BREAKS = {"clock": 0.3, "right": 1.0, "ahead": 3.5, "resumes": 0.0, "shut": 0.0, "after": 0.0}
+NO_WORKFLOW = (
+    Fault("region dead", WRITER, 20.0, 80.0, {"refuses": 1.0}),
+    Fault("throttled", STANDBY, 20.0, 80.0, {"share": 1.0}),
+)
+
+
+def test_break_glass_moves_the_writer_where_no_function_runs() -> None:
+    played = play(*NO_WORKFLOW, Fault("person breaks the glass", "", 25.0, 60.0, BREAKS))
+    (commit,) = [one for one in of(played, Written) if one.row == "commit_failover"]
+    assert commit.by == "ada's machine"
+    assert "ada has done failoverctl break-glass" in said(played)
+    assert end(played).open_to == (STANDBY,)
+
+
+def test_a_machine_that_is_shut_in_the_middle_is_taken_over_from() -> None:
+    shut = Fault("person breaks the glass", "", 25.0, 60.0, BREAKS | {"shut": 1.0, "after": 25.0})
+    played = play(*NO_WORKFLOW, shut, Fault("promotion takes", "", 10.0, 90.0, {"takes": 30.0}))
+    (commit,) = [one for one in of(played, Written) if one.row == "commit_failover"]
+    assert commit.by == "bob's machine"
+
+
+def test_a_machine_whose_clock_is_wrong_moves_nothing() -> None:
+    wrong = Fault("person breaks the glass", "", 25.0, 60.0, BREAKS | {"right": 0.0})
+    played = play(*NO_WORKFLOW, wrong)
+    assert not [one for one in of(played, Written) if one.by == "ada's machine"]
+    assert any("Refused: this machine's clock differs" in line for line in said(played))
+
+
+# --- the way back
+
+
+def test_what_an_old_writer_had_alone_is_kept_before_it_is_deleted_and_the_writer_goes_back() -> None:
+    seed = history.WAY_BACK_AT
+    played = play(
+        Fault("isolated", WRITER, 20.0, 60.0, {"refuses": 1.0}),
+        Fault("person re-protects", "", 110.0, 1.0, {"asks": 1.0, "resumes": 0.0}),
+        Fault("person approves", "", 90.0, 300.0, {"takes": 5.0}),
+        Fault("person switches over", WRITER, 440.0, 1.0),
+        seed=seed,
+    )
+    assert outcomes(played)[-2:] == ["reprotected", "recovered"]
+    (retired,) = of(played, Retired)
+    assert retired.region == WRITER
+    rows = [one.text for one in of(played, Kept) if one.name.endswith("salvage-001.sql")]
+    assert rows[0].count("-- missing in public.") > 10
+    assert end(played).roles == {WRITER: "writer", STANDBY: "reader"}
+    assert end(played).record["protected"] is True
+
+
+def test_p9_after_a_switchover_that_was_finished_as_a_failover_the_standby_is_armed() -> None:
+    """RDS was at work for the switchover; the record said that there is no standby, and re-protection never ended."""
+    played = play(
+        Fault("person switches over", STANDBY, 20.0, 1.0),
+        Fault("promotion takes", "", 10.0, 60.0, {"takes": 15.0}),
+        Fault("person resumes", STANDBY, 26.0, 1.0, {"switchover": 0.0}),
+        Fault("person re-protects", "", 100.0, 1.0, {"asks": 0.0, "resumes": 0.0}),
+        seed=history.WAY_BACK_AT,
+    )
+    assert outcomes(played)[-1] == "reprotected"
+    assert not of(played, Retired)
+    assert end(played).record["protected"] is True
+    assert end(played).roles == {WRITER: "reader", STANDBY: "writer"}
+
+
+def test_a_person_who_says_no_keeps_the_old_cluster() -> None:
+    played = play(
+        Fault("database down", WRITER, 20.0, 40.0),
+        Fault("person re-protects", "", 110.0, 1.0, {"asks": 1.0, "resumes": 0.0}),
+        Fault("person refuses", "", 90.0, 300.0, {"takes": 5.0}),
+        seed=history.WAY_BACK_AT,
+    )
+    assert outcomes(played)[-1] == "held"
+    assert not of(played, Retired)
 
 
 def test_sessions_that_would_not_end_are_as_others_are_when_that_is_over() -> None:

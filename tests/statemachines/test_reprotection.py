@@ -19,7 +19,7 @@ from tests.deployment import ACCOUNT, CLOCK, OLDEST_XID, STANDBY, WRITER, Deploy
 from tests.handlers.commands import started_by
 from tests.statemachines.conditions import Condition, approved_by, before, fence_is_lifted, nobody_answers, refused_by
 from tests.statemachines.replayed import assert_the_simulator_goes_the_same_way
-from tests.statemachines.scenarios import ASKED
+from tests.statemachines.scenarios import ASKED, SWITCHOVER
 from tests.statemachines.test_definition import LAMBDA_FAILURES, caught, retried, statelint
 
 MACHINE = definition(REPROTECT_ASL)
@@ -154,7 +154,7 @@ def test_people_are_told_with_the_command_of_the_failback_and_the_record_is_kept
     for region in (WRITER, STANDBY):
         subject, text = failed_over.messages(region)[-1]
         assert subject == "Re-protected: us-east-1 is the standby of us-west-2"
-        assert "2 rows are missing on the new writer, 1 are different there (1 files in s3://" in text
+        assert "2 rows are missing on the new writer, 1 are different there (1 file in s3://" in text
         assert started_by(text) == [{"mode": "switchover"}]
     record = failed_over.run_record(RUN)
     assert record is not None
@@ -172,6 +172,22 @@ def test_the_failback_is_the_switchover_that_the_message_offers(failed_over: Dep
     assert (record["writer_region"], record["epoch"], record["protected"]) == (WRITER, 3, True)
     assert failed_over.primaries() == {WRITER}
     assert failed_over.databases.open_writers() == {WRITER}
+
+
+def test_p9_a_standby_that_follows_already_is_armed_and_nothing_is_retired(deployment: Deployment) -> None:
+    """A failover took a switchover over, and RDS finished the switchover: the record says that there is no standby."""
+    assert deployment.run(SWITCHOVER).end == "Recovered"
+    deployment.change_record(protected=False, unfenced_region=WRITER)
+    before = cluster(deployment)
+    assert reprotect(deployment, {"started_by": "ada"}).end == "Reprotected"
+    record = deployment.record()
+    assert (record["protected"], record.get("unfenced_region"), record.get("reprotection")) == (True, None, None)
+    assert cluster(deployment)["DbClusterResourceId"] == before["DbClusterResourceId"]
+    assert deployment.primaries() == {STANDBY}
+    subject, text = deployment.messages(STANDBY)[-1]
+    assert subject == "Re-protected: us-east-1 is the standby of us-west-2"
+    assert "is a secondary of payments-global-test already" in text
+    assert "Not done" not in text
 
 
 # --- approval

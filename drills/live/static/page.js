@@ -27,7 +27,9 @@ function fill(parent, children, otherwise) {
 }
 
 // EventBridge names a run by two UUIDs; people need its beginning.
-const short = (text) => text.replace(/([0-9a-f]{8})-[0-9a-f-]{27}(_[0-9a-f-]{36})?/g, "$1…");
+const RUN = /([0-9a-f]{8})-[0-9a-f-]{27}(_[0-9a-f-]{36})?/g;
+// Not within backticks: a command is there to be copied.
+const short = (text) => text.split("`").map((part, at) => (at % 2 ? part : part.replace(RUN, "$1…"))).join("`");
 const clock = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");
 const seconds = (value) => `${value.toFixed(1)} s`;
 

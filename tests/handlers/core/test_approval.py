@@ -60,7 +60,7 @@ RE-PROTECTION ASKS: may the old cluster in us-east-1 be retired?
 
 Run run-2, started by ada, would remove it and rebuild it as the standby of us-west-2 (epoch 2).
 Kept of it: the snapshot snapshot-1, and its unreplicated writes in s3://kept/epoch-2/
-Salvage: 2 rows are missing on the new writer, 1 are different there (1 files in s3://kept/epoch-2/)
+Salvage: 2 rows are missing on the new writer, 1 are different there (1 file in s3://kept/epoch-2/)
 Not compared, because their tables have no primary key: 3 rows
 Without an answer by 2027-01-15 12:00:00 UTC, it stays as it is, fenced.
 

@@ -153,14 +153,14 @@ RULES = [
         replace(FREE, paused=PAUSE),
         ALARM,
         "refused",
-        "ada has paused automatic failover for 60 s more (an upgrade)",
+        "ada has paused automatic failover for 1 min more (an upgrade)",
     ),
     (
         "an alarm asks in a maintenance",
         replace(FREE, paused=replace(PAUSE, maintenance=True)),
         ALARM,
         "refused",
-        "ada maintains the writer for 60 s more (an upgrade)",
+        "ada maintains the writer for 1 min more (an upgrade)",
     ),
     (
         "an alarm asks after a pause",
@@ -197,7 +197,7 @@ RULES = [
         FAILED_OVER,
         ALARM,
         "refused",
-        "automatic ones stay off for 1700 s more, then they begin by themselves; a person may start one now",
+        "automatic ones stay off for 28 min 20 s more, then they begin by themselves; a person may start one now",
     ),
     (
         "an alarm asks at the end of the cool-down",

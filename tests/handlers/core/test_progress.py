@@ -142,6 +142,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         kept.REPROTECTION,
         kept.REPROTECTION
         | {
+            "follows": {"Error": "AlreadyFollows", "Cause": "it is a secondary already"},
             "error": {"Error": "LockLost"},
             "released": kept.under_result(Release(released=True)),
             "release_error": {"Error": "TransientFailure", "Cause": "away"},

@@ -56,7 +56,7 @@ the lock was free
 Done: the old cluster is fenced and its settings are kept; its snapshot is complete; its unreplicated writes are \
 exported; its retirement is approved; it is retired; the global database is rebuilt around the writer; the standby \
 is rebuilt; it replicates inside the RPO budget; failover is armed again
-Salvage: 2 rows are missing on the new writer, 1 are different there (1 files in s3://kept/epoch-2/)
+Salvage: 2 rows are missing on the new writer, 1 are different there (1 file in s3://kept/epoch-2/)
 
 At risk now: nothing.
 The writer may stay in us-west-2. To move it back to us-east-1 without loss:
