@@ -42,10 +42,12 @@ def _switches(account: Account) -> Sequence[str]:
     """Returns the checks that the check of the PRIMARY record counts."""
     zone, writer, home = account.names.zone, account.names.writer, US_CONTROL_PLANE_REGION
     zones = account.answer("route53", home, "list_hosted_zones_by_name", DNSName=zone)["HostedZones"]
-    ours = [each["Id"].rsplit("/", 1)[-1] for each in zones if each["Name"].rstrip(".") == zone]
-    if not ours:
+    named = [each for each in zones if each["Name"].rstrip(".") == zone]
+    if not named:
         raise NotSeen(f"there is no zone {zone}; the global stack makes it")
-    records = account.pages("route53", home, "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=ours[0])
+    # A public one may have the same name, for the world outside.
+    ours = max(named, key=lambda each: bool(each.get("Config", {}).get("PrivateZone")))["Id"].rsplit("/", 1)[-1]
+    records = account.pages("route53", home, "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=ours)
     for record in records:
         if record["Name"].rstrip(".") == writer and record.get("Failover") == "PRIMARY":
             check = account.answer("route53", home, "get_health_check", HealthCheckId=record["HealthCheckId"])

@@ -153,14 +153,24 @@ def observed(*statuses: str) -> dict[str, Any]:
 NOT_ENGAGED = "Failure: HTTP Status Code 503, Service Unavailable"
 ZONE: dict[str, Answer] = {
     "route53.ListHostedZonesByName": {
-        "HostedZones": [{"Id": "/hostedzone/Z1", "Name": f"{NAMES.zone}.", "CallerReference": "zone"}],
+        "HostedZones": [
+            {"Id": "/hostedzone/PUBLIC", "Name": f"{NAMES.zone}.", "CallerReference": "public"},
+            {
+                "Id": "/hostedzone/Z1",
+                "Name": f"{NAMES.zone}.",
+                "CallerReference": "zone",
+                "Config": {"PrivateZone": True},
+            },
+        ],
         "IsTruncated": False,
         "MaxItems": "100",
     },
-    "route53.ListResourceRecordSets": {
+    "route53.ListResourceRecordSets": lambda HostedZoneId, **_: {  # noqa: N803
         "ResourceRecordSets": [
             {"Name": f"{NAMES.writer}.", "Type": "CNAME", "Failover": "PRIMARY", "HealthCheckId": "both"}
-        ],
+        ]
+        if HostedZoneId == "Z1"
+        else [],
         "IsTruncated": False,
         "MaxItems": "100",
     },
