@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export CHECKPOINT_DISABLE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab drill drills soak bench simulate test test-core mutants lint rights synth safe-to-apply checkov terraform-check clean
+.PHONY: help lab drill drills soak bench simulate test test-core mutants lint rights synth deploy safe-to-apply checkov terraform-check clean
 
 help:
 	@echo 'make drill   fail a region over on this machine and watch the writer move (no AWS account needed)'
@@ -38,6 +38,7 @@ help:
 	@echo 'make lint    check style (ruff), types (mypy), imports between floors and the form of the state machines'
 	@echo 'make synth   write the Terraform configuration of every stack to cdktf.out/'
 	@echo 'make rights  write docs/permissions.md and docs/independence.md: who may do what, and what each workflow asks'
+	@echo 'make deploy  apply every stack to AWS in its order, each one planned and found safe first'
 	@echo 'make safe-to-apply    say for each stack whether `terraform apply` is safe now, and why not'
 	@echo '             ARGS="--stack us-east-1" asks for one stack only'
 	@echo 'make checkov          check production against security rules (checkov)'
@@ -86,6 +87,9 @@ synth: $(VENV)/.test
 
 rights: $(VENV)/.test
 	@$(RUN) -m tests.rights.documents >/dev/null
+
+deploy: synth
+	@$(RUN) -m failoverctl deploy $(ARGS)
 
 safe-to-apply: synth
 	@$(RUN) -m orchestration.safe_to_apply $(ARGS)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from orchestration import lazy_bindings
+from orchestration.idle_cost import capacity_warning
 from orchestration.packaging import PackagingError, build_packages
 from orchestration.settings import PROJECT_ROOT, SettingsError, load
 
@@ -35,6 +36,8 @@ def main() -> int:
             f"warning: protection_override is on: the databases of {settings.environment_suffix} can be destroyed",
             file=sys.stderr,
         )
+    if warning := capacity_warning(settings):
+        print(f"warning: {warning}", file=sys.stderr)
     lazy_bindings.enable()
     from orchestration.stacks import synthesize  # after enable(), which makes this import fast
 

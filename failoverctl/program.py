@@ -16,6 +16,9 @@ HELP = {"help_option_names": ["-h", "--help"]}
 VERBS = {
     "status": "failoverctl.status:status",
     "ready": "failoverctl.ready:ready",
+    "preflight": "failoverctl.preflight:preflight",
+    "deploy": "failoverctl.deploy:deploy",
+    "verify": "failoverctl.verify:verify",
     "runs": "failoverctl.timeline:list_runs",
     "show": "failoverctl.timeline:show",
     "watch": "failoverctl.timeline:watch",
@@ -31,6 +34,7 @@ VERBS = {
     "break-glass": "failoverctl.break_glass:break_glass",
     "pause": "failoverctl.automation:pause",
     "resume": "failoverctl.automation:resume",
+    "adopt": "failoverctl.adopt:adopt",
     "apply-safe": "failoverctl.care:apply_safe",
     "bootstrap": "failoverctl.care:bootstrap",
 }

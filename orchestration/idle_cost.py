@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from handlers.core.lease import TICK_S
-from orchestration.settings import load
+from orchestration.settings import Settings, load
 from orchestration.specification import INSTANCES, Specification, describe
 from orchestration.specification.dns import SWITCH_INTERVAL_SECONDS
 from orchestration.specification.model import Function, Region
@@ -41,6 +41,9 @@ ALWAYS_PUBLISHED = 3  # metrics of the standby's monitor: `Heartbeat`, `WriterDo
 STEP_METRICS = 4
 MANY = 100  # above that, a fraction is not worth showing
 KEPT_GB = 10  # the least that Aurora charges storage for
+# For the primary of a global database in production (Aurora guide, "Choosing the minimum Aurora Serverless v2 capacity
+# setting for a cluster"). Either region's cluster may be the primary.
+RECOMMENDED_ACU = 8.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def orchestrator(specification: Specification) -> list[Line]:
     """Returns the lines of everything but the database."""
     regions = list(specification.regions.values())
     made = {name: count for name, (count, _) in calls(specification).items()}
+    keys = sum(not specification.settings.existing_in(region.name).key_alias for region in regions)
     return [
         *_functions(regions, made),
         *_monitoring(regions, made["CloudWatch `PutMetricData`"] + made["CloudWatch `GetMetricStatistics`"]),
@@ -128,7 +132,7 @@ def orchestrator(specification: Specification) -> list[Line]:
         ),
         Line("DynamoDB, storage and recovery", "some MB in 8 tables; an estimate", 0.1, TABLE_GB),
         Line("S3", "reports of runs and what is salvaged, some MB; an estimate", 0.1, BUCKET_GB),
-        Line("KMS keys", "1 a region (and 1 more each after a year's rotation)", len(regions), KEY),
+        Line("KMS keys", "1 a region (and 1 more each after a year's rotation)", keys, KEY),
         Line("KMS requests", "functions' variables, topics, tables; an estimate", 100_000, KEY_REQUEST),
         Line("Logs", "functions and flow logs; an estimate", 1, LOG_GB),
         Line(
@@ -184,7 +188,11 @@ def _dns(specification: Specification) -> list[Line]:
     shown = len(zone.alarm_checks) + 1
     deciding = len(zone.health_checks) + 1
     return [
-        Line("Route 53 zone", "a private one; its queries are free in a VPC", 1, ZONE),
+        *(
+            []
+            if specification.settings.existing.zone_id
+            else [Line("Route 53 zone", "a private one; its queries are free in a VPC", 1, ZONE)]
+        ),
         Line("Route 53 checks that decide", "1 HTTPS a region and 1 calculated", deciding, CHECK),
         Line("Route 53 checks, options", "HTTPS and 10 s, each", 2 * len(zone.health_checks), CHECK_OPTION),
         Line("Route 53 checks that show", "4 of alarms and 1 calculated", shown, CHECK),
@@ -192,18 +200,48 @@ def _dns(specification: Specification) -> list[Line]:
 
 
 def database(specification: Specification) -> list[Line]:
-    """Returns the lines of the database: the regions' minimum capacity, and nothing written but heartbeats."""
+    """Returns the lines of the database: the regions' minimum capacity, and nothing written but heartbeats.
+
+    Of a database that exists already, what is added to its bill.
+    """
     settings = specification.settings
     capacity = INSTANCES * sum(settings.min_capacity(region) for region in specification.regions)
     how = f"{INSTANCES} instances a region, at their minimum, x {HOURS} h"
-    return [
+    io = Line("Aurora I/O", "heartbeats, in both regions; an estimate", 6 * TICKS, AURORA_IO)
+    made = [
         Line("Aurora capacity", how, capacity * HOURS, ACU_HOUR),
         Line("Aurora storage", f"{KEPT_GB} GB a region, the least", KEPT_GB * len(specification.regions), AURORA_GB),
-        Line("Aurora I/O", "heartbeats, in both regions; an estimate", 6 * TICKS, AURORA_IO),
+        io,
         Line("Secrets Manager", "1 secret and its replica", 2, SECRET),
+    ]
+    return [
+        *([io] if settings.adopts else made),
         Line("AWS Backup", "7 days in each region and 7 of copies, of an empty cluster; an estimate", 21, SNAPSHOT_GB),
         Line("AWS Backup, copies", "a full copy every day, of an empty cluster; an estimate", 30, REGION_GB),
     ]
+
+
+def capacity_warning(settings: Settings) -> str | None:
+    """Returns what is to be said of a production with less capacity than Aurora recommends, None if nothing.
+
+    It names what the database costs at idle as it is set, and as it is recommended.
+    """
+    low = {
+        name: value
+        for name in ("min_capacity", "standby_min_capacity")
+        if (value := getattr(settings.database, name)) < RECOMMENDED_ACU
+    }
+    if settings.environment != "production" or settings.adopts or not low:
+        return None
+    raised = settings.database.model_copy(update=dict.fromkeys(low, RECOMMENDED_ACU))
+    both = (settings, settings.model_copy(update={"database": raised}))
+    as_set, recommended = (total(database(describe(one, "ACCOUNT"))) for one in both)
+    return (
+        f"{' and '.join(f'database.{name} is {value:g} ACU' for name, value in low.items())}; for the primary of a "
+        "global database in production, which either region's cluster may be, Aurora recommends at least "
+        f"{RECOMMENDED_ACU:g}. Idle, the database costs ${as_set:,.2f} a month as it is set, and "
+        f"${recommended:,.2f} with {RECOMMENDED_ACU:g} (docs/cost.md)"
+    )
 
 
 def tables(specification: Specification) -> str:

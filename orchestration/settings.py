@@ -10,12 +10,12 @@ import difflib
 import ipaddress
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -31,6 +31,7 @@ from pydantic_settings import (
 
 from handlers.core.plain import plain, shortened
 from handlers.core.reading import LONGEST_VALUE_SHOWN
+from orchestration.existing import Existing, ExistingRegion, Section
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SETTINGS_FILE_VARIABLE = "FAILOVER_SETTINGS"
@@ -48,6 +49,9 @@ STRONG_CONSISTENCY_REGION_SETS = (
 
 # Route 53, IAM and others have their control planes in this region (AWS Fault Isolation Boundaries whitepaper).
 US_CONTROL_PLANE_REGION = "us-east-1"
+
+# Event triggers on login came with it; see `handlers/sql/monitoring.sql`.
+FIRST_WITH_LOGIN_TRIGGER = 17
 
 # What a VPC may have without surprises (RFC 1918). Python counts more as private, such as link-local and loopback.
 PRIVATE_RANGES = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -69,11 +73,7 @@ class SettingsError(Exception):
     """The settings cannot be used; the message names each field, its value and the remedy."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Database(_Section):
+class Database(Section):
     """The Aurora PostgreSQL global database."""
 
     name: SqlName = Field("payments", description="Name of the first database.")
@@ -87,8 +87,9 @@ class Database(_Section):
     )
     engine_version: str = Field(
         "17.5",
-        pattern=r"^(1[7-9]|[2-9][0-9])\.[0-9]{1,2}$",  # \d would take the digits of every script
-        description="Aurora PostgreSQL version, 17 or later: a restarted server is fenced by a login trigger.",
+        pattern=r"^(1[5-9]|[2-9][0-9])\.[0-9]{1,2}$",  # \d would take the digits of every script
+        description="Aurora PostgreSQL version, 17 or later, where a restarted server is fenced by a login trigger; of "
+        "an existing database 15 or later.",
     )
     port: int = Field(5432, ge=1150, le=65535, description="TCP port of both clusters (RDS allows 1150 to 65535).")
     min_capacity: float = Field(0.5, ge=0.5, le=256, description="Lower bound of the writer region, in ACU.")
@@ -100,6 +101,11 @@ class Database(_Section):
         "Serverless v2 grows slowly from a low minimum.",
     )
     max_capacity: float = Field(16.0, ge=1, le=256, description="Upper bound of both regions, in ACU.")
+    capacity_follows: bool = Field(
+        False,
+        description="After a failover, raises the new writer's lower bound to what the old one used in the last hour. "
+        "Nothing lowers it again, and Terraform leaves both lower bounds alone once the clusters are made.",
+    )
     reserved_connections: int = Field(
         10,
         ge=0,
@@ -132,7 +138,7 @@ class Database(_Section):
         return self
 
 
-class Thresholds(_Section):
+class Thresholds(Section):
     """What counts as down and as lagging."""
 
     rpo_budget_ms: int = Field(
@@ -174,7 +180,7 @@ class Thresholds(_Section):
         return self
 
 
-class Salvage(_Section):
+class Salvage(Section):
     """How writes that a failover lost are written again; see docs/runbooks/reprotection.md."""
 
     replay: dict[
@@ -187,7 +193,7 @@ class Salvage(_Section):
     )
 
 
-class Reports(_Section):
+class Reports(Section):
     """The reports of runs, kept for auditors under S3 Object Lock."""
 
     retention_days: int = Field(
@@ -203,7 +209,34 @@ class Reports(_Section):
     )
 
 
-class State(_Section):
+class Hook(Section):
+    """What is started with an event of a run, beside it (docs/events.md); it has to be in both regions, by its name."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z](-?[a-z0-9]){0,29}$")] = Field(
+        description="What messages call it: 1 to 30 lower-case letters, digits and single hyphens."
+    )
+    when: Literal["FailoverStarted", "FailoverWaits", "WriterMoved", "Unprotected", "Protected"] = Field(
+        description="The event with which it is started."
+    )
+    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        None, description="Name of a Lambda function, which is given the event."
+    )
+    state_machine: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,80}$")] | None = Field(
+        None, description="Name of a state machine, which is given the event."
+    )
+    timeout_seconds: int = Field(
+        60, ge=1, le=600, description="How long it may take, in s; what takes longer has failed, and is not stopped."
+    )
+    required: bool = Field(False, description="Whether its failure raises an alarm; people are told in any case.")
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.function is None) == (self.state_machine is None):
+            raise ValueError(f"hook {self.name} has to name a function or a state_machine, and not both")
+        return self
+
+
+class State(Section):
     """Where Terraform's state is kept; without a bucket in files beside the project, for a first try."""
 
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = Field(
@@ -259,7 +292,17 @@ class Settings(BaseSettings):
     thresholds: Thresholds = Thresholds()
     salvage: Salvage = Salvage()
     reports: Reports = Reports()
+    hooks: tuple[Hook, ...] = Field((), max_length=10, description="What is started with events of runs, as [[hooks]].")
+    application_alarms: tuple[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/ -]{1,255}$", strip_whitespace=True)], ...
+    ] = Field(
+        (),
+        max_length=20,
+        description="CloudWatch alarms of the application, of these names in both regions: while one of them rings, a "
+        "run that has moved the writer counts as recovered with an unhealthy application.",
+    )
     state: State = State()
+    existing: Existing = Existing()
 
     @property
     def regions(self) -> tuple[str, str]:
@@ -275,9 +318,19 @@ class Settings(BaseSettings):
         """Lower bound of the cluster in ``region``, in ACU."""
         return self.database.min_capacity if region == self.writer_region else self.database.standby_min_capacity
 
+    @property
+    def adopts(self) -> bool:
+        """Whether the database exists already, with its two clusters, and is not ours."""
+        return self.existing.global_cluster is not None
+
+    def existing_in(self, region: str) -> ExistingRegion:
+        """What exists in ``region`` and is not ours."""
+        return self.existing.writer if region == self.writer_region else self.existing.standby
+
     def cidr(self, region: str) -> ipaddress.IPv4Network:
         """Address range of the VPC in ``region``."""
-        return ipaddress.IPv4Network(self.writer_cidr if region == self.writer_region else self.standby_cidr)
+        ours = self.writer_cidr if region == self.writer_region else self.standby_cidr
+        return ipaddress.IPv4Network(self.existing_in(region).vpc_cidr or ours)
 
     @field_validator("writer_cidr", "standby_cidr")
     @classmethod
@@ -319,10 +372,58 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _ranges_apart(self) -> Self:
         if self.cidr(self.writer_region).overlaps(self.cidr(self.standby_region)):
+            fields = [
+                f"existing.{name}.vpc_cidr" if there.vpc_cidr else f"{name}_cidr"
+                for name, there in self.existing.both.items()
+            ]
+            first, second = (f"{field} {self.cidr(region)}" for field, region in zip(fields, self.regions, strict=True))
             raise ValueError(
-                f"writer_cidr {self.writer_cidr} and standby_cidr {self.standby_cidr} overlap, so the two VPCs cannot "
-                "be peered; choose ranges that do not"
+                f"{first} and {second} overlap, so the two VPCs cannot be joined; choose ranges that do not"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_fenced(self) -> Self:
+        if not self.adopts and int(self.database.engine_version.split(".")[0]) < FIRST_WITH_LOGIN_TRIGGER:
+            raise ValueError(
+                f"database.engine_version {self.database.engine_version} has no login trigger to fence a restarted "
+                f"server; choose {FIRST_WITH_LOGIN_TRIGGER} or later"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _existing_is_in_its_region(self) -> Self:
+        for name, there in self.existing.both.items():
+            region = getattr(self, f"{name}_region")
+            if there.storage_key_arn and there.storage_key_arn.split(":")[3] != region:
+                raise ValueError(
+                    f"existing.{name}.storage_key_arn {there.storage_key_arn} is not in {name}_region {region}; "
+                    "exchange the two regions, or name the key of this one"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_subscribes_to_what_is_not_ours(self) -> Self:
+        topics = [there.alert_topic for there in self.existing.both.values() if there.alert_topic]
+        if self.alert_emails and topics:
+            raise ValueError(
+                f"alert_emails {', '.join(self.alert_emails)} would be subscribed to the existing topic "
+                f"{' and '.join(topics)}; remove them here and subscribe them there"
+            )
+        return self
+
+    @field_validator("hooks")
+    @classmethod
+    def _hooks_have_names(cls, value: tuple[Hook, ...]) -> tuple[Hook, ...]:
+        names = [hook.name for hook in value]
+        if len(set(names)) < len(names):
+            raise ValueError("two hooks have one name; messages could not tell them apart")
+        return value
+
+    @model_validator(mode="after")
+    def _capacity_is_ours_to_change(self) -> Self:
+        if self.database.capacity_follows and self.adopts:
+            raise ValueError("database.capacity_follows would change a database that is not ours; remove it")
         return self
 
     @model_validator(mode="after")
@@ -353,11 +454,12 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            TomlConfigSettingsSource(settings_cls, toml_file=_settings_file()),
+            TomlConfigSettingsSource(settings_cls, toml_file=settings_file()),
         )
 
 
-def _settings_file() -> Path:
+def settings_file() -> Path:
+    """Returns the file from which the settings are read."""
     return Path(os.environ.get(SETTINGS_FILE_VARIABLE, PROJECT_ROOT / "settings.toml"))
 
 
@@ -375,7 +477,7 @@ def load(**overrides: Any) -> Settings:
         when the file is missing or unreadable, or a setting is missing, unknown or not allowed, or an environment
         variable is named like a setting and is none; one line a fault.
     """
-    source = _settings_file()
+    source = settings_file()
     if not source.is_file():
         raise SettingsError(f"{SETTINGS_FILE_VARIABLE}: no settings file at {source}; create it, or name another")
     unknown = _unknown_variables()
@@ -396,11 +498,7 @@ def _unknown_variables() -> dict[str, str]:
 
     Not with its value: nobody knows what it is, and it may be a secret.
     """
-    known = {SETTINGS_FILE_VARIABLE}
-    for name, field in Settings.model_fields.items():
-        known.add(_variable((name,)))
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            known |= {_variable((name, key)) for key in field.annotation.model_fields}
+    known = {SETTINGS_FILE_VARIABLE, *map(_variable, _paths(Settings))}
     faults = {}
     for variable in os.environ:
         name = variable.upper()  # pydantic-settings takes either case
@@ -413,6 +511,14 @@ def _unknown_variables() -> dict[str, str]:
             hint = f"; {meant[0]} may be meant" if meant else ""
             faults[name] = f"  {variable}: there is no such setting; unset it or correct its name{hint}"
     return faults
+
+
+def _paths(section: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """The path of every setting, and of every section, in a section."""
+    for name, field in section.model_fields.items():
+        yield (name,)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from ((name, *path) for path in _paths(field.annotation))
 
 
 def _variable(path: tuple[int | str, ...]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ NAMES = ("identifier", "cluster_identifier", "global_cluster_identifier", "table
 # A plan of a whole stack takes about a minute; of a stack whose region is dark, it would keep trying for a long time.
 PLAN_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 30.0  # how long Terraform gets to end its provider when it is told to stop
+
+
+# What Terraform says of a resource with which it is through.
+DONE = re.compile(r": (?:Creation|Modifications|Destruction) complete after ")
 
 
 class TerraformFailed(Exception):
@@ -73,6 +78,42 @@ class Terraform:
         """
         self.run("plan", "-input=false", "-lock=false", f"-out={PLAN}", timeout_s=PLAN_TIMEOUT_S)
         return changes(json.loads(self.run("show", "-json", PLAN)))
+
+    def apply_checked(self, log: Path, progress: Callable[[int], None]) -> None:
+        """Applies the plan that was kept as `PLAN`, and writes what Terraform says to ``log``.
+
+        ``progress`` is told, with every line, how many resources are done. An interrupt goes to Terraform as well,
+        which is given the time to end in order: what it has made must be in its state.
+
+        Raises `TerraformFailed`, with the errors; `KeyboardInterrupt` when Terraform has ended after one.
+        """
+        done, interrupted = 0, False
+        with (
+            log.open("w", encoding="utf-8") as kept,
+            subprocess.Popen(
+                [self.program, "apply", "-input=false", "-no-color", PLAN],
+                cwd=self.folder,
+                env=dict(self.environment),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as process,
+        ):
+            while process.poll() is None:
+                try:
+                    for line in process.stdout or ():
+                        kept.write(line)
+                        done += DONE.search(line) is not None
+                        progress(done)
+                    process.wait()
+                except KeyboardInterrupt:
+                    interrupted = True
+        if interrupted:
+            raise KeyboardInterrupt
+        if process.returncode:
+            text = log.read_text(encoding="utf-8")
+            errors = text[at:] if (at := text.find("Error: ")) >= 0 else text[-LONGEST_OUTPUT:]
+            raise TerraformFailed(f"terraform apply in {self.folder.name} ended with {process.returncode}:\n{errors}")
 
     def run(self, *arguments: str, timeout_s: float | None = None) -> str:
         """Runs one command to its end and returns what it wrote.

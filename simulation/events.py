@@ -63,10 +63,12 @@ class Events:
     # --- the bus
 
     def serve_bus(self, here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
-        """Answers ``put_events``."""
+        """Answers ``put_events``: of what is put, only the monitor's event starts anything."""
         del here, operation
         rule, moment = self._rule(client.region, "event"), _as_text(self._world.time.now)
         for entry in request["Entries"]:
+            if entry["Source"] not in rule.event_pattern["source"]:
+                continue
             self._deliver(client.region, rule, {"time": moment, "detail": json.loads(entry["Detail"])})
         return Reply({"FailedEntryCount": 0}, 0.02)
 

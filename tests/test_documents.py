@@ -29,8 +29,7 @@ RAW_AWS = {
     "aws s3api create-bucket": "deploy.md: Terraform's state has to be somewhere before anything of the project is",
     "aws s3api put-bucket-versioning": "deploy.md: the same",
     "aws iam create-service-linked-role": "deploy.md: once in an account, before the first deployment",
-    "aws secretsmanager remove-regions-from-replication": "deploy.md: once, after the first deployment",
-    "aws secretsmanager replicate-secret-to-regions": "deploy.md: the same",
+    "aws secretsmanager replicate-secret-to-regions": "deploy.md: once, after the first deployment",
     "aws sso login": "failoverctl/errors.py: gets the credentials without which no verb does anything",
 }
 

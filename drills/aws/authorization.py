@@ -79,6 +79,7 @@ DATA_API = {"cluster": "resourceArn"}
 # Each action with the resource types that it is authorized on, and the parameter of the request that names each.
 ACTIONS: dict[str, dict[str, str]] = {
     "backup:ListRecoveryPointsByBackupVault": {"backup-vault": NAMED},
+    "cloudwatch:DescribeAlarms": {},  # of a composite alarm, for whoever may see all
     "cloudwatch:GetMetricStatistics": {},
     "cloudwatch:PutMetricData": {},  # knows no resources
     "dynamodb:DeleteItem": TABLE,

@@ -424,7 +424,7 @@ class Cloud:
         events = self.client("events", name)
         for rule in region.rules:
             create_rule(events, rule, machine, role_arn)
-        for one in (region.end_rule, region.report_rule):
+        for one in region.function_rules:
             create_function_rule(events, one, self._arn("lambda", name, f"function:{one.function.name}"))
         self.alarms.create(region, self.client("cloudwatch", name), topic_arn)
 

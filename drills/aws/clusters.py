@@ -76,8 +76,11 @@ def reader_endpoint(cluster: Cluster) -> str:
 
 
 def instance_endpoint(cluster: Cluster) -> str:
-    """Returns the endpoint of the one server that a region has here; both cluster endpoints are CNAMEs of it."""
-    return f"{cluster.identifier}-0.{ENDPOINT_HASH}.{cluster.region}.rds.amazonaws.com"
+    """Returns the endpoint of the one server that a region has here, that of its first instance.
+
+    Both cluster endpoints are CNAMEs of it.
+    """
+    return f"{cluster.instances[0]}.{ENDPOINT_HASH}.{cluster.region}.rds.amazonaws.com"
 
 
 def security_group(region: str, key: str) -> str:

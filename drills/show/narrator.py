@@ -11,6 +11,7 @@ from drills.aws.happenings import Happening
 from drills.ends import End
 from drills.verdict.events import Kind
 from drills.verdict.seen import Execution, LeaseSeen, Message, Seen
+from handlers.core.detection import EVENT_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,8 +140,12 @@ class Narrator:
             self._say(it, Kind.ALARM, said, found.get("error"), "third_miss")
 
     def _event_put(self, it: Happening) -> None:
-        told = f"the monitor of {it.region} tells the bus: {it.detail['event']['detail-type']}"
-        self._say(it, Kind.ALARM, told, json.dumps(it.detail["event"]["detail"]), "verdict")
+        event = it.detail["event"]
+        said, detail = f"tells the bus: {event['detail-type']}", json.dumps(event["detail"])
+        if it.subject == EVENT_SOURCE:
+            self._say(it, Kind.ALARM, f"the monitor of {it.region} {said}", detail, "verdict")
+        else:
+            self._say(it, Kind.NOTIFICATION, f"{it.region} {said}", detail)
 
     def _record_changed(self, it: Happening) -> None:
         item, at = it.detail["item"], self._clock.virtual_time(it.at)

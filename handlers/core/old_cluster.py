@@ -36,6 +36,8 @@ CLUSTER_SETTINGS = {
     "DeletionProtection": "DeletionProtection",
     "Tags": "TagList",
 }
+# RDS tells the storage of a cluster only where it is this one, which is not the default (RDS API, DBCluster).
+IO_OPTIMIZED = "aurora-iopt1"
 # The same for CreateDBInstance and DescribeDBInstances.
 INSTANCE_SETTINGS = {
     "DBInstanceIdentifier": "DBInstanceIdentifier",
@@ -95,16 +97,13 @@ class OldCluster:
                 "was; apply its region's stack, then start the workflow again"
             )
         groups = [group["VpcSecurityGroupId"] for group in cluster["VpcSecurityGroups"]]
+        storage = {"StorageType": IO_OPTIMIZED} if cluster.get("StorageType") == IO_OPTIMIZED else {}
         return cls(
             resource_id=cluster["DbClusterResourceId"],
             fenced_at=fenced_at,
             mark=mark,
-            cluster=_request(cluster, CLUSTER_SETTINGS) | {"VpcSecurityGroupIds": groups},
-            instances=[
-                _request(instance, INSTANCE_SETTINGS)
-                | {"DBSubnetGroupName": instance["DBSubnetGroup"]["DBSubnetGroupName"]}
-                for instance in instances
-            ],
+            cluster=_request(cluster, CLUSTER_SETTINGS) | {"VpcSecurityGroupIds": groups} | storage,
+            instances=[_request(instance, INSTANCE_SETTINGS) | _groups_of(instance) for instance in instances],
             global_database=_request(global_database, GLOBAL_SETTINGS),
         )
 
@@ -131,6 +130,14 @@ class OldCluster:
     def snapshot_name(self, epoch: int) -> str:
         """Returns the name of the snapshot that belongs to this fence; a later fence has another."""
         return f"{self.cluster['DBClusterIdentifier']}-epoch-{epoch}-{int(self.fenced_at)}"
+
+
+def _groups_of(instance: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the subnet group of an instance and its parameter group, which an instance has had for good reasons."""
+    groups = {"DBSubnetGroupName": str(instance["DBSubnetGroup"]["DBSubnetGroupName"])}
+    for one in instance.get("DBParameterGroups", []):  # there is one
+        groups["DBParameterGroupName"] = str(one["DBParameterGroupName"])
+    return groups
 
 
 def _request(description: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:

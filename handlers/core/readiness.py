@@ -364,9 +364,12 @@ def _cluster(seen: Seen) -> Said:
 
 
 def _capacity(seen: Seen) -> Said:
-    most, used = seen.cluster.get().max_acu, seen.peak_acu.get()
-    if most is None or used is None:
-        raise NotSeen("the cluster has no bound in ACU" if most is None else "CloudWatch has no use of the writer")
+    most = seen.cluster.get().max_acu
+    if most is None:
+        return "ok", "its instances are provisioned: their classes are what they are, and were compared at the adoption"
+    used = seen.peak_acu.get()
+    if used is None:
+        raise NotSeen("CloudWatch has no use of the writer")
     return "ok" if most >= used else "failing", f"up to {most:g} ACU; the writer used {used:g} at most in a day"
 
 

@@ -96,10 +96,11 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Repointing:
-    """Of RepointDns: the name that is switched, and to which region."""
+    """Of RepointDns: the name that is switched, to which region, and whether by this step or only by the commit."""
 
     name: str
     region: str
+    engaged: bool = True
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.announcing import announce
 from handlers.core.approval import APPROVAL_S, request
 from handlers.core.commands import Step
 from handlers.core.errors import InvalidRequest
+from handlers.core.events import of_question
 from handlers.core.reading import Fields
 from handlers.gateways import notifications
 from handlers.telemetry import instrumented, logger
@@ -21,6 +23,8 @@ from handlers.telemetry import instrumented, logger
 
 class Environment(notifications.TopicVariables):
     """What this step reads."""
+
+    global_cluster: str
 
 
 ENVIRONMENT = Environment.read()
@@ -37,12 +41,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     step = Step.read(event)
     logger.append_keys(run=step.run)
     fields = Fields(event, "the step's event", InvalidRequest)
-    asking = request(
-        step.claim,
-        reason=fields.section("lag").text("reason", pattern=".{1,1000}"),
-        topic=ENVIRONMENT.topic_arn,
-        deadline=time.time() + APPROVAL_S,
-    )
+    reason, deadline = fields.section("lag").text("reason", pattern=".{1,1000}"), time.time() + APPROVAL_S
+    asking = request(step.claim, reason=reason, topic=ENVIRONMENT.topic_arn, deadline=deadline)
     sent = notifications.publish_to_all(TOPICS, asking)
     logger.info("asked for an approval", sent=sent.sent, failed=sent.failed)
+    announce(ENVIRONMENT.aws_region, ENVIRONMENT.global_cluster, [of_question(step.claim, reason, deadline)])
     return asdict(sent)

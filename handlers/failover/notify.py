@@ -1,4 +1,4 @@
-"""Notify: tells people in both regions that a run has begun, lasts, or how it ended.
+"""Notify: tells people in both regions, and programs, that a run has begun, lasts, or how it ended.
 
 The loss of one region's topic is tolerated. Nobody is told of a run that was started beside the one that does the work;
 its record says so. Nor is anybody told of every attempt: see `handlers.core.told`.
@@ -12,6 +12,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.announcing import announce
 from handlers.core.control import Told
 from handlers.core.errors import FailoverError
 from handlers.core.outcome import FailoverEnd, message
@@ -40,7 +41,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if end.is_duplicate:  # a storm of starts must not become a storm of messages, nor of tokens
         logger.info("a duplicate: nobody is told")
         return asdict(Notification([], {}))
-    return tell(event, context)
+    try:
+        return tell(event, context)
+    finally:  # also where no topic takes the message
+        tell_programs(end)
 
 
 @acts_once_by(ENVIRONMENT, "run", "outcome", "at")
@@ -60,6 +64,13 @@ def tell(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     if told_as is not None:
         note(CONTROL, *told_as)
     return asdict(sent)
+
+
+def tell_programs(end: FailoverEnd) -> None:
+    """Puts the events of this end."""
+    from handlers.core.events import of_failover  # a start that tells nobody anything is spared it
+
+    announce(ENVIRONMENT.aws_region, ENVIRONMENT.global_cluster, of_failover(end))
 
 
 def is_news(control: ControlTable, about: str, reason: str) -> bool:

@@ -55,8 +55,8 @@ DATABASE = GlobalDatabase.of(ENVIRONMENT)
 # One invocation looks for this long and then returns to the workflow, which calls it again: a step that is killed loses
 # nothing. The state's own limit is 16 s, of which a probe and a look at RDS may take 9.
 LOOK_FOR_S = 6.0
-# Each look is a session inside the region (some ms); how often to look, and how long an endpoint that does not answer
-# yet can hold up a look, are part of every RTO.
+# Each look asks every instance, inside the region (some ms); how often to look, and how long one that does not answer
+# can hold up a look, are part of every RTO.
 LOOK_EVERY_S = 0.25
 PROBE_TIMEOUT_S = 1.0
 LOOK_AT_RDS_EVERY_S = 2.0
@@ -134,16 +134,19 @@ def promote(control: ControlTable, prober: Prober, database: GlobalDatabase, ste
 
 
 def reach(control: ControlTable, prober: Prober, step: Step) -> tuple[Probe | None, str]:
-    """Tries to write through the cluster's endpoint; returns what answered, and what came of it in words."""
+    """Asks the cluster's instances whether one can be written to; returns what answered, and it in words.
+
+    The cluster's endpoint may have no address yet, or lead elsewhere, when one of them takes writes already.
+    """
     try:
-        probe = prober.probe("own", PROBE_TIMEOUT_S)
+        probe = prober.probe("own_instances", PROBE_TIMEOUT_S)
     except TransientFailure as error:  # a prober that fails now and then is no reason to give up on a promotion
         return None, f"was not tried: {error}"
     if probe.role == "writer" and probe.fenced:
         # The old writer's fence is data and has come with it. Only the run that moves the writer lifts it.
         control.assert_moving(step.run)
         lift = {"number": probe.fence_number, "until": time.time() + LIFT_COUNTS_FOR_S}
-        probe = prober.probe("own", PROBE_TIMEOUT_S, lift_fence=lift)
+        probe = prober.probe("own_instances", PROBE_TIMEOUT_S, lift_fence=lift)
     if probe.writes:
         return probe, "can write"
     return probe, f"failed: {probe.error}" if probe.error else "reached a reader"

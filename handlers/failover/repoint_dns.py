@@ -1,6 +1,8 @@
 """RepointDns: engages the writer switch. No record is edited: Route 53's control plane may be gone with its region.
 
-Best effort: what it engages beside the promotion, the commit engages in any case.
+Best effort: what it engages beside the promotion, the commit engages in any case. So it is left to the commit where the
+new writer's endpoint has no address yet: a resolver that was asked for it keeps that it has none, by RDS's zone and not
+by ours, and clients would wait for the end of that after the promotion.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.commands import Step
+from handlers.core.errors import FailoverError
 from handlers.core.results import Repointing
 from handlers.gateways.control_table import ControlTable, ControlVariables
+from handlers.gateways.prober import STEP_INVOCATION_TIMEOUT_S, Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
 
 
-class Environment(ControlVariables):
+class Environment(ControlVariables, ProberVariables):
     """What this step reads."""
 
     writer_dns_name: str
@@ -24,6 +28,9 @@ class Environment(ControlVariables):
 
 ENVIRONMENT = Environment.read()
 CONTROL = ControlTable.of(ENVIRONMENT)
+PROBER = Prober.of(ENVIRONMENT, STEP_INVOCATION_TIMEOUT_S)
+
+PROBE_TIMEOUT_S = 0.5  # a standby in this region answers in some ms, and a name that is not there at once
 
 
 @instrumented
@@ -31,11 +38,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for Step Functions; see `handlers.core.commands.Step`."""
     step = Step.read(event)
     logger.append_keys(run=step.run)
-    return asdict(repoint_dns(CONTROL, step, ENVIRONMENT.writer_dns_name))
+    return asdict(repoint_dns(CONTROL, PROBER, step, ENVIRONMENT.writer_dns_name))
 
 
-def repoint_dns(control: ControlTable, step: Step, writer_name: str) -> Repointing:
-    """Lets the writer switch answer "engaged" for the claim's target region from now on."""
-    control.engage_dns(step.run)
-    logger.info("engaged the writer switch", writer_name=writer_name, region=step.claim.target_region)
-    return Repointing(writer_name, step.claim.target_region)
+def repoint_dns(control: ControlTable, prober: Prober, step: Step, writer_name: str) -> Repointing:
+    """Lets the writer switch answer "engaged" for the claim's target region from now on, if clients can be sent there.
+
+    Raises `LockLost` when the run does not hold the lock any more.
+    """
+    region, engaged = step.claim.target_region, has_address(prober)
+    if engaged:
+        control.engage_dns(step.run)
+        logger.info("engaged the writer switch", writer_name=writer_name, region=region)
+    else:
+        logger.warning("the cluster's endpoint has no address: the commit engages the writer switch", region=region)
+    return Repointing(writer_name, region, engaged)
+
+
+def has_address(prober: Prober) -> bool:
+    """Returns whether the cluster's endpoint has an address; where nobody can tell, it has as a rule."""
+    try:
+        return prober.probe("own", PROBE_TIMEOUT_S).has_address
+    except FailoverError as error:
+        logger.warning("the prober gave no answer", error=str(error))
+        return True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from handlers.core.capacity import Bounds
 from handlers.core.environment import PeerVariables, Variables
 from handlers.core.errors import TransientFailure
 from handlers.core.reprotection import Snapshot
@@ -81,6 +82,22 @@ class Clusters:
         return self._find(
             f"reading the instance {identifier} in {self._region}",
             lambda: self._client.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"],
+        )
+
+    def capacity(self, identifier: str) -> Bounds | None:
+        """Returns the bounds of a cluster's capacity; None where there is no such cluster, or none that has them."""
+        found = (self.find(identifier) or {}).get("ServerlessV2ScalingConfiguration")
+        return Bounds(float(found["MinCapacity"]), float(found["MaxCapacity"])) if found else None
+
+    def set_capacity(self, identifier: str, bounds: Bounds) -> None:
+        """Changes the bounds of a cluster's capacity, at once; raises `TransientFailure` while RDS is busy with it."""
+        self._change(
+            f"changing the capacity of {identifier}",
+            lambda: self._client.modify_db_cluster(
+                DBClusterIdentifier=identifier,
+                ServerlessV2ScalingConfiguration={"MinCapacity": bounds.least, "MaxCapacity": bounds.most},
+                ApplyImmediately=True,
+            ),
         )
 
     def instances_of(self, cluster: Description) -> list[Description]:

@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 
 # The Data API gives a statement 45 s (Aurora guide, "Using RDS Data API").
 STATEMENT_TIMEOUT_S = 50
+# Who may log in by a right that the bootstrap takes from everybody, or that a fence by SQL does not take: applications
+# whose roles are not in `application`. Not the owner, RDS's own roles, PostgreSQL's or the monitor.
+SHUT_OUT = (
+    "SELECT rolname::text FROM pg_roles WHERE rolcanlogin AND NOT rolsuper"
+    " AND rolname <> 'monitor' AND rolname NOT LIKE 'rds%' AND rolname NOT LIKE 'pg\\_%'"
+    " AND oid <> (SELECT datdba FROM pg_database WHERE datname = current_database())"
+    " AND has_database_privilege(oid, current_database(), 'CONNECT')"
+    " AND NOT coalesce(pg_has_role(oid, to_regrole('application'), 'usage'), false) ORDER BY rolname"
+)
+# The role and the parameter are both of PostgreSQL 16; before, `pg_has_role` would refuse the unknown name.
+RESERVED_CONNECTIONS = (
+    "SELECT CASE WHEN EXISTS (SELECT FROM pg_roles JOIN pg_auth_members ON roleid = pg_roles.oid"
+    " WHERE rolname = 'pg_use_reserved_connections' AND member = to_regrole('monitor'))"
+    " THEN current_setting('reserved_connections', true)::int ELSE 0 END"
+)
 
 
 class StatementRejected(FailoverError):
@@ -75,12 +90,15 @@ class DataApi:
         rows = self._ask("listing the databases", "SELECT datname::text FROM pg_database WHERE datallowconn")
         return {name["stringValue"] for (name,) in rows}
 
+    def shut_out(self) -> list[str]:
+        """Returns the roles that can log in now and are not in `application`: the bootstrap would shut them out."""
+        return [str(name["stringValue"]) for (name,) in self._ask("listing the roles that log in", SHUT_OUT)]
+
     def reserved_connections(self) -> int:
         """Returns how many connections are kept for the monitor; 0 also where it has no right to them."""
         ((kept,),) = self._ask(
             "asking for the monitor's connections",
-            "SELECT CASE WHEN pg_has_role('monitor', 'pg_use_reserved_connections', 'usage')"
-            " THEN current_setting('reserved_connections')::int ELSE 0 END",
+            RESERVED_CONNECTIONS,
         )
         return kept["longValue"]
 

@@ -1,9 +1,9 @@
-"""EventBridge: the monitor's own event, on the region's default bus."""
+"""EventBridge: what is put on the region's default bus: the monitor's own event, and events for programs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types_boto3_events import EventBridgeClient
     from types_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
-# Whoever puts the event has an alarm and later attempts behind it, and should be on time rather than sure.
+# Whoever puts an event has other ways of being heard, and should be on time rather than sure.
 READ_TIMEOUT_S = 1
 
 
@@ -32,13 +32,21 @@ class EventBus:
 
     def put(self, detail: Mapping[str, Any]) -> None:
         """Puts the event that the writer is down; raises `TransientFailure` when the bus does not take it."""
-        entry: PutEventsRequestEntryTypeDef = {
-            "Source": EVENT_SOURCE,
-            "DetailType": EVENT_TYPE,
-            "Detail": json.dumps(detail),
-        }
-        with named_errors("putting the event that the writer is down"):
-            answer = self.client.put_events(Entries=[entry])
+        self.put_all("the event that the writer is down", EVENT_SOURCE, [(EVENT_TYPE, detail)])
+
+    def put_all(self, what: str, source: str, events: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Puts events, each a detail type and a detail; ``what`` names them in the error.
+
+        Raises
+        ------
+        TransientFailure
+            the bus does not take one of them.
+        """
+        entries: list[PutEventsRequestEntryTypeDef] = [
+            {"Source": source, "DetailType": kind, "Detail": json.dumps(detail)} for kind, detail in events
+        ]
+        with named_errors(f"putting {what}"):
+            answer = self.client.put_events(Entries=entries)
         if answer["FailedEntryCount"]:
-            said = answer["Entries"][0].get("ErrorMessage", "no reason given")
-            raise TransientFailure(f"putting the event that the writer is down: the bus refused it: {said}")
+            said = next((one["ErrorMessage"] for one in answer["Entries"] if "ErrorMessage" in one), "no reason given")
+            raise TransientFailure(f"putting {what}: the bus refused it: {said}")

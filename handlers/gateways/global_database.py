@@ -152,11 +152,11 @@ class GlobalDatabase:
         """Returns the ids of the security groups of this region's cluster."""
         return {group.get("VpcSecurityGroupId", "") for group in self._cluster_now().get("VpcSecurityGroups", [])}
 
-    def set_security_group(self, group: str) -> None:
-        """Gives this region's cluster one security group in place of those it has; new connections meet it at once."""
+    def set_security_groups(self, groups: list[str]) -> None:
+        """Gives this region's cluster these security groups in place of those it has; new connections meet them."""
         with named_errors(f"changing the security group of {self._cluster}"):
             try:
-                self._client.modify_db_cluster(DBClusterIdentifier=self._cluster, VpcSecurityGroupIds=[group])
+                self._client.modify_db_cluster(DBClusterIdentifier=self._cluster, VpcSecurityGroupIds=groups)
             except ClientError as error:
                 if code_of(error) in BUSY:
                     raise TransientFailure(f"{self._cluster} is being changed by RDS: {error}") from error

@@ -27,12 +27,12 @@ Ask = Callable[[Session], Standing]
 
 
 class KeptSession:
-    """The session with the ``writer`` of a cluster, or with a reader of it.
+    """The session with the ``writer`` of a cluster, with a reader of it, or, by None, with an instance, whatever it is.
 
     ``refused`` is why no new session was let in beside it, None when one would be.
     """
 
-    def __init__(self, *, writer: bool) -> None:
+    def __init__(self, *, writer: bool | None) -> None:
         self._writer = writer
         self._session: Session | None = None
         self._logged_in_at = self._used_at = -math.inf
@@ -54,7 +54,7 @@ class KeptSession:
         elif time.monotonic() - self._logged_in_at > LOG_IN_EVERY_S:
             session = self._log_in_again(session, connect, end)
         # One with a server of the other role is not asked again: the endpoint's name leads elsewhere by then.
-        self._used_at = time.monotonic() if found.writer is self._writer else -math.inf
+        self._used_at = time.monotonic() if self._is_meant(found) else -math.inf
         return session, found
 
     def close(self) -> None:
@@ -67,10 +67,13 @@ class KeptSession:
         if self._session is not None and time.monotonic() - self._used_at < UNUSED_FOR_S:
             with suppress(*FAILURES):
                 found = _answer(self._session, ask, time.monotonic() + seconds)
-                if found.writer is self._writer:
+                if self._is_meant(found):
                     return found
         self.close()
         return None
+
+    def _is_meant(self, found: Standing) -> bool:
+        return self._writer is None or found.writer is self._writer
 
     def _open(self, connect: Connect, end: float) -> Session:
         self._session, self.refused = connect(end - time.monotonic()), None

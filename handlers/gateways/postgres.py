@@ -107,6 +107,16 @@ def endpoint_behind(name: str, clusters: Mapping[str, str]) -> Endpoint:
     )
 
 
+def instance_endpoint(of_cluster: Endpoint, instance: str) -> Endpoint:
+    """Returns the endpoint of an instance of a cluster, of which one endpoint is known.
+
+    What follows an endpoint's first name is one for all of an account in a region, but for ``cluster-`` or
+    ``cluster-ro-`` before it (RDS guide, "Amazon Aurora endpoint connections").
+    """
+    shared = re.sub(r"^cluster-(ro-)?", "", of_cluster.host.split(".", 1)[1])
+    return Endpoint(f"{instance}.{shared}", of_cluster.region)
+
+
 class TlsRefused(OSError):
     """A server does not speak TLS."""
 

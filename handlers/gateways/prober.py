@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
 
 # `writer`: the public name. `own`, `own_reader`, `peer`: the endpoints of this region's and the other region's cluster.
-Target = Literal["writer", "own", "own_reader", "peer"]
+# `own_instances`: this region's instances, one after another, for one of them is the writer before the cluster's
+# endpoint says so.
+Target = Literal["writer", "own", "own_instances", "own_reader", "peer"]
 
 # Longer than the prober's own limit on the database (see handlers/standing/prober.py) plus a cold start in a VPC.
 INVOCATION_TIMEOUT_S = 6.0
@@ -99,4 +101,5 @@ class Prober:
             replicated_until=fields.optional_number("replicated_until", at_least=0, at_most=END_OF_TIME_S),
             refused=fields.optional_text("refused"),
             installed=Installed.read_optional(fields, "installed"),
+            has_address=fields.flag("has_address", True),
         )

@@ -36,6 +36,17 @@ class RunTable:
         with named_errors(f"keeping the record of run {record['run']} in {self._table}"):
             self._client.put_item(TableName=self._table, Item=items.typed(record)["M"])
 
+    def note_application(self, run: str, health: str) -> None:
+        """Notes in the record of a run, if it is kept, how the application is after it."""
+        with named_errors(f"noting how the application is after run {run} in {self._table}"):
+            self._client.update_item(
+                TableName=self._table,
+                Key={"run": {"S": run}},
+                UpdateExpression="SET application = :health",
+                ConditionExpression="attribute_exists(run)",
+                ExpressionAttributeValues={":health": {"S": health}},
+            )
+
     def read(self, run: str) -> Mapping[str, Any] | None:
         """Returns the record of a run; None where none is kept."""
         with named_errors(f"looking for run {run} in {self._table}"):

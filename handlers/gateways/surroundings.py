@@ -121,10 +121,14 @@ class Surroundings:
         zone, name = self._environment.zone, self._environment.writer_dns_name
         with named_errors(f"reading the records of {name}"):
             zones = self._dns.list_hosted_zones_by_name(DNSName=zone)["HostedZones"]
-            ours = [found["Id"].rsplit("/", 1)[-1] for found in zones if found["Name"].rstrip(".") == zone]
-            if not ours:
+            named = [found for found in zones if found["Name"].rstrip(".") == zone]
+            if not named:
                 raise Misconfigured(f"there is no zone {zone}; the global stack makes it")
-            pages = self._dns.get_paginator("list_resource_record_sets").paginate(HostedZoneId=ours[0])
+            # A public one may have the same name, for the world outside.
+            ours = max(named, key=lambda found: found.get("Config", {}).get("PrivateZone", False))
+            pages = self._dns.get_paginator("list_resource_record_sets").paginate(
+                HostedZoneId=ours["Id"].rsplit("/", 1)[-1]
+            )
             records = [record for page in pages for record in page["ResourceRecordSets"]]
         return [record for record in records if record["Name"].rstrip(".") == name]
 
@@ -151,6 +155,13 @@ def peak_acu(cloudwatch: Any, cluster: str, now: float) -> float | None:
     """Returns the most that a cluster's instances used in a day, in ACU; None when that is not known."""
     dimensions = {"DBClusterIdentifier": cluster}
     points = _points(cloudwatch, "AWS/RDS", "ServerlessDatabaseCapacity", dimensions, now, DAY_S, int(HOUR_S))
+    return max((float(point["Maximum"]) for point in points), default=None)
+
+
+def used_acu(cloudwatch: Any, cluster: str, now: float) -> float | None:
+    """Returns the most that a cluster's instances used in the last hour, in ACU; None when that is not known."""
+    dimensions = {"DBClusterIdentifier": cluster}
+    points = _points(cloudwatch, "AWS/RDS", "ServerlessDatabaseCapacity", dimensions, now, HOUR_S, 60)
     return max((float(point["Maximum"]) for point in points), default=None)
 
 

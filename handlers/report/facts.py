@@ -109,6 +109,13 @@ class Report:
     attempts: list[Attempt]
 
 
+def _outcome(execution: Execution) -> str:
+    """Returns the workflow's own word, and, while its alarms ring, that the application is not well."""
+    record = execution.record or {}
+    outcome = str(record.get("outcome") or execution.status.lower().replace("_", " "))
+    return f"{outcome}, application unhealthy" if record.get("application") == "unhealthy" else outcome
+
+
 def report(
     workflow: Workflow, execution: Execution, events: Sequence[Event], earlier: Sequence[Execution], now: float
 ) -> Report:
@@ -122,7 +129,7 @@ def report(
         region=execution.arn.split(":")[3],
         arn=execution.arn,
         status=execution.status,
-        outcome=str((record or {}).get("outcome") or execution.status.lower().replace("_", " ")),
+        outcome=_outcome(execution),
         started_at=execution.started_at,
         ended_at=execution.ended_at,
         made_at=now,

@@ -28,6 +28,7 @@ WIDTH, LEFT, RIGHT, ROW, BAR = 1080, 230, 90, 23, 15
 SHORTEST_SHOWN_S = 1.0
 
 HEADLINES = {
+    "recovered, application unhealthy": "{new} is the writer, and alarms of the application ring",
     "recovered": "{new} is the writer",
     "rehearsed": "Rehearsed: nothing was changed",
     "reprotected": "{old_region} is the standby of {writer_region} again",

@@ -1,4 +1,4 @@
-"""NotifyReprotection: keeps the record of the re-protection, and tells people in both regions how it ended."""
+"""NotifyReprotection: keeps the record of the re-protection; tells people and programs how it ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.announcing import announce
 from handlers.core.errors import InvalidRequest
+from handlers.core.events import of_reprotection
 from handlers.core.reading import Fields
 from handlers.core.reprotection_outcome import ReprotectionEnd, message, record
 from handlers.gateways import notifications
@@ -22,6 +24,7 @@ class Environment(notifications.TopicVariables, RunTableVariables, TokenVariable
 
     reprotection_state_machine_arn: str
     peer_state_machine_arn: str
+    global_cluster: str
 
 
 ENVIRONMENT = Environment.read()
@@ -49,4 +52,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     sent = notifications.publish_to_all(TOPICS, told)
     if sent.failed:
         logger.warning("a topic did not take the message", failed=sent.failed)
+    announce(ENVIRONMENT.aws_region, ENVIRONMENT.global_cluster, of_reprotection(end))
     return kept | asdict(sent)

@@ -38,6 +38,10 @@ class UnknownDatabase(FailoverError):
     """The cluster has a database of applications beside the one that the orchestrator looks after."""
 
 
+class ShutsOut(FailoverError):
+    """Applications log in as roles that are not in `application`; the bootstrap would keep them out."""
+
+
 @dataclass(frozen=True)
 class Bootstrapped:
     """The cluster that was prepared, by how many statements, and how many connections are kept for the monitors.
@@ -65,6 +69,8 @@ def bootstrap(database: DataApi, environment: Environment, script: str) -> Boots
         the writer is in the other region; replication carries what is created there to this one.
     UnknownDatabase
         there is another database: a server that starts would let its applications in, and salvage would not look there.
+    ShutsOut
+        roles log in that are not in the group `application`, which alone may connect after this.
     StatementRejected
         PostgreSQL refused a statement.
     """
@@ -79,6 +85,13 @@ def bootstrap(database: DataApi, environment: Environment, script: str) -> Boots
             f"{environment.cluster} has the databases {', '.join(sorted(others))} beside {environment.database_name}, "
             "the one that is guarded; move what they hold into schemas of it, or into a cluster of their own, drop "
             "them, and invoke this function again"
+        )
+    if roles := database.shut_out():
+        named = ", ".join(f'"{role}"' for role in roles)
+        raise ShutsOut(
+            f"{named} log in to {environment.database_name} and are not in the group application, which alone may "
+            f"connect from now on: run `CREATE ROLE application NOLOGIN` if there is none, then `GRANT application TO "
+            f"{named}` as the master user, and invoke this function again"
         )
     parts = statements(script)
     database.run_all(parts)

@@ -28,7 +28,7 @@ from handlers.telemetry import instrumented, logger
 class Environment(ProberVariables, GlobalDatabaseVariables):
     """What the function reads."""
 
-    cluster_security_group: str  # admits clients
+    cluster_security_groups: str  # admit clients; by commas
     fence_security_group: str  # admits this region's prober and nobody else
 
 
@@ -172,7 +172,7 @@ class Site:
         elif not known.accepted and (not closed or known.accepted is False):
             known.accepted = self._attempt(self._restarted) or False
         if not closed:
-            self._database.set_security_group(self._environment.fence_security_group)
+            self._database.set_security_groups([self._environment.fence_security_group])
         known.closed = True
         return True, secondary
 
@@ -184,7 +184,7 @@ class Site:
     def _open(self, closed: bool, secondary: bool) -> tuple[bool, bool]:
         """Opens the security group that was seen to be so; see `_by_group`."""
         if closed:
-            self._database.set_security_group(self._environment.cluster_security_group)
+            self._database.set_security_groups(self._environment.cluster_security_groups.split(","))
         return False, secondary
 
     def _by_group(self) -> tuple[bool, bool]:

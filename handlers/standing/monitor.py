@@ -84,8 +84,11 @@ RARELY = RarelyAsked(ENVIRONMENT)
 HERE = client("cloudwatch", ENVIRONMENT.aws_region, attempts=1)
 PEER = client("cloudwatch", ENVIRONMENT.peer_region, attempts=1)
 
-# A minute, the schedule's granularity, and a margin for a late start of the next run.
+# A minute, the schedule's granularity, and a margin for a late start of the next run. A guardian goes on for longer
+# where it sees that the next one is later than that: nobody else has renewed the lease.
 RUN_FOR_S = 66.0
+BEARS_LATE_S = 15.0
+SAME_LEASE_S = 0.001
 # A writer in the other region answers in about 0.5 s (7 round trips of 64 ms); one in trouble may need longer
 # without being down.
 PEER_PROBE_TIMEOUT_S = 2.0
@@ -114,7 +117,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     started = MACHINE.monotonic()
     ticks = 0
     with watch.clock_watched():
-        while (elapsed := MACHINE.monotonic() - started) < RUN_FOR_S:
+        while (elapsed := MACHINE.monotonic() - started) < RUN_FOR_S + (BEARS_LATE_S if watch.is_alone else 0.0):
             try:
                 watch.tick()
             except Exception:  # noqa: BLE001 - a guardian that ends guards nothing until the next one starts
@@ -151,6 +154,8 @@ class Watch:
         self._rarely = rarely
         self._asked: Future[Probe | None] | None = None  # the own database, with no answer so far
         self._own: Own = "unknown"
+        self._renewed: float | None = None  # until when this run has renewed the lease
+        self.is_alone = False  # whether nobody else has, since
         self._clock_is_wrong = False
         self._read_at = (0.0, 0.0)  # when the record was last asked for, by the clock and by what no correction touches
         self._state = GuardianState(self._region, float(environment.recovery_grace_s))
@@ -171,6 +176,8 @@ class Watch:
         """Looks once, guards and publishes. Nothing that fails stops the watch; silence is what alarms look for."""
         self.look_at_the_clock()  # before any call that could hang
         record = self._read()
+        if record and record.lease_expires_at and self._renewed:
+            self.is_alone = abs(record.lease_expires_at - self._renewed) < SAME_LEASE_S
         state = self._state
         is_reader = state.is_standby and bool(state.fence.secondary)
         own = None if is_reader else self._asked or self._ask_own(state)
@@ -389,6 +396,7 @@ class Watch:
             )
         )
         if renewed:
+            self._renewed = order.expires_at
             self._obey(self._learn(LeaseRenewed(order.expires_at, reached)))
         return renewed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ class Environment(postgres.DatabaseVariables, PeerVariables):
 
     cluster: str
     peer_cluster: str
+    instances: str
     writer_dns_name: str
     cluster_dns_name: str
     reader_dns_name: str
@@ -39,18 +41,21 @@ class Environment(postgres.DatabaseVariables, PeerVariables):
 ENVIRONMENT = Environment.read()
 RDS = client("rds", ENVIRONMENT.aws_region)  # signs IAM tokens; the VPC has no way to call RDS, and needs none
 
-TARGETS = {
+NAMES = {
     "writer": ENVIRONMENT.writer_dns_name,
     "own": ENVIRONMENT.cluster_dns_name,
     "own_reader": ENVIRONMENT.reader_dns_name,
     "peer": ENVIRONMENT.peer_cluster_dns_name,
 }
+INSTANCES = tuple(ENVIRONMENT.instances.split(","))
+OWN_INSTANCES = "own_instances"
+TARGETS = (*NAMES, OWN_INSTANCES)
 # The public name is looked up anew each time: where it leads is what is asked.
 KEPT = {
     "own": KeptSession(writer=True),
     "own_reader": KeptSession(writer=False),
     "peer": KeptSession(writer=True),
-}
+} | {instance: KeptSession(writer=None) for instance in INSTANCES}
 # A warm-up lasts long enough that several at once are served by an environment each.
 WARM_UP_S = 0.5
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 5.0  # the function's own time limit ends later
@@ -100,15 +105,15 @@ class Work:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for the monitor and the steps.
 
-    ``target`` is one of ``writer``, ``own``, ``own_reader``, ``peer``; ``timeout_s`` limits the look at the database,
-    and then the work there, each as a whole; the rest is `Work`.
+    ``target`` is one of `TARGETS` (see `handlers.gateways.prober`); ``timeout_s`` limits the look at the database, and
+    then the work there, each as a whole; the rest is `Work`.
     """
     if event == WARM_UP:
         time.sleep(WARM_UP_S)
         return {}
     fields = Fields(event, "the prober's event", InvalidRequest)
     fields.only(("target", "timeout_s", "proof", "heartbeat", "lease", "fence", "lift_fence", "lag", "installed"))
-    target = fields.text("target", choices=tuple(TARGETS))
+    target = fields.text("target", choices=TARGETS)
     timeout_s = fields.number("timeout_s", at_least=SHORTEST_TIMEOUT_S, at_most=LONGEST_TIMEOUT_S)
     return asdict(probe(RDS, ENVIRONMENT, target, timeout_s, Work.read(fields)))
 
@@ -127,15 +132,12 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         the prober failed by itself: nothing is known of the database.
     """
     started = time.monotonic()
-    kept = KEPT.get(target) or KeptSession(writer=True)
-    found, region, error, refused, until, installed = None, None, None, None, None, None
+    reached, found, region, error, refused, until, installed = None, None, None, None, None, None, None
+    has_address = True
     try:
-        session, found = kept.ask(
-            lambda seconds: postgres.connect(_endpoint(environment, target), environment, seconds, rds),
-            lambda session: postgres.standing(session, beat=work.heartbeat, lease=work.lease),
-            timeout_s,
-        )
-        region, refused = session.endpoint.region, kept.refused
+        reached = Search(rds, environment, work).reach(target, timeout_s)
+        session, found, has_address = reached.session, reached.found, reached.has_address
+        region, refused = session.endpoint.region, reached.kept.refused
         if found.writer:
             found, error = do(session, work, found, timeout_s)
         elif work.lag:
@@ -143,26 +145,25 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         if work.installed:
             installed = postgres.installed(session)
     except postgres.FAILURES as failure:
-        kept.close()
-        said = meaning(postgres.code_of(failure))
+        if reached:
+            reached.kept.close()
+        code = postgres.code_of(failure)
+        said, has_address = meaning(code), has_address and code != "no name"
         found, error = None, f"{type(failure).__name__}: {failure}"[:LONGEST_ERROR]
         if said.known == "unknown":
-            raise TransientFailure(f"{TARGETS[target]} {said.why}: {error}") from failure
+            raise TransientFailure(f"{NAMES.get(target, target)} {said.why}: {error}") from failure
         refused = said.why if said.known == "up" else None
     finally:
-        if target not in KEPT:
-            kept.close()
+        _let_go(target, reached, found)
     if error or refused:
         logger.warning("the database was not reached as it should be", target=target, error=error, refused=refused)
     elapsed_ms = (time.monotonic() - started) * 1000
+    said_nothing = Probe(target, None, region, error, elapsed_ms, refused=refused, has_address=has_address)
     if found is None:
-        return Probe(target, None, region, error, elapsed_ms, refused=refused)
-    return Probe(
-        target,
-        "writer" if found.writer else "reader",
-        region,
-        error,
-        elapsed_ms,
+        return said_nothing
+    return replace(
+        said_nothing,
+        role="writer" if found.writer else "reader",
         heartbeat=found.heartbeat,
         noted_lease=found.noted_lease,
         fenced=found.fenced,
@@ -170,17 +171,107 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
         open_sessions=found.open_sessions,
         oldest_xid=found.oldest_xid,
         replicated_until=until,
-        refused=refused,
         installed=installed,
     )
 
 
-def _endpoint(environment: Environment, target: str) -> postgres.Endpoint:
-    clusters = {
-        environment.aws_region: environment.cluster,
-        environment.peer_region: environment.peer_cluster,
-    }
-    return postgres.endpoint_behind(TARGETS[target], clusters)
+def _let_go(target: str, reached: Reached | None, found: postgres.Standing | None) -> None:
+    """Ends sessions that nobody asks again: that of the public name, and the instances' when a promotion is over."""
+    if reached and reached.kept not in KEPT.values():
+        reached.kept.close()
+    if target == OWN_INSTANCES and found and found.writer and not found.fenced:
+        for instance in INSTANCES:
+            KEPT[instance].close()
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A session with a database, where it is kept, what the database is, and whether what was asked has an address."""
+
+    kept: KeptSession
+    session: postgres.Session
+    found: postgres.Standing
+    has_address: bool = True
+
+
+class Search:
+    """Finds the session with which a target is asked; its first question does the work that goes with it."""
+
+    def __init__(self, rds: RDSClient, environment: Environment, work: Work) -> None:
+        self._rds = rds
+        self._environment = environment
+        self._work = work
+
+    def reach(self, target: str, timeout_s: float) -> Reached:
+        """Returns a session with ``target`` within ``timeout_s`` seconds.
+
+        RDS may publish the endpoint of a cluster some time after it has become a writer, and it may lead elsewhere
+        until then. So ``own`` is looked for among the instances too, where the endpoint has no address or leads to a
+        reader. ``own_instances`` does not look up the endpoint before that, so that no resolver keeps its absence.
+
+        Raises
+        ------
+        FAILURES
+            nothing answered; what is raised is the endpoint's, or else the first instance's.
+        """
+        end = time.monotonic() + timeout_s
+        if target == OWN_INSTANCES:
+            return self._instance(end) or self._ask("own", end - time.monotonic())
+        try:
+            reached = self._ask(target, timeout_s)
+        except postgres.FAILURES as failure:
+            instance = self._instance(end) if target == "own" and postgres.code_of(failure) == "no name" else None
+            if instance is None:
+                raise
+            return replace(instance, has_address=False)
+        if target == "own" and not reached.found.writer:
+            with suppress(*postgres.FAILURES):
+                instance = self._instance(end)
+                return instance if instance and instance.found.writer else reached
+        return reached
+
+    def _instance(self, end: float) -> Reached | None:
+        """Returns the instance that is the writer, else the first that answers; None when none has an address."""
+        answered: list[Reached] = []
+        failures: list[Exception] = []
+        for number, instance in enumerate(INSTANCES):
+            left_s = (end - time.monotonic()) / (len(INSTANCES) - number)
+            try:
+                answered.append(self._ask(instance, max(left_s, postgres.SHORTEST_WAIT_S)))
+            except postgres.UnexpectedEndpoint as failure:
+                logger.warning("the endpoints of the instances are not known", error=str(failure))
+            except postgres.FAILURES as failure:
+                if postgres.code_of(failure) != "no name":
+                    failures.append(failure)
+            else:
+                if answered[-1].found.writer:
+                    return answered[-1]
+        if not answered and failures:
+            raise failures[0]
+        return answered[0] if answered else None
+
+    def _ask(self, place: str, timeout_s: float) -> Reached:
+        """Asks a name of `NAMES`, or an instance, by the session that is kept with it, or else by a new one."""
+        kept = KEPT.get(place) or KeptSession(writer=True)
+        try:
+            session, found = kept.ask(
+                lambda seconds: postgres.connect(self._endpoint(place), self._environment, seconds, self._rds),
+                lambda session: postgres.standing(session, beat=self._work.heartbeat, lease=self._work.lease),
+                timeout_s,
+            )
+        except postgres.FAILURES:
+            kept.close()
+            raise
+        return Reached(kept, session, found)
+
+    def _endpoint(self, place: str) -> postgres.Endpoint:
+        environment = self._environment
+        clusters = {
+            environment.aws_region: environment.cluster,
+            environment.peer_region: environment.peer_cluster,
+        }
+        endpoint = postgres.endpoint_behind(NAMES.get(place) or NAMES["own_reader"], clusters)
+        return endpoint if place in NAMES else postgres.instance_endpoint(endpoint, place)
 
 
 def do(

@@ -21,9 +21,7 @@ from cdktf_cdktf_provider_aws.backup_report_plan import (
 from cdktf_cdktf_provider_aws.backup_selection import BackupSelection
 from cdktf_cdktf_provider_aws.backup_vault import BackupVault
 from cdktf_cdktf_provider_aws.backup_vault_lock_configuration import BackupVaultLockConfiguration
-from cdktf_cdktf_provider_aws.backup_vault_notifications import BackupVaultNotifications
 from cdktf_cdktf_provider_aws.s3_bucket import S3Bucket
-from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
 from constructs import Construct
 
 from orchestration.constructs.bucket import PrivateBucket
@@ -38,26 +36,23 @@ START_WINDOW_MINUTES = 60  # the shortest that AWS Backup allows
 COMPLETION_WINDOW_MINUTES = 480
 REPORTS_KEPT_DAYS = 400  # a yearly audit still finds the whole year
 REPORTS = ("BACKUP_JOB_REPORT", "COPY_JOB_REPORT")
-FAILURES = ["BACKUP_JOB_FAILED", "COPY_JOB_FAILED", "RESTORE_JOB_FAILED"]
 
 
 class Backup(Construct):
     """Vault, plan and reports of ``region``."""
 
-    def __init__(
-        self, scope: Construct, specification: Specification, region: Region, key: RegionKey, topic: SnsTopic
-    ) -> None:
+    def __init__(self, scope: Construct, specification: Specification, region: Region, key: RegionKey) -> None:
         super().__init__(scope, "backup")
         self._specification = specification
         self._names = specification.names
         self._region = region
         self._key = key
-        vault = self._vault(topic)
+        vault = self._vault()
         plan = self._plan(vault)
         BackupSelection(
             self,
             "selection",
-            name=region.cluster.identifier,
+            name=self._names.backup_vault(region.name),
             plan_id=plan.id,
             iam_role_arn=self._names.role_arn(self._names.backup_vault(region.name)),
             resources=[self._names.cluster_arn(region.name)],
@@ -66,7 +61,7 @@ class Backup(Construct):
         for template in REPORTS:
             self._report(template, bucket)
 
-    def _vault(self, topic: SnsTopic) -> BackupVault:
+    def _vault(self) -> BackupVault:
         settings = self._specification.settings
         vault = BackupVault(
             self,
@@ -82,13 +77,6 @@ class Backup(Construct):
             BackupVaultLockConfiguration(
                 self, "lock", backup_vault_name=vault.name, min_retention_days=KEPT_DAYS, max_retention_days=KEPT_DAYS
             )
-        BackupVaultNotifications(
-            self,
-            "failures",
-            backup_vault_name=vault.name,
-            sns_topic_arn=topic.arn,
-            backup_vault_events=FAILURES,
-        )
         return vault
 
     def _plan(self, vault: BackupVault) -> BackupPlan:
@@ -142,14 +130,15 @@ class Backup(Construct):
     def _reports_bucket(self) -> S3Bucket:
         """Creates a bucket to which AWS Backup delivers and nobody else writes.
 
-        Only AWS Backup's service-linked role does (AWS Backup guide, "Working with reports").
+        Only AWS Backup's service-linked role does (AWS Backup guide, "Working with reports"). A policy of our key
+        would have to name that role; the reports hold nothing of the database, so that S3's own key does.
         """
         role = "aws-service-role/reports.backup.amazonaws.com/AWSServiceRoleForBackupReports"
         private = PrivateBucket(
             self,
             "reports",
             self._names.backup_reports_bucket(self._region.name),
-            self._key,
+            None,
             self._specification.settings.protected,
             kept_days=REPORTS_KEPT_DAYS,
         )

@@ -1,4 +1,4 @@
-"""A bucket that nobody outside the account ever reads: private, encrypted with the region's key, versioned."""
+"""A bucket that nobody outside the account ever reads: private, encrypted, versioned."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ UPLOADS_ABANDONED_DAYS = 7
 class PrivateBucket(Construct):
     """The bucket ``name``; ``protected`` content cannot be destroyed, ``kept_days`` limits how long it is kept.
 
+    It is encrypted with ``key``, without one by S3's own.
+
     ``locked`` keeps every version of every object from being deleted or changed; where the bucket may be destroyed all
     the same, Terraform deletes what is locked in governance mode (its ``force_destroy`` bypasses that).
     """
@@ -47,7 +49,7 @@ class PrivateBucket(Construct):
         scope: Construct,
         id_: str,
         name: str,
-        key: RegionKey,
+        key: RegionKey | None,
         protected: bool,
         kept_days: int | None = None,
         locked: Reports | None = None,
@@ -81,10 +83,10 @@ class PrivateBucket(Construct):
                 S3BucketServerSideEncryptionConfigurationRuleA(
                     apply_server_side_encryption_by_default=(
                         S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA(
-                            sse_algorithm="aws:kms", kms_master_key_id=key.arn
+                            sse_algorithm="aws:kms" if key else "AES256", kms_master_key_id=key.arn if key else None
                         )
                     ),
-                    bucket_key_enabled=True,
+                    bucket_key_enabled=True if key else None,
                 )
             ],
         )

@@ -18,7 +18,7 @@ from cdktf_cdktf_provider_aws.rds_cluster_parameter_group import (
     RdsClusterParameterGroupParameter,
 )
 from cdktf_cdktf_provider_aws.rds_global_cluster import RdsGlobalCluster
-from cdktf_cdktf_provider_aws.secretsmanager_secret import SecretsmanagerSecret, SecretsmanagerSecretReplica
+from cdktf_cdktf_provider_aws.secretsmanager_secret import SecretsmanagerSecret
 from cdktf_cdktf_provider_aws.secretsmanager_secret_version import SecretsmanagerSecretVersion
 from constructs import Construct
 
@@ -26,8 +26,8 @@ from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.network import Network
 from orchestration.specification import INSTANCES, Specification
 from orchestration.specification.model import Region
+from orchestration.specification.names import ENGINE
 
-ENGINE = "aurora-postgresql"
 # Instances of tier 0 and 1 keep the capacity of the writer, so either takes over at once (Aurora guide,
 # "Choosing the promotion tier for an Aurora Serverless v2 reader").
 PROMOTION_TIER = 1
@@ -53,6 +53,8 @@ CHANGED_OUTSIDE_TERRAFORM = [
     "master_username",
     "database_name",
 ]
+# What follows the old writer's use after a failover, where the settings say so.
+LEAST_CAPACITY = "serverlessv2_scaling_configuration[0].min_capacity"
 # What a rebuilt global database takes from its first member (RDS API, CreateGlobalCluster). Upgrades are done
 # deliberately, in both regions; encryption cannot be changed, so a difference would have the global database replaced.
 TAKEN_FROM_A_MEMBER = ["engine_version", "storage_encrypted"]
@@ -96,7 +98,7 @@ class MasterPassword(Construct):
     holds.
     """
 
-    def __init__(self, scope: Construct, specification: Specification, region: Region, key: RegionKey) -> None:
+    def __init__(self, scope: Construct, specification: Specification, key: RegionKey) -> None:
         super().__init__(scope, "master-password")
         settings = specification.settings
         self.version = settings.database.password_version
@@ -114,9 +116,8 @@ class MasterPassword(Construct):
             kms_key_id=key.arn,
             # Outside production the name is free again at once, for the next deployment with the same suffix.
             recovery_window_in_days=30 if settings.protected else 0,
-            replica=[SecretsmanagerSecretReplica(region=region.peer)],
-            # The peer's key is created after this; docs/deploy.md gives the replica that key, and Terraform leaves it
-            # that way.
+            # Its replica in the peer's region is made by hand, once, when that region's key is there (docs/deploy.md):
+            # a replica is not given another key, and one that is removed is not gone at once.
             lifecycle=TerraformResourceLifecycle(ignore_changes=["replica"]),
         )
         stored = SecretsmanagerSecretVersion(
@@ -175,7 +176,7 @@ class RegionCluster(Construct):
         return DbSubnetGroup(
             self,
             "subnets",
-            name=self._region.cluster.identifier,
+            name=self._specification.names.subnet_group(self._region.name),
             description="Private subnets in three zones",
             subnet_ids=network.database_subnet_ids,
         )
@@ -205,7 +206,7 @@ class RegionCluster(Construct):
                 min_capacity=settings.min_capacity(region.name), max_capacity=settings.database.max_capacity
             ),
             db_subnet_group_name=self._subnets.name,
-            vpc_security_group_ids=[network.security_group("database").id],
+            vpc_security_group_ids=network.groups.ids("database"),
             db_cluster_parameter_group_name=self._parameters().name,
             storage_encrypted=True,
             kms_key_id=key.arn,
@@ -222,10 +223,14 @@ class RegionCluster(Construct):
             # Lifting the protection has to take effect at once, or the destroy that follows fails.
             apply_immediately=not settings.protected,
             lifecycle=TerraformResourceLifecycle(
-                ignore_changes=CHANGED_OUTSIDE_TERRAFORM, prevent_destroy=settings.protected
+                ignore_changes=[
+                    *CHANGED_OUTSIDE_TERRAFORM,
+                    *([LEAST_CAPACITY] if settings.database.capacity_follows else []),
+                ],
+                prevent_destroy=settings.protected,
             ),
             # A fenced cluster is in the fence group, so a destroy removes the cluster first.
-            depends_on=[self._log_group(key), network.security_group("fence")],
+            depends_on=[self._log_group(key), network.groups.made["fence"]],
         )
 
     def _parameters(self) -> RdsClusterParameterGroup:
@@ -243,8 +248,7 @@ class RegionCluster(Construct):
         return RdsClusterParameterGroup(
             self,
             "parameters",
-            # The family is in the name, so that a new one can be created beside the old one for a major upgrade.
-            name=f"{self._region.cluster.identifier}-pg{major}",
+            name=self._specification.names.parameter_group(self._region.name),
             family=f"{ENGINE}{major}",
             description="Every connection over TLS",  # a new one would have the group replaced
             parameter=parameters,

@@ -9,6 +9,7 @@ from typing import Any
 from cdktf import Fn, ITerraformDependable, LocalExecProvisioner, TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.data_aws_lambda_function_url import DataAwsLambdaFunctionUrl
 from cdktf_cdktf_provider_aws.data_aws_rds_cluster import DataAwsRdsCluster
+from cdktf_cdktf_provider_aws.data_aws_route53_zone import DataAwsRoute53Zone
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from cdktf_cdktf_provider_aws.route53_health_check import Route53HealthCheck
 from cdktf_cdktf_provider_aws.route53_record import Route53Record, Route53RecordFailoverRoutingPolicy
@@ -16,6 +17,7 @@ from cdktf_cdktf_provider_aws.route53_zone import Route53Zone, Route53ZoneVpc
 from constructs import Construct
 
 from orchestration.constructs.database import writer_endpoint
+from orchestration.constructs.existing import existing_zone
 from orchestration.specification import Specification
 from orchestration.specification.model import AlarmHealthCheck, CalculatedHealthCheck, HealthCheck, Record
 from orchestration.specification.names import region_short
@@ -58,21 +60,49 @@ class Dns(Construct):
         self._specification = specification
         self._providers = providers
         zone = specification.zone
-        self.zone = Route53Zone(
-            self,
-            "zone",
-            name=zone.name,
-            comment=f"Where the writer of {specification.global_identifier} is",
-            vpc=[Route53ZoneVpc(vpc_id=vpc.id, vpc_region=region) for region, vpc in vpcs.items()],
-        )
+        self.zone = self._zone(vpcs)
         self._clusters = {region: self._cluster(region) for region in specification.regions}
         self._urls = {check.key: self._url(check) for check in zone.health_checks}
         switches = {check.key: self._health_check(check) for check in zone.health_checks}
         self._writer_check = self._primary_check(zone.writer_check, switches, control_record)
+        if isinstance(self.zone, Route53Zone):  # an existing one is left as it is
+            self._authority(self.zone)
         for record in zone.records:
             self._record(record)
         shown = {check.key: self._alarm_check(check) for check in zone.alarm_checks}
         self._calculated_check(zone.database_check, shown)
+
+    def _authority(self, zone: Route53Zone) -> None:
+        """Changes the SOA record that Route 53 has made with the zone: how long it is kept that a name is not there.
+
+        Resolvers keep that for the record's time to live or its last number, whichever is less (RFC 2308). The provider
+        takes Route 53's refusal to delete the record for its deletion (terraform-provider-aws#37863, mended in 5.53);
+        Route 53 deletes a zone that has no others.
+        """
+        seconds = self._specification.zone.negative_ttl_seconds
+        server = Fn.trimsuffix(zone.primary_name_server, ".")  # with or without the dot
+        Route53Record(
+            self,
+            "authority",
+            zone_id=zone.zone_id,
+            name=self._specification.zone.name,
+            type="SOA",
+            ttl=seconds,
+            records=[f"{server}. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 {seconds}"],
+            allow_overwrite=True,
+        )
+
+    def _zone(self, vpcs: Mapping[str, DataAwsVpc]) -> Route53Zone | DataAwsRoute53Zone:
+        name, existing = self._specification.zone.name, self._specification.settings.existing.zone_id
+        if existing:
+            return DataAwsRoute53Zone(self, "zone", zone_id=existing, lifecycle=existing_zone(name, existing))
+        return Route53Zone(
+            self,
+            "zone",
+            name=name,
+            comment=f"Where the writer of {self._specification.global_identifier} is",
+            vpc=[Route53ZoneVpc(vpc_id=vpc.id, vpc_region=region) for region, vpc in vpcs.items()],
+        )
 
     def _cluster(self, region: str) -> DataAwsRdsCluster:
         return DataAwsRdsCluster(

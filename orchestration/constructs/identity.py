@@ -34,7 +34,8 @@ class RegionRoles(Construct):
             self._rule_role(rule)
         for id_, role in zip(("peer", "reprotection", "rebuild"), region.roles_for_others, strict=True):
             self._role(id_, role.name, role.description, policy.trust_roles(self._names.account, role.trusted))
-        self._flow_log_role()
+        if not specification.settings.existing_in(region.name).vpc_id:
+            self._flow_log_role()
         self._backup_role()
 
     def _workflow_role(self, id_: str, machine: StateMachine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cdktf import TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.data_aws_kms_alias import DataAwsKmsAlias
 from cdktf_cdktf_provider_aws.kms_alias import KmsAlias
 from cdktf_cdktf_provider_aws.kms_key import KmsKey
 from constructs import Construct
@@ -17,12 +18,20 @@ DELETION_WINDOW_DAYS = 7
 
 
 class RegionKey(Construct):
-    """One customer-managed key, rotated every year, for the region's databases, tables, topics and logs."""
+    """One customer-managed key, rotated every year, for the region's databases, tables, topics and logs.
+
+    Or the one that exists, by its alias; then its policy is its owner's business.
+    """
 
     def __init__(self, scope: Construct, specification: Specification, region: str) -> None:
         super().__init__(scope, "key")
         names, protected = specification.names, specification.settings.protected
-        self._key = KmsKey(
+        self.arn: str
+        """ARN of the key."""
+        if specification.settings.existing_in(region).key_alias:
+            self.arn = DataAwsKmsAlias(self, "alias", name=names.key_alias(region)).target_key_arn
+            return
+        key = KmsKey(
             self,
             "key",
             description=f"Encrypts what the {specification.settings.application} system keeps in {region}",
@@ -32,12 +41,8 @@ class RegionKey(Construct):
             tags={"Name": names.regional("failover", region)},
             lifecycle=TerraformResourceLifecycle(prevent_destroy=protected),
         )
-        KmsAlias(self, "alias", name=names.key_alias(region), target_key_id=self._key.key_id)
-
-    @property
-    def arn(self) -> str:
-        """ARN of the key."""
-        return self._key.arn
+        KmsAlias(self, "alias", name=names.key_alias(region), target_key_id=key.key_id)
+        self.arn = key.arn
 
 
 def _key_policy(specification: Specification, region: str) -> str:
@@ -65,9 +70,9 @@ def _key_policy(specification: Specification, region: str) -> str:
                 },
             },
             {
-                "Sid": "ServicesThatNotify",
+                "Sid": "AlarmsThatNotify",
                 "Effect": "Allow",
-                "Principal": {"Service": ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]},
+                "Principal": {"Service": "cloudwatch.amazonaws.com"},
                 "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
                 "Resource": "*",
                 "Condition": {"StringEquals": {"aws:SourceAccount": account}},

@@ -44,8 +44,8 @@ class Monitoring(Construct):
             self._metric_alarm(alarm)
         for rule in region.rules:
             self._rule(rule)
-        self._function_rule(region.end_rule)
-        self._function_rule(region.report_rule)
+        for function_rule in region.function_rules:
+            self._function_rule(function_rule)
         for schedule in region.schedules:
             self._schedule(schedule)
         self.dashboard = CloudwatchDashboard(

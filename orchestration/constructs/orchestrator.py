@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from cdktf import AssetType, TerraformAsset, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.data_aws_sns_topic import DataAwsSnsTopic
 from cdktf_cdktf_provider_aws.dynamodb_table import (
     DynamodbTable,
     DynamodbTableAttribute,
@@ -113,13 +114,13 @@ class Orchestrator(Construct):
 
     def _variables(self, function: Function) -> dict[str, str]:
         """Returns what the function is told, including the ids of the security groups between which it chooses."""
-        groups = {name: self._network.security_group(purpose).id for name, purpose in function.security_groups}
+        groups = {name: ",".join(self._network.groups.ids(purpose)) for name, purpose in function.security_groups}
         return function.environment | groups
 
     def _vpc_config(self) -> LambdaFunctionVpcConfig:
         return LambdaFunctionVpcConfig(
             subnet_ids=self._network.client_subnet_ids,
-            security_group_ids=[self._network.security_group("prober").id],
+            security_group_ids=self._network.groups.ids("prober"),
         )
 
     def _public_url(self, step: str, function: LambdaFunction) -> None:
@@ -203,11 +204,13 @@ class Orchestrator(Construct):
             lifecycle=TerraformResourceLifecycle(prevent_destroy=protected),
         )
 
-    def _topic(self) -> SnsTopic:
+    def _topic(self) -> SnsTopic | DataAwsSnsTopic:
+        if self._specification.settings.existing_in(self._region.name).alert_topic:
+            return DataAwsSnsTopic(self, "topic", name=self._region.topic)
         topic = SnsTopic(self, "topic", name=self._region.topic, kms_master_key_id=self._key.arn)
         for index, address in enumerate(self._specification.settings.alert_emails):
             SnsTopicSubscription(self, f"email-{index}", topic_arn=topic.arn, protocol="email", endpoint=address)
-        # Functions publish by their roles; these two services have none.
+        # Functions publish by their roles; CloudWatch has none.
         SnsTopicPolicy(
             self,
             "topic-policy",
@@ -215,9 +218,9 @@ class Orchestrator(Construct):
             policy=policy.document(
                 [
                     {
-                        "Sid": "AlarmsAndBackupsOfThisAccount",
+                        "Sid": "AlarmsOfThisAccount",
                         "Effect": "Allow",
-                        "Principal": {"Service": ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]},
+                        "Principal": {"Service": "cloudwatch.amazonaws.com"},
                         "Action": "sns:Publish",
                         "Resource": topic.arn,
                         "Condition": {"StringEquals": {"aws:SourceAccount": self._specification.account}},

@@ -47,7 +47,7 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
         ('filter run = "RUN"', "sort @timestamp asc", "limit 1000"),
     ),
     "what-went-wrong": (
-        (*STEPS, "monitor", "fence", "prober", "announce_end", "keep_report"),
+        (*STEPS, "monitor", "fence", "prober", "announce_end", "announce_backup", "keep_report"),
         "function_name, run, level, message, exception",
         ('filter level = "ERROR" or level = "WARNING"', *NEWEST),
     ),
@@ -64,6 +64,10 @@ class Query:
     log_groups: tuple[str, ...]
     text: str
 
+
+# Functions whose errors are seen by the person who calls them, and those that only some settings ask for, which have an
+# alarm each. A dashboard of more than 50 metrics costs something.
+NOT_SHOWN = ("bootstrap_database", "show_incident", "run_hooks", "watch_application", "follow_capacity")
 
 WIDTH = 12  # half of the dashboard's 24 columns
 HEIGHT = 6
@@ -137,6 +141,7 @@ def dashboard(settings: Settings, names: Names, region: Region) -> dict[str, Any
             [
                 _metric("AWS/Lambda", "Errors", {"FunctionName": function.name}, "Sum", 60)
                 for function in region.functions.values()
+                if function.step not in NOT_SHOWN
             ],
         ),
         _graph(

@@ -21,6 +21,9 @@ from orchestration.specification.names import Names
 WRITER_TTL_SECONDS = 5
 # A cluster's own name changes only when re-protection rebuilds the cluster.
 CLUSTER_TTL_SECONDS = 60
+# How long a resolver keeps that a name of the zone is not there, as while Terraform replaces a record: as short as what
+# the writer's name leads to. Route 53's own is 15 min.
+NEGATIVE_TTL_SECONDS = WRITER_TTL_SECONDS
 # The fastest that Route 53 offers (10 s, one failed check); both cost extra and are part of every RTO.
 SWITCH_INTERVAL_SECONDS: Literal[10, 30] = 10
 SWITCH_FAILURE_THRESHOLD = 1
@@ -70,6 +73,7 @@ def zone(settings: Settings, names: Names, regions: Mapping[str, Region]) -> Zon
     return Zone(
         name=names.zone,
         writer_name=names.writer,
+        negative_ttl_seconds=NEGATIVE_TTL_SECONDS,
         records=(
             Record(names.writer, primary, "writer", WRITER_TTL_SECONDS, "PRIMARY", check.key),
             Record(names.writer, secondary, "writer", WRITER_TTL_SECONDS, "SECONDARY"),

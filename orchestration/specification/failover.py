@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestration.specification.permissions import (
     ACT_ON_PEER,
+    ANNOUNCE,
     CHANGE_CONTROL,
     KEEP_RECORD,
     KEEP_TOKENS,
@@ -62,7 +63,7 @@ STEPS: tuple[Step, ...] = (
         "Waits until the writer's lease has ended, then commits to move the writer",
         may=(CHANGE_CONTROL, PROBE),
     ),
-    Step("ask_approval", "Asks people whether the writes that a failover would lose may be lost", may=(TELL,)),
+    Step("ask_approval", "Asks people whether the writes that a failover would lose may be lost", may=(TELL, ANNOUNCE)),
     Step(
         "fence_old_writer",
         "Has the old writer's region keep applications from its database",
@@ -87,7 +88,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "repoint_dns",
         "Engages the writer switch, so that Route 53 answers with this region",
-        may=(CHANGE_CONTROL,),
+        may=(CHANGE_CONTROL, PROBE),
         reads=("WRITER_DNS_NAME",),
     ),
     Step("commit_writer", "Records the new writer region and the next epoch", may=(CHANGE_CONTROL,)),
@@ -100,8 +101,8 @@ STEPS: tuple[Step, ...] = (
     Step("record_run", "Keeps the record of the run", may=(KEEP_RECORD,)),
     Step(
         "notify",
-        "Tells people in both regions that a run has begun, lasts, and how it ended",
-        may=(CHANGE_CONTROL, KEEP_TOKENS, TELL),
+        "Tells people in both regions, and programs, that a run has begun, lasts, and how it ended",
+        may=(CHANGE_CONTROL, KEEP_TOKENS, TELL, ANNOUNCE),
         reads=("PEER_STATE_MACHINE_ARN", "REPROTECTION_STATE_MACHINE_ARN", "STATE_MACHINE_ARN"),
     ),
 )

@@ -20,7 +20,7 @@ def functions(settings: Settings, place: Place) -> dict[str, Function]:
     told, timeouts = values(settings, place) | {"RESERVED_CONCURRENCY": _reservations(place)}, step_timeouts()
     steps = {row.name: _function(row, "failover", place, told, timeouts[row.name]) for row in failover.STEPS}
     steps |= {row.name: _function(row, "reprotect", place, told, timeouts[row.name]) for row in reprotection.STEPS}
-    return steps | {row.name: _standing(row, place, told) for row in standing.FUNCTIONS}
+    return steps | {row.name: _standing(row, place, told) for row in standing.FUNCTIONS if row.wanted(settings)}
 
 
 def _function(
@@ -39,7 +39,7 @@ def _function(
         timeout_seconds=timeout_seconds,
         memory_mb=row.memory_mb,
         environment={name: told[name] for name in (*row.variables, *FOR_POWERTOOLS)},
-        permissions=tuple(grant.at(place) for grant in row.may),
+        permissions=tuple(grant.at(place) for grant in row.may if grant.on(place)),
         concurrency=_concurrency(row),
     )
 

@@ -44,9 +44,9 @@ class Function:
     public_url: bool = False
     # Whether Lambda logs only what goes wrong with its invocations, of which there are millions a month.
     quiet: bool = False
-    # Variables that hold the id of one of the region's security groups, with the group's key: `database` is the one
-    # that the cluster is created with, `fence` admits the region's prober and nobody else. Only the region's stack
-    # knows the ids.
+    # Variables that hold ids of the region's security groups, with their key: `database` are those that the cluster is
+    # created with, `fence` is one that admits the region's prober and nobody else. Only the region's stack knows the
+    # ids.
     security_groups: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -164,11 +164,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Cluster:
-    """One region's Aurora cluster: a member of the global database ``global_identifier``."""
+    """One region's Aurora cluster and its instances: a member of the global database ``global_identifier``."""
 
     region: str
     identifier: str
     global_identifier: str
+    instances: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,11 @@ class Region:
     rules: tuple[Rule, ...]
     end_rule: FunctionRule
     report_rule: FunctionRule
+    backup_rule: FunctionRule
+    # What the settings do not ask for is None.
+    hook_rule: FunctionRule | None
+    application_rule: FunctionRule | None
+    capacity_rule: FunctionRule | None
     state_machine: StateMachine
     reprotection: StateMachine
     idempotency_table: Table
@@ -204,6 +210,12 @@ class Region:
     def concurrency(self) -> int:
         """How many concurrent executions the account's quota for Lambda has to allow in this region, or more."""
         return LEFT_UNRESERVED + sum(function.concurrency or 0 for function in self.functions.values())
+
+    @property
+    def function_rules(self) -> tuple[FunctionRule, ...]:
+        """The rules on the default bus that invoke functions."""
+        asked_for = (self.hook_rule, self.application_rule, self.capacity_rule)
+        return (self.end_rule, self.report_rule, self.backup_rule, *(rule for rule in asked_for if rule is not None))
 
     @property
     def roles_for_others(self) -> tuple[Role, ...]:
@@ -272,11 +284,13 @@ class Zone:
     """The private hosted zone and what is in it.
 
     ``writer_check`` decides where the writer's name leads, by ``health_checks``, one in each region. ``alarm_checks``
-    and ``database_check`` only show the state of the database in the console.
+    and ``database_check`` only show the state of the database in the console. ``negative_ttl_seconds``: how long a
+    resolver keeps that a name is not there.
     """
 
     name: str
     writer_name: str
+    negative_ttl_seconds: int
     records: tuple[Record, ...]
     health_checks: tuple[HealthCheck, ...]
     writer_check: CalculatedHealthCheck

@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from handlers.core.backup import FAILED, KINDS
 from handlers.core.detection import EVENT_SOURCE, EVENT_TYPE
+from handlers.core.events import SOURCE, WriterMoved
 from orchestration.settings import Settings
 from orchestration.specification.model import Function, FunctionRule, Metric, MetricAlarm, Rule
 from orchestration.specification.names import METRIC_NAMESPACE, Names
@@ -28,6 +30,7 @@ STANDARD_PERIOD_SECONDS = 60
 # Of the other steps' errors the workflow says what comes of them, or its own alarms do.
 FAIL_NO_RUN = (
     *("monitor", "prober", "fence", "writer_switch", "announce_end"),
+    *("run_hooks", "watch_application", "follow_capacity"),
     *("record_run", "notify", "end_reprotection", "notify_reprotection"),
 )
 # One run of the monitor starts each minute; two may be late or throttled before its silence means something.
@@ -331,6 +334,76 @@ def report_rule(names: Names, region: str, function: Function) -> FunctionRule:
         "Has the report of a run kept, which nobody changes",
         ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"],
         function,
+    )
+
+
+def backup_rule(names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has people told of backups and copies that failed.
+
+    Vaults send no notification of a failed backup any more (AWS Backup guide, "Notification options"). Which vault a
+    job is of stands in another place for each kind, so that the function tells them apart.
+    """
+    return FunctionRule(
+        key="backups",
+        name=names.backup_rule(region),
+        description="Has people told of a backup or a copy that failed",
+        event_pattern={"source": ["aws.backup"], "detail-type": list(KINDS), "detail": {"state": list(FAILED)}},
+        function=function,
+    )
+
+
+def hook_rule(settings: Settings, names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has the settings' hooks run with the events of this deployment that they wait for."""
+    return FunctionRule(
+        key="hooks",
+        name=names.hook_rule(region),
+        description="Has the hooks of the settings run",
+        event_pattern={
+            "source": [SOURCE],
+            "detail-type": sorted({hook.when for hook in settings.hooks}),
+            "detail": {"global_cluster": [names.global_cluster]},
+        },
+        function=function,
+    )
+
+
+def application_rule(names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has the application watched after the writer has moved."""
+    return _moved(
+        names,
+        "application",
+        names.application_rule(region),
+        "Has the application watched after the writer has moved",
+        function,
+        {},
+    )
+
+
+def capacity_rule(names: Names, region: str, function: Function) -> FunctionRule:
+    """The rule that has the capacity raised after a failover: a standby of a switchover has what a writer needs."""
+    return _moved(
+        names,
+        "capacity",
+        names.capacity_rule(region),
+        "Has the new writer's least capacity raised after a failover",
+        function,
+        {"mode": ["failover"]},
+    )
+
+
+def _moved(
+    names: Names, key: str, name: str, description: str, function: Function, detail: dict[str, list[str]]
+) -> FunctionRule:
+    return FunctionRule(
+        key=key,
+        name=name,
+        description=description,
+        event_pattern={
+            "source": [SOURCE],
+            "detail-type": [WriterMoved.__name__],
+            "detail": {"global_cluster": [names.global_cluster], **detail},
+        },
+        function=function,
     )
 
 

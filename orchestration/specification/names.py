@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from orchestration.settings import Settings
 
 PARTITION = "aws"
+ENGINE = "aurora-postgresql"
+FIRST_SUPPORTED_MAJOR = 15  # of a database that exists already
 METRIC_NAMESPACE = "FailoverOrchestrator"
+# Lambda offers no network cards in these zones (Lambda guide, "Availability Zones" of VPC access).
+ZONE_IDS_WITHOUT_LAMBDA = ("use1-az3", "apne1-az3")
 INSTANCES = 2  # of each cluster, in different zones, so that Aurora handles the loss of a zone, without a failover
 MONITORING_USER = "monitor"  # the database role of handlers/sql/monitoring.sql
 
@@ -48,11 +52,11 @@ class Names:
     @property
     def global_cluster(self) -> str:
         """Identifier of the Aurora global database."""
-        return self.unique(f"{self.settings.application}-global")
+        return self.settings.existing.global_cluster or self.unique(f"{self.settings.application}-global")
 
     def cluster(self, region: str) -> str:
         """Returns the identifier of the region's Aurora cluster."""
-        return self.regional(self.settings.application, region)
+        return self.settings.existing_in(region).cluster or self.regional(self.settings.application, region)
 
     def cluster_arn(self, region: str) -> str:
         """Returns the ARN of the region's Aurora cluster."""
@@ -66,26 +70,30 @@ class Names:
     # --- DNS
     @property
     def zone(self) -> str:
-        """Name of the private zone."""
+        """Name of the private zone; one that exists may hold other deployments' names, too."""
+        return self.settings.dns_zone if self.settings.existing.zone_id else self._domain
+
+    @property
+    def _domain(self) -> str:
         return f"{self.settings.environment_suffix}.{self.settings.dns_zone}"
 
     @property
     def writer(self) -> str:
         """The name clients write to."""
-        return f"writer.{self.zone}"
+        return f"writer.{self._domain}"
 
     def cluster_dns(self, region: str) -> str:
         """Returns the name that always means the writer endpoint of that region's cluster."""
-        return f"{region_short(region)}.{self.zone}"
+        return f"{region_short(region)}.{self._domain}"
 
     def reader_dns(self, region: str) -> str:
         """Returns the name that always means the reader endpoint of that region's cluster."""
-        return f"{region_short(region)}-ro.{self.zone}"
+        return f"{region_short(region)}-ro.{self._domain}"
 
     @property
     def master_secret(self) -> str:
         """Name of the secret of the master user: the same in both regions."""
-        return self.unique(f"{self.settings.application}-master")
+        return self.settings.existing.master_secret or self.unique(f"{self.settings.application}-master")
 
     def secret_arn(self, secret: str, region: str) -> str:
         """Returns the pattern of a secret's ARN: Secrets Manager adds a hyphen and six characters to every name."""
@@ -106,7 +114,7 @@ class Names:
 
     def key_alias(self, region: str) -> str:
         """Alias of a region's encryption key; roles are granted the use of the key by this alias."""
-        return f"alias/{self.regional('failover', region)}"
+        return self.settings.existing_in(region).key_alias or f"alias/{self.regional('failover', region)}"
 
     def log_group(self, function: str) -> str:
         """Returns the log group of the function named ``function``."""
@@ -208,11 +216,28 @@ class Names:
 
     def instance(self, index: int, region: str) -> str:
         """Returns the identifier of one of the region's database instances."""
-        return self.regional(f"{self.settings.application}-{index}", region)
+        return self.instances(region)[index]
+
+    def instances(self, region: str) -> tuple[str, ...]:
+        """Returns the identifiers of all the region's database instances."""
+        ours = (self.regional(f"{self.settings.application}-{index}", region) for index in range(INSTANCES))
+        return self.settings.existing_in(region).instances or tuple(ours)
 
     def instance_arns(self, region: str) -> tuple[str, ...]:
         """Returns the ARNs of all the region's database instances."""
-        return tuple(self.arn("rds", region, f"db:{self.instance(index, region)}") for index in range(INSTANCES))
+        return tuple(self.arn("rds", region, f"db:{instance}") for instance in self.instances(region))
+
+    def subnet_group(self, region: str) -> str:
+        """Returns the name of the subnet group of the region's cluster."""
+        return self.settings.existing_in(region).subnet_group or self.cluster(region)
+
+    def parameter_group(self, region: str) -> str:
+        """Returns the name of the region's cluster parameter group.
+
+        The family is in it, so that a new one can be created beside the old one for a major upgrade.
+        """
+        major = self.settings.database.engine_version.split(".")[0]
+        return self.settings.existing_in(region).parameter_group or f"{self.cluster(region)}-pg{major}"
 
     def trigger_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that starts a region's workflow when the alarm goes off."""
@@ -226,6 +251,22 @@ class Names:
         """Returns the name of the EventBridge rule that has the report of every run kept."""
         return self.regional("failover-reports", region)
 
+    def backup_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has people told of backups that failed."""
+        return self.regional("failover-backups", region)
+
+    def hook_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has the settings' hooks run."""
+        return self.regional("failover-hooks", region)
+
+    def application_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has the application watched after the writer has moved."""
+        return self.regional("failover-application", region)
+
+    def capacity_rule(self, region: str) -> str:
+        """Returns the name of the EventBridge rule that has the new writer's least capacity raised."""
+        return self.regional("failover-capacity", region)
+
     def event_rule(self, region: str) -> str:
         """Returns the name of the EventBridge rule that starts a region's workflow when the monitor says so."""
         return self.regional("failover-event", region)
@@ -236,7 +277,7 @@ class Names:
 
     def topic(self, region: str) -> str:
         """Returns the name of the SNS topic that people subscribe to."""
-        return self.regional("failover-notifications", region)
+        return self.settings.existing_in(region).alert_topic or self.regional("failover-notifications", region)
 
     def topic_arn(self, region: str) -> str:
         """Returns the ARN of the SNS topic of a region."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orchestration.specification.names import MONITORING_USER
+from handlers.core.events import SOURCE
+from orchestration.specification.model import Permission
+from orchestration.specification.names import MONITORING_USER, Names
 from orchestration.specification.rows import Grant, Place, only_here
 
 
@@ -44,6 +46,13 @@ TELL = Grant(
     lambda place: (place.names.topic_arn(place.region), place.names.topic_arn(place.peer)),
     "tells people, in both regions",
     tells=("PEER_REGION", "PEER_TOPIC_ARN", "TOPIC_ARN"),
+)
+ANNOUNCE = Grant(
+    ("events:PutEvents",),
+    lambda place: (place.names.default_bus_arn(place.region),),
+    "tells programs what people are told; the source keeps it from starting a workflow",
+    tells=("GLOBAL_CLUSTER",),
+    conditions=lambda _: {"StringEquals": {"events:source": SOURCE}},
 )
 PROBE = Grant(
     ("lambda:InvokeFunction",),
@@ -91,3 +100,20 @@ REBUILD_THERE = Grant(
     "removes the old cluster or makes the new one, in the role that is made for that",
     tells=("AWS_STS_REGIONAL_ENDPOINTS", "PEER_REGION", "REBUILD_ROLE_ARN"),
 )
+
+
+def having_it_encrypted(names: Names, region: str, why: str) -> tuple[Permission, ...]:
+    """Returns what it takes to have RDS or AWS Backup make something that is encrypted with keys of ``region``.
+
+    Those are the region's own and, where the cluster exists already, the one that it is encrypted with. None is needed
+    for RDS's own key, which admits whoever may use RDS.
+    """
+    actions = ("kms:CreateGrant", "kms:DescribeKey")
+    own = Permission(
+        actions,
+        (names.arn("kms", region, "key/*"),),
+        f"{why}; the alias limits it to that key",
+        {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias(region)}},
+    )
+    storage = names.settings.existing_in(region).storage_key_arn
+    return (own, Permission(actions, (storage,), "the existing cluster is encrypted with it")) if storage else (own,)

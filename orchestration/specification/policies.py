@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestration.specification.model import Function, Permission, Region
 from orchestration.specification.names import Names
+from orchestration.specification.permissions import having_it_encrypted
 
 # Requests that make AWS encrypt something new with the region's key in the caller's name: a message, an object, an
 # item. For an item no source says for certain; a role that writes items may, so that either answer is borne.
@@ -13,12 +14,13 @@ ENCRYPTING = frozenset({"sns:Publish", "s3:PutObject", "dynamodb:PutItem"})
 def permissions(names: Names, region: Region) -> dict[str, tuple[Permission, ...]]:
     """Returns the permissions of every role of ``region`` by the role's name, which is that of what uses it."""
     machines = (region.state_machine, region.reprotection)
+    flow_log = {names.flow_log(region.name): (writing_the_flow_log(names, region),)}
     return {
         **{one.name: (*one.permissions, *running(names, region, one)) for one in region.functions.values()},
         **{machine.name: (*machine.permissions, LOG_DELIVERY) for machine in machines},
         **{rule.name: (starting(names, region),) for rule in region.rules},
         **{role.name: role.permissions for role in region.roles_for_others},
-        names.flow_log(region.name): (writing_the_flow_log(names, region),),
+        **({} if names.settings.existing_in(region.name).vpc_id else flow_log),
         names.backup_vault(region.name): backing_up(names, region),
     }
 
@@ -129,13 +131,9 @@ def backing_up(names: Names, region: Region) -> tuple[Permission, ...]:
             "keeps backups in this region's vault and copies in the other's",
         ),
         *(
-            Permission(
-                ("kms:CreateGrant", "kms:DescribeKey"),
-                (names.arn("kms", where, "key/*"),),
-                "snapshots are encrypted with their region's key; the alias limits it to that key",
-                {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias(where)}},
-            )
+            permission
             for where in regions
+            for permission in having_it_encrypted(names, where, "snapshots are encrypted with their region's key")
         ),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestration.specification.names import PARTITION
 from orchestration.specification.permissions import (
+    ANNOUNCE,
     CHANGE_CONTROL,
     KEEP_RECORD,
     KEEP_TOKENS,
@@ -155,8 +156,8 @@ STEPS = (
     ),
     Step(
         "notify_reprotection",
-        "Tells people in both regions how the re-protection ended, and keeps its record",
-        may=(TELL, KEEP_RECORD, KEEP_TOKENS),
+        "Tells people in both regions, and programs, how the re-protection ended, and keeps its record",
+        may=(TELL, KEEP_RECORD, KEEP_TOKENS, ANNOUNCE),
         reads=("PEER_STATE_MACHINE_ARN", "REPROTECTION_STATE_MACHINE_ARN"),
         memory_mb=UNHURRIED_MB,
     ),

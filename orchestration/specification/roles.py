@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestration.specification.functions import ROWS
 from orchestration.specification.model import Permission, Role
 from orchestration.specification.names import Names
-from orchestration.specification.permissions import ACT_ON_PEER, LOOK_THERE, REBUILD_THERE
+from orchestration.specification.permissions import ACT_ON_PEER, LOOK_THERE, REBUILD_THERE, having_it_encrypted
 from orchestration.specification.rows import Grant, Place, only_here
 
 
@@ -84,6 +84,7 @@ def role_for_rebuild(place: Place) -> Role:
     """Returns the role in which the peer's re-protection removes this region's old cluster and creates the new one."""
     names, region, peer = place.names, place.region, place.peer
     cluster, members = names.cluster_arn(region), names.instance_arns(region)
+    existing = names.settings.existing_in(region)
     return Role(
         name=names.role_for_rebuild(region),
         description=f"The re-protection of {peer} removes the old cluster in {region} and makes a standby there",
@@ -118,8 +119,9 @@ def role_for_rebuild(place: Place) -> Role:
                 (
                     cluster,
                     *members,
-                    names.arn("rds", region, f"subgrp:{names.cluster(region)}"),
+                    names.arn("rds", region, f"subgrp:{names.subnet_group(region)}"),
                     *(names.arn("rds", region, f"{kind}:default*") for kind in ("og", "pg")),  # RDS's own
+                    *(names.arn("rds", region, f"pg:{group}") for group in existing.instance_parameter_groups),
                 ),
                 "makes its instances anew",
                 only_here(place),
@@ -137,12 +139,7 @@ def role_for_rebuild(place: Place) -> Role:
                 "(RDS API reference, CreateDBCluster, PreSignedUrl); nothing there has these names",
                 {"StringEquals": {"aws:RequestedRegion": peer}},
             ),
-            Permission(
-                ("kms:CreateGrant", "kms:DescribeKey"),
-                (names.arn("kms", region, "key/*"),),
-                "the new cluster is encrypted with its region's key; the alias limits it to that key",
-                {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias(region)}},
-            ),
+            *having_it_encrypted(names, region, "the new cluster is encrypted with its region's key"),
         ),
     )
 
@@ -150,9 +147,15 @@ def role_for_rebuild(place: Place) -> Role:
 def _what_a_cluster_is_made_of(names: Names, region: str, where: str) -> tuple[str, ...]:
     """Returns what a request for ``region``'s cluster names, as a request in the region ``where`` would."""
     cluster = names.cluster(region)
+    parameters = names.parameter_group(region) if names.settings.adopts else f"{cluster}-pg*"  # of any version
     return tuple(
         names.arn("rds", where, resource)
-        for resource in (f"cluster:{cluster}", f"cluster-pg:{cluster}-pg*", f"subgrp:{cluster}", "og:default*")
+        for resource in (
+            f"cluster:{cluster}",
+            f"cluster-pg:{parameters}",
+            f"subgrp:{names.subnet_group(region)}",
+            "og:default*",
+        )
     )
 
 

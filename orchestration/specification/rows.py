@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 
+from orchestration.settings import Settings
 from orchestration.specification.model import Permission
 from orchestration.specification.names import Names
 
@@ -99,7 +100,8 @@ class Step(Row):
 class StandingFunction(Row):
     """A function that is not a step of a workflow.
 
-    ``timeout_seconds`` is how long one invocation may take. For ``security_groups`` and ``quiet`` see `model.Function`.
+    ``timeout_seconds`` is how long one invocation may take; ``wanted`` says whether these settings need it at all. For
+    ``security_groups`` and ``quiet`` see `model.Function`.
     """
 
     _: KW_ONLY
@@ -108,6 +110,7 @@ class StandingFunction(Row):
     public_url: bool = False
     quiet: bool = False
     security_groups: tuple[tuple[str, str], ...] = ()
+    wanted: Callable[[Settings], bool] = lambda _: True
 
 
 def only_here(place: Place) -> Conditions:

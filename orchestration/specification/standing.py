@@ -24,15 +24,21 @@ from orchestration.specification.rows import SMALLEST_MB, UNHURRIED_MB, Grant, S
 SALVAGE_TIMEOUT_SECONDS = 60
 # One look at a database lasts 5 s at most; the rest is its own cold start, or what it does there.
 PROBER_TIMEOUT_SECONDS = 8
-# EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, and its last tick may
-# have to wait for a whole probe.
-MONITOR_TIMEOUT_SECONDS = 80
+# EventBridge starts a monitor every 60 s at best; a run that lasts 66 s overlaps the next one, a guardian's of 81 s one
+# that is 15 s late, and its last tick may have to wait for a whole probe.
+MONITOR_TIMEOUT_SECONDS = 95
 # A fence by SQL takes two seconds and a half at most; beside it there are eight calls to RDS, three of them as a rule.
 FENCE_TIMEOUT_SECONDS = 12
 # Route 53 gives an HTTPS check 4 s to connect and 2 s to answer (Route 53 guide, "How health checks work").
 WRITER_SWITCH_TIMEOUT_SECONDS = 5
 # A read of the control record and a message to both topics, one of which may hang.
 ANNOUNCE_TIMEOUT_SECONDS = 20
+# The longest that a hook may take, and then a message.
+HOOKS_TIMEOUT_SECONDS = 600 + ANNOUNCE_TIMEOUT_SECONDS
+# Twenty tries, a quarter of a minute between two of them, each of which may take RDS some seconds.
+CAPACITY_TIMEOUT_SECONDS = 600
+# As long as it watches, and then a message.
+APPLICATION_TIMEOUT_SECONDS = 780 + ANNOUNCE_TIMEOUT_SECONDS
 # A history of some pages, the records of the runs before, and two objects.
 REPORT_TIMEOUT_SECONDS = 60
 # Two reads, by a function that starts cold; CloudWatch waits for it longer.
@@ -198,6 +204,58 @@ LOOK_AT_RECORDS = Grant(
 )
 FIND_ZONE = Grant(("route53:ListHostedZonesByName",), lambda _: ("*",), "finds the zone; there is no resource to name")
 
+RUN_HOOK_FUNCTIONS = Grant(
+    ("lambda:InvokeFunction",),
+    lambda place: tuple(
+        place.names.arn("lambda", place.region, f"function:{hook.function}")
+        for hook in place.names.settings.hooks
+        if hook.function
+    ),
+    "runs the hooks of the settings that are functions",
+    tells=("HOOKS",),
+)
+RUN_HOOK_MACHINES = Grant(
+    ("states:StartExecution",),
+    lambda place: tuple(
+        place.names.arn("states", place.region, f"stateMachine:{hook.state_machine}")
+        for hook in place.names.settings.hooks
+        if hook.state_machine
+    ),
+    "runs the hooks of the settings that are state machines",
+    tells=("HOOKS",),
+)
+LOOK_AT_HOOKS = Grant(
+    ("states:DescribeExecution",),
+    lambda place: tuple(execution_arn(arn, "*") for arn in RUN_HOOK_MACHINES.on(place)),
+    "sees how they end",
+)
+
+LOOK_AT_ALARMS = Grant(
+    ("cloudwatch:DescribeAlarms",),
+    lambda _: ("*",),
+    "sees the application's alarms; composite ones are shown to whoever may see all (API reference, DescribeAlarms)",
+    tells=("APPLICATION_ALARMS",),
+    conditions=only_here,
+)
+RAISE_CAPACITY = Grant(
+    ("rds:DescribeDBClusters", "rds:ModifyDBCluster"),
+    CHANGE_SECURITY_GROUP.on,
+    "raises the least capacity of this region's cluster after a failover",
+    tells=("CLUSTER", "CLUSTER_ARN"),
+)
+LOOK_AT_USE = Grant(
+    ("cloudwatch:GetMetricStatistics",),
+    LOOK_AT_METRICS.on,
+    "reads what the old writer used; CloudWatch has no resource-level permission for it",
+    tells=("PEER_CLUSTER", "PEER_REGION"),
+)
+NOTE_APPLICATION = Grant(
+    ("dynamodb:UpdateItem",),
+    READ_RECORDS.on,
+    "notes in the record of a run how the application is after it",
+    tells=("RUNS_TABLE",),
+)
+
 FUNCTIONS: tuple[StandingFunction, ...] = (
     StandingFunction(
         "salvage",
@@ -214,6 +272,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
         reads=(
             "CLUSTER",
             "CLUSTER_DNS_NAME",
+            "INSTANCES",
             "PEER_CLUSTER",
             "PEER_CLUSTER_DNS_NAME",
             "PEER_REGION",
@@ -256,7 +315,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
         # Of each region's two runs of the monitor, one fences while another looks; and a run of the workflow.
         concurrency=8,
         timeout_seconds=FENCE_TIMEOUT_SECONDS,
-        security_groups=(("CLUSTER_SECURITY_GROUP", "database"), ("FENCE_SECURITY_GROUP", "fence")),
+        security_groups=(("CLUSTER_SECURITY_GROUPS", "database"), ("FENCE_SECURITY_GROUP", "fence")),
     ),
     StandingFunction(
         "writer_switch",
@@ -279,6 +338,44 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
         reads=("PEER_STATE_MACHINE_ARN", "REPROTECTION_STATE_MACHINE_ARN", "STATE_MACHINE_ARN"),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=ANNOUNCE_TIMEOUT_SECONDS,
+    ),
+    StandingFunction(
+        "announce_backup",
+        "Tells people of a backup or a copy that failed",
+        may=(TELL,),
+        reads=("BACKUP_VAULT",),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=ANNOUNCE_TIMEOUT_SECONDS,
+    ),
+    StandingFunction(
+        "run_hooks",
+        "Runs the hooks of the settings, and tells people what of them fails",
+        may=(
+            RUN_HOOK_FUNCTIONS,
+            RUN_HOOK_MACHINES,
+            LOOK_AT_HOOKS,
+            TELL,
+        ),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=HOOKS_TIMEOUT_SECONDS,
+        wanted=lambda settings: bool(settings.hooks),
+    ),
+    StandingFunction(
+        "watch_application",
+        "Says whether the application is well after the writer has moved, by its own alarms",
+        may=(LOOK_AT_ALARMS, NOTE_APPLICATION, TELL),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=APPLICATION_TIMEOUT_SECONDS,
+        wanted=lambda settings: bool(settings.application_alarms),
+    ),
+    StandingFunction(
+        "follow_capacity",
+        "Gives the new writer at least the capacity that the old one used",
+        may=(RAISE_CAPACITY, LOOK_AT_USE, TELL),
+        reads=("LEAST_ACU_TENTHS",),
+        memory_mb=UNHURRIED_MB,
+        timeout_seconds=CAPACITY_TIMEOUT_SECONDS,
+        wanted=lambda settings: settings.database.capacity_follows,
     ),
     StandingFunction(
         "keep_report",

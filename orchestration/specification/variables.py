@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from orchestration.settings import Settings
+from orchestration.settings import Hook, Settings
 from orchestration.specification import failover
-from orchestration.specification.names import INSTANCES, METRIC_NAMESPACE, MONITORING_USER
+from orchestration.specification.names import METRIC_NAMESPACE, MONITORING_USER
 from orchestration.specification.rows import Place
 
 # Powertools reads these itself, in every function.
@@ -58,7 +58,10 @@ def values(settings: Settings, place: Place) -> dict[str, str]:
         "REPROTECTION_STATE_MACHINE_ARN": names.reprotection_arn(region),
         "BACKUP_VAULT": names.backup_vault(region),
         "ZONE": names.zone,
-        "INSTANCES": ",".join(names.instance(index, region) for index in range(INSTANCES)),
+        "INSTANCES": ",".join(names.instances(region)),
+        "LEAST_ACU_TENTHS": str(round(settings.database.min_capacity * 10)),
+        "APPLICATION_ALARMS": ",".join(settings.application_alarms),
+        "HOOKS": json.dumps([_hook(place, hook) for hook in settings.hooks]),
         "RPO_BUDGET_MS": str(settings.thresholds.rpo_budget_ms),
         "RECOVERY_GRACE_S": str(settings.thresholds.recovery_grace_s),
         "TRIGGER_MODE": settings.trigger_mode,
@@ -67,4 +70,17 @@ def values(settings: Settings, place: Place) -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": "failover",
         "POWERTOOLS_METRICS_NAMESPACE": METRIC_NAMESPACE,
         "POWERTOOLS_LOG_LEVEL": "INFO",
+    }
+
+
+def _hook(place: Place, hook: Hook) -> dict[str, object]:
+    """Returns a hook as `handlers.core.hooks.Hook` has it."""
+    machine = place.names.arn("states", place.region, f"stateMachine:{hook.state_machine}")
+    return {
+        "name": hook.name,
+        "when": hook.when,
+        "kind": "function" if hook.function else "state_machine",
+        "target": hook.function or machine,
+        "timeout_s": hook.timeout_seconds,
+        "required": hook.required,
     }

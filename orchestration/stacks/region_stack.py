@@ -8,12 +8,14 @@ from constructs import Construct
 
 from orchestration.constructs.backup import Backup
 from orchestration.constructs.database import GlobalCluster, MasterPassword, RegionCluster, writer_endpoint
+from orchestration.constructs.existing import ExistingCluster, ExistingNetwork
 from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.monitoring import Monitoring
-from orchestration.constructs.network import Network
+from orchestration.constructs.network import Network, OwnNetwork
 from orchestration.constructs.orchestrator import Orchestrator
 from orchestration.packaging import Package
 from orchestration.settings import Settings
+from orchestration.specification.model import Region
 from orchestration.stacks.base import DeploymentStack
 
 
@@ -30,24 +32,33 @@ class RegionStack(DeploymentStack):
         self._region_name = region_name
         region = self.specification.regions[region_name]
         key = RegionKey(self, self.specification, region_name)
-        network = Network(self, self.specification, region, key)
-        is_first = region_name == settings.writer_region
-        database = RegionCluster(
+        network: Network = (
+            ExistingNetwork(self, self.specification, region)
+            if settings.existing_in(region_name).vpc_id
+            else OwnNetwork(self, self.specification, region, key)
+        )
+        database = self._database(region, network, key)
+        orchestrator = Orchestrator(self, self.specification, region, network, key, packages)
+        monitoring = Monitoring(self, self.specification, region, orchestrator)
+        Backup(self, self.specification, region, key)
+        self._describe_connections(database, network)
+        self._describe_operations(orchestrator, monitoring)
+
+    def _database(self, region: Region, network: Network, key: RegionKey) -> RegionCluster | ExistingCluster:
+        if self._settings.adopts:
+            return ExistingCluster(self, self.specification, region)
+        is_first = region.name == self._settings.writer_region
+        return RegionCluster(
             self,
             self.specification,
             region,
             network,
             key,
             global_cluster=GlobalCluster(self, self.specification) if is_first else None,
-            password=MasterPassword(self, self.specification, region, key) if is_first else None,
+            password=MasterPassword(self, self.specification, key) if is_first else None,
         )
-        orchestrator = Orchestrator(self, self.specification, region, network, key, packages)
-        monitoring = Monitoring(self, self.specification, region, orchestrator)
-        Backup(self, self.specification, region, key, orchestrator.topic)
-        self._describe_connections(database, network)
-        self._describe_operations(orchestrator, monitoring)
 
-    def _describe_connections(self, database: RegionCluster, network: Network) -> None:
+    def _describe_connections(self, database: RegionCluster | ExistingCluster, network: Network) -> None:
         """Adds the outputs for an application that connects."""
         names, region = self.specification.names, self._region_name
         cluster = database.cluster
@@ -66,13 +77,14 @@ class RegionStack(DeploymentStack):
         self._output("cluster_identifier", cluster.cluster_identifier, "RDS identifier of this region's cluster.")
         self._output("global_cluster_identifier", names.global_cluster, "RDS identifier of the global database.")
         self._output("database_name", self._settings.database.name, "Name of the database.")
-        self._output("vpc_id", network.vpc.id, "The VPC of the databases and their clients.")
+        self._output("vpc_id", network.vpc_id, "The VPC of the databases and their clients.")
         self._output("client_subnet_ids", network.client_subnet_ids, "Private subnets for the application, by zone.")
-        self._output(
-            "application_security_group_id",
-            network.security_group("application").id,
-            "Security group that the application joins in order to reach the databases of both regions.",
-        )
+        if application := network.groups.made.get("application"):
+            self._output(
+                "application_security_group_id",
+                application.id,
+                "Security group that the application joins in order to reach the databases of both regions.",
+            )
 
     def _describe_operations(self, orchestrator: Orchestrator, monitoring: Monitoring) -> None:
         """Adds the outputs for whoever watches and operates it."""

@@ -107,11 +107,12 @@ class Databases:
             return scripted
         peer = STANDBY if region == WRITER else WRITER
         target = event["target"]
-        leads_to = {"own": region, "own_reader": region, "peer": peer}.get(target) or self.writer_region_by_name()
+        own = dict.fromkeys(("own", "own_instances", "own_reader"), region)
+        leads_to = (own | {"peer": peer}).get(target) or self.writer_region_by_name()
         if (
             event["timeout_s"] < self.answers_after_s[leads_to]
             or not self.up[leads_to]
-            or (target != "own_reader" and not self.writes[leads_to])
+            or (target not in ("own_instances", "own_reader") and not self.writes[leads_to])
         ):
             # A standby's cluster endpoint takes no connections before the promotion.
             CLOCK.sleep(min(event["timeout_s"], LONGEST_WAIT_S))

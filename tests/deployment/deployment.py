@@ -97,7 +97,7 @@ class Deployment(Account):
     def _deliver(self, event: dict[str, Any]) -> None:
         """Deliver an event of Step Functions to the functions whose rule it matches; they end before anybody waits."""
         region = self.specification.regions[event["region"]]
-        for rule in (region.end_rule, region.report_rule):
+        for rule in region.function_rules:
             if EventPattern.load(json.dumps(rule.event_pattern)).matches_event(event):  # type: ignore[arg-type]
                 self.lambdas.invoke(event["region"], rule.function.name, event)
 

@@ -12,7 +12,7 @@ from tests.failoverctl.conftest import Ctl
 from tests.failoverctl.test_break_glass import clocks_agree, master_secret
 
 # Where IAM's name of a service is not the SDK's.
-IAM = {"sfn": "states", "secrets-manager": "secretsmanager"}
+IAM = {"sfn": "states", "secrets-manager": "secretsmanager", "route-53": "route53", "eventbridge": "events"}
 # Everybody may ask STS who they are (STS API reference, GetCallerIdentity).
 FREE = {"sts:GetCallerIdentity"}
 # IAM's action where it is not the operation (service authorization reference of S3 and Lambda).

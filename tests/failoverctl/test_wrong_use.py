@@ -47,8 +47,8 @@ LOOKS = [
 ]
 # These read no record, so that a missing one is nothing to them.
 WITHOUT_RECORD = {"approve", "reject", "runs", "show", "watch", "report", "salvage"}
-# Verbs with answers of their own, and tests of them beside their code: Terraform's, and a region's that says nothing.
-ELSEWHERE = {"apply-safe", "ready"}
+# Verbs with answers of their own, and tests of them beside their code.
+ELSEWHERE = {"adopt", "apply-safe", "deploy", "preflight", "ready", "verify"}
 
 
 class Nobody:

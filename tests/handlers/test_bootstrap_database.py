@@ -50,6 +50,9 @@ class Sql:
     def has_databases(self, *names: str) -> None:
         self._answers([[{"stringValue": name}] for name in ("postgres", "rdsadmin", DATABASE, *names)])
 
+    def shuts_out(self, *roles: str) -> None:
+        self._answers([[{"stringValue": role}] for role in roles])
+
     def reserves(self, connections: int) -> None:
         self._answers([[{"longValue": connections}]])
 
@@ -74,6 +77,7 @@ def test_the_script_runs_whole_in_one_transaction(bootstrap: ModuleType) -> None
     sql = Sql()
     sql.answers_as_writer(True)
     sql.has_databases("template1")
+    sql.shuts_out()
     sql.begins()
     for statement in statements(SCRIPT):
         sql.stub.add_response("execute_statement", {}, sql.statement(statement))
@@ -90,6 +94,7 @@ def test_a_refused_statement_undoes_the_others(bootstrap: ModuleType) -> None:
     sql = Sql()
     sql.answers_as_writer(True)
     sql.has_databases("template1")
+    sql.shuts_out()
     sql.begins()
     sql.stub.add_response("execute_statement", {}, sql.statement("SELECT 1"))
     sql.stub.add_client_error(
@@ -106,6 +111,17 @@ def test_p1_a_cluster_with_another_database_is_refused(bootstrap: ModuleType) ->
     sql.answers_as_writer(True)
     sql.has_databases("ledger", "audit")
     with pytest.raises(bootstrap.UnknownDatabase, match="has the databases audit, ledger beside payments"):
+        bootstrap.bootstrap(sql.database, environment(bootstrap), SCRIPT)
+    sql.stub.assert_no_pending_responses()
+
+
+def test_p10_nobody_who_logs_in_is_shut_out_of_an_adopted_database(bootstrap: ModuleType) -> None:
+    """Its applications have roles of their own, and the bootstrap leaves `application` alone the right to connect."""
+    sql = Sql()
+    sql.answers_as_writer(True)
+    sql.has_databases("template1")
+    sql.shuts_out("Orders", "batch")
+    with pytest.raises(bootstrap.ShutsOut, match=r'"Orders", "batch" log in.*GRANT application TO "Orders"'):
         bootstrap.bootstrap(sql.database, environment(bootstrap), SCRIPT)
     sql.stub.assert_no_pending_responses()
 

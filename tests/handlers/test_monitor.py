@@ -283,7 +283,31 @@ def test_a_run_overlaps_the_next_and_ends_inside_its_time_limit(deployment: Depl
         before = CLOCK.now()
         result: dict[str, Any] = deployment.call("monitor", {}, region)
         assert 60 < CLOCK.now() - before < function.timeout_seconds
-        assert 20 <= result["ticks"] <= 33
+        assert 20 <= result["ticks"] <= 41
+
+
+@pytest.mark.parametrize(("next_run", "lasts"), [(None, (75, 83)), (61.0, (66, 69)), (72.0, (72, 75))])
+def test_p10_a_guardian_goes_on_until_it_sees_that_a_late_next_run_has_begun(
+    next_run: float | None, lasts: tuple[float, float], deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EventBridge starts a run seconds late at times; a lease that nobody renews is one without a guardian."""
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
+        before, other, ticked = CLOCK.now(), new_watch(module), module.Watch.tick
+
+        def tick_beside(watcher: Any) -> None:
+            if next_run is not None and CLOCK.now() - before >= next_run:
+                ticked(other)
+            ticked(watcher)
+
+        monkeypatch.setattr(module.Watch, "tick", tick_beside)
+        module.handler({}, Context("monitor", 95))
+    assert lasts[0] <= CLOCK.now() - before < lasts[1]
+
+
+def test_a_standbys_run_does_not_wait_for_the_next(deployment: Deployment) -> None:
+    before = CLOCK.now()
+    deployment.call("monitor", {}, STANDBY)
+    assert 66 <= CLOCK.now() - before < 69
 
 
 # --- the attempts; their rules are in tests/handlers/core/test_detection.py

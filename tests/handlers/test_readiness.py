@@ -267,6 +267,19 @@ def record_leads_elsewhere(deployment: Deployment) -> Iterator[None]:
     found.records = before
 
 
+@contextmanager
+def a_public_zone_has_the_name(deployment: Deployment) -> Iterator[None]:
+    zones = route53_backends[ACCOUNT]["aws"].zones
+    ((ours_id, ours),) = zones.items()
+    ours.private_zone = True
+    made = deployment.client("route53", WRITER).create_hosted_zone(Name=ours.name, CallerReference="public")
+    public_id = made["HostedZone"]["Id"].rsplit("/", 1)[-1]
+    zones[ours_id] = zones.pop(ours_id)  # the public one is listed first
+    yield
+    del zones[public_id]
+    ours.private_zone = False
+
+
 def around(name: str, key: str, value: Any) -> Break:
     """One of `tests.deployment.surroundings` is like that for a while."""
 
@@ -346,6 +359,7 @@ CAUSES: dict[str, tuple[Break, Levels]] = {
         {("capacity", STANDBY): "failing"},
     ),
     "the writer uses more than the standby may": (writer_uses_more, {("capacity", STANDBY): "failing"}),
+    "the standby's instances are provisioned": (cluster(STANDBY, serverless_v2_scaling_configuration=None), {}),
     "one region was upgraded": (cluster(WRITER, engine_version="17.6"), {("engine", WRITER): "failing"}),
     "a certificate ends soon": (certificates(STANDBY, 30), {("certificates", STANDBY): "warning"}),
     "a certificate ends now": (certificates(WRITER, 3), {("certificates", WRITER): "failing"}),
@@ -365,6 +379,7 @@ CAUSES: dict[str, tuple[Break, Levels]] = {
         check_of("CALCULATED", health_threshold=2),
         in_both("dns"),
     ),
+    "a public zone has the same name": (a_public_zone_has_the_name, {}),
     "a record leads elsewhere": (record_leads_elsewhere, {("dns", STANDBY): "failing"}),
     "a reservation is gone": (
         around("reserved", "failover-claim-usw2-test", None),

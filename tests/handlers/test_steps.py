@@ -550,8 +550,7 @@ def test_a_promotion_that_is_not_over_says_what_it_has_seen(deployment: Deployme
     result = deployment.call("promote", moving | FIRST_LOOK)
     assert result["next"] == "wait"
     assert result["seen"] == (
-        "the cluster is available, a member of the global database as secondary; a session on it failed: "
-        "TimeoutError: timed out"
+        "the cluster is available, a member of the global database as secondary; a session on it reached a reader"
     )
     assert 6 <= CLOCK.now() - before < 16  # its state's time limit
 
@@ -650,15 +649,43 @@ def test_p1_nobody_lifts_it_without_the_lock(deployment: Deployment, moving: dic
 def test_the_switch_is_engaged_where_the_writer_goes(deployment: Deployment, moving: dict[str, Any]) -> None:
     assert (deployment.is_switched(WRITER), deployment.is_switched(STANDBY)) == (True, False)
     result = deployment.call("repoint_dns", moving)
-    assert untimed(result) == {"name": deployment.specification.zone.writer_name, "region": STANDBY}
+    assert untimed(result) == {"name": deployment.specification.zone.writer_name, "region": STANDBY, "engaged": True}
     assert (deployment.is_switched(WRITER), deployment.is_switched(STANDBY)) == (False, True)
 
 
-def test_p4_repointing_calls_nothing_but_this_regions_tables(deployment: Deployment, moving: dict[str, Any]) -> None:
+def test_clients_are_not_sent_to_a_name_that_has_no_address(deployment: Deployment, moving: dict[str, Any]) -> None:
+    """Their resolvers would keep that it has none, for as long as RDS's zone says; so the commit sends them."""
+    nowhere = {"target": "own", "role": None, "region": None, "error": "gaierror", "elapsed_ms": 1.0}
+    deployment.databases.script = lambda target: nowhere | {"has_address": False} if target == "own" else None
+    assert deployment.call("repoint_dns", moving)["engaged"] is False
+    assert not deployment.is_switched(STANDBY)
+    detach(deployment, moving)
+    deployment.call("commit_writer", moving)
+    assert deployment.is_switched(STANDBY)
+
+
+@pytest.mark.parametrize("answers", ["not at all", "nonsense"])
+def test_p10_a_prober_that_cannot_say_where_a_name_leads_keeps_no_client_away(
+    answers: str, deployment: Deployment, moving: dict[str, Any]
+) -> None:
+    def fail(target: str) -> dict[str, Any]:
+        if answers == "nonsense":
+            return {"target": target}
+        raise MemoryError("made by the test")
+
+    deployment.databases.script = fail
+    assert deployment.call("repoint_dns", moving)["engaged"] is True
+    assert deployment.is_switched(STANDBY)
+
+
+def test_p4_repointing_calls_nothing_but_this_regions_table_and_prober(
+    deployment: Deployment, moving: dict[str, Any]
+) -> None:
     deployment.gate.seen.clear()
     deployment.call("repoint_dns", moving)
     assert {(region, operation.split(".")[0]) for _, region, operation in deployment.gate.seen} == {
-        (STANDBY, "dynamodb")
+        (STANDBY, "dynamodb"),
+        (STANDBY, "lambda"),
     }
 
 

@@ -18,7 +18,7 @@ from orchestration.settings import Settings, SettingsError, load
 from tests.hostile.strange import JSON, STRANGE, TEXTS
 
 RIGHT = {"environment_suffix": "test", "environment": "development"}
-SECTIONS = ("database", "thresholds", "salvage", "state")
+SECTIONS = ("database", "thresholds", "salvage", "state", "existing")
 LONGEST_LINE = 700  # characters; a setting's description is part of it
 
 

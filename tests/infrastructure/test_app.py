@@ -42,6 +42,7 @@ def test_lifting_the_protection_of_production_is_visible(tmp_path: Path) -> None
     )
     assert finished.returncode == 0
     assert "warning: protection_override is on: the databases of live can be destroyed" in finished.stderr
+    assert "warning: database.min_capacity is 0.5 ACU and database.standby_min_capacity is 0.5 ACU; " in finished.stderr
 
 
 def test_state_is_kept_apart_for_each_stack_and_deployment(development: Deployment, production: Deployment) -> None:

@@ -39,11 +39,19 @@ def test_backups_run_as_a_role_of_their_own(development: Deployment) -> None:
         assert "backup.amazonaws.com" in deployed["assume_role_policy"]
 
 
-def test_failed_backups_tell_people(development: Deployment) -> None:
+def test_failed_backups_and_copies_tell_people(development: Deployment) -> None:
+    """By EventBridge: what a vault notifies of has no failed backups any more."""
     for stack in development.both:
-        told = stack.only("aws_backup_vault_notifications")
-        assert told["sns_topic_arn"].startswith("${aws_sns_topic.")
-        assert {"BACKUP_JOB_FAILED", "COPY_JOB_FAILED"} <= set(told["backup_vault_events"])
+        names = describe(development.settings, ACCOUNT).names
+        rule = stack.find("aws_cloudwatch_event_rule", name=names.backup_rule(stack.name))
+        assert json.loads(rule["event_pattern"]) == {
+            "source": ["aws.backup"],
+            "detail-type": ["Backup Job State Change", "Copy Job State Change"],
+            "detail": {"state": ["FAILED", "ABORTED", "EXPIRED", "PARTIAL"]},
+        }
+        target = stack.find("aws_cloudwatch_event_target", target_id="announce_backup")
+        assert target["arn"].startswith("${aws_lambda_function.")
+        assert not stack.all("aws_backup_vault_notifications")
 
 
 def test_backups_and_copies_are_reported(development: Deployment) -> None:
@@ -64,9 +72,13 @@ def test_buckets_are_private_encrypted_and_versioned(development: Deployment) ->
         }
         for blocked in each_of_all(stack, "aws_s3_bucket_public_access_block"):
             assert all(blocked[b] is True for b in blocked if b.startswith(("block", "ignore", "restrict")))
+        encrypted = {}
         for encryption in each_of_all(stack, "aws_s3_bucket_server_side_encryption_configuration"):
             (rule,) = encryption["rule"]
-            assert rule["apply_server_side_encryption_by_default"]["sse_algorithm"] == "aws:kms"
+            bucket = stack.json["resource"]["aws_s3_bucket"][encryption["bucket"].split(".")[1]]
+            encrypted[bucket["bucket"]] = rule["apply_server_side_encryption_by_default"]["sse_algorithm"]
+        # AWS Backup delivers its reports in a service-linked role, which our key's policy does not name.
+        assert encrypted == dict.fromkeys(buckets, "aws:kms") | {names.backup_reports_bucket(stack.name): "AES256"}
         for versions in each_of_all(stack, "aws_s3_bucket_versioning"):
             assert versions["versioning_configuration"] == {"status": "Enabled"}
         for policy in each_of_all(stack, "aws_s3_bucket_policy"):

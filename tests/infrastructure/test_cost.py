@@ -10,10 +10,11 @@ import pytest
 from drills.aws.health_checks import CHECKERS
 from orchestration import idle_cost
 from orchestration.idle_cost import Line, Price
-from orchestration.settings import PROJECT_ROOT
+from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import Specification, describe
 from tests.deployment import STANDBY
 from tests.deployment import Deployment as Running
+from tests.infrastructure.existing import existing
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
 TOLD = (PROJECT_ROOT / "docs" / "cost.md").read_text()
@@ -111,3 +112,32 @@ def test_capacity_is_the_default_minimum_of_every_instance(
 
 def _all(specification: Specification) -> list[Line]:
     return idle_cost.orchestrator(specification) + idle_cost.database(specification)
+
+
+def capacity(environment: str, **database: float) -> str | None:
+    return idle_cost.capacity_warning(load(environment_suffix="test", environment=environment, database=database))
+
+
+def test_production_below_the_recommended_capacity_is_told_both_bills() -> None:
+    said = capacity("production", min_capacity=2, standby_min_capacity=0.5, max_capacity=4)
+    # As in docs/cost.md: 2 instances a region, at 0.12 an ACU-hour, and 5.58 for everything else.
+    acu = 2 * 730 * 0.12
+    assert said == (
+        "database.min_capacity is 2 ACU and database.standby_min_capacity is 0.5 ACU; for the primary of a global "
+        "database in production, which either region's cluster may be, Aurora recommends at least 8. "
+        f"Idle, the database costs ${2.5 * acu + 5.58:,.2f} a month as it is set, and ${16 * acu + 5.58:,.2f} with 8 "
+        "(docs/cost.md)"
+    )
+
+
+def test_only_what_is_too_low_is_named_and_raised() -> None:
+    said = str(capacity("production", min_capacity=12, standby_min_capacity=7.5))
+    assert said.startswith("database.standby_min_capacity is 7.5 ACU; ")
+    assert f"and ${20 * 2 * 730 * 0.12 + 5.58:,.2f} with 8" in said
+
+
+def test_nothing_is_said_of_enough_capacity_nor_outside_production() -> None:
+    assert capacity("production", min_capacity=8, standby_min_capacity=8) is None
+    assert capacity("staging", min_capacity=0.5) is None
+    adopted = load(environment_suffix="test", environment="production", existing=existing())
+    assert idle_cost.capacity_warning(adopted) is None, "its capacity is not ours to set"

@@ -26,7 +26,7 @@ def test_zone_is_private_and_in_both_networks(development: Deployment) -> None:
 
 
 def test_records_are_deployed_as_specified(development: Deployment) -> None:
-    records = stack(development).all("aws_route53_record")
+    records = [record for record in stack(development).all("aws_route53_record") if record["type"] != "SOA"]
     specified = describe(development.settings, ACCOUNT).zone.records
     assert len(records) == len(specified)
     for record in specified:
@@ -41,6 +41,22 @@ def test_records_are_deployed_as_specified(development: Deployment) -> None:
         # A standby may not report its writer endpoint before it is promoted; the reader endpoint has the same name.
         of_writer = f'replace({reader}, ".cluster-ro-", ".cluster-")'
         assert deployed["records"] == [f"${{{of_writer if record.endpoint == 'writer' else reader}}}"]
+
+
+def test_that_a_name_is_not_there_is_not_kept_for_longer_than_where_it_leads(development: Deployment) -> None:
+    """Route 53's own SOA record has it kept for 15 min (terraform-provider-aws#7846)."""
+    authority = stack(development).find("aws_route53_record", type="SOA")
+    ((id_, zone),) = stack(development).json["resource"]["aws_route53_zone"].items()
+    assert authority["name"] == zone["name"]
+    (value,) = authority["records"]
+    server, *rest = value.rsplit(" ", 6)
+    assert server == f'${{trimsuffix(aws_route53_zone.{id_}.primary_name_server, ".")}}.'
+    assert rest == ["awsdns-hostmaster.amazon.com.", "1", "7200", "900", "1209600", "5"]
+    assert authority["ttl"] == 5, "RFC 2308: the lesser of both counts"
+    # It is made with the zone, so that it can only be overwritten; and a provider that took the refusal to delete it
+    # for an error could not destroy the zone (#37863; the constraint on the provider excludes those).
+    assert authority["allow_overwrite"] is True
+    assert stack(development).json["terraform"]["required_providers"]["aws"]["version"] == ">= 6.29, < 7.0"
 
 
 def test_the_writer_has_one_name_with_a_record_for_each_region(development: Deployment) -> None:

@@ -170,6 +170,7 @@ def test_workflows_may_invoke_their_steps_and_nothing_else(development: Deployme
                 "bootstrap_database",
                 "salvage",
                 "announce_end",
+                "announce_backup",
                 "keep_report",
                 "show_incident",
                 "readiness",
@@ -356,6 +357,7 @@ def test_who_publishes_to_a_topic_may_use_the_key_of_its_region(development: Dep
         "ask-retirement",
         "notify-reprotection",
         "announce-end",
+        "announce-backup",
         "keep-report",
     }
 

@@ -21,7 +21,7 @@ def test_security_a_key_is_used_by_whom_iam_lets_and_by_services_for_this_accoun
         ),
         (
             "Allow",
-            {"Service": ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]},
+            {"Service": "cloudwatch.amazonaws.com"},
             {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
         ),
     ]

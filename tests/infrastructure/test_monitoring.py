@@ -341,6 +341,21 @@ def test_an_alarm_on_readiness_lasts_from_one_look_to_the_next_and_rings_when_no
     assert alarm["treat_missing_data"] == "breaching"
 
 
+def test_a_backup_that_failed_reaches_the_function_that_says_so(development: Deployment, region: str) -> None:
+    stack = development.stacks[region]
+    rule = stack.find("aws_cloudwatch_event_rule", name=specified(development, region).backup_rule.name)
+    pattern = EventPattern.load(rule["event_pattern"])
+    for kind in ("Backup Job State Change", "Copy Job State Change", "Restore Job State Change"):
+        for state in ("FAILED", "ABORTED", "EXPIRED", "PARTIAL", "RUNNING", "COMPLETED"):
+            event: Any = {"source": "aws.backup", "detail-type": kind, "detail": {"state": state}}
+            told = not kind.startswith("Restore") and state not in ("RUNNING", "COMPLETED")
+            assert pattern.matches_event(event) == told
+    permission = stack.find("aws_lambda_permission", principal="events.amazonaws.com", statement_id="backups")
+    assert "announce_backup" in permission["function_name"]
+    target = stack.find("aws_cloudwatch_event_target", target_id="announce_backup")
+    assert target["retry_policy"] == {"maximum_event_age_in_seconds": 3600, "maximum_retry_attempts": 60}
+
+
 def test_p7_an_end_that_no_step_announces_reaches_the_function_that_does(development: Deployment, region: str) -> None:
     stack = development.stacks[region]
     there = specified(development, region)

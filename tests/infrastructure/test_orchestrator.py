@@ -94,8 +94,8 @@ def test_fence_chooses_between_two_different_groups_and_the_cluster_starts_in_th
     stack = development.stacks[region]
     function = describe(development.settings, ACCOUNT).regions[region].functions["fence"]
     variables = stack.find("aws_lambda_function", function_name=function.name)["environment"]["variables"]
-    assert [variables["CLUSTER_SECURITY_GROUP"]] == stack.only("aws_rds_cluster")["vpc_security_group_ids"]
-    assert variables["FENCE_SECURITY_GROUP"] != variables["CLUSTER_SECURITY_GROUP"]
+    assert [variables["CLUSTER_SECURITY_GROUPS"]] == stack.only("aws_rds_cluster")["vpc_security_group_ids"]
+    assert variables["FENCE_SECURITY_GROUP"] != variables["CLUSTER_SECURITY_GROUPS"]
 
 
 def test_topic_and_functions_are_encrypted_with_the_regions_key(development: Deployment, region: str) -> None:
@@ -107,13 +107,12 @@ def test_topic_and_functions_are_encrypted_with_the_regions_key(development: Dep
     assert {log["kms_key_id"] for log in stack.all("aws_cloudwatch_log_group")} == {arn}
 
 
-def test_alarms_and_backups_may_publish_to_the_encrypted_topic(development: Deployment, region: str) -> None:
+def test_alarms_may_publish_to_the_encrypted_topic(development: Deployment, region: str) -> None:
     stack = development.stacks[region]
     key = json.loads(stack.only("aws_kms_key")["policy"])["Statement"]
     topic = json.loads(stack.only("aws_sns_topic_policy")["policy"])["Statement"]
-    services = ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]
     for statements, actions in ((key, {"kms:Decrypt", "kms:GenerateDataKey*"}), (topic, {"sns:Publish"})):
-        (granted,) = [s for s in statements if s["Principal"].get("Service") == services]
+        (granted,) = [s for s in statements if s["Principal"].get("Service") == "cloudwatch.amazonaws.com"]
         granted_actions = granted["Action"] if isinstance(granted["Action"], list) else [granted["Action"]]
         assert set(granted_actions) == actions
         assert granted["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}

@@ -151,7 +151,8 @@ ILLEGAL = [
     ({"database": {"password_version": 0}}, "password_version = 0", "greater than or equal to 1"),
     ({"database": {"password_version": 1.5}}, "password_version = 1.5", "valid integer"),
     ({"database": {"engine_version": "17"}}, "engine_version = '17'", "pattern"),
-    ({"database": {"engine_version": "16.99"}}, "engine_version = '16.99'", "pattern"),
+    ({"database": {"engine_version": "14.99"}}, "engine_version = '14.99'", "pattern"),
+    ({"database": {"engine_version": "16.99"}}, "database.engine_version 16.99", "choose 17 or later"),
     (
         {
             "writer_region": "us-west-2",

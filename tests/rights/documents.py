@@ -1,6 +1,7 @@
 """Writes docs/permissions.md and docs/independence.md from the synthesized stacks, the specification and the journeys.
 
-``make rights`` runs it; `test_documents` holds both files equal to what it would write.
+``make rights`` runs it; `test_documents` holds both files equal to what it would write, and
+`tests.rights.test_adoption` the tables of docs/adopt.md.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.deployment import ACCOUNT, STANDBY, WRITER
 from tests.deployment.rights import used_by
 from tests.infrastructure.synthesized import ACCOUNT as TOKEN
 from tests.infrastructure.synthesized import Deployment, Stack, synthesized
+from tests.rights import adoption
 from tests.rights.granted import reviewed, specification
 from tests.rights.independence import WORKFLOWS, Row, Workflow, rows
 
@@ -199,10 +201,11 @@ def _plain(arn: str) -> str:
 
 
 def main() -> None:
-    """Writes both pages."""
+    """Writes both pages, and the tables of the one on adoption."""
     with tempfile.TemporaryDirectory() as folder:
         PERMISSIONS.write_text(permissions_page(synthesized(Path(folder))))
     INDEPENDENCE.write_text(independence_page())
+    adoption.PAGE.write_text(adoption.page(adoption.PAGE.read_text()))
 
 
 if __name__ == "__main__":

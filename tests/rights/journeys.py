@@ -258,7 +258,7 @@ def database_is_prepared(deployment: Deployment) -> None:
     name = deployment.specification.names.master_secret
     deployment.client("secretsmanager", WRITER).create_secret(Name=name, SecretString="{}")
     deployment.call("bootstrap_database", {}, WRITER)
-    deployment.trouble("rds-data.ExecuteStatement", "DatabaseErrorException", skip=2)
+    deployment.trouble("rds-data.ExecuteStatement", "DatabaseErrorException", skip=3)
     with suppress(StatementRejected):
         deployment.call("bootstrap_database", {}, WRITER)
 
@@ -319,6 +319,11 @@ def report_cannot_be_kept(deployment: Deployment) -> None:
     deployment.wait_for(lambda: any("REPORT NOT KEPT" in text for _, text in deployment.messages(STANDBY)))
 
 
+def backup_fails(deployment: Deployment) -> None:
+    event = {"detail-type": "Backup Job State Change", "region": STANDBY, "detail": {"state": "FAILED"}}
+    deployment.call("announce_backup", event, STANDBY)
+
+
 def somebody_looks_at_the_dashboard(deployment: Deployment) -> None:
     failed_over(deployment)
     deployment.call("show_incident", {}, STANDBY)
@@ -347,6 +352,7 @@ JOURNEYS = (
     scenario("no topic takes the message and the end is the same"),
     Journey("a failover takes over from a stopped run", stopped_run_is_taken_over),
     Journey("the report of a run cannot be kept", report_cannot_be_kept),
+    Journey("a backup fails", backup_fails),
     Journey("somebody looks at the dashboard", somebody_looks_at_the_dashboard),
     Journey("a request is rejected", request_is_rejected),
     scenario("a healthy writer is switched over"),

@@ -91,6 +91,25 @@ def test_the_writer_moves_when_its_region_dies(refuses: float) -> None:
     assert {one.by for one in of(played, Fenced) if one.region == WRITER} == {"sql", "group"}  # when it comes back
 
 
+def test_what_programs_are_told_goes_to_the_worlds_bus(capfd: pytest.CaptureFixture[str]) -> None:
+    """A client that is made when it is first needed is still one of this world."""
+    played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}))
+    assert "recovered" in outcomes(played)
+    assert "programs were not told" not in "".join(capfd.readouterr())
+
+
+def test_the_name_follows_the_commit_where_the_endpoint_has_no_address_before() -> None:
+    def name_after_commit_s(*faults: Fault) -> float:
+        played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), *faults)
+        assert "recovered" in outcomes(played)
+        moved = next(one.at for one in of(played, NameLeadsTo) if one.region == STANDBY)
+        return moved - next(one.at for one in of(played, Written) if one.row == "commit_failover")
+
+    slow = Fault("promotion takes", "", 20.0, 90.0, {"takes": 30.0})
+    assert name_after_commit_s(slow) < 0
+    assert 0 < name_after_commit_s(slow, Fault("rds lists", "", 20.0, 90.0)) < 20
+
+
 def test_a_cut_between_the_regions_moves_nothing() -> None:
     cut = Fault("cut", f"{WRITER}->{STANDBY}", 30.0, 60.0, {"refuses": 0.0})
     played = play(cut, Fault("cut", f"{STANDBY}->{WRITER}", 30.0, 60.0, {"refuses": 0.0}))

@@ -301,9 +301,9 @@ def _prober_answers(answer: dict[str, Any], times: int) -> Condition:
     return script
 
 
-def own_endpoint_refuses(times: int) -> Condition:
-    """The endpoint of a cluster that is being promoted."""
-    return _prober_answers(_probe("own", None, STANDBY, "ConnectionRefusedError: refused"), times)
+def own_instances_refuse(times: int) -> Condition:
+    """The instances of a cluster that is being promoted."""
+    return _prober_answers(_probe("own_instances", None, STANDBY, "ConnectionRefusedError: refused"), times)
 
 
 def name_leads_to_the_old_writer(times: int) -> Condition:
@@ -320,7 +320,7 @@ def prober_dies(times: int) -> Condition:
         left = iter(range(times))
 
         def die(asked: str) -> None:
-            if asked == "own" and next(left, None) is not None:
+            if asked == "own_instances" and next(left, None) is not None:
                 raise MemoryError("made by the test")
 
         deployment.databases.script = die

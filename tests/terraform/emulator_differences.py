@@ -11,7 +11,6 @@ from orchestration.terraform import Change
 # of the type. They are validated and planned with the others, by `make test`.
 UNKNOWN = {
     "aws_backup_report_plan": None,
-    "aws_backup_vault_notifications": None,
     "aws_vpc_security_group_egress_rule": "prefix_list_id",
 }
 

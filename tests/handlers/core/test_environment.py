@@ -42,7 +42,7 @@ TOLD_IN_US_WEST_2 = {
     "CLUSTER": "payments-usw2-test",
     "CLUSTER_ARN": "arn:aws:rds:us-west-2:123456789012:cluster:payments-usw2-test",
     "CLUSTER_DNS_NAME": "usw2.test.payments.internal",
-    "CLUSTER_SECURITY_GROUP": "database",
+    "CLUSTER_SECURITY_GROUPS": "database",
     "CONTROL_TABLE": "failover-control-test",
     "COOL_DOWN_S": "1800",
     "DATABASE_NAME": "payments",
@@ -232,7 +232,7 @@ def test_the_fence_and_nobody_else_is_told_the_security_groups() -> None:
     for there in REGIONS.values():
         groups = {step: dict(function.security_groups) for step, function in there.functions.items()}
         assert {step: found for step, found in groups.items() if found} == {
-            "fence": {"CLUSTER_SECURITY_GROUP": "database", "FENCE_SECURITY_GROUP": "fence"}
+            "fence": {"CLUSTER_SECURITY_GROUPS": "database", "FENCE_SECURITY_GROUP": "fence"}
         }
 
 

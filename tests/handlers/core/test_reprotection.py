@@ -190,6 +190,19 @@ def test_what_is_kept_makes_the_like_of_it_and_nothing_that_a_secondary_must_not
     assert OldCluster.read(kept.kept()) == kept
 
 
+def test_an_adopted_cluster_gets_back_its_instance_classes_its_parameters_and_its_storage() -> None:
+    """A cluster that somebody else made may be provisioned, with parameters of its own, on I/O-optimized storage."""
+    provisioned = INSTANCE | {
+        "DBInstanceClass": "db.r7g.4xlarge",
+        "DBParameterGroups": [{"DBParameterGroupName": "orders-tuned", "ParameterApplyStatus": "in-sync"}],
+    }
+    kept = OldCluster.described(CLUSTER | {"StorageType": "aurora-iopt1"}, [provisioned], GLOBAL, FENCED_AT, MARK)
+    assert kept.cluster["StorageType"] == "aurora-iopt1"
+    assert "ServerlessV2ScalingConfiguration" not in kept.cluster
+    (instance,) = kept.instances
+    assert (instance["DBInstanceClass"], instance["DBParameterGroupName"]) == ("db.r7g.4xlarge", "orders-tuned")
+
+
 def test_a_later_fence_has_a_snapshot_of_its_own() -> None:
     first = OldCluster.described(CLUSTER, [INSTANCE], GLOBAL, FENCED_AT, MARK)
     assert first.snapshot_name(2) == "payments-use1-test-epoch-2-1800000000"

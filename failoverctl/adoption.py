@@ -1,0 +1,301 @@
+"""What `failoverctl adopt` concludes from what it found: what is in the way, what is weaker, what is written. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from failoverctl.found import Found, FoundRegion
+from orchestration.existing import FEWEST_FUNCTION_SUBNETS
+from orchestration.settings import FIRST_WITH_LOGIN_TRIGGER, Settings
+from orchestration.specification.names import FIRST_SUPPORTED_MAJOR
+
+FIRST_WITH_RESERVED_CONNECTIONS = 16  # PostgreSQL's parameter `reserved_connections`
+AVAILABLE = "available"
+WINDOW_DAY = 3  # characters of a maintenance window that are its day
+
+
+@dataclass(frozen=True)
+class Weaker:
+    """A promise that holds less far here than around a database of our own, why, and what would mend it."""
+
+    promise: str
+    why: str
+    remedy: str
+
+
+def major(region: FoundRegion) -> int:
+    """Returns PostgreSQL's major version."""
+    return int(str(region.cluster["EngineVersion"]).split(".")[0])
+
+
+def faults(found: Found, settings: Settings) -> list[str]:
+    """Returns what has to be changed before this can be adopted: field, value and remedy of each."""
+    return [
+        *_regions(found, settings),
+        *_members(found, settings),
+        *(fault for there in found.both.values() for fault in _cluster(there)),
+        *_alike(found),
+        *_ranges(found),
+        *_zone(found, settings),
+    ]
+
+
+def _regions(found: Found, settings: Settings) -> Iterator[str]:
+    wanted, there = settings.regions, (found.writer.region, found.standby.region)
+    if there == wanted[::-1]:
+        yield (
+            f"writer_region = {wanted[0]}, but the writer of {_name(found)} is {found.writer.name} in {there[0]}: "
+            f'exchange the two, writer_region = "{there[0]}" and standby_region = "{there[1]}"'
+        )
+    elif there != wanted:
+        yield (
+            f"writer_region = {wanted[0]} and standby_region = {wanted[1]}, but {_name(found)} has its writer in "
+            f'{there[0]} and its standby in {there[1]}: set writer_region = "{there[0]}" and standby_region = '
+            f'"{there[1]}", and a witness_region of the same set'
+        )
+
+
+def _members(found: Found, settings: Settings) -> Iterator[str]:
+    """Compares with what the settings name already, where they do."""
+    if settings.existing.global_cluster not in (None, _name(found)):
+        yield (
+            f"existing.global_cluster = {settings.existing.global_cluster}, and {_name(found)} was asked for: name "
+            "that, or remove [existing] from the settings"
+        )
+    for (name, named), there in zip(settings.existing.both.items(), found.both.values(), strict=True):
+        if named.cluster not in (None, there.name):
+            yield (
+                f"existing.{name}.cluster = {named.cluster} is not the member of {_name(found)} in {there.region}: "
+                f"that is {there.name}; name it"
+            )
+
+
+def _cluster(there: FoundRegion) -> Iterator[str]:
+    cluster, where = there.cluster, f"{there.name} ({there.region})"
+    if major(there) < FIRST_SUPPORTED_MAJOR:
+        yield (
+            f"{where} has EngineVersion = {cluster['EngineVersion']}: upgrade the global database to "
+            f"{FIRST_SUPPORTED_MAJOR} or later"
+        )
+    if cluster["Status"] != AVAILABLE:
+        yield f"{where} has Status = {cluster['Status']}: wait until it is {AVAILABLE}"
+    if not there.instances:
+        yield f"{where} has no instance, so nothing can be promoted there: add one"
+    if not cluster.get("IAMDatabaseAuthenticationEnabled"):
+        yield (
+            f"{where} has IAMDatabaseAuthenticationEnabled = false, and the monitors log in by IAM: turn IAM database "
+            "authentication on"
+        )
+    if not there.resolves:
+        yield (
+            f"{there.vpc['VpcId']} ({there.region}) does not resolve private names: turn on its DNS support and DNS "
+            "host names"
+        )
+    if len(there.function_subnets) < FEWEST_FUNCTION_SUBNETS:
+        yield (
+            f"DBSubnetGroup = {cluster['DBSubnetGroup']} ({there.region}) has {len(there.function_subnets)} subnets "
+            f"in which Lambda can have network cards: add subnets in {FEWEST_FUNCTION_SUBNETS} zones or more"
+        )
+
+
+def _alike(found: Found) -> Iterator[str]:
+    ports = {there.cluster["Port"] for there in found.both.values()}
+    if len(ports) > 1:
+        ours, theirs = (f"{there.name} listens on {there.cluster['Port']}" for there in found.both.values())
+        yield f"{ours} and {theirs}: give both clusters one port"
+
+
+def _ranges(found: Found) -> Iterator[str]:
+    (first, one), (second, other) = (
+        (t.vpc["VpcId"], ipaddress.ip_network(t.vpc["CidrBlock"])) for t in found.both.values()
+    )
+    if one.overlaps(other):
+        yield (
+            f"CidrBlock = {one} of {first} ({found.writer.region}) overlaps with {other} of {second} "
+            f"({found.standby.region}): no peering or transit gateway can join them, so no prober sees the other "
+            "region; move one of the two clusters into a VPC with a range of its own"
+        )
+
+
+def _zone(found: Found, settings: Settings) -> Iterator[str]:
+    if found.zone is None:
+        return
+    zone, name = found.zone["HostedZone"], found.zone["HostedZone"]["Name"].rstrip(".")
+    zone_id = zone["Id"].rsplit("/", 1)[-1]
+    if not zone.get("Config", {}).get("PrivateZone"):
+        yield f"--zone {zone_id} ({name}) is a public zone: name a private one, or none for a zone of our own"
+        return
+    if name != settings.dns_zone:
+        yield f'dns_zone = {settings.dns_zone}, and --zone {zone_id} is {name}: set dns_zone = "{name}"'
+    seen_from = {one.get("VPCId") for one in found.zone.get("VPCs", [])}
+    for there in found.both.values():
+        if there.vpc["VpcId"] not in seen_from:
+            yield (
+                f"--zone {zone_id} ({name}) is not associated with {there.vpc['VpcId']} ({there.region}), so nobody "
+                "there resolves the writer's name: associate it"
+            )
+
+
+def weaker(found: Found) -> list[Weaker]:
+    """Returns which promises are weaker here, and why."""
+    return [
+        *_of_the_version(found),
+        *(one for there in found.both.values() for one in _of_a_region(there)),
+        *_of_the_size(found),
+        *_of_both(),
+    ]
+
+
+def _of_the_version(found: Found) -> Iterator[Weaker]:
+    version = min(major(there) for there in found.both.values())
+    if version < FIRST_WITH_LOGIN_TRIGGER:
+        yield Weaker(
+            "P1",
+            f"PostgreSQL {version} has no login trigger, so a server that starts is not fenced by itself: an old "
+            "writer that comes back takes writes from clients that hold its own endpoint, until its guardian has "
+            "closed it. Hosts in a connection string (instead of the writer's name) are not safe here",
+            f"upgrade to {FIRST_WITH_LOGIN_TRIGGER}",
+        )
+    if version < FIRST_WITH_RESERVED_CONNECTIONS:
+        yield Weaker(
+            "P10",
+            f"PostgreSQL {version} reserves no connections for the monitors: applications that take them all have the "
+            "writer answer that it is full, which moves nothing, and keep a fence by SQL out",
+            f"upgrade to {FIRST_WITH_RESERVED_CONNECTIONS}, and set reserved_connections = 10",
+        )
+
+
+def _of_a_region(there: FoundRegion) -> Iterator[Weaker]:
+    where, cluster = f"{there.name} ({there.region})", there.cluster
+    if len(there.instances) == 1:
+        yield Weaker(
+            "99.99%",
+            f"{where} has a single instance: while it restarts, or its zone is lost, the region has no database; as "
+            "the writer it is failed over to the other region after recovery_grace_s",
+            "add an instance in another zone",
+        )
+    if major(there) >= FIRST_WITH_RESERVED_CONNECTIONS and there.parameters.get("reserved_connections", "0") == "0":
+        yield Weaker(
+            "P10",
+            f"{where} reserves no connections for the monitors: applications that take them all keep a fence by SQL "
+            "out",
+            f"set reserved_connections = 10 in {cluster['DBClusterParameterGroup']}; it counts after a restart",
+        )
+    if there.parameters.get("rds.force_ssl") == "0":
+        yield Weaker(
+            "security",
+            f"{where} admits connections without TLS (rds.force_ssl = 0)",
+            f"set rds.force_ssl = 1 in {cluster['DBClusterParameterGroup']}",
+        )
+    if not cluster.get("HttpEndpointEnabled"):
+        yield Weaker(
+            "break-glass",
+            f"{where} has no Data API: `failoverctl bootstrap`, `break-glass` and `salvage replay` cannot run SQL "
+            "there",
+            "turn the Data API on, or run handlers/sql/monitoring.sql with psql, as docs/adopt.md shows",
+        )
+    upgraded = [one["DBInstanceIdentifier"] for one in there.instances if one.get("AutoMinorVersionUpgrade")]
+    if upgraded:
+        yield Weaker(
+            "P5",
+            f"{', '.join(upgraded)} ({there.region}) are upgraded by AWS when it likes: the two regions may differ, "
+            "and Aurora refuses a switchover then",
+            "turn AutoMinorVersionUpgrade off, and upgrade both regions on one day",
+        )
+    watched = [one["DBInstanceIdentifier"] for one in there.instances if one.get("MonitoringInterval")]
+    if watched:
+        yield Weaker(
+            "re-protection",
+            f"{', '.join(watched)} ({there.region}) have Enhanced Monitoring, which a rebuilt instance has not: that "
+            "takes the right to pass its role on, which we do not ask for",
+            "turn it on again after a re-protection",
+        )
+
+
+def _of_the_size(found: Found) -> Iterator[Weaker]:
+    writer, standby = ({one["DBInstanceClass"] for one in there.instances} for there in found.both.values())
+    if writer != standby:
+        yield Weaker(
+            "99.99%",
+            f"the instances of {found.standby.name} are {', '.join(sorted(standby))}, and those of {found.writer.name} "
+            f"{', '.join(sorted(writer))}: after a failover the load meets another size",
+            "give both regions the same classes",
+        )
+
+
+def _of_both() -> Iterator[Weaker]:
+    yield Weaker(
+        "P1, P8",
+        "whatever made this database (Terraform, CloudFormation) does not know of failovers: an apply of it after one "
+        "may lift a fence, detach a cluster, or replace what re-protection has rebuilt",
+        "have it ignore the attributes that docs/adopt.md lists, and run `failoverctl apply-safe` before each apply",
+    )
+
+
+def section(found: Found, settings: Settings) -> dict[str, Any]:
+    """Returns ``[existing]`` as the settings take it; what was found empty, or is left to us, is not in it."""
+    zone = found.zone["HostedZone"]["Id"].rsplit("/", 1)[-1] if found.zone else None
+    given = settings.existing
+    whole = {
+        "global_cluster": _name(found),
+        "master_secret": given.master_secret,
+        "zone_id": zone,
+        "link": found.link,
+        **{name: _section_of(there, routes=found.link is None) for name, there in found.both.items()},
+    }
+    return {name: value for name, value in whole.items() if value}
+
+
+def _section_of(there: FoundRegion, *, routes: bool) -> dict[str, Any]:
+    cluster = there.cluster
+    groups = {group["DBParameterGroupName"] for one in there.instances for group in one.get("DBParameterGroups", [])}
+    whole: dict[str, Any] = {
+        "cluster": there.name,
+        "instances": [one["DBInstanceIdentifier"] for one in there.instances],
+        "security_group_ids": [group["VpcSecurityGroupId"] for group in cluster["VpcSecurityGroups"]],
+        "subnet_group": cluster["DBSubnetGroup"],
+        "parameter_group": cluster["DBClusterParameterGroup"],
+        # RDS's own are granted in any case.
+        "instance_parameter_groups": sorted(group for group in groups if not group.startswith("default.")),
+        "storage_key_arn": there.storage_key,
+        "vpc_id": there.vpc["VpcId"],
+        "vpc_cidr": there.vpc["CidrBlock"],
+        "function_subnet_ids": list(there.function_subnets),
+        "route_table_ids": list(there.route_tables) if routes else [],
+    }
+    return {name: value for name, value in whole.items() if value}
+
+
+def database(found: Found) -> dict[str, Any]:
+    """Returns what ``[database]`` of the settings must say of the clusters: they were made with it."""
+    cluster = found.writer.cluster
+    told = {
+        "name": cluster.get("DatabaseName"),
+        "master_username": cluster.get("MasterUsername"),
+        "engine_version": cluster["EngineVersion"],
+        "port": cluster["Port"],
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns tables of TOML, the inner ones after their own values."""
+    lines: list[str] = []
+    for name, values in sections.items():
+        inner = {f"{name}.{key}": value for key, value in values.items() if isinstance(value, dict)}
+        lines += [
+            f"[{name}]",
+            *(f"{key} = {json.dumps(v)}" for key, v in values.items() if not isinstance(v, dict)),
+            "",
+        ]
+        if inner:
+            lines += [toml(inner)]
+    return "\n".join(lines)
+
+
+def _name(found: Found) -> str:
+    return str(found.global_database["GlobalClusterIdentifier"])

@@ -1,0 +1,450 @@
+"""Everything about AWS that the product rests on and nobody of this project has seen: one row each.
+
+``failoverctl verify`` asks them; ``python -m failoverctl.assumptions`` writes docs/assumptions.md.
+"""
+
+from __future__ import annotations
+
+from failoverctl.asks import around, control, database, functions, moves
+from failoverctl.assumption import Assumption, of_ready
+from orchestration.settings import PROJECT_ROOT
+
+PAGE = PROJECT_ROOT / "docs" / "assumptions.md"
+ASK_READINESS = ("lambda:InvokeFunction",)
+OF_RUNS = ("states:ListExecutions", "states:DescribeExecution")
+
+ASSUMPTIONS: tuple[Assumption, ...] = (
+    # --- the database
+    Assumption(
+        "engine",
+        holds="The engine's version is offered in both regions, for a global database.",
+        calls=("rds:DescribeDBEngineVersions",),
+        otherwise="an apply fails, and a re-protection cannot build a standby: choose an `engine_version` that both "
+        "regions offer",
+        rests=("orchestration/constructs/database.py", "handlers/reprotect/build_standby.py"),
+        ask=database.engine,
+        lab="Aurora",
+    ),
+    Assumption(
+        "instance-classes",
+        holds="The classes of the instances can be ordered for that version, in two zones of each region.",
+        calls=("rds:DescribeDBInstances", "rds:DescribeOrderableDBInstanceOptions"),
+        otherwise="a re-protection cannot build a standby: choose another class, and have capacity reserved where it "
+        "is scarce",
+        rests=("orchestration/constructs/database.py", "handlers/reprotect/build_standby.py"),
+        ask=database.instance_classes,
+        lab="Aurora",
+    ),
+    Assumption(
+        "reserved-connections-parameter",
+        holds="A cluster's parameter group may set `reserved_connections`.",
+        calls=("rds:DescribeEngineDefaultClusterParameters",),
+        otherwise="the apply of the region's stack fails: set `reserved_connections = 0`; a database without a free "
+        "connection can then be neither asked nor fenced by SQL",
+        rests=("orchestration/constructs/database.py", "docs/deploy.md"),
+        ask=database.reserved_connections,
+        lab="Aurora",
+    ),
+    Assumption(
+        "reserved-connections",
+        holds="The monitor's user may use reserved connections: RDS's master user may grant it the role "
+        "`pg_use_reserved_connections`.",
+        calls=ASK_READINESS,
+        otherwise="a database without a free connection can be neither asked nor fenced by SQL, only by its security "
+        "group and a restart: keep the applications' pools below `max_connections`",
+        rests=("handlers/sql/monitoring.sql", "docs/deploy.md"),
+        ask=of_ready("connections"),
+    ),
+    Assumption(
+        "membership",
+        holds="RDS reports members and statuses of the global database in the words that the steps know.",
+        calls=ASK_READINESS,
+        otherwise="steps wait for a status that never comes: report what is shown, and do not rely on a failover",
+        rests=("handlers/gateways/global_database.py", "handlers/failover/promote.py"),
+        ask=of_ready("membership", "cluster"),
+    ),
+    Assumption(
+        "endpoints",
+        holds="A cluster always reports its reader endpoint, and its writer endpoint is the same without `-ro`, "
+        "reported or not.",
+        calls=("rds:DescribeDBClusters",),
+        otherwise="the writer's name leads nowhere in one region: correct the record by hand and report it",
+        rests=("orchestration/constructs/database.py", "handlers/standing/readiness.py"),
+        ask=database.endpoints,
+        lab="Aurora endpoints",
+    ),
+    Assumption(
+        "instance-endpoints",
+        holds="An instance's endpoint is its identifier, before what follows `.cluster-ro-` in the reader endpoint.",
+        calls=("rds:DescribeDBClusters", "rds:DescribeDBInstances"),
+        otherwise="`Promote` asks the cluster's endpoint instead: a promotion is seen when RDS publishes that",
+        rests=("handlers/standing/prober.py",),
+        ask=database.instance_endpoints,
+        lab="Aurora endpoints",
+    ),
+    Assumption(
+        "instance-login",
+        holds="The certificate of an instance has the instance's endpoint, and an IAM token for that name logs in.",
+        calls=ASK_READINESS,
+        otherwise="`Promote` is refused and looks on until its limit: the promotion needs a person",
+        rests=("handlers/standing/prober.py", "handlers/failover/promote.py"),
+        ask=database.instance_login,
+        where="standby",
+    ),
+    Assumption(
+        "endpoints-resolve",
+        holds="Both endpoints of the writer's cluster and the reader endpoint of the standby's resolve; the standby's "
+        "writer endpoint may not.",
+        calls=("rds:DescribeDBClusters",),
+        otherwise="clients by hosts fail at once in that region; by name they follow when it resolves, at most the "
+        "zone's negative TTL later",
+        rests=("orchestration/specification/dns.py", "docs/lab.md"),
+        ask=database.names_resolve,
+        lab="public DNS",
+    ),
+    Assumption(
+        "data-api",
+        holds="The Data API and login by IAM are on in both clusters, and stay on through a promotion.",
+        calls=("rds:DescribeDBClusters",),
+        otherwise="`failoverctl bootstrap` and `failoverctl break-glass` do not reach the database, or its monitors "
+        "cannot log in: an apply turns them on",
+        rests=("handlers/standing/bootstrap_database.py", "failoverctl/break_glass.py"),
+        ask=database.data_api,
+        lab="Data API",
+    ),
+    Assumption(
+        "login-trigger",
+        holds="Aurora PostgreSQL 17 takes event triggers on login, and they are enabled.",
+        calls=ASK_READINESS,
+        otherwise="an old region that comes back is open until its guardian fences it, some seconds later",
+        rests=("handlers/sql/monitoring.sql", "docs/guarantees.md"),
+        ask=of_ready("fence"),
+    ),
+    Assumption(
+        "standby-snapshot",
+        holds="A standby says up to when it has the writer's commits (`pg_current_snapshot()` of an Aurora secondary).",
+        calls=("lambda:InvokeFunction",),
+        otherwise="the lag is unknown whenever a heartbeat is missing, so a person is asked more often",
+        rests=("handlers/core/lag.py", "handlers/gateways/postgres.py"),
+        ask=database.seen_commits,
+        where="standby",
+    ),
+    Assumption(
+        "replication",
+        holds="The standby has the writer's heartbeats inside the RPO budget.",
+        calls=ASK_READINESS,
+        otherwise="a failover asks a person: see the alarm replication-lag",
+        rests=("handlers/core/lag.py", "docs/guarantees.md"),
+        ask=of_ready("replication"),
+        where="standby",
+    ),
+    Assumption(
+        "lag-metric",
+        holds="Aurora publishes its replication lag in the standby's region, by cluster and source region.",
+        calls=("cloudwatch:ListMetrics", "cloudwatch:GetMetricStatistics"),
+        otherwise="the alarm replication-lag never rings, and `failoverctl status` shows no lag; nothing else reads it",
+        rests=("orchestration/specification/monitoring.py", "failoverctl/status.py"),
+        ask=database.lag_metric,
+        where="standby",
+    ),
+    Assumption(
+        "idle-capacity",
+        holds="With the monitors' looks every 2 s, an idle cluster still goes down to its minimum of ACUs.",
+        calls=("cloudwatch:GetMetricStatistics",),
+        otherwise="it costs more than docs/cost.md says, in proportion",
+        rests=("orchestration/idle_cost.py", "docs/cost.md"),
+        ask=database.idle_capacity,
+        lab="ACUs",
+    ),
+    Assumption(
+        "rds-answers",
+        holds="RDS answers what a step asks it within the time that a step waits.",
+        calls=("rds:DescribeGlobalClusters", "rds:DescribeDBClusters"),
+        otherwise="steps need their retries, and a failover takes some seconds longer",
+        rests=("handlers/gateways/aws.py", "docs/guarantees.md"),
+        ask=database.time_to_answer,
+    ),
+    # --- the control record
+    Assumption(
+        "control-strong",
+        holds="The control table is strongly consistent between both regions, with a witness in a third.",
+        calls=("dynamodb:DescribeTable",),
+        otherwise="two writers are possible: do not rely on the product before the `global` stack is applied as it is",
+        rests=("orchestration/constructs/control.py", "docs/protocol/README.md"),
+        ask=control.consistency,
+        lab="description of a replicated table",
+    ),
+    Assumption(
+        "control-read-anywhere",
+        holds="What one region has written to the control record, the other one reads at once.",
+        calls=("dynamodb:GetItem",),
+        otherwise="two writers are possible: turn automatic failover off (`failoverctl pause`) and report it",
+        rests=("handlers/gateways/control_table.py", "docs/protocol/README.md"),
+        ask=control.read_anywhere,
+        where="first",
+    ),
+    Assumption(
+        "secret-replica",
+        holds="The master user's secret is copied to the other region, under that region's key.",
+        calls=("secretsmanager:DescribeSecret",),
+        otherwise="after a failover, `failoverctl bootstrap` and `failoverctl break-glass` cannot log in: see "
+        "docs/deploy.md",
+        rests=("orchestration/constructs/database.py", "docs/runbooks/password.md"),
+        ask=control.secret,
+        where="first",
+        lab="Secrets Manager",
+    ),
+    # --- functions and what starts them
+    Assumption(
+        "concurrency",
+        holds="Lambda's quota suffices, and what is reserved for each function is reserved.",
+        calls=ASK_READINESS,
+        otherwise="in an outage, other functions of the account take the failover's place: ask AWS for the quota",
+        rests=("orchestration/specification/model.py", "docs/deploy.md"),
+        ask=of_ready("concurrency"),
+        lab="Lambda reservations",
+    ),
+    Assumption(
+        "permissions",
+        holds="Every role may do what it is granted, whatever boundaries and policies the organization has.",
+        calls=("iam:SimulatePrincipalPolicy",),
+        otherwise="a step fails when it is needed: have the boundary or the organization's policy allow it",
+        rests=("orchestration/specification/policies.py", "docs/permissions.md"),
+        ask=functions.granted,
+        lab="IAM",
+    ),
+    Assumption(
+        "trust",
+        holds="The roles in which one region acts on the other trust the functions that take them on.",
+        calls=("iam:GetRole",),
+        otherwise="a switchover and a re-protection fail at their first step: apply the `identity` stack",
+        rests=("orchestration/specification/roles.py",),
+        ask=functions.trusted,
+        lab="IAM",
+    ),
+    Assumption(
+        "switch-by-url-only",
+        holds="Everybody may call the writer switch by its URL, and nobody may invoke it otherwise.",
+        calls=("lambda:GetPolicy", "lambda:GetFunctionUrlConfig"),
+        otherwise="open to all: anybody with an AWS account can use up its concurrency. No answer: health checkers get "
+        "none either, and the writer's name stays at PRIMARY",
+        rests=("orchestration/constructs/orchestrator.py", "docs/deploy.md"),
+        ask=functions.only_by_url,
+        lab="function URLs",
+    ),
+    Assumption(
+        "monitors-without-gaps",
+        holds="EventBridge starts each monitor every minute, late by some seconds at most.",
+        calls=("cloudwatch:GetMetricStatistics",),
+        otherwise="a guardian that is not started renews no lease, and fences a healthy database: see the alarm "
+        "monitor-silent",
+        rests=("orchestration/specification/standing.py", "handlers/standing/monitor.py"),
+        ask=functions.without_gaps,
+        lab="Lambda metrics",
+    ),
+    Assumption(
+        "alarms",
+        holds="CloudWatch evaluates every alarm: those on other services' metrics find them under the names that they "
+        "were made for.",
+        calls=("cloudwatch:DescribeAlarms",),
+        otherwise="what it watches goes unnoticed: look at the metric by its name and dimensions, and report it",
+        rests=("orchestration/specification/monitoring.py",),
+        ask=functions.alarms,
+        lab="alarms of AWS's own metrics",
+    ),
+    Assumption(
+        "rules",
+        holds="EventBridge has the rules that start the workflow, enabled and with the patterns that were meant.",
+        calls=("events:DescribeRule",),
+        otherwise="the first attempt of a failover does not start by the bus; the monitor's own attempts go on",
+        rests=("orchestration/specification/monitoring.py",),
+        ask=functions.rules,
+        lab="EventBridge API",
+    ),
+    # --- DNS and backups
+    Assumption(
+        "writer-name",
+        holds="The writer's name leads to the writer from inside both VPCs.",
+        calls=ASK_READINESS,
+        otherwise="clients by name do not find the writer: see the zone and the checks in Route 53",
+        rests=("orchestration/specification/dns.py", "docs/architecture.md"),
+        ask=of_ready("name"),
+    ),
+    Assumption(
+        "health-checkers",
+        holds="Route 53's checkers reach both writer switches and all see the same.",
+        calls=(
+            "route53:ListHostedZonesByName",
+            "route53:ListResourceRecordSets",
+            "route53:GetHealthCheck",
+            "route53:GetHealthCheckStatus",
+        ),
+        otherwise="the writer's name follows late or not at all; where the checkers cannot reach a switch, see its log "
+        "and its concurrency",
+        rests=("orchestration/specification/dns.py", "handlers/standing/writer_switch.py"),
+        ask=around.health_checkers,
+        where="once",
+        lab="Route 53 API",
+    ),
+    Assumption(
+        "backup-jobs",
+        holds="AWS Backup makes its daily backup of a member of a global database, in the role that it is given.",
+        calls=("backup:ListBackupJobs",),
+        otherwise="only Aurora's own point-in-time recovery is left, which dies with the cluster: see the job's "
+        "message",
+        rests=("orchestration/constructs/backup.py", "orchestration/specification/policies.py"),
+        ask=around.backup_jobs,
+        lab="AWS Backup",
+    ),
+    Assumption(
+        "copy-jobs",
+        holds="AWS Backup copies the first region's backups into the other region's vault, under that region's key.",
+        calls=("backup:ListCopyJobs",),
+        otherwise="backups do not outlive their region: see the job's message",
+        rests=("orchestration/constructs/backup.py", "docs/cost.md"),
+        ask=around.copy_jobs,
+        where="first",
+        lab="AWS Backup",
+    ),
+    Assumption(
+        "report-jobs",
+        holds="AWS Backup delivers its reports: the bucket's policy is enough for its service-linked role.",
+        calls=("backup:ListReportJobs",),
+        otherwise="there is no evidence for an audit, and no other harm: see the job's message",
+        rests=("orchestration/constructs/backup.py",),
+        ask=around.report_jobs,
+        lab="AWS Backup",
+    ),
+    # --- what only an experiment shows, or the runs that there have been
+    Assumption(
+        "promotion-time",
+        holds="A detached standby takes writes within half a minute, and at all.",
+        calls=OF_RUNS,
+        otherwise="the RTO is longer by what it takes longer; `Promote` looks for 40 s at a time and goes on",
+        rests=("orchestration/measured.py", "docs/guarantees.md"),
+        ask=moves.promotion,
+        where="once",
+        experiment="a failover, and a re-protection after it",
+    ),
+    Assumption(
+        "switchover-time",
+        holds="A switchover ends within two minutes, or RDS says that it was cancelled.",
+        calls=OF_RUNS,
+        otherwise="applications wait for longer; a switchover of which RDS shows nothing is given back after 60 s",
+        rests=("handlers/failover/switch_over.py", "drills/troubles.py"),
+        ask=moves.switchover,
+        where="once",
+        experiment="a switchover and a failback: `failoverctl verify --with-switchover`",
+    ),
+    Assumption(
+        "trigger",
+        holds="An alarm's change of state reaches the bus, and the bus the workflow, within seconds.",
+        calls=OF_RUNS,
+        otherwise="the monitor's own event and its own attempts start the failover all the same",
+        rests=("orchestration/specification/monitoring.py",),
+        ask=moves.trigger,
+        where="once",
+        experiment='an alarm that rings while `trigger_mode = "rehearsal"`: `failoverctl verify --with-trigger`',
+    ),
+    Assumption(
+        "fence",
+        holds="A login trigger refuses an application's login, and a lift by the guardian follows within seconds.",
+        calls=(),
+        otherwise="the fence rests on the security group alone",
+        rests=("handlers/sql/monitoring.sql", "handlers/standing/fence.py"),
+        experiment="a fence of the writer, and a login as an application behind it",
+    ),
+    Assumption(
+        "security-group",
+        holds="A cluster takes another security group at once, and new connections are kept out within a minute.",
+        calls=(),
+        otherwise="the fence rests on SQL alone until then; after a lift, the guardian looks again for longer",
+        rests=("handlers/core/guardian_state.py", "handlers/standing/fence.py"),
+        experiment="a fence of the writer by its security group",
+    ),
+    Assumption(
+        "restart-time",
+        holds="RDS begins a restart that it has accepted within 4 s.",
+        calls=(),
+        otherwise="where SQL cannot fence, sessions that are open write for that much longer (a limit of P1)",
+        rests=("handlers/standing/fence.py", "docs/guarantees.md"),
+        experiment="a fence of a database that refuses every login",
+    ),
+    Assumption(
+        "permissions-demanded",
+        holds="RDS and KMS demand of a caller no more than the reference says: for a rebuilt secondary with its "
+        "presigned request, and for Performance Insights with a customer's key.",
+        calls=(),
+        otherwise="a re-protection stops at the step and says which action; add it to the role, and resume the run",
+        rests=("orchestration/specification/roles.py", "drills/aws/authorization.py"),
+        experiment="a failover, and a re-protection after it",
+    ),
+    Assumption(
+        "backup-events",
+        holds="AWS Backup says by an event that a job failed, with its state in capitals and the name of the vault.",
+        calls=(),
+        otherwise="nobody is told before `failoverctl ready` finds the newest backup too old",
+        rests=("orchestration/specification/monitoring.py",),
+        experiment="a backup job that is stopped by hand: ABORTED reaches the topic",
+    ),
+    Assumption(
+        "zone-soa",
+        holds="A plan after the apply leaves the zone's SOA record alone, and a destroy removes the zone with it.",
+        calls=(),
+        otherwise="a plan that never becomes empty is harmless; a destroy that stops at the record: take it out of "
+        "Terraform's state, then again",
+        rests=("orchestration/constructs/dns.py",),
+        experiment="`failoverctl ready --drift`, and the destruction of a test deployment",
+    ),
+    Assumption(
+        "replica-without-quorum",
+        holds="A replica of the control table that has lost the other two answers neither reads nor writes.",
+        calls=(),
+        otherwise="a stale read is possible; a conditional write behind it still fails, and nothing moves by it",
+        rests=("drills/aws/replicated_table.py", "docs/protocol/README.md"),
+        experiment="a region cut off from the others (AWS FIS)",
+    ),
+)
+
+
+def document() -> str:
+    """Returns docs/assumptions.md."""
+    return INTRODUCTION + "".join(map(_row, ASSUMPTIONS))
+
+
+def _row(assumption: Assumption) -> str:
+    files = ", ".join(f"[{file.rsplit('/', 1)[-1]}](../{file})" for file in assumption.rests)
+    false = f"{assumption.otherwise[0].upper()}{assumption.otherwise[1:]}"
+    return f"| `{assumption.name}` | {assumption.holds} | {_how(assumption)} | {false} | {files} |\n"
+
+
+def _how(assumption: Assumption) -> str:
+    if assumption.ask is None:
+        return f"not by asking: {assumption.experiment}"
+    if assumption.experiment:
+        calls = ", ".join(f"`{call}`" for call in assumption.calls)
+        return f"{calls}, of the last runs; where there was none: {assumption.experiment}"
+    where = {
+        "each": "in each region",
+        "standby": "in the standby's region",
+        "first": "in the first writer's region",
+        "once": "once",
+    }[assumption.where]
+    calls = ", ".join(f"`{call}`" for call in assumption.calls)
+    return f"{calls}, {where}"
+
+
+INTRODUCTION = """# What is assumed of AWS
+
+No AWS account has seen the product yet. This is everything about AWS that it rests on, one row each; the table is
+[in the code](../failoverctl/assumptions.py), and `python -m failoverctl.assumptions` writes this page.
+`failoverctl verify` asks each row in your account, in the first hour after the deployment
+([how](failoverctl.md#does-aws-do-what-is-assumed)).
+
+| assumption | what has to hold | how it is asked | where it is false | rests on it |
+|---|---|---|---|---|
+"""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(document(), encoding="utf-8")

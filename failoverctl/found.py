@@ -1,0 +1,245 @@
+"""What an account has of a global database and around it, as ``failoverctl adopt`` reads it: nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.session import get_session
+
+from failoverctl.errors import CannotTell, Refused, is_denied
+from handlers.core.errors import FailoverError
+from handlers.gateways.aws import code_of, named_errors
+from orchestration.specification.names import ZONE_IDS_WITHOUT_LAMBDA
+
+Description = dict[str, Any]
+
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS = 3, 15, 5  # nobody is in a hurry
+NO_LINK = frozenset({"deleted", "deleting", "expired", "failed", "rejected"})
+
+
+@dataclass(frozen=True)
+class FoundRegion:
+    """What one region has; descriptions are RDS's and EC2's own.
+
+    Attributes
+    ----------
+    resolves
+        whether the VPC resolves private names.
+    function_subnets
+        subnets of the cluster's subnet group in which Lambda can place a network card.
+    route_tables
+        those of the cluster's subnets.
+    parameters
+        what somebody has set in the cluster's parameter group.
+    storage_key
+        ARN of the customer-managed key of the cluster; None for RDS's own, or where it is not encrypted.
+    """
+
+    region: str
+    cluster: Description
+    instances: tuple[Description, ...]
+    vpc: Description
+    resolves: bool
+    function_subnets: tuple[str, ...]
+    route_tables: tuple[str, ...]
+    parameters: dict[str, str]
+    storage_key: str | None
+
+    @property
+    def name(self) -> str:
+        """Identifier of the cluster."""
+        return str(self.cluster["DBClusterIdentifier"])
+
+
+@dataclass(frozen=True)
+class Found:
+    """A global database, and its two regions, that of the writer first.
+
+    ``link`` joins the two VPCs: a peering connection or a transit gateway; None when there is none. ``zone`` is Route
+    53's answer on the zone that was named.
+    """
+
+    global_database: Description
+    writer: FoundRegion
+    standby: FoundRegion
+    link: str | None
+    zone: Description | None
+
+    @property
+    def both(self) -> dict[str, FoundRegion]:
+        """The two regions, by the names that they have in the settings."""
+        return {"writer": self.writer, "standby": self.standby}
+
+
+def members(global_database: Description) -> dict[str, str]:
+    """Returns region and ARN of each cluster of a global database, the writer first.
+
+    Raises
+    ------
+    Refused
+        it is of another engine, or has not exactly a writer and one standby.
+    """
+    name = global_database["GlobalClusterIdentifier"]
+    engine = global_database.get("Engine")
+    if engine != "aurora-postgresql":
+        raise Refused(f"{name} is of the engine {engine}; name a global database of aurora-postgresql")
+    found = sorted(global_database.get("GlobalClusterMembers", []), key=lambda one: not one.get("IsWriter"))
+    arns = [one["DBClusterArn"] for one in found]
+    if len(arns) != 2 or not found[0].get("IsWriter"):  # a writer and a standby
+        raise Refused(
+            f"{name} has the members {', '.join(arns) or 'none'}; a writer and one standby are looked after: add the "
+            "secondary that is missing, or remove the one that is too many"
+        )
+    return {arn.split(":")[3]: arn for arn in arns}
+
+
+def global_database(name: str, regions: tuple[str, str]) -> Description:
+    """Returns the global database of that name, as RDS of either region describes it.
+
+    Raises
+    ------
+    Refused
+        there is none.
+    CannotTell
+        the credentials may not look.
+    """
+    for region in regions:
+        with _asking(f"reading the global database {name} in {region}"):
+            try:
+                answer = _client("rds", region).describe_global_clusters(GlobalClusterIdentifier=name)
+            except ClientError as error:
+                if code_of(error) != "GlobalClusterNotFoundFault":
+                    raise
+                continue
+        for one in answer["GlobalClusters"]:
+            if one["GlobalClusterIdentifier"] == name:
+                return dict(one)
+    raise Refused(
+        f"GLOBAL_CLUSTER {name}: RDS knows no such global database in {' or '.join(regions)}; "
+        "the RDS console lists those that there are, and the settings name the regions"
+    )
+
+
+def look(found: Description, zone: str | None) -> Found:
+    """Returns all that there is around a global database. Raises `Refused` as `members`, and `CannotTell`."""
+    writer, standby = (_region(region, arn) for region, arn in members(found).items())
+    return Found(found, writer, standby, _link(writer, standby), _zone(zone, writer.region) if zone else None)
+
+
+def _region(region: str, arn: str) -> FoundRegion:
+    rds, ec2 = _client("rds", region), _client("ec2", region)
+    name = arn.rsplit(":", 1)[-1]
+    with _asking(f"reading the cluster {name} in {region}"):
+        cluster = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+        answer = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [name]}])
+        instances = sorted(answer["DBInstances"], key=lambda one: str(one["DBInstanceIdentifier"]))
+        group = rds.describe_db_subnet_groups(DBSubnetGroupName=cluster["DBSubnetGroup"])["DBSubnetGroups"][0]
+    with _asking(f"reading the parameters of {name} in {region}"):
+        pages = rds.get_paginator("describe_db_cluster_parameters").paginate(
+            DBClusterParameterGroupName=cluster["DBClusterParameterGroup"], Source="user"
+        )
+        parameters = {
+            one["ParameterName"]: one.get("ParameterValue", "") for page in pages for one in page["Parameters"]
+        }
+    subnets = [one["SubnetIdentifier"] for one in group["Subnets"]]
+    with _asking(f"reading the network of {name} in {region}"):
+        vpc = ec2.describe_vpcs(VpcIds=[group["VpcId"]])["Vpcs"][0]
+        described = ec2.describe_subnets(SubnetIds=subnets)["Subnets"]
+        tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [group["VpcId"]]}])["RouteTables"]
+        resolves = all(
+            ec2.describe_vpc_attribute(VpcId=group["VpcId"], Attribute=asked)[told]["Value"]
+            for asked, told in (("enableDnsSupport", "EnableDnsSupport"), ("enableDnsHostnames", "EnableDnsHostnames"))
+        )
+    return FoundRegion(
+        region=region,
+        cluster=cluster,
+        instances=tuple(instances),
+        vpc=vpc,
+        resolves=resolves,
+        function_subnets=tuple(
+            sorted(one["SubnetId"] for one in described if one.get("AvailabilityZoneId") not in ZONE_IDS_WITHOUT_LAMBDA)
+        ),
+        route_tables=_tables_of(subnets, tables),
+        parameters=parameters,
+        storage_key=_storage_key(region, cluster),
+    )
+
+
+def _tables_of(subnets: list[str], tables: list[Description]) -> tuple[str, ...]:
+    """Returns the route tables of the subnets: one without a table of its own has the VPC's main one."""
+    of = {one.get("SubnetId"): table["RouteTableId"] for table in tables for one in table["Associations"]}
+    main = next((t["RouteTableId"] for t in tables if any(one.get("Main") for one in t["Associations"])), None)
+    return tuple(sorted({table for subnet in subnets if (table := of.get(subnet, main))}))
+
+
+def _storage_key(region: str, cluster: Description) -> str | None:
+    key = cluster.get("KmsKeyId") if cluster.get("StorageEncrypted") else None
+    if not key:
+        return None
+    with _asking(f"reading the key of {cluster['DBClusterIdentifier']} in {region}"):
+        found = _client("kms", region).describe_key(KeyId=key)["KeyMetadata"]
+    return str(found["Arn"]) if found["KeyManager"] == "CUSTOMER" else None
+
+
+def _link(writer: FoundRegion, standby: FoundRegion) -> str | None:
+    """Returns what joins the two VPCs: a peering connection, else a transit gateway to which both are attached."""
+    ends = {writer.vpc["VpcId"], standby.vpc["VpcId"]}
+    ec2 = _client("ec2", writer.region)
+    with _asking(f"reading what joins the two VPCs in {writer.region}"):
+        for peering in ec2.describe_vpc_peering_connections()["VpcPeeringConnections"]:
+            joined = {peering["AccepterVpcInfo"].get("VpcId"), peering["RequesterVpcInfo"].get("VpcId")}
+            if joined == ends and peering["Status"]["Code"] not in NO_LINK:
+                return str(peering["VpcPeeringConnectionId"])
+    gateways = [_gateway(each) for each in (writer, standby)]
+    return gateways[0] if all(gateways) else None
+
+
+def _gateway(there: FoundRegion) -> str | None:
+    with _asking(f"reading the transit gateways of {there.vpc['VpcId']} in {there.region}"):
+        answer = _client("ec2", there.region).describe_transit_gateway_vpc_attachments(
+            Filters=[{"Name": "vpc-id", "Values": [there.vpc["VpcId"]]}, {"Name": "state", "Values": ["available"]}]
+        )
+    return next((str(one["TransitGatewayId"]) for one in answer["TransitGatewayVpcAttachments"]), None)
+
+
+def _zone(zone: str, region: str) -> Description:
+    with _asking(f"reading the zone {zone}"):
+        try:
+            return dict(_client("route53", region).get_hosted_zone(Id=zone))
+        except ClientError as error:
+            if code_of(error) in ("NoSuchHostedZone", "InvalidInput"):
+                raise Refused(f"--zone {zone}: Route 53 knows no such zone; its console lists them by id") from error
+            raise
+
+
+@cache
+def _client(service: str, region: str) -> Any:
+    return get_session().create_client(
+        service,
+        region_name=region,
+        config=Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        ),
+    )
+
+
+@contextmanager
+def _asking(doing: str) -> Iterator[None]:
+    try:
+        with named_errors(doing):
+            yield
+    except FailoverError as error:
+        if is_denied(error):
+            raise CannotTell(
+                f"{doing} is not allowed with these credentials: `adopt` only reads; use a role that has AWS's own "
+                f"policy ReadOnlyAccess. {error.__cause__}"
+            ) from error
+        raise

@@ -1,0 +1,412 @@
+"""``failoverctl adopt``: what it finds, says and writes, and what it refuses, on an account that is not ours."""
+
+from __future__ import annotations
+
+import io
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+from moto.rds.models import rds_backends
+
+from failoverctl import command
+from failoverctl.program import app
+from orchestration.settings import SETTINGS_FILE_VARIABLE, load
+
+EAST, WEST = "us-east-1", "us-west-2"
+SETTINGS = 'environment_suffix = "prod"\nenvironment = "production"\ndns_zone = "orders.internal"\n'
+
+
+@dataclass
+class Owner:
+    """Whoever made the database, and the account's own view of it."""
+
+    vpcs: dict[str, str]
+    groups: dict[str, list[str]]
+    subnets: dict[str, list[str]]
+    file: Path
+
+    def client(self, service: str, region: str) -> Any:
+        return boto3.client(service, region_name=region)  # type: ignore[call-overload]
+
+    def cluster(self, region: str) -> Any:
+        """The cluster as moto keeps it."""
+        return rds_backends[DEFAULT_ACCOUNT_ID][region].clusters[NAMES[region]]
+
+    def zone(
+        self, name: str = "orders.internal.", *, private: bool = True, seen_from: tuple[str, ...] = (EAST, WEST)
+    ) -> str:
+        """Makes a zone; returns its id."""
+        route53 = self.client("route53", EAST)
+        where = {"VPC": {"VPCRegion": EAST, "VPCId": self.vpcs[EAST]}} if private else {}
+        made = route53.create_hosted_zone(
+            Name=name, CallerReference=name, HostedZoneConfig={"PrivateZone": private, "Comment": ""}, **where
+        )["HostedZone"]["Id"]
+        for region in seen_from[1:] if private else ():
+            route53.associate_vpc_with_hosted_zone(
+                HostedZoneId=made, VPC={"VPCRegion": region, "VPCId": self.vpcs[region]}
+            )
+        return str(made.rsplit("/", 1)[-1])
+
+    def peer(self) -> str:
+        """Joins the two VPCs; returns the connection's id."""
+        asked = self.client("ec2", EAST).create_vpc_peering_connection(
+            VpcId=self.vpcs[EAST], PeerVpcId=self.vpcs[WEST], PeerRegion=WEST
+        )["VpcPeeringConnection"]["VpcPeeringConnectionId"]
+        self.client("ec2", WEST).accept_vpc_peering_connection(VpcPeeringConnectionId=asked)
+        return str(asked)
+
+
+NAMES = {EAST: "orders-east", WEST: "orders-west"}
+RANGES = {EAST: "10.60.0.0/16", WEST: "10.61.0.0/16"}
+Call = Callable[..., tuple[int, str]]
+
+
+def made(
+    file: Path, *, engine: str = "aurora-postgresql", version: str = "16.8", ranges: dict[str, str] = RANGES
+) -> Owner:
+    """A global database with a provisioned cluster of two instances in each region, as somebody else made it."""
+    owner = Owner({}, {}, {}, file)
+    owner.client("rds", EAST).create_global_cluster(
+        GlobalClusterIdentifier="orders-global", Engine=engine, EngineVersion=version
+    )
+    for region in (EAST, WEST):
+        ec2, rds = owner.client("ec2", region), owner.client("rds", region)
+        vpc = owner.vpcs[region] = ec2.create_vpc(CidrBlock=ranges[region])["Vpc"]["VpcId"]
+        ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
+        prefix = ranges[region].split(".0.")[0]
+        owner.subnets[region] = [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=f"{prefix}.{n}.0/24", AvailabilityZone=f"{region}{zone}")["Subnet"][
+                "SubnetId"
+            ]
+            for n, zone in enumerate("ab")
+        ]
+        owner.groups[region] = sorted(
+            ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"] for name in ("db", "dba")
+        )
+        rds.create_db_subnet_group(
+            DBSubnetGroupName="orders", DBSubnetGroupDescription="of the orders", SubnetIds=owner.subnets[region]
+        )
+        rds.create_db_cluster_parameter_group(
+            DBClusterParameterGroupName="orders-pg",
+            DBParameterGroupFamily=f"{engine}{version.split('.')[0]}",
+            Description="x",
+        )
+        rds.create_db_cluster(
+            DBClusterIdentifier=NAMES[region],
+            GlobalClusterIdentifier="orders-global",
+            Engine=engine,
+            EngineVersion=version,
+            **(
+                {"MasterUsername": "orders_admin", "MasterUserPassword": "of-no-matter", "DatabaseName": "orders"}
+                if region == EAST
+                else {}
+            ),
+            Port=6432,
+            DBSubnetGroupName="orders",
+            DBClusterParameterGroupName="orders-pg",
+            VpcSecurityGroupIds=owner.groups[region],
+            EnableIAMDatabaseAuthentication=True,
+            EnableHttpEndpoint=True,
+        )
+        for n in (1, 2):
+            rds.create_db_instance(
+                DBInstanceIdentifier=f"{NAMES[region]}-{n}",
+                DBClusterIdentifier=NAMES[region],
+                DBInstanceClass="db.r6g.large",
+                Engine=engine,
+            )
+    return owner
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings of a deployment that is to be."""
+    found = tmp_path / "settings.toml"
+    found.write_text(SETTINGS)
+    monkeypatch.setenv(SETTINGS_FILE_VARIABLE, str(found))
+    return found
+
+
+@pytest.fixture
+def owner(file: Path) -> Iterator[Owner]:
+    with mock_aws():
+        yield made(file)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Call failoverctl: its exit code, and what it printed."""
+
+    def called(*words: str) -> tuple[int, str]:
+        out, nobody = io.StringIO(), SimpleNamespace(isatty=lambda: False)
+        monkeypatch.setattr(command, "sys", SimpleNamespace(stdout=out, stderr=out, stdin=nobody))
+        with pytest.raises(SystemExit) as ended:
+            app([*words])
+        return int(ended.value.code or 0), out.getvalue()
+
+    return called
+
+
+def test_what_is_written_are_settings_with_what_was_found(owner: Owner, call: Call) -> None:
+    code, said = call("adopt", "orders-global")
+    assert code == 0, said
+    settings = load()
+    assert settings.adopts
+    assert settings.existing.global_cluster == "orders-global"
+    assert (settings.database.name, settings.database.port, settings.database.engine_version) == (
+        "orders",
+        6432,
+        "16.8",
+    )
+    for region, found in zip((EAST, WEST), settings.existing.both.values(), strict=True):
+        assert found.cluster == NAMES[region]
+        assert found.instances == (f"{NAMES[region]}-1", f"{NAMES[region]}-2")
+        assert sorted(found.security_group_ids) == owner.groups[region]
+        assert (found.subnet_group, found.parameter_group) == ("orders", "orders-pg")
+        assert (found.vpc_id, found.vpc_cidr) == (owner.vpcs[region], RANGES[region])
+        assert list(found.function_subnet_ids) == sorted(owner.subnets[region])
+        assert len(found.route_table_ids) == 1  # the main one: no subnet has one of its own
+    assert str(owner.file) in said
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(owner: Owner, call: Call) -> None:
+    code, said = call("adopt", "orders-global", "--dry-run")
+    assert code == 0, said
+    assert owner.file.read_text() == SETTINGS
+    _, _, text = said.partition("would get:\n\n")
+    printed = tomllib.loads(text.removesuffix("Nothing was changed.\n"))
+    code, _ = call("adopt", "orders-global")
+    assert code == 0
+    assert tomllib.loads(owner.file.read_text()) == tomllib.loads(SETTINGS) | printed
+
+
+def test_it_only_reads_in_the_account(owner: Owner, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+    import botocore.client
+
+    before = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def noting(self: Any, operation: str, arguments: Any) -> Any:
+        asked.add(operation)
+        return before(self, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noting)
+    assert call("adopt", "orders-global", "--zone", owner.zone())[0] == 0
+    asked -= {"CreateHostedZone", "AssociateVPCWithHostedZone"}  # the owner's own
+    assert "DescribeGlobalClusters" in asked
+    assert {one for one in asked if not one.startswith(("Describe", "Get", "List"))} == set()
+
+
+def test_a_link_and_a_zone_that_exist_are_found_and_nothing_is_made_in_their_place(owner: Owner, call: Call) -> None:
+    link, zone = owner.peer(), owner.zone()
+    code, said = call("adopt", "orders-global", "--zone", zone)
+    assert code == 0, said
+    existing = load().existing
+    assert (existing.link, existing.zone_id) == (link, zone)
+    assert not existing.writer.route_table_ids
+    assert "VPC peering connection" not in said
+    assert f"zone {zone}" in said
+
+
+def test_it_says_what_is_added_and_to_what_that_exists(owner: Owner, call: Call) -> None:
+    told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
+    added = {(one["what"], one["to"]) for one in told["added"]}
+    for region in (EAST, WEST):
+        assert (
+            "ingress rules, TCP",
+            f"security group {owner.cluster(region).vpc_security_group_ids[0]} ({region})",
+        ) in added
+    assert {what for what, to in added if to} == {"ingress rules, TCP", "route"}
+    assert ("VPC peering connection", None) in added
+    assert not told["written"]
+
+
+WEAKER = {
+    "before 17": ({"version": "16.8"}, "P1", "no login trigger"),
+    "before 16": ({"version": "15.10"}, "P10", "reserves no connections"),
+}
+
+
+@pytest.mark.parametrize("of", WEAKER)
+def test_what_is_weaker_with_an_older_version_is_said(of: str, file: Path, call: Call) -> None:
+    more, promise, why = WEAKER[of]
+    with mock_aws():
+        made(file, **more)  # type: ignore[arg-type]
+        told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
+    assert any(one["promise"] == promise and why in one["why"] for one in told["weaker"]), told["weaker"]
+
+
+def test_with_17_a_server_starts_fenced_as_around_a_database_of_our_own(file: Path, call: Call) -> None:
+    with mock_aws():
+        made(file, version="17.5")
+        told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
+    assert not any("login trigger" in one["why"] for one in told["weaker"])
+
+
+def test_a_single_instance_is_said_to_be_weaker(owner: Owner, call: Call) -> None:
+    owner.client("rds", WEST).delete_db_instance(DBInstanceIdentifier="orders-west-2")
+    told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
+    (single,) = [one for one in told["weaker"] if one["promise"] == "99.99%"]
+    assert "orders-west (us-west-2) has a single instance" in single["why"]
+
+
+def test_a_standby_of_another_size_is_said_to_be_weaker(owner: Owner, call: Call) -> None:
+    rds_backends[DEFAULT_ACCOUNT_ID][WEST].databases["orders-west-1"].db_instance_class = "db.t4g.medium"
+    told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
+    (size,) = [one for one in told["weaker"] if "another size" in one["why"]]
+    assert "orders-west are db.r6g.large, db.t4g.medium, and those of orders-east db.r6g.large" in size["why"]
+
+
+def refused(call: Call, *words: str) -> str:
+    code, said = call("adopt", *words)
+    assert code == 1, said
+    return said
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["", "dry run"])
+def test_a_database_of_another_engine_is_refused(file: Path, call: Call, dry: tuple[str, ...]) -> None:
+    with mock_aws():
+        made(file, engine="aurora-mysql", version="8.0.mysql_aurora.3.05.2")
+        said = refused(call, "orders-global", *dry)
+    assert "orders-global is of the engine aurora-mysql; name a global database of aurora-postgresql" in said
+    assert file.read_text() == SETTINGS
+
+
+def test_a_cluster_that_is_no_member_is_refused(owner: Owner, call: Call) -> None:
+    with owner.file.open("a") as settings:
+        settings.write('[database]\nname = "orders"\n')
+    owner.client("rds", WEST).create_db_cluster(
+        DBClusterIdentifier="orders-alone", Engine="aurora-postgresql", MasterUsername="x", MasterUserPassword="y" * 10
+    )
+    assert call("adopt", "orders-global", "--dry-run")[0] == 1  # of [database]
+    owner.file.write_text(SETTINGS)
+    assert call("adopt", "orders-global")[0] == 0
+    text = owner.file.read_text()
+    owner.file.write_text(text.replace('cluster = "orders-west"', 'cluster = "orders-alone"'))
+    said = refused(call, "orders-global")
+    assert "existing.standby.cluster = orders-alone is not the member of orders-global in us-west-2" in said
+    assert "that is orders-west; name it" in said
+
+
+def test_regions_that_are_swapped_are_refused(owner: Owner, call: Call) -> None:
+    owner.file.write_text(SETTINGS + f'writer_region = "{WEST}"\nstandby_region = "{EAST}"\n')
+    said = refused(call, "orders-global")
+    assert "writer_region = us-west-2, but the writer of orders-global is orders-east in us-east-1" in said
+    assert 'exchange the two, writer_region = "us-east-1" and standby_region = "us-west-2"' in said
+
+
+@pytest.mark.parametrize(
+    ("zone", "says"),
+    [
+        ({"private": False}, "is a public zone: name a private one"),
+        (
+            {"name": "other.internal."},
+            'dns_zone = orders.internal, and --zone ZONE is other.internal: set dns_zone = "ot',
+        ),
+        ({"seen_from": (EAST,)}, "is not associated with VPC (us-west-2), so nobody there resolves the writer's name"),
+    ],
+    ids=["public", "another name", "not associated"],
+)
+def test_a_zone_that_does_not_fit_is_refused(owner: Owner, call: Call, zone: dict[str, Any], says: str) -> None:
+    zone_id = owner.zone(**zone)
+    said = refused(call, "orders-global", "--zone", zone_id)
+    assert says.replace("ZONE", zone_id).replace("VPC", owner.vpcs[WEST]) in said
+    assert owner.file.read_text() == SETTINGS
+
+
+def test_a_zone_that_is_not_there_is_refused(owner: Owner, call: Call) -> None:
+    assert "--zone ZNONE: Route 53 knows no such zone" in refused(call, "orders-global", "--zone", "ZNONE")
+
+
+def test_ranges_that_overlap_are_refused(file: Path, call: Call) -> None:
+    with mock_aws():
+        made(file, ranges={EAST: "10.60.0.0/16", WEST: "10.60.0.0/16"})
+        said = refused(call, "orders-global")
+    assert "CidrBlock = 10.60.0.0/16 of vpc-" in said
+    assert "overlaps with 10.60.0.0/16" in said
+    assert "into a VPC with a range of its own" in said
+
+
+def test_a_global_database_that_is_not_there_is_refused(owner: Owner, call: Call) -> None:
+    said = refused(call, "payments-global")
+    assert "GLOBAL_CLUSTER payments-global: RDS knows no such global database in us-east-1 or us-west-2" in said
+
+
+def test_a_third_member_and_a_missing_one_are_refused(owner: Owner, call: Call) -> None:
+    west = owner.cluster(WEST)
+    rds_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].global_clusters["orders-global"].members.remove(west)
+    assert "a writer and one standby are looked after" in refused(call, "orders-global")
+
+
+FAULTS: dict[str, tuple[Callable[[Owner], object], str]] = {
+    "no IAM login": (
+        lambda owner: setattr(owner.cluster(WEST), "iam_auth", False),
+        "orders-west (us-west-2) has IAMDatabaseAuthenticationEnabled = false",
+    ),
+    "not available": (
+        lambda owner: setattr(owner.cluster(EAST), "status", "modifying"),
+        "orders-east (us-east-1) has Status = modifying: wait until it is available",
+    ),
+    "another port": (
+        lambda owner: setattr(owner.cluster(WEST), "port", 5432),
+        "orders-east listens on 6432 and orders-west listens on 5432: give both clusters one port",
+    ),
+    "no instance": (
+        lambda owner: [
+            owner.client("rds", WEST).delete_db_instance(DBInstanceIdentifier=f"orders-west-{n}") for n in (1, 2)
+        ],
+        "orders-west (us-west-2) has no instance",
+    ),
+    "no private names": (
+        lambda owner: setattr(
+            ec2_backends[DEFAULT_ACCOUNT_ID][WEST].vpcs[owner.vpcs[WEST]], "enable_dns_hostnames", "false"
+        ),
+        "does not resolve private names: turn on its DNS support",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_has_to_be_changed_first_is_said_with_its_remedy(owner: Owner, call: Call, fault: str) -> None:
+    bring_about, says = FAULTS[fault]
+    bring_about(owner)
+    said = refused(call, "orders-global")
+    assert says in said
+    assert said.rstrip().endswith("Nothing was changed.")
+    assert owner.file.read_text() == SETTINGS
+
+
+def test_what_the_settings_say_already_is_not_written_twice(owner: Owner, call: Call) -> None:
+    owner.file.write_text(SETTINGS + '[database]\nname = "payments"\n')
+    said = refused(call, "orders-global")
+    assert "has another [database] than the clusters: set" in said
+    assert 'name = "orders"' in said
+    owner.file.write_text(SETTINGS)
+    assert call("adopt", "orders-global")[0] == 0
+    assert "has [existing] already; remove it" in refused(call, "orders-global")
+
+
+def test_whoever_may_not_look_is_told_which_policy_he_needs(
+    owner: Owner, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from botocore.exceptions import ClientError
+
+    from failoverctl import found
+
+    def denied(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "Describe")
+
+    monkeypatch.setattr(found, "_client", lambda *_: SimpleNamespace(describe_global_clusters=denied))
+    code, said = call("adopt", "orders-global")
+    assert code == 2, said
+    assert "ReadOnlyAccess" in said

@@ -1,0 +1,176 @@
+"""``failoverctl verify`` on a whole deployment: what it can ask there, and what it says of the rest."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from failoverctl import experiments
+from failoverctl.asks import control
+from failoverctl.assumptions import ASSUMPTIONS
+from failoverctl.lab import RunningLab
+from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
+from tests.deployment.surroundings import surround
+from tests.failoverctl.conftest import Ctl
+from tests.failoverctl.test_assumptions import OF_READINESS
+from tests.failoverctl.test_rights import asked
+
+BY_NAME = {each.name: each for each in ASSUMPTIONS}
+
+
+# What moto does not know; its emulator answers such a request with an error, too.
+NOT_IN_MOTO = (
+    "backup.ListBackupJobs",
+    "backup.ListCopyJobs",
+    "backup.ListReportJobs",
+    "iam.SimulatePrincipalPolicy",
+    "rds.DescribeDBEngineVersions",
+    "rds.DescribeEngineDefaultClusterParameters",
+    "route53.GetHealthCheckStatus",
+)
+
+
+@pytest.fixture(autouse=True)
+def at_once(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "PAUSE_S", 0.0)
+    for operation in NOT_IN_MOTO:
+        deployment.trouble(operation, "NotImplemented", times=1000)
+
+
+def levels(data: Any) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for one in data["findings"]:
+        found.setdefault(one["check"], set()).add(one["level"])
+    return found
+
+
+def test_it_asks_every_row_by_reads_only_and_the_deployments_own_functions_are_green(
+    ctl: Ctl, deployment: Deployment
+) -> None:
+    surround(deployment)
+    deployment.databases.replicated_until = CLOCK.now()
+    deployment.gate.seen.clear()
+    data = ctl("verify", "--json").data
+    seen = levels(data)
+    assert set(seen) == {each.name for each in ASSUMPTIONS if not each.experiment}
+    assert {name: seen[name] for name in OF_READINESS} == {name: {"ok"} for name in OF_READINESS}
+    assert {each["check"] for each in data["not_asked"]} == {each.name for each in ASSUMPTIONS if each.experiment}
+    rights = asked(deployment)
+    assert rights <= {call for each in ASSUMPTIONS for call in each.calls}
+    reads = ("Describe", "Get", "List", "Simulate")
+    assert all(action.partition(":")[2].startswith((*reads, "InvokeFunction")) for action in rights), rights
+
+
+def test_what_is_false_is_red_and_says_what_follows(ctl: Ctl, deployment: Deployment, tmp_path: Path) -> None:
+    surround(deployment)
+    deployment.gate.surroundings.reserved.clear()
+    deployment.databases.replicated_until = None
+    page = tmp_path / "verify.html"
+    said = ctl("verify", "--page", str(page))
+    assert said.code == 1
+    assert said.text.startswith("Not all that the product assumes of AWS holds here.\n")
+    assert f"→ {BY_NAME['concurrency'].otherwise}" in said.text
+    assert "the standby does not say up to when it has the writer's commits" in said.text
+    assert "a failover, and a re-protection after it" in said.text  # of what is not asked
+    text = page.read_text()
+    assert "Signed off" in text
+    assert "Read and accepted by" in text
+    assert all(each.name in text for each in ASSUMPTIONS)
+    assert "http://" not in text
+
+
+def test_a_region_whose_function_is_silent_leaves_its_rows_open(ctl: Ctl, deployment: Deployment) -> None:
+    surround(deployment)
+    dark = STANDBY
+    deployment.trouble("lambda.Invoke", "refused", region=dark, times=100)
+    found = ctl("verify", "--json").data["findings"]
+    assert {one["level"] for one in found if one["check"] == "membership" and one["region"] == dark} == {"cannot tell"}
+
+
+def test_a_switchover_and_a_failback_are_measured(
+    ctl: Ctl, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surround(deployment)
+
+    def a_moment_passes(seconds: float) -> None:
+        if deployment.record()["writer_region"] == STANDBY and "transition" not in deployment.record():
+            deployment.new_writer_beats()
+        time.sleep(0.05)
+
+    monkeypatch.setattr(experiments, "time", SimpleNamespace(monotonic=time.monotonic, sleep=a_moment_passes))
+    said = ctl("verify", "--with-switchover", "--yes")
+    assert deployment.record()["writer_region"] == WRITER
+    assert deployment.record()["epoch"] == 3
+    assert re.search(r"switchover-time +both +ok +\d+\.\d s in run verify-", said.text), said.text
+
+
+def test_nothing_is_moved_unasked(ctl: Ctl, deployment: Deployment) -> None:
+    surround(deployment)
+    before = deployment.record()
+    said = ctl("verify", "--with-switchover")
+    assert said.code == 1
+    assert "say --yes" in said.text
+    assert deployment.record() == before
+
+
+def test_the_alarm_is_set_only_where_it_starts_rehearsals(ctl: Ctl, deployment: Deployment) -> None:
+    said = ctl("verify", "--with-trigger", "--yes")
+    assert said.code == 1
+    assert 'set `trigger_mode = "rehearsal"`' in said.text
+    assert "cloudwatch:SetAlarmState" not in asked(deployment)
+
+
+def test_an_alarm_that_is_set_by_hand_starts_a_rehearsal(
+    ctl: Ctl, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surround(deployment)
+    monkeypatch.setenv("FAILOVER_TRIGGER_MODE", "rehearsal")
+    name = deployment.specification.names.alarm("writer-down", STANDBY)
+
+    def bus_delivers(operation: str) -> None:
+        if operation == "cloudwatch.SetAlarmState":
+            at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            asked_for = {"mode": "rehearsal", "automatic": True, "asked_at": at, "started_by": f"alarm {name}"}
+            with deployment.gate.wide_open():
+                deployment.start(asked_for, "by-the-alarm")
+
+    deployment.gate.before = bus_delivers
+    monkeypatch.setattr(experiments, "LOOK_EVERY_S", 0.05)
+    make_alarm(deployment, name)
+    said = ctl("verify", "--with-trigger", "--yes")
+    assert "Run by-the-alarm, started by the alarm: rehearsed." in said.text
+    assert re.search(r"trigger +both +ok +\d s from the alarm's event to the start of run by-the-alarm", said.text)
+
+
+def make_alarm(deployment: Deployment, name: str) -> None:
+    with deployment.gate.wide_open():
+        deployment.client("cloudwatch", STANDBY).put_metric_alarm(
+            AlarmName=name,
+            MetricName="WriterDown",
+            Namespace="FailoverOrchestrator",
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+            EvaluationPeriods=1,
+            Period=10,
+            Statistic="Maximum",
+            Threshold=1,
+        )
+
+
+def test_what_the_lab_does_without_is_said(ctl: Ctl, deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    surround(deployment)
+    lab = RunningLab(
+        "http://127.0.0.1:1", 1, {"environment_suffix": deployment.specification.settings.environment_suffix}
+    )
+    monkeypatch.setattr("failoverctl.lab.find", lambda: lab)
+    monkeypatch.setattr(RunningLab, "enter", lambda self: None)
+    found = ctl("--lab", "verify", "--json").data["findings"]
+    facts = {one["check"]: one["fact"] for one in found}
+    for each in ASSUMPTIONS:
+        if each.ask and each.lab and not each.experiment:
+            assert facts[each.name] == f"cannot tell here: the lab has no {each.lab}"

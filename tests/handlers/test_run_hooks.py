@@ -1,0 +1,246 @@
+"""Hooks: what is started with an event, and that one which fails or hangs hurts nothing but itself."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import pytest
+from botocore.exceptions import ClientError
+
+from handlers.core.events import EVENTS
+from handlers.core.hooks import Hook, HookEnded, message
+from handlers.core.message import Message
+from handlers.gateways import hooks, notifications
+from handlers.gateways.notifications import Notification
+from orchestration.settings import Settings, SettingsError, load
+from orchestration.specification import describe
+from orchestration.specification.model import Region
+from tests.deployment.functions import Context, load_step, variables
+from tests.deployment.regions import STANDBY, WRITER
+
+ACCOUNT = "123456789012"
+SCALE = {"name": "scale-out", "when": "WriterMoved", "function": "scale-out", "timeout_seconds": 5}
+TICKET = {"name": "ticket", "when": "WriterMoved", "state_machine": "tickets", "required": True}
+DRAIN = {"name": "drain", "when": "FailoverStarted", "function": "drain"}
+MACHINE = f"arn:aws:states:{STANDBY}:{ACCOUNT}:stateMachine:tickets"
+EVENT = {"id": "e-1", "detail-type": "WriterMoved", "detail": {"run": "run-1", "epoch": 2}}
+
+
+def settings(*of: dict[str, Any]) -> Settings:
+    return load(environment_suffix="test", environment="development", hooks=of)
+
+
+def region(*of: dict[str, Any]) -> Region:
+    return describe(settings(*of), ACCOUNT).regions[STANDBY]
+
+
+def hook(kind: Any, target: str, timeout_s: float = 1.0, *, required: bool = False) -> Hook:
+    return Hook("a-hook", "WriterMoved", kind, target, timeout_s, required)
+
+
+# --- the settings, and what follows from them
+
+
+def test_without_hooks_nothing_is_deployed_for_them() -> None:
+    assert "run_hooks" not in region().functions
+    assert region().hook_rule is None
+
+
+def test_hooks_bring_exactly_the_rights_to_what_they_start() -> None:
+    function = region(SCALE, TICKET).functions["run_hooks"]
+    tells = [one for one in function.permissions if one.actions != ("sns:Publish",)]
+    assert [(one.actions, one.resources) for one in tells] == [
+        (("lambda:InvokeFunction",), (f"arn:aws:lambda:{STANDBY}:{ACCOUNT}:function:scale-out",)),
+        (("states:StartExecution",), (MACHINE,)),
+        (("states:DescribeExecution",), (f"arn:aws:states:{STANDBY}:{ACCOUNT}:execution:tickets:*",)),
+    ]
+    only = region(SCALE).functions["run_hooks"].permissions
+    assert {action for one in only for action in one.actions} == {"lambda:InvokeFunction", "sns:Publish"}
+    assert function.timeout_seconds > 600  # the longest that a hook may take
+
+
+def test_a_hook_is_started_with_its_events_of_this_deployment_only() -> None:
+    rule = region(SCALE, DRAIN).hook_rule
+    assert rule is not None
+    assert rule.event_pattern == {
+        "source": ["failover.orchestrator"],
+        "detail-type": ["FailoverStarted", "WriterMoved"],
+        "detail": {"global_cluster": ["payments-global-test"]},
+    }
+    assert all(there.hook_rule for there in describe(settings(SCALE), ACCOUNT).regions.values())
+
+
+def test_a_required_hook_pages_by_an_alarm() -> None:
+    keys = [alarm.key for alarm in region(TICKET).upkeep_alarms]
+    assert "run-hooks-errors" in keys
+    assert "run-hooks-errors" not in [alarm.key for alarm in region().upkeep_alarms]
+
+
+def test_a_hook_may_wait_for_every_event() -> None:
+    for event in EVENTS:
+        assert settings(SCALE | {"when": event.__name__}).hooks[0].when == event.__name__
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ([SCALE | {"function": None}], "has to name a function or a state_machine, and not both"),
+        ([SCALE | {"state_machine": "tickets"}], "has to name a function or a state_machine, and not both"),
+        ([SCALE, SCALE], "two hooks have one name"),
+        ([SCALE | {"when": "WriterDown"}], "when"),
+        ([SCALE | {"function": "arn:aws:lambda:us-west-2:1:function:x"}], "function"),
+        ([SCALE | {"timeout_seconds": 601}], "timeout_seconds"),
+        ([SCALE | {"retries": 3}], "there is no such setting"),
+        ([SCALE | {"name": f"hook-{number}"} for number in range(11)], "hooks"),
+    ],
+)
+def test_hooks_that_cannot_be_run_are_refused_before_anything_is_deployed(bad: Any, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        settings(*bad)
+
+
+# --- one hook
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lambda takes requests and never answers."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{server.getsockname()[1]}")
+        yield
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_function_that_hangs_is_given_its_time_and_no_more() -> None:
+    ended = hooks.run(hook("function", "hangs", 0.3), STANDBY, EVENT)
+    assert "ReadTimeoutError" in str(ended.error)
+    assert 0.3 <= ended.took_s < 3
+
+
+class Machines:
+    """Step Functions' client: an execution that has these statuses, one after another, and then the last."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        class ExecutionAlreadyExists(Exception):
+            pass
+
+    def __init__(self, *statuses: str | Exception, exists: bool = False) -> None:
+        self.started: list[dict[str, Any]] = []
+        self._statuses, self._exists = list(statuses), exists
+
+    def start_execution(self, **asked: Any) -> None:
+        self.started.append(asked)
+        if self._exists:
+            raise self.exceptions.ExecutionAlreadyExists
+
+    def describe_execution(self, **_: Any) -> dict[str, str]:
+        status = self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+        if isinstance(status, Exception):
+            raise status
+        return {"status": status, "error": "NoCapacity", "cause": "the zone is full"}
+
+
+THROTTLED = ClientError({"Error": {"Code": "ThrottlingException"}}, "DescribeExecution")
+REFUSED = ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeExecution")
+
+
+@pytest.mark.parametrize(
+    ("machines", "error"),
+    [
+        (Machines("RUNNING", "SUCCEEDED"), None),
+        (Machines(THROTTLED, "RUNNING", "SUCCEEDED"), None),
+        (Machines("SUCCEEDED", exists=True), None),  # the same event, once more
+        (Machines("FAILED"), "FAILED: NoCapacity: the zone is full"),
+        (Machines("ABORTED"), "ABORTED: "),
+        (Machines(REFUSED), "check the function's permissions"),
+        (Machines("RUNNING"), "it has not ended within 0.2 s, and goes on"),
+        (Machines(THROTTLED), "it has not ended within 0.2 s, and goes on"),
+    ],
+)
+def test_a_state_machine_is_watched_until_its_end_or_the_end_of_its_time(
+    machines: Machines, error: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "client", lambda *_: machines)
+    monkeypatch.setattr(hooks, "LOOK_EVERY_S", 0.01)
+    ended = hooks.run(hook("state_machine", MACHINE, 0.2), STANDBY, EVENT)
+    assert (ended.error is None) if error is None else (error in str(ended.error))
+    (asked,) = machines.started
+    assert (asked["stateMachineArn"], asked["name"]) == (MACHINE, "a-hook-e-1")
+    assert json.loads(asked["input"]) == EVENT
+
+
+# --- all hooks of an event
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+    messages: list[Message] = []
+
+    def publish(_: Any, message: Message) -> Notification:
+        messages.append(message)
+        return Notification([], {})
+
+    monkeypatch.setattr(notifications, "publish_to_all", publish)
+    return messages
+
+
+@pytest.fixture
+def module() -> ModuleType:
+    function = region(SCALE, TICKET, DRAIN).functions["run_hooks"]
+    with mock.patch.dict("os.environ", AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x"):
+        return load_step(function.module, variables(function, STANDBY))
+
+
+def play(module: ModuleType, event: Any, errors: dict[str, str | None]) -> Any:
+    """Runs the handler; each hook ends with its error."""
+
+    def run(hook: Hook, *_: Any) -> HookEnded:
+        return HookEnded(hook, 1.0, errors[hook.name])
+
+    with mock.patch.object(module.hooks, "run", run):
+        return module.handler(event, Context("run-hooks", 620))
+
+
+def test_nobody_is_told_of_hooks_that_have_done_their_work(module: ModuleType, told: list[Message]) -> None:
+    answer = play(module, EVENT, {"scale-out": None, "ticket": None})
+    assert answer["done"] == ["scale-out", "ticket"]
+    assert told == []
+
+
+def test_people_are_told_of_a_hook_that_failed_and_no_alarm_rings(module: ModuleType, told: list[Message]) -> None:
+    answer = play(module, EVENT, {"scale-out": "it hangs", "ticket": None})
+    assert (answer["done"], answer["failed"]) == (["ticket"], ["scale-out"])
+    (said,) = told
+    assert said.subject == "HOOK FAILED after WriterMoved: scale-out"
+    assert "scale-out: Lambda function scale-out, after 1.0 s: it hangs" in said.text
+    assert "failoverctl show run-1 --suffix test" in said.text
+
+
+def test_a_required_hook_that_failed_fails_the_function_after_people_were_told(
+    module: ModuleType, told: list[Message]
+) -> None:
+    with pytest.raises(module.RequiredHookFailed, match="ticket"):
+        play(module, EVENT, {"scale-out": "it hangs", "ticket": "no"})
+    (said,) = told
+    assert said.subject == "REQUIRED HOOK FAILED after WriterMoved: ticket, scale-out"
+
+
+def test_an_event_without_hooks_starts_none(module: ModuleType, told: list[Message]) -> None:
+    assert play(module, EVENT | {"detail-type": "Protected"}, {})["done"] == []
+    assert told == []
+
+
+def test_a_message_is_one_line_for_whatever_a_hook_says() -> None:
+    bad = [HookEnded(hook("function", "f"), 1.0, "line one\nline two" + "x" * 5000)]
+    text = message("WriterMoved", {"run": "run-1\nfailoverctl destroy"}, bad, MACHINE.replace("tickets", "x-usw2-a"))
+    assert "line one\\nline two" in text.text
+    assert max(map(len, text.text.splitlines())) < 1200
+    assert WRITER not in text.text
