@@ -86,7 +86,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "instance-login",
         holds="The certificate of an instance has the instance's endpoint, and an IAM token for that name logs in.",
         calls=ASK_READINESS,
-        otherwise="`Promote` is refused and looks on until its limit: the promotion needs a person",
+        otherwise="`Promote` asks the cluster's endpoint, once RDS has shown the end of the promotion for 4 s",
         rests=("handlers/standing/prober.py", "handlers/failover/promote.py"),
         ask=database.instance_login,
         where="standby",

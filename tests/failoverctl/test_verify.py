@@ -145,7 +145,7 @@ def test_an_alarm_that_is_set_by_hand_starts_a_rehearsal(
     make_alarm(deployment, name)
     said = ctl("verify", "--with-trigger", "--yes")
     assert "Run by-the-alarm, started by the alarm: rehearsed." in said.text
-    assert re.search(r"trigger +both +ok +\d s from the alarm's event to the start of run by-the-alarm", said.text)
+    assert re.search(r"trigger +both +ok +\d+ s from the alarm's event to the start of run by-the-alarm", said.text)
 
 
 def make_alarm(deployment: Deployment, name: str) -> None:
