@@ -166,8 +166,9 @@ def test_who_comes_to_an_old_writer_without_a_guardian_late_is_within_the_limit_
     ("ended", "breaks"), [(30.0 + CLOSED_WITHIN_S, False), (30.0 + CLOSED_WITHIN_S + LITTLE, True)]
 )
 def test_before_postgresql_17_an_old_writer_that_starts_is_closed_by_its_guardian(ended: float, breaks: bool) -> None:
-    moved = [PROMOTED, Promoted(9.0, WEST, 8.0, False), written(10.0, held(), MOVED), session(2, WEST, 11.0)]
-    opens = [StartedOpen(30.0, EAST), *session(1, EAST, 30.0, ended)]
+    promoted = Promoted(9.0, WEST, 8.0, False)
+    moved: list[Fact] = [PROMOTED, promoted, written(10.0, held(), MOVED), *session(2, WEST, 11.0)]
+    opens: list[Fact] = [StartedOpen(30.0, EAST), *session(1, EAST, 30.0, ended)]
     assert broken(*moved, opens) == ({"P1 one writer", "P1 closed"} if breaks else set())
     assert "P1 one writer" in broken(*moved, StartedOpen(30.0, WEST), opens[1:])
 
