@@ -397,6 +397,15 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         experiment="`failoverctl ready --drift`, and the destruction of a test deployment",
     ),
     Assumption(
+        "game-day",
+        holds="AWS FIS cuts subnets off within three minutes of its start, open sessions too, and gives them their "
+        "network ACLs back at the end; IAM compares names and tags as the service authorization reference says.",
+        calls=(),
+        otherwise="`failoverctl gameday` starts nothing, or stops the experiment and says so; nothing else rests on it",
+        rests=("failoverctl/gameday.py", "orchestration/specification/game_day.py"),
+        experiment="a game day: `failoverctl gameday --run`",
+    ),
+    Assumption(
         "replica-without-quorum",
         holds="A replica of the control table that has lost the other two answers neither reads nor writes.",
         calls=(),
