@@ -10,7 +10,7 @@ from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.core.claim import LATE_REQUEST_S, Claim
 from handlers.core.conditional_write import Row
@@ -116,6 +116,22 @@ class ControlTable:
                 "creates it"
             )
         return ControlRecord.read(items.plain(item))
+
+    def is_nowhere(self) -> bool:
+        """Returns whether every replica says for certain that it has no record, or that there is no table.
+
+        One that gives no answer may have it. Nothing can move the writer then: a run begins with a lock in the record.
+        """
+        return all(map(self._has_none, self._replicas))
+
+    def _has_none(self, replica: DynamoDBClient) -> bool:
+        try:
+            answer = replica.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
+        except ClientError as error:
+            return code_of(error) == "ResourceNotFoundException"
+        except BotoCoreError:
+            return False
+        return "Item" not in answer
 
     def take(self, lock: Transition, seen: ControlRecord) -> bool:
         """Takes the lock if the record is still what the claim was decided on; False when it has changed since."""

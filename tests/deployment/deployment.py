@@ -24,6 +24,7 @@ from drills.aws.step_functions import StepFunctions
 from drills.world.reachability import Reachability
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import LEASE_S
+from handlers.gateways import names
 from orchestration.settings import load
 from orchestration.specification import describe
 from tests.deployment.account import Account, decimal
@@ -50,6 +51,7 @@ class Deployment(Account):
         self.lambdas = Lambdas(specification, {"prober": self.databases.probe, "salvage": self.databases.salvage})
         self.rights = Rights(specification)
         self.lambdas.starts = self.rights.starts
+        self.endpoints_resolve = True  # outside the VPC
         super().__init__(specification, Gate(self.lambdas, self.databases, self.rights))
         self._stack = ExitStack()
         self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
@@ -62,6 +64,7 @@ class Deployment(Account):
         stack.enter_context(mock.patch.object(botocore.endpoint, "time", HANDLERS_TIME))
         stack.enter_context(mock.patch.object(idempotency_base, "dt", POWERTOOLS_TIME))
         stack.enter_context(mock.patch.object(idempotency_dynamodb, "dt", POWERTOOLS_TIME))
+        stack.enter_context(mock.patch.object(names, "has_address", self._has_address))
         atomic.install(stack)
         of_workflows = OfWorkflows(self.lambdas, self.specification, self.rights)
         machines = StepFunctions(ACCOUNT, CLOCK, of_workflows, self._observe)  # type: ignore[arg-type]
@@ -100,6 +103,9 @@ class Deployment(Account):
         for rule in region.function_rules:
             if EventPattern.load(json.dumps(rule.event_pattern)).matches_event(event):  # type: ignore[arg-type]
                 self.lambdas.invoke(event["region"], rule.function.name, event)
+
+    def _has_address(self, _name: str, _within_s: float) -> bool:
+        return self.endpoints_resolve
 
     def _observe(self, happening: Happening) -> None:
         if happening.kind is Kind.EXECUTION_ENDED:

@@ -28,9 +28,9 @@ STEPS = (
     "record_run",
     "notify",
 )
-# The requests to AWS of the step that makes the most: Notify makes four (a token, two topics and the token again), once
-# when the run has begun to move the writer, beside the other steps, and once at its end.
-MOST_REQUESTS = 8
+# The requests to AWS of the step that makes the most: Notify makes five (a token, two topics, the token again, and an
+# event for programs), once when the run has begun to move the writer, beside the other steps, and once at its end.
+MOST_REQUESTS = 10
 
 
 SWITCHED = BY_NAME["a healthy writer is switched over"]
