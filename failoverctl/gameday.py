@@ -28,7 +28,7 @@ from failoverctl.outlook import UNTIL_MOVED_S, outlook
 from failoverctl.ready import asked as readiness
 from failoverctl.runs import Run
 from failoverctl.start import Yes
-from failoverctl.timeline import GOOD, followed, newest
+from failoverctl.timeline import followed, newest
 from failoverctl.words import clock
 from handlers.core.control import ControlRecord
 from handlers.core.errors import FailoverError, TransientFailure
@@ -53,6 +53,7 @@ CUT_WITHIN_S = 180.0
 # Beyond the time that the guardian's word takes to count: two attempts of the monitor, and the first look of a run.
 COMES_WITHIN_S = 120.0
 RESTORED_WITHIN_S = 180.0
+MOVED = "recovered"  # how a run ends that has moved the writer
 MOST = 20  # of the newest runs that are looked at
 RATE = 0.10  # US dollars for a minute of one action (AWS's price list of FIS, October 2024)
 
@@ -278,23 +279,34 @@ def _of_interfaces(account: Account, template: Template, found: Sequence[Interfa
 
 
 def play(session: Session, account: Account, day: Day) -> Played:
-    """Starts the experiment, sees the failover through, and ends the experiment, whatever happens meanwhile."""
-    played = Played(day.writer, day.standby, fault_injection.start(account, day.template))
-    session.say(
-        f"Experiment {played.experiment.id} was started in {day.writer}. It ends by itself after "
-        f"{day.template.minutes:.0f} min; from another terminal: {STOP}"
-    )
-    try:
-        with _signals_interrupt():
+    """Starts the experiment, sees the failover through, and ends the experiment, whatever happens meanwhile.
+
+    Raises `Refused` where things are not as they were when it was planned, and `CannotTell` where nobody knows
+    whether the experiment was started.
+    """
+    reading = account.deployment.read()
+    found = _of_record(account, reading)
+    if found.level != "ok" or reading.record.epoch != day.epoch:
+        raise Refused(f"it is not as it was when you were asked, and nothing was changed: {found.fact}")
+    with _signals_interrupt():
+        try:
+            played = Played(day.writer, day.standby, fault_injection.start(account, day.template))
+        except KeyboardInterrupt:
+            raise CannotTell(f"broken off while it was started, so it may run: {STOP}") from None
+        try:
+            session.say(
+                f"Experiment {played.experiment.id} was started in {day.writer}. It ends by itself after "
+                f"{day.template.minutes:.0f} min; from another terminal: {STOP}"
+            )
             _see_through(session, account, day, played)
-    except KeyboardInterrupt:
-        played.why_not, played.exit_code = "it was broken off by a person", INTERRUPTED
-    except Refused as error:
-        played.why_not, played.exit_code = str(error), REFUSED
-    except (CannotTell, FailoverError) as error:
-        played.why_not, played.exit_code = str(error), CANNOT_TELL
-    finally:
-        _restore(session, account, played)
+        except KeyboardInterrupt:
+            played.why_not, played.exit_code = "it was broken off by a person", INTERRUPTED
+        except Refused as error:
+            played.why_not, played.exit_code = str(error), REFUSED
+        except (CannotTell, FailoverError) as error:
+            played.why_not, played.exit_code = str(error), CANNOT_TELL
+        finally:
+            _restore(session, account, played)
     return played
 
 
@@ -305,31 +317,39 @@ def _see_through(session: Session, account: Account, day: Day, played: Played) -
     """
     known = {each.name for each in newest(account.deployment, MOST)}
     _wait_for_the_cut(session, account, played)
-    grace = account.settings.thresholds.recovery_grace_s
-    end = time.monotonic() + grace + COMES_WITHIN_S
-    while True:
-        record = _record(account)
-        if record is not None and record.writer_region == day.standby:
-            break
+    within_s = account.settings.thresholds.recovery_grace_s + COMES_WITHIN_S
+    end = time.monotonic() + within_s
+    while not _has_moved(record := _record(account), day):
         run = None if record is None or record.transition is None else _run_of(account, day, record.transition.run)
-        if run is not None and (played.run is None or run.name != played.run.name):
+        if run is not None and run.name not in known:
+            known.add(run.name)
             played.run, played.states = followed(session, run)
             end = time.monotonic() + COMES_WITHIN_S  # the next attempt comes within a minute
             continue
         played.experiment = _looked(account, played.experiment)
+        last = f"; run {played.run.name} ended: {played.run.outcome}" if played.run else ""
         if played.experiment.is_over:
-            raise Refused(f"FIS ended the experiment before a failover came ({played.experiment.reason})")
+            raise Refused(f"FIS ended the experiment before a failover came ({played.experiment.reason}){last}")
         if time.monotonic() >= end:
-            raise Refused(f"no failover came within {grace + COMES_WITHIN_S:.0f} s of the cut")
+            raise Refused(f"no failover came within {within_s:.0f} s{last}")
         time.sleep(LOOK_EVERY_S)
-    if played.run is None or played.run.outcome not in GOOD:  # it was over between two looks
-        moved = [each for each in newest(account.deployment, MOST) if each.name not in known and each.is_over]
-        for each in moved:
-            found = _run_of(account, day, each.name)
-            if found is not None and found.outcome in GOOD:
-                played.run, played.states = followed(session, found)
-    if played.run is None or played.run.outcome not in GOOD:
-        raise Refused(f"the writer moved, and the run ended: {played.run.outcome if played.run else 'none is known'}")
+    if played.run is None or played.run.outcome != MOVED:
+        _find_what_moved_it(session, account, day, played, known)
+
+
+def _has_moved(record: ControlRecord | None, day: Day) -> bool:
+    return record is not None and record.writer_region == day.standby
+
+
+def _find_what_moved_it(session: Session, account: Account, day: Day, played: Played, known: set[str]) -> None:
+    """Finds the run that took and gave back the lock between two looks; raises `Refused` where it did not end well."""
+    for each in newest(account.deployment, MOST):
+        run = None if each.name in known else _run_of(account, day, each.name)
+        if run is not None and (not run.is_over or run.outcome == MOVED):
+            played.run, played.states = followed(session, run)
+            if played.run.outcome == MOVED:
+                return
+    raise Refused(f"the writer moved, and the run ended: {played.run.outcome if played.run else 'nobody knows which'}")
 
 
 def _wait_for_the_cut(session: Session, account: Account, played: Played) -> None:
@@ -357,9 +377,13 @@ def _restore(session: Session, account: Account, played: Played) -> None:
                 session.say("Ending the cut…")
                 fault_injection.stop(account, played.experiment)
                 asked = True
+            time.sleep(LOOK_EVERY_S)
         except FailoverError as error:
             session.say(f"FIS gives no answer, asking again: {error}", style="bold yellow")
-        time.sleep(LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)
+        except KeyboardInterrupt:
+            session.say(f"The cut may go on. End it: {STOP}", style="bold red")
+            raise
     played.exit_code = CANNOT_TELL
     played.why_not = played.why_not or "nobody knows whether the cut is over"
     session.say(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class Fis:
         self.deployment = deployment
         self.folder = tmp
         self.looks = 0
+        self.lock = threading.Lock()
         self.ends_at_look = FOR_EVER
         self.stopping = False
         self.cut: Callable[[], None] = self.outage
@@ -112,14 +114,15 @@ class Fis:
 
     def before(self, operation: str) -> None:
         """Moto moves an experiment on with every look; here it runs until somebody stops it, or `ends_at_look`."""
-        if self.looks <= RUNS_AT_LOOK and operation in ("sts.GetCallerIdentity", "lambda.Invoke"):
-            self.deployment.guardian_was_here()  # however slow this machine is
+        with self.lock:  # both regions are asked at once, and one may still be at it when the other has answered
+            if self.looks <= RUNS_AT_LOOK and operation in ("dynamodb.GetItem", "lambda.Invoke"):
+                self.deployment.guardian_was_here()  # however slow this machine is
+            self.looks += operation == "fis.GetExperiment"
         if operation == "fis.StopExperiment":
             troubles = self.deployment.gate.troubles
             self.stopping = not any(each.operation == operation and each.times > 0 for each in troubles)
         if operation != "fis.GetExperiment":
             return
-        self.looks += 1
         if self.looks == RUNS_AT_LOOK + 1:
             state_manager.set_transition("fis::experiment", {"progression": "manual", "times": FOR_EVER})
             with self.deployment.gate.wide_open():
@@ -266,6 +269,18 @@ def test_a_duplicate_run_is_not_taken_for_the_failover(
     assert fis.report()["run"]["output"]["outcome"] == "recovered"
 
 
+def test_a_run_that_was_quicker_than_a_look_is_found(
+    hold: Callable[..., Any], deployment: Deployment, fis: Fis
+) -> None:
+    def at_once() -> None:
+        fis.outage()
+        deployment.wait_for_end("attempt-1")
+
+    fis.cut = at_once
+    assert hold().code == 0
+    assert fis.report()["run"]["name"] == "attempt-1"
+
+
 def test_where_no_failover_comes_the_cut_ends_and_that_is_a_failure(
     hold: Callable[..., Any], deployment: Deployment, fis: Fis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +300,25 @@ def test_where_an_alarm_ends_it_first_that_is_said(hold: Callable[..., Any], fis
     said = hold()
     assert said.code == 1, said.text
     assert "FIS ended the experiment before a failover came (Experiment completed)" in said.text
+
+
+def test_attempts_that_fail_are_followed_until_one_moves_the_writer(
+    hold: Callable[..., Any], deployment: Deployment, fis: Fis
+) -> None:
+    def second() -> None:
+        with deployment.gate.wide_open():
+            deployment.wait_for_end("attempt-1")
+            deployment.start({"mode": "failover", "started_by": "ada"}, "attempt-2")
+
+    def twice() -> None:
+        deployment.fail("detach_secondary", *["Misconfigured"])
+        fis.outage()
+        threading.Thread(target=second, daemon=True).start()
+
+    fis.cut = twice
+    said = hold()
+    assert said.code == 0, said.text
+    assert fis.report()["run"]["name"] == "attempt-2"
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "the terminal is closed", "kill"])
@@ -368,6 +402,18 @@ def test_nobody_to_ask_is_a_no(ctl: Ctl, fis: Fis) -> None:
     said = ctl("gameday", "--run", "--output", str(fis.folder))
     assert said.code == 1
     assert "nobody is here to be asked; say --yes" in said.text
+    assert fis.experiments() == []
+
+
+def test_what_has_changed_while_somebody_was_asked_counts(ctl: Ctl, fis: Fis, monkeypatch: pytest.MonkeyPatch) -> None:
+    def says_yes_at_last(_: str) -> bool:
+        pause(fis)
+        return True
+
+    monkeypatch.setattr("failoverctl.command.typer.confirm", says_yes_at_last)
+    said = ctl("gameday", "--run", "--output", str(fis.folder), at_terminal=True)
+    assert said.code == 1, said.text
+    assert "it is not as it was when you were asked, and nothing was changed" in said.text
     assert fis.experiments() == []
 
 
