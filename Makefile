@@ -99,6 +99,7 @@ checkov: $(VENV)/.test $(CHECKOV)/.done
 
 terraform-check: $(VENV)/.test $(EMULATOR)/.done
 	@$(RUN) -m tests.terraform.check --emulator $(EMULATOR)/bin/python $(ARGS)
+	@$(RUN) -m tests.terraform.adopted --emulator $(EMULATOR)/bin/python
 
 # Beside the project, for `make bench ARGS="--part patroni"`.
 $(PATRONI)/.done: drills/bench/requirements-patroni.txt

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from failoverctl import adoption, found
+from failoverctl.account import Account
 from failoverctl.command import Session
 from failoverctl.errors import CannotTell, Refused
 from orchestration.additions import Addition, additions
@@ -31,8 +32,8 @@ def adopt(session: Session, global_cluster: GlobalCluster, *, zone: Zone = None,
     if session.chosen.lab:
         raise Refused("the lab's database is its own; leave --lab away to look at one in AWS")
     settings = session.deployment.settings
-    account = session.deployment.identity.account
-    seen = found.look(found.global_database(global_cluster, settings.regions), zone)
+    account = Account(session.deployment)
+    seen = found.look(account, found.global_database(account, global_cluster), zone)
     if faults := adoption.faults(seen, settings):
         raise Refused(
             f"{global_cluster} cannot be adopted as it is:\n"
@@ -41,7 +42,7 @@ def adopt(session: Session, global_cluster: GlobalCluster, *, zone: Zone = None,
         )
     sections = {"database": adoption.database(seen), "existing": adoption.section(seen, settings)}
     adopted = _with(settings, sections)
-    added, weaker = additions(describe(adopted, account)), adoption.weaker(seen)
+    added, weaker = additions(describe(adopted, session.deployment.identity.account)), adoption.weaker(seen)
     text = _text(sections)
     _show(session, seen, added, weaker)
     if dry_run:

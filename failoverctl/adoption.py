@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from failoverctl.found import Found, FoundRegion
+from failoverctl.found import Found, FoundRegion, zone_words
 from orchestration.existing import FEWEST_FUNCTION_SUBNETS
 from orchestration.settings import FIRST_WITH_LOGIN_TRIGGER, Settings
 from orchestration.specification.names import FIRST_SUPPORTED_MAJOR
 
 FIRST_WITH_RESERVED_CONNECTIONS = 16  # PostgreSQL's parameter `reserved_connections`
 AVAILABLE = "available"
-WINDOW_DAY = 3  # characters of a maintenance window that are its day
+PEERING = "pcx-"  # how the id of a VPC peering connection begins
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,15 @@ def _alike(found: Found) -> Iterator[str]:
 
 
 def _ranges(found: Found) -> Iterator[str]:
-    (first, one), (second, other) = (
-        (t.vpc["VpcId"], ipaddress.ip_network(t.vpc["CidrBlock"])) for t in found.both.values()
-    )
-    if one.overlaps(other):
-        yield (
-            f"CidrBlock = {one} of {first} ({found.writer.region}) overlaps with {other} of {second} "
-            f"({found.standby.region}): no peering or transit gateway can join them, so no prober sees the other "
-            "region; move one of the two clusters into a VPC with a range of its own"
-        )
+    for one in found.writer.ranges:
+        for other in found.standby.ranges:
+            if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
+                yield (
+                    f"CidrBlock = {one} of {found.writer.vpc['VpcId']} ({found.writer.region}) overlaps with {other} "
+                    f"of {found.standby.vpc['VpcId']} ({found.standby.region}): no peering or transit gateway can join "
+                    "them, so no prober sees the other region; move one of the two clusters into a VPC with a range of "
+                    "its own"
+                )
 
 
 def _zone(found: Found, settings: Settings) -> Iterator[str]:
@@ -126,18 +126,77 @@ def _zone(found: Found, settings: Settings) -> Iterator[str]:
         return
     zone, name = found.zone["HostedZone"], found.zone["HostedZone"]["Name"].rstrip(".")
     zone_id = zone["Id"].rsplit("/", 1)[-1]
+    said = zone_words(settings, zone_id)
     if not zone.get("Config", {}).get("PrivateZone"):
-        yield f"--zone {zone_id} ({name}) is a public zone: name a private one, or none for a zone of our own"
+        yield f"{said} ({name}) is a public zone: name a private one, or none for a zone of our own"
         return
     if name != settings.dns_zone:
-        yield f'dns_zone = {settings.dns_zone}, and --zone {zone_id} is {name}: set dns_zone = "{name}"'
+        yield f'dns_zone = {settings.dns_zone}, and {said} is {name}: set dns_zone = "{name}"'
     seen_from = {one.get("VPCId") for one in found.zone.get("VPCs", [])}
     for there in found.both.values():
         if there.vpc["VpcId"] not in seen_from:
             yield (
-                f"--zone {zone_id} ({name}) is not associated with {there.vpc['VpcId']} ({there.region}), so nobody "
+                f"{said} ({name}) is not associated with {there.vpc['VpcId']} ({there.region}), so nobody "
                 "there resolves the writer's name: associate it"
             )
+
+
+# What [existing] says of a cluster, and RDS and EC2 say as well.
+OF_THE_CLUSTER = (
+    "instances",
+    "security_group_ids",
+    "subnet_group",
+    "parameter_group",
+    "storage_key_arn",
+    "vpc_id",
+    "vpc_cidr",
+)
+
+
+def outdated(found: Found, settings: Settings) -> list[str]:
+    """Returns what the settings say otherwise than it is: field, value and remedy of each.
+
+    A group that is not named is not given back at a fence's end, and an instance that is not named is not restarted.
+    """
+    return [*_of_the_clusters(found, settings), *_of_the_database(found, settings), *_of_the_link(found, settings)]
+
+
+def _of_the_clusters(found: Found, settings: Settings) -> Iterator[str]:
+    for (name, named), there in zip(settings.existing.both.items(), found.both.values(), strict=True):
+        seen = _section_of(there, routes=False)
+        for field in OF_THE_CLUSTER:
+            said, is_ = getattr(named, field), seen.get(field)
+            if isinstance(said, tuple):
+                said, is_ = sorted(said), sorted(is_ or ())
+            if said != is_:
+                yield (
+                    f"existing.{name}.{field} = {_toml(said)}, but {there.name} ({there.region}) has {_toml(is_)}: "
+                    "write that"
+                )
+
+
+def _of_the_database(found: Found, settings: Settings) -> Iterator[str]:
+    for field, seen in database(found).items():
+        said = getattr(settings.database, field)
+        if field == "engine_version":  # minor versions are upgraded in RDS, and nothing here rests on them
+            said, seen = (str(version).partition(".")[0] for version in (said, seen))
+        if said != seen:
+            yield f"database.{field} = {_toml(said)}, but {found.writer.name} has {_toml(seen)}: write that"
+
+
+def _of_the_link(found: Found, settings: Settings) -> Iterator[str]:
+    said, peering = settings.existing.link, (found.link or "").startswith(PEERING)
+    if said is None and peering:
+        yield (
+            f"existing.link is not given, but {found.link} joins the two VPCs, and AWS makes no second peering: write "
+            f'link = "{found.link}"'
+        )
+    if said is not None and said.startswith(PEERING) and said != found.link:
+        yield f"existing.link = {said} does not join the two VPCs: write {found.link or 'none, and one is made'}"
+
+
+def _toml(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value)
 
 
 def weaker(found: Found) -> list[Weaker]:
@@ -158,6 +217,13 @@ def _of_the_version(found: Found) -> Iterator[Weaker]:
             f"PostgreSQL {version} has no login trigger, so a server that starts is not fenced by itself: an old "
             "writer that comes back takes writes from clients that hold its own endpoint, until its guardian has "
             "closed it. Hosts in a connection string (instead of the writer's name) are not safe here",
+            f"upgrade to {FIRST_WITH_LOGIN_TRIGGER}",
+        )
+        yield Weaker(
+            "P10",
+            f"PostgreSQL {version} starts open, so a restart that takes the place of a fence by SQL leaves none whose "
+            "lift opens the security group again: the guardian's next run opens it, a minute later at most instead of "
+            "10 s",
             f"upgrade to {FIRST_WITH_LOGIN_TRIGGER}",
         )
     if version < FIRST_WITH_RESERVED_CONNECTIONS:

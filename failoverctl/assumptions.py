@@ -86,7 +86,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "instance-login",
         holds="The certificate of an instance has the instance's endpoint, and an IAM token for that name logs in.",
         calls=ASK_READINESS,
-        otherwise="`Promote` is refused and looks on until its limit: the promotion needs a person",
+        otherwise="`Promote` asks the cluster's endpoint, once RDS has shown the end of the promotion for 4 s",
         rests=("handlers/standing/prober.py", "handlers/failover/promote.py"),
         ask=database.instance_login,
         where="standby",
@@ -324,7 +324,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         rests=("orchestration/measured.py", "docs/guarantees.md"),
         ask=moves.promotion,
         where="once",
-        experiment="a failover, and a re-protection after it",
+        experiment="an outage, with a re-protection after it: `failoverctl verify --with-failover`",
     ),
     Assumption(
         "switchover-time",
@@ -352,7 +352,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         calls=(),
         otherwise="the fence rests on the security group alone",
         rests=("handlers/sql/monitoring.sql", "handlers/standing/fence.py"),
-        experiment="a fence of the writer, and a login as an application behind it",
+        experiment="a fence, and logins as an application behind it: `failoverctl verify --with-fence URL`",
     ),
     Assumption(
         "security-group",
@@ -360,7 +360,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         calls=(),
         otherwise="the fence rests on SQL alone until then; after a lift, the guardian looks again for longer",
         rests=("handlers/core/guardian_state.py", "handlers/standing/fence.py"),
-        experiment="a fence of the writer by its security group",
+        experiment="the same by the security group: `failoverctl verify --with-fence URL`",
     ),
     Assumption(
         "restart-time",
@@ -388,6 +388,24 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         experiment="a backup job that is stopped by hand: ABORTED reaches the topic",
     ),
     Assumption(
+        "provider",
+        holds="The AWS provider 6.x applies what only newer ones know: the control table's witness and strong "
+        "consistency, and `invoked_via_function_url`.",
+        calls=(),
+        otherwise="the apply of `global` or of a region's stack stops there: report it; with an older provider the "
+        "table is eventually consistent, and two writers are possible",
+        rests=("orchestration/stacks/base.py", "orchestration/constructs/control.py"),
+        experiment="the first `failoverctl deploy`; planned and applied so far with 5.100.0, without those attributes",
+    ),
+    Assumption(
+        "bill",
+        holds="An idle deployment costs what docs/cost.md says.",
+        calls=(),
+        otherwise="see which service costs more than its row, in Cost Explorer, by the tag `EnvironmentSuffix`",
+        rests=("orchestration/idle_cost.py", "docs/cost.md"),
+        experiment="the bill of the first whole month",
+    ),
+    Assumption(
         "zone-soa",
         holds="A plan after the apply leaves the zone's SOA record alone, and a destroy removes the zone with it.",
         calls=(),
@@ -395,6 +413,15 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Terraform's state, then again",
         rests=("orchestration/constructs/dns.py",),
         experiment="`failoverctl ready --drift`, and the destruction of a test deployment",
+    ),
+    Assumption(
+        "game-day",
+        holds="AWS FIS cuts subnets off within three minutes of its start, open sessions too, and gives them their "
+        "network ACLs back at the end; IAM compares names and tags as the service authorization reference says.",
+        calls=(),
+        otherwise="`failoverctl gameday` starts nothing, or stops the experiment and says so; nothing else rests on it",
+        rests=("failoverctl/gameday.py", "orchestration/specification/game_day.py"),
+        experiment="a game day: `failoverctl gameday --run`",
     ),
     Assumption(
         "replica-without-quorum",
@@ -431,15 +458,19 @@ def _how(assumption: Assumption) -> str:
         "once": "once",
     }[assumption.where]
     calls = ", ".join(f"`{call}`" for call in assumption.calls)
-    return f"{calls}, {where}"
+    return f"{calls}, {where}{'' if assumption.lab else '; on a lab, too'}"
 
 
 INTRODUCTION = """# What is assumed of AWS
 
-No AWS account has seen the product yet. This is everything about AWS that it rests on, one row each; the table is
-[in the code](../failoverctl/assumptions.py), and `python -m failoverctl.assumptions` writes this page.
-`failoverctl verify` asks each row in your account, in the first hour after the deployment
-([how](failoverctl.md#does-aws-do-what-is-assumed)).
+No AWS account has seen the product yet. This is everything about AWS that it rests on and that is unproven, one row
+each; there is no other list. The table is [in the code](../failoverctl/assumptions.py), and `python -m
+failoverctl.assumptions` writes this page. `failoverctl verify` asks each row in your account, in the first hour after
+the deployment ([how](failoverctl.md#does-aws-do-what-is-assumed)): by reads, or by an experiment that you ask it for;
+or it says what would show it.
+
+The lab, the emulator and the models prove none of it: they behave as AWS is described, which is what the rows are
+about. On a lab `verify` asks the rows that say so below; the others end as "cannot tell here".
 
 | assumption | what has to hold | how it is asked | where it is false | rests on it |
 |---|---|---|---|---|

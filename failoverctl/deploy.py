@@ -21,7 +21,7 @@ from failoverctl.command import Session
 from failoverctl.deployment import Deployment
 from failoverctl.errors import CannotTell, Refused
 from failoverctl.findings import show
-from failoverctl.preflight import NEEDED, SENTENCES
+from failoverctl.preflight import SENTENCES, needed
 from failoverctl.start import Yes
 from handlers.core.duration import lasting
 from handlers.core.errors import FailoverError
@@ -119,7 +119,7 @@ def _stacks(deployment: Deployment) -> Sequence[Stack]:
 def _look_before(session: Session) -> None:
     """Asks what `preflight` asks, before the first deployment; raises `Refused` where something is missing."""
     session.say("This is the first deployment: what does the account lack for it?")
-    found = ask_all(Account(session.deployment), NEEDED)
+    found = ask_all(Account(session.deployment), needed(session.deployment.settings))
     answer = verdict(found)
     other = [each for each in found if each.level != "ok"]
     if other:

@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.session import get_session
 
+from failoverctl.account import Account
 from failoverctl.errors import CannotTell, Refused, is_denied
 from handlers.core.errors import FailoverError
 from handlers.gateways.aws import code_of, named_errors
+from orchestration.settings import Settings
 from orchestration.specification.names import ZONE_IDS_WITHOUT_LAMBDA
 
 Description = dict[str, Any]
 
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS = 3, 15, 5  # nobody is in a hurry
+# Every action of IAM that is asked for here.
+CALLS = (
+    "rds:DescribeGlobalClusters",
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "rds:DescribeDBSubnetGroups",
+    "rds:DescribeDBClusterParameters",
+    "ec2:DescribeVpcs",
+    "ec2:DescribeVpcAttribute",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeVpcPeeringConnections",
+    "ec2:DescribeTransitGatewayVpcAttachments",
+    "kms:DescribeKey",
+    "route53:GetHostedZone",
+)
 NO_LINK = frozenset({"deleted", "deleting", "expired", "failed", "rejected"})
 
 
@@ -55,6 +69,16 @@ class FoundRegion:
     def name(self) -> str:
         """Identifier of the cluster."""
         return str(self.cluster["DBClusterIdentifier"])
+
+    @property
+    def ranges(self) -> tuple[str, ...]:
+        """Address ranges of the VPC, its first one first: all of them count where two VPCs are joined."""
+        also = (
+            one["CidrBlock"]
+            for one in self.vpc.get("CidrBlockAssociationSet", ())
+            if one.get("CidrBlockState", {}).get("State") == "associated"
+        )
+        return tuple(dict.fromkeys((str(self.vpc["CidrBlock"]), *map(str, also))))
 
 
 @dataclass(frozen=True)
@@ -99,7 +123,7 @@ def members(global_database: Description) -> dict[str, str]:
     return {arn.split(":")[3]: arn for arn in arns}
 
 
-def global_database(name: str, regions: tuple[str, str]) -> Description:
+def global_database(account: Account, name: str) -> Description:
     """Returns the global database of that name, as RDS of either region describes it.
 
     Raises
@@ -109,10 +133,10 @@ def global_database(name: str, regions: tuple[str, str]) -> Description:
     CannotTell
         the credentials may not look.
     """
-    for region in regions:
+    for region in account.regions:
         with _asking(f"reading the global database {name} in {region}"):
             try:
-                answer = _client("rds", region).describe_global_clusters(GlobalClusterIdentifier=name)
+                answer = account.client("rds", region).describe_global_clusters(GlobalClusterIdentifier=name)
             except ClientError as error:
                 if code_of(error) != "GlobalClusterNotFoundFault":
                     raise
@@ -120,20 +144,22 @@ def global_database(name: str, regions: tuple[str, str]) -> Description:
         for one in answer["GlobalClusters"]:
             if one["GlobalClusterIdentifier"] == name:
                 return dict(one)
+    field = "existing.global_cluster =" if account.settings.existing.global_cluster == name else "GLOBAL_CLUSTER"
     raise Refused(
-        f"GLOBAL_CLUSTER {name}: RDS knows no such global database in {' or '.join(regions)}; "
+        f"{field} {name}: RDS knows no such global database in {' or '.join(account.regions)}; "
         "the RDS console lists those that there are, and the settings name the regions"
     )
 
 
-def look(found: Description, zone: str | None) -> Found:
+def look(account: Account, found: Description, zone: str | None) -> Found:
     """Returns all that there is around a global database. Raises `Refused` as `members`, and `CannotTell`."""
-    writer, standby = (_region(region, arn) for region, arn in members(found).items())
-    return Found(found, writer, standby, _link(writer, standby), _zone(zone, writer.region) if zone else None)
+    writer, standby = (_region(account, region, arn) for region, arn in members(found).items())
+    link = _link(account, writer, standby)
+    return Found(found, writer, standby, link, _zone(account, zone, writer.region) if zone else None)
 
 
-def _region(region: str, arn: str) -> FoundRegion:
-    rds, ec2 = _client("rds", region), _client("ec2", region)
+def _region(account: Account, region: str, arn: str) -> FoundRegion:
+    rds, ec2 = account.client("rds", region), account.client("ec2", region)
     name = arn.rsplit(":", 1)[-1]
     with _asking(f"reading the cluster {name} in {region}"):
         cluster = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
@@ -167,7 +193,7 @@ def _region(region: str, arn: str) -> FoundRegion:
         ),
         route_tables=_tables_of(subnets, tables),
         parameters=parameters,
-        storage_key=_storage_key(region, cluster),
+        storage_key=_storage_key(account, region, cluster),
     )
 
 
@@ -178,57 +204,50 @@ def _tables_of(subnets: list[str], tables: list[Description]) -> tuple[str, ...]
     return tuple(sorted({table for subnet in subnets if (table := of.get(subnet, main))}))
 
 
-def _storage_key(region: str, cluster: Description) -> str | None:
+def _storage_key(account: Account, region: str, cluster: Description) -> str | None:
     key = cluster.get("KmsKeyId") if cluster.get("StorageEncrypted") else None
     if not key:
         return None
     with _asking(f"reading the key of {cluster['DBClusterIdentifier']} in {region}"):
-        found = _client("kms", region).describe_key(KeyId=key)["KeyMetadata"]
+        found = account.client("kms", region).describe_key(KeyId=key)["KeyMetadata"]
     return str(found["Arn"]) if found["KeyManager"] == "CUSTOMER" else None
 
 
-def _link(writer: FoundRegion, standby: FoundRegion) -> str | None:
+def _link(account: Account, writer: FoundRegion, standby: FoundRegion) -> str | None:
     """Returns what joins the two VPCs: a peering connection, else a transit gateway to which both are attached."""
     ends = {writer.vpc["VpcId"], standby.vpc["VpcId"]}
-    ec2 = _client("ec2", writer.region)
+    ec2 = account.client("ec2", writer.region)
     with _asking(f"reading what joins the two VPCs in {writer.region}"):
         for peering in ec2.describe_vpc_peering_connections()["VpcPeeringConnections"]:
             joined = {peering["AccepterVpcInfo"].get("VpcId"), peering["RequesterVpcInfo"].get("VpcId")}
             if joined == ends and peering["Status"]["Code"] not in NO_LINK:
                 return str(peering["VpcPeeringConnectionId"])
-    gateways = [_gateway(each) for each in (writer, standby)]
+    gateways = [_gateway(account, each) for each in (writer, standby)]
     return gateways[0] if all(gateways) else None
 
 
-def _gateway(there: FoundRegion) -> str | None:
+def _gateway(account: Account, there: FoundRegion) -> str | None:
     with _asking(f"reading the transit gateways of {there.vpc['VpcId']} in {there.region}"):
-        answer = _client("ec2", there.region).describe_transit_gateway_vpc_attachments(
+        answer = account.client("ec2", there.region).describe_transit_gateway_vpc_attachments(
             Filters=[{"Name": "vpc-id", "Values": [there.vpc["VpcId"]]}, {"Name": "state", "Values": ["available"]}]
         )
     return next((str(one["TransitGatewayId"]) for one in answer["TransitGatewayVpcAttachments"]), None)
 
 
-def _zone(zone: str, region: str) -> Description:
+def _zone(account: Account, zone: str, region: str) -> Description:
     with _asking(f"reading the zone {zone}"):
         try:
-            return dict(_client("route53", region).get_hosted_zone(Id=zone))
+            return dict(account.client("route53", region).get_hosted_zone(Id=zone))
         except ClientError as error:
             if code_of(error) in ("NoSuchHostedZone", "InvalidInput"):
-                raise Refused(f"--zone {zone}: Route 53 knows no such zone; its console lists them by id") from error
+                said = zone_words(account.settings, zone)
+                raise Refused(f"{said}: Route 53 knows no such zone; its console lists them by id") from error
             raise
 
 
-@cache
-def _client(service: str, region: str) -> Any:
-    return get_session().create_client(
-        service,
-        region_name=region,
-        config=Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        ),
-    )
+def zone_words(settings: Settings, zone: str) -> str:
+    """Returns how a person has named a zone: by the settings, or by the option of `adopt`."""
+    return f"existing.zone_id = {zone}" if settings.existing.zone_id else f"--zone {zone}"
 
 
 @contextmanager
@@ -239,7 +258,7 @@ def _asking(doing: str) -> Iterator[None]:
     except FailoverError as error:
         if is_denied(error):
             raise CannotTell(
-                f"{doing} is not allowed with these credentials: `adopt` only reads; use a role that has AWS's own "
-                f"policy ReadOnlyAccess. {error.__cause__}"
+                f"{doing} is not allowed with these credentials: nothing but reads is asked for; use a role that has "
+                f"AWS's own policy ReadOnlyAccess. {error.__cause__}"
             ) from error
         raise

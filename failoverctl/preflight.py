@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from failoverctl import found
 from failoverctl.account import Account
 from failoverctl.asks import beforehand, database
 from failoverctl.assumption import Assumption, ask_all
@@ -9,8 +10,9 @@ from failoverctl.command import Session
 from failoverctl.errors import Refused
 from failoverctl.findings import EXIT_CODES, PageFile, show, write_page
 from handlers.core.readiness import Level, verdict
+from orchestration.settings import Settings
 
-NEEDED: tuple[Assumption, ...] = (
+ALWAYS: tuple[Assumption, ...] = (
     Assumption(
         "programs",
         holds="Terraform 1.11 or later and curl are on this machine.",
@@ -74,14 +76,6 @@ NEEDED: tuple[Assumption, ...] = (
         ask=beforehand.concurrency,
     ),
     Assumption(
-        "rds-quotas",
-        holds="There is room for one cluster and two instances.",
-        calls=("rds:DescribeAccountAttributes",),
-        otherwise="ask for more in Service Quotas, or remove what is not needed",
-        rests=("orchestration/constructs/database.py",),
-        ask=beforehand.rds_quotas,
-    ),
-    Assumption(
         "vpcs",
         holds="There is room for one VPC.",
         calls=("ec2:DescribeVpcs", "servicequotas:GetServiceQuota", "servicequotas:GetAWSDefaultServiceQuota"),
@@ -98,6 +92,24 @@ NEEDED: tuple[Assumption, ...] = (
         ask=database.engine,
     ),
     Assumption(
+        "reserved-connections-parameter",
+        holds="A cluster's parameter group may set `reserved_connections`.",
+        calls=("rds:DescribeEngineDefaultClusterParameters",),
+        otherwise="set `reserved_connections = 0` under `[database]`: the apply of the region's stack would fail",
+        rests=("docs/deploy.md",),
+        ask=database.reserved_connections,
+    ),
+)
+OF_A_NEW_DATABASE: tuple[Assumption, ...] = (
+    Assumption(
+        "rds-quotas",
+        holds="There is room for one cluster and two instances.",
+        calls=("rds:DescribeAccountAttributes",),
+        otherwise="ask for more in Service Quotas, or remove what is not needed",
+        rests=("orchestration/constructs/database.py",),
+        ask=beforehand.rds_quotas,
+    ),
+    Assumption(
         "instance-class",
         holds="Serverless v2 instances of that version can be ordered in two zones.",
         calls=("rds:DescribeOrderableDBInstanceOptions",),
@@ -105,13 +117,24 @@ NEEDED: tuple[Assumption, ...] = (
         rests=("orchestration/constructs/database.py",),
         ask=beforehand.instance_class,
     ),
+)
+OF_ONE_THAT_EXISTS: tuple[Assumption, ...] = (
     Assumption(
-        "reserved-connections-parameter",
-        holds="A cluster's parameter group may set `reserved_connections`.",
-        calls=("rds:DescribeEngineDefaultClusterParameters",),
-        otherwise="set `reserved_connections = 0` under `[database]`: the apply of the region's stack would fail",
-        rests=("docs/deploy.md",),
-        ask=database.reserved_connections,
+        "existing",
+        holds="What `[existing]` names can be adopted, and is as the settings say.",
+        calls=found.CALLS,
+        otherwise="see to it, or have `failoverctl adopt` write `[existing]` anew; nothing is changed before",
+        rests=("docs/adopt.md", "orchestration/existing.py"),
+        ask=beforehand.adoptable,
+        where="once",
+    ),
+    Assumption(
+        "instance-classes",
+        holds="The classes of its instances can be ordered in two zones, so that a re-protection can build them anew.",
+        calls=("rds:DescribeDBInstances", "rds:DescribeOrderableDBInstanceOptions"),
+        otherwise="change the instances to another class, or have capacity reserved where it is scarce",
+        rests=("handlers/reprotect/build_standby.py",),
+        ask=database.instance_classes,
     ),
 )
 SENTENCES: dict[Level, str] = {
@@ -122,16 +145,22 @@ SENTENCES: dict[Level, str] = {
 }
 
 
+def needed(settings: Settings) -> tuple[Assumption, ...]:
+    """Returns what has to be there for a deployment with these settings, around a new database or an adopted one."""
+    return (*ALWAYS, *(OF_ONE_THAT_EXISTS if settings.adopts else OF_A_NEW_DATABASE))
+
+
 def preflight(session: Session, *, page: PageFile = None) -> int | None:
     """Say before the first deployment what is missing for it: 0 nothing, 1 something, 2 cannot tell."""
     if session.chosen.lab:
         raise Refused("a lab is not deployed; ask without --lab, with the credentials of an AWS account")
     account = Account(session.deployment)
     _ = account.names  # says what is wrong with the credentials, before anything is asked
-    found = ask_all(account, NEEDED)
-    answer = verdict(found)
-    show(session, answer, SENTENCES[answer], found)
-    session.tell({"answer": answer, "sentence": SENTENCES[answer], "findings": found})
+    table = needed(account.settings)
+    findings = ask_all(account, table)
+    answer = verdict(findings)
+    show(session, answer, SENTENCES[answer], findings)
+    session.tell({"answer": answer, "sentence": SENTENCES[answer], "findings": findings})
     if page is not None:
-        write_page(session, page, answer, SENTENCES[answer], found, {each.name: each.holds for each in NEEDED})
+        write_page(session, page, answer, SENTENCES[answer], findings, {each.name: each.holds for each in table})
     return EXIT_CODES[answer]

@@ -15,7 +15,8 @@ from failoverctl.assumption import Assumption, ask_all
 from failoverctl.assumptions import ASSUMPTIONS
 from failoverctl.command import Session
 from failoverctl.errors import Refused
-from failoverctl.experiments import ring_the_alarm, switch_over_and_back
+from failoverctl.experiments import fail_over, ring_the_alarm, switch_over_and_back
+from failoverctl.fencing import fence_and_log_in
 from failoverctl.findings import EXIT_CODES, MARKS, PageFile, show, write_page
 from failoverctl.start import Yes
 from handlers.core.readiness import LEVELS, Finding, Level, verdict
@@ -24,6 +25,16 @@ from orchestration import measured
 
 WithSwitchover = Annotated[
     bool, typer.Option("--with-switchover", help="Move the writer to the other region and back, and measure that.")
+]
+WithFailover = Annotated[
+    bool,
+    typer.Option("--with-failover", help="Cut the writer's database off, measure the failover, and keep the figure."),
+]
+WithFence = Annotated[
+    str | None,
+    typer.Option(
+        "--with-fence", metavar="URL", help="Fence the writer, and log in there meanwhile as this application."
+    ),
 ]
 WithTrigger = Annotated[
     bool,
@@ -47,18 +58,26 @@ def verify(
     page: PageFile = None,
     with_switchover: WithSwitchover = False,
     with_trigger: WithTrigger = False,
+    with_fence: WithFence = None,
+    with_failover: WithFailover = False,
     keep: Keep = False,
     yes: Yes = False,
 ) -> int | None:
     """Ask what the product assumes of AWS, by reads only: 0 it holds, 1 something does not, 2 cannot tell."""
     account = Account(session.deployment, in_lab=session.chosen.lab)
     _ = account.names  # says what is wrong with the credentials, before anything is asked
+    seen: list[Finding] = []
     if with_trigger:
         ring_the_alarm(session, account, yes=yes)
+    if with_fence is not None:
+        seen += fence_and_log_in(session, account, with_fence, yes=yes)
     if with_switchover:
         switch_over_and_back(session, yes=yes)
-        account = Account(session.deployment, in_lab=session.chosen.lab)  # what it has read may have changed
-    found = ask_all(account, ASSUMPTIONS)
+    if with_failover:  # last, for it leaves no standby
+        fail_over(session, account, yes=yes)
+        keep = True
+    account = Account(session.deployment, in_lab=session.chosen.lab)  # what it has read may have changed
+    found = [*ask_all(account, ASSUMPTIONS), *seen]
     answer = verdict(found)
     left = [each for each in ASSUMPTIONS if each.experiment and each.name not in {one.check for one in found}]
     show(session, answer, SENTENCES[answer], found)

@@ -30,6 +30,7 @@ RAW_AWS = {
     "aws s3api put-bucket-versioning": "deploy.md: the same",
     "aws iam create-service-linked-role": "deploy.md: once in an account, before the first deployment",
     "aws secretsmanager replicate-secret-to-regions": "deploy.md: once, after the first deployment",
+    "aws rds modify-db-cluster": "failoverctl/experiments.py: gives a cluster its groups back where `verify` could not",
     "aws sso login": "failoverctl/errors.py: gets the credentials without which no verb does anything",
 }
 

@@ -8,8 +8,10 @@ import subprocess
 
 from botocore.exceptions import ClientError
 
+from failoverctl import adoption, found
 from failoverctl.account import Account
 from failoverctl.asks.database import SERVERLESS, not_orderable
+from failoverctl.errors import Refused
 from handlers.core.errors import FailoverError, Misconfigured
 from handlers.core.readiness import NotSeen, Said
 from handlers.gateways.aws import code_of
@@ -129,6 +131,8 @@ def rds_quotas(account: Account, region: str) -> Said:
 
 def vpcs(account: Account, region: str) -> Said:
     """Asks for the region's VPCs and how many there may be."""
+    if exists := account.settings.existing_in(region).vpc_id:
+        return "ok", f"none is made: {exists} is there"
     used = len(account.pages("ec2", region, "describe_vpcs", "Vpcs"))
     asked = {"ServiceCode": "vpc", "QuotaCode": VPCS_QUOTA}
     try:
@@ -138,6 +142,20 @@ def vpcs(account: Account, region: str) -> Said:
             raise
         quota = account.answer("service-quotas", region, "get_aws_default_service_quota", **asked)["Quota"]
     return "ok" if used < quota["Value"] else "failing", f"{used} of {quota['Value']:.0f} are used"
+
+
+def adoptable(account: Account, _: str) -> Said:
+    """Looks at what [existing] names, as `failoverctl adopt` does, and whether the settings still say how it is."""
+    settings = account.settings
+    try:
+        name = str(settings.existing.global_cluster)
+        seen = found.look(account, found.global_database(account, name), settings.existing.zone_id)
+    except Refused as error:
+        return "failing", str(error)
+    if faults := adoption.faults(seen, settings) or adoption.outdated(seen, settings):
+        return "failing", "; ".join(faults)
+    clusters = " and ".join(f"{there.name} ({there.region})" for there in seen.both.values())
+    return "ok", f"{clusters}, as the settings say; {len(adoption.weaker(seen))} weaker promises (docs/adopt.md)"
 
 
 def first_time(account: Account, region: str) -> Said:

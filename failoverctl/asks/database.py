@@ -72,6 +72,8 @@ def not_orderable(account: Account, region: str, instance_class: str) -> str | N
 def reserved_connections(account: Account, region: str) -> Said:
     """Asks whether a cluster's parameter group may reserve connections for the monitor."""
     wanted = account.settings.database.reserved_connections
+    if account.settings.adopts:
+        return "ok", "the parameter group is its owner's, and not set by us"
     if not wanted:
         return "ok", "reserved_connections is 0, so no parameter group sets it"
     family = f"{ENGINE}{account.settings.database.engine_version.split('.')[0]}"

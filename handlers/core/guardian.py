@@ -57,6 +57,8 @@ class Situation:
         False when a write has just failed for want of a quorum.
     rds_silent
         whether RDS has shown nothing of the switchover that is noted for as long as a request may be on its way.
+    nowhere
+        whether every replica says for certain that there is no control record.
     """
 
     region: str
@@ -67,6 +69,7 @@ class Situation:
     grace_s: float
     can_write: bool = True
     rds_silent: bool = False
+    nowhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,12 @@ def decide(now: Situation) -> Decision:
             ours is not None and now.own != "writer" and now.can_write,
             "give word",
             "the lease cannot be renewed now, and a run that moves the writer will be seen in the record",
+        ),
+        (
+            # As before the global stack is applied, and after it is destroyed, around a database that others use.
+            record is None and now.nowhere,
+            "rest",
+            "there is no control record in any region, by which a run could move the writer",
         ),
         (now.now <= now.rests_until - FENCE_BEFORE_S, "wait", "the lease cannot be renewed now, but is alive"),
         (True, "fence", "the lease ends and cannot be renewed"),

@@ -143,7 +143,7 @@ class DatabaseProbed(NamedTuple):
 class LookedAround(NamedTuple):
     """Everything that a tick asked for has come: time to decide.
 
-    ``record`` and ``reached`` are this tick's, None when nobody answered; ``can_write``: see
+    ``record`` and ``reached`` are this tick's, None when nobody answered; ``can_write`` and ``nowhere``: see
     `handlers.core.guardian.Situation`.
     """
 
@@ -152,6 +152,7 @@ class LookedAround(NamedTuple):
     own: Own
     reached: Probe | None
     can_write: bool
+    nowhere: bool = False
 
 
 class LeaseRenewed(NamedTuple):
@@ -384,7 +385,15 @@ def _decided(state: GuardianState, learnt: LookedAround) -> tuple[GuardianState,
     record, now = learnt.record, learnt.now
     silent = _rds_is_silent(state.rds_silence, record, now)
     situation = Situation(
-        state.region, now, record, learnt.own, state.rests_until, state.grace_s, learnt.can_write, silent
+        state.region,
+        now,
+        record,
+        learnt.own,
+        state.rests_until,
+        state.grace_s,
+        learnt.can_write,
+        silent,
+        learnt.nowhere,
     )
     decision = decide(situation)
     writes = decision.action in ("renew", "renew unknown", "give word")  # what it decides counts when it is written

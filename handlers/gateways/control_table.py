@@ -26,7 +26,7 @@ from handlers.core.control import (
     WriterSign,
 )
 from handlers.core.environment import PeerVariables, Variables
-from handlers.core.errors import LockLost, Misconfigured, TransientFailure, WordLives
+from handlers.core.errors import FailoverError, LockLost, Misconfigured, TransientFailure, WordLives
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import CLOCK_MARGIN_S
 from handlers.core.transitions import TRANSITIONS
@@ -103,8 +103,7 @@ class ControlTable:
         """
 
         def get(replica: DynamoDBClient) -> Any:
-            with named_errors(f"reading the control record in {self._table}"):
-                answer = replica.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
+            answer = self._get(replica)
             said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
             self.answered_at = parsedate_to_datetime(said).timestamp() if said else None
             return answer.get("Item")
@@ -116,6 +115,24 @@ class ControlTable:
                 "creates it"
             )
         return ControlRecord.read(items.plain(item))
+
+    def is_nowhere(self) -> bool:
+        """Returns whether every replica says for certain that it has no record, or that there is no table.
+
+        One that gives no answer may have it. Nothing can move the writer then: a run begins with a lock in the record.
+        """
+        return all(map(self._has_none, self._replicas))
+
+    def _has_none(self, replica: DynamoDBClient) -> bool:
+        try:
+            return "Item" not in self._get(replica)
+        except FailoverError as error:
+            said = error.__cause__
+            return isinstance(said, ClientError) and code_of(said) == "ResourceNotFoundException"
+
+    def _get(self, replica: DynamoDBClient) -> Any:
+        with named_errors(f"reading the control record in {self._table}"):
+            return replica.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
 
     def take(self, lock: Transition, seen: ControlRecord) -> bool:
         """Takes the lock if the record is still what the claim was decided on; False when it has changed since."""

@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.beside import Beside
 from handlers.core.control import ControlRecord
-from handlers.core.errors import FailoverError
+from handlers.core.errors import FailoverError, Misconfigured
 from handlers.core.fence import FenceState
 from handlers.core.guardian import NO_LEASE, Own
 from handlers.core.guardian_state import (
@@ -157,6 +157,7 @@ class Watch:
         self._renewed: float | None = None  # until when this run has renewed the lease
         self.is_alone = False  # whether nobody else has, since
         self._clock_is_wrong = False
+        self._is_nowhere = False  # whether no replica had a record when none was last read
         self._read_at = (0.0, 0.0)  # when the record was last asked for, by the clock and by what no correction touches
         self._state = GuardianState(self._region, float(environment.recovery_grace_s))
         self._learning = machine.lock()
@@ -248,8 +249,9 @@ class Watch:
         self._read_at = (asked_at, self._machine.monotonic())
         try:
             record = self._control.read()
-        except FailoverError:
+        except FailoverError as error:
             logger.exception("the control record cannot be read; the last known role still applies")
+            self._is_nowhere = isinstance(error, Misconfigured) and self._control.is_nowhere()
             return None
         self._look_at_own_clock(asked_at)
         for look in self._learn(RecordRead(record, asked_at)):
@@ -328,7 +330,8 @@ class Watch:
             now = self._machine.now()  # after the record was read: a lease counts from there
             self._clock_is_wrong = self._clock_is_wrong or self._has_jumped(now)
             can_write = can_write and not self._clock_is_wrong
-            orders = self._learn(LookedAround(now, record, own, reached, can_write))
+            nowhere = record is None and self._is_nowhere
+            orders = self._learn(LookedAround(now, record, own, reached, can_write, nowhere))
             changed = self._obey(orders, reached)
             if changed is True:
                 return

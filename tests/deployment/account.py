@@ -66,6 +66,13 @@ class Account:
                 roleArn=f"arn:aws:iam::{ACCOUNT}:role/{machine.name}",
             )
 
+    def remove_record(self) -> None:
+        """There is no control record any more."""
+        with self.gate.wide_open():
+            self.client("dynamodb", WRITER).delete_item(
+                TableName=self.specification.control_table.name, Key=self._key()
+            )
+
     def change_record(self, **attributes: Any) -> None:
         """Change the control record as a person would."""
         with self.gate.wide_open():

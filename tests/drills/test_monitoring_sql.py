@@ -13,7 +13,10 @@ import pytest
 
 from drills.world import bank
 from drills.world.clock import Clock
+from drills.world.network import free_port
 from drills.world.postgres import APPLICATION, MONITOR, Server
+from failoverctl.errors import CannotTell, Refused
+from failoverctl.fencing import knock
 from handlers.core.health import Installed
 from handlers.core.heartbeat import Beat
 from handlers.gateways import postgres
@@ -389,6 +392,27 @@ def test_a_database_that_was_not_set_up_is_a_writer_of_which_nothing_is_known(se
         MONITOR, host=server.address.host, port=server.address.port, database="postgres", timeout=10
     ) as session:
         assert postgres.standing(session) == postgres.Standing(writer=True)
+
+
+def test_p1_verify_tells_what_keeps_an_application_out(server: Server) -> None:
+    url = f"postgresql://{APPLICATION}@{server.address.host}:{server.address.port}/payments"
+    assert knock(url) == "open"
+    with monitor(server) as session:
+        assert postgres.fence(session, "the test")
+    assert knock(url) == "right"
+    server.run_script(f"GRANT CONNECT ON DATABASE payments TO {APPLICATION}")
+    try:
+        assert knock(url) == "trigger"
+    finally:
+        server.run_script(f"REVOKE CONNECT ON DATABASE payments FROM {APPLICATION}")
+    let_in(server)
+    assert knock(url) == "open"
+    with pytest.raises(CannotTell, match="not by a fence"):
+        knock(url.replace(APPLICATION, "nobody"))
+    nobody_listens = server.address.host, free_port([server.address.host])
+    assert knock("postgresql://{}:{}/payments".format(*nobody_listens)) == "no answer"
+    with pytest.raises(Refused, match="cannot be used"):
+        knock("not a URL")
 
 
 # --- what the bootstrap has left, for `failoverctl ready`

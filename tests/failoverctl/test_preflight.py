@@ -13,13 +13,14 @@ import pytest
 from failoverctl.asks import beforehand
 from failoverctl.assumption import ask_all
 from failoverctl.deployment import Deployment, Identity
-from failoverctl.preflight import NEEDED
+from failoverctl.preflight import ALWAYS, OF_A_NEW_DATABASE, OF_ONE_THAT_EXISTS, needed
 from failoverctl.program import app
 from handlers.core.readiness import Finding
 from orchestration.settings import PROJECT_ROOT, Settings, load
 from tests.failoverctl.aws_answers import ACCOUNT, STANDBY, Answer, Aws, refused
 from tests.failoverctl.test_assumptions import CASES, Case, option
 
+NEEDED = (*ALWAYS, *OF_A_NEW_DATABASE, *OF_ONE_THAT_EXISTS)
 BY_NAME = {each.name: each for each in NEEDED}
 WITH_BUCKET = load(environment_suffix="test", state={"bucket": "our-state", "region": STANDBY})
 
@@ -109,8 +110,10 @@ CASES_BEFORE: dict[str, Case] = {
         {"rds.DescribeOrderableDBInstanceOptions": option("us-east-1a", "us-east-1b")},
         {"in us-east-1a only": {"rds.DescribeOrderableDBInstanceOptions": option("us-east-1a")}},
     ),
+    "instance-classes": CASES["instance-classes"],
     "reserved-connections-parameter": CASES["reserved-connections-parameter"],
 }
+OF_ADOPTION = {"existing"}  # tests/failoverctl/test_adopt.py
 OF_THE_MACHINE = {"programs", "credentials"}
 
 
@@ -120,8 +123,9 @@ def found(name: str, answers: Mapping[str, Answer], settings: Settings = WITH_BU
 
 
 def test_every_row_has_a_case() -> None:
-    assert {*CASES_BEFORE, *OF_THE_MACHINE} == {*BY_NAME}
+    assert {*CASES_BEFORE, *OF_THE_MACHINE, *OF_ADOPTION} == {*BY_NAME}
     assert len(BY_NAME) == len(NEEDED)
+    assert not {each.name for each in needed(WITH_BUCKET)} & {each.name for each in OF_ONE_THAT_EXISTS}
     for each in NEEDED:
         for file in each.rests:
             assert (PROJECT_ROOT / file).is_file(), file

@@ -19,7 +19,7 @@ from handlers.gateways.warm_up import PROBERS
 from orchestration.specification import failover
 from tests.deployment import CLOCK, STANDBY, WRITER, Context, Deployment
 from tests.deployment.account import decimal
-from tests.deployment.clock import PATIENCE_S
+from tests.deployment.clock import patiently
 from tests.deployment.monitors import new_watch, tick
 
 NAMESPACE = "FailoverOrchestrator"
@@ -180,6 +180,30 @@ def test_p5_a_monitor_that_loses_the_control_record_keeps_its_role_and_says_noth
     assert starts(deployment) == []
 
 
+@pytest.mark.parametrize("up", [True, False], ids=["healthy", "does not answer"])
+@pytest.mark.parametrize("since", [0, 3], ids=["not deployed yet", "destroyed meanwhile"])
+def test_p10_while_no_region_has_a_control_record_a_database_is_left_alone(
+    deployment: Deployment, since: int, up: bool
+) -> None:
+    """Around an adopted database: the stack with its guardian is applied before the record, and destroyed after it."""
+    if since:
+        watch(deployment, WRITER, since)
+    deployment.trouble("dynamodb.GetItem", "ResourceNotFoundException", times=10**6)
+    deployment.databases.up[WRITER] = up
+    watch(deployment, WRITER, 15)
+    assert not deployment.databases.fenced[WRITER]
+    assert deployment.databases.admits[WRITER]
+    assert not any(operation == "rds.RebootDBInstance" for _, _, operation in deployment.gate.seen)
+
+
+def test_p1_a_record_that_one_region_does_not_show_may_be_in_the_other(deployment: Deployment) -> None:
+    """The own replica was removed, and the other region gives no answer."""
+    deployment.trouble("dynamodb.GetItem", "ResourceNotFoundException", region=WRITER, times=10**6)
+    deployment.trouble("dynamodb.GetItem", "refused", region=STANDBY, times=10**6)
+    watch(deployment, WRITER, 15)
+    assert not deployment.databases.takes_writes(WRITER)
+
+
 def test_p4_a_region_that_refuses_metrics_does_not_stop_the_watch(deployment: Deployment) -> None:
     deployment.databases.up[WRITER] = False
     deployment.trouble("cloudwatch.PutMetricData", "refused", region=WRITER, times=10**6)
@@ -215,13 +239,13 @@ def test_p10_a_tick_does_not_wait_for_a_database_that_is_slow(
     with deployment.lambdas.environment(WRITER, "monitor") as module:
         watcher = new_watch(module)
         tick(watcher)
-        monkeypatch.setattr(module, "OWN_PATIENCE_S", 0.05)
+        monkeypatch.setattr(module, "OWN_PATIENCE_S", 0.0)
         slow = threading.Event()
         probe = watcher._prober.probe
 
         def slowly(*asked: Any, **work: Any) -> Any:
             answer = probe(*asked, **work)
-            slow.wait(PATIENCE_S)
+            patiently(slow.wait)
             answers.append(answer)
             return answer
 

@@ -51,7 +51,7 @@ class Deployment:
     def deploy(self) -> None:
         """Applies every stack. A stack's plan may only create."""
         for name, stack in self.stacks.items():
-            with _timed(f"deploy {name}"):
+            with timed(f"deploy {name}"):
                 stack.init()
                 stack.validate()
                 planned = stack.plan()
@@ -71,7 +71,7 @@ class Deployment:
         """
         differences: list[Change] = []
         for name, stack in self.stacks.items():
-            with _timed(f"plan {name} again"):
+            with timed(f"plan {name} again"):
                 planned = stack.plan()
                 self._expect_nothing_new(name, planned)
                 differences += planned
@@ -81,7 +81,7 @@ class Deployment:
     def plan_in_the_dark(self) -> None:
         """Plans each region's stack while the other region answers nothing, IAM and Route 53 included."""
         for region, dark in (self.settings.regions, self.settings.regions[::-1]):
-            with _timed(f"plan {region} while {dark} is dark"), self.endpoint.without(dark) as seen:
+            with timed(f"plan {region} while {dark} is dark"), self.endpoint.without(dark) as seen:
                 self._expect_nothing_new(region, self.stacks[region].plan())
                 asked = {where for where, _ in seen}
                 expect(asked == {region}, f"{region} is planned by itself, but {sorted(asked)} was asked")
@@ -92,7 +92,7 @@ class Deployment:
         for step in circle.steps():
             for name in step.stacks:
                 stack = self.stacks[name]
-                with _timed(f"{step.name}: plan {name}"), self.endpoint.telling(step.told):
+                with timed(f"{step.name}: plan {name}"), self.endpoint.telling(step.told):
                     new = [change for change in stack.plan() if unreviewed([change])]
                 reasons = verdict(circle.record(), new, name)
                 rows.append(Row.of(step.name, name, new, reasons))
@@ -102,7 +102,7 @@ class Deployment:
                 self._expect_nothing_new(f"{name} after the {step.name}", new)
                 expect(not reasons, f"an apply of {name} is safe after the {step.name}, but: {reasons}")
                 if step.applied:
-                    with _timed(f"{step.name}: apply {name}"), self.endpoint.telling(step.told):
+                    with timed(f"{step.name}: apply {name}"), self.endpoint.telling(step.told):
                         stack.apply()
         return rows
 
@@ -112,7 +112,7 @@ class Deployment:
         unseen = {listing.kind for listing in inventory.LISTINGS} - known
         expect(not unseen, f"the emulator lists what is deployed, but no {sorted(unseen)}")
         for name, stack in reversed(self.stacks.items()):
-            with _timed(f"destroy {name}"):
+            with timed(f"destroy {name}"):
                 stack.destroy()
                 expect(not stack.resources(), f"nothing of {name} is left in its state")
         left = self._present()
@@ -264,7 +264,7 @@ def stack_names(synthesized: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def _timed(what: str) -> Iterator[None]:
+def timed(what: str) -> Iterator[None]:
     print(f"{what} ...", flush=True)
     started = time.monotonic()
     yield

@@ -11,6 +11,7 @@ from orchestration.terraform import Change
 # of the type. They are validated and planned with the others, by `make test`.
 UNKNOWN = {
     "aws_backup_report_plan": None,
+    "aws_cloudwatch_query_definition": None,
     "aws_vpc_security_group_egress_rule": "prefix_list_id",
 }
 

@@ -19,7 +19,8 @@ UPSTREAM_TIMEOUT_S = 120
 class Endpoint:
     """Forwards to ``upstream`` (host, port). A request belongs to the region that its signature names.
 
-    ``answers`` holds what upstream does not know: target of a request (``X-Amz-Target``) → the answer, as JSON.
+    ``answers`` holds what upstream does not know: target of a request (``X-Amz-Target``) → the answer, as JSON; or a
+    Query API's action → the answer, as XML.
     """
 
     def __init__(self, upstream: tuple[str, int], answers: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -106,6 +107,9 @@ class Endpoint:
         known = self._answers.get(headers.get("X-Amz-Target", ""))
         if known is not None:
             return 200, [("Content-Type", "application/x-amz-json-1.0")], known.encode()
+        action = re.match(rb"Action=(\w+)", body)
+        if action and (known := self._answers.get(action[1].decode())) is not None:
+            return 200, [("Content-Type", "text/xml")], known.encode()
         connection = http.client.HTTPConnection(*self._upstream, timeout=UPSTREAM_TIMEOUT_S)
         try:
             connection.request(method, path, body, headers)

@@ -126,6 +126,12 @@ def test_p1_p10_rule(
     assert why in decision.why
 
 
+def test_p10_without_a_record_anywhere_nobody_is_fenced() -> None:
+    """As while the stacks are applied, and destroyed, around a database that others use."""
+    for own in OWN:
+        assert decide(Situation(EAST, NOW, None, own, 0.0, GRACE_S, nowhere=True)).action == "rest"
+
+
 @pytest.mark.parametrize(
     ("record", "silent", "action"),
     [(SWITCHES, True, "end switchover"), (SWITCHES, False, "fence by sql"), (ASKED, True, "fence")],
@@ -172,11 +178,13 @@ def situations() -> Iterator[Situation]:
         RECORDS, OWN, (0.0, NOW - 60, NOW, ENDING, AT_THE_LIMIT, ALIVE), (True, False)
     ):
         yield Situation(EAST, NOW, record, own, rests_until, GRACE_S, can_write)
+    for own in OWN:
+        yield Situation(EAST, NOW, None, own, 0.0, GRACE_S, nowhere=True)
 
 
 def test_p1_every_row_of_the_table_decides_somewhere() -> None:
     kinds = {(decision.action, decision.why.replace(EAST, WEST)) for decision in map(decide, situations())}
-    assert len(kinds) == 15  # two epochs of another writer make one row into two sentences
+    assert len(kinds) == 16  # two epochs of another writer make one row into two sentences
 
 
 def test_p1_a_maintenance_is_nothing_to_rest_by() -> None:
@@ -207,7 +215,7 @@ def test_p1_no_database_may_take_writes_unguarded() -> None:
         comes = now.record is not None and now.record.moving is not None and now.record.moving.target_region == EAST
         deployed = now.record is not None and now.record.lease_expires_at is None and now.record.epoch == FIRST_EPOCH
         safe = now.rests_until - NOW >= FENCE_BEFORE_S
-        assert comes or deployed or (safe and decide(now).action == "wait"), now
+        assert comes or deployed or now.nowhere or (safe and decide(now).action == "wait"), now
         if now.record is not None and not comes:
             assert now.record.writer_region == EAST, now
             assert now.record.transition is None or now.record.transition.phase == "checking", now
