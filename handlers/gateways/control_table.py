@@ -10,7 +10,7 @@ from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from handlers.core.claim import LATE_REQUEST_S, Claim
 from handlers.core.conditional_write import Row
@@ -26,7 +26,7 @@ from handlers.core.control import (
     WriterSign,
 )
 from handlers.core.environment import PeerVariables, Variables
-from handlers.core.errors import LockLost, Misconfigured, TransientFailure, WordLives
+from handlers.core.errors import FailoverError, LockLost, Misconfigured, TransientFailure, WordLives
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import CLOCK_MARGIN_S
 from handlers.core.transitions import TRANSITIONS
@@ -103,8 +103,7 @@ class ControlTable:
         """
 
         def get(replica: DynamoDBClient) -> Any:
-            with named_errors(f"reading the control record in {self._table}"):
-                answer = replica.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
+            answer = self._get(replica)
             said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
             self.answered_at = parsedate_to_datetime(said).timestamp() if said else None
             return answer.get("Item")
@@ -126,12 +125,14 @@ class ControlTable:
 
     def _has_none(self, replica: DynamoDBClient) -> bool:
         try:
-            answer = replica.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
-        except ClientError as error:
-            return code_of(error) == "ResourceNotFoundException"
-        except BotoCoreError:
-            return False
-        return "Item" not in answer
+            return "Item" not in self._get(replica)
+        except FailoverError as error:
+            said = error.__cause__
+            return isinstance(said, ClientError) and code_of(said) == "ResourceNotFoundException"
+
+    def _get(self, replica: DynamoDBClient) -> Any:
+        with named_errors(f"reading the control record in {self._table}"):
+            return replica.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
 
     def take(self, lock: Transition, seen: ControlRecord) -> bool:
         """Takes the lock if the record is still what the claim was decided on; False when it has changed since."""

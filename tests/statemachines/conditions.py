@@ -17,7 +17,7 @@ from handlers.core.heartbeat import Beat
 from handlers.core.lease import LEASE_S
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 from tests.deployment.account import decimal
-from tests.deployment.clock import PATIENCE_S
+from tests.deployment.clock import patiently
 
 Condition = Callable[[Deployment], object]
 
@@ -427,7 +427,7 @@ def promotion_is_held(deployment: Deployment) -> threading.Event:
     held = threading.Event()
 
     def hold(_region: str) -> None:
-        held.wait(PATIENCE_S)
+        patiently(held.wait)
 
     deployment.databases.before_promotion = hold
     return held
