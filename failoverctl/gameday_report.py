@@ -19,6 +19,7 @@ from failoverctl.words import date
 from handlers.core.history import Entered
 from handlers.report import page as pages
 
+PROOF = "VerifyRecovery"  # the state of the workflow that writes through the writer's name
 SHOWS = (
     "The alarm path, detection with a living guardian, the lease's wait, Aurora's detach and promotion, and the "
     "writer's name, in this account.",
@@ -50,7 +51,8 @@ def data(account: Account, played: Played, plan: Sequence[str]) -> dict[str, Any
     """Returns the report for programs."""
     experiment, run = played.experiment, played.run
     record: Mapping[str, Any] = (run.output if run else None) or {}
-    from_cut = run.ended_at - experiment.cut_at if run and run.ended_at and experiment.cut_at else None
+    proved_at = next((each.left_at for each in played.states if each.name == PROOF), None)
+    from_cut = proved_at - experiment.cut_at if proved_at and experiment.cut_at else None
     found: dict[str, Any] = plain(
         {
             "global_cluster": account.names.global_cluster,
@@ -137,7 +139,7 @@ def page(found: Mapping[str, Any]) -> str:
             "The run's own record", _list(found["run_in_words"]) if found["run"] else "<p>There was no run.</p>\n"
         )
         + _section("As it was planned", _list(found["plan"]))
-        + _section("What this shows", _list(found["shows"]))
+        + _section("What a game day shows", _list(found["shows"]))
         + _section("What it does not show", _list(found["does_not_show"]))
     )
     return pages.document(title, body, good=good)

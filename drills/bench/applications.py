@@ -77,6 +77,8 @@ class Measured:
 
     Attributes
     ----------
+    began
+        whether it was answered before the outage: one that was not says nothing of the way back.
     reconnect_s
         from the moment at which the new writer took writes to the last of the payers' first answers.
     silence_s
@@ -85,20 +87,24 @@ class Measured:
         attempts that were answered, and those that were not.
     missing
         payments that were answered after the failover and are not in the new writer's database.
+    last_error, said
+        what its last failed attempt said, and the program on stderr.
     """
 
     label: str
+    began: bool
     reconnect_s: float | None
     silence_s: float | None
     answered: int
     failed: int
     missing: int
+    last_error: str
     said: str
 
     @property
     def recovered(self) -> bool:
-        """Whether all its payers wrote again, and nothing that was answered afterwards is missing."""
-        return self.reconnect_s is not None and not self.missing
+        """Whether it wrote before, all its payers wrote again, and nothing that was answered then is missing."""
+        return self.began and self.reconnect_s is not None and not self.missing
 
 
 @dataclass(frozen=True)
@@ -162,11 +168,13 @@ def measured(
     late = {each.key for each in answers if since is not None and since_zero(each.t) >= since}
     return Measured(
         label,
+        any(since_zero(each.t) < 0 for each in answers),
         round(max(0.0, max(back) - open_at), 1) if recovered and open_at is not None else None,
         round(max(silences), 1) if recovered and silences else None,
         len(answers),
         len(attempts) - len(answers),
         len(late - after),
+        next((each.error for each in reversed(attempts) if each.error), ""),
         " ".join(said.split())[:300],
     )
 
@@ -248,8 +256,8 @@ def findings(played: Sequence[Played], lacks: dict[str, str], aurora_promotion_s
         tuple(
             (
                 label,
-                _spread(each.reconnect_s for each in found),
-                _spread(each.silence_s for each in found),
+                _spread(each.reconnect_s for each in found if each.began),
+                _spread(each.silence_s for each in found if each.began),
             )
             for label, found in by_label.items()
         ),
@@ -271,8 +279,10 @@ def findings(played: Sequence[Played], lacks: dict[str, str], aurora_promotion_s
 
 
 def _spread(values: Iterable[float | None]) -> str:
-    """Returns the spread of a figure; "never" where it never came."""
+    """Returns the spread of a figure; "never" where it never came, and no figure where no program began."""
     values = list(values)
+    if not values:
+        return "never began"
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return "never" if not known else f"never in {len(values) - len(known)} of {len(values)}"

@@ -119,6 +119,17 @@ def _java(folder: Path, scratch: Path) -> list[str]:
     return [java, "-cp", f"{classes}{os.pathsep}{path}", "Payments"]
 
 
+def _go(folder: Path, scratch: Path) -> list[str]:
+    go = shutil.which("go")
+    if not go:
+        raise LackingError("there is no Go (go) here")
+    # Beside the copy of go.mod go writes the sums of what it has fetched.
+    modules = shutil.copy(folder / "go.mod", scratch)
+    program = scratch / "payments"
+    _prepare([go, "build", "-mod=mod", f"-modfile={modules}", "-o", str(program), "."], folder)
+    return [str(program)]
+
+
 def _jars() -> list[Path]:
     """Returns where Maven keeps what pom.xml names, whether it is there or not."""
     pom = (EXAMPLES / "java" / "pom.xml").read_text(encoding="utf-8")
@@ -146,6 +157,7 @@ PROGRAMS = {
         Program("SQLAlchemy", "python", _python("with_sqlalchemy.py", "sqlalchemy")),
         Program("node-postgres", "node", _node),
         Program("JDBC, HikariCP", "java", _java),
+        Program("pgx", "go", _go),
     )
 }
 

@@ -32,7 +32,7 @@ SECTIONS = {
 }
 AT = datetime(2026, 11, 27, 3, 0, tzinfo=UTC)
 WRITER = "writer.payments.internal"
-EAST, WEST = "payments-use1.cluster-example", "payments-usw2.cluster-example"
+EAST, WEST = "payments-production-use1.cluster-example", "payments-usw2.cluster-example"
 
 
 # ------------------------------------------------------------------------------------------ the payments
@@ -115,11 +115,17 @@ def test_a_program_has_its_regions_names_for_their_time_to_live(tmp_path: Path) 
     clock = Clock.started_now(20)
     hosts = Hosts(tmp_path / "hosts", address, clock, [WRITER, EAST, WEST])
     try:
-        size = hosts.file.stat().st_size
-        assert f"127.0.10.10 {EAST} {WRITER}\n" in hosts.file.read_text()
+        size, lines = hosts.file.stat().st_size, hosts.file.read_text().split("\n")
+        assert f"127.0.10.10 {EAST} {WRITER}" in lines
         healthy.discard("switch")
         clock.sleep(20)
-        assert f"127.0.10.11 {WEST} {WRITER}\n" in hosts.file.read_text()
+        lines = [line for line in hosts.file.read_text().split("\n") if line]
+        assert lines == [
+            "127.0.0.1 localhost",
+            f"127.0.10.11 {WEST} {WRITER}",
+            f"127.0.10.10 {EAST} {EAST}",
+            f"127.0.10.11 {WEST} {WEST}",
+        ]
         assert hosts.file.stat().st_size == size
     finally:
         hosts.close()
@@ -172,6 +178,13 @@ def test_a_program_is_back_when_its_last_payer_is() -> None:
 )
 def test_a_program_that_hangs_is_not_back(found: list[Attempt], open_at: float | None) -> None:
     assert not judged(found, open_at).recovered
+
+
+def test_a_program_that_wrote_nothing_before_the_outage_has_not_come_back() -> None:
+    found = judged(attempts(-1, error="no connection") + attempts(41, 42))
+    assert not found.recovered
+    assert found.last_error == "no connection"
+    assert findings([Played(sample_result(), [found])], {}, 30).rows[0][1] == "never began"
 
 
 def test_an_answered_payment_that_is_not_there_is_no_recovery() -> None:

@@ -18,8 +18,10 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.rds.models import rds_backends
 
-from failoverctl import command, preflight
+from failoverctl import adoption, command, found, preflight
 from failoverctl.account import Account
+from failoverctl.assumption import ask_all
+from failoverctl.deployment import Deployment
 from failoverctl.found import CALLS
 from failoverctl.program import app
 from orchestration.settings import SETTINGS_FILE_VARIABLE, load
@@ -170,14 +172,14 @@ def test_what_is_written_are_settings_with_what_was_found(owner: Owner, call: Ca
         6432,
         "16.8",
     )
-    for region, found in zip((EAST, WEST), settings.existing.both.values(), strict=True):
-        assert found.cluster == NAMES[region]
-        assert found.instances == (f"{NAMES[region]}-1", f"{NAMES[region]}-2")
-        assert sorted(found.security_group_ids) == owner.groups[region]
-        assert (found.subnet_group, found.parameter_group) == ("orders", "orders-pg")
-        assert (found.vpc_id, found.vpc_cidr) == (owner.vpcs[region], RANGES[region])
-        assert list(found.function_subnet_ids) == sorted(owner.subnets[region])
-        assert len(found.route_table_ids) == 1  # the main one: no subnet has one of its own
+    for region, there in zip((EAST, WEST), settings.existing.both.values(), strict=True):
+        assert there.cluster == NAMES[region]
+        assert there.instances == (f"{NAMES[region]}-1", f"{NAMES[region]}-2")
+        assert sorted(there.security_group_ids) == owner.groups[region]
+        assert (there.subnet_group, there.parameter_group) == ("orders", "orders-pg")
+        assert (there.vpc_id, there.vpc_cidr) == (owner.vpcs[region], RANGES[region])
+        assert list(there.function_subnet_ids) == sorted(owner.subnets[region])
+        assert len(there.route_table_ids) == 1  # the main one: no subnet has one of its own
     assert str(owner.file) in said
 
 
@@ -424,20 +426,19 @@ def test_whoever_may_not_look_is_told_which_policy_he_needs(
 # --- `preflight` of what is adopted
 
 
-@pytest.fixture
-def before(call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[str, str]]:
-    """Asks ``preflight`` what it finds of the database that is adopted: level and fact."""
-    monkeypatch.setattr(preflight, "ALWAYS", ())  # moto lacks half of what is asked of an account
-
-    def asked() -> tuple[str, str]:
-        told = json.loads(call("preflight", "--json")[1])
-        (one,) = [each for each in told["findings"] if each["check"] == "existing"]
-        return one["level"], one["fact"]
-
-    return asked
+def adopt(owner: Owner, zone: str | None = None) -> None:
+    """Writes what `adopt` writes, without working out what would be added."""
+    account = Account(Deployment(load()))
+    seen = found.look(account, found.global_database(account, "orders-global"), zone)
+    sections = {"database": adoption.database(seen), "existing": adoption.section(seen, load())}
+    owner.file.write_text(f"{SETTINGS}\n{adoption.toml(sections)}")
 
 
-Before = Callable[[], tuple[str, str]]
+def before() -> tuple[str, str]:
+    """Asks what `preflight` asks of the database that is adopted: level and fact."""
+    rows = [each for each in preflight.needed(load()) if each.name == "existing"]
+    (one,) = ask_all(Account(Deployment(load())), rows)
+    return one.level, one.fact
 
 
 def edit(owner: Owner, old: str, new: str) -> None:
@@ -447,16 +448,16 @@ def edit(owner: Owner, old: str, new: str) -> None:
     owner.file.write_text(text.replace(old, new))
 
 
-def test_preflight_finds_what_was_adopted_as_the_settings_say(owner: Owner, call: Call, before: Before) -> None:
-    assert call("adopt", "orders-global", "--zone", owner.zone())[0] == 0
+def test_preflight_finds_what_was_adopted_as_the_settings_say(owner: Owner) -> None:
+    adopt(owner, owner.zone())
     level, fact = before()
     assert level == "ok", fact
     assert "orders-east (us-east-1) and orders-west (us-west-2), as the settings say" in fact
 
 
-def test_preflight_asks_no_room_for_a_database_that_exists(owner: Owner, call: Call) -> None:
+def test_preflight_asks_no_room_for_a_database_that_exists(owner: Owner) -> None:
     new = {each.name for each in preflight.needed(load())}
-    assert call("adopt", "orders-global")[0] == 0
+    adopt(owner)
     adopted = {each.name for each in preflight.needed(load())}
     assert new - adopted == {"rds-quotas", "instance-class"}
     assert adopted - new == {"existing", "instance-classes"}
@@ -464,8 +465,8 @@ def test_preflight_asks_no_room_for_a_database_that_exists(owner: Owner, call: C
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_preflight_says_what_adopt_would_say(owner: Owner, call: Call, before: Before, fault: str) -> None:
-    assert call("adopt", "orders-global")[0] == 0
+def test_preflight_says_what_adopt_would_say(owner: Owner, fault: str) -> None:
+    adopt(owner)
     bring_about, says = FAULTS[fault]
     bring_about(owner)
     level, fact = before()
@@ -515,10 +516,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_preflight_names_field_value_and_remedy_of_what_is_wrong(
-    owner: Owner, call: Call, before: Before, wrong: str
-) -> None:
-    assert call("adopt", "orders-global")[0] == 0
+def test_preflight_names_field_value_and_remedy_of_what_is_wrong(owner: Owner, wrong: str) -> None:
+    adopt(owner)
     old, new, says = WRONG[wrong]
     edit(owner, old, new)
     level, fact = before()
@@ -526,8 +525,8 @@ def test_preflight_names_field_value_and_remedy_of_what_is_wrong(
     assert says in fact
 
 
-def test_preflight_sees_a_zone_that_is_public_or_not_seen_from_both(owner: Owner, call: Call, before: Before) -> None:
-    assert call("adopt", "orders-global")[0] == 0
+def test_preflight_sees_a_zone_that_is_public_or_not_seen_from_both(owner: Owner) -> None:
+    adopt(owner)
     for zone, says in ((owner.zone(private=False), "is a public zone"), (owner.zone(seen_from=(EAST,)), "associated")):
         text = owner.file.read_text()
         edit(owner, "[existing.writer]", f'zone_id = "{zone}"\n[existing.writer]')
@@ -538,8 +537,8 @@ def test_preflight_sees_a_zone_that_is_public_or_not_seen_from_both(owner: Owner
         owner.file.write_text(text)
 
 
-def test_preflight_sees_a_peering_that_was_made_since(owner: Owner, call: Call, before: Before) -> None:
-    assert call("adopt", "orders-global")[0] == 0
+def test_preflight_sees_a_peering_that_was_made_since(owner: Owner) -> None:
+    adopt(owner)
     link = owner.peer()
     level, fact = before()
     assert level == "failing"
@@ -547,19 +546,17 @@ def test_preflight_sees_a_peering_that_was_made_since(owner: Owner, call: Call, 
     assert f'write link = "{link}"' in fact
 
 
-def test_preflight_sees_another_engine(owner: Owner, call: Call, before: Before) -> None:
-    assert call("adopt", "orders-global")[0] == 0
+def test_preflight_sees_another_engine(owner: Owner) -> None:
+    adopt(owner)
     rds_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].global_clusters["orders-global"].engine = "aurora-mysql"
     level, fact = before()
     assert level == "failing"
     assert "orders-global is of the engine aurora-mysql" in fact
 
 
-def test_preflight_asks_for_the_rights_that_it_names(
-    owner: Owner, call: Call, before: Before, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_preflight_asks_for_the_rights_that_it_names(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     zone = owner.zone()
-    assert call("adopt", "orders-global", "--zone", zone)[0] == 0
+    adopt(owner, zone)
     import botocore.client
 
     asked: set[str] = set()
@@ -571,6 +568,5 @@ def test_preflight_asks_for_the_rights_that_it_names(
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noting)
     before()
-    others = {"sts:GetCallerIdentity", "rds:DescribeOrderableDBInstanceOptions"}  # the other row's
     # The key is looked at where the cluster has one of a customer's.
-    assert asked - others == set(CALLS) - {"kms:DescribeKey"}
+    assert asked == set(CALLS) - {"kms:DescribeKey"}

@@ -243,6 +243,9 @@ def test_the_writer_moves_the_cut_ends_and_the_report_says_what_it_cost(
     assert found["passed"] is True
     assert found["run"]["name"] == "attempt-1"
     assert found["rto_s"] == found["run"]["output"]["rto_s"] > 0
+    proof = next(each["at"] for each in found["timeline"] if each["what"] == "VerifyRecovery")
+    assert 0 <= found["from_cut_to_proof_s"] - (proof - found["experiment"]["cut_at"]) < 60
+    assert found["from_cut_to_proof_s"] < found["run"]["ended_at"] - found["experiment"]["cut_at"]
     assert found["lost_at_most_ms"] == found["run"]["output"]["rpo_at_most_ms"]
     whats = [each["what"] for each in found["timeline"]]
     assert f"FIS began to cut the database of {WRITER} off" in whats

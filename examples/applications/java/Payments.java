@@ -44,7 +44,7 @@ public class Payments {
         config.setJdbcUrl("jdbc:postgresql://" + addresses + "/" + System.getenv("PAYMENTS_DATABASE"));
         config.setUsername(System.getenv("PAYMENTS_USER"));
         config.setMaximumPoolSize(4);
-        config.setConnectionTimeout(5000);
+        config.setConnectionTimeout(2000);
         config.setValidationTimeout(1000);
         config.setMaxLifetime(300_000);
         config.setKeepaliveTime(30_000);
@@ -54,6 +54,7 @@ public class Payments {
         config.addDataSourceProperty("sslhostnameverifier", OneOfTheClusters.class.getName());
         config.addDataSourceProperty("targetServerType", "primary");
         config.addDataSourceProperty("hostRecheckSeconds", "2");
+        config.addDataSourceProperty("loginTimeout", "5");
         config.addDataSourceProperty("connectTimeout", "2");
         config.addDataSourceProperty("sslResponseTimeout", "2000");
         config.addDataSourceProperty("socketTimeout", "3");
