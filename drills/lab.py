@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 from drills.aws.cloud import ACCOUNT, Cloud
 from drills.aws.clusters import instance_endpoint, reader_endpoint, writer_endpoint
 from drills.aws.replication_lag import ReplicationLagMetric
-from drills.world import bank
+from drills.world import applications, bank
+from drills.world.applications import Application, Hosts
 from drills.world.bank import REPLAY
 from drills.world.certificates import create_certificates
 from drills.world.divergence import find_divergence
 from drills.world.dns import DnsServer, RecordSet, Resolver, Zone
 from drills.world.network import Address, Network, NetworkPath, address_in, free_port
-from drills.world.postgres import MONITOR, Server
+from drills.world.postgres import APPLICATION, MONITOR, Server
 from drills.world.pulse import Pulse
 from drills.world.reachability import OUTSIDE, Fault, Reachability
 from drills.world.visitors import Visitors
@@ -33,12 +34,13 @@ from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import psycopg
 
     from drills.aws.happenings import Observe
+    from drills.world.applications import Chosen
     from drills.world.clock import Clock
     from drills.world.divergence import Divergence
     from drills.world.postgres import Binaries, ReplicationLag
@@ -282,6 +284,32 @@ class Lab:
             patience=self._wishes.patience,
         )
         self.workloads.append(Workload(settings, self._folder, self._reaper, saw))
+
+    def start_applications(self, region: str, chosen: Sequence[Chosen]) -> list[Application]:
+        """Starts example applications in a region, on a table of their own that the writer is given before.
+
+        Raises
+        ------
+        LackingError
+            When this machine lacks what one of them needs.
+        """
+        self.servers[self.writer].run_script(applications.SCHEMA.read_text(encoding="utf-8"))
+        clusters = [writer_endpoint(self.specification.regions[each].cluster) for each in (region, self._peer(region))]
+        name = self.specification.zone.writer_name
+        hosts = Hosts(self._folder / "hosts", self._dns_addresses[DNS][region], self.clock, [name, *clusters])
+        self._stack.callback(hosts.close)
+        settings = {
+            "PAYMENTS_NAME": name,
+            "PAYMENTS_HOSTS": ",".join(clusters),
+            "PAYMENTS_PORT": str(self.port),
+            "PAYMENTS_DATABASE": self.settings.database.name,
+            "PAYMENTS_USER": APPLICATION,
+            "PAYMENTS_CA": str(self._certificates.authority),
+        }
+        return [
+            Application(each, self._folder / f"application-{number}", hosts.file, settings, self._reaper)
+            for number, each in enumerate(chosen)
+        ]
 
     # ---- what can be asked
 

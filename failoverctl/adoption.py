@@ -219,6 +219,13 @@ def _of_the_version(found: Found) -> Iterator[Weaker]:
             "closed it. Hosts in a connection string (instead of the writer's name) are not safe here",
             f"upgrade to {FIRST_WITH_LOGIN_TRIGGER}",
         )
+        yield Weaker(
+            "P10",
+            f"PostgreSQL {version} starts open, so a restart that takes the place of a fence by SQL leaves none whose "
+            "lift opens the security group again: the guardian's next run opens it, a minute later at most instead of "
+            "10 s",
+            f"upgrade to {FIRST_WITH_LOGIN_TRIGGER}",
+        )
     if version < FIRST_WITH_RESERVED_CONNECTIONS:
         yield Weaker(
             "P10",

@@ -86,7 +86,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "instance-login",
         holds="The certificate of an instance has the instance's endpoint, and an IAM token for that name logs in.",
         calls=ASK_READINESS,
-        otherwise="`Promote` is refused and looks on until its limit: the promotion needs a person",
+        otherwise="`Promote` asks the cluster's endpoint, once RDS has shown the end of the promotion for 4 s",
         rests=("handlers/standing/prober.py", "handlers/failover/promote.py"),
         ask=database.instance_login,
         where="standby",
@@ -413,6 +413,15 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Terraform's state, then again",
         rests=("orchestration/constructs/dns.py",),
         experiment="`failoverctl ready --drift`, and the destruction of a test deployment",
+    ),
+    Assumption(
+        "game-day",
+        holds="AWS FIS cuts subnets off within three minutes of its start, open sessions too, and gives them their "
+        "network ACLs back at the end; IAM compares names and tags as the service authorization reference says.",
+        calls=(),
+        otherwise="`failoverctl gameday` starts nothing, or stops the experiment and says so; nothing else rests on it",
+        rests=("failoverctl/gameday.py", "orchestration/specification/game_day.py"),
+        experiment="a game day: `failoverctl gameday --run`",
     ),
     Assumption(
         "replica-without-quorum",

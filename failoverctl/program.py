@@ -19,6 +19,7 @@ VERBS = {
     "preflight": "failoverctl.preflight:preflight",
     "deploy": "failoverctl.deploy:deploy",
     "verify": "failoverctl.verify:verify",
+    "gameday": "failoverctl.gameday:gameday",
     "runs": "failoverctl.timeline:list_runs",
     "show": "failoverctl.timeline:show",
     "watch": "failoverctl.timeline:watch",

@@ -88,7 +88,7 @@ def show(session: Session, run: RunName) -> int | None:
         record = runs.kept(deployment, run)
         if record is None:
             raise
-        session.say(*_record_lines(record))
+        session.say(*record_lines(record))
         session.tell({"record": record})
         return None
     past = runs.events(deployment, found)
@@ -98,7 +98,7 @@ def show(session: Session, run: RunName) -> int | None:
     if question:
         session.say(*_question_line(found, question))
     if found.output:
-        session.say("", *_record_lines(found.output))
+        session.say("", *record_lines(found.output))
     session.tell({"run": found, "states": passed, "question": _public(question)})
     return None
 
@@ -126,6 +126,13 @@ def at_work(deployment: Deployment) -> Run:
 
 def follow(session: Session, run: Run) -> int:
     """Prints each state of a run when it is entered, until the run has ended; returns the exit code."""
+    ended, passed = followed(session, run)
+    session.tell({"run": ended, "states": passed})
+    return DONE if ended.outcome in GOOD else REFUSED
+
+
+def followed(session: Session, run: Run) -> tuple[Run, Sequence[Entered]]:
+    """Prints each state of a run when it is entered; returns the run when it has ended, and its states."""
     deployment, shown, in_vain = session.deployment, 0, 0
     told: Question | None = None
     session.say(f"Run {run.name} of {run.workflow} in {run.region}, started {date(run.started_at)} UTC")
@@ -150,10 +157,9 @@ def follow(session: Session, run: Run) -> int:
             session.say(*_question_line(run, question), style="bold yellow")
             told = question
         if now.is_over:
-            session.say("", *_record_lines(now.output or {}))
+            session.say("", *record_lines(now.output or {}))
             session.say(_ending(now), style="bold green" if now.outcome in GOOD else "bold yellow")
-            session.tell({"run": now, "states": passed})
-            return DONE if now.outcome in GOOD else REFUSED
+            return now, passed
         time.sleep(LOOK_AGAIN_S)
 
 
@@ -197,7 +203,7 @@ def _question_line(run: Run, question: Question) -> list[str]:
     return [f"It asked people at {clock(question.asked_at, now)}: {answer.kind if answer else 'no answer'}{words}"]
 
 
-def _record_lines(record: Mapping[str, Any]) -> list[str]:
+def record_lines(record: Mapping[str, Any]) -> list[str]:
     """Returns what the record of a run keeps, as far as it says anything."""
     titles = {
         "outcome": "Outcome",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestration.existing import ExistingRegion
-from orchestration.specification import Specification
+from orchestration.specification import Specification, people
 from orchestration.specification.model import Permission
 from orchestration.specification.policies import permissions
 
@@ -74,6 +74,13 @@ def _in_the_network(specification: Specification, region: str, there: ExistingRe
             yield Addition(
                 "route", 1, f"to {specification.settings.cidr(peer)}, the VPC of {peer}", f"{table} ({region})"
             )
+    if specification.settings.game_day.enabled:
+        yield Addition(
+            "network ACL of AWS FIS",
+            1,
+            "on a game day, and only while it lasts: cuts off whatever is in these subnets",
+            f"the subnets of {there.subnet_group} ({region})",
+        )
 
 
 def _around(specification: Specification) -> Iterator[Addition]:
@@ -86,7 +93,9 @@ def _around(specification: Specification) -> Iterator[Addition]:
         sum(len(permissions(specification.names, each)) for each in regions),
         "one for each function, workflow and rule: docs/permissions.md",
     )
-    yield Addition("IAM policies", 3, "readers, operators, break-glass; attached to nobody")
+    policies = people.policies(specification.names)
+    whose = "readers, operators, break-glass" + (", game days" if settings.game_day.enabled else "")
+    yield Addition("IAM policies", len(policies), f"{whose}; attached to nobody")
     yield Addition(
         "CloudWatch alarms", sum(len((*each.alarms, *each.upkeep_alarms)) for each in regions), "detection and upkeep"
     )
@@ -120,6 +129,8 @@ def rights(specification: Specification) -> tuple[Right, ...]:
 
 def _is_on(permission: Permission, there: ExistingRegion) -> bool:
     services = {action.partition(":")[0] for action in permission.actions}
+    if "ec2:ReplaceNetworkAclAssociation" in permission.actions:
+        return True
     if services & {"rds", "rds-data", "rds-db", "secretsmanager", "route53"}:
         return True
     return there.storage_key_arn in permission.resources

@@ -59,7 +59,8 @@ there, or cannot be seen, is not called well. The run itself has ended long befo
 With `capacity_follows = true` under `[database]`, the function `follow-capacity` raises the least capacity of the new
 writer, after a failover, to the most that the old one used in the hour before; where the old region does not say, to
 `min_capacity`. It asks RDS again while that is busy with the promotion, and people are told of the result. It never
-runs before the detach, nothing lowers the capacity again, and Terraform leaves both clusters' least capacity alone.
+runs before the detach, nor while a run has the lock: RDS refuses to move a cluster that it is changing. Nothing
+lowers the capacity again, and Terraform leaves both clusters' least capacity alone.
 """
 
 ADDED = {

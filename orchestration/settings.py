@@ -56,6 +56,9 @@ FIRST_WITH_LOGIN_TRIGGER = 17
 # What a VPC may have without surprises (RFC 1918). Python counts more as private, such as link-local and loopback.
 PRIVATE_RANGES = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
+# What the target of an AWS FIS experiment takes (FIS API reference, CreateExperimentTemplateTargetInput).
+MOST_SUBNETS_CUT_OFF = 5
+
 # 16 characters leave room for the longest name under the tightest limit (64: Lambda functions and IAM roles).
 EnvironmentSuffix = Annotated[str, StringConstraints(pattern=r"^[a-z](-?[a-z0-9]){0,15}$", max_length=16)]
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}-[a-z]+-[0-9]$")]
@@ -67,6 +70,7 @@ Email = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9._%+'-]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63}$", max_length=254)
 ]
 SqlName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+AlarmName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/ -]{1,255}$", strip_whitespace=True)]
 
 
 class SettingsError(Exception):
@@ -236,6 +240,27 @@ class Hook(Section):
         return self
 
 
+class GameDay(Section):
+    """Game days: an experiment of AWS FIS that cuts the writer's database off, so that a failover comes of it."""
+
+    enabled: bool = Field(
+        False,
+        description="Makes the experiment in both regions; only `failoverctl gameday --run` starts it.",
+    )
+    minutes: int = Field(
+        20,
+        ge=10,
+        le=60,
+        description="How long the cut lasts at most, in min; `failoverctl gameday` ends it with the failover.",
+    )
+    stop_alarms: tuple[AlarmName, ...] = Field(
+        (),
+        max_length=4,  # and one of our own: FIS takes five
+        description="CloudWatch alarms, of these names in both regions, that end the cut when they ring: of what must "
+        "not be hit, for the alarms of the database's own applications ring in every failover.",
+    )
+
+
 class State(Section):
     """Where Terraform's state is kept; without a bucket in files beside the project, for a first try."""
 
@@ -293,14 +318,13 @@ class Settings(BaseSettings):
     salvage: Salvage = Salvage()
     reports: Reports = Reports()
     hooks: tuple[Hook, ...] = Field((), max_length=10, description="What is started with events of runs, as [[hooks]].")
-    application_alarms: tuple[
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/ -]{1,255}$", strip_whitespace=True)], ...
-    ] = Field(
+    application_alarms: tuple[AlarmName, ...] = Field(
         (),
         max_length=20,
         description="CloudWatch alarms of the application, of these names in both regions: while one of them rings, a "
         "run that has moved the writer counts as recovered with an unhealthy application.",
     )
+    game_day: GameDay = GameDay()
     state: State = State()
     existing: Existing = Existing()
 
@@ -424,6 +448,23 @@ class Settings(BaseSettings):
     def _capacity_is_ours_to_change(self) -> Self:
         if self.database.capacity_follows and self.adopts:
             raise ValueError("database.capacity_follows would change a database that is not ours; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _a_game_day_reaches_its_aim(self) -> Self:
+        for name, there in self.existing.both.items() if self.game_day.enabled else ():
+            if len(there.database_subnet_ids) > MOST_SUBNETS_CUT_OFF:
+                raise ValueError(
+                    f"existing.{name}.database_subnet_ids are more than {MOST_SUBNETS_CUT_OFF}, the most that a game "
+                    "day cuts off; leave game_day out"
+                )
+            shared = sorted(set(there.function_subnet_ids) & set(there.database_subnet_ids))
+            if shared:
+                raise ValueError(
+                    f"existing.{name}: {', '.join(shared)} are of the database and of the prober; inside a subnet "
+                    "nothing is cut off, so the prober would still find the writer: give it subnets of its own, or "
+                    "leave game_day out"
+                )
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from simulation.faults import Fault
 from simulation.happened import (
     Asked,
+    CapacityAsked,
     Ended,
     Fact,
     FaultBegan,
@@ -26,6 +27,7 @@ from simulation.happened import (
     Fit,
     Guarded,
     History,
+    HookBegan,
     Kept,
     Lifted,
     Means,
@@ -40,6 +42,7 @@ from simulation.happened import (
     SessionClosed,
     SessionOpened,
     SnapshotTaken,
+    StartedOpen,
     StateEntered,
     Told,
     Works,
@@ -68,6 +71,20 @@ MONITOR_AGAIN_S = 65.0
 # P9: until a dead writer has moved, or a person is asked: the grace for a region's own recovery, an attempt that came
 # just before everything was well, the next one, and a promotion.
 MOVED_WITHIN_S = 150.0
+# P1, before PostgreSQL 17: how long a server that starts open may stay so beside a guardian, and how long a guardian
+# may leave sessions in a region that the record has left, or in which it stops the writer, when nothing fails.
+CLOSED_WITHIN_S = 20.0
+# P10, before PostgreSQL 17: a restart that took the place of a fence by SQL leaves the security group to the guardian's
+# next run.
+OPEN_AGAIN_LATER_S = 75.0
+# P9: from the commit to the end of the run: the proof through the name, the record, the message.
+ENDS_WITHIN_S = 60.0
+# P9: a lock that was taken a moment ago may not be known yet to who changes the capacity.
+KNOWN_WITHIN_S = 5.0
+# P7: how long a hook may take (`simulation.hooks`).
+LONGEST_HOOK_S = 30.0
+# What is beside the runs, and owed nothing: a promise holds whatever becomes of it.
+BESIDE = {"starts open", "hook hangs", "hook fails", "capacity refused", "capacity takes"}
 # P7: how long ago a run may have seen what it declares: the time limits of the steps between its proof and its end.
 PROVED_WITHIN_S = 10.0
 # P7: until people have been told of a run's end: the message's own retries, or Step Functions' event.
@@ -254,10 +271,10 @@ class Facts:
 
     @cached_property
     def faults(self) -> list[Span]:
-        """The faults, for as long as each acted; a person who does what a message says is none."""
+        """The faults, for as long as each acted; a person who does what a message says is none, nor what is beside."""
         began, spans = dict[int, tuple[float, Fault]](), []
         for fact in self.history.happened:
-            if isinstance(fact, FaultBegan) and fact.fault.kind != OBEYING:
+            if isinstance(fact, FaultBegan) and fact.fault.kind not in (OBEYING, *BESIDE):
                 began[id(fact.fault)] = fact.at, fact.fault
             elif isinstance(fact, FaultEnded) and id(fact.fault) in began:
                 since, fault = began.pop(id(fact.fault))
@@ -291,8 +308,12 @@ def _old(facts: Facts, one: Span, other: Span) -> str:
 
 
 def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:
-    """Whether the region was without a guardian, or without any means to end sessions."""
+    """Whether the region was without a guardian, or without any means to end sessions, or has just started open."""
     since = start - LIMIT_LASTS_S
+    if any(
+        one.region == region and one.at <= start and end <= one.at + CLOSED_WITHIN_S for one in facts.of(StartedOpen)
+    ):
+        return True
     sql, restart = (facts.works(region, means) for means in ("sql", "restart"))
     helpless = not all(sql.within(since, end)) and not all(restart.within(since, end))
     return helpless or not all(facts.guarded(region).within(since, end))
@@ -337,6 +358,25 @@ def _asked_beside_an_open_writer(facts: Facts) -> Iterator[tuple[float, str]]:
             if writes and not _guard_was_gone(facts, session.value, one.at, one.at):
                 yield one.at, f"RDS takes a {one.operation} to {one.region} while applications write in {session.value}"
                 break
+
+
+def _stays_open(facts: Facts) -> Iterator[tuple[float, str]]:
+    """Applications go on writing where the record has no open writer, though nothing fails and a guardian is there."""
+    for region in facts.regions:
+        may = [(at, _may_open(record, region)) for at, record in facts.record.changes if at >= 0.0]
+        closed = [span for span in Course(True, [one for one, _ in _changed(may)], facts.end).spans() if not span.value]
+        for one in closed:
+            for guarded in facts.guarded(region).spans():
+                start, end = max(one.start, guarded.start), min(one.end, guarded.end)
+                starts = [each.at for each in facts.of(StartedOpen) if each.region == region]
+                for calm, disturbed in _quiet(facts, start, end, starts) if guarded.value else ():
+                    since = calm + CLOSED_WITHIN_S
+                    left = [each for each in facts.sessions if each.value == region and each.overlaps(since, disturbed)]
+                    if since < disturbed and left:
+                        yield (
+                            max(since, left[0].start),
+                            f"applications go on writing in {region}, which is to be closed",
+                        )
 
 
 def _signs_what_is_not_so(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -511,7 +551,39 @@ def _disturbed(facts: Facts, start: float, end: float) -> bool:
     return any(span.overlaps(start, end) for span in facts.faults)
 
 
+def _hook_not_told(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A hook has failed, or has not ended in its time, and nobody is told."""
+    for one in facts.of(HookBegan):
+        until = one.at + LONGEST_HOOK_S + TOLD_WITHIN_S
+        if one.how == "works" or until > facts.end or _cannot_tell(facts, one.region, one.at - 15.0, until):
+            continue
+        if not any(one.at <= told.at <= until and f": {one.name}" in told.subject for told in facts.of(Told)):
+            yield one.at, f"nobody is told that the hook {one.name} {one.how}"
+
+
 # --- P9
+
+
+def _held_up(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A run that has moved the writer does not end, though nothing fails but what is beside it."""
+    ends = {span.value.run: span.end for span in facts.runs}
+    for one in facts.of(Written):
+        run = (one.before.get("transition") or {}).get("run")
+        if one.after["epoch"] > one.before["epoch"] and run in ends:
+            for start, end in _quiet(facts, one.at, ends[run]):
+                if end - start > ENDS_WITHIN_S:
+                    yield start, f"run {run} has moved the writer, and is held up for {end - start:.0f} s"
+
+
+def _capacity_at_a_bad_moment(facts: Facts) -> Iterator[tuple[float, str]]:
+    """RDS is asked to change a cluster that is no writer yet, or no longer, or that a run is about to move."""
+    for one in facts.of(CapacityAsked):
+        record, before = facts.record.at(one.at), facts.record.at(one.at - KNOWN_WITHIN_S)
+        lock, earlier = record.get("transition"), before.get("transition")
+        if record["writer_region"] != one.region or facts.role(one.region).at(one.at) == "reader":
+            yield one.at, f"RDS is asked to change the capacity in {one.region}, which is not the writer"
+        elif lock and earlier and lock["run"] == earlier["run"]:
+            yield one.at, f"RDS is asked to change the capacity in {one.region} while run {lock['run']} has the lock"
 
 
 def _outages(facts: Facts) -> Iterator[tuple[float, float, str]]:
@@ -615,6 +687,7 @@ class Door:
     fit_since: float = 0.0
     well_since: float = 0.0  # fit, and not locked
     works: dict[str, bool] = field(default_factory=dict)
+    starts_open: bool = False  # its server has started without a fence, as none before PostgreSQL 17 can
     closed: dict[str, bool] = field(default_factory=dict)  # by the way, and whether the writer was well then
 
     @property
@@ -628,6 +701,11 @@ class Door:
         )
         return self.fit and not self.locked and bool(self.closed) and not stays
 
+    @property
+    def opened_later(self) -> bool:
+        """Whether there is no fence whose lift would open it: the guardian's next run does."""
+        return self.starts_open and set(self.closed) == {"group"}
+
     def see(self, fact: Fact) -> None:
         """Takes in what happens there."""
         was_well = self.fit and not self.locked
@@ -635,6 +713,8 @@ class Door:
             self.fit, self.fit_since = fact.fit, fact.at
         elif isinstance(fact, Written):
             self.locked = (fact.after.get("transition") or {"phase": "checking"})["phase"] != "checking"
+        elif isinstance(fact, StartedOpen):
+            self.starts_open = True
         elif isinstance(fact, Works):
             self.works[fact.means] = fact.works
         elif isinstance(fact, Fenced):
@@ -652,18 +732,25 @@ class Door:
 
 def _closed_for_nothing(facts: Facts) -> Iterator[tuple[float, str]]:
     for region in facts.regions:
-        door, since = Door(), math.inf
-        for fact in facts.history.happened:
-            if getattr(fact, "region", region) == region:
-                door.see(fact)
-            if door.kept_out:
-                since = min(since, fact.at)
-                continue
-            if fact.at - since > OPEN_AGAIN_S:
-                yield since, f"the healthy writer in {region} is closed for {fact.at - since:.0f} s"
-            since = math.inf
-        if facts.end - since > OPEN_AGAIN_S:
-            yield since, f"the healthy writer in {region} is closed for {facts.end - since:.0f} s"
+        yield from _kept_out(facts, region, OPEN_AGAIN_S, lambda door: not door.opened_later)
+        yield from _kept_out(facts, region, OPEN_AGAIN_LATER_S, lambda door: door.opened_later)
+
+
+def _kept_out(
+    facts: Facts, region: str, at_most_s: float, counts: Callable[[Door], bool]
+) -> Iterator[tuple[float, str]]:
+    door, since = Door(), math.inf
+    for fact in facts.history.happened:
+        if getattr(fact, "region", region) == region:
+            door.see(fact)
+        if door.kept_out and counts(door):
+            since = min(since, fact.at)
+            continue
+        if fact.at - since > at_most_s:
+            yield since, f"the healthy writer in {region} is closed for {fact.at - since:.0f} s"
+        since = math.inf
+    if facts.end - since > at_most_s:
+        yield since, f"the healthy writer in {region} is closed for {facts.end - since:.0f} s"
 
 
 def _kept_closed_by_a_lock(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -754,10 +841,13 @@ def _stands_still(facts: Facts) -> Iterator[tuple[float, str]]:
                     yield start, f"re-protection {run} stays in {state.value} for {end - start:.0f} s"
 
 
-def _quiet(facts: Facts, start: float, end: float) -> list[tuple[float, float]]:
-    """Returns the parts of that time in which nothing failed; who answers a question is no failure."""
+def _quiet(facts: Facts, start: float, end: float, moments: Iterable[float] = ()) -> list[tuple[float, float]]:
+    """Returns the parts of that time in which nothing failed, between these moments; an answer is no failure."""
+    if end <= start:
+        return []
     disturbs = [one for one in facts.faults if one.value.kind not in ANSWERS and one.overlaps(start, end)]
-    edges = sorted({start, end, *(edge for one in disturbs for edge in (one.start, one.end) if start < edge < end)})
+    begins_anew = [*moments, *(edge for one in disturbs for edge in (one.start, one.end))]
+    edges = sorted({start, end, *(edge for edge in begins_anew if start < edge < end)})
     return [pair for pair in pairwise(edges) if not any(one.overlaps(*pair) for one in disturbs)]
 
 
@@ -770,6 +860,7 @@ CHECKS = (
     Check("P1 one writer", "no two regions have sessions that can write", _two_writers),
     Check("P1 fenced first", "RDS is asked when no application writes to the old writer", _asked_beside_an_open_writer),
     Check("P1 sign is true", "a guardian that signs that it has fenced has", _signs_what_is_not_so),
+    Check("P1 closed", "nobody goes on writing where the record has no open writer", _stays_open),
     Check("P1 lease vetoes", "no failover commits to move a writer whose lease lives", _moved_under_a_lease),
     Check("P2 one move", "an epoch moves the writer once", _more_than_one_move),
     Check("P2 one run", "RDS is asked by whoever holds the lock, and it says so", _asked_without_the_lock),
@@ -783,6 +874,13 @@ CHECKS = (
     Check("P7 committed", "the record names a writer that has become one", _commits_to_no_writer),
     Check("P7 people told", "people are told of every run that ends badly", _nobody_told),
     Check("P7 command works", "a command that a message gives ends well once all is repaired", _command_fails),
+    Check("P7 hook told", "people are told of a hook that fails or hangs", _hook_not_told),
+    Check("P9 not held up", "nothing beside a run that has moved the writer keeps it from its end", _held_up),
+    Check(
+        "P9 capacity",
+        "RDS is asked for capacity of a writer that nobody moves, and of no other",
+        _capacity_at_a_bad_moment,
+    ),
     Check("P9 next attempt", "while the writer is dead another attempt always comes", _no_next_attempt),
     Check("P9 moved", "a dead writer is moved, or people are told", _neither_moved_nor_asked),
     Check("P10 open", "a healthy writer whose lease can be renewed is open", _closed_for_nothing),

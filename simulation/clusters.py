@@ -37,6 +37,7 @@ class Cluster:
     region: str
     resource_id: str
     protected: bool = True
+    least_acu: float = 0.5
     instances: dict[str, str] = field(default_factory=dict)  # by name, the status of each
 
 
@@ -76,8 +77,10 @@ class Clusters:
             "DBClusterIdentifier": self._names.cluster(region),
             "DbClusterResourceId": cluster.resource_id,
             "Status": self._rds.status[region],
+            "Endpoint": f"{self._names.cluster(region)}.cluster-abc.{region}.rds.amazonaws.com",
             "EngineVersion": "17.4",
             "DeletionProtection": cluster.protected,
+            "ServerlessV2ScalingConfiguration": {"MinCapacity": cluster.least_acu, "MaxCapacity": 16.0},
             "VpcSecurityGroups": [{"VpcSecurityGroupId": f"sg-{group}-{region}"}],
             "DBClusterMembers": [{"DBInstanceIdentifier": name, "IsClusterWriter": True} for name in cluster.instances],
         }
@@ -127,6 +130,10 @@ class Clusters:
     def unprotect(self, region: str) -> None:
         """Lifts the deletion protection."""
         self.find(region, "modify_db_cluster").protected = False
+
+    def set_least_acu(self, region: str, acu: float) -> None:
+        """Changes the lower bound of the capacity."""
+        self.find(region, "modify_db_cluster").least_acu = acu
 
     def leave(self, region: str) -> None:
         """Takes the primary out of its global database, in which it has to be the last one."""

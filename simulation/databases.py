@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from simulation.happened import Fenced, Lifted, Promoted, RoleChanged, SessionClosed, SessionOpened
+from simulation.happened import Fenced, Lifted, Promoted, RoleChanged, SessionClosed, SessionOpened, StartedOpen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,8 +66,14 @@ class Database:
 
     @property
     def is_fenced(self) -> bool:
-        """As the SQL function: a server that has started since it was admitted is fenced."""
-        return self.own.fenced or (self.role == "writer" and self.own.admitted != self.server)
+        """As the SQL function: a server that has started since it was admitted is fenced, where it can be."""
+        since_its_start = self.role == "writer" and self.own.admitted != self.server and not self._starts_open
+        return self.own.fenced or since_its_start
+
+    @property
+    def _starts_open(self) -> bool:
+        """Whether it is of a PostgreSQL before 17, which has no login triggers."""
+        return self._world.faults.acting("starts open", "") is not None
 
     @property
     def admits(self) -> bool:
@@ -158,13 +164,15 @@ class Database:
             self._world.stir()
 
     def start(self) -> None:
-        """The server is there again; a writer starts fenced."""
+        """The server is there again; a writer starts fenced, unless it is of a PostgreSQL before 17."""
         if not self.runs and self.exists:
             self.runs = True
             self.server += 1
             self._world.tell(RoleChanged(self._world.at, self.region, self.role))
-            if self.role == "writer":
+            if self.role == "writer" and self.is_fenced:
                 self._world.tell(Fenced(self._world.at, self.region, "sql"))
+            elif self.role == "writer":
+                self._world.tell(StartedOpen(self._world.at, self.region))
             self._world.stir()
 
 

@@ -10,6 +10,7 @@ Limits: only this alarm is evaluated; the others tell people, which the checks d
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ MINUTE_S = 60.0
 EVALUATED_EVERY_S = 10.0
 DELIVERED_S = (0.1, 1.0)
 GIVEN_UP_AFTER_S = 60.0
+USED_ACU = 6.0  # by every writer; `simulation.clusters` begins with less
 
 
 class Events:
@@ -34,7 +36,7 @@ class Events:
         self._down_at: dict[str, list[float]] = {region: [] for region in world.regions}
         self._in_alarm = dict.fromkeys(world.regions, False)
         self._evaluates = dict.fromkeys(world.regions, False)
-        self._delivered = 0
+        self._delivered = self._put = 0
 
     # --- the schedule
 
@@ -63,13 +65,23 @@ class Events:
     # --- the bus
 
     def serve_bus(self, here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
-        """Answers ``put_events``: of what is put, only the monitor's event starts anything."""
+        """Answers ``put_events``: the monitor's event starts a workflow, what programs are told may start functions."""
         del here, operation
-        rule, moment = self._rule(client.region, "event"), _as_text(self._world.time.now)
+        region, moment = self._world.product.specification.regions[client.region], _as_text(self._world.time.now)
         for entry in request["Entries"]:
-            if entry["Source"] not in rule.event_pattern["source"]:
-                continue
-            self._deliver(client.region, rule, {"time": moment, "detail": json.loads(entry["Detail"])})
+            self._put += 1
+            event = {
+                "id": f"event-{self._put}",
+                "source": entry["Source"],
+                "detail-type": entry["DetailType"],
+                "time": moment,
+                "detail": json.loads(entry["Detail"]),
+            }
+            if _matches((rule := self._rule(client.region, "event")).event_pattern, event):
+                self._deliver(client.region, rule, event)
+            for function_rule in region.function_rules:
+                if _matches(function_rule.event_pattern, event):
+                    self._invoke(client.region, function_rule.function.step, event)
         return Reply({"FailedEntryCount": 0}, 0.02)
 
     def _rule(self, region: str, key: str) -> Rule:
@@ -106,8 +118,10 @@ class Events:
     # --- the alarm
 
     def serve_metrics(self, here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
-        """Answers ``put_metric_data``."""
-        del here, operation
+        """Answers ``put_metric_data``, and what an old writer used when it is asked for."""
+        del here
+        if operation == "get_metric_statistics":
+            return Reply({"Datapoints": [{"Maximum": USED_ACU}]}, 0.1)
         for datum in request["MetricData"]:
             if datum["MetricName"] == "WriterDown" and datum["Value"] > 0:
                 self._writer_is_down(client.region)
@@ -139,16 +153,26 @@ class Events:
 
     def run_ended(self, region: str, detail: dict[str, Any]) -> None:
         """Delivers Step Functions' own event of a bad end."""
-        world = self._world
-        function = world.product.specification.regions[region].end_rule.function
+        function = self._world.product.specification.regions[region].end_rule.function
+        self._invoke(region, function.step, {"detail": detail})
 
-        def announce() -> None:
-            world.time.spawn(
-                lambda: world.functions.invoke_quietly(region, function.step, {"detail": detail}), world.outside
-            )
+    def _invoke(self, region: str, step: str, event: dict[str, Any]) -> None:
+        """Has a rule invoke its function with the event, as the bus delivers it; who is throttled is not called."""
+        world = self._world
+
+        def call() -> None:
+            world.time.spawn(lambda: world.functions.invoke_quietly(region, step, event), world.outside)
 
         for wait in self._waits(region):
-            world.time.after(wait, announce)
+            world.time.after(wait, call)
+
+
+def _matches(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    """Returns whether an event fits a rule's pattern, of which the specification writes lists of values only."""
+    return all(
+        _matches(wanted, event.get(name, {})) if isinstance(wanted, Mapping) else event.get(name) in wanted
+        for name, wanted in pattern.items()
+    )
 
 
 def _as_text(moment: float) -> str:

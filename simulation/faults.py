@@ -62,6 +62,7 @@ class Kind:
     often: int = 2
 
 
+STARTS_OPEN = "starts open"
 YES_OR_NO: tuple[float, float] = (0, 1)
 REFUSES = {"refuses": YES_OR_NO}
 
@@ -135,6 +136,12 @@ KINDS = (
     Kind("person obeys", "all", 1, often=0),  # the last command that a message gave, when everything is well again
     # --- the way back, in histories that have one (`way_back`)
     Kind("person re-protects", "all", 1, {"asks": YES_OR_NO, "resumes": YES_OR_NO}, often=0),
+    # --- what a deployment is, and what stands beside its runs: drawn by themselves (`beside`)
+    Kind(STARTS_OPEN, "all", 180, often=0),  # an adopted database before PostgreSQL 17, all the time
+    Kind("hook hangs", "region", 110, often=0),
+    Kind("hook fails", "region", 110, often=0),
+    Kind("capacity refused", "region", 110, {"as": (0, 2.99)}, often=0),  # busy, throttled, or for good
+    Kind("capacity takes", "region", 110, {"takes": (5, 60)}, often=0),
     # --- people with `failoverctl`, who are drawn by themselves (`by_hand`)
     Kind("person maintains", "all", 60, {"ends": YES_OR_NO, "two": YES_OR_NO}, often=0),
     Kind("person lets in", "region", 1, often=0),
@@ -257,6 +264,24 @@ def unasked(chance: Random, others: tuple[Fault, ...], writer: str, standby: str
     return _in_order([*others, *(_at(fault, start) for fault in added)])
 
 
+# So many databases are adopted ones before PostgreSQL 17; in so many histories a hook, or the change of the capacity,
+# goes wrong where the writer is moved to.
+OLDER, GOES_WRONG_BESIDE = 0.12, 0.3
+BESIDE = ("hook hangs", "hook fails", "capacity refused", "capacity takes")
+
+
+def beside(
+    chance: Random, others: tuple[Fault, ...], writer: str, standby: str, *, over_by: float, lasts: float
+) -> tuple[Fault, ...]:
+    """Returns the faults of a history with those of what is beside its runs, and of what its database is."""
+    added = [Fault(STARTS_OPEN, "", 0.0, lasts + 1.0)] if chance.random() < OLDER else []
+    if chance.random() < GOES_WRONG_BESIDE:
+        kind, start = chance.choice(BESIDE), round(chance.uniform(FIRST_AT_S, LAST_AT_S), 2)
+        row = _row(chance, BY_NAME[kind], standby if chance.random() < 0.8 else writer)
+        added.append(replace(row, start=start, lasts=round(over_by - start, 2)))
+    return _in_order([*others, *added])
+
+
 # A history with a way back: the first part of it brings a failover, and after it people re-protect, once or again and
 # again, while other things fail, and fail back.
 WAY_BACK_S, WAY_BACK_OVER_BY_S = 560.0, 470.0
@@ -287,7 +312,11 @@ def way_back(chance: Random, others: tuple[Fault, ...], writer: str, standby: st
             drawn.append(_later(chance, "person re-protects", "", chance.uniform(*between)))
     answers = _later(chance, "person approves" if chance.random() < APPROVED else "person refuses", "", 90.0)
     drawn.append(replace(answers, lasts=WAY_BACK_OVER_BY_S - 90.0))
-    kinds = [kind for kind in KINDS if not kind.name.startswith("person") or kind.name in BY_HAND]
+    kinds = [
+        kind
+        for kind in KINDS
+        if kind.name not in (STARTS_OPEN, *BESIDE) and (not kind.name.startswith("person") or kind.name in BY_HAND)
+    ]
     for _ in range(chance.randint(0, 3)):
         if chance.random() < 0.5:
             kind = BY_NAME[chance.choice(ON_THE_WAY_BACK)]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.core.errors import FailoverError
 from handlers.core.lease import CLOCK_MARGIN_S
+from simulation.hooks import FUNCTION
 from simulation.network import Reply
 from simulation.prober import ProberFailed, probe
 from simulation.salvage import salvage
@@ -81,6 +82,8 @@ class Functions:
         """Answers ``invoke`` as Lambda's API does."""
         del here, operation
         name = request["FunctionName"].rsplit(":", 1)[-1]
+        if name == FUNCTION:
+            return self._world.hooks.invoke(client.region)
         payload = request["Payload"]
         event = payload.value if isinstance(payload, Carried) else json.loads(payload)
         if request.get("InvocationType") == "Event":

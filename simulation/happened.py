@@ -85,6 +85,13 @@ class Fenced(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class StartedOpen(Fact):
+    """The server of the writer in ``region`` has started without a fence, as one before PostgreSQL 17 does."""
+
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lifted(Fact):
     """They are let in again, as far as that way is concerned."""
 
@@ -201,6 +208,28 @@ class Kept(Fact):
     region: str
     name: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityAsked(Fact):
+    """RDS was asked to change the bounds of the capacity of the cluster in ``region``."""
+
+    region: str
+    accepted: bool
+
+
+# --- what programs are told
+
+HookEnd = Literal["works", "fails", "hangs"]
+
+
+@dataclass(frozen=True, slots=True)
+class HookBegan(Fact):
+    """A hook, ``name`` in the settings, was started in ``region``, and is to end like that."""
+
+    region: str
+    name: str
+    how: HookEnd
 
 
 # --- the control record

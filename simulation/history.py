@@ -62,9 +62,13 @@ def faults_of(seed: int) -> tuple[Fault, ...]:
     writer = settings.writer_region
     drawn = faulty.draw(random.Random(f"faults {seed}"), writer, standby, WITNESS, long=is_long(seed))  # noqa: S311 - nothing secret
     if has_way_back(seed):
-        return faulty.way_back(random.Random(f"way back {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
-    drawn = faulty.unasked(random.Random(f"unasked {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
-    return faulty.by_hand(random.Random(f"hands {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
+        drawn = faulty.way_back(random.Random(f"way back {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
+    else:
+        drawn = faulty.unasked(random.Random(f"unasked {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
+        drawn = faulty.by_hand(random.Random(f"hands {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
+    over_by = faulty.WAY_BACK_OVER_BY_S if has_way_back(seed) else faulty.OVER_BY_S
+    chance = random.Random(f"beside {seed}")  # noqa: S311 - nothing secret
+    return faulty.beside(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
 
 
 def run(seed: int, faults: Sequence[Fault] | None = None) -> History:

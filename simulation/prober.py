@@ -49,11 +49,8 @@ def probe(world: World, region: str, event: dict[str, Any]) -> dict[str, Any]:
     if error is not None:
         said = meaning(error)
         refused = said.why if said.known == "up" else None
-        found = Probe(target, None, leads_to, error, (world.time.now - began) * 1000, refused=refused)
-    else:
-        found = _answer(world, database, event, began)
-    # As RDS lists a member for too long, it may publish an endpoint too late; whatever answers, an instance does.
-    return _plain(replace(found, has_address=not (target == "own" and world.faults.acting("rds lists", ""))))
+        return _plain(Probe(target, None, leads_to, error, (world.time.now - began) * 1000, refused=refused))
+    return _plain(_answer(world, database, event, began))
 
 
 def _reach(world: World, here: str, database: Database, target: str, timeout_s: float) -> str | None:
@@ -68,8 +65,8 @@ def _reach(world: World, here: str, database: Database, target: str, timeout_s: 
     world.time.sleep(world.network.round_trip(here, there) * ROUND_TRIPS)
     if way == "refuses" or not database.runs:
         return "refused"
-    if target not in ("own_instances", "own_reader") and database.role == "reader":
-        return "no name"  # a secondary's cluster endpoint is inactive
+    if target in ("peer", "writer") and database.role == "reader":
+        return "no name"  # a secondary's cluster endpoint is inactive, and only its own region asks the instances
     slow = faults.acting("database slow", there)
     if slow is not None:
         takes = slow.how["takes"] * world.chance.uniform(0.7, 1.3)

@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulation.clusters import Clusters
-from simulation.happened import Asked, Fenced, Lifted, RdsBegan, RdsEnded
+from simulation.happened import Asked, CapacityAsked, Fenced, Lifted, RdsBegan, RdsEnded
 from simulation.network import Reply
 from simulation.stand_ins import Client, refusal
 
@@ -30,7 +30,11 @@ DRAINED_S = 1.0  # from a switchover's beginning until the primary takes no more
 REBOOT_S = 6.0
 CANCELLING_S = 3.0
 # A cluster's states in which RDS changes nothing else of it.
-NO_CHANGES_WHILE = ("backing-up", "creating", "deleting")
+MODIFYING = "modifying"
+NO_CHANGES_WHILE = ("backing-up", "creating", "deleting", MODIFYING)
+CAPACITY_S = (1.0, 8.0)  # for how long the change of a bound keeps the cluster at work
+# How RDS refuses it: for now, because of too many requests, or for good.
+CAPACITY_REFUSALS = ("InvalidDBClusterStateFault", "Throttling", "InvalidParameterCombination")
 OPERATIONS: dict[str, Literal["detach", "switchover"]] = {
     "remove_from_global_cluster": "detach",
     "switchover_global_cluster": "switchover",
@@ -102,6 +106,8 @@ class Rds:
         self.clusters.find(region, "modify_db_cluster")
         if self._world.faults.acting("rds busy", region) or self.status[region] in NO_CHANGES_WHILE:
             raise refusal("InvalidDBClusterStateFault", "modify_db_cluster")
+        if "ServerlessV2ScalingConfiguration" in request:
+            return self._change_capacity(region, request["ServerlessV2ScalingConfiguration"]["MinCapacity"], takes)
         if "VpcSecurityGroupIds" in request:
             return self._change_group(region, request["VpcSecurityGroupIds"][0], takes)
         self.clusters.unprotect(region)
@@ -123,6 +129,28 @@ class Rds:
 
         world.time.at(due, done)
         world.judge_fit()
+        return Reply({}, takes)
+
+    def _change_capacity(self, region: str, least_acu: float, takes: float) -> Reply:
+        """Changes a bound; the cluster is at work meanwhile, and RDS changes nothing else of it."""
+        world, refused = self._world, self._world.faults.acting("capacity refused", region)
+        if self.status[region] != "available" or refused is not None:
+            world.tell(CapacityAsked(world.at, region, accepted=False))
+            code = CAPACITY_REFUSALS[int(refused.how["as"])] if refused else CAPACITY_REFUSALS[0]
+            raise refusal(code, "modify_db_cluster")
+        world.tell(CapacityAsked(world.at, region, accepted=True))
+        self.clusters.set_least_acu(region, least_acu)
+        self.status[region] = MODIFYING
+        world.judge_fit()
+        slow = world.faults.acting("capacity takes", region)
+        lasts = slow.how["takes"] if slow else world.chance.uniform(*CAPACITY_S)
+
+        def done() -> None:
+            if self.status[region] == MODIFYING:
+                self.status[region] = "available"
+            world.judge_fit()
+
+        world.time.after(lasts, done)
         return Reply({}, takes)
 
     def _reboot(self, region: str, takes: float) -> Reply:

@@ -52,9 +52,14 @@ class ClientError(Exception):
         self.operation_name = operation_name
 
 
+class ExecutionAlreadyExists(ClientError):
+    """As a client of Step Functions has it."""
+
+
 def refusal(code: str, operation: str, message: str = "refused by the simulator", status: int = 400) -> ClientError:
     """Returns AWS's error of that code."""
-    return ClientError(
+    kind = ExecutionAlreadyExists if code == ExecutionAlreadyExists.__name__ else ClientError
+    return kind(
         {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation
     )
 
@@ -76,6 +81,7 @@ class Client:
         self.connect_s = float(config.connect_timeout)
         self.read_s = float(config.read_timeout)
         self.attempts = int(config.retries["total_max_attempts"])
+        self.exceptions = SimpleNamespace(ExecutionAlreadyExists=ExecutionAlreadyExists)
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         """Returns the operation of that name."""

@@ -9,6 +9,7 @@ from simulation.checks import Violation
 from simulation.faults import Fault
 from simulation.happened import (
     Asked,
+    CapacityAsked,
     Ended,
     Fact,
     FaultBegan,
@@ -17,6 +18,7 @@ from simulation.happened import (
     Fit,
     Guarded,
     History,
+    HookBegan,
     Kept,
     Lifted,
     NameLeadsTo,
@@ -32,6 +34,7 @@ from simulation.happened import (
     SessionClosed,
     SessionOpened,
     SnapshotTaken,
+    StartedOpen,
     StateEntered,
     Told,
     Works,
@@ -105,6 +108,7 @@ TELLS: dict[type[Fact], Callable[[Any], str]] = {
     SessionOpened: lambda fact: f"an application ({fact.client}) writes in {fact.region}",
     SessionClosed: lambda fact: f"session {fact.session} in {fact.region} has ended: {fact.why}",
     Fenced: lambda fact: f"{fact.region} is closed {PLAINLY[fact.by]}",
+    StartedOpen: lambda fact: f"the server in {fact.region} has started, and is open",
     Lifted: lambda fact: f"{fact.region} is open again {PLAINLY[fact.by]}",
     Fit: lambda fact: f"the writer in {fact.region} is {'well' if fact.fit else 'excused'}",
     Works: lambda fact: f"{fact.means} in {fact.region} {'works' if fact.works else 'does not work'}",
@@ -114,6 +118,10 @@ TELLS: dict[type[Fact], Callable[[Any], str]] = {
     Asked: _asked,
     RdsBegan: lambda fact: f"RDS begins the {fact.operation} to {fact.region}",
     RdsEnded: lambda fact: f"RDS has {fact.how} the {fact.operation} to {fact.region}",
+    CapacityAsked: lambda fact: (
+        f"RDS is asked for more capacity in {fact.region}: {'taken' if fact.accepted else 'refused'}"
+    ),
+    HookBegan: lambda fact: f"the hook {fact.name} begins in {fact.region}, and {fact.how}",
     SnapshotTaken: lambda fact: (
         f"a snapshot of {fact.cluster} in {fact.region} has what was there at {fact.began:.2f} s"
     ),

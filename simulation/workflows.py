@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulation.happened import RunEnded, RunStarted, StateEntered
+from simulation.hooks import MACHINE
 from simulation.interpreter import Ended, Execution, TaskFailed, Transition
 from simulation.network import Reply
 from simulation.stand_ins import Client, ClientError, refusal
@@ -50,6 +51,8 @@ class Workflows:
     def serve(self, here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
         """Answers a request to Step Functions."""
         del here
+        if f":{MACHINE}" in request.get("stateMachineArn", "") + request.get("executionArn", ""):
+            return self._world.hooks.serve(client, operation, request)
         takes = 0.02 * self._world.chance.uniform(0.5, 3)
         if operation == "start_execution":
             if not self.start(client.region, request["name"], json.loads(request["input"])):

@@ -21,11 +21,12 @@ from simulation.events import Events
 from simulation.faults import Fault, Faults
 from simulation.functions import Functions
 from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Told, Works
+from simulation.hooks import Hooks
 from simulation.interpreter import Machine
 from simulation.network import Network, Reply
 from simulation.people import People
 from simulation.product import ACCOUNT, Product
-from simulation.rds import Rds
+from simulation.rds import MODIFYING, Rds
 from simulation.stand_ins import Client
 from simulation.tokens import Tokens
 from simulation.virtual_time import VirtualTime
@@ -75,6 +76,7 @@ class World:
         self.events = Events(self)
         self.dns = Dns(self, writer, standby)
         self.data_api = DataApi(self)
+        self.hooks = Hooks(self, seed)
         self.people = People(self)
         self.applications = [
             Application(self, home, connects) for home in self.regions for connects in ("by name", "to either")
@@ -169,12 +171,13 @@ class World:
             guarded = self.functions.is_guarded(region)
             fit = guarded and region == self.table.item["writer_region"] and self._serves(region)
             rds = not any(self.faults.acting(kind, region) for kind in RDS_REFUSES)
+            at_rest = rds and not self.rds.groups_in_work[region] and self.rds.status.get(region) != MODIFYING
             facts: tuple[tuple[Guarded | Fit | Works, bool, bool], ...] = (
                 (Guarded(self.at, region, guarded), guarded, True),
                 (Fit(self.at, region, fit), fit, False),
                 (Works(self.at, region, "sql", sql := self._answers_sql(region)), sql, True),
                 (Works(self.at, region, "restart", rds), rds, True),
-                (Works(self.at, region, "group", group := rds and not self.rds.groups_in_work[region]), group, True),
+                (Works(self.at, region, "group", at_rest), at_rest, True),
             )
             for number, (fact, now, at_first) in enumerate(facts):
                 if self._noted.get((region, number), at_first) != now:

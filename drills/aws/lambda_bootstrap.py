@@ -9,8 +9,8 @@ Two things are the lab's and not Lambda's; both are here and nowhere else:
 * Virtual time. With a clock that is faster than real time, ``time``, ``datetime``, ``sleep`` and the timeouts
   of sockets and of ``threading`` follow the clock. Limits: waits inside C code with a timeout of its own (``select``,
   ``Lock.acquire``) stay in real time, and the work of the processor counts with the clock's speed.
-* Names. Functions inside the VPC resolve names of the private zone and of RDS endpoints at the lab's DNS server of the
-  region; for other functions these names do not exist.
+* Names. Functions resolve names of RDS endpoints, which are public, at the lab's DNS server of the region, and those
+  inside the VPC names of the private zone; for other functions these do not exist.
 
 The parent sends and receives messages over one socket: four bytes of length, then JSON.
 """
@@ -77,7 +77,7 @@ def main() -> None:
         return
     if settings["speed"] != 1:
         follow_clock(settings["speed"], settings["epoch"])
-    resolve_names(settings["zone"], settings["dns_server"])
+    resolve_names(settings["zone"], settings["dns_server"], in_vpc=settings["in_vpc"])
     # Lambda's order: the function's package, the language, what the runtime offers.
     sys.path[:] = [settings["package"], *sys.path, settings["runtime"]]
     wall, processor = time.perf_counter(), time.process_time()
@@ -254,15 +254,18 @@ def _move_datetime(now: Any) -> None:
 # --- names
 
 
-def resolve_names(zone: str, server: list[Any] | None) -> None:
-    """Makes ``server`` (address, port) resolve names of ``zone`` and of RDS; without one they do not exist."""
+def resolve_names(zone: str, server: list[Any], *, in_vpc: bool) -> None:
+    """Makes ``server`` (address, port) resolve names of RDS and, inside the VPC, of ``zone``; outside it has none."""
     ask_host, ask_names = socket.getaddrinfo, socket.gethostbyname_ex
 
+    def is_in(domain: str, name: str) -> bool:
+        return name == domain or name.endswith(f".{domain}")
+
     def is_ours(name: str) -> bool:
-        return any(name == domain or name.endswith(f".{domain}") for domain in (zone, RDS_DOMAIN))
+        return is_in(zone, name) or is_in(RDS_DOMAIN, name)
 
     def ask(name: str) -> tuple[list[str], str]:
-        if server is None:
+        if is_in(zone, name) and not in_vpc:
             raise socket.gaierror(socket.EAI_NONAME, f"{name} exists inside the VPC only")
         return query(name, (server[0], server[1]))
 

@@ -405,7 +405,8 @@ class LambdaService:
             "speed": self._clock.speed,
             "epoch": self._clock.epoch,
             "zone": self._specification.zone.name,
-            "dns_server": self._dns_servers[region] if function.in_vpc else None,
+            "dns_server": self._dns_servers[region],
+            "in_vpc": function.in_vpc,
             "function_arn": f"arn:aws:lambda:{region}:{self._specification.account}:function:{function.name}",
         }
 

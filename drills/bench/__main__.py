@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from drills.bench import claim, cold_start, cost, packages, patroni, published, rto, salvage
+from drills.bench import applications, claim, cold_start, cost, packages, patroni, published, rto, salvage
 from drills.bench.findings import circumstances
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Part(StrEnum):
     PATRONI = "patroni"
     PUBLISHED = "published"
     SALVAGE = "salvage"
+    APPLICATIONS = "applications"
 
 
 def bench(
@@ -55,6 +56,7 @@ def bench(
         Part.PATRONI: lambda: patroni.measure(runs, say),
         Part.PUBLISHED: lambda: published.measure(say),
         Part.SALVAGE: lambda: salvage.measure(rows, say),
+        Part.APPLICATIONS: lambda: applications.measure(runs, aurora_promotion, output, say),
     }
     found: dict[str, Findings] = {}
     for each in part or [Part.RTO]:

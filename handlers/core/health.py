@@ -58,8 +58,7 @@ class Probe:
     ``fenced`` whether applications are kept out by SQL, ``fence_number`` which fence that is, ``open_sessions`` how
     many of theirs there are all the same, ``oldest_xid`` the id below which every transaction has ended there,
     ``replicated_until`` up to when a reader has the writer's commits (seconds since 1970), ``installed`` what the
-    bootstrap has left there; None when not known, or not asked. ``has_address`` is False where the endpoint itself has
-    none: one of the cluster's instances may have answered all the same.
+    bootstrap has left there; None when not known, or not asked.
     """
 
     target: str
@@ -76,7 +75,6 @@ class Probe:
     replicated_until: float | None = None
     refused: str | None = None
     installed: Installed | None = None
-    has_address: bool = True
 
     @property
     def known(self) -> Known:

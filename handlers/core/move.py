@@ -51,6 +51,11 @@ class Sight:
         return self.membership == "secondary" and self.status == "available" and self.at_work is None
 
     @property
+    def over(self) -> bool:
+        """Whether RDS shows the end of a move to this region: an available cluster that follows none."""
+        return self.membership != "secondary" and self.status == "available" and self.at_work is None
+
+    @property
     def in_words(self) -> str:
         """The sight, for people."""
         work = f", and RDS shows {self.at_work}" if self.at_work else ""

@@ -39,7 +39,7 @@ from handlers.core.reading import Fields
 from handlers.core.results import Promotion
 from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
-from handlers.gateways.prober import Prober, ProberVariables
+from handlers.gateways.prober import Prober, ProberVariables, Target
 from handlers.telemetry import instrumented, logger
 
 
@@ -55,11 +55,17 @@ DATABASE = GlobalDatabase.of(ENVIRONMENT)
 # One invocation looks for this long and then returns to the workflow, which calls it again: a step that is killed loses
 # nothing. The state's own limit is 16 s, of which a probe and a look at RDS may take 9.
 LOOK_FOR_S = 6.0
+INSTANCES: Target = "own_instances"
+ENDPOINT: Target = "own"
 # Each look asks every instance, inside the region (some ms); how often to look, and how long one that does not answer
 # can hold up a look, are part of every RTO.
 LOOK_EVERY_S = 0.25
 PROBE_TIMEOUT_S = 1.0
 LOOK_AT_RDS_EVERY_S = 2.0
+# Once RDS has shown the end of the move for so long, the cluster's endpoint is asked in turn with the instances: the
+# writer may be one that nobody has named, or logins by an instance's name may be refused. Not before, for RDS may show
+# a cluster as available before it promotes it, and a resolver that is asked too early keeps that there is no address.
+OVER_FOR_S = 4.0
 # A lift that came later than this could undo a fence that was put up for another reason.
 LIFT_COUNTS_FOR_S = 3.0
 
@@ -107,6 +113,7 @@ def promote(control: ControlTable, prober: Prober, database: GlobalDatabase, ste
     """
     quiet, rds_shows = earlier.quiet_since, "RDS does not say what it does"
     deadline, next_look = time.monotonic() + LOOK_FOR_S, time.monotonic()
+    over_since, target = math.inf, INSTANCES
 
     def result(what: Literal["done", "wait", "ask_again"], seen: str, probe: Probe | None, tell: bool) -> Promotion:
         region = probe.region if probe and probe.region else step.claim.target_region
@@ -114,7 +121,7 @@ def promote(control: ControlTable, prober: Prober, database: GlobalDatabase, ste
         return Promotion(what, seen, quiet, time.time(), tell, region, took, beat)
 
     while True:
-        probe, answer = reach(control, prober, step)
+        probe, answer = reach(control, prober, step, target)
         if probe is not None and probe.writes:
             logger.info("the cluster takes writes", region=probe.region)
             return result("done", answer, probe, tell=False)
@@ -123,30 +130,33 @@ def promote(control: ControlTable, prober: Prober, database: GlobalDatabase, ste
             sight = see(database)
             if sight is not None:
                 quiet, rds_shows = quiet_since(quiet, sight, time.time()), sight.in_words
+                over_since = min(over_since, time.monotonic()) if sight.over else math.inf
                 if quiet is not None and next_move(control, prober, step, time.time() - quiet) == "ask_again":
                     return result("ask_again", rds_shows, probe, tell=False)
         if time.monotonic() >= deadline:
             break
+        is_over = time.monotonic() - over_since >= OVER_FOR_S
+        target = ENDPOINT if is_over and target == INSTANCES else INSTANCES
         time.sleep(LOOK_EVERY_S)
     seen = f"{rds_shows}; a session on it {answer}"
     logger.info("the cluster does not take writes yet", seen=seen)
     return result("wait", seen, probe, tell=takes_long(control, step, earlier.looked_until))
 
 
-def reach(control: ControlTable, prober: Prober, step: Step) -> tuple[Probe | None, str]:
-    """Asks the cluster's instances whether one can be written to; returns what answered, and it in words.
+def reach(control: ControlTable, prober: Prober, step: Step, target: Target) -> tuple[Probe | None, str]:
+    """Asks ``target`` whether it can be written to; returns what answered, and it in words.
 
-    The cluster's endpoint may have no address yet, or lead elsewhere, when one of them takes writes already.
+    The cluster's endpoint may have no address yet, or lead elsewhere, when one of its instances takes writes already.
     """
     try:
-        probe = prober.probe("own_instances", PROBE_TIMEOUT_S)
+        probe = prober.probe(target, PROBE_TIMEOUT_S)
     except TransientFailure as error:  # a prober that fails now and then is no reason to give up on a promotion
         return None, f"was not tried: {error}"
     if probe.role == "writer" and probe.fenced:
         # The old writer's fence is data and has come with it. Only the run that moves the writer lifts it.
         control.assert_moving(step.run)
         lift = {"number": probe.fence_number, "until": time.time() + LIFT_COUNTS_FOR_S}
-        probe = prober.probe("own_instances", PROBE_TIMEOUT_S, lift_fence=lift)
+        probe = prober.probe(target, PROBE_TIMEOUT_S, lift_fence=lift)
     if probe.writes:
         return probe, "can write"
     return probe, f"failed: {probe.error}" if probe.error else "reached a reader"

@@ -27,7 +27,7 @@ from handlers.core.errors import (
 )
 from handlers.core.health import GlobalSeen, Membership
 from handlers.core.move import Sight
-from handlers.gateways.aws import client, code_of, is_definite, named_errors
+from handlers.gateways.aws import READ_TIMEOUT_S, client, code_of, is_definite, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
@@ -65,14 +65,16 @@ class GlobalDatabase:
         self._arn = cluster_arn
 
     @classmethod
-    def of(cls, environment: GlobalDatabaseVariables, *, moves: bool = False) -> GlobalDatabase:
+    def of(
+        cls, environment: GlobalDatabaseVariables, *, moves: bool = False, read_timeout_s: float = READ_TIMEOUT_S
+    ) -> GlobalDatabase:
         """Returns the database as a function's environment names it, through this region's endpoint.
 
         With ``moves`` it can be asked to `detach`. One attempt each: the workflow asks again by itself.
         """
         region = environment.aws_region
         return cls(
-            client("rds", region, attempts=1),
+            client("rds", region, read_timeout_s=read_timeout_s, attempts=1),
             environment.global_cluster,
             environment.cluster,
             environment.cluster_arn,
@@ -113,6 +115,10 @@ class GlobalDatabase:
         """Returns what readiness looks at: this cluster's place in it, what RDS does with it, and its version."""
         found = self._global_cluster()
         return GlobalSeen(self._membership_in(found), _at_work(found), found.get("EngineVersion", "no version"))
+
+    def endpoint(self) -> str | None:
+        """Returns the name of this cluster's endpoint; None where RDS publishes none, as it may before a promotion."""
+        return self._cluster_now().get("Endpoint") or None
 
     def switch_over(self, primary: RDSClient) -> None:
         """Asks RDS, through ``primary`` of the writer's region, to make this region's cluster the primary.

@@ -101,5 +101,4 @@ class Prober:
             replicated_until=fields.optional_number("replicated_until", at_least=0, at_most=END_OF_TIME_S),
             refused=fields.optional_text("refused"),
             installed=Installed.read_optional(fields, "installed"),
-            has_address=fields.flag("has_address", True),
         )

@@ -1,13 +1,16 @@
 """FollowCapacity: after a failover, gives the new writer at least the capacity that the old one used.
 
-Started by EventBridge with `WriterMoved`, and so never before the detach, which RDS refuses while it changes a cluster.
+Started by EventBridge with `WriterMoved`, and so never before the detach, which RDS refuses while it changes a
+cluster. For the same reason it asks for nothing while a run has the lock, nor when the writer has moved on: an event
+may be late.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -17,14 +20,21 @@ from handlers.core.reading import Fields
 from handlers.gateways import notifications
 from handlers.gateways.aws import client
 from handlers.gateways.clusters import Clusters
+from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.surroundings import used_acu
 from handlers.telemetry import instrumented, logger
 
 # RDS is busy with the promotion for a while.
 TRIES, WAIT_S = 20, 15.0
 
+Result = TypeVar("Result")
 
-class Environment(notifications.TopicVariables):
+
+class MovedOn(FailoverError):
+    """The writer has moved again since."""
+
+
+class Environment(notifications.TopicVariables, ControlVariables):
     """What the function reads; ``least_acu``: the least that the settings give a writer, in tenths of an ACU."""
 
     cluster: str
@@ -34,6 +44,7 @@ class Environment(notifications.TopicVariables):
 
 
 ENVIRONMENT = Environment.read()
+CONTROL = ControlTable.of(ENVIRONMENT)
 CLUSTERS = Clusters.here(ENVIRONMENT)
 # The old writer's region may be dark: one attempt, and without its answer the settings decide.
 THERE = client("cloudwatch", ENVIRONMENT.peer_region, attempts=1)
@@ -45,13 +56,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Entry point for EventBridge; of the event it reads which run has moved the writer."""
     run = Fields(event, "the event", InvalidRequest).section("detail").line("run")
     logger.append_keys(run=run)
-    before = CLUSTERS.capacity(ENVIRONMENT.cluster)
+    before = patiently(lambda: CLUSTERS.capacity(ENVIRONMENT.cluster))
     used = old_writer_used()
     after = raised(before, used, ENVIRONMENT.least_acu_tenths / 10) if before else None
     if before is None or after is None:
         logger.info("the new writer has capacity enough", bounds=before and asdict(before), used=used)
         return {"raised_to": None}
-    error = set_to(after)
+    error = None
+    try:
+        patiently(lambda: change(after))
+    except FailoverError as failure:
+        error = str(failure)
     logger.warning("the new writer's capacity", before=before.least, after=after.least, used=used, error=error)
     notifications.publish_to_all(TOPICS, message(ENVIRONMENT.cluster_arn, before, after, used, error, run))
     return {"raised_to": None if error else after.least}
@@ -66,18 +81,30 @@ def old_writer_used() -> float | None:
         return None
 
 
-def set_to(bounds: Bounds) -> str | None:
-    """Changes the cluster, and asks again while RDS is busy; returns why it has not been changed."""
-    error = "RDS was not asked"
-    for number in range(TRIES):
+def patiently(work: Callable[[], Result]) -> Result:
+    """Returns what work comes to, which is tried again and again while it raises `TransientFailure`."""
+    for _ in range(TRIES - 1):
         try:
-            CLUSTERS.set_capacity(ENVIRONMENT.cluster, bounds)
+            return work()
         except TransientFailure as failure:
-            error = str(failure)
-        except FailoverError as failure:
-            return str(failure)
-        else:
-            return None
-        if number < TRIES - 1:
-            time.sleep(WAIT_S)
-    return error
+            logger.warning("it is tried again", error=str(failure))
+        time.sleep(WAIT_S)
+    return work()
+
+
+def change(bounds: Bounds) -> None:
+    """Changes the cluster, if it is the writer's and no run has the lock.
+
+    Raises
+    ------
+    TransientFailure
+        it may be changed later.
+    MovedOn
+        the writer is in the other region.
+    """
+    record = CONTROL.read()
+    if record.writer_region != ENVIRONMENT.aws_region:
+        raise MovedOn(f"the writer is in {record.writer_region} again")
+    if record.transition is not None:
+        raise TransientFailure(f"run {record.transition.run} has the lock, and RDS must not be busy for it")
+    CLUSTERS.set_capacity(ENVIRONMENT.cluster, bounds)

@@ -133,10 +133,9 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
     """
     started = time.monotonic()
     reached, found, region, error, refused, until, installed = None, None, None, None, None, None, None
-    has_address = True
     try:
         reached = Search(rds, environment, work).reach(target, timeout_s)
-        session, found, has_address = reached.session, reached.found, reached.has_address
+        session, found = reached.session, reached.found
         region, refused = session.endpoint.region, reached.kept.refused
         if found.writer:
             found, error = do(session, work, found, timeout_s)
@@ -147,8 +146,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
     except postgres.FAILURES as failure:
         if reached:
             reached.kept.close()
-        code = postgres.code_of(failure)
-        said, has_address = meaning(code), has_address and code != "no name"
+        said = meaning(postgres.code_of(failure))
         found, error = None, f"{type(failure).__name__}: {failure}"[:LONGEST_ERROR]
         if said.known == "unknown":
             raise TransientFailure(f"{NAMES.get(target, target)} {said.why}: {error}") from failure
@@ -158,7 +156,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
     if error or refused:
         logger.warning("the database was not reached as it should be", target=target, error=error, refused=refused)
     elapsed_ms = (time.monotonic() - started) * 1000
-    said_nothing = Probe(target, None, region, error, elapsed_ms, refused=refused, has_address=has_address)
+    said_nothing = Probe(target, None, region, error, elapsed_ms, refused=refused)
     if found is None:
         return said_nothing
     return replace(
@@ -186,12 +184,11 @@ def _let_go(target: str, reached: Reached | None, found: postgres.Standing | Non
 
 @dataclass(frozen=True)
 class Reached:
-    """A session with a database, where it is kept, what the database is, and whether what was asked has an address."""
+    """A session with a database, where it is kept, and what the database is."""
 
     kept: KeptSession
     session: postgres.Session
     found: postgres.Standing
-    has_address: bool = True
 
 
 class Search:
@@ -223,7 +220,7 @@ class Search:
             instance = self._instance(end) if target == "own" and postgres.code_of(failure) == "no name" else None
             if instance is None:
                 raise
-            return replace(instance, has_address=False)
+            return instance
         if target == "own" and not reached.found.writer:
             with suppress(*postgres.FAILURES):
                 instance = self._instance(end)

@@ -44,8 +44,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     fields = Fields(event, "the event", InvalidRequest)
     kind, detail = fields.text("detail-type"), fields.section("detail").data
     started = due(HOOKS, kind)
-    with ThreadPoolExecutor(max_workers=max(1, len(started))) as pool:
-        ended = list(pool.map(lambda hook: hooks.run(hook, ENVIRONMENT.aws_region, event), started))
+    with ThreadPoolExecutor(max(1, len(started))) as pool:
+        running = [pool.submit(hooks.run, hook, ENVIRONMENT.aws_region, event) for hook in started]
+        ended = [one.result() for one in running]
     for one in ended:
         logger.info("a hook has ended", hook=one.hook.name, event=kind, seconds=one.took_s, error=one.error)
     bad = failed(ended)

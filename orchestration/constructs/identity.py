@@ -1,8 +1,8 @@
 """The roles of one region.
 
 There is one for each function, one for each workflow, one for each rule that starts the failover, those in which the
-other region acts on this one, and one each for the flow log and the backups. A role has the name of what uses it, so
-that the region's stack knows its ARN without asking IAM.
+other region acts on this one, and one each for the flow log, the backups and the game day. A role has the name of what
+uses it, so that the region's stack knows its ARN without asking IAM.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ class RegionRoles(Construct):
         if not specification.settings.existing_in(region.name).vpc_id:
             self._flow_log_role()
         self._backup_role()
+        if region.game_day:
+            trust = policy.trust(
+                "fis.amazonaws.com", self._only_from(self._names.arn("fis", region.name, "experiment/*"))
+            )
+            self._role("game-day", region.game_day.name, "Cuts the region's database off on a game day", trust)
 
     def _workflow_role(self, id_: str, machine: StateMachine) -> None:
         arn = self._names.arn("states", self._region.name, f"stateMachine:{machine.name}")

@@ -123,7 +123,7 @@ class OwnNetwork(Construct):
                 cidr_block=str(blocks[index]),
                 availability_zone=self.zone(index),
                 map_public_ip_on_launch=False,
-                tags={"Name": self._name(f"{tier}-{index}")},
+                tags={"Name": self._names.subnet(tier, str(index), self._region.name)},
                 # A zone that joins or leaves the account's list must not move a subnet that is in use.
                 lifecycle=TerraformResourceLifecycle(ignore_changes=["availability_zone"]),
             )

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from orchestration.settings import Settings
-from orchestration.specification import dns, failover, functions, monitoring, reprotection, roles, workflows
+from orchestration.specification import dns, failover, functions, game_day, monitoring, reprotection, roles, workflows
 from orchestration.specification.model import (
     Cluster,
     Permission,
@@ -113,6 +113,7 @@ def _region(settings: Settings, names: Names, region: str, peer: str) -> Region:
         capacity_rule=monitoring.capacity_rule(names, region, all_functions["follow_capacity"])
         if settings.database.capacity_follows
         else None,
+        game_day=game_day.experiment(names, region) if settings.game_day.enabled else None,
         state_machine=_state_machine(place, names.state_machine(region), workflows.FAILOVER_ASL, failover.STEPS),
         reprotection=_state_machine(place, names.reprotection(region), workflows.REPROTECT_ASL, reprotection.STEPS),
         idempotency_table=Table(names.idempotency_table(region), IDEMPOTENCY_KEY, IDEMPOTENCY_TTL),

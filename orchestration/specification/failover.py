@@ -27,7 +27,7 @@ DETACH = Grant(
 READ_STATUS = Grant(
     ("rds:DescribeDBClusters",),
     lambda place: (place.names.cluster_arn(place.region),),
-    "reads the cluster's status",
+    "reads the cluster's status and endpoint",
     tells=MEMBER_VARIABLES,
 )
 WARM_UP = Grant(
@@ -88,7 +88,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "repoint_dns",
         "Engages the writer switch, so that Route 53 answers with this region",
-        may=(CHANGE_CONTROL, PROBE),
+        may=(CHANGE_CONTROL, READ_STATUS),
         reads=("WRITER_DNS_NAME",),
     ),
     Step("commit_writer", "Records the new writer region and the next epoch", may=(CHANGE_CONTROL,)),

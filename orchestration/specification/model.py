@@ -173,6 +173,22 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class Experiment:
+    """An experiment of AWS FIS that cuts the subnets of the region's database off from everything else.
+
+    ``stop_alarms`` are the ARNs of the alarms that end it, ``minutes`` is how long it lasts at most; ``permissions``
+    are those of its role, which has its name.
+    """
+
+    name: str
+    description: str
+    minutes: int
+    stop_alarms: tuple[str, ...]
+    log_group: str
+    permissions: tuple[Permission, ...]
+
+
+@dataclass(frozen=True)
 class Region:
     """Everything one region runs.
 
@@ -195,6 +211,7 @@ class Region:
     hook_rule: FunctionRule | None
     application_rule: FunctionRule | None
     capacity_rule: FunctionRule | None
+    game_day: Experiment | None
     state_machine: StateMachine
     reprotection: StateMachine
     idempotency_table: Table

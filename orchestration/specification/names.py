@@ -104,6 +104,10 @@ class Names:
         """Returns the name of a region's VPC."""
         return self.regional(f"{self.settings.application}-vpc", region)
 
+    def subnet(self, tier: str, place: str, region: str) -> str:
+        """Returns the name of a subnet of one tier; ``place`` counts the zones from 0, or is a pattern of that."""
+        return self.regional(f"{self.settings.application}-{tier}-{place}", region)
+
     def route_table(self, tier: str, region: str) -> str:
         """Returns the name of the route table of one tier of subnets, ``client`` or ``database``."""
         return self.regional(f"{self.settings.application}-{tier}", region)
@@ -127,6 +131,15 @@ class Names:
     def flow_log_group(self, region: str) -> str:
         """Returns the log group of the VPC's flow log."""
         return f"/aws/vpc/{self.flow_log(region)}"
+
+    # --- game days
+    def game_day(self, region: str) -> str:
+        """Returns the name of the experiment that cuts a region's database off, and of its role."""
+        return self.regional("failover-game-day", region)
+
+    def game_day_log_group(self, region: str) -> str:
+        """Returns the log group of that experiment; AWS has a prefix of its own for logs that its services deliver."""
+        return f"/aws/vendedlogs/fis/{self.game_day(region)}"
 
     # --- backups
     def backup_vault(self, region: str) -> str:
@@ -167,7 +180,7 @@ class Names:
         return self.regional("failover-rebuild", region)
 
     def policy(self, people: str) -> str:
-        """Returns the name of the policy that lets ``readers`` or ``operators`` use ``failoverctl``."""
+        """Returns the name of the policy that lets such ``people``, as ``readers``, use ``failoverctl``."""
         return self.unique(f"failover-{people}")
 
     # --- the application's own state

@@ -11,9 +11,17 @@ from orchestration.specification.model import Permission, Policy
 from orchestration.specification.names import PARTITION, Names
 
 
-def policies(names: Names) -> tuple[Policy, Policy, Policy]:
-    """Returns the policies of readers, of operators, who may do what readers may, and of who may break the glass."""
+def policies(names: Names) -> tuple[Policy, ...]:
+    """Returns the policies of readers, of operators, who may do what readers may, and of who may break the glass.
+
+    And, where the settings ask for game days, of who may hold one.
+    """
     reading = _reading(names)
+    game_day = Policy(
+        names.policy("gameday"),
+        "failoverctl gameday: has AWS FIS cut the writer's database off, and ends that; beside operators",
+        _holding_a_game_day(names),
+    )
     return (
         Policy(names.policy("readers"), "failoverctl: looks at the writer, its runs and what was salvaged", reading),
         Policy(
@@ -26,6 +34,7 @@ def policies(names: Names) -> tuple[Policy, Policy, Policy]:
             "failoverctl break-glass: fails over without Step Functions and Lambda; for emergencies, beside operators",
             _breaking(names),
         ),
+        *((game_day,) if names.settings.game_day.enabled else ()),
     )
 
 
@@ -153,6 +162,55 @@ def _breaking(names: Names) -> tuple[Permission, ...]:
             "logs in as the master user",
         ),
         *_decrypting(names),
+    )
+
+
+def _holding_a_game_day(names: Names) -> tuple[Permission, ...]:
+    return (
+        *_everywhere_in(
+            names,
+            ("fis:ListExperimentTemplates", "fis:ListExperiments"),
+            "finds the experiment, which has an id of FIS's own, and sees whether it runs",
+        ),
+        *_everywhere_in(
+            names,
+            ("cloudwatch:DescribeAlarms", "ec2:DescribeNetworkInterfaces"),
+            "sees the alarms that would end it, and what is in the subnets that it cuts off",
+        ),
+        *(permission for each in names.settings.regions for permission in _starting_it(names, each)),
+        Permission(
+            ("iam:CreateServiceLinkedRole",),
+            (names.arn("iam", "", "role/aws-service-role/fis.amazonaws.com/AWSServiceRoleForFIS"),),
+            "the first experiment of an account makes the role in which FIS looks at alarms and targets, in the name "
+            "of whoever starts it",
+            {"StringEquals": {"iam:AWSServiceName": "fis.amazonaws.com"}},
+        ),
+    )
+
+
+def _starting_it(names: Names, region: str) -> tuple[Permission, ...]:
+    """Returns the right to start and stop one region's experiment, and no other: by its name, which is a tag."""
+    templates, experiments = (names.arn("fis", region, f"{kind}/*") for kind in ("experiment-template", "experiment"))
+    name = names.game_day(region)
+    return (
+        Permission(
+            ("fis:GetExperimentTemplate", "fis:StartExperiment"),
+            (templates,),
+            "reads and starts what was deployed",
+            {"StringEquals": {"aws:ResourceTag/Name": name}},
+        ),
+        Permission(
+            ("fis:StartExperiment", "fis:TagResource"),
+            (experiments,),
+            "what is started gets the template's name",
+            {"StringEquals": {"aws:RequestTag/Name": name}},
+        ),
+        Permission(
+            ("fis:GetExperiment", "fis:StopExperiment"),
+            (experiments,),
+            "follows it, and stops it",
+            {"StringEquals": {"aws:ResourceTag/Name": name}},
+        ),
     )
 
 

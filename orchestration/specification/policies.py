@@ -15,6 +15,7 @@ def permissions(names: Names, region: Region) -> dict[str, tuple[Permission, ...
     """Returns the permissions of every role of ``region`` by the role's name, which is that of what uses it."""
     machines = (region.state_machine, region.reprotection)
     flow_log = {names.flow_log(region.name): (writing_the_flow_log(names, region),)}
+    game_day = region.game_day
     return {
         **{one.name: (*one.permissions, *running(names, region, one)) for one in region.functions.values()},
         **{machine.name: (*machine.permissions, LOG_DELIVERY) for machine in machines},
@@ -22,6 +23,7 @@ def permissions(names: Names, region: Region) -> dict[str, tuple[Permission, ...
         **{role.name: role.permissions for role in region.roles_for_others},
         **({} if names.settings.existing_in(region.name).vpc_id else flow_log),
         names.backup_vault(region.name): backing_up(names, region),
+        **({game_day.name: game_day.permissions} if game_day else {}),
     }
 
 

@@ -35,8 +35,8 @@ WRITER_SWITCH_TIMEOUT_SECONDS = 5
 ANNOUNCE_TIMEOUT_SECONDS = 20
 # The longest that a hook may take, and then a message.
 HOOKS_TIMEOUT_SECONDS = 600 + ANNOUNCE_TIMEOUT_SECONDS
-# Twenty tries, a quarter of a minute between two of them, each of which may take RDS some seconds.
-CAPACITY_TIMEOUT_SECONDS = 600
+# Twice twenty tries, a quarter of a minute between two of them, each of which may take RDS some seconds.
+CAPACITY_TIMEOUT_SECONDS = 900
 # As long as it watches, and then a message.
 APPLICATION_TIMEOUT_SECONDS = 780 + ANNOUNCE_TIMEOUT_SECONDS
 # A history of some pages, the records of the runs before, and two objects.
@@ -371,7 +371,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
     StandingFunction(
         "follow_capacity",
         "Gives the new writer at least the capacity that the old one used",
-        may=(RAISE_CAPACITY, LOOK_AT_USE, TELL),
+        may=(RAISE_CAPACITY, LOOK_AT_USE, READ_CONTROL, TELL),
         reads=("LEAST_ACU_TENTHS",),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=CAPACITY_TIMEOUT_SECONDS,

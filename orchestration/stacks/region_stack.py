@@ -9,6 +9,7 @@ from constructs import Construct
 from orchestration.constructs.backup import Backup
 from orchestration.constructs.database import GlobalCluster, MasterPassword, RegionCluster, writer_endpoint
 from orchestration.constructs.existing import ExistingCluster, ExistingNetwork
+from orchestration.constructs.game_day import GameDay
 from orchestration.constructs.keys import RegionKey
 from orchestration.constructs.monitoring import Monitoring
 from orchestration.constructs.network import Network, OwnNetwork
@@ -20,7 +21,7 @@ from orchestration.stacks.base import DeploymentStack
 
 
 class RegionStack(DeploymentStack):
-    """Network, key, database cluster, orchestrator, monitoring and backups of ``region``.
+    """Network, key, database cluster, orchestrator, monitoring, backups and game day of ``region``.
 
     Both regions have the same, with one difference: the region that is the writer at deployment also creates the global
     database and the master password, because an Aurora secondary joins what already exists. It is therefore deployed
@@ -41,6 +42,8 @@ class RegionStack(DeploymentStack):
         orchestrator = Orchestrator(self, self.specification, region, network, key, packages)
         monitoring = Monitoring(self, self.specification, region, orchestrator)
         Backup(self, self.specification, region, key)
+        if region.game_day:
+            GameDay(self, self.specification, region.name, region.game_day, network, key)
         self._describe_connections(database, network)
         self._describe_operations(orchestrator, monitoring)
 

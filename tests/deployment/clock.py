@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+import queue
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
+
+from failoverctl import together
 
 # Only ends a test that would otherwise wait for ever; nothing is measured by it (real seconds).
-PATIENCE_S = 60.0
+PATIENCE_S = 60
 
-# The limits of states and machines are real time, unlike all else here, and a machine that is busy with other work
-# must not run into them: on AWS they hold for a function alone in its own environment. They last so many times as
-# long, so that the shortest (4 s) outlasts `PATIENCE_S`; a test of a limit sets `SkippingClock.real_limits`.
-UNHURRIED = 20
+# What is real time, unlike all else here: the limits of states and machines, and how long one thread waits for
+# another. A machine that is busy with other work, or that stands still for minutes, must run into none of them, for on
+# AWS each function is alone in its own environment. They last so many times as long; a test of a limit sets
+# `SkippingClock.real_limits`.
+UNHURRIED = 200
+
+A_LOOK_S = 0.001  # passes with each look at the clock, so that no two moments are the same
+A_MOMENT_S = 0.01  # the longest that somebody really sleeps
+
+# The machine's own, for what waits for other threads.
+real_monotonic, real_sleep = time.monotonic, time.sleep
+
+
+def patiently(wait: Callable[[float], bool]) -> bool:
+    """Whether ``wait`` sees in `PATIENCE_S` what it waits for; time in which this process was stopped hardly counts."""
+    return any(wait(1.0) for _ in range(PATIENCE_S))
 
 
 class SkippingClock:
-    """The time of everything here: the machine's, plus what was skipped by whoever would have slept."""
+    """The time of everything here. The machine's does not count: a test goes the same way however long it stands still.
+
+    It passes by what is skipped, by whoever would have slept, and a little with each look.
+    """
 
     def __init__(self) -> None:
         self.skipped = 0.0
@@ -26,28 +49,49 @@ class SkippingClock:
             float, float
         ] = {}  # limits of that length last so long here, until the deployment is gone
         self._lock = threading.Lock()
+        self._began = time.time()
+        self._looks = itertools.count()
 
     def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time() + self.skipped
-
-    def monotonic(self) -> float:
-        """Seconds since some moment."""
-        return time.monotonic() + self.skipped
+        """Seconds since the epoch, and since some moment."""
+        return self._began + next(self._looks) * A_LOOK_S + self.skipped
 
     def sleep(self, seconds: float) -> None:
         """Skip that time; other threads get a chance to run."""
         with self._lock:
             self.skipped += seconds
-        time.sleep(0.0005)
+        real_sleep(0.0005)
+
+    def sleep_a_moment(self, seconds: float) -> None:
+        """Wait for others: sleep for that time, but no longer than a moment."""
+        with self._lock:
+            self.skipped += min(seconds, A_MOMENT_S)
+        real_sleep(min(seconds, A_MOMENT_S))
 
     def to_real(self, seconds: float) -> float:
         """How long the time limit of a state or of a machine is here."""
-        return self.real_limits.get(seconds, seconds * UNHURRIED)
+        return self.real_limits.get(seconds, min(seconds * UNHURRIED, threading.TIMEOUT_MAX))
+
+    def install(self, stack: ExitStack, sleep: Callable[[float], None]) -> None:
+        """Take the place of the machine's clock in this process until ``stack`` is closed; ``sleep`` sleeps."""
+        for name, stand_in in (("time", self.now), ("monotonic", self.now), ("sleep", sleep)):
+            stack.enter_context(mock.patch.object(time, name, stand_in))
+        result = Future.result
+
+        def unhurried(future: Future[Any], timeout: float | None = None) -> Any:
+            return result(future, None if timeout is None else timeout * UNHURRIED)
+
+        stack.enter_context(mock.patch.object(Future, "result", unhurried))
+        queues = SimpleNamespace(SimpleQueue=_UnhurriedQueue, Empty=queue.Empty)
+        stack.enter_context(mock.patch.object(together, "queue", queues))
+
+
+class _UnhurriedQueue(queue.Queue[Any]):
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        return super().get(block, None if timeout is None else timeout * UNHURRIED)
 
 
 CLOCK = SkippingClock()
-HANDLERS_TIME = SimpleNamespace(time=CLOCK.now, monotonic=CLOCK.monotonic, sleep=CLOCK.sleep)
 
 
 class _Datetime(datetime.datetime):

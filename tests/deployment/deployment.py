@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
-import botocore.endpoint
 from aws_lambda_powertools.utilities.idempotency.persistence import base as idempotency_base
 from aws_lambda_powertools.utilities.idempotency.persistence import dynamodb as idempotency_dynamodb
 from moto import mock_aws
@@ -24,10 +22,11 @@ from drills.aws.step_functions import StepFunctions
 from drills.world.reachability import Reachability
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import LEASE_S
+from handlers.gateways import names
 from orchestration.settings import load
 from orchestration.specification import describe
 from tests.deployment.account import Account, decimal
-from tests.deployment.clock import CLOCK, HANDLERS_TIME, PATIENCE_S, POWERTOOLS_TIME
+from tests.deployment.clock import CLOCK, POWERTOOLS_TIME, patiently, real_monotonic, real_sleep
 from tests.deployment.databases import Databases
 from tests.deployment.executions import Run, hasten
 from tests.deployment.functions import Killed, Lambdas, OfWorkflows
@@ -50,18 +49,21 @@ class Deployment(Account):
         self.lambdas = Lambdas(specification, {"prober": self.databases.probe, "salvage": self.databases.salvage})
         self.rights = Rights(specification)
         self.lambdas.starts = self.rights.starts
+        self.endpoints_resolve = True  # outside the VPC
         super().__init__(specification, Gate(self.lambdas, self.databases, self.rights))
         self._stack = ExitStack()
         self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
+        self._at_work: set[str] = set()  # executions
         self._closing = threading.Event()
 
     def __enter__(self) -> Deployment:
         """Create everything."""
         stack = self._stack
         stack.enter_context(mock_aws(config={"core": {"reset_boto3_session": False}}))
-        stack.enter_context(mock.patch.object(botocore.endpoint, "time", HANDLERS_TIME))
+        CLOCK.install(stack, self._sleep)
         stack.enter_context(mock.patch.object(idempotency_base, "dt", POWERTOOLS_TIME))
         stack.enter_context(mock.patch.object(idempotency_dynamodb, "dt", POWERTOOLS_TIME))
+        stack.enter_context(mock.patch.object(names, "has_address", self._has_address))
         atomic.install(stack)
         of_workflows = OfWorkflows(self.lambdas, self.specification, self.rights)
         machines = StepFunctions(ACCOUNT, CLOCK, of_workflows, self._observe)  # type: ignore[arg-type]
@@ -101,9 +103,22 @@ class Deployment(Account):
             if EventPattern.load(json.dumps(rule.event_pattern)).matches_event(event):  # type: ignore[arg-type]
                 self.lambdas.invoke(event["region"], rule.function.name, event)
 
+    def _has_address(self, _name: str, _within_s: float) -> bool:
+        return self.endpoints_resolve
+
     def _observe(self, happening: Happening) -> None:
+        if happening.kind is Kind.EXECUTION_STARTED:
+            self._at_work.add(happening.subject)
         if happening.kind is Kind.EXECUTION_ENDED:
+            self._at_work.discard(happening.subject)
             self._ended[happening.subject].set()
+
+    def _sleep(self, seconds: float) -> None:
+        """A function's sleep is skipped. So is a person's, unless an execution is at work: that one is waited for."""
+        if self._at_work and not self.lambdas.doer():
+            CLOCK.sleep_a_moment(seconds)
+        else:
+            CLOCK.sleep(seconds)
 
     def guardian_was_here(self, ago_s: float = 0.0) -> None:
         """So long ago the writer's guardian renewed its lease; its heartbeat has been replicated."""
@@ -135,10 +150,14 @@ class Deployment(Account):
     @staticmethod
     def wait_for(holds: Callable[[], bool], otherwise: str = "it does not happen") -> None:
         """Wait until something else in this process has happened; ``otherwise`` is said when it does not."""
-        end = time.monotonic() + PATIENCE_S
-        while not holds():
-            assert time.monotonic() < end, otherwise
-            time.sleep(0.001)
+
+        def look(seconds: float) -> bool:
+            end = real_monotonic() + seconds
+            while not (held := holds()) and real_monotonic() < end:
+                real_sleep(0.001)
+            return held
+
+        assert patiently(look), otherwise
 
     def lose_region(self, region: str) -> Trouble:
         """Every endpoint of a region refuses connections, until the trouble's ``times`` are none."""
@@ -182,7 +201,7 @@ class Deployment(Account):
 
     def wait_for_end(self, name: str) -> None:
         """Wait until the execution of that name has ended."""
-        assert self._ended[name].wait(PATIENCE_S), f"{name} does not end"
+        assert patiently(self._ended[name].wait), f"{name} does not end"
 
     def wait(self, arn: str) -> Run:
         """Wait for an execution's end."""
@@ -209,7 +228,7 @@ class Deployment(Account):
         self.lambdas.after = stand_still
         self.lambdas.before = lambda coming, event: stand_still("", event)
         self.start(data, name, region, reprotect=reprotect)
-        assert still.wait(PATIENCE_S), f"{name} does not get to {step}"
+        assert patiently(still.wait), f"{name} does not get to {step}"
 
     def stop(self, name: str, region: str = STANDBY) -> None:
         """Stop an execution by hand; what it has called is gone with it."""

@@ -15,7 +15,7 @@ from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-from tests.deployment.clock import HANDLERS_TIME
+from tests.deployment.clock import CLOCK
 
 # moto reads a definition when a state machine is created and at each of its starts (0.5 s), and each path at each use.
 # Once will do.
@@ -33,10 +33,10 @@ def hasten(stack: ExitStack) -> None:
     """Have the interpreter skip retries' intervals and waits, and parse each text once, until ``stack`` is closed."""
 
     def skip(_wait: WaitFunction, **given: Any) -> None:
-        HANDLERS_TIME.sleep(given["wait_seconds"])
+        CLOCK.sleep(given["wait_seconds"])
 
     stack.enter_context(mock.patch.object(WaitFunction, "_wait_interval", skip))
-    stack.enter_context(mock.patch.object(retrier_decl, "time", HANDLERS_TIME))
+    stack.enter_context(mock.patch.object(retrier_decl, "time", CLOCK))
     stack.enter_context(mock.patch.object(AmazonStateLanguageParser, "parse", staticmethod(parse_once)))
     stack.enter_context(mock.patch.object(json_path, "parse", _parse_path))
     stack.enter_context(mock.patch.object(StepFunctionsParserBackend, "_validate_definition", staticmethod(_validate)))

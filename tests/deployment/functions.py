@@ -6,13 +6,13 @@ import importlib
 import json
 import sys
 import threading
-import time
 import traceback
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 from unittest import mock
@@ -26,7 +26,7 @@ from handlers.core.commands import WARM_UP
 from handlers.machine import Machine
 from orchestration.specification import Specification
 from orchestration.specification.model import Function
-from tests.deployment.clock import CLOCK, HANDLERS_TIME, PATIENCE_S
+from tests.deployment.clock import CLOCK, patiently
 from tests.deployment.regions import ACCOUNT, STANDBY
 from tests.deployment.rights import Rights
 
@@ -72,11 +72,8 @@ def load_step(name: str, variables: dict[str, str]) -> ModuleType:
             for name in names:
                 sys.modules.pop(name, None)
             sys.modules.update({name: found for name, found in before.items() if found})
-    its_globals = vars(module)
-    if its_globals.get("time") is time:
-        its_globals["time"] = HANDLERS_TIME
-    if "MACHINE" in its_globals:
-        its_globals["MACHINE"] = Machine(now=CLOCK.now, monotonic=CLOCK.monotonic, sleep=CLOCK.sleep)
+    if "MACHINE" in vars(module):
+        module.MACHINE = Machine(now=CLOCK.now, monotonic=CLOCK.now, sleep=CLOCK.sleep)  # type: ignore[attr-defined]
     return module
 
 
@@ -159,7 +156,7 @@ class Lambdas:
     def wait_until_idle(self) -> None:
         """Wait for the functions whose execution was stopped or has given them up."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._running == 0, PATIENCE_S), "a function does not end"
+            assert patiently(partial(self._changed.wait_for, lambda: self._running == 0)), "a function does not end"
 
     @contextmanager
     def doing(self, step: str, region: str) -> Iterator[None]:

@@ -232,12 +232,13 @@ def test_socket_timeouts_are_virtual_too(fast: Lambdas) -> None:
     assert fast.run("monitor", do="accept_timeout").value >= 20
 
 
-def test_a_function_in_the_vpc_resolves_the_private_zone_and_others_do_not(lambdas: Lambdas) -> None:
+def test_a_function_in_the_vpc_resolves_the_private_zone_and_others_only_public_names(lambdas: Lambdas) -> None:
     found = lambdas.run("prober", do="resolve", name=WRITER_NAME).value
     assert found == {"address": "127.0.0.9", "chain": [WRITER_NAME, ENDPOINT], "port": 5432}
     unknown = lambdas.run("prober", do="resolve", name=f"nobody.{SPECIFICATION.zone.name}").value
     assert unknown == {"error": socket.EAI_NONAME}
     assert lambdas.run("notify", do="resolve", name=WRITER_NAME).value == {"error": socket.EAI_NONAME}
+    assert lambdas.run("notify", do="resolve", name=ENDPOINT).value["address"] == "127.0.0.9"
     assert lambdas.run("notify", do="resolve", name="127.0.0.1").value["address"] == "127.0.0.1"
 
 

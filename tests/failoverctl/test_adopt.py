@@ -237,6 +237,7 @@ def test_it_says_what_is_added_and_to_what_that_exists(owner: Owner, call: Call)
 
 WEAKER = {
     "before 17": ({"version": "16.8"}, "P1", "no login trigger"),
+    "before 17, after a restart": ({"version": "16.8"}, "P10", "leaves none whose lift opens the security group"),
     "before 16": ({"version": "15.10"}, "P10", "reserves no connections"),
 }
 

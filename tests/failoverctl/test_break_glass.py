@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from decimal import Decimal
 
@@ -24,16 +23,6 @@ def secret(deployment: Deployment) -> None:
     master_secret(deployment)
 
 
-def clocks_agree(deployment: Deployment) -> None:
-    """This machine's with AWS's, which is virtual and has run ahead of it; the lease is over by both."""
-
-    def set_clock(operation: str) -> None:
-        deployment.gate.clock_ahead_s = time.time() - CLOCK.now()
-
-    deployment.gate.before = set_clock
-    deployment.change_record(lease_expires_at=int(time.time()) - 60)
-
-
 def master_secret(deployment: Deployment) -> None:
     with deployment.gate.wide_open():
         deployment.client("secretsmanager", STANDBY).create_secret(
@@ -47,7 +36,6 @@ def services(deployment: Deployment) -> set[str]:
 
 def test_p1_p4_it_moves_the_writer_without_step_functions_and_lambda(ctl: Ctl, deployment: Deployment) -> None:
     deployment.writer_dies()
-    clocks_agree(deployment)
     deployment.databases.fenced[STANDBY] = True  # the old writer's fence is data
     deployment.gate.seen.clear()
     said = ctl(*NOW)
@@ -76,7 +64,6 @@ def test_p7_a_promotion_is_over_when_a_session_has_written(
 ) -> None:
     """Whatever the Data API says of a cluster that has no writer yet: AWS does not say which error it is."""
     deployment.writer_dies()
-    clocks_agree(deployment)
     deployment.trouble(f"rds-data.{operation}", code, times=4)
     said = ctl(*NOW)
     assert said.code == 0, said.text
@@ -86,8 +73,7 @@ def test_p7_a_promotion_is_over_when_a_session_has_written(
 
 
 def test_p1_it_is_refused_while_the_lease_lives(ctl: Ctl, deployment: Deployment) -> None:
-    clocks_agree(deployment)
-    deployment.change_record(lease_expires_at=int(time.time()) + 8)
+    deployment.change_record(lease_expires_at=int(CLOCK.now()) + 8)
     before = deployment.record()
     said = ctl(*NOW)
     assert said.code == 1
@@ -97,12 +83,9 @@ def test_p1_it_is_refused_while_the_lease_lives(ctl: Ctl, deployment: Deployment
 
 def test_p1_a_lease_that_is_renewed_after_the_claim_vetoes(ctl: Ctl, deployment: Deployment) -> None:
     deployment.writer_dies()
-    clocks_agree(deployment)
     renewed: list[object] = []
-    set_clock = deployment.gate.before
 
     def renew(operation: str) -> None:
-        set_clock(operation)
         if operation == "dynamodb.GetItem" and deployment.lock() and not renewed:
             renewed.append(operation)
             deployment.change_record(lease_expires_at=int(CLOCK.now()) + 8)
@@ -117,7 +100,6 @@ def test_p1_a_lease_that_is_renewed_after_the_claim_vetoes(ctl: Ctl, deployment:
 
 def test_a_dry_run_prints_every_call_and_changes_nothing(ctl: Ctl, deployment: Deployment) -> None:
     deployment.writer_dies()
-    clocks_agree(deployment)
     before = deployment.record()
     said = ctl("break-glass", "--dry-run")
     assert said.code == 0, said.text
@@ -128,7 +110,6 @@ def test_a_dry_run_prints_every_call_and_changes_nothing(ctl: Ctl, deployment: D
 
 def test_p3_one_that_stopped_half_way_is_resumed(ctl: Ctl, deployment: Deployment) -> None:
     deployment.writer_dies()
-    clocks_agree(deployment)
     trouble = deployment.trouble("rds.DescribeGlobalClusters", "AccessDenied", times=10**6)
     sql = deployment.trouble("rds-data.ExecuteStatement", "DatabaseErrorException", times=10**6)
     said = ctl(*NOW)
@@ -144,7 +125,6 @@ def test_p3_one_that_stopped_half_way_is_resumed(ctl: Ctl, deployment: Deploymen
 
 
 def test_p2_it_is_refused_beside_a_run(ctl: Ctl, deployment: Deployment, asking: str) -> None:
-    clocks_agree(deployment)
     said = ctl(*NOW)
     assert said.code == 1
     assert f"run {asking} is doing the work" in said.text
@@ -155,7 +135,6 @@ def test_p2_of_two_operators_at_once_one_moves_the_writer(
 ) -> None:
     """Between the last look at the record and the lock, the other one has taken it."""
     deployment.writer_dies()
-    clocks_agree(deployment)
     take = ControlTable.take
 
     def other_first(table: ControlTable, lock: Transition, before: ControlRecord) -> bool:

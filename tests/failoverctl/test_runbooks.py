@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import typer
 
-from failoverctl import command, replay, start, timeline
+from failoverctl import command, replay
 from orchestration import safe_to_apply
 from orchestration.terraform import Change
 from tests.deployment import STANDBY, WRITER, Deployment
 from tests.failoverctl.conftest import Ctl, Said
-from tests.failoverctl.test_break_glass import clocks_agree, master_secret
+from tests.failoverctl.test_break_glass import master_secret
 from tests.failoverctl.test_replay import URL, Bank
 from tests.runbook import RUNBOOKS, Reader, sections, steps
 
@@ -34,8 +34,6 @@ def follow(ctl: Ctl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Follow:
         return True
 
     monkeypatch.setattr(typer, "confirm", confirm)
-    for module in (start, timeline):
-        monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.01)
     monkeypatch.chdir(tmp_path)  # where a report is written
 
     def call(words: list[str]) -> Said:
@@ -137,7 +135,6 @@ def test_a_run_that_should_not_work_is_stopped(follow: Follow, deployment: Deplo
 def test_the_workflow_itself_is_down(follow: Follow, deployment: Deployment) -> None:
     master_secret(deployment)
     deployment.writer_dies()
-    clocks_agree(deployment)
     follow("break-glass.md", "The workflow itself is down").rest()
     assert deployment.record()["writer_region"] == STANDBY
 

@@ -123,8 +123,7 @@ def test_watch_with_nothing_at_work(ctl: Ctl) -> None:
     assert said.text == "Refused: no run is at work; `failoverctl runs` lists the last ones\n"
 
 
-def test_watch_bears_a_region_that_blinks(ctl: Ctl, deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timeline, "LOOK_AGAIN_S", 0.01)
+def test_watch_bears_a_region_that_blinks(ctl: Ctl, deployment: Deployment) -> None:
     deployment.run(REHEARSAL)
     deployment.trouble("sfn.GetExecutionHistory", "refused", times=3)
     said = ctl("watch", "run-1")

@@ -48,7 +48,7 @@ LOOKS = [
 # These read no record, so that a missing one is nothing to them.
 WITHOUT_RECORD = {"approve", "reject", "runs", "show", "watch", "report", "salvage"}
 # Verbs with answers of their own, and tests of them beside their code.
-ELSEWHERE = {"adopt", "apply-safe", "deploy", "preflight", "ready", "verify"}
+ELSEWHERE = {"adopt", "apply-safe", "deploy", "gameday", "preflight", "ready", "verify"}
 
 
 class Nobody:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -35,6 +36,14 @@ def test_a_fence_that_is_lifted_lets_them_in_again(deployment: Deployment) -> No
     order(deployment, FENCE)
     assert order(deployment, LIFT) == CLOSED | {"by_sql": False, "by_group": False}
     assert deployment.databases.takes_writes(WRITER)
+
+
+def test_p10_an_adopted_cluster_is_opened_to_all_of_its_groups(deployment: Deployment) -> None:
+    database, told = mock.Mock(), mock.Mock(cluster_security_groups="sg-web,sg-batch", fence_security_group="sg-fence")
+    database.membership.return_value, database.security_groups.return_value = "secondary", {"sg-fence"}
+    with deployment.lambdas.environment(WRITER, "fence") as fence:
+        fence.Site(mock.Mock(), database, told, fence.Restart()).open_secondary()
+    database.set_security_groups.assert_called_once_with(["sg-web", "sg-batch"])
 
 
 @pytest.mark.parametrize("stale", [{"number": 0}, {"number": 2}, {"until": 1}], ids=["older", "newer", "late"])

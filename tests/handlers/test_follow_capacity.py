@@ -77,9 +77,12 @@ class Played:
         self.clusters = mock.Mock()
         self.clusters.capacity.return_value = Bounds(0.5, 16.0)
         self.used = mock.Mock(return_value=6.2)
+        self.control = mock.Mock()
+        self.control.read.return_value = mock.Mock(writer_region=STANDBY, transition=None)
         self.time = mock.Mock()
         self._module = module
         monkeypatch.setattr(module, "CLUSTERS", self.clusters)
+        monkeypatch.setattr(module, "CONTROL", self.control)
         monkeypatch.setattr(module, "used_acu", self.used)
         monkeypatch.setattr(module, "time", self.time)
         monkeypatch.setattr(notifications, "publish_to_all", self._publish)
@@ -119,6 +122,27 @@ def test_where_the_old_region_is_dark_the_settings_decide(played: Played) -> Non
 def test_rds_is_asked_again_while_it_is_busy_with_the_promotion(played: Played) -> None:
     assert played.play(BUSY, BUSY, None) == 6.5
     assert played.time.sleep.call_count == 2
+
+
+def test_rds_is_asked_again_what_there_is_while_it_does_not_say(played: Played) -> None:
+    played.clusters.capacity.side_effect = [TransientFailure("no answer"), Bounds(0.5, 16.0)]
+    assert played.play(None) == 6.5
+
+
+def test_p9_rds_is_not_made_busy_for_a_run_that_has_the_lock(played: Played) -> None:
+    """A detach or a switchover that meets a cluster at work is refused."""
+    locked, free = mock.Mock(writer_region=STANDBY, transition=mock.Mock(run="run-2")), played.control.read.return_value
+    played.control.read.side_effect = [locked, locked, free]
+    played.time.sleep.side_effect = lambda _: played.clusters.set_capacity.assert_not_called()
+    assert played.play(None) == 6.5
+    assert played.time.sleep.call_count == 2
+
+
+def test_p9_a_cluster_that_is_the_writer_no_longer_is_left_alone(played: Played) -> None:
+    played.control.read.return_value = mock.Mock(writer_region="us-east-1", transition=None)
+    assert played.play() is None
+    played.clusters.set_capacity.assert_not_called()
+    assert "Error: the writer is in us-east-1 again" in played.said[0].text
 
 
 @pytest.mark.parametrize(("answers", "asked"), [([BUSY] * 20, 20), ([Misconfigured("no right to")], 1)])

@@ -19,7 +19,7 @@ from handlers.gateways.warm_up import PROBERS
 from orchestration.specification import failover
 from tests.deployment import CLOCK, STANDBY, WRITER, Context, Deployment
 from tests.deployment.account import decimal
-from tests.deployment.clock import PATIENCE_S
+from tests.deployment.clock import patiently
 from tests.deployment.monitors import new_watch, tick
 
 NAMESPACE = "FailoverOrchestrator"
@@ -239,13 +239,13 @@ def test_p10_a_tick_does_not_wait_for_a_database_that_is_slow(
     with deployment.lambdas.environment(WRITER, "monitor") as module:
         watcher = new_watch(module)
         tick(watcher)
-        monkeypatch.setattr(module, "OWN_PATIENCE_S", 0.05)
+        monkeypatch.setattr(module, "OWN_PATIENCE_S", 0.0)
         slow = threading.Event()
         probe = watcher._prober.probe
 
         def slowly(*asked: Any, **work: Any) -> Any:
             answer = probe(*asked, **work)
-            slow.wait(PATIENCE_S)
+            patiently(slow.wait)
             answers.append(answer)
             return answer
 

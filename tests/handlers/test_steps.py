@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from moto.rds.models import DBCluster
 
 from handlers.core.errors import (
     DetachRejected,
@@ -32,6 +33,7 @@ from handlers.core.reprotection import Order, Snapshot
 from handlers.core.salvage import Place, Salvage
 from handlers.gateways.prober import ProbeFailed
 from handlers.gateways.warm_up import PROBERS
+from orchestration.specification.budgets import limit
 from orchestration.specification.failover import STEPS
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 
@@ -604,6 +606,47 @@ def test_p7_it_is_time_to_tell_people_after_60_s_and_every_5_min(
     assert [moment // 20 * 20 for moment in told] == [60, 300, 600]
 
 
+@pytest.mark.parametrize(
+    "answer", [{"role": "reader"}, {"error": "no login", "refused": "refuses the monitor's login"}]
+)
+def test_p9_a_new_writer_that_is_not_found_by_its_name_is_found_by_the_clusters_endpoint(
+    answer: dict[str, Any], deployment: Deployment, moving: dict[str, Any]
+) -> None:
+    """It is an instance that no setting names, or a certificate or a token is not for an instance's name."""
+    detach(deployment, moving)
+    instances = {"target": "own_instances", "role": None, "region": STANDBY, "error": None, "elapsed_ms": 1.0} | answer
+    asked: list[str] = []
+
+    def script(target: str) -> dict[str, Any] | None:
+        asked.append(target)
+        return instances if target == "own_instances" else None
+
+    deployment.databases.script = script
+    before = CLOCK.now()
+    assert deployment.call("promote", moving | FIRST_LOOK)["next"] == "done"
+    assert CLOCK.now() - before < 6
+    assert asked.count("own") == 1
+
+
+def test_a_cluster_that_is_not_promoted_yet_is_not_asked_by_its_endpoint(
+    deployment: Deployment, moving: dict[str, Any]
+) -> None:
+    """Its absence would be kept by the resolver that is asked for it."""
+    asked: list[str] = []
+    reader = {"target": "own_instances", "role": "reader", "region": STANDBY, "error": None, "elapsed_ms": 1.0}
+
+    def script(target: str) -> dict[str, Any]:
+        asked.append(target)
+        return reader
+
+    deployment.databases.script = script
+    assert deployment.call("promote", moving | FIRST_LOOK)["next"] == "wait"
+    detach(deployment, moving)
+    deployment.set_cluster_status("promoting")
+    assert deployment.call("promote", moving | FIRST_LOOK)["next"] == "wait"
+    assert set(asked) == {"own_instances"}
+
+
 @pytest.mark.parametrize("status", ["failed", "deleting", "stopped", "inaccessible-encryption-credentials"])
 def test_a_promotion_that_cannot_succeed_is_given_up(
     status: str, deployment: Deployment, moving: dict[str, Any]
@@ -653,10 +696,15 @@ def test_the_switch_is_engaged_where_the_writer_goes(deployment: Deployment, mov
     assert (deployment.is_switched(WRITER), deployment.is_switched(STANDBY)) == (False, True)
 
 
-def test_clients_are_not_sent_to_a_name_that_has_no_address(deployment: Deployment, moving: dict[str, Any]) -> None:
+@pytest.mark.parametrize("endpoint", ["does not resolve", "is not reported"])
+def test_clients_are_not_sent_to_a_name_that_has_no_address(
+    endpoint: str, deployment: Deployment, moving: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Their resolvers would keep that it has none, for as long as RDS's zone says; so the commit sends them."""
-    nowhere = {"target": "own", "role": None, "region": None, "error": "gaierror", "elapsed_ms": 1.0}
-    deployment.databases.script = lambda target: nowhere | {"has_address": False} if target == "own" else None
+    if endpoint == "does not resolve":
+        deployment.endpoints_resolve = False
+    else:
+        monkeypatch.setattr(DBCluster, "endpoint", property(lambda _: ""))
     assert deployment.call("repoint_dns", moving)["engaged"] is False
     assert not deployment.is_switched(STANDBY)
     detach(deployment, moving)
@@ -664,28 +712,33 @@ def test_clients_are_not_sent_to_a_name_that_has_no_address(deployment: Deployme
     assert deployment.is_switched(STANDBY)
 
 
-@pytest.mark.parametrize("answers", ["not at all", "nonsense"])
-def test_p10_a_prober_that_cannot_say_where_a_name_leads_keeps_no_client_away(
-    answers: str, deployment: Deployment, moving: dict[str, Any]
+@pytest.mark.parametrize("kind", ["InternalFailure", "unanswered", "refused"])
+def test_p10_an_rds_that_cannot_say_whether_there_is_an_endpoint_keeps_no_client_away(
+    kind: str, deployment: Deployment, moving: dict[str, Any]
 ) -> None:
-    def fail(target: str) -> dict[str, Any]:
-        if answers == "nonsense":
-            return {"target": target}
-        raise MemoryError("made by the test")
-
-    deployment.databases.script = fail
+    deployment.trouble("rds.DescribeDBClusters", kind, status=500, times=10)
     assert deployment.call("repoint_dns", moving)["engaged"] is True
     assert deployment.is_switched(STANDBY)
 
 
-def test_p4_repointing_calls_nothing_but_this_regions_table_and_prober(
+def test_p9_an_rds_that_hangs_is_given_up_within_the_states_limit(deployment: Deployment) -> None:
+    """Otherwise the state is killed and begun again for as long as RDS hangs, and the move waits for it."""
+    with deployment.lambdas.environment(STANDBY, "repoint_dns") as step:
+        limits = step.DATABASE._client.meta.config
+    waits_s = limits.connect_timeout + limits.read_timeout + step.ANSWERS_WITHIN_S
+    assert limits.retries["total_max_attempts"] == 1
+    assert waits_s <= limit("RepointDns") - 2
+
+
+def test_p4_repointing_calls_nothing_but_this_regions_table_and_rds(
     deployment: Deployment, moving: dict[str, Any]
 ) -> None:
+    """No database, and no prober: whoever is in the VPC shares its resolver with the applications there."""
     deployment.gate.seen.clear()
     deployment.call("repoint_dns", moving)
     assert {(region, operation.split(".")[0]) for _, region, operation in deployment.gate.seen} == {
         (STANDBY, "dynamodb"),
-        (STANDBY, "lambda"),
+        (STANDBY, "rds"),
     }
 
 

@@ -13,14 +13,15 @@ from tests.infrastructure.synthesized import ACCOUNT, Deployment, Stack, synthes
 
 ACCOUNT_ID = "123456789012"  # what the account's token becomes
 # The regions' short names are 5 characters here, their longest.
-LONGEST = {
+LONGEST: dict[str, Any] = {
     "environment_suffix": "abcdefgh-1234567",
     "application": "abcdefghijkl",
     "writer_region": "ap-northeast-1",
     "standby_region": "ap-northeast-2",
     "witness_region": "ap-northeast-3",
+    "game_day": {"enabled": True},
 }
-SHORTEST = {"environment_suffix": "a", "application": "b"}
+SHORTEST: dict[str, Any] = {"environment_suffix": "a", "application": "b"}
 
 # Where each kind of resource has its name, and what AWS allows there (service quotas and API references).
 LIMITS = {
@@ -31,6 +32,7 @@ LIMITS = {
     "aws_cloudwatch_query_definition": ("name", r".{1,255}"),
     "aws_cloudwatch_dashboard": ("dashboard_name", r"[\w-]{1,255}"),
     "aws_default_security_group": ("tags.Name", r".{1,256}"),
+    "aws_fis_experiment_template": ("tags.Name", r".{1,256}"),
     "aws_flow_log": ("tags.Name", r".{1,256}"),
     "aws_s3_bucket": ("bucket", r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
     "aws_vpc_endpoint": ("tags.Name", r".{1,256}"),

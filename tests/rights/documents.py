@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestration.settings import PROJECT_ROOT
+from orchestration.settings import PROJECT_ROOT, load
+from orchestration.specification import describe, people
 from orchestration.specification.model import Permission
 from orchestration.specification.policies import permissions
 from orchestration.specification.workflows import definition, tasks
@@ -60,6 +61,11 @@ The policies of the people who use `failoverctl` are in `orchestration/specifica
 Anybody may ask the writer switch which region its clients belong in, by its URL alone: Route 53's health checkers
 cannot sign their requests. It reads one item, answers yes or no, and its reserved concurrency is its limit.
 """
+ABOUT_GAME_DAYS = """\
+## Game days
+
+Only with `game_day.enabled` in the settings ([gameday.md](gameday.md)). No function of ours has any of this.
+"""
 ABOUT_INDEPENDENCE = f"""\
 # Independence
 
@@ -89,7 +95,22 @@ def permissions_page(deployment: Deployment) -> str:
         (trust,) = json.loads(purposes[name]["assume_role_policy"])["Statement"]
         parts += [f"## {name}\n", f"{purposes[name]['description']}.\n", f"Taken on by {_trusted(trust)}.\n"]
         parts.append(_table(("may", "on", "if", "why"), _statements(name, statements)))
-    return "\n".join(parts)
+    return "\n".join([*parts, *_of_game_days()])
+
+
+def _of_game_days() -> Iterator[str]:
+    """What the settings add with `game_day.enabled`: the role in which FIS acts, and the policy of people."""
+    with_it = describe(load(environment_suffix="test", environment="development", game_day={"enabled": True}), ACCOUNT)
+    experiment, (*_, policy) = with_it.regions[STANDBY].game_day, people.policies(with_it.names)
+    assert experiment is not None, "the setting makes one"
+    yield ABOUT_GAME_DAYS
+    for name, about, granted in (
+        (experiment.name, "Taken on by FIS, for experiments of this account and region.", experiment.permissions),
+        (policy.name, "A policy for people, of both regions.", policy.permissions),
+    ):
+        yield f"### {name}\n"
+        yield f"{about}\n"
+        yield _table(("may", "on", "if", "why"), _statements(name, granted))
 
 
 def _statements(role: str, statements: Iterable[Permission]) -> Iterator[tuple[str, ...]]:

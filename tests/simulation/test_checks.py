@@ -9,13 +9,18 @@ import pytest
 from simulation.checks import (
     ARMED_WITHIN_S,
     CHECKS,
+    CLOSED_WITHIN_S,
+    ENDS_WITHIN_S,
     GIVEN_BACK_S,
+    KNOWN_WITHIN_S,
     LET_IN_WITHIN_S,
     LIMIT_LASTS_S,
+    LONGEST_HOOK_S,
     LONGEST_LEASE_S,
     MONITOR_AGAIN_S,
     MOVED_WITHIN_S,
     NEXT_ATTEMPT_S,
+    OPEN_AGAIN_LATER_S,
     OPEN_AGAIN_S,
     PROVED_WITHIN_S,
     ROW_EVERY_S,
@@ -28,6 +33,7 @@ from simulation.checks import (
 from simulation.faults import Fault
 from simulation.happened import (
     Asked,
+    CapacityAsked,
     Ended,
     Fact,
     FaultBegan,
@@ -36,6 +42,8 @@ from simulation.happened import (
     Fit,
     Guarded,
     History,
+    HookBegan,
+    HookEnd,
     Kept,
     Lifted,
     Means,
@@ -50,6 +58,7 @@ from simulation.happened import (
     SessionClosed,
     SessionOpened,
     SnapshotTaken,
+    StartedOpen,
     StateEntered,
     Told,
     Works,
@@ -153,6 +162,39 @@ def test_who_comes_to_an_old_writer_without_a_guardian_late_is_within_the_limit_
     assert broken(late, Guarded(5.0, WEST, False)) == {"P1 one writer"}
 
 
+@pytest.mark.parametrize(
+    ("ended", "breaks"), [(30.0 + CLOSED_WITHIN_S, False), (30.0 + CLOSED_WITHIN_S + LITTLE, True)]
+)
+def test_before_postgresql_17_an_old_writer_that_starts_is_closed_by_its_guardian(ended: float, breaks: bool) -> None:
+    promoted = Promoted(9.0, WEST, 8.0, False)
+    moved: list[Fact] = [PROMOTED, promoted, written(10.0, held(), MOVED), *session(2, WEST, 11.0)]
+    opens: list[Fact] = [StartedOpen(30.0, EAST), *session(1, EAST, 30.0, ended)]
+    assert broken(*moved, opens) == ({"P1 one writer", "P1 closed"} if breaks else set())
+    assert "P1 one writer" in broken(*moved, StartedOpen(30.0, WEST), opens[1:])
+
+
+def test_an_open_start_excuses_a_request_that_comes_soon_after_and_no_other() -> None:
+    asks = written(10.0, RECORD, held()), session(1, EAST, 12.0, 15.0), StartedOpen(12.0, EAST)
+    assert broken(*asks, Asked(12.5, "detach", WEST, "run-1", True)) == set()
+    assert broken(*asks[:2], Asked(12.5, "detach", WEST, "run-1", True)) == {"P1 fenced first"}
+
+
+@pytest.mark.parametrize(
+    ("excuse", "breaks"),
+    [
+        ([], True),
+        ([Guarded(15.0, EAST, False)], False),
+        ([Guarded(15.0, EAST, False), Guarded(40.0 - CLOSED_WITHIN_S - LITTLE, EAST, True)], True),
+        ([Guarded(15.0, EAST, False), Guarded(40.0 - CLOSED_WITHIN_S + LITTLE, EAST, True)], False),
+        (fault("prober away", EAST, 15.0, 39.0), False),
+        (fault("hook hangs", WEST, 15.0, 39.0), True),
+    ],
+)
+def test_nobody_goes_on_writing_where_the_record_has_no_open_writer(excuse: list[Fact], breaks: bool) -> None:
+    found = broken(PROMOTED, written(10.0, held(), MOVED), session(1, EAST, 0.0, 40.0), excuse)
+    assert found == ({"P1 closed"} if breaks else set())
+
+
 def test_a_lock_is_not_given_back_while_rds_is_at_work() -> None:
     taken = [Asked(20.0, "detach", WEST, "run-1", True), RdsBegan(21.0, "detach", WEST)]
     before = [written(10.0, RECORD, held()), *taken, RdsEnded(30.0, "switchover", WEST, "cancelled")]
@@ -218,7 +260,7 @@ def test_rds_is_asked_when_no_application_writes_to_the_old_writer(excuse: list[
     assert broken(*asked, session(1, EAST, 0.0, 20.0 + LITTLE), excuse) == ({"P1 fenced first"} if breaks else set())
     assert broken(*asked, session(1, EAST, 0.0, 20.0 - LITTLE)) == set()
     assert broken(*asked, session(1, WEST, 0.0)) == set()
-    assert broken(asked[0], Asked(20.0, "detach", WEST, "run-1", False), session(1, EAST, 0.0)) == set()
+    assert broken(asked[0], Asked(20.0, "detach", WEST, "run-1", False), session(1, EAST, 0.0, 25.0)) == set()
 
 
 def signed(at: float, *, fenced: bool) -> Written:
@@ -372,6 +414,50 @@ def attempts(*times: float, last: float = 5.0) -> list[Fact]:
 EVERY_MINUTE = [25.0 + 60 * minute for minute in range(7)]
 
 
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+def test_people_are_told_of_a_hook_that_does_not_work(how: HookEnd) -> None:
+    begins, until = HookBegan(50.0, WEST, "scale", how), 50.0 + LONGEST_HOOK_S + TOLD_WITHIN_S
+    assert broken(HookBegan(50.0, WEST, "scale", "works")) == set()
+    assert broken(begins) == {"P7 hook told"}
+    assert broken(begins, Told(until, WEST, "REQUIRED HOOK FAILED after WriterMoved: scale", "")) == set()
+    assert broken(begins, Told(until + LITTLE, WEST, "HOOK FAILED after WriterMoved: scale", "")) == {"P7 hook told"}
+    assert broken(begins, Told(60.0, WEST, "HOOK FAILED after WriterMoved: ticket", "")) == {"P7 hook told"}
+    assert broken(begins, fault("throttled", WEST, 60.0, 70.0)) == set()
+
+
+# --- P9: what is beside a run
+
+
+def moves_and_ends(lasts: float) -> list[Fact]:
+    moved = [PROMOTED, written(10.0, held(), MOVED)]
+    return [started(5.0), *moved, RunEnded(10.0 + lasts, "run-1", "SUCCEEDED", None, None)]
+
+
+def test_a_run_that_has_moved_the_writer_is_held_up_by_nothing_beside_it() -> None:
+    assert broken(*moves_and_ends(ENDS_WITHIN_S)) == set()
+    assert broken(*moves_and_ends(ENDS_WITHIN_S + LITTLE)) == {"P9 not held up"}
+    for beside in ("hook hangs", "hook fails", "capacity refused", "capacity takes", "starts open"):
+        held_up = fault(beside, WEST, 20.0, 20.0 + ENDS_WITHIN_S)
+        assert broken(*moves_and_ends(ENDS_WITHIN_S + LITTLE), held_up) == {"P9 not held up"}
+    assert broken(*moves_and_ends(ENDS_WITHIN_S + LITTLE), fault("bus loses", WEST, 20.0, 21.0)) == set()
+
+
+def test_rds_is_asked_for_capacity_of_the_writer_only() -> None:
+    moved = [PROMOTED, written(10.0, held(), MOVED)]
+    assert broken(*moved, CapacityAsked(10.0 + LITTLE, WEST, True)) == set()
+    assert broken(*moved, CapacityAsked(20.0, EAST, True)) == {"P9 capacity"}
+    assert broken(CapacityAsked(20.0, WEST, False)) == {"P9 capacity"}
+    assert broken(*moved, RoleChanged(15.0, WEST, "reader"), CapacityAsked(20.0, WEST, True)) == {"P9 capacity"}
+
+
+@pytest.mark.parametrize(("after", "breaks"), [(KNOWN_WITHIN_S - LITTLE, False), (KNOWN_WITHIN_S, True)])
+def test_rds_is_not_asked_for_capacity_while_a_run_has_the_lock(after: float, breaks: bool) -> None:
+    taken = MOVED | {"transition": lock(phase="checking", requests=0, run="run-2")}
+    moved = [PROMOTED, written(10.0, held(), MOVED), written(20.0, MOVED, taken), written(30.0, taken, MOVED)]
+    assert broken(*moved, CapacityAsked(20.0 + after, WEST, True)) == ({"P9 capacity"} if breaks else set())
+    assert broken(*moved, CapacityAsked(30.0, WEST, True)) == set()
+
+
 def test_another_attempt_always_comes_while_the_writer_is_dead() -> None:
     assert broken(*DIES, attempts(*EVERY_MINUTE)) == set()
     assert broken(*DIES, attempts()) == {"P9 next attempt"}
@@ -496,6 +582,17 @@ def test_what_cannot_be_opened_is_excused_for_that_time() -> None:
 def test_a_fence_by_sql_that_goes_up_while_the_writer_is_well_is_never_excused(well_for: float, breaks: bool) -> None:
     closed = [Fit(20.0 - well_for, EAST, True), Fenced(20.0, EAST, "sql"), Lifted(90.0, EAST, "sql")]
     assert broken(*closed, *fails("sql", 10.0, 90.0)) == ({"P10 open"} if breaks else set())
+
+
+def test_before_postgresql_17_a_group_without_a_fence_behind_it_is_opened_a_minute_later() -> None:
+    """A restart took the place of the fence by SQL, and the server started open."""
+    restarts = [Fenced(50.0, EAST, "restart"), Fenced(50.0, EAST, "group"), Lifted(56.0, EAST, "restart")]
+    closed = [Fit(0.0, EAST, True), *restarts]
+    assert broken(*closed, StartedOpen(56.0, EAST), Lifted(56.0 + OPEN_AGAIN_LATER_S, EAST, "group")) == set()
+    late = Lifted(56.0 + OPEN_AGAIN_LATER_S + LITTLE, EAST, "group")
+    assert broken(*closed, StartedOpen(56.0, EAST), late) == {"P10 open"}
+    assert broken(*closed, StartedOpen(56.0, EAST), Fenced(57.0, EAST, "sql"), late) == {"P10 open"}
+    assert broken(*closed, StartedOpen(56.0, WEST), late) == {"P10 open"}
 
 
 @pytest.mark.parametrize("phase", ["stopping", "moving"])

@@ -14,19 +14,23 @@ from simulation import history
 from simulation.faults import BY_NAME, OVER_BY_S, WAY_BACK_OVER_BY_S, Fault
 from simulation.happened import (
     Asked,
+    CapacityAsked,
     Ended,
     Fact,
     Fenced,
     History,
+    HookBegan,
     Kept,
     Lifted,
     NameLeadsTo,
     PersonDid,
     Retired,
+    RoleChanged,
     RunEnded,
     RunStarted,
     SessionClosed,
     SessionOpened,
+    StartedOpen,
     Told,
     Written,
 )
@@ -69,7 +73,8 @@ def test_faults_are_over_in_time_and_known() -> None:
         for fault in history.faults_of(seed):
             assert fault.kind in BY_NAME
             over_by = WAY_BACK_OVER_BY_S if history.has_way_back(seed) else OVER_BY_S
-            assert history.is_long(seed) or fault.kind == "person obeys" or fault.start + fault.lasts <= over_by + 0.01
+            always = fault.kind in ("person obeys", "starts open")
+            assert history.is_long(seed) or always or fault.start + fault.lasts <= over_by + 0.01
 
 
 def test_where_nothing_fails_nothing_happens() -> None:
@@ -108,6 +113,59 @@ def test_the_name_follows_the_commit_where_the_endpoint_has_no_address_before() 
     slow = Fault("promotion takes", "", 20.0, 90.0, {"takes": 30.0})
     assert name_after_commit_s(slow) < 0
     assert 0 < name_after_commit_s(slow, Fault("rds lists", "", 20.0, 90.0)) < 20
+
+
+# --- what is beside the runs
+
+DIES = Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0})
+
+
+def took(played: History) -> tuple[float, float]:
+    """From the promotion to the commit, and from there to the end of the run that has recovered, in seconds."""
+    promoted = next(one.at for one in of(played, RoleChanged) if one.region == STANDBY)
+    commit = next(one.at for one in of(played, Written) if one.row == "commit_failover")
+    ended = next(one.at for one in of(played, RunEnded) if one.output and one.output["outcome"] == "recovered")
+    return commit - promoted, ended - commit
+
+
+def test_hooks_are_started_by_their_events_where_the_writer_is_moved_to() -> None:
+    begun = of(play(DIES), HookBegan)
+    assert sorted((one.region, one.name, one.how) for one in begun) == [
+        (STANDBY, "scale", "works"),
+        (STANDBY, "ticket", "works"),
+    ]
+
+
+@pytest.mark.parametrize("how", ["hangs", "fails"])
+def test_p9_a_hook_that_does_not_work_changes_nothing_of_a_failover_and_people_are_told(how: str) -> None:
+    played = play(DIES, Fault(f"hook {how}", STANDBY, 20.0, 160.0))
+    assert took(played) < (3.0, 30.0)
+    told = [one.subject for one in of(played, Told) if "HOOK" in one.subject]
+    assert {subject.split(":")[0] for subject in told} == {
+        "HOOK FAILED after FailoverStarted",
+        "REQUIRED HOOK FAILED after WriterMoved",
+    }
+
+
+@pytest.mark.parametrize("refused", [0.5, 1.5, 2.5])
+def test_p9_a_capacity_that_rds_does_not_change_changes_nothing_of_a_failover(refused: float) -> None:
+    played = play(DIES, Fault("capacity refused", STANDBY, 20.0, 60.0, {"as": refused}))
+    assert took(played) < (3.0, 30.0)
+    commit = next(one.at for one in of(played, Written) if one.row == "commit_failover")
+    asked = of(played, CapacityAsked)
+    assert commit < asked[0].at
+    assert [one.accepted for one in asked] == ([False] if refused > 2 else [False, False, True])
+
+
+def test_a_server_before_postgresql_17_starts_open_and_its_guardian_closes_it() -> None:
+    older = Fault("starts open", "", 0.0, 181.0)
+    played = play(DIES, older)
+    assert not of(play(DIES), StartedOpen)
+    (opened,) = of(played, StartedOpen)
+    assert opened.region == WRITER
+    closed = min(one.at for one in of(played, Fenced) if one.region == WRITER and one.at > opened.at)
+    assert 0.0 < closed - opened.at < 80.0
+    assert end(played).open_to == (STANDBY,)
 
 
 def test_a_cut_between_the_regions_moves_nothing() -> None:

@@ -17,7 +17,7 @@ from handlers.core.heartbeat import Beat
 from handlers.core.lease import LEASE_S
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
 from tests.deployment.account import decimal
-from tests.deployment.clock import PATIENCE_S
+from tests.deployment.clock import patiently
 
 Condition = Callable[[Deployment], object]
 
@@ -301,9 +301,18 @@ def _prober_answers(answer: dict[str, Any], times: int) -> Condition:
     return script
 
 
-def own_instances_refuse(times: int) -> Condition:
-    """The instances of a cluster that is being promoted."""
-    return _prober_answers(_probe("own_instances", None, STANDBY, "ConnectionRefusedError: refused"), times)
+def own_cluster_refuses(times: int) -> Condition:
+    """The cluster that is being promoted, by its endpoint and by its instances."""
+
+    def script(deployment: Deployment) -> None:
+        left = iter(range(times))
+        deployment.databases.script = lambda asked: (
+            _probe(asked, None, STANDBY, "ConnectionRefusedError: refused")
+            if asked in ("own", "own_instances") and next(left, None) is not None
+            else None
+        )
+
+    return script
 
 
 def name_leads_to_the_old_writer(times: int) -> Condition:
@@ -418,7 +427,7 @@ def promotion_is_held(deployment: Deployment) -> threading.Event:
     held = threading.Event()
 
     def hold(_region: str) -> None:
-        held.wait(PATIENCE_S)
+        patiently(held.wait)
 
     deployment.databases.before_promotion = hold
     return held

@@ -44,7 +44,7 @@ from tests.statemachines.conditions import (
     old_writer_is_closed,
     other_run_holds_the_lock,
     other_run_takes_over,
-    own_instances_refuse,
+    own_cluster_refuses,
     prober_dies,
     promotion_is_given_up_soon,
     promotion_takes,
@@ -308,7 +308,7 @@ RECOVERIES = (
     ),
     Scenario(
         "the promotion takes minutes and the run waits for it",
-        given=(writer_dies, own_instances_refuse(times=300)),
+        given=(writer_dies, own_cluster_refuses(times=300)),
         says=RECOVERED_MESSAGE,
         **RECOVERED,
     ),

@@ -26,7 +26,7 @@ def test_stacks_around_what_exists_are_valid_for_the_real_provider(
     program = optional_tool("terraform", provider.terraform(), "validates the stacks")
     found = provider.find()
     environment = terraform_environment("http://127.0.0.1:9") | found.write(tmp_path)  # nobody is asked
-    deployment = synthesized(tmp_path, existing=given, **SETTINGS)
+    deployment = synthesized(tmp_path, existing=given, game_day={"enabled": True}, **SETTINGS)
     for name in ("us-east-1", "global"):
         prepare(deployment.stacks[name].folder, tmp_path / name, found.version)
         stack = Terraform(program, tmp_path / name, environment)
