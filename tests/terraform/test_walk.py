@@ -89,7 +89,8 @@ def walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(walk, "PROJECT_ROOT", root)
     monkeypatch.setattr(walk, "PAGE", page)
 
-    def go(**rows: walk.Command) -> Walk:
+    def go(rules: str = "", **rows: walk.Command) -> Walk:
+        (root / "Makefile").write_text(rules)
         names = {"one": "make one", "two": "failoverctl two"}
         monkeypatch.setattr(walk, "COMMANDS", {names[name]: row for name, row in rows.items()})
         environment = {"PATH": "/usr/bin:/bin"}
@@ -124,3 +125,9 @@ def test_what_is_not_run_is_said(walked: Any, capsys: pytest.CaptureFixture[str]
         two=walk.Command("after", (), why="no"),
     )
     assert capsys.readouterr().out == "$ make one\n  ended with 0\n$ failoverctl two\n  not here: no\n"
+
+
+def test_the_programs_of_the_tests_are_not_set_up_again(walked: Any) -> None:
+    rules = ".venv/.test:\n\ttouch installed\none: .venv/.test\n\t@echo synthesized\n"
+    made = walked(one=walk.Command("after", says="synthesized"), rules=rules)
+    assert not (made.project / "installed").exists()

@@ -1,8 +1,9 @@
 """Walks through docs/deploy.md against an emulator: its commands, read out of the page, in their order.
 
-They run in a copy of the project, as whoever reads the page types them. Two programs stand in the way: ``terraform``
-first takes out of a stack what the emulator or the provider here do not know (`configuration.adapt`), and ``aws`` sends
-its request by the SDK. Where the emulator ends, the walk says so (`COMMANDS`).
+They run in a copy of the project, as whoever reads the page types them. Programs stand in the way: ``make`` sets up
+nothing, ``terraform`` first takes out of a stack what the emulator or the provider here do not know
+(`configuration.adapt`), and ``aws`` sends its request by the SDK. Where the emulator ends, the walk says so
+(`COMMANDS`).
 """
 
 # ruff: noqa: T201  # it prints to a person
@@ -131,7 +132,6 @@ class Walk:
             **environment,
             **self.variables,
             "PATH": f"{self.programs}:{environment['PATH']}",
-            "MAKEFLAGS": "-o .venv/.test",  # it is set up: this program runs in it
         }
 
     def stacks(self) -> dict[str, Terraform]:
@@ -178,6 +178,7 @@ def _write_programs(folder: Path, terraform: str, provider_version: str | None) 
         "terraform": f"{here} terraform {terraform} {provider_version or ''}",
         "aws": f"{here} aws",
         "failoverctl": f"exec {sys.executable} -m failoverctl",
+        "make": f"exec {shutil.which('make')} -o .venv/.test",  # it is set up: this program runs in it
     }.items():
         file = folder / name
         arguments = ' -- "$@"' if name == "terraform" else ' "$@"'
