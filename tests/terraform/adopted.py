@@ -23,10 +23,10 @@ import boto3
 
 from orchestration.settings import PROJECT_ROOT, SETTINGS_FILE_VARIABLE, Settings, load
 from orchestration.terraform import TerraformFailed
-from tests.terraform import check, emulator, owner, provider
+from tests.terraform import check, emulator, inventory, owner, provider
 from tests.terraform.check import CheckFailed, Deployment, expect
 from tests.terraform.circle import Circle, NotThere
-from tests.terraform.configuration import prepare
+from tests.terraform.configuration import deployment_order, prepare
 from tests.terraform.emulator_differences import UNKNOWN, UNKNOWN_DATA, unreviewed
 from tests.terraform.endpoint import Endpoint
 from tests.terraform.terraform import Terraform
@@ -96,6 +96,8 @@ class Check:
             with check.timed(f"destroy {name}"):
                 stack.destroy()
                 expect(not stack.resources(), f"nothing of {name} is left in its state")
+        left = inventory.present(SUFFIX, settings.regions, self.endpoint.url)
+        expect(not left, f"nothing of ours is left in the emulator, but {left} is")
         self.owner_plans_nothing("after our stacks are destroyed")
         expect(self.databases() == rebuilt, "the databases are untouched by the destroy")
         print(f"databases: {rebuilt}")
@@ -127,7 +129,7 @@ class Check:
     def stacks(self, synthesized: Path, name: str) -> dict[str, Terraform]:
         """Prepares every stack, in the order in which they are deployed."""
         prepared = {}
-        for stack in check.stack_names(synthesized):
+        for stack in deployment_order(synthesized / "manifest.json"):
             target = self.folder / name / stack
             prepare(
                 synthesized / "stacks" / stack, target, self.found.version, without=UNKNOWN, data_without=UNKNOWN_DATA

@@ -1,9 +1,9 @@
 """Deploys every stack to an emulator with the real AWS provider, and destroys it again: ``make terraform-check``.
 
-What it shows: every stack is valid and can be planned, applied and destroyed in its order; everything that is planned
-exists afterwards; a second plan proposes nothing but the emulator's own differences; a region can be planned while
-the other one is dark; and from a switchover and a failover to the failback, no plan touches a database whose apply is
-not refused.
+It deploys and destroys by the commands of docs/deploy.md (`tests.terraform.walk`). What it shows: they do what the page
+says; every stack can be planned, applied and destroyed in its order; what is in its state exists; a second plan
+proposes nothing but the emulator's own differences; a region can be planned while the other one is dark; and from a
+switchover and a failover to the failback, no plan touches a database whose apply is not refused.
 """
 
 # ruff: noqa: T201  # a command that prints to a person
@@ -13,24 +13,26 @@ import argparse
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import boto3
+
+from failoverctl.asks.beforehand import REPORTS_ROLE
 from orchestration.safe_to_apply import ATTEMPTS, ATTEMPTS_VARIABLE, DATABASES, verdict
-from orchestration.settings import PROJECT_ROOT, Settings, load
+from orchestration.settings import Settings, load
 from orchestration.terraform import Change, TerraformFailed
 from tests.terraform import emulator, inventory, provider
 from tests.terraform.circle import Circle, NotThere
-from tests.terraform.configuration import prepare
-from tests.terraform.emulator_differences import REVIEWED_WITH, UNKNOWN, UNKNOWN_DATA, unneeded, unreviewed
+from tests.terraform.emulator_differences import REVIEWED_WITH, unneeded, unreviewed
 from tests.terraform.endpoint import Endpoint
 from tests.terraform.terraform import Terraform
+from tests.terraform.walk import PARTS, Walk, WalkFailed
 
 ACCOUNT = "000000000000"  # the emulator's
 
@@ -60,9 +62,19 @@ class Deployment:
                 made = {resource["address"] for resource in stack.resources()}
                 missing = {change.address for change in planned} - made
                 expect(not missing, f"{name}: everything planned is in its state, but {sorted(missing)} is not")
-                unlisted = inventory.missing(stack.resources(), self.settings.regions, self.endpoint.url)
-                expect(not unlisted, f"{name}: the emulator lists everything in the state, but {unlisted} is not there")
-                print(f"  {len(made)} resources")
+                self._expect_listed(name)
+
+    def deployed(self) -> None:
+        """Looks whether the emulator has everything that is in the stacks' states, and that there is something."""
+        for name in self.stacks:
+            self._expect_listed(name)
+
+    def _expect_listed(self, name: str) -> None:
+        made = self.stacks[name].resources()
+        unlisted = inventory.missing(made, self.settings.regions, self.endpoint.url)
+        expect(not unlisted, f"{name}: the emulator lists everything in the state, but {unlisted} is not there")
+        expect(bool(made), f"{name} has resources in its state")
+        print(f"  {name}: {len(made)} resources")
 
     def plan_again(self) -> None:
         """Plans every stack: Terraform asks the emulator for each resource, so what is missing or differs shows.
@@ -106,15 +118,14 @@ class Deployment:
                         stack.apply()
         return rows
 
-    def destroy(self) -> None:
-        """Destroys every stack in the reverse order, until nothing is left."""
+    def destroyed(self, destroy: Callable[[], None]) -> None:
+        """Has every stack destroyed; nothing may be left, in the states or in the emulator."""
         known = {line.split()[0] for line in self._present()}
         unseen = {listing.kind for listing in inventory.LISTINGS} - known
         expect(not unseen, f"the emulator lists what is deployed, but no {sorted(unseen)}")
-        for name, stack in reversed(self.stacks.items()):
-            with timed(f"destroy {name}"):
-                stack.destroy()
-                expect(not stack.resources(), f"nothing of {name} is left in its state")
+        destroy()
+        for name, stack in self.stacks.items():
+            expect(not stack.resources(), f"nothing of {name} is left in its state")
         left = self._present()
         expect(not left, f"nothing is left in the emulator, but {left} is")
 
@@ -194,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="terraform-check-") as folder:
         try:
             rows = run(Path(folder), terraform, options.emulator)
-        except (CheckFailed, NotThere, TerraformFailed) as error:
+        except (CheckFailed, NotThere, TerraformFailed, WalkFailed) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     print(table(rows))
@@ -208,35 +219,46 @@ def run(folder: Path, terraform: str, emulator_python: str) -> list[Row]:
     """The whole check, with everything it writes below ``folder``; returns the plans around the circle."""
     found = provider.find()
     print(f"Terraform: {terraform}; AWS provider: {found.version or 'as pinned, from the registry'}")
-    synthesized = folder / "cdktf.out"
-    subprocess.run(
-        [sys.executable, "app.py"], cwd=PROJECT_ROOT, env={**os.environ, "CDKTF_OUTDIR": str(synthesized)}, check=True
-    )
     port = emulator.free_port()
     command = [emulator_python, "-m", "ministack"]
     with (
         emulator.running(command, port, folder / "emulator.log", MINISTACK | {"GATEWAY_PORT": str(port)}) as upstream,
-        Endpoint(upstream).running() as endpoint,
+        Endpoint(upstream, ORDERABLE).running() as endpoint,
     ):
         environment = terraform_environment(endpoint.url) | found.write(folder)
-        os.environ.update(emulator.credentials(endpoint.url))  # for the boto3 clients of this process
-        stacks = {}
-        for name in stack_names(synthesized):
-            prepare(
-                synthesized / "stacks" / name, folder / name, found.version, without=UNKNOWN, data_without=UNKNOWN_DATA
-            )
-            stacks[name] = Terraform(terraform, folder / name, environment)
-        deployment = Deployment(load(), stacks, endpoint, found.version)
-        deployment.deploy()
+        walk = Walk(folder, environment, terraform, found.version)
+        os.environ.update(emulator.credentials(endpoint.url) | walk.variables)  # for this process, as for the walk's
+        # The page's command makes it; the emulator gives it another name than AWS does.
+        boto3.client("iam", "us-east-1").create_role(RoleName=REPORTS_ROLE, AssumeRolePolicyDocument="{}")
+        for part in PARTS[:2]:
+            with timed(f"docs/deploy.md, {part}"):
+                walk.go(part)
+        deployment = Deployment(load(), walk.stacks(), endpoint, found.version)
+        deployment.deployed()
+        with timed("docs/deploy.md, after"):
+            walk.go("after")
         deployment.plan_again()
         deployment.plan_in_the_dark()
         rows = deployment.plan_around(Circle(deployment.settings, ACCOUNT, endpoint.url))
-        deployment.destroy()
+        with timed("docs/deploy.md, destroy"):
+            deployment.destroyed(lambda: walk.go("destroy"))
     return rows
 
 
-# Nothing but HTTP on one port of this machine.
-MINISTACK = {"BIND_HOST": "127.0.0.1", "SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0"}
+# The emulator orders no Serverless v2 instances, without which `failoverctl deploy` would not begin.
+ORDERABLE = {
+    "DescribeOrderableDBInstanceOptions": "<DescribeOrderableDBInstanceOptionsResponse>"
+    "<DescribeOrderableDBInstanceOptionsResult><OrderableDBInstanceOptions><OrderableDBInstanceOption>"
+    "<DBInstanceClass>db.serverless</DBInstanceClass><SupportsGlobalDatabases>true</SupportsGlobalDatabases>"
+    "<AvailabilityZones><AvailabilityZone><Name>a</Name></AvailabilityZone>"
+    "<AvailabilityZone><Name>b</Name></AvailabilityZone></AvailabilityZones></OrderableDBInstanceOption>"
+    "</OrderableDBInstanceOptions></DescribeOrderableDBInstanceOptionsResult>"
+    "</DescribeOrderableDBInstanceOptionsResponse>"
+}
+
+# Nothing but HTTP on one port of this machine. Functions end in an error: there is no database for them, and a guardian
+# that lives would fence and open clusters while the check moves them.
+MINISTACK = {"BIND_HOST": "127.0.0.1", "SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0", "LAMBDA_STRICT": "1"}
 
 
 def terraform_environment(url: str) -> dict[str, str]:
@@ -250,17 +272,6 @@ def terraform_environment(url: str) -> dict[str, str]:
         "TF_CLI_ARGS": "-no-color",
         "TF_IN_AUTOMATION": "1",
     }
-
-
-def stack_names(synthesized: Path) -> list[str]:
-    """The stacks in the order in which they are deployed: each depends on the one before."""
-    stacks = json.loads((synthesized / "manifest.json").read_text())["stacks"]
-    ordered: list[str] = []
-    while len(ordered) < len(stacks):
-        ordered += [
-            name for name, stack in stacks.items() if name not in ordered and set(stack["dependencies"]) <= set(ordered)
-        ]
-    return ordered
 
 
 @contextlib.contextmanager

@@ -40,6 +40,19 @@ def prepare(
     target.mkdir(parents=True)
     configuration = json.loads((stack / "cdk.tf.json").read_text())
     configuration["terraform"].pop("backend")
+    adapt(configuration, version, without, data_without)
+    (target / "cdk.tf.json").write_text(json.dumps(configuration, indent=1))
+    if (stack / "assets").is_dir():
+        shutil.copytree(stack / "assets", target / "assets")
+
+
+def adapt(
+    configuration: dict[str, Any],
+    version: str | None,
+    without: Mapping[str, str | None] = MappingProxyType({}),
+    data_without: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Changes a stack's configuration in place to what there is here, as `prepare` says; once more changes nothing."""
     if version is not None:
         configuration["terraform"]["required_providers"]["aws"]["version"] = version
         for since, attributes in NEWER_ATTRIBUTES.items():
@@ -54,9 +67,17 @@ def prepare(
     for kind, argument in data_without.items():
         _leave_out_everywhere({kind: configuration["data"].get(kind, {})}, argument)
     _leave_out_everywhere(configuration["resource"], "provisioner")
-    (target / "cdk.tf.json").write_text(json.dumps(configuration, indent=1))
-    if (stack / "assets").is_dir():
-        shutil.copytree(stack / "assets", target / "assets")
+
+
+def deployment_order(manifest: Path) -> list[str]:
+    """Returns the stacks of a synthesis in the order in which they are deployed: each depends on the one before."""
+    stacks = json.loads(manifest.read_text())["stacks"]
+    ordered: list[str] = []
+    while len(ordered) < len(stacks):
+        ordered += [
+            name for name, stack in stacks.items() if name not in ordered and set(stack["dependencies"]) <= set(ordered)
+        ]
+    return ordered
 
 
 def _leave_out_everywhere(kinds: dict[str, Any], argument: str) -> None:

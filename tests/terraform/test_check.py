@@ -108,6 +108,15 @@ def test_a_deployment_that_lacks_something_fails(
         check(stack).deploy()
 
 
+def test_what_was_deployed_by_others_has_to_be_there(unlisted: list[str]) -> None:
+    check(Stack(kept=[VPC])).deployed()
+    with pytest.raises(CheckFailed, match="us-east-1 has resources in its state"):
+        check(Stack()).deployed()
+    unlisted.append("aws_vpc it-dev")
+    with pytest.raises(CheckFailed, match="the emulator lists everything"):
+        check(Stack(kept=[VPC])).deployed()
+
+
 def test_a_second_plan_that_makes_something_again_fails() -> None:
     with pytest.raises(CheckFailed, match=r"us-east-1 proposes nothing, but:\n  create aws_vpc\.x: id"):
         check(Stack([*REVIEWED, NEW])).plan_again()
@@ -210,7 +219,7 @@ def test_table_shows_what_was_proposed_and_what_may_be_applied() -> None:
 def test_what_a_destroy_leaves_behind_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory, "present", lambda *_: LISTED)
     with pytest.raises(CheckFailed, match="nothing of us-east-1 is left in its state"):
-        check(Stack(kept=[VPC])).destroy()
+        check(Stack(kept=[VPC])).destroyed(lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -227,10 +236,10 @@ def test_what_the_emulator_still_has_fails(
     answers = iter([before, after])
     monkeypatch.setattr(inventory, "present", lambda *_: next(answers))
     if expected is None:
-        check(Stack()).destroy()
+        check(Stack()).destroyed(lambda: None)
     else:
         with pytest.raises(CheckFailed, match=expected):
-            check(Stack()).destroy()
+            check(Stack()).destroyed(lambda: None)
 
 
 @mock_aws
