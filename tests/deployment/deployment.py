@@ -91,7 +91,7 @@ class Deployment(Account):
         CLOCK.real_limits.clear()
         self._closing.set()
         try:
-            self.lambdas.wait_until_idle()
+            self.lambdas.close()
         finally:
             self._stack.close()
         assert not self.rights.denied, self.rights.denied

@@ -103,6 +103,7 @@ class Lambdas:
         self.after: Callable[[str, Any], None] = lambda step, event: None
         self.inside = threading.local()  # which step the present thread runs
         self._running = 0
+        self._closed = False
         self._changed = threading.Condition()
         self.death = "Sandbox.Timedout"  # what Step Functions sees of a function that was killed
 
@@ -145,6 +146,8 @@ class Lambdas:
     @contextmanager
     def _counted(self) -> Iterator[None]:
         with self._changed:
+            if self._closed:  # an execution that is still at work must not reach into the next deployment
+                raise Killed
             self._running += 1
         try:
             yield
@@ -157,6 +160,14 @@ class Lambdas:
         """Wait for the functions whose execution was stopped or has given them up."""
         with self._changed:
             assert patiently(partial(self._changed.wait_for, lambda: self._running == 0)), "a function does not end"
+
+    def close(self) -> None:
+        """Wait for them, and start none from then on."""
+        with self._changed:
+            try:
+                self.wait_until_idle()
+            finally:
+                self._closed = True
 
     @contextmanager
     def doing(self, step: str, region: str) -> Iterator[None]:

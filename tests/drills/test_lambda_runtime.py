@@ -211,7 +211,7 @@ def test_a_function_that_outlives_its_timeout_is_killed_with_its_environment(fas
     before = fast.run("monitor", do="describe").value["pid"]
     outcome = fast.run("monitor", do="sleep", seconds=1000)
     assert outcome.value["errorType"] == "Sandbox.Timedout"
-    assert outcome.value["errorMessage"] == f"RequestId: {outcome.request_id} Error: Task timed out after 80.00 seconds"
+    assert outcome.value["errorMessage"] == f"RequestId: {outcome.request_id} Error: Task timed out after 95.00 seconds"
     assert not psutil.pid_exists(before)
 
 

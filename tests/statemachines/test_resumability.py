@@ -9,6 +9,7 @@ import pytest
 
 from orchestration.specification.workflows import definition
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
+from tests.deployment.functions import Killed
 from tests.statemachines.conditions import OTHER, all_is_well, promotion_is_held
 from tests.statemachines.scenarios import ASKED, AUTOMATIC, BY_NAME, SWITCHOVER, play
 
@@ -80,6 +81,15 @@ def test_p3_every_step_is_killed_at_one_of_its_requests(
     waited_for = [step for step in killed if step != "notify"]
     assert [event["type"] for event in run.events].count("TaskFailed") >= len(waited_for)
     assert_as_if_never_killed(deployment, run.end, killed_beside=1)
+
+
+def test_a_deployment_that_is_gone_runs_no_function_any_more() -> None:
+    """An execution that is still at work when a test ends would otherwise go on in the deployment of the next one."""
+    with Deployment() as gone:
+        gone.writer_dies()
+        gone.run_until("detach_secondary", ASKED, OTHER)
+    with pytest.raises(Killed):
+        gone.call("claim", {})
 
 
 @pytest.mark.parametrize("step", STEPS)
