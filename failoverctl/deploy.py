@@ -29,7 +29,7 @@ from handlers.core.readiness import verdict
 from handlers.gateways.aws import named_errors
 from orchestration import safe_to_apply
 from orchestration.safe_to_apply import judge, planned, read_record
-from orchestration.terraform import PLAN, Terraform, TerraformFailed
+from orchestration.terraform import NOT_FOUND, PLAN, Terraform, TerraformFailed
 
 CONFIGURATION = "cdk.tf.json"
 APPLY_LOG = "apply.log"  # in the stack's folder
@@ -99,7 +99,7 @@ def _stacks(deployment: Deployment) -> Sequence[Stack]:
     """Returns the stacks in their order; raises `Refused` where they are missing, or another deployment's."""
     program = shutil.which("terraform")
     if program is None:
-        raise Refused("Terraform was not found; install version 1.11 or later and put it on PATH")
+        raise Refused(NOT_FOUND)
     found = []
     for name in ("identity", *deployment.regions, "global"):
         folder = safe_to_apply.STACKS_FOLDER / name

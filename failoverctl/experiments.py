@@ -16,7 +16,7 @@ from failoverctl.asks.moves import BY_ALARM
 from failoverctl.command import Session
 from failoverctl.deployment import Deployment, changing
 from failoverctl.errors import CannotTell, Refused, is_denied
-from failoverctl.outlook import outlook
+from failoverctl.outlook import outlook_by_record
 from failoverctl.runs import Run
 from failoverctl.start import Mode, plan_move, started
 from handlers.core.detection import guardian_seen, is_silent
@@ -95,9 +95,7 @@ def fail_over(session: Session, account: Account, *, yes: bool) -> None:
         raise Refused("the lab makes its own outages: strike it on its page (`make lab`), and ask again without this")
     reading = account.reading
     home, there = account.writer, account.peer(account.writer)
-    expected = outlook(
-        reading.record, account.settings, reading.now, holder_is_over=None, lag_ms=None, standby_answers=True
-    )
+    expected = outlook_by_record(reading.record, account.settings, reading.now)
     if expected.kind != "automatic":
         raise Refused(f"an outage would not fail over by itself now. {expected.sentence}")
     outage = Outage(account, home)

@@ -24,7 +24,7 @@ from failoverctl.errors import CannotTell, Refused
 from failoverctl.fault_injection import Experiment, Interface, Template
 from failoverctl.findings import EXIT_CODES, show
 from failoverctl.gameday_report import Played
-from failoverctl.outlook import UNTIL_MOVED_S, outlook
+from failoverctl.outlook import UNTIL_MOVED_S, outlook_by_record
 from failoverctl.ready import asked as readiness
 from failoverctl.runs import Run
 from failoverctl.start import Yes
@@ -215,7 +215,7 @@ def _of_production(account: Account, region: str, named: str | None) -> list[Fin
 def _of_record(account: Account, reading: Reading) -> Finding:
     """Returns whether a failover would come by itself, by the very rules that would let it through."""
     record = reading.record
-    seen = outlook(record, account.settings, reading.now, holder_is_over=None, lag_ms=None, standby_answers=True)
+    seen = outlook_by_record(record, account.settings, reading.now)
     good = seen.kind == "automatic" and record.transition is None
     return Finding(
         "outlook",

@@ -32,6 +32,11 @@ class Outlook:
     sentence: str
 
 
+def outlook_by_record(record: ControlRecord, settings: Settings, now: float) -> Outlook:
+    """Returns `outlook` as far as the record tells: the standby and the runs are seen to by whoever asks."""
+    return outlook(record, settings, now, holder_is_over=None, lag_ms=None, standby_answers=True)
+
+
 def outlook(
     record: ControlRecord,
     settings: Settings,

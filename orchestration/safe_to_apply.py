@@ -25,7 +25,7 @@ from handlers.gateways import items
 from handlers.gateways.aws import client, code_of, is_definite
 from orchestration.settings import PROJECT_ROOT, Settings, SettingsError, load
 from orchestration.specification import CONTROL_KEY, Names
-from orchestration.terraform import PLAN, Change, Terraform, TerraformFailed, changes
+from orchestration.terraform import NOT_FOUND, PLAN, Change, Terraform, TerraformFailed, changes
 
 STACKS_FOLDER = PROJECT_ROOT / "cdktf.out" / "stacks"
 
@@ -193,7 +193,7 @@ def planned(stack: str) -> list[Change]:
     """What an apply of a synthesized stack would do now. Its plan stays in the stack's folder; raises `CannotTell`."""
     program = shutil.which("terraform")
     if program is None:
-        raise CannotTell("Terraform was not found; install version 1.11 or later and put it on PATH")
+        raise CannotTell(NOT_FOUND)
     folder = STACKS_FOLDER / stack
     if not folder.is_dir():
         raise CannotTell(f"there is no {folder}; write it with `make synth`")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+NOT_FOUND = "Terraform was not found; install version 1.11 or later and put it on PATH"
+
 LONGEST_OUTPUT = 2000  # characters of its standard output that an error repeats; they say what it was doing
 
 PLAN = (

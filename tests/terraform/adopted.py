@@ -22,7 +22,7 @@ from typing import Any
 import boto3
 
 from orchestration.settings import PROJECT_ROOT, SETTINGS_FILE_VARIABLE, Settings, load
-from orchestration.terraform import TerraformFailed
+from orchestration.terraform import NOT_FOUND, TerraformFailed
 from tests.terraform import check, emulator, inventory, owner, provider
 from tests.terraform.check import CheckFailed, Deployment, expect
 from tests.terraform.circle import Circle, NotThere
@@ -206,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     terraform = provider.terraform()
     if terraform is None:
-        print("error: Terraform was not found; install version 1.11 or later and put it on PATH", file=sys.stderr)
+        print(f"error: {NOT_FOUND}", file=sys.stderr)
         return 1
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="terraform-adopted-") as name:

@@ -26,7 +26,7 @@ import boto3
 from failoverctl.asks.beforehand import REPORTS_ROLE
 from orchestration.safe_to_apply import ATTEMPTS, ATTEMPTS_VARIABLE, DATABASES, verdict
 from orchestration.settings import Settings, load
-from orchestration.terraform import Change, TerraformFailed
+from orchestration.terraform import NOT_FOUND, Change, TerraformFailed
 from tests.terraform import emulator, inventory, provider
 from tests.terraform.circle import Circle, NotThere
 from tests.terraform.emulator_differences import REVIEWED_WITH, unneeded, unreviewed
@@ -199,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     terraform = provider.terraform()
     if terraform is None:
-        print("error: Terraform was not found; install version 1.11 or later and put it on PATH", file=sys.stderr)
+        print(f"error: {NOT_FOUND}", file=sys.stderr)
         return 1
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="terraform-check-") as folder:
