@@ -16,8 +16,10 @@ from handlers.gateways.postgres import FAILURES, Session, Standing, code_of
 
 # How much of the time a kept session gets to answer: the rest has to do for a new one, if it turns out to be dead.
 KEPT_SHARE = 0.8
-# A session that nobody has used for longer may have been forgotten on the way, without a word to either end.
-UNUSED_FOR_S = 30.0
+# A session that nobody has used for longer may have been forgotten on the way, without a word to either end: that of a
+# function in a VPC is after 350 s (AWS re:Post, "How can I prevent my Lambda function connected to an Amazon VPC from
+# timing out?"). The prober's second environment has work once a minute, when two runs of the monitor overlap.
+UNUSED_FOR_S = 150.0
 # How often a new session takes the place of a living one, so that a login that is refused, or a certificate that has
 # expired, is known while the database can still be asked.
 LOG_IN_EVERY_S = 60.0

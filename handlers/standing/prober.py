@@ -50,12 +50,11 @@ NAMES = {
 INSTANCES = tuple(ENVIRONMENT.instances.split(","))
 OWN_INSTANCES = "own_instances"
 TARGETS = (*NAMES, OWN_INSTANCES)
-# The public name is looked up anew each time: where it leads is what is asked.
-KEPT = {
-    "own": KeptSession(writer=True),
-    "own_reader": KeptSession(writer=False),
-    "peer": KeptSession(writer=True),
-} | {instance: KeptSession(writer=None) for instance in INSTANCES}
+# Where a session is kept, and with what. The public name is looked up anew each time: where it leads is what is asked.
+ROLES = {"own": True, "own_reader": False, "peer": True} | dict.fromkeys(INSTANCES)
+# By how long an asker waits, too: one that gives a slow database less time than it needs loses its session, which must
+# not be that of the guardian, for a new one needs several such answers.
+KEPT: dict[tuple[str, float], KeptSession] = {}
 # A warm-up lasts long enough that several at once are served by an environment each.
 WARM_UP_S = 0.5
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 5.0  # the function's own time limit ends later
@@ -134,7 +133,7 @@ def probe(rds: RDSClient, environment: Environment, target: str, timeout_s: floa
     started = time.monotonic()
     reached, found, region, error, refused, until, installed = None, None, None, None, None, None, None
     try:
-        reached = Search(rds, environment, work).reach(target, timeout_s)
+        reached = Search(rds, environment, work, timeout_s).reach(target)
         session, found = reached.session, reached.found
         region, refused = session.endpoint.region, reached.kept.refused
         if found.writer:
@@ -178,8 +177,9 @@ def _let_go(target: str, reached: Reached | None, found: postgres.Standing | Non
     if reached and reached.kept not in KEPT.values():
         reached.kept.close()
     if target == OWN_INSTANCES and found and found.writer and not found.fenced:
-        for instance in INSTANCES:
-            KEPT[instance].close()
+        for (place, _), kept in KEPT.items():
+            if place in INSTANCES:
+                kept.close()
 
 
 @dataclass(frozen=True)
@@ -194,13 +194,15 @@ class Reached:
 class Search:
     """Finds the session with which a target is asked; its first question does the work that goes with it."""
 
-    def __init__(self, rds: RDSClient, environment: Environment, work: Work) -> None:
+    def __init__(self, rds: RDSClient, environment: Environment, work: Work, timeout_s: float) -> None:
+        """``timeout_s`` is the time for all of it."""
         self._rds = rds
         self._environment = environment
         self._work = work
+        self._timeout_s = timeout_s
 
-    def reach(self, target: str, timeout_s: float) -> Reached:
-        """Returns a session with ``target`` within ``timeout_s`` seconds.
+    def reach(self, target: str) -> Reached:
+        """Returns a session with ``target``.
 
         RDS may publish the endpoint of a cluster some time after it has become a writer, and it may lead elsewhere
         until then. So ``own`` is looked for among the instances too, where the endpoint has no address or leads to a
@@ -211,11 +213,11 @@ class Search:
         FAILURES
             nothing answered; what is raised is the endpoint's, or else the first instance's.
         """
-        end = time.monotonic() + timeout_s
+        end = time.monotonic() + self._timeout_s
         if target == OWN_INSTANCES:
             return self._instance(end) or self._ask("own", end - time.monotonic())
         try:
-            reached = self._ask(target, timeout_s)
+            reached = self._ask(target, self._timeout_s)
         except postgres.FAILURES as failure:
             instance = self._instance(end) if target == "own" and postgres.code_of(failure) == "no name" else None
             if instance is None:
@@ -249,7 +251,7 @@ class Search:
 
     def _ask(self, place: str, timeout_s: float) -> Reached:
         """Asks a name of `NAMES`, or an instance, by the session that is kept with it, or else by a new one."""
-        kept = KEPT.get(place) or KeptSession(writer=True)
+        kept = self._kept(place)
         try:
             session, found = kept.ask(
                 lambda seconds: postgres.connect(self._endpoint(place), self._environment, seconds, self._rds),
@@ -260,6 +262,11 @@ class Search:
             kept.close()
             raise
         return Reached(kept, session, found)
+
+    def _kept(self, place: str) -> KeptSession:
+        if place not in ROLES:
+            return KeptSession(writer=True)
+        return KEPT.setdefault((place, self._timeout_s), KeptSession(writer=ROLES[place]))
 
     def _endpoint(self, place: str) -> postgres.Endpoint:
         environment = self._environment
