@@ -68,6 +68,7 @@ RETURN_SECONDS = 90.0
 # How much is shown before and after, to compare with.
 BEFORE_SECONDS = 5.0
 AFTER_SECONDS = 5.0
+LATE_RUN_SECONDS = 15.0  # one that is refused takes a second
 # The outage may come at any moment of the alarms' period: the seed chooses.
 PHASE_SECONDS = 10.0
 
@@ -150,9 +151,15 @@ class Drill:
         return reached
 
     def _let_run_on(self) -> None:
-        """Lets everything run on for a while, so that there is an afterwards to compare with."""
+        """Lets everything run on for a while, so that there is an afterwards to compare with.
+
+        An alarm that is late may have just started one more run, which is about to be refused.
+        """
         with self._timeline.waiting("a few seconds more, to compare"):
             self._clock.sleep(AFTER_SECONDS)
+        self._narrator.wait(
+            "runs that began late", lambda seen: all(run.status != "RUNNING" for run in seen.runs), LATE_RUN_SECONDS
+        )
 
     def _is_steady(self, lab: Lab) -> bool:
         """Waits until everything is well, then for a moment that the seed chooses; returns whether it ever was."""

@@ -79,12 +79,14 @@ def test_the_first_record_can_be_read(table: ControlTable, deployment: Deploymen
     assert table.read() == replace(FREE, lease_expires_at=None, heartbeat=None)
 
 
-def test_p1_a_record_is_nowhere_only_if_both_replicas_say_so(table: ControlTable, deployment: Deployment) -> None:
-    assert not table.is_nowhere()
+def test_p1_a_record_is_nowhere_only_if_both_replicas_say_so(
+    guardians_table: ControlTable, deployment: Deployment
+) -> None:
+    assert not guardians_table.is_nowhere()
     deployment.remove_record()
-    assert table.is_nowhere()
+    assert guardians_table.is_nowhere()
     deployment.trouble("dynamodb.GetItem", "refused", region=STANDBY, times=9)
-    assert not table.is_nowhere()  # it may have one
+    assert not guardians_table.is_nowhere()  # it may have one
 
 
 @pytest.mark.parametrize(
@@ -92,17 +94,17 @@ def test_p1_a_record_is_nowhere_only_if_both_replicas_say_so(table: ControlTable
     [("ResourceNotFoundException", True), ("AccessDeniedException", False), ("InternalServerError", False)],
 )
 def test_p1_only_a_table_that_is_not_there_has_no_record(
-    table: ControlTable, deployment: Deployment, kind: str, nowhere: bool
+    guardians_table: ControlTable, deployment: Deployment, kind: str, nowhere: bool
 ) -> None:
     deployment.trouble("dynamodb.GetItem", kind, times=9)
-    assert table.is_nowhere() is nowhere
+    assert guardians_table.is_nowhere() is nowhere
 
 
 def test_p1_a_table_that_is_missing_in_one_region_may_be_in_the_other(
-    table: ControlTable, deployment: Deployment
+    guardians_table: ControlTable, deployment: Deployment
 ) -> None:
     deployment.trouble("dynamodb.GetItem", "ResourceNotFoundException", region=WRITER, times=9)
-    assert not table.is_nowhere()
+    assert not guardians_table.is_nowhere()
 
 
 def test_a_lock_that_is_taken_is_read_back_exactly(table: ControlTable) -> None:
