@@ -100,6 +100,14 @@ def _cluster(there: FoundRegion) -> Iterator[str]:
             f"DBSubnetGroup = {cluster['DBSubnetGroup']} ({there.region}) has {len(there.function_subnets)} subnets "
             f"in which Lambda can have network cards: add subnets in {FEWEST_FUNCTION_SUBNETS} zones or more"
         )
+    first = ipaddress.IPv4Network(there.vpc["CidrBlock"])
+    for subnet, block in there.subnets.items():
+        if not ipaddress.IPv4Network(block).subnet_of(first):
+            yield (
+                f"{subnet} of DBSubnetGroup = {cluster['DBSubnetGroup']} ({there.region}) has CidrBlock = {block}, "
+                f"outside {first}, the first range of {there.vpc['VpcId']}, which alone our rules and routes let "
+                "through: use subnets inside it"
+            )
 
 
 def _alike(found: Found) -> Iterator[str]:

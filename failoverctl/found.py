@@ -45,8 +45,10 @@ class FoundRegion:
     ----------
     resolves
         whether the VPC resolves private names.
+    subnets
+        address range of each subnet of the cluster's subnet group, by its id.
     function_subnets
-        subnets of the cluster's subnet group in which Lambda can place a network card.
+        those in which Lambda can place a network card.
     route_tables
         those of the cluster's subnets.
     parameters
@@ -60,6 +62,7 @@ class FoundRegion:
     instances: tuple[Description, ...]
     vpc: Description
     resolves: bool
+    subnets: dict[str, str]
     function_subnets: tuple[str, ...]
     route_tables: tuple[str, ...]
     parameters: dict[str, str]
@@ -188,6 +191,7 @@ def _region(account: Account, region: str, arn: str) -> FoundRegion:
         instances=tuple(instances),
         vpc=vpc,
         resolves=resolves,
+        subnets={one["SubnetId"]: one["CidrBlock"] for one in described},
         function_subnets=tuple(
             sorted(one["SubnetId"] for one in described if one.get("AvailabilityZoneId") not in ZONE_IDS_WITHOUT_LAMBDA)
         ),

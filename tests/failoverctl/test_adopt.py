@@ -350,6 +350,22 @@ def test_a_further_range_of_a_vpc_that_overlaps_is_refused(owner: Owner, call: C
     assert owner.file.read_text() == SETTINGS
 
 
+def test_a_subnet_in_a_further_range_of_its_vpc_is_refused(owner: Owner, call: Call) -> None:
+    ec2 = owner.client("ec2", WEST)
+    ec2.associate_vpc_cidr_block(VpcId=owner.vpcs[WEST], CidrBlock="10.99.0.0/16")
+    subnet = ec2.create_subnet(VpcId=owner.vpcs[WEST], CidrBlock="10.99.1.0/24", AvailabilityZone=f"{WEST}c")
+    found = subnet["Subnet"]["SubnetId"]
+    owner.client("rds", WEST).create_db_subnet_group(
+        DBSubnetGroupName="wider", DBSubnetGroupDescription="x", SubnetIds=[*owner.subnets[WEST], found]
+    )
+    groups = rds_backends[DEFAULT_ACCOUNT_ID][WEST].subnet_groups
+    groups["orders"] = groups["wider"]  # moto loses a group that is modified
+    said = refused(call, "orders-global")
+    assert f"{found} of DBSubnetGroup = orders (us-west-2) has CidrBlock = 10.99.1.0/24, outside 10.61.0.0/16" in said
+    assert "use subnets inside it" in said
+    assert owner.file.read_text() == SETTINGS
+
+
 def test_a_global_database_that_is_not_there_is_refused(owner: Owner, call: Call) -> None:
     said = refused(call, "payments-global")
     assert "GLOBAL_CLUSTER payments-global: RDS knows no such global database in us-east-1 or us-west-2" in said

@@ -45,7 +45,6 @@ DIFFERENCES = {
                 "actions_enabled",
                 "alarm_actions",
                 "alarm_description",
-                "datapoints_to_alarm",
                 "dimensions",
                 "ok_actions",
                 "period",
