@@ -64,14 +64,23 @@ def stacks(
 
 
 def test_a_plan_finds_arguments_that_exclude_each_other(stacks: Callable[[str], Terraform], tmp_path: Path) -> None:
-    """What no check of types can see; it shows that a plan validates, and that this is the provider's own validation."""
-    planned = stacks("us-east-1")
+    """What no check of types can see; it shows that a plan validates, by the provider's own rules."""
+    planned = stacks("identity")
     configuration = json.loads((planned.folder / "cdk.tf.json").read_text())
-    alarm = next(iter(configuration["resource"]["aws_cloudwatch_metric_alarm"].values()))
-    alarm["metric_query"] = [{"id": "one", "expression": "1", "return_data": True}]  # besides a metric_name
-    alarms = {"aws_cloudwatch_metric_alarm": {"broken": alarm}}
-    alone = {part: configuration[part] for part in ("terraform", "provider")} | {"resource": alarms}
-    (tmp_path / "cdk.tf.json").write_text(json.dumps(alone, indent=1))
+    alarm = {
+        "alarm_name": "broken",
+        "comparison_operator": "GreaterThanThreshold",
+        "evaluation_periods": 1,
+        "metric_name": "one",
+        "namespace": "some",
+        "period": 60,
+        "statistic": "Sum",
+        "threshold": 1,
+        "metric_query": [{"id": "one", "expression": "1", "return_data": True}],
+    }
+    alone = {"resource": {"aws_cloudwatch_metric_alarm": {"broken": alarm}}}
+    alone |= {part: configuration[part] for part in ("terraform", "provider")}
+    (tmp_path / "cdk.tf.json").write_text(json.dumps(alone))
     stack = replace(planned, folder=tmp_path)
     stack.init()
     with pytest.raises(TerraformFailed, match="conflicts with metric_name"):
