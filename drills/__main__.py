@@ -158,7 +158,12 @@ def _exit_code(options: Options) -> int:
         return CANNOT_RUN
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs what the command line says; raises `SystemExit` with the exit code."""
     command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     command.command()(drill)
     command()
+
+
+if __name__ == "__main__":
+    main()

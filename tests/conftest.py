@@ -9,6 +9,8 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
+from orchestration import lazy_bindings
+
 Found = TypeVar("Found")
 
 # .ci/run sets this to 1: there, a tool that a check needs is installed, and its absence is a failure.
@@ -21,6 +23,9 @@ hypothesis.settings.register_profile(
     "project", deadline=None, derandomize=IN_CI, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("project")
+
+# Before any file of tests is imported: some import a construct, and would load all bindings in every process.
+lazy_bindings.enable()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from drills.aws.global_database import GlobalDatabase
 from drills.aws.happenings import Happening, Kind
 from drills.aws.step_functions import StepFunctions
 from drills.world.reachability import Reachability
+from handlers.core.approval import APPROVAL_S, RETIREMENT_APPROVAL_S
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import LEASE_S
 from handlers.gateways import names
@@ -36,6 +37,8 @@ from tests.deployment.rights import Rights
 
 # How the application's writes are written again.
 REPLAY = {"transfers": "transfer(id, note)"}
+# The steps that ask a person.
+QUESTIONS = ("ask_approval", "ask_retirement")
 
 
 class Deployment(Account):
@@ -55,6 +58,7 @@ class Deployment(Account):
         self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
         self._at_work: set[str] = set()  # executions
         self._closing = threading.Event()
+        self.hangs = 0  # functions that never return
 
     def __enter__(self) -> Deployment:
         """Create everything."""
@@ -88,7 +92,6 @@ class Deployment(Account):
 
     def __exit__(self, *_: object) -> None:
         """Undo everything."""
-        CLOCK.real_limits.clear()
         self._closing.set()
         try:
             self.lambdas.close()
@@ -144,6 +147,7 @@ class Deployment(Account):
 
     def hang(self) -> None:
         """Never return, as a function that waits for something that never comes; the test's end kills it."""
+        self.hangs += 1
         self._closing.wait()
         raise Killed
 
@@ -181,11 +185,17 @@ class Deployment(Account):
         """A person answers every question with that command of the Step Functions client."""
 
         def answer_when_asked(step: str, event: Any) -> None:
-            if step in ("ask_approval", "ask_retirement"):
+            if step in QUESTIONS:
                 with self.gate.wide_open():
                     getattr(self.client("stepfunctions", STANDBY), command)(taskToken=event["token"], **answer)
 
         self.lambdas.after = answer_when_asked
+
+    def nobody_answers(self) -> None:
+        """The time that a person has for an answer is over as soon as the question is asked."""
+        asked: list[str] = []
+        self.lambdas.after = lambda step, event: asked.append(step) if step in QUESTIONS else None
+        CLOCK.limits |= {limit: lambda: len(asked) for limit in (APPROVAL_S, RETIREMENT_APPROVAL_S)}
 
     def call(self, step: str, event: Any, region: str = STANDBY) -> Any:
         """Run one handler outside the workflow; its result, or its own error."""

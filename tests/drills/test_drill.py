@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from drills import __main__ as command_line
 from drills.aws.lambda_runtime import SECRET_ACCESS_KEY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -88,6 +89,17 @@ def output() -> Iterator[Path]:
     """A short path: the servers' Unix sockets lie below it."""
     with tempfile.TemporaryDirectory(prefix="t-") as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def here(output: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The same, for a drill in this process, which has its signals back afterwards."""
+    (output / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(output / "tmp"))
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield output
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
@@ -211,12 +223,30 @@ def test_a_drill_that_is_ended_leaves_no_process_and_no_folder(output: Path, how
     ],
 )
 def test_bad_input_gives_one_clear_error_and_leaves_nothing(
-    output: Path, arguments: list[str], environment: dict[str, str], words: list[str]
+    here: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    environment: dict[str, str],
+    words: list[str],
 ) -> None:
-    drill = start(output, *arguments, **environment)
-    _, errors = finish(drill)
-    assert drill.returncode == 2
+    monkeypatch.setattr(sys, "argv", ["drills", "--output", str(here / "results"), *arguments])
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 2
+    errors = capfd.readouterr().err
     assert "Traceback" not in errors
     for word in words:
         assert word in errors
+    assert left_behind(here) == []
+
+
+def test_a_drill_that_cannot_run_says_so_by_its_exit_code(output: Path) -> None:
+    drill = start(output, "--postgres", "/nowhere")
+    _, errors = finish(drill)
+    assert drill.returncode == 2
+    assert "The drill cannot run: " in errors
+    assert "Traceback" not in errors
     assert left_behind(output) == []

@@ -13,7 +13,7 @@ import pytest
 
 from failoverctl import command
 from failoverctl.program import app
-from tests.deployment import CLOCK, STANDBY, Deployment
+from tests.deployment import STANDBY, Deployment
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def asking(deployment: Deployment) -> str:
 
 @pytest.fixture
 def asking_shortly(deployment: Deployment) -> str:
-    """The same, by a run whose question expires after a second."""
-    CLOCK.real_limits[900] = 1.0
+    """The same, by a run whose question expires as soon as it is asked."""
+    deployment.nobody_answers()
     deployment.writer_dies()
     deployment.databases.heartbeat[STANDBY] = None
     deployment.start({"mode": "failover", "started_by": "ada"}, "run-1")

@@ -53,6 +53,11 @@ def test_every_stack_is_the_same_to_the_byte_as_with_the_ordinary_import(tmp_pat
     assert lazy == plain
 
 
+def test_no_file_of_tests_has_imported_all_of_them() -> None:
+    """One that does makes every process of the tests load all 2,215 modules, whichever tests it runs."""
+    assert lazy_bindings._obstacle() is None
+
+
 def test_python_loads_only_the_module_that_is_imported() -> None:
     program = f"""
 import sys

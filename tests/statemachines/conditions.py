@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from handlers.core.approval import APPROVAL_S, RETIREMENT_APPROVAL_S
 from handlers.core.errors import Misconfigured
 from handlers.core.heartbeat import Beat
 from handlers.core.lease import LEASE_S
@@ -435,7 +434,7 @@ def promotion_is_held(deployment: Deployment) -> threading.Event:
 
 def promotion_is_given_up_soon(deployment: Deployment) -> None:
     """Each call of Promote that does not answer; no other task's limit is as long."""
-    CLOCK.real_limits[PROMOTION_LIMIT_S] = 0.3
+    CLOCK.limits[PROMOTION_LIMIT_S] = lambda: deployment.hangs
 
 
 # --- people
@@ -455,8 +454,7 @@ def refused_by(name: str, reason: str) -> Condition:
 
 
 def nobody_answers(deployment: Deployment) -> None:
-    for limit in (APPROVAL_S, RETIREMENT_APPROVAL_S):  # the time that a person has
-        CLOCK.real_limits[limit] = 0.3
+    deployment.nobody_answers()
 
 
 def nobody_can_be_asked(deployment: Deployment) -> None:

@@ -1,7 +1,7 @@
-"""Terraform and the real AWS provider read every stack: init, validate and plan, with moto in AWS's place.
+"""Terraform and the real AWS provider read every stack: init and plan, with moto in AWS's place.
 
-Each region is planned while the other one is dark: it hangs up on every request, IAM and Route 53 included when it is
-us-east-1.
+A plan validates first. Each region is planned while the other one is dark: it hangs up on every request, IAM and
+Route 53 included when it is us-east-1.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +30,6 @@ from tests.terraform.terraform import Terraform
 ACCOUNT = "123456789012"  # moto's
 # Asked of AWS by a plan, and unknown to moto; `tests/statemachines` checks the workflow's definition.
 LACKING = {"AWSStepFunctions.ValidateStateMachineDefinition": '{"result": "OK", "diagnostics": []}'}
-STACKS = ["identity", "us-east-1", "us-west-2", "global"]
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ def stacks(
     deployment: Deployment, aws: Endpoint, tmp_path_factory: pytest.TempPathFactory, optional_tool: Callable[..., Any]
 ) -> Callable[[str], Terraform]:
     """Prepares a stack, once, for Terraform to run it."""
-    program = optional_tool("terraform", provider.terraform(), "validates and plans the stacks")
+    program = optional_tool("terraform", provider.terraform(), "plans the stacks")
     found = provider.find()
     folder = tmp_path_factory.mktemp("terraform-stacks")
     environment = terraform_environment(aws.url) | found.write(folder)
@@ -62,25 +63,28 @@ def stacks(
     return prepared
 
 
-@pytest.mark.parametrize("name", STACKS)
-def test_stack_is_valid_for_the_real_provider(stacks: Callable[[str], Terraform], name: str) -> None:
-    stacks(name).validate()
-
-
-def test_validation_finds_arguments_that_exclude_each_other(stacks: Callable[[str], Terraform]) -> None:
-    """What no check of types can see; it shows that the validation above is the provider's own."""
-    stack = stacks("us-east-1")
-    file = stack.folder / "cdk.tf.json"
-    sound = file.read_text()
-    broken = json.loads(sound)
-    for alarm in broken["resource"]["aws_cloudwatch_metric_alarm"].values():
-        alarm["metric_query"] = [{"id": "one", "expression": "1", "return_data": True}]  # besides a metric_name
-    try:
-        file.write_text(json.dumps(broken, indent=1))
-        with pytest.raises(TerraformFailed, match="conflicts with metric_name"):
-            stack.validate()
-    finally:
-        file.write_text(sound)
+def test_a_plan_finds_arguments_that_exclude_each_other(stacks: Callable[[str], Terraform], tmp_path: Path) -> None:
+    """What no check of types can see; it shows that a plan validates, by the provider's own rules."""
+    planned = stacks("identity")
+    configuration = json.loads((planned.folder / "cdk.tf.json").read_text())
+    alarm = {
+        "alarm_name": "broken",
+        "comparison_operator": "GreaterThanThreshold",
+        "evaluation_periods": 1,
+        "metric_name": "one",
+        "namespace": "some",
+        "period": 60,
+        "statistic": "Sum",
+        "threshold": 1,
+        "metric_query": [{"id": "one", "expression": "1", "return_data": True}],
+    }
+    alone = {"resource": {"aws_cloudwatch_metric_alarm": {"broken": alarm}}}
+    alone |= {part: configuration[part] for part in ("terraform", "provider")}
+    (tmp_path / "cdk.tf.json").write_text(json.dumps(alone))
+    stack = replace(planned, folder=tmp_path)
+    stack.init()
+    with pytest.raises(TerraformFailed, match="conflicts with metric_name"):
+        stack.plan()
 
 
 @pytest.mark.parametrize(("region", "dark"), [("us-east-1", "us-west-2"), ("us-west-2", "us-east-1")])
