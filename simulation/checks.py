@@ -54,6 +54,9 @@ from simulation.virtual_time import STARTS_AT
 OPEN_AGAIN_S = 10.0
 # P10: nothing has a right to close a writer that has been well for so long: a lease, and a fence that was on its way.
 WELL_FOR_S = 15.0
+# P10: how much is left (seconds) of a lease that was renewed after the fence was ordered, and 1.2 s or more before the
+# restart that takes the place of SQL: who asks for that looks at the record half a second before.
+RENEWED_LEFT_S = (5.5, 8.8)
 # P10: how long a lock may keep a healthy writer closed, by how far the run came: its guardian ends it after 20 s in
 # `stopping`, after 10 s in `moving`; each with what closing, a tick and opening take.
 GIVEN_BACK_S = {"stopping": 25.0, "moving": 20.0}
@@ -696,7 +699,7 @@ class Door:
         for_good_reason = {way for way, was_well in self.closed.items() if not was_well}
         stays = (
             ("group" in self.closed and not self.works.get("group", True))
-            or ("sql" in for_good_reason and not self.works.get("sql", True))
+            or ("sql" in for_good_reason and not self.works.get("lift", True))
             or "restart" in for_good_reason
         )
         return self.fit and not self.locked and bool(self.closed) and not stays
@@ -751,6 +754,20 @@ def _kept_out(
         since = math.inf
     if facts.end - since > at_most_s:
         yield since, f"the healthy writer in {region} is closed for {facts.end - since:.0f} s"
+
+
+def _restarted_for_nothing(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A restart in the place of a fence by SQL, which is not due any more."""
+    least, most = RENEWED_LEFT_S
+    for one in facts.of(Fenced):
+        record = facts.record.at(one.at)
+        left = (record.get("lease_expires_at") or 0.0) - (STARTS_AT + one.at)
+        due = record["writer_region"] != one.region or (record.get("transition") or {}).get("phase") in (
+            "stopping",
+            "moving",
+        )
+        if one.by == "restart" and not due and least <= left <= most and facts.fit(one.region).at(one.at):
+            yield one.at, f"the healthy writer in {one.region} is restarted, whose lease has been renewed"
 
 
 def _kept_closed_by_a_lock(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -884,6 +901,7 @@ CHECKS = (
     Check("P9 next attempt", "while the writer is dead another attempt always comes", _no_next_attempt),
     Check("P9 moved", "a dead writer is moved, or people are told", _neither_moved_nor_asked),
     Check("P10 open", "a healthy writer whose lease can be renewed is open", _closed_for_nothing),
+    Check("P10 not restarted", "no healthy writer with a new lease is restarted", _restarted_for_nothing),
     Check("P10 given back", "a run that does not go on keeps no healthy writer closed", _kept_closed_by_a_lock),
     Check("P7 kept", "nothing is deleted that is neither in the new writer nor in the export", _rows_not_kept),
     Check("P7 snapshot", "no cluster is deleted without a snapshot of all of it", _not_in_a_snapshot),

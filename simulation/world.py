@@ -36,6 +36,9 @@ from simulation.workflows import Place, Workflow, Workflows
 SERVES_NOBODY = ("database hangs", "database full")
 # What keeps the prober from its own database.
 NO_SQL = ("prober away", "throttled", "database hangs")
+# A prober that needs so long for each answer (seconds; some take 1.3 times as long) lifts no fence in the time of P10:
+# a guardian needs one answer to see which fence stands, and another one to lift it.
+LIFTS_TOO_LATE_S = 3.0
 # What keeps RDS from changing a cluster.
 RDS_REFUSES = ("rds away", "rds busy")
 # What stops a database and keeps it from starting.
@@ -176,6 +179,7 @@ class World:
                 (Guarded(self.at, region, guarded), guarded, True),
                 (Fit(self.at, region, fit), fit, False),
                 (Works(self.at, region, "sql", sql := self._answers_sql(region)), sql, True),
+                (Works(self.at, region, "lift", lifts := sql and self._lifts_in_time(region)), lifts, True),
                 (Works(self.at, region, "restart", rds), rds, True),
                 (Works(self.at, region, "group", at_rest), at_rest, True),
             )
@@ -196,6 +200,10 @@ class World:
         refuses = self.faults.acting("refuses the monitor", region)
         refused = refuses is not None and not refuses.how.get("kept")
         return not refused and not any(self.faults.acting(kind, region) for kind in NO_SQL)
+
+    def _lifts_in_time(self, region: str) -> bool:
+        slow = self.faults.acting("prober slow", region)
+        return slow is None or slow.how["takes"] < LIFTS_TOO_LATE_S
 
     # --- services without a part of their own
 

@@ -59,6 +59,18 @@ def clock_error(asked_at: float, answered_at: float, date: float) -> float:
     return max(0.0, asked_at - (date + 1.0), date - answered_at)
 
 
+def is_renewed(record: ControlRecord, region: str, lease: float, now: float, spare_s: float) -> bool:
+    """Whether the fence is not due any more that a guardian of ``region`` ordered because the ``lease`` it knew ends.
+
+    For certain: the record has a later one, which no wrong clock wrote, nobody stops or moves the writer, and
+    ``spare_s`` are left for that guardian's next look before a fence is due again. Times in seconds since 1970.
+    """
+    renewed = record.lease_expires_at
+    if record.writer_region != region or record.stopping or record.moving or renewed is None or renewed <= lease:
+        return False
+    return FENCE_BEFORE_S + spare_s <= renewed - now <= LEASE_S + CLOCK_MARGIN_S
+
+
 def may_be_alive_until(record: ControlRecord) -> float:
     """The moment up to which the writer's lease may be alive by any clock, in seconds since 1970.
 

@@ -63,12 +63,13 @@ class FenceFunction:
         lambda_client = other_region.client("lambda", run, read_timeout_s=read_timeout_s)
         return cls(lambda_client, environment.peer_fence_function)
 
-    def fence(self, reason: str, *, group: bool = True) -> FenceState:
+    def fence(self, reason: str, *, group: bool = True, lease: float | None = None) -> FenceState:
         """Keeps applications out, by restarting the instances where SQL cannot. Raises as `look` does.
 
-        ``group`` False leaves the security group and the instances alone.
+        ``group`` False leaves the security group and the instances alone. ``lease``: whose end is the reason, if it is.
         """
-        return self._order({"order": "fence", "reason": reason, "group": group})
+        why = {} if lease is None else {"lease": lease}
+        return self._order({"order": "fence", "reason": reason, "group": group, **why})
 
     def lift(self, reason: str, lift: Lift) -> FenceState:
         """Lets applications in again, if the lift still counts. Raises as `look` does."""

@@ -7,8 +7,10 @@ It is called by the region's guardian, and by a run in the other region that mov
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -18,14 +20,16 @@ from handlers.core.errors import FailoverError, InvalidRequest
 from handlers.core.fence import FenceState, Lift
 from handlers.core.health import Probe
 from handlers.core.heartbeat import END_OF_TIME_S, LARGEST_SEQUENCE
+from handlers.core.lease import is_renewed
 from handlers.core.reading import Fields
+from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.fence import ORDERS
 from handlers.gateways.global_database import GlobalDatabase, GlobalDatabaseVariables
 from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, Prober, ProberVariables
 from handlers.telemetry import instrumented, logger
 
 
-class Environment(ProberVariables, GlobalDatabaseVariables):
+class Environment(ProberVariables, GlobalDatabaseVariables, ControlVariables):
     """What the function reads."""
 
     cluster_security_groups: str  # admit clients; by commas
@@ -41,6 +45,8 @@ PROBE_TIMEOUT_S = 1.0
 # How long a restart waits for the fence by SQL, which is rarely there later than this: together with three calls to RDS
 # it is within what a guardian keeps for its fence (`handlers.core.lease.FENCE_BEFORE_S`).
 SQL_FIRST_S = 2.0
+# The last part of that wait, in which the record is looked at: a look that costs the restart no time.
+LOOK_S = 0.5
 
 Found = TypeVar("Found")
 
@@ -49,15 +55,16 @@ Found = TypeVar("Found")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Takes ``order`` (fence, lift, look, open) and ``reason``, a sentence for people.
 
-    With ``fence``: ``group``, whether by security group as well and, where SQL cannot, by a restart. With ``lift``:
-    ``number`` and ``until``, see `handlers.core.fence.Lift`.
+    With ``fence``: ``group``, whether by security group as well and, where SQL cannot, by a restart; and ``lease``,
+    whose end is the reason, if it is. With ``lift``: ``number`` and ``until``, see `handlers.core.fence.Lift`.
     """
     fields = Fields(event, "the fence's event", InvalidRequest)
     order = fields.choice("order", ORDERS)
     reason = fields.text("reason")
     site = Site(PROBER, DATABASE, ENVIRONMENT, RESTART)
     if order == "fence":
-        state = site.fence(reason, with_group=fields.flag("group", True))
+        lease = fields.optional_number("lease", at_least=0, at_most=END_OF_TIME_S)
+        state = site.fence(reason, with_group=fields.flag("group", True), lease=lease)
     elif order == "lift":
         number = fields.whole("number", at_most=LARGEST_SEQUENCE)
         state = site.lift(Lift(number, fields.number("until", at_least=0, at_most=END_OF_TIME_S)))
@@ -94,11 +101,15 @@ class Site:
         self._restart = restart
         self._errors: list[str] = []
 
-    def fence(self, reason: str, *, with_group: bool) -> FenceState:
-        """Keeps applications out by both ways at once; the group waits for SQL only to know whether to restart."""
+    def fence(self, reason: str, *, with_group: bool, lease: float | None) -> FenceState:
+        """Keeps applications out by both ways at once; the group waits for SQL only to know whether to restart.
+
+        ``lease``: as the handler takes it.
+        """
         with ThreadPoolExecutor() as pool:
             asked = pool.submit(self._attempt, lambda: self._reach(fence=reason))
-            group = pool.submit(self._attempt, lambda: self._close(asked) if with_group else self._by_group())
+            closed = (lambda: self._close(pool, asked, lease)) if with_group else self._by_group
+            group = pool.submit(self._attempt, closed)
             return self._state(_closed_by_sql(asked.result()), group.result())
 
     def look(self) -> FenceState:
@@ -156,12 +167,15 @@ class Site:
     def _by_sql(self) -> bool | None:
         return _closed_by_sql(self._reach())
 
-    def _close(self, asked: Future[Probe | None]) -> tuple[bool, bool]:
+    def _close(self, pool: Executor, asked: Future[Probe | None], lease: float | None) -> tuple[bool, bool]:
         """Closes the security group, after a restart of the instances if there is no fence by SQL; see `_by_group`."""
         closed, secondary = self._by_group()
         if secondary:
             return closed, secondary  # it takes no writes; its readers keep their sessions
-        known, reached = self._restart, _answer(asked)
+        known = self._restart
+        reached, renewed = self._first(pool, asked, lease)
+        if renewed:
+            return closed, secondary  # the fence is not due any more, and what comes of it by SQL is lifted
         if reached is not None and reached.writes:
             known.accepted = None  # a guardian has renewed the lease meanwhile, and lifted this very fence
             return closed, secondary
@@ -175,6 +189,23 @@ class Site:
             self._database.set_security_groups([self._environment.fence_security_group])
         known.closed = True
         return True, secondary
+
+    def _first(self, pool: Executor, asked: Future[Probe | None], lease: float | None) -> tuple[Probe | None, bool]:
+        """Waits for what comes of the fence by SQL.
+
+        Returns it, if it was there in time, and whether the ``lease`` that ended is known to have been renewed.
+        """
+        with suppress(TimeoutError):
+            return asked.result(SQL_FIRST_S - LOOK_S), False
+        looked = None if lease is None else pool.submit(self._attempt, lambda: self._is_renewed(lease))
+        reached = None
+        with suppress(TimeoutError):
+            reached = asked.result(LOOK_S)
+        return reached, looked is not None and looked.done() and bool(looked.result())
+
+    def _is_renewed(self, lease: float) -> bool:
+        control = ControlTable.of(self._environment, read_timeout_s=LOOK_S, attempts=1)
+        return is_renewed(control.read(), self._environment.aws_region, lease, time.time(), SQL_FIRST_S)
 
     def _restarted(self) -> bool:
         logger.warning("there is no fence by SQL; RDS is asked to restart the instances")
@@ -197,10 +228,3 @@ class Site:
 def _closed_by_sql(reached: Probe | None) -> bool | None:
     """Returns whether applications are kept out by SQL; None when the database does not answer as a writer."""
     return reached.closed if reached is not None and reached.role == "writer" else None
-
-
-def _answer(asked: Future[Probe | None]) -> Probe | None:
-    try:
-        return asked.result(SQL_FIRST_S)
-    except TimeoutError:
-        return None

@@ -375,8 +375,8 @@ class Watch:
 
     def _act(self, order: Act) -> None:
         match order:
-            case PutFenceUp(why, with_group):
-                self._put_fence_up(why, with_group=with_group)
+            case PutFenceUp():
+                self._put_fence_up(order)
             case LiftFence(lift):
                 self._see(lambda: self._fence.lift("the writer has renewed its lease", lift))
             case LookAtFence(to_open):
@@ -410,12 +410,12 @@ class Watch:
             self._learn(WordGiven(order.word.rests_until))
         return given
 
-    def _put_fence_up(self, why: str, *, with_group: bool) -> None:
+    def _put_fence_up(self, order: PutFenceUp) -> None:
         # One at a time: the tick and the look at the clock beside it would only get in each other's way.
         if self._closing.acquire(blocking=False):
             try:
-                logger.warning("fencing this region's own database", why=why)
-                self._see(lambda: self._fence.fence(why, group=with_group))
+                logger.warning("fencing this region's own database", why=order.why)
+                self._see(lambda: self._fence.fence(order.why, group=order.with_group, lease=order.lease))
             finally:
                 self._closing.release()
 

@@ -311,7 +311,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
     StandingFunction(
         "fence",
         "Keeps this region's database from its applications: by SQL or a restart, and by security group",
-        may=(PROBE, SEE_MEMBERSHIP, CHANGE_SECURITY_GROUP, RESTART_INSTANCES),
+        may=(PROBE, SEE_MEMBERSHIP, CHANGE_SECURITY_GROUP, RESTART_INSTANCES, READ_CONTROL),
         # Of each region's two runs of the monitor, one fences while another looks; and a run of the workflow.
         concurrency=8,
         timeout_seconds=FENCE_TIMEOUT_SECONDS,

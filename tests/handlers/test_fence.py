@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 from unittest import mock
@@ -10,8 +11,10 @@ import pytest
 
 from handlers.core.errors import FenceFailed, InvalidRequest
 from handlers.core.health import Probe
+from handlers.core.lease import LEASE_S
 from orchestration.specification import INSTANCES
-from tests.deployment import STANDBY, WRITER, Deployment
+from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
+from tests.deployment.account import decimal
 
 FENCE = {"order": "fence", "reason": "the test"}
 LIFT = {"order": "lift", "reason": "the test", "number": 1, "until": 4_000_000_000}  # the first fence, at any time
@@ -160,6 +163,72 @@ def test_p10_a_fence_that_a_guardian_has_lifted_meanwhile_restarts_nothing_and_c
     assert state["error"] == "SQL: the fence was lifted meanwhile"
     assert restarts(deployment) == 0
     assert deployment.databases.admits[WRITER]
+
+
+class SqlIsLate:
+    """In the place of a pool: its first work, the fence by SQL, is done only for whoever waits without a limit."""
+
+    def __init__(self) -> None:
+        self.submitted = 0
+
+    def __enter__(self) -> SqlIsLate:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def submit(self, work: Callable[..., Any], *given: Any) -> SqlIsLate.Work:
+        self.submitted += 1
+        return self.Work(lambda: work(*given), late=self.submitted == 1)
+
+    class Work:
+        def __init__(self, work: Callable[[], Any], *, late: bool) -> None:
+            self.work, self.late = work, late
+            self.value = None if late else work()
+
+        def done(self) -> bool:
+            return not self.late
+
+        def result(self, timeout: float | None = None) -> Any:
+            if self.late and timeout is not None:
+                raise TimeoutError
+            return self.work() if self.late else self.value
+
+
+def fence_that_sql_puts_up_late(deployment: Deployment, **event: Any) -> dict[str, Any]:
+    deployment.gate.seen.clear()
+    with deployment.lambdas.environment(WRITER, "fence") as module:
+        late = mock.patch.object(module, "ThreadPoolExecutor", SqlIsLate)
+    with late:
+        return order(deployment, FENCE | event)
+
+
+def test_p10_a_fence_that_sql_puts_up_late_restarts_nothing_if_the_lease_has_been_renewed_since(
+    deployment: Deployment,
+) -> None:
+    """The clock's look has ordered it just before the renewal; the guardian lifts what comes of it by SQL."""
+    ended = CLOCK.now() - 20
+    deployment.change_record(lease_expires_at=decimal(CLOCK.now() + LEASE_S))
+    state = fence_that_sql_puts_up_late(deployment, lease=ended)
+    assert (state["by_sql"], state["by_group"], state["restarted"], state["error"]) == (True, False, None, None)
+    assert restarts(deployment) == 0
+
+
+LOCK = {"run": "run-1", "mode": "failover", "incident": "outage", "target_region": STANDBY, "started_at": 1}
+LOCK |= {"deadline": 4_000_000_000, "phase": "moving", "moving_since": 1}
+
+
+@pytest.mark.parametrize("why", ["no lease", "no later", "short", "too long", "moving", "elsewhere", "unread"])
+def test_p1_a_fence_that_is_due_restarts_where_sql_is_late(why: str, deployment: Deployment) -> None:
+    """As from a run, or one whose end stays, or that cannot be known to have been renewed for long enough."""
+    ends = CLOCK.now() + {"short": 4.9, "too long": 3600.0}.get(why, LEASE_S)
+    ordered = {} if why == "no lease" else {"lease": ends if why == "no later" else CLOCK.now() - 20}
+    moved: dict[str, dict[str, Any]] = {"moving": {"transition": LOCK}, "elsewhere": {"writer_region": STANDBY}}
+    deployment.change_record(lease_expires_at=decimal(ends), **moved.get(why, {}))
+    if why == "unread":
+        deployment.trouble("dynamodb.GetItem", "refused", region=WRITER, times=10)
+    state = fence_that_sql_puts_up_late(deployment, **ordered)
+    assert (state["by_group"], state["restarted"]) == (True, True)
+    assert restarts(deployment) == INSTANCES
 
 
 def test_p10_a_database_is_restarted_once_for_a_fence(deployment: Deployment) -> None:

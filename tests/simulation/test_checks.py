@@ -575,13 +575,14 @@ def test_what_cannot_be_opened_is_excused_for_that_time() -> None:
     for_long = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "group"), Lifted(90.0, EAST, "group")]
     assert broken(*for_long, *fails("group", 10.0, 90.0 - OPEN_AGAIN_S + LITTLE)) == set()
     assert broken(*for_long, *fails("group", 10.0, 90.0 - OPEN_AGAIN_S - LITTLE)) == {"P10 open"}
-    assert broken(*for_long, *fails("sql", 10.0, 90.0)) == {"P10 open"}
+    assert broken(*for_long, *fails("lift", 10.0, 90.0)) == {"P10 open"}
 
 
 @pytest.mark.parametrize(("well_for", "breaks"), [(WELL_FOR_S - LITTLE, False), (WELL_FOR_S + LITTLE, True)])
 def test_a_fence_by_sql_that_goes_up_while_the_writer_is_well_is_never_excused(well_for: float, breaks: bool) -> None:
     closed = [Fit(20.0 - well_for, EAST, True), Fenced(20.0, EAST, "sql"), Lifted(90.0, EAST, "sql")]
-    assert broken(*closed, *fails("sql", 10.0, 90.0)) == ({"P10 open"} if breaks else set())
+    assert broken(*closed, *fails("lift", 10.0, 90.0)) == ({"P10 open"} if breaks else set())
+    assert broken(*closed, *fails("sql", 10.0, 90.0)) == {"P10 open"}
 
 
 def test_before_postgresql_17_a_group_without_a_fence_behind_it_is_opened_a_minute_later() -> None:
@@ -593,6 +594,22 @@ def test_before_postgresql_17_a_group_without_a_fence_behind_it_is_opened_a_minu
     assert broken(*closed, StartedOpen(56.0, EAST), late) == {"P10 open"}
     assert broken(*closed, StartedOpen(56.0, EAST), Fenced(57.0, EAST, "sql"), late) == {"P10 open"}
     assert broken(*closed, StartedOpen(56.0, WEST), late) == {"P10 open"}
+
+
+@pytest.mark.parametrize(("left", "breaks"), [(5.4, False), (5.6, True), (8.7, True), (8.9, False)])
+def test_a_writer_whose_lease_was_renewed_since_its_fence_was_ordered_is_not_restarted(
+    left: float, breaks: bool
+) -> None:
+    renewed = RECORD | {"lease_expires_at": STARTS_AT + 20.0 + left}
+    restart = [Fenced(20.0, EAST, "restart"), Lifted(24.0, EAST, "restart")]
+
+    def shown(*facts: Fact, of: dict[str, Any] = renewed) -> set[str]:
+        return broken(Fit(0.0, EAST, True), written(12.0, RECORD, of), *facts, *restart)
+
+    assert shown() == ({"P10 not restarted"} if breaks else set())
+    assert shown(Fit(19.0, EAST, False)) == set()
+    assert "P10 not restarted" not in shown(of=renewed | {"writer_region": WEST})
+    assert "P10 not restarted" not in shown(written(19.0, renewed, renewed | {"transition": lock("stopping", 0)}))
 
 
 @pytest.mark.parametrize("phase", ["stopping", "moving"])

@@ -329,7 +329,8 @@ ENDS = NOW + 8
 )
 def test_a_lease_that_ends_is_seen_by_the_clock_alone(state: GuardianState, now: float, fences: bool) -> None:
     why = "the lease ends and has not been renewed"
-    assert ordered(state, ClockSeen(now)) == (PutFenceUp(why, with_group=True) if fences else None)
+    expected = PutFenceUp(why, with_group=True, lease=state.lease_ends_at) if fences else None
+    assert ordered(state, ClockSeen(now)) == expected
     assert after(state, ClockSeen(now)) == state
 
 
