@@ -184,7 +184,8 @@ def test_clients_by_hosts_need_no_name() -> None:
     run = drill("--outage", "kill", "--clients", "hosts")
     assert run.code == 0, run.printed
     assert run.result["rto_by_name_seconds"] is None
-    assert run.result["rto_by_hosts_seconds"] == run.result["rto_seconds"]
+    # Both are rounded to a millisecond, from moments that are summed up in different orders.
+    assert run.result["rto_by_hosts_seconds"] == pytest.approx(run.result["rto_seconds"], abs=0.0015)
 
 
 def test_the_limit_of_p1_a_region_that_lives_on_with_a_dead_guardian() -> None:
