@@ -63,9 +63,10 @@ bench: $(VENV)/.drill
 simulate: $(VENV)/.test
 	@$(RUN) -m simulation $(ARGS)
 
-# A file of tests stays on one core; more than four workers run more databases at once than a laptop can take.
+# A file of tests stays on one core, and begins where tests/conftest.py puts it; more than four workers run more databases
+# at once than a laptop can take.
 test: $(VENV)/.test
-	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # What needs no AWS, no database and no Terraform: the loop of somebody who changes a decision.
 test-core: $(VENV)/.test

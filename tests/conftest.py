@@ -27,6 +27,22 @@ hypothesis.settings.load_profile("project")
 # Before any file of tests is imported: some import a construct, and would load all bindings in every process.
 lazy_bindings.enable()
 
+# The files that take longest, a minute and more. They begin first, so that no core waits for one of them at the end.
+# The two that run a whole lab come one after the other.
+LONGEST = (
+    "statemachines/test_every_path.py",
+    "live/test_browser.py",
+    "drills/test_drill.py",
+    "terraform/test_plan.py",
+    "protocol/test_protocol.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, and leave the others in their order."""
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(f"{item.path.parent.name}/{item.path.name}", len(LONGEST)))
+
 
 @pytest.fixture(scope="session")
 def optional_tool() -> Callable[[str, Found | None, str], Found]:

@@ -26,6 +26,7 @@ from handlers.core.lease import LEASE_S
 from handlers.gateways import names
 from orchestration.settings import load
 from orchestration.specification import describe
+from tests.deployment import quicker
 from tests.deployment.account import Account, decimal
 from tests.deployment.clock import CLOCK, POWERTOOLS_TIME, patiently, real_monotonic, real_sleep
 from tests.deployment.databases import Databases
@@ -64,6 +65,7 @@ class Deployment(Account):
         """Create everything."""
         stack = self._stack
         stack.enter_context(mock_aws(config={"core": {"reset_boto3_session": False}}))
+        quicker.install(stack)
         CLOCK.install(stack, self._sleep)
         stack.enter_context(mock.patch.object(idempotency_base, "dt", POWERTOOLS_TIME))
         stack.enter_context(mock.patch.object(idempotency_dynamodb, "dt", POWERTOOLS_TIME))

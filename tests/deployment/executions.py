@@ -11,22 +11,16 @@ from unittest import mock
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from tests.deployment.clock import CLOCK
 
 # moto reads a definition when a state machine is created and at each of its starts (0.5 s), and each path at each use.
-# Once will do.
+# Once will do: what was read holds no state.
 _validate = cache(StepFunctionsParserBackend._validate_definition)
 _parse_path = cache(json_path.parse)  # type: ignore[attr-defined]
-_tree = cache(lambda definition, parse=AmazonStateLanguageParser.parse: parse(definition)[1])
-
-
-def parse_once(definition: str) -> Any:
-    """A new program from the tree of a definition, and the tree."""
-    return Preprocessor().visit(_tree(definition)), _tree(definition)
+_parse = cache(AmazonStateLanguageParser.parse)
 
 
 def hasten(stack: ExitStack) -> None:
@@ -37,7 +31,7 @@ def hasten(stack: ExitStack) -> None:
 
     stack.enter_context(mock.patch.object(WaitFunction, "_wait_interval", skip))
     stack.enter_context(mock.patch.object(retrier_decl, "time", CLOCK))
-    stack.enter_context(mock.patch.object(AmazonStateLanguageParser, "parse", staticmethod(parse_once)))
+    stack.enter_context(mock.patch.object(AmazonStateLanguageParser, "parse", staticmethod(_parse)))
     stack.enter_context(mock.patch.object(json_path, "parse", _parse_path))
     stack.enter_context(mock.patch.object(StepFunctionsParserBackend, "_validate_definition", staticmethod(_validate)))
 
