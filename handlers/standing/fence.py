@@ -231,7 +231,7 @@ def _closed_by_sql(reached: Probe | None) -> bool | None:
     return reached.closed if reached is not None and reached.role == "writer" else None
 
 
-def _within(future: Future[Found], seconds: float) -> Found | None:
+def _within(future: Future[Found | None], seconds: float) -> Found | None:
     """Returns the result, None when it is not there in time."""
     with suppress(TimeoutError):
         return future.result(seconds)
