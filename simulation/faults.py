@@ -63,6 +63,9 @@ class Kind:
 
 
 STARTS_OPEN = "starts open"
+# How far a run has come for which a person waits who watches it, and what that person does then.
+GETS_TO = ("checking", "stopping", "moving", "asked RDS")
+DOES = ("stop", "stop and pause", "abort", "hold")
 YES_OR_NO: tuple[float, float] = (0, 1)
 REFUSES = {"refuses": YES_OR_NO}
 
@@ -262,6 +265,33 @@ def unasked(chance: Random, others: tuple[Fault, ...], writer: str, standby: str
         Fault("promotion takes", "", start, lasts, {"takes": round(chance.uniform(*QUICKLY_S), 2)}),
     ]
     return _in_order([*others, *(_at(fault, start) for fault in added)])
+
+
+# What is too rare where each fault is drawn by itself, in so many histories each. A switchover is stopped while it
+# stops the writer, and automation is paused, so that nobody goes on with it. Or the record takes no writes for a little
+# longer than a lease, and RDS closes the security group long after the guardian has lifted its fence again.
+SELDOM, STOPPED_WITHIN_S, NO_WRITES_S, CLOSED_AFTER_S = 0.03, 1.0, (8.0, 14.0), (10.0, 20.0)
+
+
+def seldom(chance: Random, others: tuple[Fault, ...], writer: str, standby: str) -> tuple[Fault, ...]:
+    """Returns the faults of a history with those that only matter together, if there are any."""
+    drawn, start = chance.random(), round(chance.uniform(FIRST_AT_S, LAST_AT_S), 2)
+    added: list[Fault] = []
+    if drawn < SELDOM:
+        after = round(chance.uniform(0, STOPPED_WITHIN_S), 2)
+        how = {"gets to": float(GETS_TO.index("stopping")), "does": float(DOES.index("stop and pause"))}
+        added = [
+            Fault("person switches over", standby, start, 1.0),
+            Fault("person watches a run", "", start, LAST_AT_S, {**how, "after": after, "resumes": 1.0}),
+        ]
+    elif drawn < 2 * SELDOM:
+        lasts = round(chance.uniform(*NO_WRITES_S), 2)
+        late = {"takes": round(chance.uniform(*CLOSED_AFTER_S), 2)}
+        added = [
+            *(Fault("table writes away", region, start, lasts) for region in (writer, standby)),
+            Fault("group change late", writer, start, lasts, late),
+        ]
+    return _in_order([*others, *added])
 
 
 # So many databases are adopted ones before PostgreSQL 17; in so many histories a hook, or the change of the capacity,

@@ -22,7 +22,7 @@ from simulation.network import Reply
 from simulation.prober import ProberFailed, probe
 from simulation.salvage import salvage
 from simulation.stand_ins import BotoCoreError, Carried, Client, ClientError, refusal
-from simulation.virtual_time import Future, Process
+from simulation.virtual_time import Future, Process, Timer
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -58,7 +58,10 @@ class Environment(Process):
         self.region = region
         self.function = function
         self.module: ModuleType | None = None  # once it has been used
-        self.invocations = 0
+        self.limit: Timer | None = None  # of the invocation that it serves
+        of_workflow = function.module.startswith(("handlers.failover.", "handlers.reprotect."))
+        # What freezes it where it has just begun.
+        self.freezes_by = "fence frozen" if function.step == "fence" else "step frozen" if of_workflow else "frozen"
 
 
 class Functions:
@@ -120,7 +123,6 @@ class Functions:
         self.running[environment] = None
         self._freeze_some(environment)
         self._looked_at(function)
-        invocation = environment.invocations = environment.invocations + 1
 
         def run() -> None:
             outcome = GONE
@@ -130,18 +132,19 @@ class Functions:
                 self._over(environment, ended, outcome)
 
         def limit() -> None:
-            if environment in self.running and environment.invocations == invocation:
-                limit_s = function.timeout_seconds
-                self._over(environment, ended, Outcome(None, "Sandbox.Timedout", f"timed out after {limit_s} seconds"))
-                world.time.kill(environment)
+            limit_s = function.timeout_seconds
+            self._over(environment, ended, Outcome(None, "Sandbox.Timedout", f"timed out after {limit_s} seconds"))
+            world.time.kill(environment)
 
         world.time.background(run, environment)
-        world.time.after(function.timeout_seconds, limit)
+        environment.limit = world.time.timer(function.timeout_seconds, limit)
         return ended
 
     def _over(self, environment: Environment, ended: Future[Outcome], outcome: Outcome) -> None:
         if not ended.done():
             self.running.pop(environment, None)
+            if environment.limit is not None:
+                environment.limit.call_off()
             self._looked_at(environment.function)
             ended.settle(outcome, None)
             if not environment.killed and outcome.error != "Sandbox.Timedout":
@@ -239,9 +242,7 @@ class Functions:
 
     def _freeze_some(self, environment: Environment) -> None:
         """Freezes an invocation that has just begun, if it is to be; of the fence and of the steps, the first."""
-        world, step = self._world, environment.function.step
-        of_workflow = environment.function.module.startswith(("handlers.failover.", "handlers.reprotect."))
-        kind = "fence frozen" if step == "fence" else "step frozen" if of_workflow else "frozen"
+        world, step, kind = self._world, environment.function.step, environment.freezes_by
         fault = world.faults.acting(kind, environment.region)
         if fault is None or (kind == "frozen" and step != "monitor") or (kind != "frozen" and fault in self._frozen):
             return

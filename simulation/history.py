@@ -66,6 +66,7 @@ def faults_of(seed: int) -> tuple[Fault, ...]:
     else:
         drawn = faulty.unasked(random.Random(f"unasked {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
         drawn = faulty.by_hand(random.Random(f"hands {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
+        drawn = faulty.seldom(random.Random(f"seldom {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
     over_by = faulty.WAY_BACK_OVER_BY_S if has_way_back(seed) else faulty.OVER_BY_S
     chance = random.Random(f"beside {seed}")  # noqa: S311 - nothing secret
     return faulty.beside(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))

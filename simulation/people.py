@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.core.conditional_write import after, allowed
 from handlers.core.transitions import TRANSITIONS
-from simulation.faults import Fault
+from simulation.faults import DOES, GETS_TO, Fault
 from simulation.happened import PersonDid, Refused, Told, Written
 from simulation.interpreter import TaskFailed
 from simulation.laptop import Laptop
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 ADA, BOB = "ada", "bob"
 LONG_PAUSE_S = 3600.0
 COMMAND = re.compile(r"failoverctl start .*")
-# How far a run has come for which a person waits who watches it, and what that person does then.
-GETS_TO = ("checking", "stopping", "moving", "asked RDS")
-DOES = ("stop", "stop and pause", "abort", "hold")
 
 
 class People:

@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 
 OVER = -2  # no event is for a thread that has ended
 IS_ACTION = -1  # in place of the number of a thread's wait
+IS_TIMER = -3  # the same, of an action that may be called off
 STARTS_AT = 1_800_000_000.0  # seconds since 1970, at which every history begins
 
 
@@ -92,12 +93,23 @@ class Task(greenlet):  # type: ignore[misc]  # greenlet has no types
             self._time.rest(self)
 
 
+class Timer:
+    """An action that is due later, unless it is called off before: ``action`` is None then."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action: Callable[[], None] | None = action
+
+    def call_off(self) -> None:
+        """Has it do nothing."""
+        self.action = None
+
+
 class VirtualTime:
     """The hub. ``now`` is the true time, in seconds since 1970."""
 
     def __init__(self, starts_at: float = STARTS_AT) -> None:
         self.now = starts_at
-        self._due: list[tuple[float, int, Task | Callable[[], None], int]] = []
+        self._due: list[tuple[float, int, Any, int]] = []  # a thread, an action or a timer, each with its mark
         self._order = itertools.count()
         self._until = starts_at  # as far as `run` goes
         self._hub = getcurrent()
@@ -118,7 +130,11 @@ class VirtualTime:
             if waits == IS_ACTION:
                 what()
                 continue
-            task: Any = what  # a thread, as everything else is
+            task: Any = what  # a thread, as everything else is, or a timer
+            if waits == IS_TIMER:
+                if task.action is not None:
+                    task.action()
+                continue
             if task.waits != waits:
                 continue
             process = task.process
@@ -149,6 +165,12 @@ class VirtualTime:
         """Has the hub call ``action``, as `at` does, in so many seconds."""
         self.at(self.now + seconds, action)
 
+    def timer(self, seconds: float, action: Callable[[], None]) -> Timer:
+        """Does what `after` does, and returns what calls it off."""
+        timer = Timer(action)
+        heapq.heappush(self._due, (self.now + seconds, next(self._order), timer, IS_TIMER))
+        return timer
+
     # --- threads
 
     def spawn(self, work: Callable[[], Result], process: Process | None = None) -> Future[Result]:
@@ -164,7 +186,7 @@ class VirtualTime:
             task = Task(self, self._hub)
             self._tasks.append(task)
         task.begin(work, process, future)
-        self._push(self.now, task, task.waits)
+        heapq.heappush(self._due, (self.now, next(self._order), task, task.waits))
 
     def rest(self, task: Task) -> None:
         """Lets the present thread, which has done its work, rest until it is given more."""
@@ -181,7 +203,7 @@ class VirtualTime:
         """Ends a process: its threads go on no more, and whoever waits for a result of theirs gets `Killed`."""
         process.killed = True
         for task in process.tasks:
-            self._push(self.now, task, task.waits)
+            heapq.heappush(self._due, (self.now, next(self._order), task, task.waits))
 
     def sleep(self, seconds: float) -> None:
         """Lets the present thread sleep."""
@@ -215,7 +237,12 @@ class VirtualTime:
             at, _, what, waits = due[0]
             if waits == IS_ACTION or at > self._until:
                 break
-            following: Any = what  # a thread, as everything else is
+            following: Any = what  # a thread, as everything else is, or a timer
+            if waits == IS_TIMER:
+                if following.action is not None:
+                    break
+                heapq.heappop(due)
+                continue
             if following.waits != waits:
                 heapq.heappop(due)
                 continue
@@ -235,11 +262,8 @@ class VirtualTime:
         """Lets every thread that waits there go on."""
         for task in waiting:  # one that was killed while it waited is among them still
             if task.waits != OVER:
-                self._push(self.now, task, task.waits)
+                heapq.heappush(self._due, (self.now, next(self._order), task, task.waits))
         waiting.clear()
-
-    def _push(self, at: float, task: Task, waits: int) -> None:
-        heapq.heappush(self._due, (at, next(self._order), task, waits))
 
     # --- what takes the place of the standard library's names
 

@@ -36,8 +36,8 @@ from simulation.workflows import Place, Workflow, Workflows
 SERVES_NOBODY = ("database hangs", "database full")
 # What keeps the prober from its own database.
 NO_SQL = ("prober away", "throttled", "database hangs")
-# A prober that needs so long for each answer (seconds; some take 1.3 times as long) lifts no fence in the time of P10:
-# a guardian needs one answer to see which fence stands, and another one to lift it.
+# A prober, or a database, that needs so long for each answer (seconds; some take 1.3 times as long) lifts no fence in
+# the time of P10: a guardian needs one answer to see which fence stands, and another one to lift it.
 LIFTS_TOO_LATE_S = 3.0
 # What keeps RDS from changing a cluster.
 RDS_REFUSES = ("rds away", "rds busy")
@@ -202,8 +202,8 @@ class World:
         return not refused and not any(self.faults.acting(kind, region) for kind in NO_SQL)
 
     def _lifts_in_time(self, region: str) -> bool:
-        slow = self.faults.acting("prober slow", region)
-        return slow is None or slow.how["takes"] < LIFTS_TOO_LATE_S
+        slow = (self.faults.acting(kind, region) for kind in ("prober slow", "database slow"))
+        return all(fault is None or fault.how["takes"] < LIFTS_TOO_LATE_S for fault in slow)
 
     # --- services without a part of their own
 

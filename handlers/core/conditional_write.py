@@ -225,7 +225,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _comparable(value: Any) -> Any:
-    return Decimal(repr(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return Decimal(repr(value)) if type(value) in (int, float) else value
 
 
 def _names(part: object) -> Iterator[str]:

@@ -61,8 +61,7 @@ class Silence:
     since: float
 
 
-@dataclass(frozen=True)
-class GuardianState:
+class GuardianState(NamedTuple):
     """What the guardian of ``region`` remembers.
 
     Attributes
@@ -311,7 +310,7 @@ def step(state: GuardianState, learnt: Learnt) -> tuple[GuardianState, Orders]:
         case LeaseRenewed():
             return _lease_renewed(state, learnt)
         case WordGiven(rests_until):
-            return replace(state, word_ends_at=max(state.word_ends_at, rests_until), decides_by=None), ()
+            return state._replace(word_ends_at=max(state.word_ends_at, rests_until), decides_by=None), ()
         case RdsSeen():
             return _rds_seen(state, learnt), ()
         case FenceSeen():
@@ -336,7 +335,7 @@ def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianStat
     was_closed = bool(state.fence.by_sql)
     set_back = asked_at < state.record_since  # this machine's clock: what it has dated since then counts for nothing
     if set_back or _who_may_write(state.record) != _who_may_write(record):
-        state = replace(state, fence=UNSEEN, record_since=asked_at, rds_silence=None)
+        state = state._replace(fence=UNSEEN, record_since=asked_at, rds_silence=None)
     lease_ends_at = known_lease_end(record, state.region, asked_at, state.lease_ends_at)
     decides_by = asked_at + FIRST_TICK_S if state.record is None else state.decides_by
     if _is_locked(state.record, state.region) and not _is_locked(record, state.region):
@@ -346,8 +345,7 @@ def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianStat
         leaves = lease_ends_at - (FENCE_BEFORE_S - TICK_S)
         fenced = was_closed or lease_ends_at < asked_at
         decides_by = asked_at + FIRST_TICK_S if fenced else min(asked_at + FIRST_TICK_S, leaves)
-    after = replace(
-        state,
+    after = state._replace(
         record=record,
         lease_ends_at=lease_ends_at,
         word_ends_at=known_word_end(record, state.region, asked_at),
@@ -368,21 +366,21 @@ def _database_probed(state: GuardianState, learnt: DatabaseProbed) -> GuardianSt
     reached = learnt.reached
     asked_at = learnt.now - reached.elapsed_ms / 1000
     if reached.role == "writer" and reached.fenced is not None and asked_at >= state.record_since:
-        state = replace(state, fence=replace(state.fence, by_sql=reached.closed), sql_seen_at=asked_at)
+        state = state._replace(fence=replace(state.fence, by_sql=reached.closed), sql_seen_at=asked_at)
     if not learnt.record_is_known and reached.noted_lease and not state.is_standby:
         # What another guardian of this region knew; the record that cannot be read holds at least that.
         noted = min(reached.noted_lease, learnt.now + LEASE_S)
-        state = replace(state, lease_ends_at=max(state.lease_ends_at, noted))
+        state = state._replace(lease_ends_at=max(state.lease_ends_at, noted))
     return state
 
 
 def _rds_seen(state: GuardianState, learnt: RdsSeen) -> GuardianState:
     known = state.rds_silence
     if not learnt.silent:
-        return replace(state, rds_silence=None)
+        return state._replace(rds_silence=None)
     if known and (known.run, known.requests) == (learnt.run, learnt.requests):
         return state
-    return replace(state, rds_silence=Silence(learnt.run, learnt.requests, learnt.now))
+    return state._replace(rds_silence=Silence(learnt.run, learnt.requests, learnt.now))
 
 
 def _decided(state: GuardianState, learnt: LookedAround) -> tuple[GuardianState, Orders]:
@@ -401,7 +399,7 @@ def _decided(state: GuardianState, learnt: LookedAround) -> tuple[GuardianState,
     )
     decision = decide(situation)
     writes = decision.action in ("renew", "renew unknown", "give word")  # what it decides counts when it is written
-    state = replace(state, rests=decision.action == "rest", decides_by=state.decides_by if writes else None)
+    state = state._replace(rests=decision.action == "rest", decides_by=state.decides_by if writes else None)
     orders = (*_signs(state, learnt), *_orders(state, learnt, decision))
     return state, orders
 
@@ -490,13 +488,13 @@ def _close(state: GuardianState, decision: Decision, own: Own, now: float, *, fo
 
 def _lease_renewed(state: GuardianState, learnt: LeaseRenewed) -> tuple[GuardianState, Orders]:
     """Lifts the fence that stood before the renewal; one by security group alone gets one by SQL first."""
-    state = replace(state, lease_ends_at=learnt.expires_at, word_ends_at=NO_LEASE, decides_by=None)
+    state = state._replace(lease_ends_at=learnt.expires_at, word_ends_at=NO_LEASE, decides_by=None)
     reached = learnt.reached
     if reached is None or reached.role != "writer":
         return state, ()  # a renewal in the dark: it has seen no fence that it could name
     if reached.fenced and reached.fence_number is not None:
         lift = Lift(reached.fence_number, lift_until(learnt.expires_at))
-        return replace(state, lifted_at=learnt.expires_at - LEASE_S), (LiftFence(lift),)
+        return state._replace(lifted_at=learnt.expires_at - LEASE_S), (LiftFence(lift),)
     # Look once more, because another run of the monitor may have opened it; a new fence ends all sessions.
     return state, (LookAtFence(to_open=True),) if state.fence.by_group else ()
 
@@ -507,13 +505,14 @@ def _fence_seen(state: GuardianState, learnt: FenceSeen) -> tuple[GuardianState,
         return state, ()  # in another state of things: who may lift it has changed since
     closed = learnt.to_open and seen.by_group
     orders = (PutFenceUp("the security group is about to be opened", with_group=False),) if closed else ()
-    return replace(state, fence=seen, sql_seen_at=asked_at, group_seen_at=asked_at), orders
+    return state._replace(fence=seen, sql_seen_at=asked_at, group_seen_at=asked_at), orders
 
 
 def _clock_seen(state: GuardianState, now: float) -> Orders:
     """Fences a writer whose lease is about to end, whatever else the guardian waits for."""
-    waits = state.rests or (state.decides_by is not None and now <= state.decides_by)
-    if waits or not must_fence_first(state.is_writer, state.rests_until, now):
+    if not must_fence_first(state.is_writer, state.rests_until, now):
+        return ()
+    if state.rests or (state.decides_by is not None and now <= state.decides_by):
         return ()
     decision = Decision("fence", "the lease ends and has not been renewed")
     return _close(state, decision, "unknown", now, for_good=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any, TypeVar
 
 from handlers.core.errors import FailoverError
@@ -16,9 +17,12 @@ ANY_TEXT = "(?s).*"
 
 LONGEST_VALUE_SHOWN = 80  # characters of a bad value in a message: enough to recognise it, too short to flood a log
 
+NUMBERS = (int, float, Decimal)
 LARGEST_WHOLE = 2**53  # the largest whole number that JSON carries exactly
 
 LONGEST_LINE = 256  # characters of what a person or a program is called, or of what an outage is
+
+compiled = cache(re.compile)
 
 
 class Fields:
@@ -66,7 +70,7 @@ class Fields:
             raise self.error(f"{self.name}: field {field!r} is missing; give {wanted}")
         if choices and value not in choices:
             raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give one of {', '.join(choices)}")
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        if not isinstance(value, str) or not compiled(pattern).fullmatch(value):
             raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give a text that matches {pattern}")
         return value
 
@@ -107,7 +111,7 @@ class Fields:
     def number(self, field: str, *, at_least: float, at_most: float, default: float | None = None) -> float:
         """A number inside the bounds; ``default`` when the field is absent. Decimal is what DynamoDB gives."""
         value = self.data.get(field, default)
-        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        if type(value) not in NUMBERS:  # a flag is none of them
             raise self.error(f"{self.name}: field {field!r} is {_shown(value)}; give a number")
         if not at_least <= value <= at_most:
             raise self.error(

@@ -45,7 +45,7 @@ PROBE_TIMEOUT_S = 1.0
 # How long a restart waits for the fence by SQL, which is rarely there later than this: together with three calls to RDS
 # it is within what a guardian keeps for its fence (`handlers.core.lease.FENCE_BEFORE_S`).
 SQL_FIRST_S = 2.0
-# The last part of that wait, in which the record is looked at: a look that costs the restart no time.
+# The last part of that wait, kept for a look at the record.
 LOOK_S = 0.5
 
 Found = TypeVar("Found")
@@ -191,17 +191,18 @@ class Site:
         return True, secondary
 
     def _first(self, pool: Executor, asked: Future[Probe | None], lease: float | None) -> tuple[Probe | None, bool]:
-        """Waits for what comes of the fence by SQL.
+        """Waits for what comes of the fence by SQL, and looks at the record before it is to be done without.
 
-        Returns it, if it was there in time, and whether the ``lease`` that ended is known to have been renewed.
+        Returns what is there in time, and whether the ``lease`` that ended is known to have been renewed.
         """
-        with suppress(TimeoutError):
-            return asked.result(SQL_FIRST_S - LOOK_S), False
+        ends = time.monotonic() + SQL_FIRST_S
+        reached = _within(asked, SQL_FIRST_S - LOOK_S)
+        if reached is not None and (_closed_by_sql(reached) or reached.writes):
+            return reached, False
         looked = None if lease is None else pool.submit(self._attempt, lambda: self._is_renewed(lease))
-        reached = None
-        with suppress(TimeoutError):
-            reached = asked.result(LOOK_S)
-        return reached, looked is not None and looked.done() and bool(looked.result())
+        if looked is not None and _within(looked, LOOK_S):
+            return reached, True
+        return _within(asked, max(0.0, ends - time.monotonic())), False
 
     def _is_renewed(self, lease: float) -> bool:
         control = ControlTable.of(self._environment, read_timeout_s=LOOK_S, attempts=1)
@@ -228,3 +229,10 @@ class Site:
 def _closed_by_sql(reached: Probe | None) -> bool | None:
     """Returns whether applications are kept out by SQL; None when the database does not answer as a writer."""
     return reached.closed if reached is not None and reached.role == "writer" else None
+
+
+def _within(future: Future[Found | None], seconds: float) -> Found | None:
+    """Returns the result, None when it is not there in time."""
+    with suppress(TimeoutError):
+        return future.result(seconds)
+    return None

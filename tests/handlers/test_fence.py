@@ -213,6 +213,20 @@ def test_p10_a_fence_that_sql_puts_up_late_restarts_nothing_if_the_lease_has_bee
     assert restarts(deployment) == 0
 
 
+def test_p10_a_fence_that_sql_does_not_put_up_restarts_nothing_if_the_lease_has_been_renewed_before(
+    deployment: Deployment,
+) -> None:
+    """By another run of the monitor, while the one that orders it waited for a database that is slow."""
+    deployment.databases.answers_after_s[WRITER] = 3.0
+    ended = CLOCK.now() + 3
+    deployment.change_record(lease_expires_at=decimal(CLOCK.now() + LEASE_S))
+    deployment.gate.seen.clear()
+    state = order(deployment, FENCE | {"lease": ended})
+    assert (state["by_sql"], state["by_group"], state["restarted"]) == (None, False, None)
+    assert restarts(deployment) == 0
+    assert order(deployment, FENCE)["restarted"] is True
+
+
 LOCK = {"run": "run-1", "mode": "failover", "incident": "outage", "target_region": STANDBY, "started_at": 1}
 LOCK |= {"deadline": 4_000_000_000, "phase": "moving", "moving_since": 1}
 

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 from typing import TypeVar
 
 import pytest
 
 from simulation import history
-from simulation.faults import BY_NAME, OVER_BY_S, WAY_BACK_OVER_BY_S, Fault
+from simulation.faults import BY_NAME, OVER_BY_S, WAY_BACK_OVER_BY_S, Fault, seldom
 from simulation.happened import (
     Asked,
     CapacityAsked,
@@ -94,6 +95,22 @@ def test_the_writer_moves_when_its_region_dies(refuses: float) -> None:
     assert 40.0 < moved < 90.0
     assert next(one.subject for one in of(played, Told)).startswith("Failover has begun")
     assert {one.by for one in of(played, Fenced) if one.region == WRITER} == {"sql", "group"}  # when it comes back
+
+
+def test_p10_a_group_that_closes_long_after_the_fence_was_lifted_is_opened_again() -> None:
+    writes = [Fault("table writes away", region, 20.0, 11.0) for region in (WRITER, STANDBY)]
+    played = play(*writes, Fault("group change late", WRITER, 20.0, 11.0, {"takes": 18.0}))
+    lifted = next(one.at for one in of(played, Lifted) if one.by == "sql")
+    closed = next(one.at for one in of(played, Fenced) if one.by == "group")
+    assert closed > lifted + 5
+    assert next(one.at for one in of(played, Lifted) if one.by == "group") < closed + 10
+    assert end(played).open_to == (WRITER,)
+
+
+def test_what_is_too_rare_by_chance_is_drawn() -> None:
+    drawn = [seldom(Random(seed), (), WRITER, STANDBY) for seed in range(200)]
+    assert {len(faults) for faults in drawn} == {0, 2, 3}
+    assert sum(map(bool, drawn)) < 200 / 10
 
 
 def test_what_programs_are_told_goes_to_the_worlds_bus(capfd: pytest.CaptureFixture[str]) -> None:
