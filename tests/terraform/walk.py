@@ -56,6 +56,8 @@ class Command:
 
 
 NO_DATABASE = "the emulator has no PostgreSQL behind its clusters, and no VPC in which a function reaches it"
+# A production keeps its snapshots and its locked vault, which is not to be destroyed; `tests/infrastructure` has the word.
+NO_PRODUCTION = "what is deployed is no production, and has no protection that could be lifted"
 
 # By the words of the page, in the order in which they are typed; every command that is there has a row.
 COMMANDS: dict[str, Command] = {
@@ -75,7 +77,7 @@ COMMANDS: dict[str, Command] = {
     "failoverctl start --mode rehearsal --watch": Command("after", (), why=NO_DATABASE),
     "make safe-to-apply": Command("after", says="global: safe"),
     'make safe-to-apply ARGS="--stack us-west-2"': Command("after", says="us-west-2: safe"),
-    "FAILOVER_PROTECTION_OVERRIDE=true make synth": Command("destroy", says="protection_override is on"),
+    "FAILOVER_PROTECTION_OVERRIDE=true make synth": Command("destroy", (), why=NO_PRODUCTION),
     "for stack in global us-west-2 us-east-1 identity; do (cd cdktf.out/stacks/$stack && terraform destroy) || break; "
     "done": Command("destroy", says="Destroy complete!", answers="yes\n" * 10_000),  # each Terraform reads ahead
 }
