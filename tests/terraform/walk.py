@@ -56,7 +56,7 @@ class Command:
 
 
 NO_DATABASE = "the emulator has no PostgreSQL behind its clusters, and no VPC in which a function reaches it"
-# A production keeps its snapshots and its locked vault, which is not to be destroyed; `tests/infrastructure` has the word.
+# A production leaves its final snapshots behind, and a locked vault; `tests/infrastructure` tries the word.
 NO_PRODUCTION = "what is deployed is no production, and has no protection that could be lifted"
 
 # By the words of the page, in the order in which they are typed; every command that is there has a row.
