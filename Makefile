@@ -42,7 +42,7 @@ help:
 	@echo 'make safe-to-apply    say for each stack whether `terraform apply` is safe now, and why not'
 	@echo '             ARGS="--stack us-east-1" asks for one stack only'
 	@echo 'make checkov          check production against security rules (checkov)'
-	@echo 'make terraform-check  deploy every stack to an emulator of AWS, plan around a failover, destroy (about 20 minutes)'
+	@echo 'make terraform-check  deploy every stack to an emulator of AWS, plan around a failover, destroy (about an hour)'
 	@echo 'make clean   remove everything that the other targets created'
 
 drill: $(VENV)/.drill
