@@ -33,6 +33,8 @@ FENCE_BEFORE_S = 3.0
 # How far the clocks of two regions may be apart (AWS hosts follow the Amazon Time Sync Service, whose error is in the
 # milliseconds), and the last session's last commit after its end was asked for.
 CLOCK_MARGIN_S = 1.0
+# Two ends of a lease that are closer together are the same one: the record keeps fewer digits than a clock has.
+SAME_LEASE_S = 0.001
 
 WaitAction = Literal["lost", "refuse", "wait", "go", "ask", "commit", "hold"]
 
@@ -66,7 +68,9 @@ def is_renewed(record: ControlRecord, region: str, lease: float, now: float, spa
     ``spare_s`` are left for that guardian's next look before a fence is due again. Times in seconds since 1970.
     """
     renewed = record.lease_expires_at
-    if record.writer_region != region or record.stopping or record.moving or renewed is None or renewed <= lease:
+    if record.writer_region != region or record.stopping or record.moving or renewed is None:
+        return False
+    if renewed < lease + SAME_LEASE_S:
         return False
     return FENCE_BEFORE_S + spare_s <= renewed - now <= LEASE_S + CLOCK_MARGIN_S
 

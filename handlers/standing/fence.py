@@ -174,10 +174,9 @@ class Site:
             return closed, secondary  # it takes no writes; its readers keep their sessions
         known = self._restart
         reached, renewed = self._first(pool, asked, lease)
-        if renewed:
-            return closed, secondary  # the fence is not due any more, and what comes of it by SQL is lifted
-        if reached is not None and reached.writes:
-            known.accepted = None  # a guardian has renewed the lease meanwhile, and lifted this very fence
+        if renewed or (reached is not None and reached.writes):
+            # A guardian has renewed the lease meanwhile: it lifts what comes of this fence by SQL, or has done so.
+            known.accepted = None
             return closed, secondary
         if not closed and known.closed:  # it was opened since: this is another fence
             known.accepted = None

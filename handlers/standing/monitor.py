@@ -47,7 +47,7 @@ from handlers.core.guardian_state import (
     step,
 )
 from handlers.core.health import Probe, known_of
-from handlers.core.lease import CLOCK_MARGIN_S, TICK_S, clock_error
+from handlers.core.lease import CLOCK_MARGIN_S, SAME_LEASE_S, TICK_S, clock_error
 from handlers.gateways.acting import OtherRegion, PeerRoleVariables
 from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable, GuardianControlVariables
@@ -88,7 +88,6 @@ PEER = client("cloudwatch", ENVIRONMENT.peer_region, attempts=1)
 # where it sees that the next one is later than that: nobody else has renewed the lease.
 RUN_FOR_S = 66.0
 BEARS_LATE_S = 15.0
-SAME_LEASE_S = 0.001
 # A writer in the other region answers in about 0.5 s (7 round trips of 64 ms); one in trouble may need longer
 # without being down.
 PEER_PROBE_TIMEOUT_S = 2.0
