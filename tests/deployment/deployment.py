@@ -57,6 +57,7 @@ class Deployment(Account):
         super().__init__(specification, Gate(self.lambdas, self.databases, self.rights))
         self._stack = ExitStack()
         self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
+        self._begun: set[str] = set()  # executions
         self._at_work: set[str] = set()  # executions
         self._closing = threading.Event()
         self.hangs = 0  # functions that never return
@@ -102,7 +103,12 @@ class Deployment(Account):
         assert not self.rights.denied, self.rights.denied
 
     def _deliver(self, event: dict[str, Any]) -> None:
-        """Deliver an event of Step Functions to the functions whose rule it matches; they end before anybody waits."""
+        """Deliver an event of Step Functions to the functions whose rule it matches; they end before anybody waits.
+
+        On a busy machine an execution of a deployment that is gone ends in the next one, which knows nothing of it.
+        """
+        if event["detail"]["name"] not in self._begun:
+            return
         region = self.specification.regions[event["region"]]
         for rule in region.function_rules:
             if EventPattern.load(json.dumps(rule.event_pattern)).matches_event(event):  # type: ignore[arg-type]
@@ -113,6 +119,7 @@ class Deployment(Account):
 
     def _observe(self, happening: Happening) -> None:
         if happening.kind is Kind.EXECUTION_STARTED:
+            self._begun.add(happening.subject)
             self._at_work.add(happening.subject)
         if happening.kind is Kind.EXECUTION_ENDED:
             self._at_work.discard(happening.subject)
