@@ -3,7 +3,7 @@
 That file speaks PostgreSQL's protocol over sockets, and has tests of its own with real servers; this is its behaviour
 as its callers see it, with the meanings of `handlers.core.answers`.
 
-Limits: one kept session or none; its warm-up takes no time.
+Limits: there always is a kept session, and none is lost to a look that gives up; its warm-up takes no time.
 """
 
 from __future__ import annotations
