@@ -44,7 +44,7 @@ class Command:
     """How one command of the page goes here.
 
     ``ends``: the exit codes that it may have; none where it is not run, and ``why`` says why not. ``says``: what has to
-    be in what it prints. ``instead``: what is typed, where nobody is at a terminal to answer. ``answers``: its input.
+    be in what it prints. ``instead``: what is typed, where nobody is at a terminal to answer.
     """
 
     part: Part
@@ -52,7 +52,6 @@ class Command:
     says: str = ""
     why: str = ""
     instead: str = ""
-    answers: str = ""
 
 
 NO_DATABASE = "the emulator has no PostgreSQL behind its clusters, and no VPC in which a function reaches it"
@@ -79,7 +78,13 @@ COMMANDS: dict[str, Command] = {
     'make safe-to-apply ARGS="--stack us-west-2"': Command("after", says="us-west-2: safe"),
     "FAILOVER_PROTECTION_OVERRIDE=true make synth": Command("destroy", (), why=NO_PRODUCTION),
     "for stack in global us-west-2 us-east-1 identity; do (cd cdktf.out/stacks/$stack && terraform destroy) || break; "
-    "done": Command("destroy", says="Destroy complete!", answers="yes\n" * 10_000),  # each Terraform reads ahead
+    "done": Command(
+        "destroy",
+        says="Destroy complete!",
+        # Nobody is there to answer each of them, and the loop of the page ends with 0 after one that fails.
+        instead="for stack in global us-west-2 us-east-1 identity; do "
+        "(cd cdktf.out/stacks/$stack && terraform destroy -auto-approve) || exit; done",
+    ),
 }
 
 
@@ -160,7 +165,7 @@ class Walk:
             ["bash", "-c", command.instead or words],
             cwd=self.project,
             env={**self._environment, **state},
-            input=command.answers,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
