@@ -157,9 +157,7 @@ class Drill:
         """
         with self._timeline.waiting("a few seconds more, to compare"):
             self._clock.sleep(AFTER_SECONDS)
-        self._narrator.wait(
-            "runs that began late", lambda seen: all(run.status != "RUNNING" for run in seen.runs), LATE_RUN_SECONDS
-        )
+        self._narrator.wait("runs that began late", lambda seen: seen.all_ended, LATE_RUN_SECONDS)
 
     def _is_steady(self, lab: Lab) -> bool:
         """Waits until everything is well, then for a moment that the seed chooses; returns whether it ever was."""
@@ -230,7 +228,7 @@ class Drill:
         runs = seen.runs
         if self._options.demanded is End.HELD:  # an approval that nobody answers is asked for again and again
             return any(run.end is End.REFUSED and run.asked_person for run in runs)
-        if not runs or any(run.status == "RUNNING" for run in runs):
+        if not runs or not seen.all_ended:
             return False
         # An attempt that fails is followed by another; a person's run is not, unless it was broken off.
         return bool(done(runs)) or not (self._options.demanded is End.FAILED_OVER or self._options.troubles)
@@ -244,11 +242,7 @@ class Drill:
         self._narrator.wait(
             "people to be told", lambda seen: all(was_told(words, seen.messages) for words in told), TOLD_LIMIT_SECONDS
         )
-        ended = self._narrator.wait(
-            "the workflow",
-            lambda seen: all(run.status != "RUNNING" for run in seen.runs),
-            self._workflow_limit,
-        )
+        ended = self._narrator.wait("the workflow", lambda seen: seen.all_ended, self._workflow_limit)
         moved = acted(self._narrator.seen.runs)
         if not ended:
             return End.TIMED_OUT

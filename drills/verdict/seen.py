@@ -83,6 +83,11 @@ class Seen:
         """The runs in the order of their start; a copy, because more may start while somebody looks at it."""
         return list(self.executions.values())
 
+    @property
+    def all_ended(self) -> bool:
+        """Whether no run is at work."""
+        return all(run.status != "RUNNING" for run in self.runs)
+
 
 # Ends of runs that did what they were started for.
 DONE = (End.FAILED_OVER, End.SWITCHED_OVER, End.REHEARSED, End.REPROTECTED)
