@@ -36,6 +36,13 @@ when = "WriterMoved"             # any of the events below
 function = "scale-application"   # or state_machine = "..."; of this name in both regions
 timeout_seconds = 120            # 60; 600 at most
 required = true                  # false
+
+[[hooks]]
+name = "drain-queues"
+when = "WriterMoved"
+document = "drain-queues"        # an Automation runbook of yours, an SSM document
+document_role = "drain-queues"   # the role that it runs as
+parameters = ["run", "lost_ms"]  # fields of the event that it is given
 ```
 The function `run-hooks`, which exists only where there are hooks, gives each the event as EventBridge has it and waits
 for its end, all of an event's at once. It runs **beside the workflow**, which knows nothing of it: no hook, whether it
@@ -44,7 +51,12 @@ people are told, with the run and the command that shows it; where the hook is `
 rings as well. What hangs is not stopped.
 
 EventBridge may deliver an event twice, or not at all: a state machine is started once an event, a function has to bear
-that. An SSM document is started by a state machine, or by a rule of yours.
+that, and a document is started with a token of the event.
+
+A document declares a parameter of type `String` for each of its `parameters`, and `AutomationAssumeRole`, which it
+names as its `assumeRole`: Systems Manager refuses to start one with a parameter that it does not know. What is no text
+comes as JSON, and no value has more than 512 characters. The function may pass `document_role` to Systems Manager, and
+nothing else.
 
 ## Is the application well?
 ```toml

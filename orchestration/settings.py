@@ -6,6 +6,7 @@ by ``__``), then the TOML file named by ``FAILOVER_SETTINGS`` (default ``setting
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import ipaddress
 import os
@@ -29,6 +30,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from handlers.core.events import EVENTS
 from handlers.core.plain import plain, shortened
 from handlers.core.reading import LONGEST_VALUE_SHOWN
 from orchestration.existing import Existing, ExistingRegion, Section
@@ -55,6 +57,9 @@ FIRST_WITH_LOGIN_TRIGGER = 17
 
 # What a VPC may have without surprises (RFC 1918). Python counts more as private, such as link-local and loopback.
 PRIVATE_RANGES = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+
+# Which names of SSM documents nobody else can give (Systems Manager API reference, CreateDocument).
+AMAZONS_OWN = ("aws", "amazon", "amzn")
 
 # What the target of an AWS FIS experiment takes (FIS API reference, CreateExperimentTemplateTargetInput).
 MOST_SUBNETS_CUT_OFF = 5
@@ -228,6 +233,15 @@ class Hook(Section):
     state_machine: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,80}$")] | None = Field(
         None, description="Name of a state machine, which is given the event."
     )
+    document: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{3,128}$")] | None = Field(
+        None, description="Name of an Automation runbook of the account, an SSM document."
+    )
+    document_role: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")] | None = Field(
+        None, description="Name of the role, without a path, that the document runs as: its AutomationAssumeRole."
+    )
+    parameters: tuple[str, ...] = Field(
+        (), description="Fields of the event that the document is given, as parameters of their names."
+    )
     timeout_seconds: int = Field(
         60, ge=1, le=600, description="How long it may take, in s; what takes longer has failed, and is not stopped."
     )
@@ -235,8 +249,25 @@ class Hook(Section):
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
-        if (self.function is None) == (self.state_machine is None):
-            raise ValueError(f"hook {self.name} has to name a function or a state_machine, and not both")
+        if sum(target is not None for target in (self.function, self.state_machine, self.document)) != 1:
+            raise ValueError(f"hook {self.name} has to name a function, a state_machine or a document, and one only")
+        return self
+
+    @model_validator(mode="after")
+    def _a_document_can_be_started(self) -> Self:
+        if self.document is None:
+            if self.document_role or self.parameters:
+                raise ValueError(f"hook {self.name}: document_role and parameters belong to a document")
+            return self
+        if self.document_role is None:
+            raise ValueError(f"hook {self.name}: name the document_role; without, it would run as whoever starts it")
+        if self.document.lower().startswith(AMAZONS_OWN):
+            raise ValueError(f"hook {self.name}: {self.document} is Amazon's; name one of your own, which may run it")
+        event = next(one for one in EVENTS if one.__name__ == self.when)
+        fields = [field.name for field in dataclasses.fields(event)]
+        for name in self.parameters:
+            if name not in fields:
+                raise ValueError(f"hook {self.name}: {self.when} has no field {name!r}; it has {', '.join(fields)}")
         return self
 
 

@@ -2,7 +2,8 @@
 
 They do their work, fail, or never end. Nothing of them is the product's; what starts them and waits for them is.
 
-Limits: a function that hangs does so for whoever has asked; what it does meanwhile concerns nobody here.
+Limits: a function that hangs does so for whoever has asked; what it does meanwhile concerns nobody here. An SSM
+document is waited for as a state machine is, so that there is none.
 """
 
 from __future__ import annotations

@@ -10,8 +10,10 @@ from typing import Any, Literal
 from handlers.core.message import Message, command
 from handlers.core.plain import shortened
 
-Kind = Literal["function", "state_machine"]
-KINDS: dict[Kind, str] = {"function": "Lambda function", "state_machine": "state machine"}
+Kind = Literal["function", "state_machine", "document"]
+KINDS: dict[Kind, str] = {"function": "Lambda function", "state_machine": "state machine", "document": "SSM document"}
+# Characters of a document's parameter (Systems Manager API reference, StartAutomationExecution).
+LONGEST_PARAMETER = 512
 LONGEST_ERROR = 1000  # characters of what a hook said that are worth passing on
 
 
@@ -31,6 +33,10 @@ class Hook:
         how long it may take; one that takes longer has failed, and goes on.
     required
         whether its failure pages, beside the message.
+    role_arn
+        the role that a document runs as; nothing else has one.
+    parameters
+        the fields of the event's detail that a document is given.
     """
 
     name: str
@@ -39,6 +45,8 @@ class Hook:
     target: str
     timeout_s: float
     required: bool
+    role_arn: str = ""
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,12 +60,25 @@ class HookEnded:
 
 def read_hooks(text: str) -> tuple[Hook, ...]:
     """Reads the hooks that the specification has written into a variable."""
-    return tuple(Hook(**one) for one in json.loads(text))
+    return tuple(Hook(**{**one, "parameters": tuple(one["parameters"])}) for one in json.loads(text))
 
 
 def due(hooks: Iterable[Hook], event: str) -> list[Hook]:
     """Returns the hooks that an event starts."""
     return [hook for hook in hooks if hook.when == event]
+
+
+def parameters(hook: Hook, detail: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Returns what a document is started with: its role, and the fields that it is given, as text.
+
+    Systems Manager takes lists of texts only; what is no text is written as JSON.
+    """
+    given = {name: detail.get(name) for name in hook.parameters}
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+    return {
+        "AutomationAssumeRole": [hook.role_arn],
+        **{name: [shortened(text, LONGEST_PARAMETER)] for name, text in texts.items()},
+    }
 
 
 def failed(ended: Sequence[HookEnded]) -> list[HookEnded]:

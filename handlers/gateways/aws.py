@@ -42,6 +42,7 @@ Service = Literal[
     "s3",
     "secretsmanager",
     "sns",
+    "ssm",
     "stepfunctions",
     "sts",
 ]

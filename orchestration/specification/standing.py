@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handlers.core.detection import EVENT_SOURCE
 from handlers.core.message import execution_arn
+from orchestration.settings import Hook
 from orchestration.specification import failover
 from orchestration.specification.failover import WARM_UP
 from orchestration.specification.names import METRIC_NAMESPACE, PARTITION
@@ -18,7 +19,7 @@ from orchestration.specification.permissions import (
     SEE_MEMBERSHIP,
     TELL,
 )
-from orchestration.specification.rows import SMALLEST_MB, UNHURRIED_MB, Grant, StandingFunction, only_here
+from orchestration.specification.rows import SMALLEST_MB, UNHURRIED_MB, Grant, Place, StandingFunction, only_here
 
 # A page of the old writer's tables, read from cold storage and compared across the peering.
 SALVAGE_TIMEOUT_SECONDS = 60
@@ -204,6 +205,11 @@ LOOK_AT_RECORDS = Grant(
 )
 FIND_ZONE = Grant(("route53:ListHostedZonesByName",), lambda _: ("*",), "finds the zone; there is no resource to name")
 
+
+def _documents(place: Place) -> list[Hook]:
+    return [hook for hook in place.names.settings.hooks if hook.document]
+
+
 RUN_HOOK_FUNCTIONS = Grant(
     ("lambda:InvokeFunction",),
     lambda place: tuple(
@@ -228,6 +234,27 @@ LOOK_AT_HOOKS = Grant(
     ("states:DescribeExecution",),
     lambda place: tuple(execution_arn(arn, "*") for arn in RUN_HOOK_MACHINES.on(place)),
     "sees how they end",
+)
+RUN_HOOK_DOCUMENTS = Grant(
+    ("ssm:StartAutomationExecution",),
+    lambda place: tuple(
+        place.names.arn("ssm", place.region, name)
+        for hook in _documents(place)
+        for name in (f"document/{hook.document}", f"automation-definition/{hook.document}:$DEFAULT")
+    ),
+    "runs the hooks of the settings that are SSM documents; AWS's documentation names both resources for it",
+    tells=("HOOKS",),
+)
+LOOK_AT_DOCUMENTS = Grant(
+    ("ssm:GetAutomationExecution",),
+    lambda place: (place.names.arn("ssm", place.region, "automation-execution/*"),) if _documents(place) else (),
+    "sees how they end; Systems Manager draws an execution's id when it starts",
+)
+PASS_TO_DOCUMENTS = Grant(
+    ("iam:PassRole",),
+    lambda place: tuple(sorted({place.names.role_arn(hook.document_role or "") for hook in _documents(place)})),
+    "has them run in the roles that the settings name",
+    conditions=lambda _: {"StringEquals": {"iam:PassedToService": "ssm.amazonaws.com"}},
 )
 
 LOOK_AT_ALARMS = Grant(
@@ -354,6 +381,9 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
             RUN_HOOK_FUNCTIONS,
             RUN_HOOK_MACHINES,
             LOOK_AT_HOOKS,
+            RUN_HOOK_DOCUMENTS,
+            LOOK_AT_DOCUMENTS,
+            PASS_TO_DOCUMENTS,
             TELL,
         ),
         memory_mb=UNHURRIED_MB,

@@ -79,8 +79,10 @@ def _hook(place: Place, hook: Hook) -> dict[str, object]:
     return {
         "name": hook.name,
         "when": hook.when,
-        "kind": "function" if hook.function else "state_machine",
-        "target": hook.function or machine,
+        "kind": "function" if hook.function else "document" if hook.document else "state_machine",
+        "target": hook.function or hook.document or machine,
         "timeout_s": hook.timeout_seconds,
         "required": hook.required,
+        "role_arn": place.names.role_arn(hook.document_role) if hook.document_role else "",
+        "parameters": hook.parameters,
     }

@@ -6,15 +6,19 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 from unittest import mock
 
+import boto3
+import botocore.session
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 from handlers.core.events import EVENTS
-from handlers.core.hooks import Hook, HookEnded, message
+from handlers.core.hooks import Hook, HookEnded, message, parameters, read_hooks
 from handlers.core.message import Message
 from handlers.gateways import hooks, notifications
 from handlers.gateways.notifications import Notification
@@ -27,8 +31,16 @@ from tests.deployment.regions import STANDBY, WRITER
 ACCOUNT = "123456789012"
 SCALE = {"name": "scale-out", "when": "WriterMoved", "function": "scale-out", "timeout_seconds": 5}
 TICKET = {"name": "ticket", "when": "WriterMoved", "state_machine": "tickets", "required": True}
+RUNBOOK = {
+    "name": "runbook",
+    "when": "WriterMoved",
+    "document": "drain-queues",
+    "document_role": "drain-queues",
+    "parameters": ["run", "epoch", "lost_ms"],
+}
 DRAIN = {"name": "drain", "when": "FailoverStarted", "function": "drain"}
 MACHINE = f"arn:aws:states:{STANDBY}:{ACCOUNT}:stateMachine:tickets"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/drain-queues"
 EVENT = {"id": "e-1", "detail-type": "WriterMoved", "detail": {"run": "run-1", "epoch": 2}}
 
 
@@ -60,6 +72,14 @@ def test_hooks_bring_exactly_the_rights_to_what_they_start() -> None:
         (("states:StartExecution",), (MACHINE,)),
         (("states:DescribeExecution",), (f"arn:aws:states:{STANDBY}:{ACCOUNT}:execution:tickets:*",)),
     ]
+    runs = region(RUNBOOK).functions["run_hooks"].permissions
+    document, execution = (f"arn:aws:ssm:{STANDBY}:{ACCOUNT}:{kind}" for kind in ("document", "automation-execution"))
+    definition = document.replace("document", "automation-definition")
+    assert [(one.actions, one.resources, one.conditions) for one in runs if one.actions != ("sns:Publish",)] == [
+        (("ssm:StartAutomationExecution",), (f"{document}/drain-queues", f"{definition}/drain-queues:$DEFAULT"), None),
+        (("ssm:GetAutomationExecution",), (f"{execution}/*",), None),
+        (("iam:PassRole",), (ROLE,), {"StringEquals": {"iam:PassedToService": "ssm.amazonaws.com"}}),
+    ]
     only = region(SCALE).functions["run_hooks"].permissions
     assert {action for one in only for action in one.actions} == {"lambda:InvokeFunction", "sns:Publish"}
     assert function.timeout_seconds > 600  # the longest that a hook may take
@@ -90,8 +110,14 @@ def test_a_hook_may_wait_for_every_event() -> None:
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        ([SCALE | {"function": None}], "has to name a function or a state_machine, and not both"),
-        ([SCALE | {"state_machine": "tickets"}], "has to name a function or a state_machine, and not both"),
+        ([SCALE | {"function": None}], "has to name a function, a state_machine or a document, and one only"),
+        ([SCALE | {"state_machine": "tickets"}], "has to name a function, a state_machine or a document, and one only"),
+        ([SCALE | {"document_role": "admin"}], "document_role and parameters belong to a document"),
+        ([SCALE | {"parameters": ["run"]}], "document_role and parameters belong to a document"),
+        ([RUNBOOK | {"document_role": None}], "name the document_role; without, it would run as whoever starts it"),
+        ([RUNBOOK | {"document": "AWS-StopEC2Instance"}], "AWS-StopEC2Instance is Amazon's"),
+        ([RUNBOOK | {"document_role": "a/path"}], "document_role"),
+        ([RUNBOOK | {"parameters": ["reason"]}], "WriterMoved has no field 'reason'; it has run, mode, "),
         ([SCALE, SCALE], "two hooks have one name"),
         ([SCALE | {"when": "WriterDown"}], "when"),
         ([SCALE | {"function": "arn:aws:lambda:us-west-2:1:function:x"}], "function"),
@@ -175,6 +201,101 @@ def test_a_state_machine_is_watched_until_its_end_or_the_end_of_its_time(
     (asked,) = machines.started
     assert (asked["stateMachineArn"], asked["name"]) == (MACHINE, "a-hook-e-1")
     assert json.loads(asked["input"]) == EVENT
+
+
+class Manager:
+    """Systems Manager's client: one execution for each token, which has these statuses, and then the last."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        class IdempotentParameterMismatch(Exception):
+            pass
+
+    def __init__(self, *statuses: str | Exception, reuses: bool = True) -> None:
+        self.started: dict[str, dict[str, Any]] = {}
+        self._statuses, self._reuses = list(statuses), reuses
+
+    def start_automation_execution(self, **asked: Any) -> dict[str, str]:
+        token = asked.pop("ClientToken")
+        if token in self.started and not self._reuses:
+            raise self.exceptions.IdempotentParameterMismatch
+        self.started[token] = asked
+        return {"AutomationExecutionId": "x-1"}
+
+    def get_automation_execution(self, AutomationExecutionId: str) -> dict[str, Any]:  # noqa: N803 - AWS's
+        assert AutomationExecutionId == "x-1"
+        status = self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+        if isinstance(status, Exception):
+            raise status
+        return {"AutomationExecution": {"AutomationExecutionStatus": status, "FailureMessage": "Step drain failed"}}
+
+
+def run_document(manager: Manager, monkeypatch: pytest.MonkeyPatch, event: dict[str, Any] = EVENT) -> HookEnded:
+    (one,) = read_hooks(variables(region(RUNBOOK).functions["run_hooks"], STANDBY)["HOOKS"])
+    monkeypatch.setattr(hooks, "client", lambda *_: manager)
+    monkeypatch.setattr(hooks, "LOOK_EVERY_S", 0.01)
+    return hooks.run(replace(one, timeout_s=0.2), STANDBY, event)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "error"),
+    [
+        (["Pending", "InProgress", "Success"], None),
+        ([THROTTLED, "Waiting", "CompletedWithSuccess"], None),
+        (["Failed"], "Failed: Step drain failed"),
+        (["TimedOut"], "TimedOut: "),
+        (["CompletedWithFailure"], "CompletedWithFailure: "),
+        ([REFUSED], "check the function's permissions"),
+        (["PendingApproval"], "it has not ended within 0.2 s, and goes on"),
+    ],
+)
+def test_a_document_is_watched_until_its_end_or_the_end_of_its_time(
+    statuses: list[str | Exception], error: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = Manager(*statuses)
+    ended = run_document(manager, monkeypatch)
+    assert (ended.error is None) if error is None else (error in str(ended.error))
+    (asked,) = manager.started.values()
+    assert asked == {
+        "DocumentName": "drain-queues",
+        "Parameters": {"AutomationAssumeRole": [ROLE], "run": ["run-1"], "epoch": ["2"], "lost_ms": ["null"]},
+    }
+
+
+@pytest.mark.parametrize("reuses", [True, False])
+def test_an_event_that_comes_twice_starts_a_document_once(reuses: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = Manager("Success", reuses=reuses)
+    assert run_document(manager, monkeypatch).error is None
+    again = run_document(manager, monkeypatch).error
+    assert again is None if reuses else "it was started before with this event" in str(again)
+    assert len(manager.started) == 1
+    run_document(manager, monkeypatch, EVENT | {"id": "e-2"})
+    assert len(manager.started) == 2
+
+
+def test_what_a_document_is_given_fits_into_its_parameters() -> None:
+    long = Hook("a-hook", "FailoverWaits", "document", "d", 1.0, False, ROLE, ("reason",))
+    given = parameters(long, {"reason": "x" * 600})
+    assert [len(text) for text in given["reason"]] == [512]
+
+
+def test_systems_manager_takes_what_a_document_is_started_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the API's own description; its answer is made up."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    manager = boto3.client("ssm", STANDBY)
+    with Stubber(manager) as stub:
+        stub.add_response("start_automation_execution", {"AutomationExecutionId": "0" * 36})
+        stub.add_response("get_automation_execution", {"AutomationExecution": {"AutomationExecutionStatus": "Success"}})
+        assert run_document(manager, monkeypatch).error is None
+        stub.assert_no_pending_responses()
+
+
+def test_every_status_of_an_automation_is_an_end_or_none() -> None:
+    """A status that AWS adds is called a failure, with its name, until it is sorted here."""
+    model = botocore.session.get_session().get_service_model("ssm")
+    known = set(model.shape_for("AutomationExecutionStatus").metadata["enum"])
+    failures = {"TimedOut", "Cancelled", "Failed", "Rejected", "ChangeCalendarOverrideRejected"}
+    assert known - {*hooks.GOES_ON, *hooks.DONE} == failures | {"CompletedWithFailure", "Exited"}
 
 
 # --- all hooks of an event

@@ -13,6 +13,7 @@ OPTIONS: dict[str, Any] = {
     "hooks": [
         {"name": "scale-out", "when": "WriterMoved", "function": "scale-application"},
         {"name": "ticket", "when": "FailoverStarted", "state_machine": "tickets", "required": True},
+        {"name": "drain", "when": "Unprotected", "document": "drain-queues", "document_role": "drain-queues"},
     ],
     "application_alarms": ["checkout-errors"],
     "database": {"capacity_follows": True},
