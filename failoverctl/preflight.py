@@ -137,6 +137,22 @@ OF_ONE_THAT_EXISTS: tuple[Assumption, ...] = (
         ask=database.instance_classes,
     ),
 )
+OF_HOOKS = Assumption(
+    "hooks",
+    holds="What the hooks start is there in both regions, and a document takes what it is given.",
+    calls=("lambda:GetFunctionConfiguration", "states:DescribeStateMachine", "ssm:DescribeDocument", "iam:GetRole"),
+    otherwise="make it, or correct `[[hooks]]` (docs/events.md): people hear of a hook that cannot be started in a failover",
+    rests=("docs/events.md", "handlers/standing/run_hooks.py"),
+    ask=beforehand.hooks,
+)
+OF_APPLICATION_ALARMS = Assumption(
+    "application-alarms",
+    holds="The alarms of the application are there in both regions.",
+    calls=("cloudwatch:DescribeAlarms",),
+    otherwise="make them, or correct `application_alarms`: without them, no application is called well",
+    rests=("docs/events.md", "handlers/standing/watch_application.py"),
+    ask=beforehand.application_alarms,
+)
 SENTENCES: dict[Level, str] = {
     "ok": "The account has what the deployment needs.",
     "warning": "The account has what the deployment needs; there is something to see to.",
@@ -147,7 +163,12 @@ SENTENCES: dict[Level, str] = {
 
 def needed(settings: Settings) -> tuple[Assumption, ...]:
     """Returns what has to be there for a deployment with these settings, around a new database or an adopted one."""
-    return (*ALWAYS, *(OF_ONE_THAT_EXISTS if settings.adopts else OF_A_NEW_DATABASE))
+    return (
+        *ALWAYS,
+        *(OF_ONE_THAT_EXISTS if settings.adopts else OF_A_NEW_DATABASE),
+        *([OF_HOOKS] if settings.hooks else []),
+        *([OF_APPLICATION_ALARMS] if settings.application_alarms else []),
+    )
 
 
 def preflight(session: Session, *, page: PageFile = None) -> int | None:

@@ -33,7 +33,7 @@ What has to follow may be run and watched by the deployment itself, as `[[hooks]
 [[hooks]]
 name = "scale-out"
 when = "WriterMoved"             # any of the events below
-function = "scale-application"   # or state_machine = "..."; of this name in both regions
+function = "scale-application"   # or state_machine = "...", a standard one; of this name in both regions
 timeout_seconds = 120            # 60; 600 at most
 required = true                  # false
 

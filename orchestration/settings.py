@@ -30,7 +30,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from handlers.core.events import EVENTS
+from handlers.core.events import ALWAYS_IN_DETAIL, EVENTS
+from handlers.core.hooks import Kind
 from handlers.core.plain import plain, shortened
 from handlers.core.reading import LONGEST_VALUE_SHOWN
 from orchestration.existing import Existing, ExistingRegion, Section
@@ -247,9 +248,23 @@ class Hook(Section):
     )
     required: bool = Field(False, description="Whether its failure raises an alarm; people are told in any case.")
 
+    @property
+    def _targets(self) -> list[tuple[Kind, str]]:
+        named: dict[Kind, str | None] = {
+            "function": self.function,
+            "state_machine": self.state_machine,
+            "document": self.document,
+        }
+        return [(kind, name) for kind, name in named.items() if name is not None]
+
+    @property
+    def starts(self) -> tuple[Kind, str]:
+        """What it starts, and the name of that."""
+        return self._targets[0]
+
     @model_validator(mode="after")
     def _one_target(self) -> Self:
-        if sum(target is not None for target in (self.function, self.state_machine, self.document)) != 1:
+        if len(self._targets) != 1:
             raise ValueError(f"hook {self.name} has to name a function, a state_machine or a document, and one only")
         return self
 
@@ -264,7 +279,7 @@ class Hook(Section):
         if self.document.lower().startswith(AMAZONS_OWN):
             raise ValueError(f"hook {self.name}: {self.document} is Amazon's; name one of your own, which may run it")
         event = next(one for one in EVENTS if one.__name__ == self.when)
-        fields = [field.name for field in dataclasses.fields(event)]
+        fields = [*ALWAYS_IN_DETAIL, *(field.name for field in dataclasses.fields(event))]
         for name in self.parameters:
             if name not in fields:
                 raise ValueError(f"hook {self.name}: {self.when} has no field {name!r}; it has {', '.join(fields)}")

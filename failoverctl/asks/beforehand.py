@@ -13,9 +13,10 @@ from failoverctl.account import Account
 from failoverctl.asks.database import SERVERLESS, not_orderable
 from failoverctl.errors import Refused
 from handlers.core.errors import FailoverError, Misconfigured
+from handlers.core.hooks import ASSUMED_ROLE, KINDS
 from handlers.core.readiness import NotSeen, Said
 from handlers.gateways.aws import code_of
-from orchestration.settings import US_CONTROL_PLANE_REGION
+from orchestration.settings import US_CONTROL_PLANE_REGION, Hook
 from orchestration.specification.model import LEFT_UNRESERVED
 from orchestration.specification.names import INSTANCES
 
@@ -28,6 +29,8 @@ VPCS_QUOTA = "L-F678F1CE"
 # What a region's stack makes of what RDS counts.
 RDS_NEEDS = {"DBClusters": 1, "DBInstances": INSTANCES}
 ANSWERS_WITHIN_S = 20.0
+# How Lambda, Step Functions and Systems Manager say that there is nothing of a name.
+NOT_THERE = ("ResourceNotFoundException", "StateMachineDoesNotExist", "InvalidDocument")
 
 
 def programs(_: Account, __: str) -> Said:
@@ -156,6 +159,60 @@ def adoptable(account: Account, _: str) -> Said:
         return "failing", "; ".join(faults)
     clusters = " and ".join(f"{there.name} ({there.region})" for there in seen.both.values())
     return "ok", f"{clusters}, as the settings say; {len(adoption.weaker(seen))} weaker promises (docs/adopt.md)"
+
+
+def hooks(account: Account, region: str) -> Said:
+    """Looks for what the settings' hooks start, and whether a document takes what it is given.
+
+    It only warns: what a hook starts may be deployed later.
+    """
+    faults = [fault for hook in account.settings.hooks if (fault := _cannot_start(account, region, hook))]
+    names = ", ".join(hook.name for hook in account.settings.hooks)
+    return ("warning", "; ".join(faults)) if faults else ("ok", f"{names}: there")
+
+
+def _cannot_start(account: Account, region: str, hook: Hook) -> str | None:
+    """Says why a hook cannot be started in a region; None where nothing is in the way."""
+    kind, name = hook.starts
+    try:
+        if kind == "function":
+            account.answer("lambda", region, "get_function_configuration", FunctionName=name)
+        elif kind == "state_machine":
+            arn = account.names.machine_arn(name, region)
+            found = account.answer("stepfunctions", region, "describe_state_machine", stateMachineArn=arn)
+            if found["type"] != "STANDARD":
+                return f"{hook.name}: {name} is of the type {found['type']}, whose executions nobody can watch"
+        else:
+            return _document_refuses(account, region, hook)
+    except Misconfigured as error:
+        if _code(error) not in NOT_THERE:
+            raise
+        return f"{hook.name}: there is no {KINDS[kind]} {name}"
+    return None
+
+
+def _document_refuses(account: Account, region: str, hook: Hook) -> str | None:
+    document = account.answer("ssm", region, "describe_document", Name=hook.document)["Document"]
+    if document.get("DocumentType") != "Automation":
+        return f"{hook.name}: {hook.document} is no Automation runbook but of the type {document.get('DocumentType')}"
+    declared = {each["Name"] for each in document.get("Parameters", ())}
+    missing = [name for name in (ASSUMED_ROLE, *hook.parameters) if name not in declared]
+    if missing:
+        return f"{hook.name}: {hook.document} declares no parameter {' and no '.join(missing)}"
+    if not _has_role(account, str(hook.document_role)):
+        return f"{hook.name}: there is no role {hook.document_role}"
+    return None
+
+
+def application_alarms(account: Account, region: str) -> Said:
+    """Looks for the alarms that say whether the application is well; they may be made later, too."""
+    wanted = list(account.settings.application_alarms)
+    found = account.answer(
+        "cloudwatch", region, "describe_alarms", AlarmNames=wanted, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+    )
+    there = {each["AlarmName"] for kind in ("MetricAlarms", "CompositeAlarms") for each in found.get(kind, ())}
+    missing = [name for name in wanted if name not in there]
+    return ("warning", f"there is no {' and no '.join(missing)}") if missing else ("ok", f"{', '.join(wanted)}: there")
 
 
 def first_time(account: Account, region: str) -> Said:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # The rule that starts a workflow matches the monitor's source only, so that no event of these ever starts one.
 SOURCE = "failover.orchestrator"
 VERSION = 1
+ALWAYS_IN_DETAIL = ("version", "global_cluster")  # what `as_detail` adds
 
 Run = Annotated[str, "name of the run, in Step Functions of the region that puts the event"]
 Mode = Annotated[str, "`failover` or `switchover`"]

@@ -14,6 +14,7 @@ Kind = Literal["function", "state_machine", "document"]
 KINDS: dict[Kind, str] = {"function": "Lambda function", "state_machine": "state machine", "document": "SSM document"}
 # Characters of a document's parameter (Systems Manager API reference, StartAutomationExecution).
 LONGEST_PARAMETER = 512
+ASSUMED_ROLE = "AutomationAssumeRole"  # the parameter that AWS's own runbooks take their role by
 LONGEST_ERROR = 1000  # characters of what a hook said that are worth passing on
 
 
@@ -76,7 +77,7 @@ def parameters(hook: Hook, detail: Mapping[str, Any]) -> dict[str, list[str]]:
     given = {name: detail.get(name) for name in hook.parameters}
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
     return {
-        "AutomationAssumeRole": [hook.role_arn],
+        ASSUMED_ROLE: [hook.role_arn],
         **{name: [shortened(text, LONGEST_PARAMETER)] for name, text in texts.items()},
     }
 

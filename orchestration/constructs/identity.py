@@ -44,7 +44,7 @@ class RegionRoles(Construct):
             self._role("game-day", region.game_day.name, "Cuts the region's database off on a game day", trust)
 
     def _workflow_role(self, id_: str, machine: StateMachine) -> None:
-        arn = self._names.arn("states", self._region.name, f"stateMachine:{machine.name}")
+        arn = self._names.machine_arn(machine.name, self._region.name)
         trust = policy.trust("states.amazonaws.com", self._only_from(arn))
         self._role(id_, machine.name, f"Runs the workflow {machine.name}", trust)
 

@@ -209,7 +209,7 @@ def upkeep_alarms(names: Names, region: str, functions: Iterable[Function]) -> t
                 f"A run of the workflow {machine} {ended}. Runbook: docs/runbooks/{page}",
                 "AWS/States",
                 metric,
-                {"StateMachineArn": names.arn("states", region, f"stateMachine:{machine}")},
+                {"StateMachineArn": names.machine_arn(machine, region)},
             )
             for workflow, machine, page in (
                 ("workflow", names.state_machine(region), "stuck.md"),

@@ -211,13 +211,17 @@ class Names:
         """Returns the ARN of a step's Lambda function."""
         return self.arn("lambda", region, f"function:{self.function(step, region)}")
 
+    def machine_arn(self, name: str, region: str) -> str:
+        """Returns the ARN of the state machine of that name, ours or somebody else's."""
+        return self.arn("states", region, f"stateMachine:{name}")
+
     def state_machine(self, region: str) -> str:
         """Returns the name of the failover workflow in a region."""
         return self.regional("failover", region)
 
     def state_machine_arn(self, region: str) -> str:
         """Returns the ARN of the failover workflow in a region."""
-        return self.arn("states", region, f"stateMachine:{self.state_machine(region)}")
+        return self.machine_arn(self.state_machine(region), region)
 
     def reprotection(self, region: str) -> str:
         """Returns the name of the re-protection workflow in a region."""
@@ -225,7 +229,7 @@ class Names:
 
     def reprotection_arn(self, region: str) -> str:
         """Returns the ARN of the re-protection workflow in a region."""
-        return self.arn("states", region, f"stateMachine:{self.reprotection(region)}")
+        return self.machine_arn(self.reprotection(region), region)
 
     def instance(self, index: int, region: str) -> str:
         """Returns the identifier of one of the region's database instances."""

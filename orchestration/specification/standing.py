@@ -223,7 +223,7 @@ RUN_HOOK_FUNCTIONS = Grant(
 RUN_HOOK_MACHINES = Grant(
     ("states:StartExecution",),
     lambda place: tuple(
-        place.names.arn("states", place.region, f"stateMachine:{hook.state_machine}")
+        place.names.machine_arn(hook.state_machine, place.region)
         for hook in place.names.settings.hooks
         if hook.state_machine
     ),

@@ -75,12 +75,12 @@ def values(settings: Settings, place: Place) -> dict[str, str]:
 
 def _hook(place: Place, hook: Hook) -> dict[str, object]:
     """Returns a hook as `handlers.core.hooks.Hook` has it."""
-    machine = place.names.arn("states", place.region, f"stateMachine:{hook.state_machine}")
+    kind, name = hook.starts
     return {
         "name": hook.name,
         "when": hook.when,
-        "kind": "function" if hook.function else "document" if hook.document else "state_machine",
-        "target": hook.function or hook.document or machine,
+        "kind": kind,
+        "target": place.names.machine_arn(name, place.region) if kind == "state_machine" else name,
         "timeout_s": hook.timeout_seconds,
         "required": hook.required,
         "role_arn": place.names.role_arn(hook.document_role) if hook.document_role else "",

@@ -13,16 +13,33 @@ import pytest
 from failoverctl.asks import beforehand
 from failoverctl.assumption import ask_all
 from failoverctl.deployment import Deployment, Identity
-from failoverctl.preflight import ALWAYS, OF_A_NEW_DATABASE, OF_ONE_THAT_EXISTS, needed
+from failoverctl.preflight import (
+    ALWAYS,
+    OF_A_NEW_DATABASE,
+    OF_APPLICATION_ALARMS,
+    OF_HOOKS,
+    OF_ONE_THAT_EXISTS,
+    needed,
+)
 from failoverctl.program import app
 from handlers.core.readiness import Finding
 from orchestration.settings import PROJECT_ROOT, Settings, load
 from tests.failoverctl.aws_answers import ACCOUNT, STANDBY, Answer, Aws, refused
 from tests.failoverctl.test_assumptions import CASES, Case, option
 
-NEEDED = (*ALWAYS, *OF_A_NEW_DATABASE, *OF_ONE_THAT_EXISTS)
+NEEDED = (*ALWAYS, *OF_A_NEW_DATABASE, *OF_ONE_THAT_EXISTS, OF_HOOKS, OF_APPLICATION_ALARMS)
 BY_NAME = {each.name: each for each in NEEDED}
-WITH_BUCKET = load(environment_suffix="test", state={"bucket": "our-state", "region": STANDBY})
+RUNBOOK = {"document": "drain", "document_role": "drainer", "parameters": ["epoch"]}
+WITH_BUCKET = load(
+    environment_suffix="test",
+    state={"bucket": "our-state", "region": STANDBY},
+    hooks=[
+        {"name": "scale", "when": "WriterMoved", "function": "scale-out"},
+        {"name": "ticket", "when": "WriterMoved", "state_machine": "tickets"},
+        {"name": "drain", "when": "Unprotected", **RUNBOOK},
+    ],
+    application_alarms=["checkout-errors"],
+)
 
 
 def regions(status: str = "opt-in-not-required", *, without: str = "") -> Answer:
@@ -59,7 +76,46 @@ def two_vpcs(**_: Any) -> dict[str, Any]:
     return {"Vpcs": [{"VpcId": "vpc-1"}, {"VpcId": "vpc-2"}]}
 
 
+def machine(kind: str) -> Answer:
+    arn, role = (f"arn:aws:{what}" for what in (f"states:us-east-1:{ACCOUNT}:stateMachine:tickets", "iam::1:role/x"))
+    found = {"stateMachineArn": arn, "name": "tickets", "definition": "{}", "roleArn": role}
+    return {**found, "type": kind, "creationDate": "2026-01-01"}
+
+
+def document(*declares: str, kind: str = "Automation") -> Answer:
+    parameters = [{"Name": name, "Type": "String"} for name in declares]
+    return {"Document": {"Name": "drain", "DocumentType": kind, "Parameters": parameters}}
+
+
 CASES_BEFORE: dict[str, Case] = {
+    "hooks": Case(
+        {
+            "lambda.GetFunctionConfiguration": {},
+            "stepfunctions.DescribeStateMachine": machine("STANDARD"),
+            "ssm.DescribeDocument": document("AutomationAssumeRole", "epoch"),
+            "iam.GetRole": linked(),
+        },
+        {
+            "scale: there is no Lambda function scale-out": {
+                "lambda.GetFunctionConfiguration": refused("ResourceNotFoundException", 404)
+            },
+            "ticket: there is no state machine tickets": {
+                "stepfunctions.DescribeStateMachine": refused("StateMachineDoesNotExist")
+            },
+            "is of the type EXPRESS": {"stepfunctions.DescribeStateMachine": machine("EXPRESS")},
+            "drain: there is no SSM document drain": {"ssm.DescribeDocument": refused("InvalidDocument")},
+            "is no Automation runbook but of the type Command": {
+                "ssm.DescribeDocument": document("AutomationAssumeRole", "epoch", kind="Command")
+            },
+            "declares no parameter epoch": {"ssm.DescribeDocument": document("AutomationAssumeRole")},
+            "no parameter AutomationAssumeRole and no epoch": {"ssm.DescribeDocument": document()},
+            "there is no role drainer": {"iam.GetRole": linked("drainer")},
+        },
+    ),
+    "application-alarms": Case(
+        {"cloudwatch.DescribeAlarms": {"MetricAlarms": [{"AlarmName": "checkout-errors"}]}},
+        {"there is no checkout-errors": {"cloudwatch.DescribeAlarms": {"CompositeAlarms": []}}},
+    ),
     "first-time": Case(
         {"dynamodb.DescribeTable": refused("ResourceNotFoundException")},
         {"is deployed already": {"dynamodb.DescribeTable": {"Table": {}}}},
@@ -158,6 +214,11 @@ def test_who_may_not_ask_is_told_what_for(name: str) -> None:
 def test_without_a_bucket_the_state_is_in_files() -> None:
     (seen,), _ = found("state-bucket", {}, load(environment_suffix="test"))
     assert (seen.level, "files beside the project" in seen.fact) == ("warning", True)
+
+
+def test_hooks_and_alarms_are_looked_for_where_the_settings_have_some() -> None:
+    without = {each.name for each in needed(load(environment_suffix="test"))}
+    assert {each.name for each in needed(WITH_BUCKET)} - without == {"hooks", "application-alarms"}
 
 
 def test_the_root_user_does_not_deploy() -> None:

@@ -36,12 +36,12 @@ RUNBOOK = {
     "when": "WriterMoved",
     "document": "drain-queues",
     "document_role": "drain-queues",
-    "parameters": ["run", "epoch", "lost_ms"],
+    "parameters": ["run", "epoch", "lost_ms", "global_cluster"],
 }
 DRAIN = {"name": "drain", "when": "FailoverStarted", "function": "drain"}
 MACHINE = f"arn:aws:states:{STANDBY}:{ACCOUNT}:stateMachine:tickets"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/drain-queues"
-EVENT = {"id": "e-1", "detail-type": "WriterMoved", "detail": {"run": "run-1", "epoch": 2}}
+EVENT = {"id": "e-1", "detail-type": "WriterMoved", "detail": {"run": "run-1", "epoch": 2, "global_cluster": "g"}}
 
 
 def settings(*of: dict[str, Any]) -> Settings:
@@ -117,7 +117,10 @@ def test_a_hook_may_wait_for_every_event() -> None:
         ([RUNBOOK | {"document_role": None}], "name the document_role; without, it would run as whoever starts it"),
         ([RUNBOOK | {"document": "AWS-StopEC2Instance"}], "AWS-StopEC2Instance is Amazon's"),
         ([RUNBOOK | {"document_role": "a/path"}], "document_role"),
-        ([RUNBOOK | {"parameters": ["reason"]}], "WriterMoved has no field 'reason'; it has run, mode, "),
+        (
+            [RUNBOOK | {"parameters": ["reason"]}],
+            "WriterMoved has no field 'reason'; it has version, global_cluster, run, mode, ",
+        ),
         ([SCALE, SCALE], "two hooks have one name"),
         ([SCALE | {"when": "WriterDown"}], "when"),
         ([SCALE | {"function": "arn:aws:lambda:us-west-2:1:function:x"}], "function"),
@@ -257,7 +260,13 @@ def test_a_document_is_watched_until_its_end_or_the_end_of_its_time(
     (asked,) = manager.started.values()
     assert asked == {
         "DocumentName": "drain-queues",
-        "Parameters": {"AutomationAssumeRole": [ROLE], "run": ["run-1"], "epoch": ["2"], "lost_ms": ["null"]},
+        "Parameters": {
+            "AutomationAssumeRole": [ROLE],
+            "run": ["run-1"],
+            "epoch": ["2"],
+            "lost_ms": ["null"],
+            "global_cluster": ["g"],
+        },
     }
 
 
