@@ -141,7 +141,7 @@ OF_HOOKS = Assumption(
     "hooks",
     holds="What the hooks start is there in both regions, and a document takes what it is given.",
     calls=("lambda:GetFunctionConfiguration", "states:DescribeStateMachine", "ssm:DescribeDocument", "iam:GetRole"),
-    otherwise="make it, or correct `[[hooks]]` (docs/events.md): people hear of a hook that cannot be started in a failover",
+    otherwise="make it, or correct `[[hooks]]` (docs/events.md): otherwise a failover finds it missing",
     rests=("docs/events.md", "handlers/standing/run_hooks.py"),
     ask=beforehand.hooks,
 )

@@ -119,7 +119,7 @@ def test_a_hook_may_wait_for_every_event() -> None:
         ([RUNBOOK | {"document_role": "a/path"}], "document_role"),
         (
             [RUNBOOK | {"parameters": ["reason"]}],
-            "WriterMoved has no field 'reason'; it has version, global_cluster, run, mode, ",
+            "WriterMoved has no field 'reason'; it has version, global_cluster, run, ",
         ),
         ([SCALE, SCALE], "two hooks have one name"),
         ([SCALE | {"when": "WriterDown"}], "when"),
