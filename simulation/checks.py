@@ -35,6 +35,7 @@ from simulation.happened import (
     Promoted,
     RdsBegan,
     RdsEnded,
+    Replicated,
     Retired,
     RoleChanged,
     RunEnded,
@@ -71,9 +72,15 @@ SIGNED_WITHIN_S = 4.0
 NEXT_ATTEMPT_S = 75.0
 # P9: what failed may have cost the standby's region its monitor: the schedule starts the next one within a minute.
 MONITOR_AGAIN_S = 65.0
-# P9: until a dead writer has moved, or a person is asked: the grace for a region's own recovery, an attempt that came
-# just before everything was well, the next one, and a promotion.
-MOVED_WITHIN_S = 150.0
+# P9: until a dead writer has moved, or a person is asked: a monitor that has just come back looks three times, the next
+# attempt is due 45 s later at most, and a run takes half a minute with the slowest promotion; so does a first attempt
+# after the grace for a region's own recovery.
+MOVED_WITHIN_S = 100.0
+# P9: losing so much asks nobody (seconds of writes, the budget of the settings), and a heartbeat in the record that is
+# older than that says nothing of it.
+RPO_BUDGET_S, OLDEST_BEAT_S = 1.0, 180.0
+# P9: a question whether writes may be lost, and how long before it its run may have looked at the lag.
+ASKS_FOR_LOSS, LOOKED_WITHIN_S = "WAITS FOR APPROVAL", 15.0
 # P1, before PostgreSQL 17: how long a server that starts open may stay so beside a guardian, and how long a guardian
 # may leave sessions in a region that the record has left, or in which it stops the writer, when nothing fails.
 CLOSED_WITHIN_S = 20.0
@@ -234,6 +241,10 @@ class Facts:
         changes = [(one.at, one.works) for one in self.of(Works) if (one.region, one.means) == (region, means)]
         return Course(True, changes, self.end)
 
+    def has_everything_until(self, region: str) -> Course:
+        """Up to when a region's database has what the writer has committed; None while it follows."""
+        return Course(None, [(one.at, one.until) for one in self.of(Replicated) if one.region == region], self.end)
+
     @cached_property
     def name(self) -> Course:
         """Where the public name leads."""
@@ -252,6 +263,12 @@ class Facts:
         ended = {one.run: one.at for one in self.of(RunEnded)}
         started = [one for one in self.of(RunStarted) if one.workflow == "failover"]
         return [Span(one.at, ended.get(one.run, self.end), one) for one in started]
+
+    @cached_property
+    def questions(self) -> list[Span]:
+        """While runs waited for a person to say whether writes may be lost, each with its run; the earliest first."""
+        asks = [one for one in self.of(Told) if ASKS_FOR_LOSS in one.subject]
+        return [Span(one.at, run.end, run.value.run) for one in asks for run in self.runs if run.value.run in one.text]
 
     @cached_property
     def rds_at_work(self) -> list[Span]:
@@ -665,13 +682,46 @@ def _no_next_attempt(facts: Facts) -> Iterator[tuple[float, str]]:
         yield idle_since, f"the writer in {region} is dead, and no attempt comes for {NEXT_ATTEMPT_S:.0f} s"
 
 
-def _neither_moved_nor_asked(facts: Facts) -> Iterator[tuple[float, str]]:
+def _not_moved(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A dead writer stays where it is, though nobody had to be asked, or nobody was."""
     for start, end, region in _outages(facts):
-        if end - start < MOVED_WITHIN_S:
+        if _rests(facts, start):
             continue
-        died = next(span.start for span in facts.role(region).spans() if span.overlaps(start, end))
-        if not any(died <= one.at <= end for one in facts.of(Told)):
-            yield start, f"the writer in {region} is dead for {end - start:.0f} s, is not moved, and nobody is told"
+        since = start
+        for question in facts.questions:
+            if question.overlaps(since, end) and not _asked_for_nothing(facts, region, question.start):
+                if question.start - since > MOVED_WITHIN_S:
+                    break
+                since = question.end
+        if end - since > MOVED_WITHIN_S:
+            yield since, f"the writer in {region} is dead, and for {MOVED_WITHIN_S:.0f} s neither moved nor asked about"
+
+
+def _rests(facts: Facts, at: float) -> bool:
+    """Whether a run that nobody had started has moved the writer before: another such move waits for the cool-down."""
+    automatic = {one.run for one in facts.of(RunStarted) if one.asked.get("automatic")}
+    moved = [one for one in facts.of(Written) if one.at <= at and one.after["epoch"] > one.before["epoch"]]
+    return bool(moved) and (moved[-1].before.get("transition") or {}).get("run") in automatic
+
+
+def _asked_for_nothing(facts: Facts, region: str, at: float) -> bool:
+    """Whether people were asked then for a loss that is inside the budget, and nothing failed but the writer's region.
+
+    What fails elsewhere may keep a run from knowing how much is lost.
+    """
+    looked = at - LOOKED_WITHIN_S
+    fails = any(span.value.where != region and span.overlaps(looked, at) for span in facts.faults)
+    return not fails and all(_loses_little(facts, region, moment) for moment in (looked, at))
+
+
+def _loses_little(facts: Facts, region: str, at: float) -> bool:
+    """Whether the standby had then all but a little of what the record knows that the writer has committed."""
+    beat = facts.record.at(at).get("heartbeat")
+    if beat is None:
+        return False
+    other = next(one for one in facts.regions if one != region)
+    has, committed = facts.has_everything_until(other).at(at), beat["at"] - STARTS_AT
+    return at - committed <= OLDEST_BEAT_S and (has is None or committed - has <= RPO_BUDGET_S)
 
 
 # --- P10
@@ -899,7 +949,7 @@ CHECKS = (
         _capacity_at_a_bad_moment,
     ),
     Check("P9 next attempt", "while the writer is dead another attempt always comes", _no_next_attempt),
-    Check("P9 moved", "a dead writer is moved, or people are told", _neither_moved_nor_asked),
+    Check("P9 moved", "a dead writer is moved, or people are asked whether writes may be lost", _not_moved),
     Check("P10 open", "a healthy writer whose lease can be renewed is open", _closed_for_nothing),
     Check("P10 not restarted", "no healthy writer with a new lease is restarted", _restarted_for_nothing),
     Check("P10 given back", "a run that does not go on keeps no healthy writer closed", _kept_closed_by_a_lock),

@@ -14,7 +14,16 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from simulation.happened import Fenced, Lifted, Promoted, RoleChanged, SessionClosed, SessionOpened, StartedOpen
+from simulation.happened import (
+    Fenced,
+    Lifted,
+    Promoted,
+    Replicated,
+    RoleChanged,
+    SessionClosed,
+    SessionOpened,
+    StartedOpen,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,6 +199,7 @@ class Databases:
         self.leader: str | None = writer  # whom the other one follows; None once they are apart
         self._broken_since: float | None = None
         self._arrived = 0.0  # what the standby has it keeps
+        self._noted: float | None = None  # up to when it has everything, as `Replicated` said last
 
     def other(self, region: str) -> Database:
         """Returns the database of the other region."""
@@ -208,6 +218,15 @@ class Databases:
             self._broken_since = None
         elif self._broken_since is None:
             self._broken_since = self._world.time.now
+        self._note(reader.region)
+
+    def _note(self, reader: str) -> None:
+        """Writes down up to when the standby has everything, where that has changed; while it follows, that it does."""
+        until = None if self._broken_since is None else self.replicated_until()
+        if until != self._noted:
+            self._noted = until
+            shown = None if until is None else until - self._world.began
+            self._world.tell(Replicated(self._world.at, reader, shown))
 
     def freeze_replication(self) -> None:
         """One of them is about to stop: what is on its way does not arrive."""

@@ -148,6 +148,17 @@ class Promoted(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Replicated(Fact):
+    """The database in ``region`` gets nothing more from the writer: it has what was committed ``until`` that moment.
+
+    ``until`` is a moment as ``at`` is, and may grow when a late replication has caught up; None: it follows.
+    """
+
+    region: str
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class NameLeadsTo(Fact):
     """Clients that look the public name up are led to ``region`` from now on."""
 

@@ -27,6 +27,7 @@ from simulation.happened import (
     RdsBegan,
     RdsEnded,
     Refused,
+    Replicated,
     Retired,
     RoleChanged,
     RunEnded,
@@ -114,6 +115,11 @@ TELLS: dict[type[Fact], Callable[[Any], str]] = {
     Works: lambda fact: f"{fact.means} in {fact.region} {'works' if fact.works else 'does not work'}",
     Guarded: lambda fact: f"{fact.region} is {'guarded' if fact.guarded else 'without a guardian'}",
     Promoted: _promoted,
+    Replicated: lambda fact: (
+        f"the database in {fact.region} follows"
+        if fact.until is None
+        else f"the database in {fact.region} has what was committed until {fact.until:.2f} s, and gets no more"
+    ),
     NameLeadsTo: lambda fact: f"the name leads to {fact.region}",
     Asked: _asked,
     RdsBegan: lambda fact: f"RDS begins the {fact.operation} to {fact.region}",

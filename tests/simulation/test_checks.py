@@ -17,13 +17,16 @@ from simulation.checks import (
     LIMIT_LASTS_S,
     LONGEST_HOOK_S,
     LONGEST_LEASE_S,
+    LOOKED_WITHIN_S,
     MONITOR_AGAIN_S,
     MOVED_WITHIN_S,
     NEXT_ATTEMPT_S,
+    OLDEST_BEAT_S,
     OPEN_AGAIN_LATER_S,
     OPEN_AGAIN_S,
     PROVED_WITHIN_S,
     ROW_EVERY_S,
+    RPO_BUDGET_S,
     SIGNED_WITHIN_S,
     STANDS_STILL_S,
     TOLD_WITHIN_S,
@@ -51,6 +54,7 @@ from simulation.happened import (
     Promoted,
     RdsBegan,
     RdsEnded,
+    Replicated,
     Retired,
     RoleChanged,
     RunEnded,
@@ -400,7 +404,7 @@ def test_the_command_of_a_message_ends_well_in_a_repaired_world() -> None:
 
 # --- P9
 
-DIES = [RoleChanged(20.0, EAST, "down"), Told(30.0, WEST, "", "")]
+DEAD = RoleChanged(20.0, EAST, "down")
 
 
 def attempts(*times: float, last: float = 5.0) -> list[Fact]:
@@ -458,13 +462,18 @@ def test_rds_is_not_asked_for_capacity_while_a_run_has_the_lock(after: float, br
     assert broken(*moved, CapacityAsked(30.0, WEST, True)) == set()
 
 
+def no_attempt_comes(*facts: Fact | list[Fact]) -> bool:
+    """Whether that is what the history breaks, whatever else."""
+    return "P9 next attempt" in broken(*facts)
+
+
 def test_another_attempt_always_comes_while_the_writer_is_dead() -> None:
-    assert broken(*DIES, attempts(*EVERY_MINUTE)) == set()
-    assert broken(*DIES, attempts()) == {"P9 next attempt"}
-    assert broken(*DIES, attempts(*EVERY_MINUTE[:3])) == {"P9 next attempt"}
+    assert not no_attempt_comes(DEAD, attempts(*EVERY_MINUTE))
+    assert no_attempt_comes(DEAD, attempts())
+    assert no_attempt_comes(DEAD, attempts(*EVERY_MINUTE[:3]))
     near = 20.0 + NEXT_ATTEMPT_S
-    assert broken(*DIES, attempts(near - LITTLE, last=END_S)) == set()
-    assert broken(*DIES, attempts(near + LITTLE, last=END_S)) == {"P9 next attempt"}
+    assert not no_attempt_comes(DEAD, attempts(near - LITTLE, last=END_S))
+    assert no_attempt_comes(DEAD, attempts(near + LITTLE, last=END_S))
 
 
 @pytest.mark.parametrize(
@@ -481,26 +490,85 @@ def test_another_attempt_always_comes_while_the_writer_is_dead() -> None:
     ids=["turned off", "a person's no", "paused", "a lease of a wrong clock", "no standby", "moved", "held outside"],
 )
 def test_no_attempt_is_promised_then(excuse: Fact) -> None:
-    assert broken(PROMOTED, *DIES, excuse) == set()
+    assert broken(PROMOTED, DEAD, excuse) == set()
 
 
 def test_what_fails_in_the_dead_writers_region_excuses_nothing_and_elsewhere_it_does() -> None:
-    assert broken(*DIES, fault("throttled", EAST, 20.0, END_S)) == {"P9 next attempt"}
-    assert broken(*DIES, fault("throttled", WEST, 20.0, END_S)) == set()
+    assert no_attempt_comes(DEAD, fault("throttled", EAST, 20.0, END_S))
+    assert not no_attempt_comes(DEAD, fault("throttled", WEST, 20.0, END_S))
     near = END_S - NEXT_ATTEMPT_S - MONITOR_AGAIN_S
-    assert broken(*DIES, fault("throttled", WEST, 20.0, near + LITTLE)) == set()
-    assert broken(*DIES, fault("throttled", WEST, 20.0, near - LITTLE)) == {"P9 next attempt"}
+    assert not no_attempt_comes(DEAD, fault("throttled", WEST, 20.0, near + LITTLE))
+    assert no_attempt_comes(DEAD, fault("throttled", WEST, 20.0, near - LITTLE))
 
 
-def test_a_dead_writer_is_moved_or_people_are_told() -> None:
-    dies, tries = RoleChanged(20.0, EAST, "down"), attempts(*EVERY_MINUTE)
-    assert broken(dies, tries) == {"P9 moved"}
-    assert broken(PROMOTED, dies, tries, written(20.0 + MOVED_WITHIN_S - LITTLE, held(), MOVED)) == set()
-    assert broken(PROMOTED, dies, tries, written(20.0 + MOVED_WITHIN_S + LITTLE, held(), MOVED)) == {"P9 moved"}
-    early, late = fault("cut", "us-east-2->us-east-1", 25.0, 80.0), Told(21.0, WEST, "WAITS FOR APPROVAL", "")
-    assert broken(dies, tries, early) == {"P9 moved"}
-    assert broken(dies, tries, early, late) == set()
-    assert broken(dies, tries, early, Told(19.0, WEST, "of something else", "")) == {"P9 moved"}
+TRIES = attempts(*EVERY_MINUTE)
+
+
+def beats(at: float, until: float) -> list[Fact]:
+    """The record's last heartbeat is of that moment, and what the writer committed until another one is in the standby.
+
+    Both moments are written down when the writer dies.
+    """
+    record = RECORD | {"heartbeat": {"seq": 1, "at": STARTS_AT + at}}
+    return [written(0.0, record, record), Replicated(20.0, WEST, until)]
+
+
+def asks(at: float, run: str, answered: float = END_S) -> list[Fact]:
+    """A run asks whether writes may be lost, and ends when it is answered."""
+    question = Told(at, WEST, "FAILOVER WAITS FOR APPROVAL: writes may be lost", f"Run {run} would make it the writer")
+    return [started(at - 1.0, run), question, RunEnded(answered, run, "SUCCEEDED", {"outcome": "refused"}, None)]
+
+
+def test_a_dead_writer_is_moved() -> None:
+    assert broken(DEAD, TRIES) == {"P9 moved"}
+    assert broken(PROMOTED, DEAD, TRIES, written(20.0 + MOVED_WITHIN_S, held(), MOVED)) == set()
+    assert broken(PROMOTED, DEAD, TRIES, written(20.0 + MOVED_WITHIN_S + LITTLE, held(), MOVED)) == {"P9 moved"}
+
+
+def test_no_message_but_a_question_about_loss_takes_the_place_of_a_move() -> None:
+    for subject in ("Failover refused: nothing was changed", "FAILOVER STOPPED HALF WAY: a person is needed"):
+        assert broken(DEAD, TRIES, Told(30.0, WEST, subject, "run-0")) == {"P9 moved"}
+    assert broken(DEAD, TRIES, asks(30.0, "run-asks")) == set()
+
+
+def test_a_question_counts_as_long_as_its_run_waits() -> None:
+    latest = 20.0 + MOVED_WITHIN_S
+    assert broken(DEAD, TRIES, asks(latest, "run-asks")) == set()
+    assert broken(DEAD, TRIES, asks(latest + LITTLE, "run-asks")) == {"P9 moved"}
+    left = END_S - MOVED_WITHIN_S
+    assert broken(DEAD, TRIES, asks(30.0, "run-asks", answered=left)) == set()
+    assert broken(DEAD, TRIES, asks(30.0, "run-asks", answered=left - LITTLE)) == {"P9 moved"}
+
+
+@pytest.mark.parametrize(
+    ("beat", "until", "breaks"),
+    [
+        (19.0, 19.0 - RPO_BUDGET_S, True),
+        (19.0, 19.0 - RPO_BUDGET_S - LITTLE, False),
+        (30.0 - OLDEST_BEAT_S, 19.9, True),
+        (30.0 - OLDEST_BEAT_S - LITTLE, 19.9, False),
+    ],
+    ids=["little is lost", "more than the budget", "the beat is old", "it is too old to say anything"],
+)
+def test_people_are_not_asked_about_a_loss_inside_the_budget(beat: float, until: float, breaks: bool) -> None:
+    assert broken(DEAD, TRIES, beats(beat, until), asks(30.0, "run-asks")) == ({"P9 moved"} if breaks else set())
+
+
+def test_what_fails_elsewhere_may_keep_a_run_from_knowing_the_loss() -> None:
+    little_is_lost, question = beats(19.0, 19.0), asks(50.0, "run-asks")
+    looked = 50.0 - LOOKED_WITHIN_S
+    assert broken(DEAD, TRIES, little_is_lost, question, fault("prober away", WEST, 30.0, looked + LITTLE)) == set()
+    assert broken(DEAD, TRIES, little_is_lost, question, fault("prober away", WEST, 30.0, looked)) == {"P9 moved"}
+    assert broken(DEAD, TRIES, little_is_lost, question, fault("throttled", EAST, 30.0, 50.0)) == {"P9 moved"}
+
+
+@pytest.mark.parametrize(("asked", "breaks"), [({"automatic": True}, False), ({}, True)])
+def test_a_move_of_its_own_rests_automation(asked: dict[str, Any], breaks: bool) -> None:
+    """The other way round: the writer has come to EAST by a run that nobody, or somebody, had started."""
+    before = RECORD | {"writer_region": WEST, "epoch": 1, "transition": lock(run="earlier")}
+    moved = [RunStarted(1.0, "earlier", EAST, "failover", asked), written(5.0, before, RECORD)]
+    ended = RunEnded(6.0, "earlier", "SUCCEEDED", None, None)
+    assert broken(*moved, ended, DEAD, TRIES) == ({"P9 moved"} if breaks else set())
 
 
 # --- P5

@@ -12,6 +12,7 @@ from typing import TypeVar
 import pytest
 
 from simulation import history
+from simulation.databases import LAG_S
 from simulation.faults import BY_NAME, OVER_BY_S, WAY_BACK_OVER_BY_S, Fault, seldom
 from simulation.happened import (
     Asked,
@@ -25,6 +26,7 @@ from simulation.happened import (
     Lifted,
     NameLeadsTo,
     PersonDid,
+    Replicated,
     Retired,
     RoleChanged,
     RunEnded,
@@ -111,6 +113,14 @@ def test_what_is_too_rare_by_chance_is_drawn() -> None:
     drawn = [seldom(Random(seed), (), WRITER, STANDBY) for seed in range(200)]
     assert {len(faults) for faults in drawn} == {0, 2, 3}
     assert sum(map(bool, drawn)) < 200 / 10
+
+
+def test_what_the_standby_has_is_written_down_when_no_more_comes() -> None:
+    played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), Fault("database restarts", STANDBY, 5, 5))
+    shown = [(one.at, one.region, one.until) for one in of(played, Replicated)]
+    assert [(region, until is None) for _, region, until in shown] == [(STANDBY, end) for end in (False, True, False)]
+    assert 10.0 <= shown[1][0] < 15.0
+    assert [at - (until or at) for at, _, until in shown] == pytest.approx([LAG_S, 0.0, LAG_S])
 
 
 def test_what_programs_are_told_goes_to_the_worlds_bus(capfd: pytest.CaptureFixture[str]) -> None:
