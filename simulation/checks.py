@@ -87,6 +87,9 @@ CLOSED_WITHIN_S = 20.0
 # P10, before PostgreSQL 17: a restart that took the place of a fence by SQL leaves the security group to the guardian's
 # next run.
 OPEN_AGAIN_LATER_S = 75.0
+# P10: a security group that RDS closes late is opened behind a fence by SQL: a look, the fence, a look and the lift,
+# each of which may last for as long as a slow prober or database takes.
+OPEN_AGAIN_SLOWLY_S = 30.0
 # P9: from the commit to the end of the run: the proof through the name, the record, the message.
 ENDS_WITHIN_S = 60.0
 # P9: a lock that was taken a moment ago may not be known yet to who changes the capacity.
@@ -748,7 +751,7 @@ class Door:
         """Whether applications are kept out of a healthy writer that could be opened."""
         for_good_reason = {way for way, was_well in self.closed.items() if not was_well}
         stays = (
-            ("group" in self.closed and not self.works.get("group", True))
+            ("group" in self.closed and not (self.works.get("group", True) and self.works.get("lift", True)))
             or ("sql" in for_good_reason and not self.works.get("lift", True))
             or "restart" in for_good_reason
         )
@@ -758,6 +761,11 @@ class Door:
     def opened_later(self) -> bool:
         """Whether there is no fence whose lift would open it: the guardian's next run does."""
         return self.starts_open and set(self.closed) == {"group"}
+
+    @property
+    def opened_slowly(self) -> bool:
+        """Whether its security group is to be opened by a slow prober, or behind a slow database."""
+        return not self.opened_later and "group" in self.closed and not self.works.get("reopen", True)
 
     def see(self, fact: Fact) -> None:
         """Takes in what happens there."""
@@ -785,7 +793,8 @@ class Door:
 
 def _closed_for_nothing(facts: Facts) -> Iterator[tuple[float, str]]:
     for region in facts.regions:
-        yield from _kept_out(facts, region, OPEN_AGAIN_S, lambda door: not door.opened_later)
+        yield from _kept_out(facts, region, OPEN_AGAIN_S, lambda door: not (door.opened_later or door.opened_slowly))
+        yield from _kept_out(facts, region, OPEN_AGAIN_SLOWLY_S, lambda door: door.opened_slowly)
         yield from _kept_out(facts, region, OPEN_AGAIN_LATER_S, lambda door: door.opened_later)
 
 

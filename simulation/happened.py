@@ -13,7 +13,7 @@ from typing import Any, Literal
 from simulation.faults import Fault
 
 Way = Literal["sql", "group", "restart"]
-Means = Literal["sql", "lift", "restart", "group"]
+Means = Literal["sql", "lift", "reopen", "restart", "group"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,9 @@ class Guarded(Fact):
 class Works(Fact):
     """Whether ``means`` to close and open the database in ``region`` works.
 
-    ``sql``: the prober runs, and may log in. ``lift``: it also answers soon enough to lift one. ``restart``: RDS takes
-    requests. ``group``: so it does, and has no change of the security group in work.
+    ``sql``: the prober runs, and may log in. ``lift``: it also answers soon enough to lift one. ``reopen``: it answers
+    soon enough to open a security group behind a fence. ``restart``: RDS takes requests. ``group``: so it does, and has
+    no change of the security group in work.
     """
 
     region: str

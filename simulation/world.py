@@ -38,7 +38,9 @@ SERVES_NOBODY = ("database hangs", "database full")
 NO_SQL = ("prober away", "throttled", "database hangs")
 # A prober, or a database, that needs so long for each answer (seconds; some take 1.3 times as long) lifts no fence in
 # the time of P10: a guardian needs one answer to see which fence stands, and another one to lift it.
-LIFTS_TOO_LATE_S = 3.0
+LIFTS_TOO_LATE_S = 2.5
+# P10: a security group that RDS closes late is opened again with four answers, one after another; so slow they add up.
+REOPENS_LATE_S = 1.0
 # What keeps RDS from changing a cluster.
 RDS_REFUSES = ("rds away", "rds busy")
 # What stops a database and keeps it from starting.
@@ -175,11 +177,14 @@ class World:
             fit = guarded and region == self.table.item["writer_region"] and self._serves(region)
             rds = not any(self.faults.acting(kind, region) for kind in RDS_REFUSES)
             at_rest = rds and not self.rds.groups_in_work[region] and self.rds.status.get(region) != MODIFYING
+            sql = self._answers_sql(region)
+            lifts, opens = sql and self._answers_in(region, LIFTS_TOO_LATE_S), self._answers_in(region, REOPENS_LATE_S)
             facts: tuple[tuple[Guarded | Fit | Works, bool, bool], ...] = (
                 (Guarded(self.at, region, guarded), guarded, True),
                 (Fit(self.at, region, fit), fit, False),
-                (Works(self.at, region, "sql", sql := self._answers_sql(region)), sql, True),
-                (Works(self.at, region, "lift", lifts := sql and self._lifts_in_time(region)), lifts, True),
+                (Works(self.at, region, "sql", sql), sql, True),
+                (Works(self.at, region, "lift", lifts), lifts, True),
+                (Works(self.at, region, "reopen", opens), opens, True),
                 (Works(self.at, region, "restart", rds), rds, True),
                 (Works(self.at, region, "group", at_rest), at_rest, True),
             )
@@ -201,9 +206,9 @@ class World:
         refused = refuses is not None and not refuses.how.get("kept")
         return not refused and not any(self.faults.acting(kind, region) for kind in NO_SQL)
 
-    def _lifts_in_time(self, region: str) -> bool:
+    def _answers_in(self, region: str, seconds: float) -> bool:
         slow = (self.faults.acting(kind, region) for kind in ("prober slow", "database slow"))
-        return all(fault is None or fault.how["takes"] < LIFTS_TOO_LATE_S for fault in slow)
+        return all(fault is None or fault.how["takes"] < seconds for fault in slow)
 
     # --- services without a part of their own
 

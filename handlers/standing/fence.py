@@ -104,10 +104,14 @@ class Site:
     def fence(self, reason: str, *, with_group: bool, lease: float | None) -> FenceState:
         """Keeps applications out by both ways at once; the group waits for SQL only to know whether to restart.
 
+        A fence by SQL alone has the time of a look of the guardian: nothing else closes a database that is only slow,
+        and before its security group is opened one has to stand.
+
         ``lease``: as the handler takes it.
         """
+        timeout_s = PROBE_TIMEOUT_S if with_group else OWN_PROBE_TIMEOUT_S
         with ThreadPoolExecutor() as pool:
-            asked = pool.submit(self._attempt, lambda: self._reach(fence=reason))
+            asked = pool.submit(self._attempt, lambda: self._reach(timeout_s, fence=reason))
             closed = (lambda: self._close(pool, asked, lease)) if with_group else self._by_group
             group = pool.submit(self._attempt, closed)
             return self._state(_closed_by_sql(asked.result()), group.result())

@@ -93,6 +93,16 @@ def test_p10_a_writer_that_is_only_slow_is_opened_again(group: bool, deployment:
     assert deployment.databases.takes_writes(WRITER)
 
 
+def test_p10_a_slow_writer_whose_group_rds_closes_late_gets_the_fence_that_its_opening_needs(
+    deployment: Deployment,
+) -> None:
+    order(deployment, FENCE)
+    deployment.databases.fenced[WRITER] = False  # lifted, while RDS had not closed the group yet
+    deployment.databases.answers_after_s[WRITER] = 3.0
+    assert order(deployment, FENCE | {"group": False})["by_sql"] is True
+    assert deployment.databases.fenced[WRITER]
+
+
 def test_p1_a_group_that_could_not_be_opened_stays_closed_when_the_fence_by_sql_is_lifted(
     deployment: Deployment,
 ) -> None:

@@ -24,6 +24,7 @@ from simulation.checks import (
     OLDEST_BEAT_S,
     OPEN_AGAIN_LATER_S,
     OPEN_AGAIN_S,
+    OPEN_AGAIN_SLOWLY_S,
     PROVED_WITHIN_S,
     ROW_EVERY_S,
     RPO_BUDGET_S,
@@ -643,7 +644,21 @@ def test_what_cannot_be_opened_is_excused_for_that_time() -> None:
     for_long = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "group"), Lifted(90.0, EAST, "group")]
     assert broken(*for_long, *fails("group", 10.0, 90.0 - OPEN_AGAIN_S + LITTLE)) == set()
     assert broken(*for_long, *fails("group", 10.0, 90.0 - OPEN_AGAIN_S - LITTLE)) == {"P10 open"}
-    assert broken(*for_long, *fails("lift", 10.0, 90.0)) == {"P10 open"}
+    assert broken(*for_long, *fails("lift", 10.0, 90.0)) == set()
+    assert broken(*for_long, *fails("lift", 10.0, 90.0 - OPEN_AGAIN_S - LITTLE)) == {"P10 open"}
+    assert broken(*for_long, *fails("restart", 10.0, 90.0)) == {"P10 open"}
+
+
+def test_a_group_that_a_slow_prober_has_to_open_may_take_longer() -> None:
+    def closed_for(seconds: float) -> list[Fact]:
+        return [Fit(0.0, EAST, True), Fenced(20.0, EAST, "group"), Lifted(20.0 + seconds, EAST, "group")]
+
+    slow = fails("reopen", 10.0, 90.0)
+    assert broken(*closed_for(OPEN_AGAIN_SLOWLY_S), *slow) == set()
+    assert broken(*closed_for(OPEN_AGAIN_SLOWLY_S + LITTLE), *slow) == {"P10 open"}
+    assert broken(*closed_for(OPEN_AGAIN_S + LITTLE), *fails("reopen", 10.0, 19.0)) == {"P10 open"}
+    by_sql = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "sql"), Lifted(20.0 + OPEN_AGAIN_S + LITTLE, EAST, "sql")]
+    assert broken(*by_sql, *slow) == {"P10 open"}
 
 
 @pytest.mark.parametrize(("well_for", "breaks"), [(WELL_FOR_S - LITTLE, False), (WELL_FOR_S + LITTLE, True)])
