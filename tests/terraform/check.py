@@ -223,7 +223,7 @@ def run(folder: Path, terraform: str, emulator_python: str) -> list[Row]:
     command = [emulator_python, "-m", "ministack"]
     with (
         emulator.running(command, port, folder / "emulator.log", MINISTACK | {"GATEWAY_PORT": str(port)}) as upstream,
-        Endpoint(upstream, ORDERABLE).running() as endpoint,
+        Endpoint(upstream, LACKING).running() as endpoint,
     ):
         environment = terraform_environment(endpoint.url) | found.write(folder)
         walk = Walk(folder, environment, terraform, found.version)
@@ -245,15 +245,17 @@ def run(folder: Path, terraform: str, emulator_python: str) -> list[Row]:
     return rows
 
 
-# The emulator orders no Serverless v2 instances, without which `failoverctl deploy` would not begin.
-ORDERABLE = {
+# The emulator orders no Serverless v2 instances, without which `failoverctl deploy` would not begin. And it takes a
+# secret's replicas away only with the secret itself, which the provider deletes after this.
+LACKING = {
+    "secretsmanager.RemoveRegionsFromReplication": json.dumps({"ReplicationStatus": []}),
     "DescribeOrderableDBInstanceOptions": "<DescribeOrderableDBInstanceOptionsResponse>"
     "<DescribeOrderableDBInstanceOptionsResult><OrderableDBInstanceOptions><OrderableDBInstanceOption>"
     "<DBInstanceClass>db.serverless</DBInstanceClass><SupportsGlobalDatabases>true</SupportsGlobalDatabases>"
     "<AvailabilityZones><AvailabilityZone><Name>a</Name></AvailabilityZone>"
     "<AvailabilityZone><Name>b</Name></AvailabilityZone></AvailabilityZones></OrderableDBInstanceOption>"
     "</OrderableDBInstanceOptions></DescribeOrderableDBInstanceOptionsResult>"
-    "</DescribeOrderableDBInstanceOptionsResponse>"
+    "</DescribeOrderableDBInstanceOptionsResponse>",
 }
 
 # Nothing but HTTP on one port of this machine. Functions end in an error: there is no database for them, and a guardian
