@@ -20,10 +20,10 @@ from simulation.dns import Dns
 from simulation.events import Events
 from simulation.faults import Fault, Faults
 from simulation.functions import Functions
-from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Told, Works
+from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Mute, Told, Works
 from simulation.hooks import Hooks
 from simulation.interpreter import Machine
-from simulation.network import Network, Reply
+from simulation.network import CUTS_OFF, Network, Reply
 from simulation.people import People
 from simulation.product import ACCOUNT, Product
 from simulation.rds import MODIFYING, Rds
@@ -169,19 +169,21 @@ class World:
         self.judge_fit()
 
     def judge_fit(self) -> None:
-        """Looks at what the limits of P1 and P10 speak of, and writes down what has changed of it."""
+        """Looks at what P9 and the limits of P1 and P10 speak of, and writes down what has changed of it."""
         for region in self.regions:
             guarded = self.functions.is_guarded(region)
             fit = guarded and region == self.table.item["writer_region"] and self._serves(region)
             rds = not any(self.faults.acting(kind, region) for kind in RDS_REFUSES)
             at_rest = rds and not self.rds.groups_in_work[region] and self.rds.status.get(region) != MODIFYING
-            facts: tuple[tuple[Guarded | Fit | Works, bool, bool], ...] = (
+            mute = any(self.faults.acting(kind, region) for kind in (*SERVES_NOBODY, *CUTS_OFF))
+            facts: tuple[tuple[Guarded | Fit | Works | Mute, bool, bool], ...] = (
                 (Guarded(self.at, region, guarded), guarded, True),
                 (Fit(self.at, region, fit), fit, False),
                 (Works(self.at, region, "sql", sql := self._answers_sql(region)), sql, True),
                 (Works(self.at, region, "lift", lifts := sql and self._lifts_in_time(region)), lifts, True),
                 (Works(self.at, region, "restart", rds), rds, True),
                 (Works(self.at, region, "group", at_rest), at_rest, True),
+                (Mute(self.at, region, mute), mute, False),
             )
             for number, (fact, now, at_first) in enumerate(facts):
                 if self._noted.get((region, number), at_first) != now:
