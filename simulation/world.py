@@ -223,14 +223,19 @@ class World:
         self.events.begin(lasts)
         self.stir()
         self.dns.stir()
-        self.time.run(self.began + lasts)
+        try:
+            self.time.run(self.began + lasts)
+            self._end_of_history()
+        finally:
+            happened, self.happened = self.happened, []
+            self.time.close()
+            self.happened = happened
+            self.functions.close()
+
+    def _end_of_history(self) -> None:
         roles = {region: database.role if database.runs else "down" for region, database in self.databases.of.items()}
         open_to = tuple(region for region, database in self.databases.of.items() if database.admits)
         self.tell(Ended(self.at, self.table.item, roles, open_to, self.dns.leads_to))
-        happened, self.happened = self.happened, []
-        self.time.close()
-        self.happened = happened
-        self.functions.close()
 
     def _begin(self, fault: Fault) -> None:
         self.databases.replicated_until()  # what has arrived before it begins has arrived
