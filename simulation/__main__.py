@@ -11,9 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from simulation import history
-from simulation.campaign import Found, campaign, smallest
-from simulation.checks import violations
+from simulation.campaign import Found, campaign, judged, smallest
 from simulation.story import in_words, tell
 
 RESULT = Path("build/simulation/latest.json")
@@ -47,8 +45,7 @@ def simulate(
 
 
 def _one(seed: int) -> int:
-    played = history.run(seed)
-    broken = violations(played)
+    played, broken = judged(seed)
     print("\n".join(tell(played, broken)))
     return bool(broken)
 
@@ -98,8 +95,7 @@ def _tell_broken(found: Found) -> None:
     for promise, (seed, _) in list(first.items())[:MOST_STORIES]:
         seeds = sorted({one for one, broken in found.broken if broken.promise == promise})
         faults = smallest(seed, promise)
-        played = history.run(seed, faults)
-        broken = violations(played)
+        played, broken = judged(seed, faults)
         print(f"\n{promise}: broken in {len(seeds)} histories, seeds {', '.join(map(str, seeds[:10]))}")
         print(f"Seed {seed} with no more than: {'; '.join(map(in_words, faults)) or 'no fault'}")
         print("\n".join(tell(played, broken)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -12,11 +13,13 @@ from simulation import history
 from simulation.checks import Violation, violations
 from simulation.coverage import Reached
 from simulation.faults import Fault
-from simulation.happened import Ended, RunEnded
+from simulation.happened import Ended, History, RunEnded
 from simulation.shrink import shrink
 
 # Seeds that a worker plays before it reports.
 AT_ONCE = 20
+# What is broken when the simulator itself ends in an exception: nothing is known then of the promises of that history.
+PLAYED = "played to its end"
 
 
 @dataclass
@@ -42,16 +45,29 @@ def play(seeds: Sequence[int]) -> Found:
     """Plays these histories."""
     found = Found()
     for seed in seeds:
-        played = history.run(seed)
+        played, broken = judged(seed)
         found.histories += 1
-        found.virtual_s += next(fact.at for fact in reversed(played.happened) if isinstance(fact, Ended))
-        found.broken += [(seed, one) for one in violations(played)]
+        found.virtual_s += next((fact.at for fact in reversed(played.happened) if isinstance(fact, Ended)), 0.0)
+        found.broken += [(seed, one) for one in broken]
         found.reached.add(played)
         for fact in played.happened:
             if isinstance(fact, RunEnded):
                 outcome = fact.output.get("outcome") if isinstance(fact.output, dict) else fact.error
                 found.ends[str(outcome or fact.status)] += 1
     return found
+
+
+def judged(seed: int, faults: tuple[Fault, ...] | None = None) -> tuple[History, list[Violation]]:
+    """Plays the history of a seed, with its own faults or these, and returns it with what it broke.
+
+    An exception of the simulator is one of that: the traceback is told, the history is empty, and the next seed is
+    played.
+    """
+    try:
+        played = history.run(seed, faults)
+        return played, violations(played)
+    except Exception:  # noqa: BLE001 - whatever it is, the other histories are worth playing
+        return History(seed, faults or (), ()), [Violation(PLAYED, 0.0, traceback.format_exc())]
 
 
 def campaign(first: int, histories: int, workers: int, minutes: float | None, seen: Callable[[Found], None]) -> Found:
@@ -89,6 +105,6 @@ def smallest(seed: int, promise: str) -> tuple[Fault, ...]:
     """Returns the fewest and simplest faults with which that promise still breaks in the history of a seed."""
 
     def breaks(faults: tuple[Fault, ...]) -> bool:
-        return any(one.promise == promise for one in violations(history.run(seed, faults)))
+        return any(one.promise == promise for one in judged(seed, faults)[1])
 
     return shrink(history.faults_of(seed), breaks)

@@ -31,6 +31,7 @@ from simulation.happened import (
     Kept,
     Lifted,
     Means,
+    Mute,
     NameLeadsTo,
     Promoted,
     RdsBegan,
@@ -221,6 +222,19 @@ class Facts:
         changes = [(one.at, one.role) for one in self.of(RoleChanged) if one.region == region]
         first = "writer" if self.record.at(0.0).get("writer_region") == region else "reader"
         return Course(first, changes, self.end)
+
+    def gone(self, region: str) -> Course:
+        """Whether a region's database does not run, or answers nobody outside."""
+        down, mute, changes = False, False, list[tuple[float, bool]]()
+        for fact in self.history.happened:
+            if isinstance(fact, RoleChanged) and fact.region == region:
+                down = fact.role == "down"
+            elif isinstance(fact, Mute) and fact.region == region:
+                mute = fact.mute
+            else:
+                continue
+            changes.append((fact.at, down or mute))
+        return Course(False, [one for one, _ in _changed(changes)], self.end)
 
     def guarded(self, region: str) -> Course:
         """Whether a guardian is there."""
@@ -612,17 +626,17 @@ def _capacity_at_a_bad_moment(facts: Facts) -> Iterator[tuple[float, str]]:
 def _outages(facts: Facts) -> Iterator[tuple[float, float, str]]:
     """Yields when a dead writer was to be moved: nothing failed beside its region, and nobody had said no."""
     for region in facts.regions:
-        for down in facts.role(region).spans():
-            if down.value == "down":
-                yield from _due(facts, down, region)
+        for gone in facts.gone(region).spans():
+            if gone.value:
+                yield from _due(facts, gone, region)
 
 
-def _due(facts: Facts, down: Span, region: str) -> Iterator[tuple[float, float, str]]:
-    disturbed = [span for span in facts.faults if span.value.where != region and span.overlaps(down.start, down.end)]
-    edges = sorted({down.start, down.end, *(edge for span in disturbed for edge in (span.start, span.end))})
-    for start, end in pairwise([edge for edge in edges if down.start <= edge <= down.end]):
+def _due(facts: Facts, gone: Span, region: str) -> Iterator[tuple[float, float, str]]:
+    disturbed = [span for span in facts.faults if span.value.where != region and span.overlaps(gone.start, gone.end)]
+    edges = sorted({gone.start, gone.end, *(edge for span in disturbed for edge in (span.start, span.end))})
+    for start, end in pairwise([edge for edge in edges if gone.start <= edge <= gone.end]):
         if not any(span.overlaps(start, end) for span in disturbed):
-            since = start if start == down.start else start + MONITOR_AGAIN_S
+            since = start if start == gone.start else start + MONITOR_AGAIN_S
             since = max(since, _end_of_wrong_lease(facts, start, end))
             last = _while_automatic(facts, start, end, region)
             if last > since:

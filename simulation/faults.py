@@ -189,6 +189,8 @@ OBSTACLES = (
     "isolated",
     "monitor missing",
 )
+# In so many long histories the outage is one of a database whose server runs, and which nobody outside can use.
+MUTE, MUTES = 0.5, ("database hangs", "database full", "isolated")
 # In so many of the others a person does at last what the last message says.
 OBEDIENT = 0.4
 # So many histories have something that moves the writer, or may seem to have to, beside what else is drawn; in so many
@@ -229,6 +231,16 @@ def draw(chance: Random, writer: str, standby: str, witness: str, *, long: bool)
     elif chance.random() < OBEDIENT:
         drawn.append(Fault("person obeys", "", round(OVER_BY_S + chance.uniform(2, 10), 2), 1.0))
     return _in_order(drawn)
+
+
+def mute(chance: Random, others: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    """Returns the faults of a long history with another outage in the place of its long one, if there is one."""
+    if chance.random() >= MUTE:
+        return others
+    kind = BY_NAME[chance.choice(MUTES)]
+    outage = max(others, key=lambda fault: fault.start + fault.lasts)
+    how = _row(chance, kind, outage.where).how
+    return _in_order([*(fault for fault in others if fault is not outage), replace(outage, kind=kind.name, how=how)])
 
 
 def by_hand(chance: Random, others: tuple[Fault, ...], writer: str, standby: str) -> tuple[Fault, ...]:

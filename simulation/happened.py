@@ -52,6 +52,17 @@ class RoleChanged(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Mute(Fact):
+    """Whether the database in ``region`` answers nobody outside the region, though its server may run.
+
+    It does not while it hangs or is full, nor does one whose region is isolated.
+    """
+
+    region: str
+    mute: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOpened(Fact):
     """An application, ``client``, got a session with the database in ``region`` in which it can write.
 

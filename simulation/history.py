@@ -61,6 +61,8 @@ def faults_of(seed: int) -> tuple[Fault, ...]:
     standby = next(region for region in settings.regions if region != settings.writer_region)
     writer = settings.writer_region
     drawn = faulty.draw(random.Random(f"faults {seed}"), writer, standby, WITNESS, long=is_long(seed))  # noqa: S311 - nothing secret
+    if is_long(seed):
+        drawn = faulty.mute(random.Random(f"mute {seed}"), drawn)  # noqa: S311 - nothing secret
     if has_way_back(seed):
         drawn = faulty.way_back(random.Random(f"way back {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
     else:

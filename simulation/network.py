@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Round trips, in seconds: inside a region, and between two (us-east-1 and us-west-2 are about 64 ms apart).
 NEAR_S, FAR_S = 0.004, 0.064
+# What keeps a whole region from everybody else.
+CUTS_OFF = ("isolated", "region dead")
 # How often a client has kept a connection from its last call.
 KEPT_CONNECTION = 0.5
 # Requests that change nothing, and are as good as answered when they are sent.
@@ -64,7 +66,7 @@ class Network:
             return "open"
         for kind, where in (
             ("cut", f"{here}->{there}"),
-            *((kind, where) for kind in ("isolated", "region dead") for where in (here, there)),
+            *((kind, where) for kind in CUTS_OFF for where in (here, there)),
         ):
             fault = faults.acting(kind, where)
             if fault is not None:

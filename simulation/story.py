@@ -21,6 +21,7 @@ from simulation.happened import (
     HookBegan,
     Kept,
     Lifted,
+    Mute,
     NameLeadsTo,
     PersonDid,
     Promoted,
@@ -106,6 +107,7 @@ TELLS: dict[type[Fact], Callable[[Any], str]] = {
     RoleChanged: lambda fact: (
         f"the database in {fact.region} is {fact.role if fact.role == 'down' else 'a ' + fact.role}"
     ),
+    Mute: lambda fact: f"from elsewhere {fact.region}'s database {'cannot' if fact.mute else 'may'} be used",
     SessionOpened: lambda fact: f"an application ({fact.client}) writes in {fact.region}",
     SessionClosed: lambda fact: f"session {fact.session} in {fact.region} has ended: {fact.why}",
     Fenced: lambda fact: f"{fact.region} is closed {PLAINLY[fact.by]}",

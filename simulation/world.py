@@ -20,10 +20,10 @@ from simulation.dns import Dns
 from simulation.events import Events
 from simulation.faults import Fault, Faults
 from simulation.functions import Functions
-from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Told, Works
+from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Mute, Told, Works
 from simulation.hooks import Hooks
 from simulation.interpreter import Machine
-from simulation.network import Network, Reply
+from simulation.network import CUTS_OFF, Network, Reply
 from simulation.people import People
 from simulation.product import ACCOUNT, Product
 from simulation.rds import MODIFYING, Rds
@@ -171,7 +171,7 @@ class World:
         self.judge_fit()
 
     def judge_fit(self) -> None:
-        """Looks at what the limits of P1 and P10 speak of, and writes down what has changed of it."""
+        """Looks at what P9 and the limits of P1 and P10 speak of, and writes down what has changed of it."""
         for region in self.regions:
             guarded = self.functions.is_guarded(region)
             fit = guarded and region == self.table.item["writer_region"] and self._serves(region)
@@ -179,7 +179,8 @@ class World:
             at_rest = rds and not self.rds.groups_in_work[region] and self.rds.status.get(region) != MODIFYING
             sql = self._answers_sql(region)
             lifts, opens = sql and self._answers_in(region, LIFTS_TOO_LATE_S), self._answers_in(region, REOPENS_LATE_S)
-            facts: tuple[tuple[Guarded | Fit | Works, bool, bool], ...] = (
+            mute = any(self.faults.acting(kind, region) for kind in (*SERVES_NOBODY, *CUTS_OFF))
+            facts: tuple[tuple[Guarded | Fit | Works | Mute, bool, bool], ...] = (
                 (Guarded(self.at, region, guarded), guarded, True),
                 (Fit(self.at, region, fit), fit, False),
                 (Works(self.at, region, "sql", sql), sql, True),
@@ -187,6 +188,7 @@ class World:
                 (Works(self.at, region, "reopen", opens), opens, True),
                 (Works(self.at, region, "restart", rds), rds, True),
                 (Works(self.at, region, "group", at_rest), at_rest, True),
+                (Mute(self.at, region, mute), mute, False),
             )
             for number, (fact, now, at_first) in enumerate(facts):
                 if self._noted.get((region, number), at_first) != now:
@@ -226,14 +228,19 @@ class World:
         self.events.begin(lasts)
         self.stir()
         self.dns.stir()
-        self.time.run(self.began + lasts)
+        try:
+            self.time.run(self.began + lasts)
+            self._end_of_history()
+        finally:
+            happened, self.happened = self.happened, []
+            self.time.close()
+            self.happened = happened
+            self.functions.close()
+
+    def _end_of_history(self) -> None:
         roles = {region: database.role if database.runs else "down" for region, database in self.databases.of.items()}
         open_to = tuple(region for region, database in self.databases.of.items() if database.admits)
         self.tell(Ended(self.at, self.table.item, roles, open_to, self.dns.leads_to))
-        happened, self.happened = self.happened, []
-        self.time.close()
-        self.happened = happened
-        self.functions.close()
 
     def _begin(self, fault: Fault) -> None:
         self.databases.replicated_until()  # what has arrived before it begins has arrived

@@ -11,6 +11,7 @@ import typer
 
 from simulation import happened
 from simulation.__main__ import simulate
+from simulation.campaign import PLAYED
 from simulation.checks import Violation
 from simulation.coverage import Reached
 from simulation.faults import Fault
@@ -25,6 +26,8 @@ from simulation.happened import (
     StateEntered,
     Written,
 )
+from simulation.history import faults_of
+from simulation.people import People
 from simulation.story import TELLS, in_words, tell
 from tests.statemachines import graph
 from tests.statemachines.test_every_path import MACHINE
@@ -72,8 +75,7 @@ def test_a_broken_promise_is_told_and_is_the_exit_code(
     def breaks(played: History) -> list[Violation]:
         return [Violation("P1 one writer", 20.0, "two write")] if len(played.faults) > 1 else []
 
-    for module in ("simulation.campaign", "simulation.__main__"):
-        monkeypatch.setattr(f"{module}.violations", breaks)
+    monkeypatch.setattr("simulation.campaign.violations", breaks)
     monkeypatch.setattr("simulation.history.LASTS_S", 60.0)  # all faults have begun; what follows is not looked at
     code, figures = play(tmp_path)
     assert code == 1
@@ -82,6 +84,33 @@ def test_a_broken_promise_is_told_and_is_the_exit_code(
     assert "Again: make simulate ARGS='--histories 1 --seed 47'" in said
     assert "*** P1 one writer: two write" in said
     assert said.count(" s  ---") == 2 * 2  # it was made small: two faults, each with its end
+
+
+def test_an_exception_of_the_simulator_is_a_violation_of_its_seed_and_ends_no_campaign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def strike(self: People, fault: Fault) -> None:
+        if fault.kind == breaks:
+            raise ZeroDivisionError("in the world")
+
+    monkeypatch.setattr("simulation.people.People.strike", strike)
+    monkeypatch.setattr("simulation.history.LASTS_S", 60.0)
+    breaks = "no such fault"
+    _, whole = play(tmp_path, histories=3)
+    breaks = "isolated"
+    seeds = [seed for seed in range(47, 50) if breaks in {one.kind for one in faults_of(seed)}]
+    code, figures = play(tmp_path, histories=3)
+    assert (code, figures["histories"]) == (1, 3)
+    assert [(one["seed"], one["promise"]) for one in figures["broken"]] == [(seed, PLAYED) for seed in seeds]
+    assert "ZeroDivisionError: in the world" in figures["broken"][0]["what"]
+    said = capsys.readouterr().out
+    assert f"Seed {seeds[0]} with no more than: {breaks} in {EAST}" in said
+    assert said.count("ZeroDivisionError: in the world") == 1
+    breaks = "no such fault"
+    assert play(tmp_path, histories=3) == (
+        0,
+        whole,
+    )  # nothing is left of the histories that were not played to their end
 
 
 def test_coverage_counts_states_that_were_left_rows_and_faults_that_act_together() -> None:

@@ -51,6 +51,7 @@ from simulation.happened import (
     Kept,
     Lifted,
     Means,
+    Mute,
     NameLeadsTo,
     Promoted,
     RdsBegan,
@@ -524,6 +525,22 @@ def test_a_dead_writer_is_moved() -> None:
     assert broken(DEAD, TRIES) == {"P9 moved"}
     assert broken(PROMOTED, DEAD, TRIES, written(20.0 + MOVED_WITHIN_S, held(), MOVED)) == set()
     assert broken(PROMOTED, DEAD, TRIES, written(20.0 + MOVED_WITHIN_S + LITTLE, held(), MOVED)) == {"P9 moved"}
+
+
+def test_a_writer_that_answers_nobody_is_as_good_as_dead() -> None:
+    mute = Mute(20.0, EAST, True)
+    assert broken(mute) == {"P9 next attempt", "P9 moved"}
+    assert broken(mute, TRIES) == {"P9 moved"}
+    assert broken(mute, TRIES, Mute(20.0 + MOVED_WITHIN_S, EAST, False)) == set()
+    assert broken(Mute(20.0, WEST, True)) == set()
+
+
+def test_an_outage_is_one_while_its_reason_changes() -> None:
+    back, half = RoleChanged(30.0 + MOVED_WITHIN_S, EAST, "writer"), Mute(30.0, EAST, True)
+    assert broken(DEAD, TRIES, half, Mute(40.0, EAST, False), back) == {"P9 moved"}
+    assert broken(Mute(20.0, EAST, True), RoleChanged(30.0, EAST, "down"), TRIES, Mute(40.0, EAST, False), back) == {
+        "P9 moved"
+    }
 
 
 def test_no_message_but_a_question_about_loss_takes_the_place_of_a_move() -> None:

@@ -12,8 +12,9 @@ from typing import TypeVar
 import pytest
 
 from simulation import history
+from simulation.checks import violations
 from simulation.databases import LAG_S
-from simulation.faults import BY_NAME, OVER_BY_S, WAY_BACK_OVER_BY_S, Fault, seldom
+from simulation.faults import BY_NAME, MUTES, OVER_BY_S, WAY_BACK_OVER_BY_S, Fault, seldom
 from simulation.happened import (
     Asked,
     CapacityAsked,
@@ -24,6 +25,7 @@ from simulation.happened import (
     HookBegan,
     Kept,
     Lifted,
+    Mute,
     NameLeadsTo,
     PersonDid,
     Replicated,
@@ -113,6 +115,23 @@ def test_what_is_too_rare_by_chance_is_drawn() -> None:
     drawn = [seldom(Random(seed), (), WRITER, STANDBY) for seed in range(200)]
     assert {len(faults) for faults in drawn} == {0, 2, 3}
     assert sum(map(bool, drawn)) < 200 / 10
+
+
+@pytest.mark.parametrize("kind", MUTES)
+def test_the_writer_moves_when_nobody_outside_can_use_it(kind: str) -> None:
+    played = play(Fault(kind, WRITER, 30.0, 80.0, {"refuses": 0.0}))
+    assert "recovered" in outcomes(played)
+    assert end(played).record["writer_region"] == STANDBY
+    assert [(one.at, one.region, one.mute) for one in of(played, Mute)] == [
+        (30.0, WRITER, True),
+        (pytest.approx(110.0), WRITER, False),
+    ]
+    assert violations(played) == []
+
+
+def test_long_outages_are_of_every_kind() -> None:
+    longest = [max(history.faults_of(seed), key=lambda one: one.lasts * (one.where != "")) for seed in range(5, 300, 5)]
+    assert {one.kind for one in longest} == {"region dead", "database down", *MUTES}
 
 
 def test_what_the_standby_has_is_written_down_when_no_more_comes() -> None:
