@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from botocore.parsers import RpcV2CBORParser
 
 from drills.aws.faults import CREDENTIAL
+from handlers.core.hooks import ASSUMED_ROLE
 
 if TYPE_CHECKING:
     from orchestration.specification.model import Permission, Specification
@@ -53,12 +54,15 @@ OBJECT_ACTIONS = {"GET": "GetObject", "HEAD": "GetObject", "PUT": "PutObject", "
 
 # How the ARN of each resource type begins, in the request's region and account.
 TYPES = {
+    "automation-definition": "arn:aws:ssm:{region}:{account}:automation-definition/",
+    "automation-execution": "arn:aws:ssm:{region}:{account}:automation-execution/",
     "backup-vault": "arn:aws:backup:{region}:{account}:backup-vault:",
     "bus": "arn:aws:events:{region}:{account}:event-bus/",
     "cluster": "arn:aws:rds:{region}:{account}:cluster:",
     "cluster-pg": "arn:aws:rds:{region}:{account}:cluster-pg:",
     "cluster-snapshot": "arn:aws:rds:{region}:{account}:cluster-snapshot:",
     "db": "arn:aws:rds:{region}:{account}:db:",
+    "document": "arn:aws:ssm:{region}:{account}:document/",
     "execution": "",
     "function": "arn:aws:lambda:{region}:{account}:function:",
     "global-cluster": "arn:aws:rds::{account}:global-cluster:",
@@ -74,6 +78,8 @@ TYPES = {
     "table": "arn:aws:dynamodb:{region}:{account}:table/",
     "topic": "",
 }
+# What follows a name in the ARN: the version of a document where none is named, six characters that AWS draws.
+ENDS = {"automation-definition": ":$DEFAULT", "secret": "-AbCdEf"}
 TABLE = {"table": "TableName"}
 DATA_API = {"cluster": "resourceArn"}
 # Each action with the resource types that it is authorized on, and the parameter of the request that names each.
@@ -141,6 +147,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     "secretsmanager:GetSecretValue": {"secret": "SecretId"},
     "sns:GetTopicAttributes": {"topic": "TopicArn"},
     "sns:Publish": {"topic": "TopicArn"},
+    "ssm:GetAutomationExecution": {"automation-execution": "AutomationExecutionId"},
+    "ssm:StartAutomationExecution": {"automation-definition": "DocumentName", "document": "DocumentName"},
     "states:DescribeExecution": {"execution": "executionArn"},
     "states:GetExecutionHistory": {"execution": "executionArn"},
     "states:ListExecutions": {"statemachine": "stateMachineArn"},
@@ -262,7 +270,13 @@ class Authorization:
         """Returns all that the caller has to be allowed; nothing for a request that was not understood."""
         if request.action not in ACTIONS:
             return []
-        return [*self._named(request), *self._signed(request), *self._secret(request), *self.of_key(request)]
+        return [
+            *self._named(request),
+            *self._signed(request),
+            *self._secret(request),
+            *self._passed(request),
+            *self.of_key(request),
+        ]
 
     def _named(self, request: Request) -> Iterator[Demand]:
         action, where = request.action, _circumstances(request)
@@ -275,8 +289,7 @@ class Authorization:
     def _arn(self, request: Request, kind: str) -> str:
         named = request.parameters.get(ACTIONS[request.action][kind]) or DEFAULTS.get((request.action, kind), "")
         begin = TYPES[kind].format(region=request.region, account=self._account)
-        arn = named if not named or named.startswith("arn:") else begin + named
-        return f"{arn}-AbCdEf" if kind == "secret" and not named.startswith("arn:") else arn
+        return named if not named or named.startswith("arn:") else begin + named + ENDS.get(kind, "")
 
     def _signed(self, request: Request) -> Iterator[Demand]:
         """What another region demands of the request for it that this one carries (``PreSignedUrl``), tags aside."""
@@ -292,6 +305,13 @@ class Authorization:
         if secret := request.parameters.get("secretArn"):
             read_secret = Request("secretsmanager:GetSecretValue", request.region, request.key, {"SecretId": secret})
             yield from self.demands(read_secret)
+
+    def _passed(self, request: Request) -> Iterator[Demand]:
+        """A document runs in the role that it is given, which the caller has to be allowed to pass on."""
+        if request.action == "ssm:StartAutomationExecution":
+            for role in request.parameters.get("Parameters", {}).get(ASSUMED_ROLE, ()):
+                circumstances = (*_circumstances(request), ("iam:PassedToService", "ssm.amazonaws.com"))
+                yield Demand("iam:PassRole", role, circumstances)
 
     def of_key(self, request: Request) -> Iterator[Demand]:
         """What is demanded of the caller because the region's key encrypts what the request is about."""

@@ -79,12 +79,12 @@ class Gate:
             if trouble and not trouble.after:
                 return gate._cause(trouble, request)
             result: AWSResponse | None
-            if operation == "lambda.Invoke":
+            if (made_up := gate.surroundings.answer(region, operation, request.url)) is not None:
+                result = _json_answer(request, made_up)
+            elif operation == "lambda.Invoke":
                 result = gate._invoke(region, request)
             elif operation.startswith("rds-data."):
                 result = _json_answer(request, databases.data_api(region, operation, json.loads(request.body)))
-            elif (made_up := gate.surroundings.answer(region, operation, request.url)) is not None:
-                result = _json_answer(request, made_up)
             else:
                 result = answer(stubber, event_name, request, **named)
             if step:
