@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from drills.aws.authorization import Authorization, Demand, Request, allows, read
+from drills.aws.requests import read
+from orchestration.authorization import Authorization, Demand, Request, allows
 from orchestration.specification import Specification
 from orchestration.specification.model import Permission
 from orchestration.specification.policies import permissions

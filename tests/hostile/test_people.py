@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from drills.aws.authorization import Authorization
 from drills.aws.callers import Caller
 from drills.aws.permissions import Permissions
 from handlers.core.claim import LOCK_SECONDS, decide_claim
 from handlers.core.control import PHASES, ControlRecord, Transition
 from handlers.core.errors import InvalidRequest
 from handlers.core.request import MODES, Request
+from orchestration.authorization import Authorization
 from orchestration.settings import load
 from orchestration.specification import describe
 from orchestration.specification.model import Permission
