@@ -48,10 +48,10 @@ other region has the same with the regions in each other's place. ARNs stand wit
 `make rights` writes this page from the specification and the synthesized stacks; a test holds it equal. Permissions are
 exact in both directions:
 
-* **Nobody asks for what is not allowed.** Every request that a function makes in the tests and in drills is compared
-  with its role, by the action, each resource that AWS's service authorization reference has it authorized on, the
-  conditions and the use of keys that follows from it (`orchestration/authorization.py`). A request that is not allowed
-  is refused, and fails the test or the drill.
+* **Nobody asks for what is not allowed.** Every request that a function makes in the tests, in drills and in
+  simulations is compared with its role, by the action, each resource that AWS's service authorization reference has it
+  authorized on, the conditions and the use of keys that follows from it (`orchestration/authorization.py`). A request
+  that is not allowed is refused, and fails the test or the drill; in a simulation it is an error of the history.
 * **Nothing is allowed that nobody needs.** Each action on each resource is needed by one of the journeys of
   `tests/rights/journeys.py`, which play the real handlers, or has a line in `tests/rights/reviewed.txt` that says why
   it is granted all the same; here its reason stands in *italics*. A line whose permission is needed after all is an
