@@ -1,10 +1,11 @@
 """Whether the role of a function, or the one that it has taken on, allows what it asks AWS for; nobody asks for more.
 
 By what the tests and the lab compare with, `orchestration.authorization`: the action, what the request names, the
-region and the other conditions, and the use of keys. A request that is not allowed is an error of the history.
+region and the other conditions, the use of keys, and whom a role trusts. A request that is not allowed is an error of
+the history.
 
-Limits: whom a role trusts is not compared; a new secondary's request carries none for the other region; people may do
-everything, and so may AWS's services, which call nobody through the network here.
+Limits: a new secondary's request carries none for the other region; people may do everything, and so may AWS's
+services, which call nobody through the network here.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ class Rights:
 
     def __init__(self, specification: Specification) -> None:
         self._authorization = Authorization(specification)
+        self._names = specification.names
+        self.trusted = {
+            role.name: role.trusted for region in specification.regions.values() for role in region.roles_for_others
+        }
         self.permissions = {
             role: granted
             for region in specification.regions.values()
@@ -61,6 +66,10 @@ class Rights:
         parameters = dict(named)
         if ENTRIES in parameters:
             parameters[ENTRIES] = [{"Source": source} for source in parameters[ENTRIES]]
+        if action == "sts:AssumeRole":
+            taken_on = parameters["RoleArn"].rpartition("/")[2]
+            if self._names.role_arn(role) not in self.trusted[taken_on]:
+                return f"{action}: {taken_on} does not trust it"
         demands = self._authorization.demands(Request(action, region, "", parameters))
         granted = self.permissions[role]
         return ", ".join(

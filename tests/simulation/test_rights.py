@@ -60,6 +60,17 @@ def test_the_role_that_a_function_has_taken_on_is_asked_and_not_its_own() -> Non
     assert any("failover-peer-use1-test may not rds:SwitchoverGlobalCluster" in one for one in errors), errors
 
 
+def test_a_role_is_taken_on_only_by_whom_it_trusts() -> None:
+    rights = Product().rights
+
+    def denied(role: str) -> str:
+        asked = {"RoleArn": "arn:aws:iam::123456789012:role/failover-peer-use1-test"}
+        return rights.denied(role, "sts", STANDBY, "assume_role", asked)
+
+    assert denied("failover-fence-old-writer-usw2-test") == ""
+    assert denied("failover-notify-usw2-test") == "sts:AssumeRole: failover-peer-use1-test does not trust it"
+
+
 def test_a_condition_is_compared() -> None:
     rights, role = Product().rights, "failover-notify-usw2-test"
 
