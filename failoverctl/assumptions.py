@@ -376,7 +376,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "presigned request, and for Performance Insights with a customer's key.",
         calls=(),
         otherwise="a re-protection stops at the step and says which action; add it to the role, and resume the run",
-        rests=("orchestration/specification/roles.py", "drills/aws/authorization.py"),
+        rests=("orchestration/specification/roles.py", "orchestration/authorization.py"),
         experiment="a failover, and a re-protection after it",
     ),
     Assumption(

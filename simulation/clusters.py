@@ -94,7 +94,7 @@ class Clusters:
             "DBInstanceIdentifier": name,
             "DBClusterIdentifier": self._names.cluster(region),
             "DBInstanceStatus": "rebooting" if region in self._rds.rebooting else found.instances[name],
-            "DBSubnetGroup": {"DBSubnetGroupName": "private"},
+            "DBSubnetGroup": {"DBSubnetGroupName": self._names.cluster(region)},
         }
 
     def snapshot(self, name: str) -> Request:

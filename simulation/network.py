@@ -89,6 +89,7 @@ class Network:
 
     def call(self, client: Client, operation: str, request: dict[str, Any]) -> Any:
         """Carries a call of the product's code out, as the SDK does: with its time limits and attempts."""
+        self._compare(client, operation, request)
         for attempt in range(client.attempts):
             if attempt:
                 self._world.time.sleep(self._world.chance.random() * 2 ** (attempt - 1))
@@ -98,6 +99,13 @@ class Network:
                 if attempt + 1 == client.attempts or not _is_retried(error):
                     raise
         raise AssertionError
+
+    def _compare(self, client: Client, operation: str, request: dict[str, Any]) -> None:
+        """Notes an error where a function asks for what its role does not allow."""
+        world = self._world
+        role = client.role or world.function
+        if role and (denied := world.product.rights.denied(role, client.service, client.region, operation, request)):
+            world.defect(f"{role} may not {denied}")
 
     def _try(self, client: Client, operation: str, request: dict[str, Any]) -> Any:
         world = self._world

@@ -32,6 +32,7 @@ from orchestration.specification.model import Function
 from simulation import stand_ins
 from simulation.control_table import Date
 from simulation.hooks import HOOKS
+from simulation.rights import Rights
 
 ACCOUNT = "123456789012"
 # Functions that log in to a database by PostgreSQL's protocol; the world answers in their place (`simulation.prober`).
@@ -57,6 +58,7 @@ class Product:
             database={"capacity_follows": True, "min_capacity": 4.0},
         )
         self.specification: Specification = describe(settings, ACCOUNT)
+        self.rights = Rights(self.specification)
         self.wires = stand_ins.Wires()
         self.functions = {
             (region.name, function.name): function

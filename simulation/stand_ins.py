@@ -72,12 +72,16 @@ class Wires:
 
 
 class Client:
-    """A client of ``service`` in ``region``; ``attempts`` counts the first, limits are in seconds."""
+    """A client of ``service`` in ``region``; ``attempts`` counts the first, limits are in seconds.
 
-    def __init__(self, wires: Wires, service: str, region: str, config: Any) -> None:
+    ``role``: in which it acts, where that was taken on; empty for whoever makes the call.
+    """
+
+    def __init__(self, wires: Wires, service: str, region: str, role: str, config: Any) -> None:
         self._wires = wires
         self.service = service
         self.region = region
+        self.role = role
         self.connect_s = float(config.connect_timeout)
         self.read_s = float(config.read_timeout)
         self.attempts = int(config.retries["total_max_attempts"])
@@ -126,9 +130,11 @@ class _Session:
     def register_component(self, name: str, component: object) -> None:
         """Needs none."""
 
-    def create_client(self, service: str, *, region_name: str, config: Any, **_keys: str | None) -> Client:
-        """Returns a client of the present history's world."""
-        return Client(self._wires, service, region_name, config)
+    def create_client(
+        self, service: str, *, region_name: str, config: Any, aws_access_key_id: str | None = None, **_keys: str | None
+    ) -> Client:
+        """Returns a client of the present history's world; a role's access key is its name."""
+        return Client(self._wires, service, region_name, aws_access_key_id or "", config)
 
 
 class Thread:

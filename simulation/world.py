@@ -127,6 +127,12 @@ class World:
         return getattr(self.time.process, "region", "")
 
     @property
+    def function(self) -> str:
+        """The function that the present thread runs, by its name, which is its role's; empty for anybody else."""
+        function = getattr(self.time.process, "function", None)
+        return function.name if function else ""
+
+    @property
     def caller(self) -> str:
         """Who acts now, in words."""
         return self.time.process.name
@@ -300,7 +306,8 @@ def _clients_belong(record: Mapping[str, Any]) -> str:
 
 
 def _serve_roles(here: str, client: Client, operation: str, request: dict[str, Any]) -> Reply:
-    del here, client, request
+    del here, client
     if operation == "get_caller_identity":
         return Reply({"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/ada"}, 0.02)
-    return Reply({"Credentials": {"AccessKeyId": "", "SecretAccessKey": "", "SessionToken": ""}}, 0.02)
+    role = request["RoleArn"].rpartition("/")[2]
+    return Reply({"Credentials": {"AccessKeyId": role, "SecretAccessKey": "", "SessionToken": ""}}, 0.02)

@@ -29,7 +29,6 @@ from werkzeug.serving import make_server
 
 from drills.aws import atomic, replicated_table
 from drills.aws.alarms import Alarms, State
-from drills.aws.authorization import Authorization
 from drills.aws.callers import Callers
 from drills.aws.clusters import Databases
 from drills.aws.data_api import DataApi, Sessions
@@ -50,6 +49,7 @@ from drills.aws.rds_behaviour import Behaviour
 from drills.aws.step_functions import StepFunctions
 from drills.aws.timetable import Timetable
 from drills.world.reachability import OUTSIDE, Fault
+from orchestration.authorization import Authorization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,7 +23,8 @@ How long each step takes is stated here, in virtual seconds, and is short: AWS d
 usual. What is measured in a rebuild is a base backup of a small database, not a copy of Aurora's volume.
 
 Limits: instances are names with a status, since one server stands in for a cluster; a snapshot holds no data; of
-``ModifyDBCluster`` security groups and deletion protection are modelled, and it refuses everything else.
+``ModifyDBCluster`` security groups, deletion protection and the bounds of the capacity are modelled, and it refuses
+everything else. New bounds count at once, and nothing runs slower or faster by them.
 """
 
 from __future__ import annotations
@@ -62,7 +63,13 @@ REBUILD_SECONDS = 20.0
 # What a secondary may not be given, because it has it from the primary.
 OF_THE_PRIMARY = ("MasterUsername", "MasterUserPassword", "ManageMasterUserPassword", "DatabaseName")
 # In the spelling in which moto lists the parameters of a request.
-MODIFIABLE = {"db_cluster_identifier", "vpc_security_group_ids", "deletion_protection", "apply_immediately"}
+MODIFIABLE = {
+    "db_cluster_identifier",
+    "vpc_security_group_ids",
+    "deletion_protection",
+    "serverless_v2_scaling_configuration",
+    "apply_immediately",
+}
 
 
 def writer_endpoint(cluster: Cluster) -> str:
@@ -219,13 +226,15 @@ class Clusters:
         return cluster
 
     def modify(self, region: str, asked: Any) -> Any:
-        """Changes a cluster's security groups or its deletion protection."""
+        """Changes a cluster's security groups, its deletion protection or the bounds of its capacity."""
         unknown = sorted(name for name in asked if name not in MODIFIABLE)
         if unknown:
             raise RDSClientError("InvalidParameterCombination", f"The lab does not change {', '.join(unknown)}.")
         cluster = self.find(region, asked["DBClusterIdentifier"])
         if "DeletionProtection" in asked:
             cluster.deletion_protection = asked["DeletionProtection"]
+        if bounds := asked.get("ServerlessV2ScalingConfiguration"):
+            cluster.serverless_v2_scaling_configuration = dict(bounds)
         if groups := list(asked.get("VpcSecurityGroupIds", [])):
             cluster.vpc_security_group_ids = groups
             admits = self._admit(region, cluster)

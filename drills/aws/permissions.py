@@ -1,7 +1,7 @@
 """IAM: a function may do what its role's permissions allow, and nothing else.
 
 Models (IAM user guide, "Policy evaluation logic"): a request is denied unless statements allow all that it demands
-(`drills.aws.authorization`). The access key tells who asks (`drills.aws.callers`). A request whose action is not
+(`orchestration.authorization`). The access key tells who asks (`drills.aws.callers`). A request whose action is not
 understood is denied.
 
 Limits: only functions and the roles they assume are checked, not the lab itself nor the state machines; there are no
@@ -14,8 +14,9 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from drills.aws.authorization import RPC_PATH, Authorization, Demand, Request, allows, read
 from drills.aws.happenings import Happening, Kind
+from drills.aws.requests import RPC_PATH, read
+from orchestration.authorization import Authorization, Demand, Request, allows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -45,8 +45,9 @@ QUESTIONS = ("ask_approval", "ask_retirement")
 class Deployment(Account):
     """Both regions, with their functions and their databases. Use it as a context manager."""
 
-    def __init__(self) -> None:
-        settings = load(environment_suffix="test", environment="development", salvage={"replay": REPLAY})
+    def __init__(self, **asked: Any) -> None:
+        """As the settings are by default, with those of ``asked`` beside."""
+        settings = load(environment_suffix="test", environment="development", salvage={"replay": REPLAY}, **asked)
         specification = describe(settings, ACCOUNT)
         self.rds: GlobalDatabase  # the model, whose behaviour a test may choose
         self.databases = Databases(lambda: self.is_switched(STANDBY))

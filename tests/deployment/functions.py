@@ -80,8 +80,8 @@ def load_step(name: str, variables: dict[str, str]) -> ModuleType:
 class Lambdas:
     """Lambda: environments that serve one invocation at a time and are used again unless they were killed."""
 
-    # Environments outlive a deployment: importing is slow, and every deployment's variables are the same.
-    _idle: ClassVar[dict[tuple[str, str], list[ModuleType]]] = defaultdict(list)
+    # By region, function and variables: environments outlive a deployment, for importing is slow.
+    _idle: ClassVar[dict[tuple[Any, ...], list[ModuleType]]] = defaultdict(list)
 
     def __init__(
         self, specification: Specification, stand_ins: Mapping[str, Callable[[str, Any], dict[str, Any]]]
@@ -114,7 +114,7 @@ class Lambdas:
             (name, found) for (where, name), found in self._functions.items() if where == region and found.step == step
         )
         self.starts(region, step)
-        idle = self._idle[region, name]
+        idle = self._idle[region, name, *sorted(function.environment.items())]
         try:
             module = idle.pop()
         except IndexError:

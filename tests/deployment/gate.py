@@ -16,6 +16,7 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
+from orchestration.specification.model import Permission
 from tests.deployment.clock import CLOCK
 from tests.deployment.databases import Databases
 from tests.deployment.functions import Killed, Lambdas
@@ -47,7 +48,10 @@ DENIED = Trouble("*", "AccessDenied", status=403)
 
 
 class Gate:
-    """Every request that boto3 sends passes here on its way to moto; a function's needs a permission."""
+    """Every request that boto3 sends passes here on its way to moto; a function's needs a permission.
+
+    So does a person's, where a test says what the person is granted.
+    """
 
     def __init__(self, lambdas: Lambdas, databases: Databases, rights: Rights) -> None:
         self._lambdas = lambdas
@@ -58,6 +62,7 @@ class Gate:
         self.troubles: list[Trouble] = []
         self.before: Callable[[str], None] = lambda operation: None  # called before every request
         self.seen: list[tuple[str, str, str]] = []  # step, region, operation
+        self.person: tuple[Permission, ...] | None = None  # what whoever is no function is granted; everything, if None
         self.clock_ahead_s = 0.0  # of AWS's clocks, before those of the functions
         self._open = threading.local()
 
@@ -76,15 +81,17 @@ class Gate:
             step, its_region = lambdas.doer(), lambdas.doers_region()
             if step and not rights.ask(step, its_region, request):
                 return gate._cause(DENIED, request)
+            if not step and gate.person is not None and not rights.lets(gate.person, request):
+                return gate._cause(DENIED, request)
             if trouble and not trouble.after:
                 return gate._cause(trouble, request)
             result: AWSResponse | None
-            if operation == "lambda.Invoke":
+            if (made_up := gate.surroundings.answer(region, operation, request.url)) is not None:
+                result = _json_answer(request, made_up)
+            elif operation == "lambda.Invoke":
                 result = gate._invoke(region, request)
             elif operation.startswith("rds-data."):
                 result = _json_answer(request, databases.data_api(region, operation, json.loads(request.body)))
-            elif (made_up := gate.surroundings.answer(region, operation, request.url)) is not None:
-                result = _json_answer(request, made_up)
             else:
                 result = answer(stubber, event_name, request, **named)
             if step:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from drills.aws.authorization import Authorization, Demand, Request, allows, read
+from drills.aws.requests import read
+from orchestration.authorization import Authorization, Demand, Request, allows
 from orchestration.specification import Specification
 from orchestration.specification.model import Permission
 from orchestration.specification.policies import permissions
 
 SESSION_KEY = re.compile(rb"<AccessKeyId>(\w+)</AccessKeyId>")
 NOT_FOUND = 404
+# What everybody may ask (STS API reference, GetCallerIdentity).
+FREE = {"sts:GetCallerIdentity"}
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,13 @@ class Rights:
             self.denied.append(f"{role} asks for something that is not known: {asked}")
         allowed = [self.demand(role, demand) for demand in demands]
         return bool(allowed) and all(allowed)
+
+    def lets(self, granted: Iterable[Permission], request: Any) -> bool:
+        """Whether somebody who is granted that, and no function, may make a request."""
+        asked = _read(request)
+        demands = self._authorization.demands(asked)
+        allowed = [any(allows(each, demand) for each in granted) for demand in demands]
+        return asked.action in FREE or (bool(allowed) and all(allowed))
 
     def answered(self, step: str, region: str, request: Any, answer: Any) -> None:
         """Note what follows from an answer: the key of a session, or that S3 was asked for what is not there."""

@@ -1,4 +1,4 @@
-"""What stands around the deployment and moto lacks, or has none of: reservations, backups, DNS, metrics of AWS."""
+"""What stands around the deployment and moto lacks, or has none of: reservations, backups, DNS, metrics, hooks."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Surroundings:
         self.quota = {WRITER: 1000, STANDBY: 1000}
         self.reserved: dict[str, int] = {}  # by function
         self.backup_ago_s: dict[str, float | None] = {WRITER: DAY_S / 2, STANDBY: DAY_S / 2}
+        self.functions: set[str] = set()  # of somebody else, by name: each takes its event and returns nothing
+        self.automation = "Success"  # the status of every execution of an SSM document, of which moto has none
 
     def answer(self, region: str, operation: str, url: str) -> dict[str, Any] | None:
         """The answer to a request; None to leave it to moto."""
@@ -36,6 +38,15 @@ class Surroundings:
             ago = self.backup_ago_s[region]
             made = {"Status": "COMPLETED", "CreationDate": CLOCK.now() - (ago or 0)}
             return {"RecoveryPoints": [] if ago is None else [made]}
+        if (
+            operation == "lambda.Invoke"
+            and unquote(urlsplit(url).path).split("/")[3].rsplit(":", 1)[-1] in self.functions
+        ):
+            return {}
+        if operation == "ssm.StartAutomationExecution":
+            return {"AutomationExecutionId": "0" * 36}
+        if operation == "ssm.GetAutomationExecution":
+            return {"AutomationExecution": {"AutomationExecutionStatus": self.automation}}
         return None
 
 

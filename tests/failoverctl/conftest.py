@@ -40,7 +40,12 @@ def deployment() -> Iterator[Deployment]:
 
 @pytest.fixture
 def ctl(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Ctl:
-    """Call failoverctl for the deployment: words as on the command line."""
+    """Call failoverctl for the deployment."""
+    return calling(deployment, monkeypatch)
+
+
+def calling(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Ctl:
+    """What calls failoverctl for a deployment: words as on the command line."""
     monkeypatch.setenv("FAILOVER_ENVIRONMENT_SUFFIX", deployment.specification.settings.environment_suffix)
 
     def call(*words: str, at_terminal: bool = False) -> Said:

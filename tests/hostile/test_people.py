@@ -12,18 +12,19 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from drills.aws.authorization import Authorization
 from drills.aws.callers import Caller
 from drills.aws.permissions import Permissions
 from handlers.core.claim import LOCK_SECONDS, decide_claim
 from handlers.core.control import PHASES, ControlRecord, Transition
 from handlers.core.errors import InvalidRequest
 from handlers.core.request import MODES, Request
+from orchestration.authorization import Authorization
 from orchestration.settings import load
-from orchestration.specification import describe
+from orchestration.specification import describe, people
 from orchestration.specification.model import Permission
 from orchestration.specification.policies import permissions
 from tests.deployment import ACCOUNT, STANDBY, WRITER, Deployment
+from tests.failoverctl.conftest import Ctl
 from tests.hostile.strange import JSON, mostly
 
 SPECIFICATION = describe(load(environment_suffix="test", environment="development"), ACCOUNT)
@@ -82,6 +83,26 @@ def test_who_may_is_let_through() -> None:
     for act in ACTS:
         person = Caller("person", STANDBY, (Permission((f"states:{act}",), ("*",), ""),))
         assert [each for each in ACTS if status_for(person, each) == "let through"] == [act]
+
+
+@pytest.mark.parametrize("verb", ["abort", "hold"])
+def test_who_may_only_look_cannot_have_a_run_give_up_or_wait(verb: str, deployment: Deployment, ctl: Ctl) -> None:
+    """``failoverctl`` stops no execution: it writes into the control record what the run is to do."""
+    readers, operators, *_ = people.policies(deployment.specification.names)
+    deployment.writer_dies()
+    deployment.databases.heartbeat[STANDBY] = None
+    deployment.start({"mode": "failover", "started_by": "ada"}, "run-1")
+    deployment.wait_for(lambda: bool(deployment.messages(STANDBY)), "nobody is asked")
+    before = deployment.record()
+
+    deployment.gate.person = readers.permissions
+    said = ctl(verb, "run-1", "--yes")
+    assert (said.code, deployment.record()) == (1, before), said.text
+    assert f"attach the policy {operators.name}" in said.text
+
+    deployment.gate.person = operators.permissions
+    said = ctl(verb, "run-1", "--yes")
+    assert (said.code, (deployment.lock() or {}).get("wanted")) == (0, verb), said.text
 
 
 HELD = st.builds(

@@ -15,7 +15,9 @@ from unittest import mock
 import pytest
 from moto.sts.models import AssumedRole
 
+from handlers.gateways.archive import DATA, PAGE
 from tests.deployment import STANDBY, WRITER, Deployment
+from tests.failoverctl.conftest import Ctl
 from tests.infrastructure.synthesized import synthesized
 from tests.statemachines.conditions import (
     FOREVER,
@@ -73,9 +75,12 @@ WAYS: dict[str, tuple[Condition, ...]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_secret_lands_in_what_a_run_leaves(
-    way: str, deployment: Deployment, planted: None, caplog: pytest.LogCaptureFixture
+    way: str, deployment: Deployment, planted: None, caplog: pytest.LogCaptureFixture, ctl: Ctl, tmp_path: Path
 ) -> None:
-    """A task token is in what the asking state itself was given, and nowhere else: not even people are sent it."""
+    """A task token is in what the asking state itself was given, and nowhere else: not even people are sent it.
+
+    Reports are kept for years, and read by people who may not approve anything.
+    """
     writer_dies_unmeasured(deployment)
     for condition in WAYS[way]:
         condition(deployment)
@@ -93,12 +98,31 @@ def test_no_secret_lands_in_what_a_run_leaves(
         "run record": repr(deployment.run_record(RUN)),
         "idempotency tokens": repr(deployment.tokens()),
         "messages": "\n".join(told),
+        **kept_reports(deployment),
+        **reports_of_failoverctl(ctl, tmp_path / PAGE),
     }
     assert all(left.values())
     assert [
         where for where, text in left.items() for secret in (SECRET_KEY, SESSION_TOKEN, *tokens) if secret in text
     ] == []
     assert [secret for secret in (SECRET_KEY, SESSION_TOKEN) if secret in json.dumps(run.events, default=str)] == []
+
+
+def kept_reports(deployment: Deployment) -> dict[str, str]:
+    """What `keep_report` has kept of the run: the page and the JSON."""
+    bucket, objects = deployment.specification.regions[STANDBY].reports_bucket, deployment.client("s3", STANDBY)
+    with deployment.gate.wide_open():
+        return {
+            f"{name}, kept": objects.get_object(Bucket=bucket, Key=f"runs/{RUN}/{name}")["Body"].read().decode()
+            for name in (PAGE, DATA)
+        }
+
+
+def reports_of_failoverctl(ctl: Ctl, file: Path) -> dict[str, str]:
+    """What ``failoverctl report`` writes and says of the run."""
+    told, data = ctl("report", RUN, "--output", str(file)), ctl("report", RUN, "--json")
+    assert (told.code, data.code) == (0, 0), (told.text, data.text)
+    return {"failoverctl report": told.text + file.read_text(), "failoverctl report --json": data.text}
 
 
 def asks(event: dict[str, Any]) -> bool:

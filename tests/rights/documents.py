@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestration.settings import PROJECT_ROOT, load
-from orchestration.specification import describe, people
+from orchestration.settings import PROJECT_ROOT
+from orchestration.specification import people
 from orchestration.specification.model import Permission
 from orchestration.specification.policies import permissions
 from orchestration.specification.workflows import definition, tasks
@@ -25,6 +25,7 @@ from tests.infrastructure.synthesized import Deployment, Stack, synthesized
 from tests.rights import adoption
 from tests.rights.granted import reviewed, specification
 from tests.rights.independence import WORKFLOWS, Row, Workflow, rows
+from tests.rights.options import ALL_OPTIONS, described, setting_of
 
 PERMISSIONS = PROJECT_ROOT / "docs" / "permissions.md"
 INDEPENDENCE = PROJECT_ROOT / "docs" / "independence.md"
@@ -47,14 +48,18 @@ other region has the same with the regions in each other's place. ARNs stand wit
 `make rights` writes this page from the specification and the synthesized stacks; a test holds it equal. Permissions are
 exact in both directions:
 
-* **Nobody asks for what is not allowed.** Every request that a function makes in the tests and in drills is compared
-  with its role, by the action, each resource that AWS's service authorization reference has it authorized on, the
-  conditions and the use of keys that follows from it (`drills/aws/authorization.py`). A request that is not allowed is
-  refused, and fails the test or the drill.
+* **Nobody asks for what is not allowed.** Every request that a function makes in the tests, in drills and in
+  simulations is compared with its role, by the action, each resource that AWS's service authorization reference has it
+  authorized on, the conditions and the use of keys that follows from it (`orchestration/authorization.py`). A request
+  that is not allowed is refused, and fails the test or the drill; in a simulation it is an error of the history.
 * **Nothing is allowed that nobody needs.** Each action on each resource is needed by one of the journeys of
   `tests/rights/journeys.py`, which play the real handlers, or has a line in `tests/rights/reviewed.txt` that says why
   it is granted all the same; here its reason stands in *italics*. A line whose permission is needed after all is an
   error too.
+
+Some functions and their roles are there only when the settings ask for them, which the page says of each. Here the
+settings ask for all of them, and for a hook of each kind: a function `scale-out`, a state machine `tickets`, an SSM
+document `drain-queues`.
 
 The policies of the people who use `failoverctl` are in `orchestration/specification/people.py`.
 
@@ -88,19 +93,22 @@ of the two other regions for that, of which the witness is in a third.
 def permissions_page(deployment: Deployment) -> str:
     """The page on permissions."""
     parts = [ABOUT_PERMISSIONS, "## Without a role of ours\n", *_policies_of_resources(deployment)]
-    described, identity = specification(), deployment.stacks["identity"]
-    region = described.regions[STANDBY]
+    whole, identity = specification(), deployment.stacks["identity"]
+    region, only_with = whole.regions[STANDBY], setting_of()
     purposes = {role["name"]: role for role in identity.all("aws_iam_role")}
-    for name, statements in sorted(permissions(described.names, region).items()):
+    for name, statements in sorted(permissions(whole.names, region).items()):
         (trust,) = json.loads(purposes[name]["assume_role_policy"])["Statement"]
-        parts += [f"## {name}\n", f"{purposes[name]['description']}.\n", f"Taken on by {_trusted(trust)}.\n"]
+        parts += [f"## {name}\n", f"{purposes[name]['description']}.\n"]
+        if name in only_with:
+            parts.append(f"Only with `{only_with[name]}` in the settings.\n")
+        parts.append(f"Taken on by {_trusted(trust)}.\n")
         parts.append(_table(("may", "on", "if", "why"), _statements(name, statements)))
     return "\n".join([*parts, *_of_game_days()])
 
 
 def _of_game_days() -> Iterator[str]:
     """What the settings add with `game_day.enabled`: the role in which FIS acts, and the policy of people."""
-    with_it = describe(load(environment_suffix="test", environment="development", game_day={"enabled": True}), ACCOUNT)
+    with_it = described(game_day={"enabled": True})
     experiment, (*_, policy) = with_it.regions[STANDBY].game_day, people.policies(with_it.names)
     assert experiment is not None, "the setting makes one"
     yield ABOUT_GAME_DAYS
@@ -132,7 +140,7 @@ CONDITIONS = ("function_url_auth_type", "invoked_via_function_url", "source_arn"
 
 def _policies_of_resources(deployment: Deployment) -> Iterator[str]:
     """Who is let in by a resource's own policy: a key, a topic, a bucket, a way out of the VPC, a function."""
-    stack = deployment.stacks[STANDBY]
+    stack, only_with = deployment.stacks[STANDBY], setting_of()
     found: list[tuple[str, ...]] = []
     for kind, what in KINDS_WITH_POLICIES.items():
         for policy in stack.all(kind):
@@ -141,9 +149,11 @@ def _policies_of_resources(deployment: Deployment) -> Iterator[str]:
             found += [(f"{where}: {statement['Sid']}", *_of_resource(statement)) for statement in statements]
     for granted in stack.all("aws_lambda_permission"):
         conditions = {key: granted[key] for key in CONDITIONS if key in granted}
+        name = _named(stack, granted["function_name"])
+        asked_for = f" (only with `{only_with[name]}`)" if name in only_with else ""
         found.append(
             (
-                f"{_named(stack, granted['function_name'])}: {granted['statement_id']}",
+                f"{name}: {granted['statement_id']}{asked_for}",
                 f"allow {'everybody' if granted['principal'] == '*' else granted['principal']}",
                 granted["action"],
                 _lines(f"{key} `{_named(stack, str(value))}`" for key, value in conditions.items()),
@@ -224,7 +234,7 @@ def _plain(arn: str) -> str:
 def main() -> None:
     """Writes both pages, and the tables of the one on adoption."""
     with tempfile.TemporaryDirectory() as folder:
-        PERMISSIONS.write_text(permissions_page(synthesized(Path(folder))))
+        PERMISSIONS.write_text(permissions_page(synthesized(Path(folder), **ALL_OPTIONS)))
     INDEPENDENCE.write_text(independence_page())
     adoption.PAGE.write_text(adoption.page(adoption.PAGE.read_text()))
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from orchestration.settings import load
-from orchestration.specification import Specification, describe
+from orchestration.specification import Specification
 from orchestration.specification.policies import permissions
-from tests.deployment import ACCOUNT, STANDBY
+from tests.deployment import STANDBY
 from tests.deployment.rights import Used, used_by
 from tests.rights.journeys import JOURNEYS, travel
+from tests.rights.options import ALL_OPTIONS, described
 
 REVIEWED = Path(__file__).parent / "reviewed.txt"
 OTHER_WAY_ROUND = {"us-east-1": "us-west-2", "us-west-2": "us-east-1", "use1": "usw2", "usw2": "use1"}
@@ -50,15 +50,16 @@ def reviewed() -> list[Reviewed]:
 
 
 def specification() -> Specification:
-    return describe(load(environment_suffix="test", environment="development"), ACCOUNT)
+    """A deployment that has every role: the settings ask for all that only they bring."""
+    return described(**ALL_OPTIONS)
 
 
 def granted() -> list[Used]:
     """Every permission of every role of us-west-2: one action on one resource; the other region has the same."""
-    described = specification()
+    whole = specification()
     return [
         used_by(role, statement, action, resource)
-        for role, statements in permissions(described.names, described.regions[STANDBY]).items()
+        for role, statements in permissions(whole.names, whole.regions[STANDBY]).items()
         for statement in statements
         for action in statement.actions
         for resource in statement.resources

@@ -18,7 +18,7 @@ from unittest import mock
 from botocore.signers import RequestSigner
 from moto.rds.models import rds_backends
 
-from drills.aws.events import EventBus, create_rule
+from drills.aws.events import EventBus, create_function_rule, create_rule
 from drills.aws.happenings import Happening, Kind
 from handlers.core.errors import FailoverError, TransientFailure
 from handlers.core.lease import TICK_S
@@ -27,7 +27,8 @@ from orchestration.specification.names import MONITORING_USER
 from tests.deployment import ACCOUNT, CLOCK, STANDBY, WRITER, Deployment
 from tests.deployment.monitors import new_watch, tick
 from tests.deployment.rights import Call, Used
-from tests.deployment.surroundings import surround
+from tests.deployment.surroundings import surround, writer_used
+from tests.rights.options import ALL_OPTIONS, APPLICATION_ALARM, HOOKS, OPTIONS
 from tests.statemachines import conditions
 from tests.statemachines.conditions import OTHER, RUN
 from tests.statemachines.scenarios import ASKED, AUTOMATIC, BY_NAME, SWITCHOVER
@@ -54,7 +55,7 @@ def travel(name: str) -> Record:
     """Play a journey, once in a session however often it is asked for."""
     journey = next(one for one in JOURNEYS if one.name == name)
     CLOCK.sleep(1000)  # far from the one before
-    with Deployment() as deployment:
+    with Deployment(**ALL_OPTIONS) as deployment:
         journey.play(deployment)
     return Record(deployment.rights.used, deployment.rights.calls)
 
@@ -90,7 +91,10 @@ def watch(deployment: Deployment, region: str, ticks: int) -> None:
 
 @contextmanager
 def events(deployment: Deployment) -> Iterator[EventBus]:
-    """EventBridge delivers what is put on the standby's bus; each rule starts the workflow in its own role."""
+    """EventBridge delivers what is put on the standby's bus; each rule of a workflow starts it in its own role.
+
+    Functions are invoked by whatever `EventBus.invoke_by` is given.
+    """
 
     def delivered(happening: Happening) -> None:
         if happening.kind is Kind.RULE_DELIVERED:
@@ -102,6 +106,9 @@ def events(deployment: Deployment) -> Iterator[EventBus]:
         machine = deployment.specification.names.state_machine_arn(STANDBY)
         role = deployment.specification.names.role_arn(rule.name)
         create_rule(deployment.client("events", STANDBY), rule, machine, role)
+    for invoking in deployment.specification.regions[STANDBY].function_rules:
+        arn = deployment.specification.names.function_arn(invoking.function.step, STANDBY)
+        create_function_rule(deployment.client("events", STANDBY), invoking, arn)
     with ExitStack() as stack:
         bus.install(stack)
         yield bus
@@ -151,6 +158,57 @@ def stopped_run_is_taken_over(deployment: Deployment) -> None:
     deployment.run_until("detach_secondary", ASKED, OTHER)
     deployment.stop(OTHER)
     assert deployment.run(AUTOMATIC, RUN).end == "Recovered"
+
+
+# --- what the settings hang on a failover
+
+
+def settings_hang_more_on_it(deployment: Deployment) -> None:
+    """EventBridge delivers `WriterMoved` to the functions that only the settings bring.
+
+    The hooks of all kinds work, and the document's then fails; the application's alarm rings; the old writer has used
+    more than the new one is given at least.
+    """
+    make_what_hooks_start(deployment)
+    make_application_alarm(deployment)
+    writer_used(deployment, 6.0)
+    delivered: list[tuple[str, str, Any]] = []
+    with events(deployment) as bus:
+        bus.invoke_by(lambda region, name, event: delivered.append((region, name, event)))
+        failed_over(deployment)
+    assert len(delivered) == len(OPTIONS)
+    for region, name, event in delivered:
+        assert not deployment.lambdas.invoke(region, name, event).failed, name
+    deployment.gate.surroundings.automation = "Failed"
+    deployment.call("run_hooks", delivered[0][2])
+    told = "\n".join(subject for subject, _ in deployment.messages(STANDBY))
+    assert all(what in told for what in ("HOOK", "APPLICATION UNHEALTHY", "CAPACITY RAISED")), told
+
+
+def make_what_hooks_start(deployment: Deployment) -> None:
+    deployment.gate.surroundings.functions |= {hook["function"] for hook in HOOKS if "function" in hook}
+    for hook in HOOKS:
+        if "state_machine" in hook:
+            deployment.client("stepfunctions", STANDBY).create_state_machine(
+                name=hook["state_machine"],
+                definition='{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}',
+                roleArn=deployment.specification.names.role_arn("of-somebody-else"),
+            )
+
+
+def make_application_alarm(deployment: Deployment) -> None:
+    cloudwatch = deployment.client("cloudwatch", STANDBY)
+    cloudwatch.put_metric_alarm(
+        AlarmName=APPLICATION_ALARM,
+        Namespace="Payments",
+        MetricName="Errors",
+        ComparisonOperator="GreaterThanThreshold",
+        EvaluationPeriods=1,
+        Period=60,
+        Statistic="Sum",
+        Threshold=1,
+    )
+    cloudwatch.set_alarm_state(AlarmName=APPLICATION_ALARM, StateValue="ALARM", StateReason="the test says so")
 
 
 # --- the way back
@@ -353,6 +411,7 @@ JOURNEYS = (
     Journey("the switch is engaged once more after a failover's end", switch_is_engaged_too_late),
     scenario("no topic takes the message and the end is the same"),
     Journey("a failover takes over from a stopped run", stopped_run_is_taken_over),
+    Journey("the settings hang more on a failover", settings_hang_more_on_it),
     Journey("the report of a run cannot be kept", report_cannot_be_kept),
     Journey("a backup fails", backup_fails),
     Journey("somebody looks at the dashboard", somebody_looks_at_the_dashboard),

@@ -12,15 +12,28 @@ from orchestration.specification.policies import permissions
 from tests.infrastructure.synthesized import ACCOUNT, Deployment, synthesized
 from tests.rights import documents
 from tests.rights.granted import specification
+from tests.rights.options import ALL_OPTIONS, setting_of
 
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    return synthesized(tmp_path_factory.mktemp("rights"))
+    return synthesized(tmp_path_factory.mktemp("rights"), **ALL_OPTIONS)
 
 
 def test_the_page_on_permissions_is_what_make_rights_writes(deployment: Deployment) -> None:
     assert documents.PERMISSIONS.read_text() == documents.permissions_page(deployment), "run `make rights`"
+
+
+def test_the_page_says_which_roles_only_settings_bring() -> None:
+    page = documents.PERMISSIONS.read_text()
+    only_with = setting_of()
+    assert {role: only_with.get(role) for role in ("failover-run-hooks-usw2-test", "failover-promote-usw2-test")} == {
+        "failover-run-hooks-usw2-test": "hooks",
+        "failover-promote-usw2-test": None,
+    }
+    for role, setting in only_with.items():
+        section = page.partition(f"## {role}\n")[2].partition("\n## ")[0]
+        assert f"Only with `{setting}` in the settings." in section
 
 
 def test_the_page_on_independence_is_what_make_rights_writes() -> None:

@@ -11,9 +11,10 @@ from collections import Counter
 import pytest
 from botocore.exceptions import ClientError
 
+from orchestration.specification import failover, reprotection, standing
 from tests.deployment import STANDBY, Deployment
 from tests.deployment.rights import Used
-from tests.rights.granted import as_lines, granted, needed, reviewed
+from tests.rights.granted import as_lines, granted, needed, reviewed, specification
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,12 @@ def test_every_reviewed_reason_is_for_permissions_that_are_granted_and_not_neede
 
 def test_what_is_needed_is_granted(used: Counter[Used]) -> None:
     assert as_lines(set(used) - set(granted())) == []
+
+
+def test_every_function_that_any_settings_bring_is_compared() -> None:
+    rows = (*failover.STEPS, *reprotection.STEPS, *standing.FUNCTIONS)
+    here = specification().names
+    assert {here.function(row.name, STANDBY) for row in rows} <= {one.role for one in granted()}
 
 
 def test_nothing_is_granted_twice() -> None:

@@ -11,54 +11,29 @@ to look at what the request names.
 
 from __future__ import annotations
 
-import io
-import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from botocore.parsers import RpcV2CBORParser
-
-from drills.aws.faults import CREDENTIAL
+from handlers.core.hooks import ASSUMED_ROLE
 
 if TYPE_CHECKING:
     from orchestration.specification.model import Permission, Specification
 
-# Where IAM's name for a service is not the one for which requests are signed.
-IAM_SERVICES = {"monitoring": "cloudwatch"}
-# The Smithy RPC v2 protocol, which CloudWatch's clients speak, has the action in the path.
-RPC_PATH = re.compile(r"/service/\w+/operation/(\w+)")
-INVOKE_PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
-# Of the services whose requests say by method and path what they ask for, and name one thing there at most.
-REST_PATHS = (
-    ("backup", "GET", re.compile(r"/backup-vaults/([^/]+)/recovery-points/"), "ListRecoveryPointsByBackupVault"),
-    ("lambda", "GET", re.compile(r"/2016-08-19/account-settings"), "GetAccountSettings"),
-    ("lambda", "GET", re.compile(r"/2019-09-30/functions/([^/]+)/concurrency"), "GetFunctionConcurrency"),
-    ("route53", "GET", re.compile(r"/2013-04-01/hostedzonesbyname"), "ListHostedZonesByName"),
-    ("route53", "GET", re.compile(r"/2013-04-01/hostedzone/([^/]+)/rrset"), "ListResourceRecordSets"),
-    ("route53", "GET", re.compile(r"/2013-04-01/healthcheck/([^/]+)"), "GetHealthCheck"),
-)
-# What such a request names, by the name that `ACTIONS` has for it.
+# What a request names that says by its path what it asks for; by the name that `ACTIONS` has for it.
 NAMED = "Named"
-DATA_API_PATHS = {
-    "/BeginTransaction": "BeginTransaction",
-    "/CommitTransaction": "CommitTransaction",
-    "/Execute": "ExecuteStatement",
-    "/RollbackTransaction": "RollbackTransaction",
-}
-OBJECT_ACTIONS = {"GET": "GetObject", "HEAD": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
-
 # How the ARN of each resource type begins, in the request's region and account.
 TYPES = {
+    "automation-definition": "arn:aws:ssm:{region}:{account}:automation-definition/",
+    "automation-execution": "arn:aws:ssm:{region}:{account}:automation-execution/",
     "backup-vault": "arn:aws:backup:{region}:{account}:backup-vault:",
     "bus": "arn:aws:events:{region}:{account}:event-bus/",
     "cluster": "arn:aws:rds:{region}:{account}:cluster:",
     "cluster-pg": "arn:aws:rds:{region}:{account}:cluster-pg:",
     "cluster-snapshot": "arn:aws:rds:{region}:{account}:cluster-snapshot:",
     "db": "arn:aws:rds:{region}:{account}:db:",
+    "document": "arn:aws:ssm:{region}:{account}:document/",
     "execution": "",
     "function": "arn:aws:lambda:{region}:{account}:function:",
     "global-cluster": "arn:aws:rds::{account}:global-cluster:",
@@ -74,6 +49,8 @@ TYPES = {
     "table": "arn:aws:dynamodb:{region}:{account}:table/",
     "topic": "",
 }
+# What follows a name in the ARN: the version of a document where none is named, six characters that AWS draws.
+ENDS = {"automation-definition": ":$DEFAULT", "secret": "-AbCdEf"}
 TABLE = {"table": "TableName"}
 DATA_API = {"cluster": "resourceArn"}
 # Each action with the resource types that it is authorized on, and the parameter of the request that names each.
@@ -141,6 +118,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     "secretsmanager:GetSecretValue": {"secret": "SecretId"},
     "sns:GetTopicAttributes": {"topic": "TopicArn"},
     "sns:Publish": {"topic": "TopicArn"},
+    "ssm:GetAutomationExecution": {"automation-execution": "AutomationExecutionId"},
+    "ssm:StartAutomationExecution": {"automation-definition": "DocumentName", "document": "DocumentName"},
     "states:DescribeExecution": {"execution": "executionArn"},
     "states:GetExecutionHistory": {"execution": "executionArn"},
     "states:ListExecutions": {"statemachine": "stateMachineArn"},
@@ -186,12 +165,16 @@ USES_OF_KEY: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """A request as IAM sees it: ``action`` is empty when it was not understood; ``parameters`` by the API's names."""
+    """A request as IAM sees it: ``action`` is empty when it was not understood; ``parameters`` by the API's names.
+
+    ``key`` is the access key of whoever asks; ``carried`` the request for another region that RDS passes on.
+    """
 
     action: str
     region: str
     key: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    carried: Request | None = None
 
 
 @dataclass(frozen=True)
@@ -204,49 +187,6 @@ class Demand:
     action: str
     resource: str
     circumstances: tuple[tuple[str, str], ...]
-
-
-def read(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Request | None:
-    """Returns a request that was sent; None for one that is not signed. ``headers`` are by lower-case names."""
-    signed = CREDENTIAL.search(headers.get("authorization", ""))
-    if signed is None:
-        return None
-    service = IAM_SERVICES.get(signed["service"], signed["service"])
-    name, parameters = _operation(service, method, url, headers, body)
-    return Request(f"{service}:{name}" if name else "", signed["region"], signed["key"], parameters)
-
-
-def _operation(
-    service: str, method: str, url: str, headers: Mapping[str, str], body: bytes
-) -> tuple[str, Mapping[str, Any]]:
-    path = unquote(urlsplit(url).path)
-    if invoked := INVOKE_PATH.fullmatch(path):
-        return "InvokeFunction", {"FunctionName": invoked[1]}
-    for of, asked, pattern, name in REST_PATHS:
-        if (of, asked) == (service, method) and (found := pattern.fullmatch(path)):
-            return name, {NAMED: found[1]} if found.groups() else {}
-    if service == "s3":
-        return _object_operation(method, url)
-    if called := RPC_PATH.fullmatch(path):
-        return called[1], RpcV2CBORParser().parse_data_item(io.BufferedReader(io.BytesIO(body)))
-    if service == "rds-data":
-        return DATA_API_PATHS.get(path, ""), json.loads(body)
-    if target := headers.get("x-amz-target"):
-        return target.rsplit(".", 1)[-1], json.loads(body or b"{}")
-    form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-    return form.get("Action", ""), form
-
-
-def _object_operation(method: str, url: str) -> tuple[str, Mapping[str, str]]:
-    """Returns a request to S3, which names its bucket in the host or the path, and then its object."""
-    parts = urlsplit(url)
-    bucket, subdomain, _ = (parts.hostname or "").partition(".s3.")
-    path = unquote(parts.path).strip("/")
-    if not subdomain:
-        bucket, _, path = path.partition("/")
-    if not path:
-        return {"GET": "ListBucket"}.get(method, ""), {"Bucket": bucket}
-    return OBJECT_ACTIONS.get(method, ""), {"Object": f"{bucket}/{path}", "Bucket": bucket}
 
 
 class Authorization:
@@ -262,7 +202,13 @@ class Authorization:
         """Returns all that the caller has to be allowed; nothing for a request that was not understood."""
         if request.action not in ACTIONS:
             return []
-        return [*self._named(request), *self._signed(request), *self._secret(request), *self.of_key(request)]
+        return [
+            *self._named(request),
+            *self._signed(request),
+            *self._secret(request),
+            *self._passed(request),
+            *self.of_key(request),
+        ]
 
     def _named(self, request: Request) -> Iterator[Demand]:
         action, where = request.action, _circumstances(request)
@@ -275,23 +221,25 @@ class Authorization:
     def _arn(self, request: Request, kind: str) -> str:
         named = request.parameters.get(ACTIONS[request.action][kind]) or DEFAULTS.get((request.action, kind), "")
         begin = TYPES[kind].format(region=request.region, account=self._account)
-        arn = named if not named or named.startswith("arn:") else begin + named
-        return f"{arn}-AbCdEf" if kind == "secret" and not named.startswith("arn:") else arn
+        return named if not named or named.startswith("arn:") else begin + named + ENDS.get(kind, "")
 
     def _signed(self, request: Request) -> Iterator[Demand]:
-        """What another region demands of the request for it that this one carries (``PreSignedUrl``), tags aside."""
-        if url := request.parameters.get("PreSignedUrl"):
-            carried = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-            signed = CREDENTIAL.search(f"Credential={carried['X-Amz-Credential']}")
-            assert signed, url
-            named = {name: value for name, value in carried.items() if not name.startswith("Tags.")}
-            yield from self._named(Request(request.action, signed["region"], request.key, named))
+        """What another region demands of the request for it that this one carries."""
+        if request.carried:
+            yield from self._named(request.carried)
 
     def _secret(self, request: Request) -> Iterator[Demand]:
         """The Data API reads the secret in the caller's name."""
         if secret := request.parameters.get("secretArn"):
             read_secret = Request("secretsmanager:GetSecretValue", request.region, request.key, {"SecretId": secret})
             yield from self.demands(read_secret)
+
+    def _passed(self, request: Request) -> Iterator[Demand]:
+        """A document runs in the role that it is given, which the caller has to be allowed to pass on."""
+        if request.action == "ssm:StartAutomationExecution":
+            for role in request.parameters.get("Parameters", {}).get(ASSUMED_ROLE, ()):
+                circumstances = (*_circumstances(request), ("iam:PassedToService", "ssm.amazonaws.com"))
+                yield Demand("iam:PassRole", role, circumstances)
 
     def of_key(self, request: Request) -> Iterator[Demand]:
         """What is demanded of the caller because the region's key encrypts what the request is about."""
