@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from drills.verdict.events import Kind
+from failoverctl.command import CANNOT_TELL
 from failoverctl.lab import FILE_VARIABLE
 from orchestration.settings import PROJECT_ROOT
 
@@ -28,6 +29,8 @@ BLANKS = {"<why>": "the drill says no"}
 VERBS = {"yes": "approve", "no": "reject"}
 # A call asks the lab's AWS a few times; on a busy machine each may take a while (real seconds).
 PATIENCE_SECONDS = 120.0
+# How often an answer is given on a machine that is too busy to say whether it has arrived.
+TRIES = 5
 
 
 class Person:
@@ -41,17 +44,22 @@ class Person:
         self._verb = VERBS.get(approve)
         self._lab = lab
         self._timeline = timeline
-        self._answered: set[str] = set()
+        self._tries_left: dict[str, int] = {}
 
     def read(self, messages: Iterable[Message]) -> None:
-        """Reads the messages, and answers those that have not been answered."""
+        """Reads the messages, and answers those that have not been answered.
+
+        An answer that failoverctl cannot tell to have arrived is given again: it counts once.
+        """
         if self._verb is None:
             return
         for message in messages:
             line = command_in(message.text, self._verb)
-            if line and line not in self._answered:
-                self._answered.add(line)
-                self.call(line)
+            if line and self._tries_left.setdefault(line, TRIES):
+                self._tries_left[line] -= 1
+                code, _ = self._call(line)
+                if code != CANNOT_TELL:
+                    self._tries_left[line] = 0
 
     def start(self, messages: Sequence[Message]) -> str | None:
         """Starts a workflow with the command from the latest message that has one; returns the execution's ARN."""
@@ -63,13 +71,17 @@ class Person:
 
     def call(self, line: str) -> dict[str, Any]:
         """Calls ``failoverctl`` as a message says; returns what it tells programs."""
+        return self._call(line)[1]
+
+    def _call(self, line: str) -> tuple[int, dict[str, Any]]:
+        """Returns the exit code, too."""
         self._timeline.event(Kind.NOTIFICATION, f"the person on call: {line}")
         words = [BLANKS.get(word, word) for word in shlex.split(line)[1:]]
         done = failoverctl([*words, "--yes", "--json"], self._lab)
         said: dict[str, Any] = json.loads(done.stdout or "{}")
         if done.returncode:
             self._timeline.event(Kind.NOTIFICATION, f"failoverctl: {said.get('reason') or done.stderr}")
-        return said
+        return done.returncode, said
 
 
 def failoverctl(words: Sequence[str], lab: Path) -> subprocess.CompletedProcess[str]:

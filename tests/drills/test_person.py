@@ -72,6 +72,15 @@ def test_a_command_that_is_refused_is_told_of(monkeypatch: pytest.MonkeyPatch) -
     assert calls.told[-1] == "failoverctl: too late"
 
 
+@pytest.mark.parametrize(("code", "tries"), [(1, 1), (2, 2)])
+def test_an_answer_that_may_not_have_arrived_is_given_again(
+    code: int, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine's AWS does not answer in time; a person reads "cannot tell", and tries again."""
+    monkeypatch.setattr(person_module, "TRIES", 2)
+    assert Calls(monkeypatch, code=code).answers("yes") == [["approve", "run-1", *ENDING]] * tries
+
+
 def test_a_failback_is_started_by_the_last_messages_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
     end = ReprotectionEnd.read({"run": "run-2", "outcome": "reprotected", "progress": {}})
     told = message(
