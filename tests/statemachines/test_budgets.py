@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from types import ModuleType
 
@@ -11,12 +12,14 @@ import pytest
 from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, TICK_S
 from handlers.gateways import acting, aws, global_database, prober
+from orchestration.settings import PROJECT_ROOT
 from orchestration.specification import budgets
 from orchestration.specification.workflows import definition, tasks
 from tests.deployment import STANDBY, Deployment
 from tests.statemachines import graph
 
 MACHINE = definition()
+GUARANTEES = PROJECT_ROOT / "docs" / "guarantees.md"
 # What a client waits for one answer, of any service and of RDS to a request that moves the writer (s).
 ANSWER_S = aws.CONNECT_TIMEOUT_S + aws.READ_TIMEOUT_S
 MOVE_ANSWER_S = aws.CONNECT_TIMEOUT_S + global_database.MOVE_READ_TIMEOUT_S
@@ -24,6 +27,17 @@ MOVE_ANSWER_S = aws.CONNECT_TIMEOUT_S + global_database.MOVE_READ_TIMEOUT_S
 
 def test_p4_the_critical_path_fits_into_its_budget() -> None:
     assert sum(budget.seconds for budget in budgets.budgets()) < budgets.DETECTION_TO_PROMOTION_S
+
+
+def test_the_page_gives_each_budget_as_the_workflow_has_it() -> None:
+    """One attempt of each step, in its order."""
+    paragraph = re.search(r"^From the alarm to .*?\n\n", GUARANTEES.read_text(), re.MULTILINE | re.DOTALL)
+    assert paragraph is not None
+    text = " ".join(paragraph[0].split())
+    assert f"the budget is {budgets.DETECTION_TO_PROMOTION_S} s" in text
+    told = [f"{' ∥ '.join(f'`{state}`' for state in one.states)} {one.seconds} s" for one in budgets.budgets()]
+    assert f": {', '.join(told)}. " in text
+    assert f"RDS has {global_database.MOVE_READ_TIMEOUT_S:g} s to answer a detach" in text
 
 
 def test_the_critical_path_is_the_way_through_the_workflow() -> None:
