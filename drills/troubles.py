@@ -107,8 +107,9 @@ class Trouble:
         Does it to the lab, at once.
     company
         With which modes and outages it goes.
-    worst
-        The outage with which it hurts most; `SWITCHOVER` for that mode.
+    worst, beside
+        The outage with which it hurts most; `SWITCHOVER` for that mode. And the troubles, by name, without which it
+        could change nothing there.
     when, seconds
         When it begins.
     prepare
@@ -132,6 +133,7 @@ class Trouble:
     begin: Callable[[Lab], object]
     company: Company
     worst: str = "kill"
+    beside: tuple[str, ...] = ()
     when: When = When.BEFORE
     seconds: float = 0.0
     prepare: Callable[[Lab], object] = lambda _: None
@@ -233,6 +235,8 @@ _ROWS = (
         sentence=f"CloudWatch sees metrics {ALARMS_LATE_SECONDS:g} s late",
         begin=lambda lab: lab.cloud.alarms.see_late(ALARMS_LATE_SECONDS),
         company=FAILOVER,
+        # With its own event the monitor is quicker than any alarm. Without both, its next attempt has to do the work.
+        beside=("event-lost",),
     ),
     Trouble(
         name="switch-down",
@@ -332,6 +336,12 @@ _ROWS = (
     ),
 )
 TROUBLES = {row.name: row for row in _ROWS}
+
+
+def at_its_worst(trouble: Trouble) -> list[str]:
+    """Returns the arguments of the drill in which a trouble hurts most."""
+    what = ["--mode", SWITCHOVER] if trouble.worst == SWITCHOVER else ["--outage", trouble.worst]
+    return [*what, *(word for name in (trouble.name, *trouble.beside) for word in ("--trouble", name))]
 
 
 def demanded_with(mode: str, outage: Outage | None, approve: str, troubles: Sequence[Trouble]) -> End:

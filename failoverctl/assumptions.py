@@ -320,7 +320,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "promotion-time",
         holds="A detached standby takes writes within half a minute, and at all.",
         calls=OF_RUNS,
-        otherwise="the RTO is longer by what it takes longer; `Promote` looks for 40 s at a time and goes on",
+        otherwise="the RTO is longer by what it takes longer; `Promote` looks again for as long as the run may last",
         rests=("orchestration/measured.py", "docs/guarantees.md"),
         ask=moves.promotion,
         where="once",

@@ -26,13 +26,22 @@ Wanted = Literal["hold", "abort"]
 
 EFFECTS: dict[Wanted, dict[str, str]] = {
     "hold": {
-        "checking": "it waits before it commits to move, for 15 min at most; `failoverctl release` lets it go on",
+        "checking": (
+            "it waits before it commits to move, for 15 min at most, then gives the lock back; `failoverctl release` "
+            "lets it go on"
+        ),
         "otherwise": "it has stopped or begun to move the writer, so it does not wait: it gives the writer back",
     },
     "abort": {
         "checking": "it gives the lock back, and the writer stays",
         "otherwise": "it gives the writer back, as RDS has not been asked",
     },
+}
+
+# What becomes of automatic failover: only an abort is a person's no (`handlers.failover.release_claim`).
+AUTOMATION: dict[Wanted, str] = {
+    "hold": "That is no person's no: while the writer is down, the next attempt begins by itself after this run.",
+    "abort": "That is a person's no: no automatic attempt begins any more in this outage.",
 }
 
 
@@ -146,8 +155,7 @@ def _want(session: Session, name: str | None, wanted: Wanted, *, yes: bool) -> i
     _refuse_in_vain(deployment, held)
     effect = EFFECTS[wanted]["checking" if held.phase == "checking" else "otherwise"]
     session.say(f"Run {held.run} ({held.mode}, {held.phase}) is to {wanted}: {effect}.")
-    if wanted == "abort":
-        session.say("That is a person's no: no automatic attempt begins any more in this outage.")
+    session.say(AUTOMATION[wanted])
     session.confirm(f"Ask it to {wanted}?", yes=yes)
     control = deployment.control(reading.through)
     with changing(deployment, f"asking run {held.run} to {wanted}"):

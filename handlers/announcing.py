@@ -1,4 +1,7 @@
-"""Tells programs what people are told: events on the region's bus, of which nothing waits and nothing depends."""
+"""Beside what people are told: the control record that a message speaks of, and the same, for programs.
+
+Nothing waits for the events on the region's bus, and nothing depends on them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,18 @@ from handlers.gateways.event_bus import EventBus
 from handlers.telemetry import logger
 
 if TYPE_CHECKING:
+    from handlers.core.control import ControlRecord
     from handlers.core.events import Event
+    from handlers.gateways.control_table import ControlTable
+
+
+def known(control: ControlTable) -> ControlRecord | None:
+    """Returns the control record; None when it cannot be read, of which people are told instead."""
+    try:
+        return control.read()
+    except FailoverError:
+        logger.exception("the control record cannot be read")
+        return None
 
 
 def announce(region: str, global_cluster: str, events: Sequence[Event]) -> None:

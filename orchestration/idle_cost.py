@@ -35,7 +35,10 @@ COPIES = 3
 
 FAST_SECONDS = 60  # alarms with a shorter period are of high resolution
 FREE_DASHBOARDS = 3  # an account's first ones, with up to 50 metrics each
-ALWAYS_PUBLISHED = 3  # metrics of the standby's monitor: `Heartbeat`, `WriterDown`, `WriterReachable`
+# What each run of a monitor publishes while nothing happens, once a minute and each in one call.
+WRITERS_METRICS = ("Heartbeat",)
+STANDBYS_METRICS = ("Heartbeat", "WriterDown", "WriterReachable")
+METRICS = len(WRITERS_METRICS) + len(STANDBYS_METRICS)
 # `StepDuration` of what runs all day and is measured: monitor and fence of each region. A metric is charged for the
 # hours in which it is published, so that the steps' metrics cost nothing while none runs.
 STEP_METRICS = 4
@@ -105,7 +108,7 @@ def calls(specification: Specification) -> dict[str, tuple[float, str]]:
         "Lambda, by schedule": (both * (RUNS + LOOKS), "EventBridge starts the monitors, and readiness"),
         "Lambda, by URL": (both * CHECKS, f"{CHECKERS} health checkers every {SWITCH_INTERVAL_SECONDS} s"),
         "CloudWatch `PutMetricData`": (
-            (ALWAYS_PUBLISHED + 1) * RUNS,
+            METRICS * RUNS,
             "each run: the standby's three metrics, the writer's heartbeat",
         ),
         "CloudWatch `GetMetricStatistics`": (3 * LOOKS, "readiness: the standby's two, the writer's one"),
@@ -168,7 +171,7 @@ def _monitoring(regions: list[Region], asked: float) -> list[Line]:
     alarms = [alarm for region in regions for alarm in (*region.alarms, *region.upkeep_alarms)]
     fast = [alarm for alarm in alarms if alarm.metric.period_seconds < FAST_SECONDS]
     dashboards = len(regions)
-    metrics = ALWAYS_PUBLISHED + 1 + STEP_METRICS
+    metrics = METRICS + STEP_METRICS
     return [
         Line("CloudWatch alarms", "of standard resolution", len(alarms) - len(fast), ALARM),
         Line("CloudWatch alarms, fast", "every 10 s: the trigger, in each region", len(fast), FAST_ALARM),

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 OPEN_AGAIN_SECONDS = 10.0
 # Until a switchover that is broken off has given the writer back, by how far it had come: its guardian ends a lock in
 # `stopping` after 20 s, in `moving` after 10 s, and once RDS was asked after RDS has shown nothing of it for 60 s. Each
-# with what closing, a tick and opening take.
-GIVEN_BACK_SECONDS = {"asked": 80.0, "moving": 20.0, "stopping": 25.0, "checking": OPEN_AGAIN_SECONDS}
+# with what closing, a tick and opening take; that the last two are 15 s and 75 s is promised of a target that dies.
+GIVEN_BACK_SECONDS = {"asked": 75.0, "moving": 15.0, "stopping": 25.0, "checking": OPEN_AGAIN_SECONDS}
 # Attempts come after 15, 30, then every 60 s; and a start takes a moment.
 NEXT_ATTEMPT_SECONDS = 75.0
 

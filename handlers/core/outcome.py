@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from handlers.core.claim import Claim
+from handlers.core.claim import Claim, automation_is_off
+from handlers.core.control import ControlRecord
 from handlers.core.ending import End, done_and_open
 from handlers.core.failover_progress import FailoverProgress
 from handlers.core.health import Health
 from handlers.core.lag import Lag
-from handlers.core.message import Message, Workflows, start_command, whereabouts
+from handlers.core.message import Message, Workflows, command, start_command, whereabouts
 from handlers.core.progress import result_of
 from handlers.core.request import incident_of
 from handlers.core.results import Lease
@@ -68,6 +69,11 @@ class FailoverEnd(End[Outcome, FailoverProgress]):
         return (claim.incident, same_reason(self.blocked_by)) if self.outcome in ("refused", "aborted") else None
 
     @property
+    def leaves_writer(self) -> bool:
+        """Whether the writer may be where it was, so that another attempt may have to come."""
+        return self.outcome in ("refused", "aborted", "needs_person") and self.progress.commit is None
+
+    @property
     def verdicts(self) -> list[tuple[str, Health | Lag | Lease]]:
         """What the run has found, in its order, each under its name."""
         found = (
@@ -109,8 +115,12 @@ class FailoverEnd(End[Outcome, FailoverProgress]):
         return [error.sentence for error in caught if error is not None]
 
 
-def message(end: FailoverEnd, workflows: Workflows) -> Message:
-    """Says how the run ended, why, what was done and what was not, what is at risk now, and the command to go on."""
+def message(end: FailoverEnd, workflows: Workflows, record: ControlRecord | None, now: float) -> Message:
+    """Says how the run ended, why, what was done and what was not, what is at risk now, and the command to go on.
+
+    ``record`` as it is after the run, and None where it cannot be read: it is asked for only where the run
+    `FailoverEnd.leaves_writer`. ``now`` in seconds since 1970.
+    """
     what = "Switchover" if end.is_switchover else "Failover"
     headline = HEADLINES[end.outcome].format(target=end.target, what=what, WHAT=what.upper())
     lines = [headline, "", *whereabouts(workflows.failover, end.run), *_reasons(end)]
@@ -123,7 +133,8 @@ def message(end: FailoverEnd, workflows: Workflows) -> Message:
         lines += [f"Writer region: {end.target}, epoch {commit.epoch if commit else 'unknown'}", *_measured(end)]
     elif end.outcome == "rehearsed":
         lines += ["", *_rehearsal(end)]
-    return Message.of([*lines, "", *_at_risk(end), *NEXT[end.outcome](end, workflows)])
+    attempts = no_attempt(workflows.failover, record, now) if end.leaves_writer else []
+    return Message.of([*lines, "", *_at_risk(end), *attempts, *NEXT[end.outcome](end, workflows)])
 
 
 def _reasons(end: FailoverEnd) -> list[str]:
@@ -222,6 +233,19 @@ def _at_risk(end: FailoverEnd) -> list[str]:
     if health is not None and health.proceed and not end.is_switchover:
         return [f"At risk now: the writer in {old} was seen to be down, and it has not been moved."]
     return ["At risk now: nothing that this run has changed."]
+
+
+def no_attempt(failover: str, record: ControlRecord | None, now: float) -> list[str]:
+    """Says that no attempt comes by itself any more where a person wanted that, and how to have them come again."""
+    if record is None:
+        return [
+            "The control record cannot be read: it is not known whether the next attempt comes by itself. To see it:",
+            command(failover, "status"),
+        ]
+    off = automation_is_off(record, now)
+    if off is None:
+        return []
+    return [f"No attempt comes by itself: {off}. To let attempts come again:", command(failover, "resume")]
 
 
 def _after_recovery(end: FailoverEnd, workflows: Workflows) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Literal
 from handlers.core.control import ControlRecord
 from handlers.core.errors import InvalidRequest
 from handlers.core.message import Message, Workflows, command, region_of, start_command, whereabouts
-from handlers.core.outcome import resume
+from handlers.core.outcome import no_attempt, resume
 from handlers.core.plain import shortened
 from handlers.core.progress import LONGEST_CAUSE
 from handlers.core.reading import ANY_TEXT, Fields
@@ -58,8 +58,11 @@ class Ended:
         return self.status == "FAILED" and self.error in ANNOUNCED
 
 
-def message(ended: Ended, record: ControlRecord | None, workflows: Workflows) -> Message:
-    """Says how the run ended, what is at risk, and how to go on; ``record`` is None where it could not be read."""
+def message(ended: Ended, record: ControlRecord | None, workflows: Workflows, now: float) -> Message:
+    """Says how the run ended, what is at risk, and how to go on at ``now``, in seconds since 1970.
+
+    ``record`` is None where it could not be read.
+    """
     reprotects = ended.state_machine == workflows.reprotect
     what = "RE-PROTECTION" if reprotects else "FAILOVER OR SWITCHOVER"
     lines = [
@@ -70,15 +73,16 @@ def message(ended: Ended, record: ControlRecord | None, workflows: Workflows) ->
     if ended.error or ended.cause:
         error, cause = ended.error or "none given", ended.cause or "no cause given"
         lines.append(f"Error: {shortened(error, LONGEST_CAUSE)}: {shortened(cause, LONGEST_CAUSE)}")
-    state = _reprotection if reprotects else _move
-    return Message.of([*lines, "", *state(ended.run, record, workflows)])
+    state = _reprotection(ended.run, record, workflows) if reprotects else _move(ended.run, record, workflows, now)
+    return Message.of([*lines, "", *state])
 
 
-def _move(run: str, record: ControlRecord | None, workflows: Workflows) -> list[str]:
+def _move(run: str, record: ControlRecord | None, workflows: Workflows, now: float) -> list[str]:
     if record is None:
         return [
             "At risk now: applications may have no writer. The control record cannot be read, so it is not known "
             "whether the run still holds the lock.",
+            *no_attempt(workflows.failover, record, now),
             *resume(workflows.failover, run, None),
         ]
     held = record.transition
@@ -92,6 +96,7 @@ def _move(run: str, record: ControlRecord | None, workflows: Workflows) -> list[
             *lines,
             f"The run holds the lock, in phase {held.phase}; RDS {asked} to move the writer.",
             f"At risk now: {risk}",
+            *no_attempt(workflows.failover, record, now),
             *resume(workflows.failover, run, record.writer_region if held.mode == "switchover" else None),
         ]
     if record.last_run == run:
@@ -117,6 +122,7 @@ def _move(run: str, record: ControlRecord | None, workflows: Workflows) -> list[
         "The run holds no lock, and has not moved the writer.",
         "At risk now: nothing that this run has changed.",
         *_without_standby(record, workflows),
+        *no_attempt(workflows.failover, record, now),
         "To try again, once the cause is gone:",
         start_command(workflows.failover, {"mode": "failover"}),
     ]

@@ -12,8 +12,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.announcing import announce
-from handlers.core.control import Told
+from handlers.announcing import announce, known
+from handlers.core.control import ControlRecord, Told
 from handlers.core.errors import FailoverError
 from handlers.core.outcome import FailoverEnd, message
 from handlers.core.told import is_due
@@ -54,11 +54,12 @@ def tell(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     Of a run that lasts, they are told more than once: ``at``, when the state was entered, tells those messages apart.
     """
     end = FailoverEnd.read(event)
-    told_as = end.told_as
-    if told_as is not None and not is_news(CONTROL, *told_as):
+    told_as, now = end.told_as, time.time()
+    record = known(CONTROL) if told_as is not None or end.leaves_writer else None
+    if told_as is not None and not is_news(record, *told_as, now):
         logger.info("people have been told of that", about=told_as[0], reason=told_as[1])
         return asdict(Notification([], {}))
-    sent = notifications.publish_to_all(TOPICS, message(end, notifications.workflows(ENVIRONMENT)))
+    sent = notifications.publish_to_all(TOPICS, message(end, notifications.workflows(ENVIRONMENT), record, now))
     if sent.failed:
         logger.warning("a topic did not take the message", failed=sent.failed)
     if told_as is not None:
@@ -73,13 +74,9 @@ def tell_programs(end: FailoverEnd) -> None:
     announce(ENVIRONMENT.aws_region, ENVIRONMENT.global_cluster, of_failover(end))
 
 
-def is_news(control: ControlTable, about: str, reason: str) -> bool:
+def is_news(record: ControlRecord | None, about: str, reason: str, now: float) -> bool:
     """Returns whether people have to be told; they are rather than not, while the record cannot be read."""
-    try:
-        return is_due(control.read().told, about, reason, time.time())
-    except FailoverError:
-        logger.exception("what people were told is not known")
-        return True
+    return record is None or is_due(record.told, about, reason, now)
 
 
 def note(control: ControlTable, about: str, reason: str) -> None:

@@ -58,6 +58,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def release_claim(control: ControlTable, ending: Ending) -> Release:
     """Gives the lock back if the run holds it; a person's no to the run is kept, and ends the automatic attempts.
 
+    A rejected question and an abort are a no. A hold is none, however the run ends: whoever wants a run to wait, and
+    does not come back to it, has not refused the failover of a writer that is down.
+
     The old writer's guardian then renews its lease again and, after that, lifts its own fence.
 
     Raises
@@ -71,8 +74,8 @@ def release_claim(control: ControlTable, ending: Ending) -> Release:
     mine = lock is not None and lock.run == ending.run
     if ending.epoch is not None:
         refusal = ending.refusal
-        if lock is not None and mine and lock.wanted is not None and not lock.move_requests:
-            refusal = f"asked run {ending.run} to {lock.wanted}"
+        if lock is not None and mine and lock.wanted == "abort" and not lock.move_requests:
+            refusal = f"asked run {ending.run} to abort"
         if refusal is not None:
             control.say_no(ending.epoch, PersonsNo.of("a person", time.time(), refusal))
             logger.info("noted a person's no", reason=refusal)

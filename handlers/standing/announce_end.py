@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.core.control import ControlRecord
-from handlers.core.errors import FailoverError
+from handlers.announcing import known
 from handlers.core.unannounced import Ended, message
 from handlers.gateways import notifications
 from handlers.gateways.control_table import ControlTable, ControlVariables
@@ -33,15 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if ended.is_announced:
         logger.info("the run has told people itself", error=ended.error)
         return asdict(Notification([], {}))
-    sent = notifications.publish_to_all(TOPICS, message(ended, known(CONTROL), notifications.workflows(ENVIRONMENT)))
+    said = message(ended, known(CONTROL), notifications.workflows(ENVIRONMENT), time.time())
+    sent = notifications.publish_to_all(TOPICS, said)
     logger.warning("announced an end that no step announces", status=ended.status, failed=sent.failed)
     return asdict(sent)
-
-
-def known(control: ControlTable) -> ControlRecord | None:
-    """Returns the control record; None when it cannot be read, of which people are told instead."""
-    try:
-        return control.read()
-    except FailoverError:
-        logger.exception("the control record cannot be read")
-        return None

@@ -156,6 +156,7 @@ class Watch:
         self._renewed: float | None = None  # until when this run has renewed the lease
         self.is_alone = False  # whether nobody else has, since
         self._clock_is_wrong = False
+        self._was_refused = False  # by the writer's database, since this run began
         self._is_nowhere = False  # whether no replica had a record when none was last read
         self._read_at = (0.0, 0.0)  # when the record was last asked for, by the clock and by what no correction touches
         self._state = GuardianState(self._region, float(environment.recovery_grace_s))
@@ -192,10 +193,18 @@ class Watch:
             reached = peer.result()
             self._standby.look(record, reached)
         if reached:  # of the writer, whichever region it is in
-            refused = Value("MonitorRefused", float(reached.refused is not None), STANDARD_RESOLUTION_S)
-            self._metrics.say(refused)
+            self._tell_refused(refused=reached.refused is not None)
         if record and record.writer_region == self._region and record.unfenced_region:
             self._beside.start("fence the old writer", lambda: self._fence_old_writer(record))
+
+    def _tell_refused(self, *, refused: bool) -> None:
+        """Has people told that the writer refuses the monitor, and that it does no longer.
+
+        An alarm takes silence for none, and a metric that is published all day is paid for all day.
+        """
+        self._was_refused |= refused
+        if self._was_refused:
+            self._metrics.say(Value("MonitorRefused", float(refused), STANDARD_RESOLUTION_S))
 
     def shortened(self, pause_s: float) -> float:
         """Returns the pause before the next tick, ``pause_s`` at most: less where an outage would last as much longer.

@@ -12,12 +12,13 @@ import pytest
 from drills.ends import End
 from drills.outages import OUTAGES
 from drills.troubles import TROUBLES
-from drills.verdict.invariants import INVARIANTS, DrillFound, Facts, Found, Invariant
+from drills.verdict.invariants import GIVEN_BACK_SECONDS, INVARIANTS, DrillFound, Facts, Found, Invariant
 from drills.verdict.ledger import Judgement
 from drills.verdict.moves import Move, MoveJudgement
 from drills.verdict.rounds import ROUND_INVARIANTS, RoundFound, Step
 from drills.verdict.seen import Execution, Message, next_attempts_seconds
 from drills.world.bank import Event
+from orchestration.settings import PROJECT_ROOT
 
 EAST, WEST = "us-east-1", "us-west-2"
 BOOKS = ("nothing_duplicated", "sum_unchanged", "balances_match_movements", "one_writer")
@@ -185,8 +186,15 @@ def test_what_the_ledger_found_wrong_is_broken(name: str) -> None:
         (End.SETTLED, with_facts(lock="stopping"), {"record_names_writer"}),
         (End.SETTLED, with_what(closed_seconds=10.1), {"writer_stayed_open"}),
         (End.SETTLED, with_what(closed_seconds=24.9, phases=["checking", "stopping"]), set()),
-        (End.SETTLED, with_what(closed_seconds=25.1, phases=["stopping", "moving"]), {"writer_stayed_open"}),
+        (End.SETTLED, with_what(closed_seconds=25.1, phases=["checking", "stopping"]), {"writer_stayed_open"}),
+        (End.SETTLED, with_what(closed_seconds=15.0, phases=["stopping", "moving"]), set()),
+        (End.SETTLED, with_what(closed_seconds=15.1, phases=["stopping", "moving"]), {"writer_stayed_open"}),
         (End.SETTLED, with_what(closed_seconds=75.0, phases=["stopping", "moving", "asked"]), set()),
+        (
+            End.SETTLED,
+            with_what(closed_seconds=75.1, phases=["stopping", "moving", "asked"]),
+            {"writer_stayed_open"},
+        ),
         (End.SETTLED, with_what(events=answered("east", 9)), {"writes_went_on"}),
         (End.NOTHING_MOVED, with_what(events=answered("east", 5)), {"writes_went_on"}),
         (End.NOTHING_MOVED, with_what(events=answered("east", 6, t=90.0) + answered("east", 1)), {"writes_went_on"}),
@@ -196,6 +204,12 @@ def test_a_change_breaks_the_invariants_that_it_is_about(
     demanded: End, change: Callable[[Any], Any], names: set[str]
 ) -> None:
     assert broken(INVARIANTS, change(found_after(demanded))) == names
+
+
+def test_the_page_says_how_long_a_writer_may_stay_closed() -> None:
+    stopping, moving, asked = (GIVEN_BACK_SECONDS[phase] for phase in ("stopping", "moving", "asked"))
+    told = f"{stopping:g} s in `stopping`, {moving:g} s in `moving` and {asked:g} s once RDS was asked"
+    assert told in (PROJECT_ROOT / "docs" / "lab.md").read_text()
 
 
 def test_an_other_run_that_failed_is_no_success_that_names_the_one() -> None:

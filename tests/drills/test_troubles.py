@@ -14,7 +14,7 @@ from drills.aws.rds_behaviour import Behaviour
 from drills.aws.replicated_table import Condition
 from drills.ends import End
 from drills.outages import OUTAGES, Outage, UndemandedError
-from drills.troubles import SWITCHOVER, TROUBLES, Trouble, When, demanded_with
+from drills.troubles import SWITCHOVER, TROUBLES, Trouble, When, at_its_worst, demanded_with
 from orchestration.settings import load
 from orchestration.specification import describe
 
@@ -81,8 +81,18 @@ def test_the_functions_that_a_trouble_stops_are_deployed() -> None:
 @pytest.mark.parametrize("row", TROUBLES.values(), ids=lambda row: row.name)
 def test_the_outage_that_hurts_most_is_one_that_goes_with_the_trouble_and_keeps_its_end(row: Trouble) -> None:
     mode, outage = worst_of(row)
-    end = demanded_with(mode, outage, "yes", [row])
+    end = demanded_with(mode, outage, "yes", [row, *(TROUBLES[name] for name in row.beside)])
     assert end is (End.SETTLED if outage is None and row.when is When.PHASE else demanded_with(mode, outage, "yes", []))
+
+
+def test_each_is_drilled_with_what_hurts_most_and_a_late_alarm_without_the_event_that_would_be_quicker() -> None:
+    late, logged_in, lost = (
+        " ".join(at_its_worst(TROUBLES[name])) for name in ("alarm-late", "owner-logged-in", "target-lost")
+    )
+    assert late == "--outage kill --trouble alarm-late --trouble event-lost"
+    assert logged_in == "--outage restart --trouble owner-logged-in"
+    assert lost == "--mode switchover --trouble target-lost"
+    assert {row.name for row in TROUBLES.values() if row.beside} == {"alarm-late"}
 
 
 def test_a_switchover_that_finds_rds_busy_may_be_given_back_and_a_failover_may_not() -> None:

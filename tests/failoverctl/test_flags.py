@@ -35,7 +35,8 @@ def wanted(deployment: Deployment) -> object:
 def test_a_hold_and_its_release(ctl: Ctl, deployment: Deployment, checking: str) -> None:
     said = ctl("hold", checking, "--yes")
     assert said.code == 0, said.text
-    assert "it waits before it commits to move, for 15 min at most" in said.text
+    assert "it waits before it commits to move, for 15 min at most, then gives the lock back" in said.text
+    assert "That is no person's no: while the writer is down, the next attempt begins by itself" in said.text
     assert wanted(deployment) == "hold"
     assert "a person wants it to hold" in ctl("status").text
     assert ctl("release").code == 0

@@ -19,7 +19,7 @@ import pytest
 
 from drills.ends import End
 from drills.outages import OUTAGES
-from drills.troubles import SWITCHOVER, TROUBLES, Phase, Trouble, When
+from drills.troubles import SWITCHOVER, TROUBLES, Phase, Trouble, When, at_its_worst
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Twice as fast as the world: faster, and a machine with two cores no longer keeps up with cold starts and lease.
@@ -141,17 +141,11 @@ def test_p1_an_old_writer_that_comes_back_takes_no_write(outage: str) -> None:
     assert run.result["both_wrote"] == 0
 
 
-def at_its_worst(trouble: Trouble) -> list[str]:
-    """The arguments of the drill in which a trouble hurts most."""
-    what = ["--mode", SWITCHOVER] if trouble.worst == SWITCHOVER else ["--outage", trouble.worst]
-    return [*what, "--trouble", trouble.name, "--clients", "both"]
-
-
 @pytest.mark.parametrize(
     "trouble", [row for row in TROUBLES.values() if row.worst != SWITCHOVER], ids=lambda row: row.name
 )
 def test_p9_p10_no_trouble_changes_how_an_outage_ends(trouble: Trouble) -> None:
-    run = drill(*at_its_worst(trouble))
+    run = drill(*at_its_worst(trouble), "--clients", "both")
     assert run.code == 0, run.printed
     assert run.result["both_wrote"] == 0
     assert run.result["reached"] == run.result["demanded"]

@@ -227,8 +227,28 @@ def test_p10_a_database_that_refuses_the_monitor_is_neither_fenced_nor_failed_ov
     assert deployment.databases.takes_writes(WRITER)
     assert published(deployment, STANDBY, "WriterDown") == [0.0]
     assert published(deployment, STANDBY, "WriterReachable") == [1.0]
-    assert [published(deployment, region, "MonitorRefused") for region in (WRITER, STANDBY)] == [[0.0, 1.0, 1.0], [1.0]]
+    assert [published(deployment, region, "MonitorRefused") for region in (WRITER, STANDBY)] == [[1.0, 1.0], [1.0]]
     assert starts(deployment) == []
+
+
+def test_a_refusal_of_the_monitor_is_said_while_it_lasts_and_its_end_once(deployment: Deployment) -> None:
+    """A metric is paid for in the hours in which it is published, and the alarm takes silence for no refusal."""
+    answers = deployment.databases.script
+    with deployment.lambdas.environment(WRITER, "monitor") as module:
+        watcher = new_watch(module)
+
+    def looks() -> list[float]:
+        for _ in range(3):
+            with deployment.lambdas.environment(WRITER, "monitor"):
+                tick(watcher)
+            CLOCK.sleep(TICK_S)
+        return published(deployment, WRITER, "MonitorRefused")
+
+    assert looks() == []
+    deployment.databases.script = tell(None, "refuses the monitor's login")
+    assert looks() == [1.0]
+    deployment.databases.script = answers
+    assert looks() == [1.0, 0.0]
 
 
 def test_p10_a_tick_does_not_wait_for_a_database_that_is_slow(

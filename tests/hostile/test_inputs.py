@@ -93,7 +93,7 @@ def test_an_input_is_a_request_that_can_be_kept_and_told_or_one_clear_error(data
     claim = decide_claim(RECORD, request, "run-1", NOW, 1800.0)
     assert json.dumps(items.typed(asdict(claim)), ensure_ascii=False).encode()  # DynamoDB takes it
     event = {"run": "run-1", "outcome": "refused", "progress": {"claim": asdict(claim)}}
-    sound(message(FailoverEnd.read(event), WORKFLOWS))
+    sound(message(FailoverEnd.read(event), WORKFLOWS, None, 0.0))
 
 
 @given(mostly({"started_by": "ada", "retire_without_asking": True, "resumes": "run-0"}) | JSON)
@@ -137,14 +137,14 @@ def test_an_end_that_step_functions_announces_is_told_whatever_its_cause(detail:
     machine = {"stateMachineArn": NAMES.state_machine_arn(WEST)}
     ended = read_or_refuse(lambda: Ended.read({"detail": detail | machine}))
     if ended is not None:
-        sound(announcement(ended, RECORD if known else None, WORKFLOWS))
+        sound(announcement(ended, RECORD if known else None, WORKFLOWS, 0.0))
 
 
 @given(JSON | mostly({"stateMachineArn": NAMES.state_machine_arn(WEST), "name": "run-1", "status": "FAILED"}))
 def test_an_event_that_is_none_of_step_functions_gives_one_clear_error(detail: Any) -> None:
     ended = read_or_refuse(lambda: Ended.read({"detail": detail}))
     if ended is not None:
-        sound(announcement(ended, None, WORKFLOWS))
+        sound(announcement(ended, None, WORKFLOWS, 0.0))
 
 
 @given(st.dictionaries(st.sampled_from(["epoch", "asked_at", "extra"]), JSON), st.sampled_from([EAST, WEST]))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from drills.aws.health_checks import CHECKERS
+from handlers.core.lease import TICK_S
 from orchestration import idle_cost
 from orchestration.idle_cost import Line, Price
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import Specification, describe
-from tests.deployment import STANDBY
+from orchestration.specification.names import METRIC_NAMESPACE
+from tests.deployment import CLOCK, STANDBY, WRITER
 from tests.deployment import Deployment as Running
+from tests.deployment.monitors import new_watch, tick
 from tests.infrastructure.existing import existing
 from tests.infrastructure.synthesized import ACCOUNT, Deployment
 
@@ -88,6 +93,35 @@ def test_the_monitors_run_for_as_long_as_is_counted(specification: Specification
     schedules = {one.function.step: one.expression for one in specification.regions[STANDBY].schedules}
     assert schedules == {"monitor": "rate(1 minute)", "readiness": "rate(30 minutes)"}
     assert idle_cost.LOOKS == idle_cost.RUNS / 30
+
+
+@pytest.fixture
+def idle_run() -> Iterator[Running]:
+    """A deployment in which nothing happens, after one run of the writer's monitor and one of the standby's."""
+    CLOCK.sleep(1000)  # far from the test before
+    watchers: dict[str, Any] = {}
+    with Running() as running:
+        running.guardian_was_here()
+        for _ in range(int(idle_cost.RUN_SECONDS / TICK_S)):
+            for region in (WRITER, STANDBY):
+                with running.lambdas.environment(region, "monitor") as module:
+                    tick(watchers.setdefault(region, new_watch(module)))
+            CLOCK.sleep(TICK_S)
+        yield running
+
+
+def test_a_run_of_each_monitor_publishes_what_is_counted_and_no_more(
+    idle_run: Running, specification: Specification
+) -> None:
+    names = [
+        metric["MetricName"]
+        for region in (WRITER, STANDBY)
+        for metric in idle_run.client("cloudwatch", region).list_metrics(Namespace=METRIC_NAMESPACE)["Metrics"]
+    ]
+    assert sorted(names) == sorted(idle_cost.WRITERS_METRICS + idle_cost.STANDBYS_METRICS)
+    puts = sum(step == "monitor" and what == "cloudwatch.PutMetricData" for step, _, what in idle_run.gate.seen)
+    made, _ = idle_cost.calls(specification)["CloudWatch `PutMetricData`"]
+    assert puts * idle_cost.RUNS == made
 
 
 def test_functions_that_run_millions_of_times_log_only_what_goes_wrong(development: Deployment, region: str) -> None:

@@ -720,6 +720,16 @@ REFUSALS = (
         refused_by_person=True,
     ),
     Scenario(
+        "p9: the writer renews while a person holds a failover and automatic failover stays on",
+        given=(
+            writer_dies,
+            before_again("wait_for_lease", asked_to("hold"), runs=0),
+            before_again("wait_for_lease", guardian_renews, runs=3),
+        ),
+        end="Refused",
+        says=("Lease: no go: the writer in us-east-1 lives: it has renewed its lease",),
+    ),
+    Scenario(
         "p10: rds is at work and a switchover does not stop the writer for nothing",
         given=(all_is_well, somebody_switches_over),
         asked=SWITCHOVER,
@@ -939,8 +949,13 @@ ABORTIONS = (
         given=(all_is_well, before("switch_over", asked_to("hold"))),
         asked=SWITCHOVER,
         says=("asked to hold",),
-        refused_by_person=True,
         fenced=True,
+        **ABORTED,
+    ),
+    Scenario(
+        "p9: nobody releases a failover that a person holds and automatic failover stays on",
+        given=(writer_dies, before_again("wait_for_lease", asked_to("hold"), runs=0)),
+        says=("Error: Held: a person has asked run run-1 to hold",),
         **ABORTED,
     ),
     Scenario(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from types import ModuleType
 
@@ -10,13 +11,18 @@ import pytest
 
 from handlers.core.claim import LATE_REQUEST_S
 from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, TICK_S
+from handlers.core.move import ASK_AGAIN_AFTER_S, MOST_SWITCHOVER_REQUESTS
 from handlers.gateways import acting, aws, global_database, prober
+from orchestration.settings import PROJECT_ROOT
 from orchestration.specification import budgets
 from orchestration.specification.workflows import definition, tasks
 from tests.deployment import STANDBY, Deployment
 from tests.statemachines import graph
 
 MACHINE = definition()
+# What a switchover takes to stop and fence the writer, and its guardian to look and open it again, at most (s).
+STOP_AND_OPEN_S = 15.0
+GUARANTEES = PROJECT_ROOT / "docs" / "guarantees.md"
 # What a client waits for one answer, of any service and of RDS to a request that moves the writer (s).
 ANSWER_S = aws.CONNECT_TIMEOUT_S + aws.READ_TIMEOUT_S
 MOVE_ANSWER_S = aws.CONNECT_TIMEOUT_S + global_database.MOVE_READ_TIMEOUT_S
@@ -24,6 +30,17 @@ MOVE_ANSWER_S = aws.CONNECT_TIMEOUT_S + global_database.MOVE_READ_TIMEOUT_S
 
 def test_p4_the_critical_path_fits_into_its_budget() -> None:
     assert sum(budget.seconds for budget in budgets.budgets()) < budgets.DETECTION_TO_PROMOTION_S
+
+
+def test_the_page_gives_each_budget_as_the_workflow_has_it() -> None:
+    """One attempt of each step, in its order."""
+    paragraph = re.search(r"^From the alarm to .*?\n\n", GUARANTEES.read_text(), re.MULTILINE | re.DOTALL)
+    assert paragraph is not None
+    text = " ".join(paragraph[0].split())
+    assert f"the budget is {budgets.DETECTION_TO_PROMOTION_S} s" in text
+    told = [f"{' ∥ '.join(f'`{state}`' for state in one.states)} {one.seconds} s" for one in budgets.budgets()]
+    assert f": {', '.join(told)}. " in text
+    assert f"RDS has {global_database.MOVE_READ_TIMEOUT_S:g} s to answer a detach" in text
 
 
 def test_the_critical_path_is_the_way_through_the_workflow() -> None:
@@ -90,6 +107,20 @@ def test_p1_nobody_claims_while_a_step_may_live_that_has_a_request_on_its_way() 
     asking = [budgets.limit(state) for state in ("DetachSecondary", "SwitchOver")]
     assert max(asking) < LATE_REQUEST_S
     assert MOVE_ANSWER_S < LATE_REQUEST_S
+
+
+def test_p10_the_page_says_how_long_a_switchover_that_is_cancelled_keeps_the_writer_closed() -> None:
+    """The run asks once more after a quiet time, and until the guardian may end it counts from the last request."""
+    paragraph = re.search(r"^\* \*\*The longest that a switchover.*?(?=^\* )", GUARANTEES.read_text(), re.M | re.S)
+    assert paragraph is not None
+    text = " ".join(paragraph[0].split())
+    assert MOST_SWITCHOVER_REQUESTS == 2
+    late_s = LATE_REQUEST_S + CLOCK_MARGIN_S
+    assert f"after {ASK_AGAIN_AFTER_S:g} s of quiet the run asks once more, and the {late_s:g} s" in text
+    twice, once = [(float(least), float(most)) for least, most in re.findall(r"about (\d+) to (\d+) s", text)]
+    for (least, most), waits_s in ((twice, ASK_AGAIN_AFTER_S + late_s), (once, late_s)):
+        assert waits_s < least
+        assert most - waits_s <= STOP_AND_OPEN_S
 
 
 def test_p10_a_run_that_rds_is_too_busy_for_gives_the_guardian_two_ticks() -> None:

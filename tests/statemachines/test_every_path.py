@@ -84,6 +84,7 @@ def test_scenario(scenario: Scenario) -> None:
         assert text.startswith(subject)
         for fragment in (f"Run {RUN} of arn:aws:states:us-west-2:", *scenario.says):
             assert fragment in text
+        assert not scenario.refused_by_person or "\nNo attempt comes by itself: a person has ended" in text
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from handlers.core.control import ControlRecord, Pause, PersonsNo, Transition
 from handlers.core.message import Message, Workflows
 from handlers.core.outcome import HEADLINES, FailoverEnd, Outcome, message
 from handlers.core.progress import LONGEST_CAUSE
@@ -27,6 +28,8 @@ WORKFLOWS = Workflows(ARN, THERE, REPROTECT)
 CLAIM, SWITCHOVER = kept.kept(kept.CLAIM), kept.kept(kept.SWITCHOVER)
 GO = {"health": asdict(kept.HEALTH), "lag": asdict(kept.LAG)}
 NO_GO = {name: found | {"proceed": False, "reason": "no"} for name, found in GO.items()}
+NOW = 1_800_000_000.0
+CONTROL = ControlRecord(writer_region="us-east-1", epoch=4, automatic_failover=True)
 COMMIT, MOVED = kept.FAILOVER["commit"], kept.MOVED
 
 
@@ -34,15 +37,19 @@ def end(outcome: Outcome, **progress: Any) -> FailoverEnd:
     return FailoverEnd.read({"run": "run-1", "outcome": outcome, "progress": progress})
 
 
+def said(outcome: Outcome, **progress: Any) -> Message:
+    return message(end(outcome, **progress), WORKFLOWS, CONTROL, NOW)
+
+
 def told(outcome: Outcome, **progress: Any) -> str:
-    return message(end(outcome, **progress), WORKFLOWS).text
+    return said(outcome, **progress).text
 
 
 @pytest.mark.parametrize("outcome", HEADLINES)
 def test_every_outcome_has_a_subject_that_sns_takes(outcome: Outcome) -> None:
     odd = CLAIM | {"target_region": "us-west-2\n\x00" + "ü" * 200}  # longer than it may be, and not all of it ASCII
     for progress in ({}, {"claim": CLAIM}, {"claim": SWITCHOVER}, {"claim": odd}):
-        subject = message(end(outcome, **progress), WORKFLOWS).subject
+        subject = said(outcome, **progress).subject
         assert subject.isascii()
         assert subject.isprintable()
         assert 0 < len(subject) <= 100
@@ -264,7 +271,7 @@ def test_a_recovery_in_full() -> None:
     progress = kept.FAILOVER | {
         "record": under_result(run_record(end("recovered", **kept.FAILOVER), STARTED, kept.BEGAN + 60))
     }
-    assert message(end("recovered", **progress), WORKFLOWS) == Message(
+    assert said("recovered", **progress) == Message(
         "Failover done: us-west-2 is the writer",
         f"""\
 Failover done: us-west-2 is the writer
@@ -288,7 +295,7 @@ failoverctl start --mode reprotect --suffix test""",
 
 def test_an_abort_in_full() -> None:
     progress = {name: kept.FAILOVER[name] for name in ("claim", "assessment", "lease")} | kept.REFUSED_DETACH
-    assert message(end("aborted", **progress), WORKFLOWS) == Message(
+    assert said("aborted", **progress) == Message(
         "Failover aborted: the writer stays in its region",
         f"""\
 Failover aborted: the writer stays in its region
@@ -306,7 +313,7 @@ failoverctl start --mode failover --suffix test""",
 
 def test_a_run_that_needs_a_person_in_full() -> None:
     progress = {name: part for name, part in kept.FAILOVER.items() if name not in ("commit", "recovery")}
-    assert message(end("needs_person", **progress, error={"Error": "States.Timeout"}), WORKFLOWS) == Message(
+    assert said("needs_person", **progress, error={"Error": "States.Timeout"}) == Message(
         "FAILOVER STOPPED HALF WAY: a person is needed",
         f"""\
 FAILOVER STOPPED HALF WAY: a person is needed
@@ -388,6 +395,78 @@ def test_p7_a_failover_whose_heartbeats_all_survived_does_not_say_that_nothing_i
     """Three payments were lost between two heartbeats, and people were told "Lost: 0 ms of writes"."""
     text = told("recovered", claim=CLAIM, record=under_result(replace(RECORD, rpo_ms=0.0)))
     assert "Lost, by heartbeats: between 0 and 2000 ms of writes" in text
+
+
+# --- whether another attempt comes by itself
+
+NO = PersonsNo("ada", NOW - 9, "not before the books are closed")
+PAUSE = Pause.of("ada", NOW - 60, NOW + 600, "an upgrade")
+# What RDS has been asked for is finished all the same.
+ASKED = Transition("run-1", "failover", "moving", "epoch 4", "us-west-2", NOW - 9, NOW + 900, move_requests=1)
+COME_AGAIN = "failoverctl resume --suffix test"
+
+
+def about_attempts(record: ControlRecord | None, outcome: Outcome, **progress: Any) -> list[str]:
+    """The message's lines between what is at risk and how to go on."""
+    text = message(end(outcome, claim=CLAIM, **progress), WORKFLOWS, record, NOW).text
+    _, _, rest = text.partition("\nAt risk now: ")
+    _, *lines = rest.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(("To try", "Find", "The writer has")))
+    return lines[:first]
+
+
+@pytest.mark.parametrize("outcome", ["refused", "aborted", "needs_person"])
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (replace(CONTROL, ended_by_person=NO), "ada has ended the automatic attempts of this epoch (not before the"),
+        (replace(CONTROL, paused=PAUSE), "ada has paused automatic failover for 10 min more (an upgrade)"),
+        (replace(CONTROL, automatic_failover=False), "automatic failover is turned off in the control record"),
+    ],
+    ids=["no", "pause", "off"],
+)
+def test_p7_p9_where_a_person_keeps_attempts_from_coming_the_message_says_so(
+    outcome: Outcome, record: ControlRecord, why: str
+) -> None:
+    line, command = about_attempts(record, outcome)
+    assert line.startswith(f"No attempt comes by itself: {why}")
+    assert line.endswith(". To let attempts come again:")
+    assert command == COME_AGAIN
+
+
+@pytest.mark.parametrize("outcome", ["refused", "aborted", "needs_person"])
+@pytest.mark.parametrize(
+    "record",
+    [
+        CONTROL,
+        replace(CONTROL, paused=replace(PAUSE, until=NOW)),
+        replace(CONTROL, ended_by_person=NO, transition=ASKED),
+    ],
+    ids=["no word", "a pause that is over", "only forward"],
+)
+def test_where_attempts_come_by_themselves_the_message_leaves_it_at_that(
+    outcome: Outcome, record: ControlRecord
+) -> None:
+    assert about_attempts(record, outcome) == []
+
+
+def test_p7_a_record_that_cannot_be_read_leaves_it_open_whether_attempts_come() -> None:
+    line, command = about_attempts(None, "aborted")
+    assert "it is not known whether the next attempt comes by itself" in line
+    assert command == "failoverctl status --suffix test"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "progress"),
+    [("begun", {}), ("lasts", {}), ("recovered", {}), ("rehearsed", {}), ("needs_person", {"commit": COMMIT})],
+)
+def test_a_run_that_has_moved_the_writer_or_may_yet_says_nothing_of_further_attempts(
+    outcome: Outcome, progress: dict[str, Any]
+) -> None:
+    said_no = replace(CONTROL, ended_by_person=NO)
+    text = message(end(outcome, claim=CLAIM, **progress), WORKFLOWS, said_no, NOW).text
+    assert text == message(end(outcome, claim=CLAIM, **progress), WORKFLOWS, None, NOW).text
+    assert COME_AGAIN not in text
 
 
 # --- what cannot be read

@@ -233,9 +233,8 @@ def test_no_malformed_part_keeps_a_failovers_end_from_people_or_from_its_record(
     how = data.draw(st.sampled_from(sorted(outcome.HEADLINES)))
     end = FailoverEnd.read({"run": "run-1", "outcome": how, "progress": progress})
     arn = "arn:aws:states:us-west-2:123456789012:stateMachine:failover"
-    message = outcome.message(
-        end, Workflows(arn, arn.replace("west-2", "east-1"), arn.replace("failover", "reprotect"))
-    )
+    workflows = Workflows(arn, arn.replace("west-2", "east-1"), arn.replace("failover", "reprotect"))
+    message = outcome.message(end, workflows, None, BEGAN)
     assert_sendable(message, "run-1")
     assert all(f"Not readable: {why}" in message.text for why in end.unreadable)
     json.dumps(asdict(run_record(end, STARTED, BEGAN + 60)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handlers.core.control import ControlRecord, ReprotectionLock, Transition
+from handlers.core.control import ControlRecord, PersonsNo, ReprotectionLock, Transition
 from handlers.core.errors import InvalidRequest
 from handlers.core.message import Workflows
 from handlers.core.unannounced import ENDED, Ended, Status, message
@@ -30,7 +30,7 @@ def ended(status: Status = "ABORTED", machine: str = WORKFLOWS.failover, **more:
 
 def told(record: ControlRecord | None, **how: Any) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
     """The message, and the commands in it: the workflow, and what it is asked for."""
-    text = message(ended(**how), record, WORKFLOWS).text
+    text = message(ended(**how), record, WORKFLOWS, now=9.0).text
     return text, [_by_workflow(request) for request in started_by(text)]
 
 
@@ -97,6 +97,17 @@ def test_p7_it_says_what_is_at_risk_and_the_command_to_go_on(
     text, found = told(record)
     assert says in text
     assert found == commands
+
+
+@pytest.mark.parametrize("held", [None, replace(LOCK, phase="checking", move_requests=0)], ids=["free", "held"])
+def test_p7_p9_where_a_person_keeps_attempts_from_coming_it_says_so(held: Transition | None) -> None:
+    record = replace(RECORD, transition=held)
+    assert "No attempt comes by itself" not in told(record)[0]
+    text, _ = told(replace(record, ended_by_person=PersonsNo("ada", 8.0, "not today")))
+    assert (
+        "\nNo attempt comes by itself: ada has ended the automatic attempts of this epoch (not today). To let attempts "
+        "come again:\nfailoverctl resume --suffix test\n"
+    ) in text
 
 
 HELD = ReprotectionLock("run-1", "ada", 1.0)
