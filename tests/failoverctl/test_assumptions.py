@@ -608,6 +608,7 @@ def test_no_assumption_of_aws_is_written_down_without_a_row() -> None:
 
 # Read, and no assumption that a row could settle: the product bears either answer.
 REVIEWED = {
+    "handlers/gateways/hooks.py": "what a used token gives: a hook whose end is not seen is recorded as that",
     "docs/decisions/0002-our-own-lab.md": "on models of AWS",
     "docs/decisions/0005-detach-instead-of-managed-failover.md": "why something is not used",
     "orchestration/constructs/dns.py": "how long a calculated check takes to follow: a record waits a minute",
