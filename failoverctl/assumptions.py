@@ -108,6 +108,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         calls=("rds:DescribeDBClusters",),
         otherwise="`failoverctl bootstrap` and `failoverctl break-glass` do not reach the database, or its monitors "
         "cannot log in: an apply turns them on",
+        adopted="without the Data API `failoverctl bootstrap`, `break-glass` and `salvage replay` run no SQL, so use "
+        "psql, as docs/adopt.md shows; without login by IAM no monitor logs in. Turn on in RDS what is off: no apply "
+        "of ours does",
         rests=("handlers/standing/bootstrap_database.py", "failoverctl/break_glass.py"),
         ask=database.data_api,
         lab="Data API",
@@ -150,8 +153,10 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "idle-capacity",
         holds="With the monitors' looks every 2 s, an idle cluster still goes down to its minimum of ACUs.",
-        calls=("cloudwatch:GetMetricStatistics",),
+        calls=("rds:DescribeDBClusters", "rds:DescribeDBInstances", "cloudwatch:GetMetricStatistics"),
         otherwise="it costs more than docs/cost.md says, in proportion",
+        adopted="it was in use, or the monitors keep it up: compare an idle night with one before the adoption; "
+        "docs/cost.md counts no capacity of an adopted database",
         rests=("orchestration/idle_cost.py", "docs/cost.md"),
         ask=database.idle_capacity,
         lab="ACUs",
@@ -189,6 +194,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         calls=("secretsmanager:DescribeSecret",),
         otherwise="after a failover, `failoverctl bootstrap` and `failoverctl break-glass` cannot log in: see "
         "docs/deploy.md",
+        adopted="where a region has no secret with the password that is valid there, `failoverctl bootstrap` and "
+        "`failoverctl break-glass` cannot log in while the writer is there: have Secrets Manager copy the secret, or "
+        "change both together; without one use psql, as docs/adopt.md shows",
         rests=("orchestration/constructs/database.py", "docs/runbooks/password.md"),
         ask=control.secret,
         where="first",
@@ -442,6 +450,8 @@ def document() -> str:
 def _row(assumption: Assumption) -> str:
     files = ", ".join(f"[{file.rsplit('/', 1)[-1]}](../{file})" for file in assumption.rests)
     false = f"{assumption.otherwise[0].upper()}{assumption.otherwise[1:]}"
+    if assumption.adopted:
+        false += f". Around an adopted database: {assumption.adopted}"
     return f"| `{assumption.name}` | {assumption.holds} | {_how(assumption)} | {false} | {files} |\n"
 
 

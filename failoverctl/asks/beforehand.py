@@ -6,16 +6,13 @@ import json
 import shutil
 import subprocess
 
-from botocore.exceptions import ClientError
-
 from failoverctl import adoption, found
 from failoverctl.account import Account
 from failoverctl.asks.database import SERVERLESS, not_orderable
-from failoverctl.errors import Refused
-from handlers.core.errors import FailoverError, Misconfigured
+from failoverctl.errors import Refused, code_in
+from handlers.core.errors import Misconfigured
 from handlers.core.hooks import ASSUMED_ROLE, KINDS
 from handlers.core.readiness import NotSeen, Said
-from handlers.gateways.aws import code_of
 from orchestration.settings import US_CONTROL_PLANE_REGION, Hook
 from orchestration.specification.model import LEFT_UNRESERVED
 from orchestration.specification.names import INSTANCES
@@ -87,7 +84,7 @@ def state_bucket(account: Account, _: str) -> Said:
     try:
         account.answer("s3", state.region, "head_bucket", Bucket=state.bucket)
     except Misconfigured as error:
-        if _code(error) not in ("404", "NoSuchBucket", "301"):
+        if code_in(error) not in ("404", "NoSuchBucket", "301"):
             raise
         return "failing", f"there is no bucket {state.bucket} in {state.region}"
     found = account.answer("s3", state.region, "get_bucket_versioning", Bucket=state.bucket)
@@ -108,7 +105,7 @@ def _has_role(account: Account, name: str) -> bool:
     try:
         account.answer("iam", US_CONTROL_PLANE_REGION, "get_role", RoleName=name)
     except Misconfigured as error:
-        if _code(error) != "NoSuchEntity":
+        if code_in(error) != "NoSuchEntity":
             raise
         return False
     return True
@@ -141,7 +138,7 @@ def vpcs(account: Account, region: str) -> Said:
     try:
         quota = account.answer("service-quotas", region, "get_service_quota", **asked)["Quota"]
     except Misconfigured as error:
-        if _code(error) != "NoSuchResourceException":
+        if code_in(error) != "NoSuchResourceException":
             raise
         quota = account.answer("service-quotas", region, "get_aws_default_service_quota", **asked)["Quota"]
     return "ok" if used < quota["Value"] else "failing", f"{used} of {quota['Value']:.0f} are used"
@@ -185,7 +182,7 @@ def _cannot_start(account: Account, region: str, hook: Hook) -> str | None:
         else:
             return _document_refuses(account, region, hook)
     except Misconfigured as error:
-        if _code(error) not in NOT_THERE:
+        if code_in(error) not in NOT_THERE:
             raise
         return f"{hook.name}: there is no {KINDS[kind]} {name}"
     return None
@@ -221,11 +218,7 @@ def first_time(account: Account, region: str) -> Said:
     try:
         account.answer("dynamodb", region, "describe_table", TableName=table)
     except Misconfigured as error:
-        if _code(error) != "ResourceNotFoundException":
+        if code_in(error) != "ResourceNotFoundException":
             raise
         return "ok", f"there is no table {table} yet"
     return "warning", f"there is a table {table}: this suffix is deployed already"
-
-
-def _code(error: FailoverError) -> str:
-    return code_of(error.__cause__) if isinstance(error.__cause__, ClientError) else ""

@@ -296,10 +296,18 @@ CASES: dict[str, Case] = {
         },
     ),
     "idle-capacity": Case(
-        {"cloudwatch.GetMetricStatistics": points(Minimum=[2.0, 0.5])},
+        {
+            "rds.DescribeDBClusters": cluster(ServerlessV2ScalingConfiguration={"MinCapacity": 0.5}),
+            "rds.DescribeDBInstances": {"DBInstances": [{"DBInstanceClass": "db.serverless"}]},
+            "cloudwatch.GetMetricStatistics": points(Minimum=[2.0, 0.5]),
+        },
         {
             "2 ACU at least": {"cloudwatch.GetMetricStatistics": points(Minimum=[2.0, 3.0])},
+            "the minimum is 0": {
+                "rds.DescribeDBClusters": cluster(ServerlessV2ScalingConfiguration={"MinCapacity": 0.0})
+            },
             "CloudWatch has no capacity": {"cloudwatch.GetMetricStatistics": points(Minimum=[])},
+            "RDS does not tell the cluster's minimum": {"rds.DescribeDBClusters": cluster()},
         },
     ),
     "rds-answers": Case(
