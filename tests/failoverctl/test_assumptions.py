@@ -361,6 +361,9 @@ CASES: dict[str, Case] = {
             "in 57 of 60 minutes": {"cloudwatch.GetMetricStatistics": points(Sum=[1.0] * 30 + [0.0] * 3 + [1.0] * 27)},
             "not started at all": {"cloudwatch.GetMetricStatistics": points(Sum=[])},
             "an hour is wanted": {"cloudwatch.GetMetricStatistics": points(Sum=[1.0] * 20)},
+            "in 35 of 35 minutes, and not in the last 25": {
+                "cloudwatch.GetMetricStatistics": points(Sum=[1.0] * 35 + [0.0] * 25)
+            },
         },
     ),
     "alarms": Case(
@@ -595,6 +598,14 @@ def test_what_rests_on_an_assumption_is_there() -> None:
         assert each.rests
         for file in each.rests:
             assert (PROJECT_ROOT / file).is_file(), f"{each.name}: {file}"
+
+
+@pytest.mark.parametrize(("last_min", "level"), [(3, "ok"), (4, "failing"), (25, "failing")])
+def test_a_monitor_that_is_started_no_more_is_failing_and_nothing_to_ask_again_for(last_min: int, level: str) -> None:
+    """CloudWatch shows the two newest minutes late, and one start may be missing."""
+    started = points(Sum=[1.0] * (60 - last_min) + [0.0] * last_min)
+    seen, _ = found("monitors-without-gaps", {"cloudwatch.GetMetricStatistics": started})
+    assert {each.level for each in seen} == {level}, seen
 
 
 # Texts in which something is assumed of AWS.
