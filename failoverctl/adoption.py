@@ -40,6 +40,7 @@ def faults(found: Found, settings: Settings) -> list[str]:
         *(fault for there in found.both.values() for fault in _cluster(there)),
         *_alike(found),
         *_ranges(found),
+        *_unfinished(found, settings),
         *_zone(found, settings),
     ]
 
@@ -129,6 +130,17 @@ def _ranges(found: Found) -> Iterator[str]:
                 )
 
 
+def _unfinished(found: Found, settings: Settings) -> Iterator[str]:
+    """Over a peering that waits no prober sees the other region, and AWS makes no second one beside it."""
+    if found.link is not None or settings.existing.link not in (None, *found.unfinished):
+        return
+    for peering, state in found.unfinished.items():
+        yield (
+            f"{peering} between {found.writer.vpc['VpcId']} and {found.standby.vpc['VpcId']} has Status = {state}: "
+            "accept it and give both VPCs their routes, or delete it, and one is made"
+        )
+
+
 def _zone(found: Found, settings: Settings) -> Iterator[str]:
     if found.zone is None:
         return
@@ -213,6 +225,7 @@ def weaker(found: Found) -> list[Weaker]:
         *_of_the_version(found),
         *(one for there in found.both.values() for one in _of_a_region(there)),
         *_of_the_size(found),
+        *_of_the_routes(found),
         *_of_both(),
     ]
 
@@ -299,6 +312,18 @@ def _of_the_size(found: Found) -> Iterator[Weaker]:
             f"{', '.join(sorted(writer))}: after a failover the load meets another size",
             "give both regions the same classes",
         )
+
+
+def _of_the_routes(found: Found) -> Iterator[Weaker]:
+    if found.link is None:
+        return
+    yield Weaker(
+        "detection",
+        f"{found.link} joins the two VPCs, and whether their routes lead through it was not looked at: without them "
+        "the standby's prober never sees the writer, and a failover rests on the guardian's silence or word alone",
+        "have routes to the other VPC's range in the tables of the probers' and the clusters' subnets (of a transit "
+        "gateway, in its own tables, too); `failoverctl ready` shows by its check `reach` that they work",
+    )
 
 
 def _of_both() -> Iterator[Weaker]:

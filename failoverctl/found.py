@@ -31,10 +31,13 @@ CALLS = (
     "ec2:DescribeRouteTables",
     "ec2:DescribeVpcPeeringConnections",
     "ec2:DescribeTransitGatewayVpcAttachments",
+    "ec2:DescribeTransitGatewayPeeringAttachments",
     "kms:DescribeKey",
     "route53:GetHostedZone",
 )
-NO_LINK = frozenset({"deleted", "deleting", "expired", "failed", "rejected"})
+# States of a peering connection: it joins; it never will, and is not in the way of another.
+JOINS = "active"
+OVER = frozenset({"deleted", "deleting", "expired", "failed", "rejected"})
 
 
 @dataclass(frozen=True)
@@ -88,14 +91,16 @@ class FoundRegion:
 class Found:
     """A global database, and its two regions, that of the writer first.
 
-    ``link`` joins the two VPCs: a peering connection or a transit gateway; None when there is none. ``zone`` is Route
-    53's answer on the zone that was named.
+    ``link`` joins the two VPCs: a peering connection, or the transit gateway of the writer's region; None when there is
+    none. ``unfinished`` are peering connections between them that do not join yet, with their states. ``zone`` is
+    Route 53's answer on the zone that was named.
     """
 
     global_database: Description
     writer: FoundRegion
     standby: FoundRegion
     link: str | None
+    unfinished: dict[str, str]
     zone: Description | None
 
     @property
@@ -157,8 +162,16 @@ def global_database(account: Account, name: str) -> Description:
 def look(account: Account, found: Description, zone: str | None) -> Found:
     """Returns all that there is around a global database. Raises `Refused` as `members`, and `CannotTell`."""
     writer, standby = (_region(account, region, arn) for region, arn in members(found).items())
-    link = _link(account, writer, standby)
-    return Found(found, writer, standby, link, _zone(account, zone, writer.region) if zone else None)
+    peerings = _peerings(account, writer, standby)
+    active = next((peering for peering, state in peerings.items() if state == JOINS), None)
+    return Found(
+        found,
+        writer,
+        standby,
+        link=active or _gateway(account, writer, standby),
+        unfinished={peering: state for peering, state in peerings.items() if state not in (JOINS, *OVER)},
+        zone=_zone(account, zone, writer.region) if zone else None,
+    )
 
 
 def _region(account: Account, region: str, arn: str) -> FoundRegion:
@@ -217,25 +230,44 @@ def _storage_key(account: Account, region: str, cluster: Description) -> str | N
     return str(found["Arn"]) if found["KeyManager"] == "CUSTOMER" else None
 
 
-def _link(account: Account, writer: FoundRegion, standby: FoundRegion) -> str | None:
-    """Returns what joins the two VPCs: a peering connection, else a transit gateway to which both are attached."""
+def _peerings(account: Account, writer: FoundRegion, standby: FoundRegion) -> dict[str, str]:
+    """Returns the state of each peering connection between the two VPCs, by its id."""
     ends = {writer.vpc["VpcId"], standby.vpc["VpcId"]}
-    ec2 = account.client("ec2", writer.region)
-    with _asking(f"reading what joins the two VPCs in {writer.region}"):
-        for peering in ec2.describe_vpc_peering_connections()["VpcPeeringConnections"]:
-            joined = {peering["AccepterVpcInfo"].get("VpcId"), peering["RequesterVpcInfo"].get("VpcId")}
-            if joined == ends and peering["Status"]["Code"] not in NO_LINK:
-                return str(peering["VpcPeeringConnectionId"])
-    gateways = [_gateway(account, each) for each in (writer, standby)]
-    return gateways[0] if all(gateways) else None
+    with _asking(f"reading the peering connections in {writer.region}"):
+        answer = account.client("ec2", writer.region).describe_vpc_peering_connections()["VpcPeeringConnections"]
+    return {
+        str(one["VpcPeeringConnectionId"]): str(one["Status"]["Code"])
+        for one in answer
+        if {one["AccepterVpcInfo"].get("VpcId"), one["RequesterVpcInfo"].get("VpcId")} == ends
+    }
 
 
-def _gateway(account: Account, there: FoundRegion) -> str | None:
+def _gateway(account: Account, writer: FoundRegion, standby: FoundRegion) -> str | None:
+    """Returns the transit gateway of the writer's region, where it is peered with one of the standby's.
+
+    A transit gateway is of one region: two VPCs in two regions are joined by two of them, and by what joins those.
+    """
+    ours, theirs = (_gateways(account, each) for each in (writer, standby))
+    if not ours or not theirs:
+        return None
+    with _asking(f"reading the peerings of transit gateways in {writer.region}"):
+        answer = account.client("ec2", writer.region).describe_transit_gateway_peering_attachments(
+            Filters=[{"Name": "state", "Values": ["available"]}]
+        )
+    for one in answer["TransitGatewayPeeringAttachments"]:
+        ends = {one.get(end, {}).get("TransitGatewayId") for end in ("RequesterTgwInfo", "AccepterTgwInfo")}
+        if ends & ours and ends & theirs:
+            return str(*(ends & ours))
+    return None
+
+
+def _gateways(account: Account, there: FoundRegion) -> set[str]:
+    """Returns the transit gateways that the region's VPC is attached to."""
     with _asking(f"reading the transit gateways of {there.vpc['VpcId']} in {there.region}"):
         answer = account.client("ec2", there.region).describe_transit_gateway_vpc_attachments(
             Filters=[{"Name": "vpc-id", "Values": [there.vpc["VpcId"]]}, {"Name": "state", "Values": ["available"]}]
         )
-    return next((str(one["TransitGatewayId"]) for one in answer["TransitGatewayVpcAttachments"]), None)
+    return {str(one["TransitGatewayId"]) for one in answer["TransitGatewayVpcAttachments"]}
 
 
 def _zone(account: Account, zone: str, region: str) -> Description:

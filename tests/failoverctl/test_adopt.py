@@ -61,12 +61,22 @@ class Owner:
             )
         return str(made.rsplit("/", 1)[-1])
 
-    def peer(self) -> str:
+    def attach(self, region: str) -> str:
+        """Attaches the region's VPC to a transit gateway of its own; returns the gateway's id."""
+        ec2 = self.client("ec2", region)
+        gateway = ec2.create_transit_gateway()["TransitGateway"]["TransitGatewayId"]
+        ec2.create_transit_gateway_vpc_attachment(
+            TransitGatewayId=gateway, VpcId=self.vpcs[region], SubnetIds=self.subnets[region]
+        )
+        return str(gateway)
+
+    def peer(self, *, accepted: bool = True) -> str:
         """Joins the two VPCs; returns the connection's id."""
         asked = self.client("ec2", EAST).create_vpc_peering_connection(
             VpcId=self.vpcs[EAST], PeerVpcId=self.vpcs[WEST], PeerRegion=WEST
         )["VpcPeeringConnection"]["VpcPeeringConnectionId"]
-        self.client("ec2", WEST).accept_vpc_peering_connection(VpcPeeringConnectionId=asked)
+        if accepted:
+            self.client("ec2", WEST).accept_vpc_peering_connection(VpcPeeringConnectionId=asked)
         return str(asked)
 
 
@@ -220,6 +230,57 @@ def test_a_link_and_a_zone_that_exist_are_found_and_nothing_is_made_in_their_pla
     assert not existing.writer.route_table_ids
     assert "VPC peering connection" not in said
     assert f"zone {zone}" in said
+
+
+def test_a_link_that_exists_has_routes_that_nobody_has_looked_at(owner: Owner, call: Call) -> None:
+    def said() -> list[str]:
+        told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
+        return [one["why"] for one in told["weaker"] if one["promise"] == "detection"]
+
+    assert not said()  # the routes of a peering of ours are ours
+    link = owner.peer()
+    assert [
+        why.startswith(f"{link} joins the two VPCs, and whether their routes lead through it") for why in said()
+    ] == [True]
+
+
+def test_a_peering_that_waits_to_be_accepted_joins_nothing_and_is_told_of(owner: Owner, call: Call) -> None:
+    waiting = owner.peer(accepted=False)
+    said = refused(call, "orders-global")
+    assert (
+        f"{waiting} between {owner.vpcs[EAST]} and {owner.vpcs[WEST]} has Status = pending-acceptance: accept" in said
+    )
+    assert owner.file.read_text() == SETTINGS
+    owner.client("ec2", WEST).reject_vpc_peering_connection(VpcPeeringConnectionId=waiting)
+    assert "VPC peering connection" in call("adopt", "orders-global")[1]  # one is made
+    assert load().existing.link is None
+
+
+def test_two_transit_gateways_join_two_regions_only_where_they_are_peered(owner: Owner, call: Call) -> None:
+    ours, theirs = owner.attach(EAST), owner.attach(WEST)
+    assert "VPC peering connection" in call("adopt", "orders-global", "--dry-run")[1]
+    ec2 = owner.client("ec2", EAST)
+    asked = ec2.create_transit_gateway_peering_attachment(
+        TransitGatewayId=ours, PeerTransitGatewayId=theirs, PeerRegion=WEST, PeerAccountId=DEFAULT_ACCOUNT_ID
+    )["TransitGatewayPeeringAttachment"]["TransitGatewayAttachmentId"]
+    assert "VPC peering connection" in call("adopt", "orders-global", "--dry-run")[1]  # not accepted yet
+    owner.client("ec2", WEST).accept_transit_gateway_peering_attachment(TransitGatewayAttachmentId=asked)
+    code, said = call("adopt", "orders-global")
+    assert code == 0, said
+    assert load().existing.link == ours
+    assert not load().existing.writer.route_table_ids
+    assert f"{ours} joins the two VPCs" in said
+
+
+def test_transit_gateways_that_are_peered_with_others_join_nothing(owner: Owner, call: Call) -> None:
+    ours, _ = owner.attach(EAST), owner.attach(WEST)
+    other = owner.client("ec2", WEST).create_transit_gateway()["TransitGateway"]["TransitGatewayId"]
+    asked = owner.client("ec2", EAST).create_transit_gateway_peering_attachment(
+        TransitGatewayId=ours, PeerTransitGatewayId=other, PeerRegion=WEST, PeerAccountId=DEFAULT_ACCOUNT_ID
+    )["TransitGatewayPeeringAttachment"]["TransitGatewayAttachmentId"]
+    owner.client("ec2", WEST).accept_transit_gateway_peering_attachment(TransitGatewayAttachmentId=asked)
+    assert call("adopt", "orders-global")[0] == 0
+    assert load().existing.link is None
 
 
 def test_it_says_what_is_added_and_to_what_that_exists(owner: Owner, call: Call) -> None:
@@ -573,6 +634,8 @@ def test_preflight_sees_another_engine(owner: Owner) -> None:
 def test_preflight_asks_for_the_rights_that_it_names(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     zone = owner.zone()
     adopt(owner, zone)
+    for region in (EAST, WEST):
+        owner.attach(region)
     import botocore.client
 
     asked: set[str] = set()
