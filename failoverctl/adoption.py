@@ -15,6 +15,11 @@ from orchestration.specification.names import FIRST_SUPPORTED_MAJOR
 
 FIRST_WITH_RESERVED_CONNECTIONS = 16  # PostgreSQL's parameter `reserved_connections`
 AVAILABLE = "available"
+# What RDS says of write forwarding, and what it is called.
+FORWARDING = {
+    "GlobalWriteForwardingStatus": "global write forwarding",
+    "LocalWriteForwardingStatus": "local write forwarding",
+}
 PEERING = "pcx-"  # how the id of a VPC peering connection begins
 
 
@@ -293,6 +298,12 @@ def _of_a_region(there: FoundRegion) -> Iterator[Weaker]:
             "and Aurora refuses a switchover then",
             "turn AutoMinorVersionUpgrade off, and upgrade both regions on one day",
         )
+    yield from _not_rebuilt(there)
+
+
+def _not_rebuilt(there: FoundRegion) -> Iterator[Weaker]:
+    """Returns what a re-protection does not give the cluster that it builds (`handlers.core.old_cluster`)."""
+    where, cluster = f"{there.name} ({there.region})", there.cluster
     watched = [one["DBInstanceIdentifier"] for one in there.instances if one.get("MonitoringInterval")]
     if watched:
         yield Weaker(
@@ -300,6 +311,30 @@ def _of_a_region(there: FoundRegion) -> Iterator[Weaker]:
             f"{', '.join(watched)} ({there.region}) have Enhanced Monitoring, which a rebuilt instance has not: that "
             "takes the right to pass its role on, which we do not ask for",
             "turn it on again after a re-protection",
+        )
+    roles = [
+        f"{one['RoleArn']} ({one.get('FeatureName', 'any feature')})" for one in cluster.get("AssociatedRoles", ())
+    ]
+    if roles:
+        yield Weaker(
+            "re-protection",
+            f"{where} has the IAM roles {', '.join(roles)}, which a rebuilt cluster has not: imports from S3, exports "
+            "to it and calls of functions fail when it is the writer again",
+            "add them after a re-protection: `aws rds add-role-to-db-cluster`",
+        )
+    if endpoints := cluster.get("CustomEndpoints"):
+        yield Weaker(
+            "re-protection",
+            f"{where} has the custom endpoints {', '.join(endpoints)}, which go with the old cluster: their names lead "
+            "nowhere",
+            "make them again after a re-protection: `aws rds create-db-cluster-endpoint`",
+        )
+    forwarding = [words for field, words in FORWARDING.items() if cluster.get(field) in ("enabled", "enabling")]
+    if forwarding:
+        yield Weaker(
+            "re-protection",
+            f"{where} has {' and '.join(forwarding)} on, which a rebuilt cluster has not: writes to its readers fail",
+            "turn it on again after a re-protection: `aws rds modify-db-cluster`",
         )
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -331,6 +331,41 @@ def test_a_standby_of_another_size_is_said_to_be_weaker(owner: Owner, call: Call
     told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
     (size,) = [one for one in told["weaker"] if "another size" in one["why"]]
     assert "orders-west are db.r6g.large, db.t4g.medium, and those of orders-east db.r6g.large" in size["why"]
+
+
+NOT_REBUILT: dict[str, tuple[dict[str, Any], str, str]] = {
+    "IAM roles": (
+        {"AssociatedRoles": [{"RoleArn": "arn:aws:iam::1:role/import", "Status": "ACTIVE", "FeatureName": "s3Import"}]},
+        "has the IAM roles arn:aws:iam::1:role/import (s3Import), which a rebuilt cluster has not",
+        "add-role-to-db-cluster",
+    ),
+    "custom endpoints": (
+        {"CustomEndpoints": ["reports.cluster-custom-x.us-west-2.rds.amazonaws.com"]},
+        "has the custom endpoints reports.cluster-custom-x.us-west-2.rds.amazonaws.com, which go with the old cluster",
+        "create-db-cluster-endpoint",
+    ),
+    "global write forwarding": (
+        {"GlobalWriteForwardingStatus": "enabled"},
+        "has global write forwarding on, which a rebuilt cluster has not",
+        "modify-db-cluster",
+    ),
+    "local write forwarding": (
+        {"GlobalWriteForwardingStatus": "disabled", "LocalWriteForwardingStatus": "enabled"},
+        "has local write forwarding on",
+        "modify-db-cluster",
+    ),
+}
+
+
+def test_what_a_re_protection_does_not_carry_over_is_said_with_what_to_do_after_one(owner: Owner) -> None:
+    account = Account(Deployment(load()))
+    seen = found.look(account, found.global_database(account, "orders-global"), None)
+    assert not [each for each in adoption.weaker(seen) if each.promise == "re-protection"]
+    for has, why, remedy in NOT_REBUILT.values():
+        there = replace(seen, standby=replace(seen.standby, cluster={**seen.standby.cluster, **has}))
+        (told,) = [each for each in adoption.weaker(there) if each.promise == "re-protection"]
+        assert told.why.startswith(f"orders-west (us-west-2) {why}")
+        assert remedy in told.remedy
 
 
 def refused(call: Call, *words: str) -> str:
