@@ -38,6 +38,22 @@ def test_the_workflow_judges_before_it_applies() -> None:
     assert not [each for each in said if "terraform" in each and "apply" in each]
 
 
+def test_the_workflow_shows_the_plans_to_whoever_reviews_the_change() -> None:
+    """What judges a plan tells how many changes there are, and not which."""
+    said = commands()
+    (shown,) = [at for at, each in enumerate(said) if re.search(r"terraform .* plan ", each)]
+    assert shown < said.index("make safe-to-apply")
+    assert "-out" not in said[shown], "a plan that is applied is made by `deploy`"
+    assert "-lock=false" in said[shown], "it only reads"
+
+
+def test_the_first_deployment_does_not_fail_for_what_is_red_on_the_first_day() -> None:
+    """`ready` is red until the bootstrap, which comes after the deployment, and until the first backup."""
+    text = WORKFLOW.read_text(encoding="utf-8")
+    (after,) = re.findall(r"- run: \S+ -m failoverctl ready\n(.*)$", text, re.MULTILINE)
+    assert after.strip() == "continue-on-error: true"
+
+
 # --- what an application may repeat (docs/applications.md, "Write so that it may be repeated")
 
 
