@@ -11,6 +11,7 @@ from orchestration.settings import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "assumptions.md"
 ASK_READINESS = ("lambda:InvokeFunction",)
+GAME_DAY = "a game day: `failoverctl gameday --run`"
 OF_RUNS = ("states:ListExecutions", "states:DescribeExecution")
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
@@ -425,11 +426,34 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "game-day",
         holds="AWS FIS cuts subnets off within three minutes of its start, open sessions too, and gives them their "
-        "network ACLs back at the end; IAM compares names and tags as the service authorization reference says.",
+        "network ACLs back at the end.",
         calls=(),
-        otherwise="`failoverctl gameday` starts nothing, or stops the experiment and says so; nothing else rests on it",
-        rests=("failoverctl/gameday.py", "orchestration/specification/game_day.py"),
-        experiment="a game day: `failoverctl gameday --run`",
+        otherwise="`failoverctl gameday` stops the experiment and says so, and says loudly where it does not know "
+        "whether the cut is over; nothing else rests on it",
+        rests=("failoverctl/gameday.py", "docs/gameday.md"),
+        experiment=GAME_DAY,
+    ),
+    Assumption(
+        "game-day-rights",
+        holds="IAM compares as the service authorization reference says: `fis:StartExperiment` with the template's tag "
+        "`Name` and with the tags of the request, `ec2:ReplaceNetworkAclAssociation` with the subnets' names or their "
+        "VPC. An account's first experiment makes the role `AWSServiceRoleForFIS` in the name of whoever starts it, "
+        "and for the scope `all` FIS reads no more than it may, prefix lists too.",
+        calls=(),
+        otherwise="the start is refused, with AWS's words, or the experiment fails before it has cut anything off; "
+        "nothing else rests on it",
+        rests=("orchestration/specification/game_day.py", "docs/gameday.md"),
+        experiment=GAME_DAY,
+    ),
+    Assumption(
+        "game-day-alarms",
+        holds="A stop alarm that begins to ring ends an experiment. Whether one that rings already does is not relied "
+        "on: no experiment is started then.",
+        calls=(),
+        otherwise="the cut goes on until the writer has moved, or for the `minutes` of the settings: end it with "
+        "`failoverctl gameday --stop`",
+        rests=("orchestration/specification/game_day.py", "docs/gameday.md"),
+        experiment=GAME_DAY,
     ),
     Assumption(
         "replica-without-quorum",

@@ -608,6 +608,16 @@ def test_a_monitor_that_is_started_no_more_is_failing_and_nothing_to_ask_again_f
     assert {each.level for each in seen} == {level}, seen
 
 
+def test_no_page_keeps_a_list_of_its_own() -> None:
+    """A section that says what is assumed refers to the rows."""
+    for page in sorted((PROJECT_ROOT / "docs").rglob("*.md")):
+        for section in re.split(r"(?m)^## ", page.read_text(encoding="utf-8"))[1:]:
+            if section.startswith("What is assumed") and page != PAGE:
+                named = set(re.findall(r"`([a-z-]+)`", section))
+                assert named & {*BY_NAME}, f"{page.name} does not name its rows"
+                assert not re.search(r"(?m)^[*-] ", section), f"{page.name} has a list of its own beside assumptions.md"
+
+
 # Texts in which something is assumed of AWS.
 ASSUMED = re.compile(
     r"(is an assumption|to be verified|not documented|no source says|AWS does not say(?! whose))", re.IGNORECASE
