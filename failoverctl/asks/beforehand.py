@@ -147,6 +147,8 @@ def vpcs(account: Account, region: str) -> Said:
 def adoptable(account: Account, _: str) -> Said:
     """Looks at what [existing] names, as `failoverctl adopt` does, and whether the settings still say how it is."""
     settings = account.settings
+    if not settings.adopts:
+        return _usable(account)
     try:
         name = str(settings.existing.global_cluster)
         seen = found.look(account, found.global_database(account, name), settings.existing.zone_id)
@@ -156,6 +158,19 @@ def adoptable(account: Account, _: str) -> Said:
         return "failing", "; ".join(faults)
     clusters = " and ".join(f"{there.name} ({there.region})" for there in seen.both.values())
     return "ok", f"{clusters}, as the settings say; {len(adoption.weaker(seen))} weaker promises (docs/adopt.md)"
+
+
+def _usable(account: Account) -> Said:
+    """Looks at the VPCs, the link and the zone that exist around a database that is to be ours."""
+    settings = account.settings
+    try:
+        around = found.look_around(account)
+    except Refused as error:
+        return "failing", str(error)
+    if faults := adoption.faults_around(around, settings):
+        return "failing", "; ".join(faults)
+    vpcs = [f"{there.vpc['VpcId']} ({there.region})" for there in around.vpcs.values()]
+    return "ok", f"{' and '.join([*vpcs, *filter(None, [settings.existing.zone_id])])}, as the settings say"
 
 
 def hooks(account: Account, region: str) -> Said:

@@ -666,6 +666,90 @@ def test_preflight_sees_another_engine(owner: Owner) -> None:
     assert "orders-global is of the engine aurora-mysql" in fact
 
 
+# --- `preflight` of VPCs and a zone that exist, around a database that is to be ours
+
+
+def use(owner: Owner, zone: str | None = None, **more: Any) -> None:
+    """Writes settings of a database of our own in the owner's VPCs, with his zone."""
+    tables = {
+        region: owner.client("ec2", region).describe_route_tables(
+            Filters=[{"Name": "vpc-id", "Values": [owner.vpcs[region]]}]
+        )["RouteTables"]
+        for region in (EAST, WEST)
+    }
+    regions = {
+        name: {
+            "vpc_id": owner.vpcs[region],
+            "vpc_cidr": RANGES[region],
+            "function_subnet_ids": owner.subnets[region],
+            "database_subnet_ids": owner.subnets[region],
+            "route_table_ids": [table["RouteTableId"] for table in tables[region]],
+        }
+        for name, region in (("writer", EAST), ("standby", WEST))
+    }
+    existing = {**({"zone_id": zone} if zone else {}), **regions, **more}
+    owner.file.write_text(f"{SETTINGS}\n{adoption.toml({'existing': existing})}")
+
+
+def test_preflight_looks_at_what_exists_around_a_database_of_our_own(owner: Owner) -> None:
+    new = {each.name for each in preflight.needed(load())}
+    zone = owner.zone()
+    use(owner, zone)
+    assert {each.name for each in preflight.needed(load())} - new == {"existing"}
+    level, fact = before()
+    assert (level, fact) == (
+        "ok",
+        f"{owner.vpcs[EAST]} (us-east-1) and {owner.vpcs[WEST]} (us-west-2) and {zone}, as the settings say",
+    )
+
+
+def test_preflight_sees_what_does_not_fit_around_a_database_of_our_own(owner: Owner) -> None:
+    other = owner.client("ec2", EAST).create_vpc(CidrBlock="10.70.0.0/16")["Vpc"]["VpcId"]
+    public, unseen = owner.zone(private=False), owner.zone(seen_from=(EAST,))
+    use(owner)
+    text = owner.file.read_text()
+    subnet = owner.subnets[EAST][0]
+    wrong: tuple[tuple[str, str, str], ...] = (
+        (
+            "[existing.writer]",
+            f'zone_id = "{public}"\n[existing.writer]',
+            f"{public} (orders.internal) is a public zone",
+        ),
+        ("[existing.writer]", f'zone_id = "{unseen}"\n[existing.writer]', f"is not associated with {owner.vpcs[WEST]}"),
+        (
+            "[existing.writer]",
+            'zone_id = "ZNONE"\n[existing.writer]',
+            "existing.zone_id = ZNONE: Route 53 knows no such",
+        ),
+        (
+            owner.vpcs[EAST],
+            other,
+            f'existing.writer.vpc_cidr = "10.60.0.0/16", but {other} (us-east-1) has "10.70.0.0/16": write that; '
+            f"existing.writer.function_subnet_ids: {', '.join(owner.subnets[EAST])} are not of {other}",
+        ),
+        (owner.vpcs[EAST], "vpc-00000000", "existing.writer.vpc_id = vpc-00000000: EC2 knows no such VPC in us-east-1"),
+        (subnet, "subnet-00000000", "existing.writer.function_subnet_ids: subnet-00000000 is not of"),
+    )
+    for old, new, says in wrong:
+        owner.file.write_text(text)
+        edit(owner, old, new)
+        level, fact = before()
+        assert level == "failing", says
+        assert says in fact
+
+
+def test_preflight_sees_a_peering_beside_one_that_would_be_made_for_a_database_of_our_own(owner: Owner) -> None:
+    waiting = owner.peer(accepted=False)
+    use(owner)
+    level, fact = before()
+    assert level == "failing"
+    assert f"{waiting} between" in fact
+    owner.client("ec2", WEST).accept_vpc_peering_connection(VpcPeeringConnectionId=waiting)
+    level, fact = before()
+    assert level == "failing"
+    assert f'write link = "{waiting}"' in fact
+
+
 def test_preflight_asks_for_the_rights_that_it_names(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     zone = owner.zone()
     adopt(owner, zone)
