@@ -15,7 +15,7 @@ from handlers.core.errors import FailoverError
 from handlers.gateways.aws import code_of, named_errors
 from orchestration.existing import ExistingRegion
 from orchestration.settings import Settings
-from orchestration.specification.names import ZONE_IDS_WITHOUT_LAMBDA
+from orchestration.specification.names import ZONE_IDS_WITHOUT_LAMBDA, Names
 
 Description = dict[str, Any]
 
@@ -305,7 +305,11 @@ def _storage_key(account: Account, region: str, cluster: Description) -> str | N
 
 
 def _peerings(account: Account, writer: FoundVpc, standby: FoundVpc) -> dict[str, str]:
-    """Returns the state of each peering connection between the two VPCs, by its id."""
+    """Returns the state of each peering connection between the two VPCs, by its id.
+
+    One that our own stack has made is none that exists: a deployment that has stopped behind it is called again.
+    """
+    ours = {"Key": "Name", "Value": Names(account.settings, account="").peering}
     ends = {writer.vpc["VpcId"], standby.vpc["VpcId"]}
     with _asking(f"reading the peering connections in {writer.region}"):
         answer = account.client("ec2", writer.region).describe_vpc_peering_connections()["VpcPeeringConnections"]
@@ -313,6 +317,7 @@ def _peerings(account: Account, writer: FoundVpc, standby: FoundVpc) -> dict[str
         str(one["VpcPeeringConnectionId"]): str(one["Status"]["Code"])
         for one in answer
         if {one["AccepterVpcInfo"].get("VpcId"), one["RequesterVpcInfo"].get("VpcId")} == ends
+        and ours not in one.get("Tags", ())
     }
 
 

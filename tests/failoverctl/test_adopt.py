@@ -658,6 +658,15 @@ def test_preflight_sees_a_peering_that_was_made_since(owner: Owner) -> None:
     assert f'write link = "{link}"' in fact
 
 
+def test_preflight_takes_the_peering_that_our_own_stack_has_made_for_ours(owner: Owner) -> None:
+    """`deploy` asks again after it has stopped behind the peering: to name that would have Terraform destroy it."""
+    adopt(owner)
+    owner.client("ec2", EAST).create_tags(
+        Resources=[owner.peer()], Tags=[{"Key": "Name", "Value": "payments-peering-prod"}]
+    )
+    assert before()[0] == "ok"
+
+
 def test_preflight_sees_another_engine(owner: Owner) -> None:
     adopt(owner)
     rds_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].global_clusters["orders-global"].engine = "aurora-mysql"
