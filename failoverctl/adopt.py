@@ -89,7 +89,7 @@ def _show(session: Session, seen: found.Found, added: tuple[Addition, ...], weak
         version = there.cluster["EngineVersion"]
         table.add_row(f"  {name}", there.region, f"{there.name}, PostgreSQL {version}: {classes}")
         table.add_row("", "", f"{there.vpc['VpcId']}, {there.vpc['CidrBlock']}")
-    table.add_row("  link", "", seen.link or "none; a VPC peering is made")
+    table.add_row("  link", "", seen.around.link or "none; a VPC peering is made")
     session.show(table)
     touching = [one for one in added if one.to]
     session.say("", "Added to what exists, and taken away again by a destroy")

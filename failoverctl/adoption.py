@@ -6,15 +6,21 @@ import ipaddress
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations, product
 from typing import Any
 
-from failoverctl.found import Found, FoundRegion, zone_words
+from failoverctl.found import Around, Found, FoundRegion, zone_words
 from orchestration.existing import FEWEST_FUNCTION_SUBNETS
 from orchestration.settings import FIRST_WITH_LOGIN_TRIGGER, Settings
 from orchestration.specification.names import FIRST_SUPPORTED_MAJOR
 
 FIRST_WITH_RESERVED_CONNECTIONS = 16  # PostgreSQL's parameter `reserved_connections`
 AVAILABLE = "available"
+# What RDS says of write forwarding, and what it is called.
+FORWARDING = {
+    "GlobalWriteForwardingStatus": "global write forwarding",
+    "LocalWriteForwardingStatus": "local write forwarding",
+}
 PEERING = "pcx-"  # how the id of a VPC peering connection begins
 
 
@@ -39,9 +45,41 @@ def faults(found: Found, settings: Settings) -> list[str]:
         *_members(found, settings),
         *(fault for there in found.both.values() for fault in _cluster(there)),
         *_alike(found),
-        *_ranges(found),
-        *_zone(found, settings),
+        *_of_the_network(found.around, settings),
     ]
+
+
+def faults_around(around: Around, settings: Settings) -> list[str]:
+    """Returns the same of what exists around a database that is to be ours, and what the settings say otherwise."""
+    there = (fault for name in around.vpcs for fault in _as_named(around, name, settings))
+    return [*there, *_of_the_network(around, settings)] or [*_of_the_link(around, settings)]
+
+
+def _as_named(around: Around, name: str, settings: Settings) -> Iterator[str]:
+    there, named = around.vpcs[name], settings.existing.both[name]
+    if named.vpc_cidr != there.vpc["CidrBlock"]:
+        yield (
+            f"existing.{name}.vpc_cidr = {_toml(named.vpc_cidr)}, but {named.vpc_id} ({there.region}) has "
+            f"{_toml(there.vpc['CidrBlock'])}: write that"
+        )
+    for field in ("function_subnet_ids", "database_subnet_ids"):
+        if missing := [subnet for subnet in getattr(named, field) if subnet not in there.subnets]:
+            yield (
+                f"existing.{name}.{field}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not of "
+                f"{named.vpc_id} ({there.region}): name subnets of it"
+            )
+
+
+def _of_the_network(around: Around, settings: Settings) -> Iterator[str]:
+    for there in around.vpcs.values():
+        if not there.resolves:
+            yield (
+                f"{there.vpc['VpcId']} ({there.region}) does not resolve private names: turn on its DNS support and "
+                "DNS host names"
+            )
+    yield from _ranges(around)
+    yield from _unfinished(around, settings)
+    yield from _zone(around, settings)
 
 
 def _regions(found: Found, settings: Settings) -> Iterator[str]:
@@ -90,11 +128,6 @@ def _cluster(there: FoundRegion) -> Iterator[str]:
             f"{where} has IAMDatabaseAuthenticationEnabled = false, and the monitors log in by IAM: turn IAM database "
             "authentication on"
         )
-    if not there.resolves:
-        yield (
-            f"{there.vpc['VpcId']} ({there.region}) does not resolve private names: turn on its DNS support and DNS "
-            "host names"
-        )
     if len(there.function_subnets) < FEWEST_FUNCTION_SUBNETS:
         yield (
             f"DBSubnetGroup = {cluster['DBSubnetGroup']} ({there.region}) has {len(there.function_subnets)} subnets "
@@ -117,22 +150,34 @@ def _alike(found: Found) -> Iterator[str]:
         yield f"{ours} and {theirs}: give both clusters one port"
 
 
-def _ranges(found: Found) -> Iterator[str]:
-    for one in found.writer.ranges:
-        for other in found.standby.ranges:
+def _ranges(around: Around) -> Iterator[str]:
+    for ours, theirs in combinations(around.vpcs.values(), 2):
+        for one, other in product(ours.ranges, theirs.ranges):
             if ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other)):
                 yield (
-                    f"CidrBlock = {one} of {found.writer.vpc['VpcId']} ({found.writer.region}) overlaps with {other} "
-                    f"of {found.standby.vpc['VpcId']} ({found.standby.region}): no peering or transit gateway can join "
+                    f"CidrBlock = {one} of {ours.vpc['VpcId']} ({ours.region}) overlaps with {other} "
+                    f"of {theirs.vpc['VpcId']} ({theirs.region}): no peering or transit gateway can join "
                     "them, so no prober sees the other region; move one of the two clusters into a VPC with a range of "
                     "its own"
                 )
 
 
-def _zone(found: Found, settings: Settings) -> Iterator[str]:
-    if found.zone is None:
+def _unfinished(around: Around, settings: Settings) -> Iterator[str]:
+    """Over a peering that waits no prober sees the other region, and AWS makes no second one beside it."""
+    if around.link is not None or settings.existing.link not in (None, *around.unfinished):
         return
-    zone, name = found.zone["HostedZone"], found.zone["HostedZone"]["Name"].rstrip(".")
+    ends = " and ".join(there.vpc["VpcId"] for there in around.vpcs.values())
+    for peering, state in around.unfinished.items():
+        yield (
+            f"{peering} between {ends} has Status = {state}: accept it and give both VPCs their routes, or delete it, "
+            "and one is made"
+        )
+
+
+def _zone(around: Around, settings: Settings) -> Iterator[str]:
+    if around.zone is None:
+        return
+    zone, name = around.zone["HostedZone"], around.zone["HostedZone"]["Name"].rstrip(".")
     zone_id = zone["Id"].rsplit("/", 1)[-1]
     said = zone_words(settings, zone_id)
     if not zone.get("Config", {}).get("PrivateZone"):
@@ -140,8 +185,8 @@ def _zone(found: Found, settings: Settings) -> Iterator[str]:
         return
     if name != settings.dns_zone:
         yield f'dns_zone = {settings.dns_zone}, and {said} is {name}: set dns_zone = "{name}"'
-    seen_from = {one.get("VPCId") for one in found.zone.get("VPCs", [])}
-    for there in found.both.values():
+    seen_from = {one.get("VPCId") for one in around.zone.get("VPCs", [])}
+    for there in around.vpcs.values():
         if there.vpc["VpcId"] not in seen_from:
             yield (
                 f"{said} ({name}) is not associated with {there.vpc['VpcId']} ({there.region}), so nobody "
@@ -166,7 +211,11 @@ def outdated(found: Found, settings: Settings) -> list[str]:
 
     A group that is not named is not given back at a fence's end, and an instance that is not named is not restarted.
     """
-    return [*_of_the_clusters(found, settings), *_of_the_database(found, settings), *_of_the_link(found, settings)]
+    return [
+        *_of_the_clusters(found, settings),
+        *_of_the_database(found, settings),
+        *_of_the_link(found.around, settings),
+    ]
 
 
 def _of_the_clusters(found: Found, settings: Settings) -> Iterator[str]:
@@ -192,15 +241,15 @@ def _of_the_database(found: Found, settings: Settings) -> Iterator[str]:
             yield f"database.{field} = {_toml(said)}, but {found.writer.name} has {_toml(seen)}: write that"
 
 
-def _of_the_link(found: Found, settings: Settings) -> Iterator[str]:
-    said, peering = settings.existing.link, (found.link or "").startswith(PEERING)
+def _of_the_link(around: Around, settings: Settings) -> Iterator[str]:
+    said, peering = settings.existing.link, (around.link or "").startswith(PEERING)
     if said is None and peering:
         yield (
-            f"existing.link is not given, but {found.link} joins the two VPCs, and AWS makes no second peering: write "
-            f'link = "{found.link}"'
+            f"existing.link is not given, but {around.link} joins the two VPCs, and AWS makes no second peering: write "
+            f'link = "{around.link}"'
         )
-    if said is not None and said.startswith(PEERING) and said != found.link:
-        yield f"existing.link = {said} does not join the two VPCs: write {found.link or 'none, and one is made'}"
+    if said is not None and said.startswith(PEERING) and said != around.link:
+        yield f"existing.link = {said} does not join the two VPCs: write {around.link or 'none, and one is made'}"
 
 
 def _toml(value: Any) -> str:
@@ -213,6 +262,7 @@ def weaker(found: Found) -> list[Weaker]:
         *_of_the_version(found),
         *(one for there in found.both.values() for one in _of_a_region(there)),
         *_of_the_size(found),
+        *_of_the_routes(found.around),
         *_of_both(),
     ]
 
@@ -280,6 +330,12 @@ def _of_a_region(there: FoundRegion) -> Iterator[Weaker]:
             "and Aurora refuses a switchover then",
             "turn AutoMinorVersionUpgrade off, and upgrade both regions on one day",
         )
+    yield from _not_rebuilt(there)
+
+
+def _not_rebuilt(there: FoundRegion) -> Iterator[Weaker]:
+    """Returns what a re-protection does not give the cluster that it builds (`handlers.core.old_cluster`)."""
+    where, cluster = f"{there.name} ({there.region})", there.cluster
     watched = [one["DBInstanceIdentifier"] for one in there.instances if one.get("MonitoringInterval")]
     if watched:
         yield Weaker(
@@ -287,6 +343,30 @@ def _of_a_region(there: FoundRegion) -> Iterator[Weaker]:
             f"{', '.join(watched)} ({there.region}) have Enhanced Monitoring, which a rebuilt instance has not: that "
             "takes the right to pass its role on, which we do not ask for",
             "turn it on again after a re-protection",
+        )
+    roles = [
+        f"{one['RoleArn']} ({one.get('FeatureName', 'any feature')})" for one in cluster.get("AssociatedRoles", ())
+    ]
+    if roles:
+        yield Weaker(
+            "re-protection",
+            f"{where} has the IAM roles {', '.join(roles)}, which a rebuilt cluster has not: imports from S3, exports "
+            "to it and calls of functions fail when it is the writer again",
+            "add them after a re-protection: `aws rds add-role-to-db-cluster`",
+        )
+    if endpoints := cluster.get("CustomEndpoints"):
+        yield Weaker(
+            "re-protection",
+            f"{where} has the custom endpoints {', '.join(endpoints)}, which go with the old cluster: their names lead "
+            "nowhere",
+            "make them again after a re-protection: `aws rds create-db-cluster-endpoint`",
+        )
+    forwarding = [words for field, words in FORWARDING.items() if cluster.get(field) in ("enabled", "enabling")]
+    if forwarding:
+        yield Weaker(
+            "re-protection",
+            f"{where} has {' and '.join(forwarding)} on, which a rebuilt cluster has not: writes to its readers fail",
+            "turn it on again after a re-protection: `aws rds modify-db-cluster`",
         )
 
 
@@ -301,6 +381,18 @@ def _of_the_size(found: Found) -> Iterator[Weaker]:
         )
 
 
+def _of_the_routes(around: Around) -> Iterator[Weaker]:
+    if around.link is None:
+        return
+    yield Weaker(
+        "detection",
+        f"{around.link} joins the two VPCs, and whether their routes lead through it was not looked at: without them "
+        "the standby's prober never sees the writer, and a failover rests on the guardian's silence or word alone",
+        "have routes to the other VPC's range in the tables of the probers' and the clusters' subnets (of a transit "
+        "gateway, in its own tables, too); `failoverctl ready` shows by its check `reach` that they work",
+    )
+
+
 def _of_both() -> Iterator[Weaker]:
     yield Weaker(
         "P1, P8",
@@ -312,14 +404,14 @@ def _of_both() -> Iterator[Weaker]:
 
 def section(found: Found, settings: Settings) -> dict[str, Any]:
     """Returns ``[existing]`` as the settings take it; what was found empty, or is left to us, is not in it."""
-    zone = found.zone["HostedZone"]["Id"].rsplit("/", 1)[-1] if found.zone else None
-    given = settings.existing
+    around, given = found.around, settings.existing
+    zone = around.zone["HostedZone"]["Id"].rsplit("/", 1)[-1] if around.zone else None
     whole = {
         "global_cluster": _name(found),
         "master_secret": given.master_secret,
         "zone_id": zone,
-        "link": found.link,
-        **{name: _section_of(there, routes=found.link is None) for name, there in found.both.items()},
+        "link": around.link,
+        **{name: _section_of(there, routes=around.link is None) for name, there in found.both.items()},
     }
     return {name: value for name, value in whole.items() if value}
 

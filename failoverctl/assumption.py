@@ -32,6 +32,8 @@ class Assumption:
         how it is asked: the actions of IAM, as whoever asks needs them.
     otherwise
         what follows where it is false, and what to do.
+    adopted
+        the same around an adopted database, where it is something else; empty where it is not.
     rests
         the files of the project that rest on it, below its folder.
     ask
@@ -49,9 +51,14 @@ class Assumption:
     otherwise: str
     rests: tuple[str, ...]
     ask: Ask | None = None
+    adopted: str = ""
     experiment: str = ""
     where: Where = "each"
     lab: str | None = None
+
+    def remedy(self, *, adopts: bool) -> str:
+        """Returns what follows where it is false, and what to do, around an adopted database or one of our own."""
+        return (adopts and self.adopted) or self.otherwise
 
 
 def ask_all(account: Account, table: Iterable[Assumption]) -> list[Finding]:
@@ -88,7 +95,8 @@ def _found(account: Account, assumption: Assumption, ask: Ask, place: str) -> Fi
             raise CannotTell(fault) from error
         denied = f"{account.deployment.identity.arn} may not ask this ({', '.join(assumption.calls)}): "
         level, fact = "cannot tell", f"{denied if is_denied(error) else ''}{error}"
-    return Finding(assumption.name, place, level, fact, "" if level == "ok" else assumption.otherwise)
+    remedy = assumption.remedy(adopts=account.settings.adopts)
+    return Finding(assumption.name, place, level, fact, "" if level == "ok" else remedy)
 
 
 def _place(where: str, account: Account) -> str:

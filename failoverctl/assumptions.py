@@ -11,6 +11,7 @@ from orchestration.settings import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "assumptions.md"
 ASK_READINESS = ("lambda:InvokeFunction",)
+GAME_DAY = "a game day: `failoverctl gameday --run`"
 OF_RUNS = ("states:ListExecutions", "states:DescribeExecution")
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
@@ -108,6 +109,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         calls=("rds:DescribeDBClusters",),
         otherwise="`failoverctl bootstrap` and `failoverctl break-glass` do not reach the database, or its monitors "
         "cannot log in: an apply turns them on",
+        adopted="without the Data API `failoverctl bootstrap`, `break-glass` and `salvage replay` run no SQL, so use "
+        "psql, as docs/adopt.md shows; without login by IAM no monitor logs in. Turn on in RDS what is off: no apply "
+        "of ours does",
         rests=("handlers/standing/bootstrap_database.py", "failoverctl/break_glass.py"),
         ask=database.data_api,
         lab="Data API",
@@ -150,8 +154,10 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "idle-capacity",
         holds="With the monitors' looks every 2 s, an idle cluster still goes down to its minimum of ACUs.",
-        calls=("cloudwatch:GetMetricStatistics",),
+        calls=("rds:DescribeDBClusters", "rds:DescribeDBInstances", "cloudwatch:GetMetricStatistics"),
         otherwise="it costs more than docs/cost.md says, in proportion",
+        adopted="it was in use, or the monitors keep it up: compare an idle night with one before the adoption; "
+        "docs/cost.md counts no capacity of an adopted database",
         rests=("orchestration/idle_cost.py", "docs/cost.md"),
         ask=database.idle_capacity,
         lab="ACUs",
@@ -189,6 +195,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         calls=("secretsmanager:DescribeSecret",),
         otherwise="after a failover, `failoverctl bootstrap` and `failoverctl break-glass` cannot log in: see "
         "docs/deploy.md",
+        adopted="where a region has no secret with the password that is valid there, `failoverctl bootstrap` and "
+        "`failoverctl break-glass` cannot log in while the writer is there: have Secrets Manager copy the secret, or "
+        "change both together; without one use psql, as docs/adopt.md shows",
         rests=("orchestration/constructs/database.py", "docs/runbooks/password.md"),
         ask=control.secret,
         where="first",
@@ -417,11 +426,34 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "game-day",
         holds="AWS FIS cuts subnets off within three minutes of its start, open sessions too, and gives them their "
-        "network ACLs back at the end; IAM compares names and tags as the service authorization reference says.",
+        "network ACLs back at the end.",
         calls=(),
-        otherwise="`failoverctl gameday` starts nothing, or stops the experiment and says so; nothing else rests on it",
-        rests=("failoverctl/gameday.py", "orchestration/specification/game_day.py"),
-        experiment="a game day: `failoverctl gameday --run`",
+        otherwise="`failoverctl gameday` stops the experiment and says so, and says loudly where it does not know "
+        "whether the cut is over; nothing else rests on it",
+        rests=("failoverctl/gameday.py", "docs/gameday.md"),
+        experiment=GAME_DAY,
+    ),
+    Assumption(
+        "game-day-rights",
+        holds="IAM compares as the service authorization reference says: `fis:StartExperiment` with the template's tag "
+        "`Name` and with the tags of the request, `ec2:ReplaceNetworkAclAssociation` with the subnets' names or their "
+        "VPC. An account's first experiment makes the role `AWSServiceRoleForFIS` in the name of whoever starts it, "
+        "and for the scope `all` FIS reads no more than it may, prefix lists too.",
+        calls=(),
+        otherwise="the start is refused, with AWS's words, or the experiment fails before it has cut anything off; "
+        "nothing else rests on it",
+        rests=("orchestration/specification/game_day.py", "docs/gameday.md"),
+        experiment=GAME_DAY,
+    ),
+    Assumption(
+        "game-day-alarms",
+        holds="A stop alarm that begins to ring ends an experiment. Whether one that rings already does is not relied "
+        "on: no experiment is started then.",
+        calls=(),
+        otherwise="the cut goes on until the writer has moved, or for the `minutes` of the settings: end it with "
+        "`failoverctl gameday --stop`",
+        rests=("orchestration/specification/game_day.py", "docs/gameday.md"),
+        experiment=GAME_DAY,
     ),
     Assumption(
         "replica-without-quorum",
@@ -442,6 +474,8 @@ def document() -> str:
 def _row(assumption: Assumption) -> str:
     files = ", ".join(f"[{file.rsplit('/', 1)[-1]}](../{file})" for file in assumption.rests)
     false = f"{assumption.otherwise[0].upper()}{assumption.otherwise[1:]}"
+    if assumption.adopted:
+        false += f". Around an adopted database: {assumption.adopted}"
     return f"| `{assumption.name}` | {assumption.holds} | {_how(assumption)} | {false} | {files} |\n"
 
 

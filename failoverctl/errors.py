@@ -38,6 +38,12 @@ def root_of(error: BaseException) -> BaseException:
     return error.__cause__ if isinstance(error, FailoverError) and error.__cause__ else error
 
 
+def code_in(error: BaseException) -> str:
+    """Returns the code of AWS's answer; empty where there was none."""
+    root = root_of(error)
+    return code_of(root) if isinstance(root, ClientError) else ""
+
+
 def credentials_fault(error: BaseException) -> str | None:
     """Returns what is wrong with the credentials, and the remedy, where that is why there is no answer."""
     root = root_of(error)

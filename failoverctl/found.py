@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,9 @@ from failoverctl.account import Account
 from failoverctl.errors import CannotTell, Refused, is_denied
 from handlers.core.errors import FailoverError
 from handlers.gateways.aws import code_of, named_errors
+from orchestration.existing import ExistingRegion
 from orchestration.settings import Settings
-from orchestration.specification.names import ZONE_IDS_WITHOUT_LAMBDA
+from orchestration.specification.names import ZONE_IDS_WITHOUT_LAMBDA, Names
 
 Description = dict[str, Any]
 
@@ -31,47 +32,34 @@ CALLS = (
     "ec2:DescribeRouteTables",
     "ec2:DescribeVpcPeeringConnections",
     "ec2:DescribeTransitGatewayVpcAttachments",
+    "ec2:DescribeTransitGatewayPeeringAttachments",
     "kms:DescribeKey",
     "route53:GetHostedZone",
 )
-NO_LINK = frozenset({"deleted", "deleting", "expired", "failed", "rejected"})
+# States of a peering connection: it joins; it never will, and is not in the way of another.
+JOINS = "active"
+OVER = frozenset({"deleted", "deleting", "expired", "failed", "rejected"})
 
 
 @dataclass(frozen=True)
-class FoundRegion:
-    """What one region has; descriptions are RDS's and EC2's own.
+class FoundVpc:
+    """The VPC of one region.
 
     Attributes
     ----------
+    vpc
+        EC2's own description.
     resolves
-        whether the VPC resolves private names.
+        whether it resolves private names.
     subnets
-        address range of each subnet of the cluster's subnet group, by its id.
-    function_subnets
-        those in which Lambda can place a network card.
-    route_tables
-        those of the cluster's subnets.
-    parameters
-        what somebody has set in the cluster's parameter group.
-    storage_key
-        ARN of the customer-managed key of the cluster; None for RDS's own, or where it is not encrypted.
+        address range of each of its subnets that count, by its id: those of the cluster's subnet group, or where the
+        database is to be ours, those that the settings name.
     """
 
     region: str
-    cluster: Description
-    instances: tuple[Description, ...]
     vpc: Description
     resolves: bool
     subnets: dict[str, str]
-    function_subnets: tuple[str, ...]
-    route_tables: tuple[str, ...]
-    parameters: dict[str, str]
-    storage_key: str | None
-
-    @property
-    def name(self) -> str:
-        """Identifier of the cluster."""
-        return str(self.cluster["DBClusterIdentifier"])
 
     @property
     def ranges(self) -> tuple[str, ...]:
@@ -85,18 +73,64 @@ class FoundRegion:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A global database, and its two regions, that of the writer first.
+class FoundRegion(FoundVpc):
+    """What one region has of a database; descriptions are RDS's and EC2's own.
 
-    ``link`` joins the two VPCs: a peering connection or a transit gateway; None when there is none. ``zone`` is Route
-    53's answer on the zone that was named.
+    Attributes
+    ----------
+    function_subnets
+        those in which Lambda can place a network card.
+    route_tables
+        those of the cluster's subnets.
+    parameters
+        what somebody has set in the cluster's parameter group.
+    storage_key
+        ARN of the customer-managed key of the cluster; None for RDS's own, or where it is not encrypted.
     """
+
+    cluster: Description
+    instances: tuple[Description, ...]
+    function_subnets: tuple[str, ...]
+    route_tables: tuple[str, ...]
+    parameters: dict[str, str]
+    storage_key: str | None
+
+    @property
+    def name(self) -> str:
+        """Identifier of the cluster."""
+        return str(self.cluster["DBClusterIdentifier"])
+
+
+@dataclass(frozen=True)
+class Around:
+    """What exists around a database, be it one that exists or one that is to be ours.
+
+    Attributes
+    ----------
+    vpcs
+        those that exist, by the names that their regions have in the settings; in both regions, in one, or in none.
+    link
+        joins the two VPCs: a peering connection, or the transit gateway of the writer's region; None when nothing does.
+    unfinished
+        peering connections between them that do not join yet, with their states.
+    zone
+        Route 53's answer on the zone that was named.
+    """
+
+    vpcs: Mapping[str, FoundVpc]
+    link: str | None
+    unfinished: dict[str, str]
+    zone: Description | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A global database, its two regions, that of the writer first, and what is around it."""
 
     global_database: Description
     writer: FoundRegion
     standby: FoundRegion
-    link: str | None
-    zone: Description | None
+    around: Around
 
     @property
     def both(self) -> dict[str, FoundRegion]:
@@ -157,8 +191,65 @@ def global_database(account: Account, name: str) -> Description:
 def look(account: Account, found: Description, zone: str | None) -> Found:
     """Returns all that there is around a global database. Raises `Refused` as `members`, and `CannotTell`."""
     writer, standby = (_region(account, region, arn) for region, arn in members(found).items())
-    link = _link(account, writer, standby)
-    return Found(found, writer, standby, link, _zone(account, zone, writer.region) if zone else None)
+    return Found(found, writer, standby, _around(account, {"writer": writer, "standby": standby}, zone))
+
+
+def look_around(account: Account) -> Around:
+    """Returns what there is of the VPCs, the link and the zone that the settings name, around a database of our own.
+
+    Raises
+    ------
+    Refused
+        a VPC or the zone is not there.
+    CannotTell
+        the credentials may not look.
+    """
+    settings = account.settings
+    vpcs = {
+        name: _vpc(account, region, f"existing.{name}.vpc_id", there)
+        for (name, there), region in zip(settings.existing.both.items(), settings.regions, strict=True)
+        if there.vpc_id
+    }
+    return _around(account, vpcs, settings.existing.zone_id)
+
+
+def _vpc(account: Account, region: str, field: str, named: ExistingRegion) -> FoundVpc:
+    ec2, subnets = account.client("ec2", region), {*named.function_subnet_ids, *named.database_subnet_ids}
+    with _asking(f"reading the network of {named.vpc_id} in {region}"):
+        try:
+            vpc, resolves = _network(ec2, str(named.vpc_id))
+        except ClientError as error:
+            if code_of(error) == "InvalidVpcID.NotFound":
+                raise Refused(f"{field} = {named.vpc_id}: EC2 knows no such VPC in {region}; name one of it") from error
+            raise
+        described = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [named.vpc_id]}])["Subnets"]
+    there = {one["SubnetId"]: one["CidrBlock"] for one in described if one["SubnetId"] in subnets}
+    return FoundVpc(region=region, vpc=vpc, resolves=resolves, subnets=there)
+
+
+def _network(ec2: Any, vpc_id: str) -> tuple[Description, bool]:
+    """Returns EC2's description of a VPC, and whether it resolves private names."""
+    vpc = ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"][0]
+    resolves = all(
+        ec2.describe_vpc_attribute(VpcId=vpc_id, Attribute=asked)[told]["Value"]
+        for asked, told in (("enableDnsSupport", "EnableDnsSupport"), ("enableDnsHostnames", "EnableDnsHostnames"))
+    )
+    return vpc, resolves
+
+
+def _around(account: Account, vpcs: Mapping[str, FoundVpc], zone: str | None) -> Around:
+    peerings: dict[str, str] = {}
+    gateway = None
+    if len(vpcs) == 2:  # one alone is joined with nothing that exists
+        writer, standby = vpcs["writer"], vpcs["standby"]
+        peerings, gateway = _peerings(account, writer, standby), _gateway(account, writer, standby)
+    active = next((peering for peering, state in peerings.items() if state == JOINS), None)
+    return Around(
+        vpcs,
+        link=active or gateway,
+        unfinished={peering: state for peering, state in peerings.items() if state not in (JOINS, *OVER)},
+        zone=_zone(account, zone, account.settings.writer_region) if zone else None,
+    )
 
 
 def _region(account: Account, region: str, arn: str) -> FoundRegion:
@@ -178,13 +269,9 @@ def _region(account: Account, region: str, arn: str) -> FoundRegion:
         }
     subnets = [one["SubnetIdentifier"] for one in group["Subnets"]]
     with _asking(f"reading the network of {name} in {region}"):
-        vpc = ec2.describe_vpcs(VpcIds=[group["VpcId"]])["Vpcs"][0]
+        vpc, resolves = _network(ec2, group["VpcId"])
         described = ec2.describe_subnets(SubnetIds=subnets)["Subnets"]
         tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [group["VpcId"]]}])["RouteTables"]
-        resolves = all(
-            ec2.describe_vpc_attribute(VpcId=group["VpcId"], Attribute=asked)[told]["Value"]
-            for asked, told in (("enableDnsSupport", "EnableDnsSupport"), ("enableDnsHostnames", "EnableDnsHostnames"))
-        )
     return FoundRegion(
         region=region,
         cluster=cluster,
@@ -217,25 +304,49 @@ def _storage_key(account: Account, region: str, cluster: Description) -> str | N
     return str(found["Arn"]) if found["KeyManager"] == "CUSTOMER" else None
 
 
-def _link(account: Account, writer: FoundRegion, standby: FoundRegion) -> str | None:
-    """Returns what joins the two VPCs: a peering connection, else a transit gateway to which both are attached."""
+def _peerings(account: Account, writer: FoundVpc, standby: FoundVpc) -> dict[str, str]:
+    """Returns the state of each peering connection between the two VPCs, by its id.
+
+    One that our own stack has made is none that exists: a deployment that has stopped behind it is called again.
+    """
+    ours = {"Key": "Name", "Value": Names(account.settings, account="").peering}
     ends = {writer.vpc["VpcId"], standby.vpc["VpcId"]}
-    ec2 = account.client("ec2", writer.region)
-    with _asking(f"reading what joins the two VPCs in {writer.region}"):
-        for peering in ec2.describe_vpc_peering_connections()["VpcPeeringConnections"]:
-            joined = {peering["AccepterVpcInfo"].get("VpcId"), peering["RequesterVpcInfo"].get("VpcId")}
-            if joined == ends and peering["Status"]["Code"] not in NO_LINK:
-                return str(peering["VpcPeeringConnectionId"])
-    gateways = [_gateway(account, each) for each in (writer, standby)]
-    return gateways[0] if all(gateways) else None
+    with _asking(f"reading the peering connections in {writer.region}"):
+        answer = account.client("ec2", writer.region).describe_vpc_peering_connections()["VpcPeeringConnections"]
+    return {
+        str(one["VpcPeeringConnectionId"]): str(one["Status"]["Code"])
+        for one in answer
+        if {one["AccepterVpcInfo"].get("VpcId"), one["RequesterVpcInfo"].get("VpcId")} == ends
+        and ours not in one.get("Tags", ())
+    }
 
 
-def _gateway(account: Account, there: FoundRegion) -> str | None:
+def _gateway(account: Account, writer: FoundVpc, standby: FoundVpc) -> str | None:
+    """Returns the transit gateway of the writer's region, where it is peered with one of the standby's.
+
+    A transit gateway is of one region: two VPCs in two regions are joined by two of them, and by what joins those.
+    """
+    ours, theirs = (_gateways(account, each) for each in (writer, standby))
+    if not ours or not theirs:
+        return None
+    with _asking(f"reading the peerings of transit gateways in {writer.region}"):
+        answer = account.client("ec2", writer.region).describe_transit_gateway_peering_attachments(
+            Filters=[{"Name": "state", "Values": ["available"]}]
+        )
+    for one in answer["TransitGatewayPeeringAttachments"]:
+        ends = {one.get(end, {}).get("TransitGatewayId") for end in ("RequesterTgwInfo", "AccepterTgwInfo")}
+        if ends & ours and ends & theirs:
+            return str(*(ends & ours))
+    return None
+
+
+def _gateways(account: Account, there: FoundVpc) -> set[str]:
+    """Returns the transit gateways that the region's VPC is attached to."""
     with _asking(f"reading the transit gateways of {there.vpc['VpcId']} in {there.region}"):
         answer = account.client("ec2", there.region).describe_transit_gateway_vpc_attachments(
             Filters=[{"Name": "vpc-id", "Values": [there.vpc["VpcId"]]}, {"Name": "state", "Values": ["available"]}]
         )
-    return next((str(one["TransitGatewayId"]) for one in answer["TransitGatewayVpcAttachments"]), None)
+    return {str(one["TransitGatewayId"]) for one in answer["TransitGatewayVpcAttachments"]}
 
 
 def _zone(account: Account, zone: str, region: str) -> Description:

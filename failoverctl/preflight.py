@@ -118,16 +118,16 @@ OF_A_NEW_DATABASE: tuple[Assumption, ...] = (
         ask=beforehand.instance_class,
     ),
 )
+OF_WHAT_EXISTS = Assumption(
+    "existing",
+    holds="What `[existing]` names can be adopted, and is as the settings say.",
+    calls=found.CALLS,
+    otherwise="see to it, or have `failoverctl adopt` write `[existing]` anew; nothing is changed before",
+    rests=("docs/adopt.md", "orchestration/existing.py"),
+    ask=beforehand.adoptable,
+    where="once",
+)
 OF_ONE_THAT_EXISTS: tuple[Assumption, ...] = (
-    Assumption(
-        "existing",
-        holds="What `[existing]` names can be adopted, and is as the settings say.",
-        calls=found.CALLS,
-        otherwise="see to it, or have `failoverctl adopt` write `[existing]` anew; nothing is changed before",
-        rests=("docs/adopt.md", "orchestration/existing.py"),
-        ask=beforehand.adoptable,
-        where="once",
-    ),
     Assumption(
         "instance-classes",
         holds="The classes of its instances can be ordered in two zones, so that a re-protection can build them anew.",
@@ -163,8 +163,11 @@ SENTENCES: dict[Level, str] = {
 
 def needed(settings: Settings) -> tuple[Assumption, ...]:
     """Returns what has to be there for a deployment with these settings, around a new database or an adopted one."""
+    # All of a database that exists, and its link and zone, are in its VPCs.
+    in_a_vpc = any(there.vpc_id for there in settings.existing.both.values())
     return (
         *ALWAYS,
+        *([OF_WHAT_EXISTS] if in_a_vpc else []),
         *(OF_ONE_THAT_EXISTS if settings.adopts else OF_A_NEW_DATABASE),
         *([OF_HOOKS] if settings.hooks else []),
         *([OF_APPLICATION_ALARMS] if settings.application_alarms else []),

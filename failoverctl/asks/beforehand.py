@@ -6,16 +6,13 @@ import json
 import shutil
 import subprocess
 
-from botocore.exceptions import ClientError
-
 from failoverctl import adoption, found
 from failoverctl.account import Account
 from failoverctl.asks.database import SERVERLESS, not_orderable
-from failoverctl.errors import Refused
-from handlers.core.errors import FailoverError, Misconfigured
+from failoverctl.errors import Refused, code_in
+from handlers.core.errors import Misconfigured
 from handlers.core.hooks import ASSUMED_ROLE, KINDS
 from handlers.core.readiness import NotSeen, Said
-from handlers.gateways.aws import code_of
 from orchestration.settings import US_CONTROL_PLANE_REGION, Hook
 from orchestration.specification.model import LEFT_UNRESERVED
 from orchestration.specification.names import INSTANCES
@@ -87,7 +84,7 @@ def state_bucket(account: Account, _: str) -> Said:
     try:
         account.answer("s3", state.region, "head_bucket", Bucket=state.bucket)
     except Misconfigured as error:
-        if _code(error) not in ("404", "NoSuchBucket", "301"):
+        if code_in(error) not in ("404", "NoSuchBucket", "301"):
             raise
         return "failing", f"there is no bucket {state.bucket} in {state.region}"
     found = account.answer("s3", state.region, "get_bucket_versioning", Bucket=state.bucket)
@@ -108,7 +105,7 @@ def _has_role(account: Account, name: str) -> bool:
     try:
         account.answer("iam", US_CONTROL_PLANE_REGION, "get_role", RoleName=name)
     except Misconfigured as error:
-        if _code(error) != "NoSuchEntity":
+        if code_in(error) != "NoSuchEntity":
             raise
         return False
     return True
@@ -141,7 +138,7 @@ def vpcs(account: Account, region: str) -> Said:
     try:
         quota = account.answer("service-quotas", region, "get_service_quota", **asked)["Quota"]
     except Misconfigured as error:
-        if _code(error) != "NoSuchResourceException":
+        if code_in(error) != "NoSuchResourceException":
             raise
         quota = account.answer("service-quotas", region, "get_aws_default_service_quota", **asked)["Quota"]
     return "ok" if used < quota["Value"] else "failing", f"{used} of {quota['Value']:.0f} are used"
@@ -150,6 +147,8 @@ def vpcs(account: Account, region: str) -> Said:
 def adoptable(account: Account, _: str) -> Said:
     """Looks at what [existing] names, as `failoverctl adopt` does, and whether the settings still say how it is."""
     settings = account.settings
+    if not settings.adopts:
+        return _usable(account)
     try:
         name = str(settings.existing.global_cluster)
         seen = found.look(account, found.global_database(account, name), settings.existing.zone_id)
@@ -159,6 +158,19 @@ def adoptable(account: Account, _: str) -> Said:
         return "failing", "; ".join(faults)
     clusters = " and ".join(f"{there.name} ({there.region})" for there in seen.both.values())
     return "ok", f"{clusters}, as the settings say; {len(adoption.weaker(seen))} weaker promises (docs/adopt.md)"
+
+
+def _usable(account: Account) -> Said:
+    """Looks at the VPCs, the link and the zone that exist around a database that is to be ours."""
+    settings = account.settings
+    try:
+        around = found.look_around(account)
+    except Refused as error:
+        return "failing", str(error)
+    if faults := adoption.faults_around(around, settings):
+        return "failing", "; ".join(faults)
+    vpcs = [f"{there.vpc['VpcId']} ({there.region})" for there in around.vpcs.values()]
+    return "ok", f"{' and '.join([*vpcs, *filter(None, [settings.existing.zone_id])])}, as the settings say"
 
 
 def hooks(account: Account, region: str) -> Said:
@@ -185,7 +197,7 @@ def _cannot_start(account: Account, region: str, hook: Hook) -> str | None:
         else:
             return _document_refuses(account, region, hook)
     except Misconfigured as error:
-        if _code(error) not in NOT_THERE:
+        if code_in(error) not in NOT_THERE:
             raise
         return f"{hook.name}: there is no {KINDS[kind]} {name}"
     return None
@@ -221,11 +233,7 @@ def first_time(account: Account, region: str) -> Said:
     try:
         account.answer("dynamodb", region, "describe_table", TableName=table)
     except Misconfigured as error:
-        if _code(error) != "ResourceNotFoundException":
+        if code_in(error) != "ResourceNotFoundException":
             raise
         return "ok", f"there is no table {table} yet"
     return "warning", f"there is a table {table}: this suffix is deployed already"
-
-
-def _code(error: FailoverError) -> str:
-    return code_of(error.__cause__) if isinstance(error.__cause__, ClientError) else ""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from failoverctl.account import Account
+from failoverctl.errors import code_in
+from handlers.core.errors import Misconfigured
 from handlers.core.lease import TICK_S
 from handlers.core.readiness import NotSeen, Said
 
@@ -67,18 +69,50 @@ def read_anywhere(account: Account, region: str) -> Said:
 
 def secret(account: Account, region: str) -> Said:
     """Asks how the copy of the master user's secret in the other region stands."""
+    if account.settings.adopts:
+        return _owners_secret(account, region)
     names, peer = account.names, account.peer(region)
     found = account.answer("secretsmanager", region, "describe_secret", SecretId=names.master_secret)
     copies = {each["Region"]: each for each in found.get("ReplicationStatus", ())}
     copy = copies.get(peer)
     if copy is None:
         return "failing", f"there is no copy in {peer}"
-    if copy.get("Status") != "InSync":
-        return (
-            "failing",
-            f"the copy in {peer} is {copy.get('Status')}: {copy.get('StatusMessage') or 'no reason given'}",
-        )
+    if fault := _out_of_sync(copy):
+        return "failing", fault
     key = str(copy.get("KmsKeyId") or "")
     if "alias/aws/secretsmanager" in key or not key:
         return "warning", f"the copy in {peer} is in sync, and encrypted with AWS's own key"
     return "ok", f"the copy in {peer} is in sync"
+
+
+def _out_of_sync(copy: Mapping[str, Any]) -> str | None:
+    if copy.get("Status") == "InSync":
+        return None
+    return f"the copy in {copy['Region']} is {copy.get('Status')}: {copy.get('StatusMessage') or 'no reason given'}"
+
+
+def _owners_secret(account: Account, region: str) -> Said:
+    """Asks for the secret of an adopted database: it may be copied either way, be one in each region, or not exist."""
+    name = account.names.master_secret
+    both = {each: _described(account, each, name) for each in (region, account.peer(region))}
+    missing = [each for each, there in both.items() if there is None]
+    if len(missing) == len(both):
+        return "warning", f"there is no secret {name} in either region"
+    if missing:
+        return "failing", f"there is no secret {name} in {missing[0]}"
+    copies = [
+        copy for there in both.values() for copy in (there or {}).get("ReplicationStatus", ()) if copy["Region"] in both
+    ]
+    if not copies:
+        return "warning", f"each region has a secret {name} of its own, and nothing keeps the two equal"
+    faults = [fault for copy in copies if (fault := _out_of_sync(copy))]
+    return ("failing", "; ".join(faults)) if faults else ("ok", f"the copy in {copies[0]['Region']} is in sync")
+
+
+def _described(account: Account, region: str, secret: str) -> Mapping[str, Any] | None:
+    try:
+        return dict(account.answer("secretsmanager", region, "describe_secret", SecretId=secret))
+    except Misconfigured as error:
+        if code_in(error) != "ResourceNotFoundException":
+            raise
+        return None

@@ -38,16 +38,23 @@ def engine(account: Account, region: str) -> Said:
 
 def instance_classes(account: Account, region: str) -> Said:
     """Asks whether the instances' classes can be ordered: those that are there, or that of a new deployment."""
-    there = account.pages(
+    wanted = sorted(_classes(account, region)) or [SERVERLESS]
+    faults = [fault for each in wanted if (fault := not_orderable(account, region, each))]
+    return ("failing", "; ".join(faults)) if faults else ("ok", f"{', '.join(wanted)}: in {ZONES} zones or more")
+
+
+def _instances(account: Account, region: str) -> list[Mapping[str, Any]]:
+    return account.pages(
         "rds",
         region,
         "describe_db_instances",
         "DBInstances",
         Filters=[{"Name": "db-cluster-id", "Values": [account.names.cluster(region)]}],
     )
-    wanted = sorted({str(each["DBInstanceClass"]) for each in there}) or [SERVERLESS]
-    faults = [fault for each in wanted if (fault := not_orderable(account, region, each))]
-    return ("failing", "; ".join(faults)) if faults else ("ok", f"{', '.join(wanted)}: in {ZONES} zones or more")
+
+
+def _classes(account: Account, region: str) -> set[str]:
+    return {str(each["DBInstanceClass"]) for each in _instances(account, region)}
 
 
 def not_orderable(account: Account, region: str, instance_class: str) -> str | None:
@@ -118,13 +125,7 @@ def endpoints(account: Account, region: str) -> Said:
 def instance_endpoints(account: Account, region: str) -> Said:
     """Asks whether an instance's endpoint is its name before what follows the cluster's name in the reader endpoint."""
     _, _, domain = str(_cluster(account, region).get("ReaderEndpoint")).partition(".cluster-ro-")
-    there = account.pages(
-        "rds",
-        region,
-        "describe_db_instances",
-        "DBInstances",
-        Filters=[{"Name": "db-cluster-id", "Values": [account.names.cluster(region)]}],
-    )
+    there = _instances(account, region)
     found = {str(each["DBInstanceIdentifier"]): each.get("Endpoint", {}).get("Address") for each in there}
     other = [f"that of {name} is {address}" for name, address in found.items() if address != f"{name}.{domain}"]
     if not found:
@@ -174,7 +175,11 @@ def data_api(account: Account, region: str) -> Said:
         )
         if not cluster.get(key)
     ]
-    return ("failing", f"{' and '.join(off)} is off") if off else ("ok", "the Data API and login by IAM are on")
+    if not off:
+        return "ok", "the Data API and login by IAM are on"
+    # An adopted database may do without the Data API, and is promised less then (docs/adopt.md).
+    borne = account.settings.adopts and cluster.get("IAMDatabaseAuthenticationEnabled")
+    return "warning" if borne else "failing", f"{' and '.join(off)} {'is' if len(off) == 1 else 'are'} off"
 
 
 def seen_commits(account: Account, region: str) -> Said:
@@ -213,12 +218,20 @@ def lag_metric(account: Account, region: str) -> Said:
 
 
 def idle_capacity(account: Account, region: str) -> Said:
-    """Asks how far the cluster goes down; what it costs when nobody uses it rests on that."""
-    least = account.settings.min_capacity(region)
+    """Asks how far the cluster goes down; what it costs when nobody uses it rests on that.
+
+    It is compared with the cluster's own minimum: that of an adopted one is its owner's, and not in the settings.
+    """
+    classes = _classes(account, region)
+    if classes and SERVERLESS not in classes:
+        return "ok", f"{', '.join(sorted(classes))}: provisioned instances have no capacity that could go down"
+    least = _cluster(account, region).get("ServerlessV2ScalingConfiguration", {}).get("MinCapacity")
+    if least is None:
+        raise NotSeen("RDS does not tell the cluster's minimum of ACUs")
     dimensions = {"DBClusterIdentifier": account.names.cluster(region)}
     points = account.points(region, "AWS/RDS", "ServerlessDatabaseCapacity", dimensions, IDLE_OF, IDLE_PERIOD_S)
     if not points:
-        raise NotSeen("CloudWatch has no capacity of the cluster: it is new, or not Serverless")
+        raise NotSeen("CloudWatch has no capacity of the cluster yet: it is new")
     seen = min(float(each["Minimum"]) for each in points)
     words = f"{seen:g} ACU at least in the last {IDLE_OF.seconds / 3600:.0f} hours; the minimum is {least:g}"
     return "ok" if seen <= least else "warning", words

@@ -35,7 +35,7 @@ class Peering(Construct):
         if link := specification.settings.existing.link:
             self._look_at(link, providers[writer])
             return
-        name = specification.names.unique(f"{specification.settings.application}-peering")
+        name = specification.names.peering
         request = VpcPeeringConnection(
             self,
             "request",

@@ -104,6 +104,11 @@ class Names:
         """Returns the name of a region's VPC."""
         return self.regional(f"{self.settings.application}-vpc", region)
 
+    @property
+    def peering(self) -> str:
+        """Name of the peering connection that is made between the two VPCs."""
+        return self.unique(f"{self.settings.application}-peering")
+
     def subnet(self, tier: str, place: str, region: str) -> str:
         """Returns the name of a subnet of one tier; ``place`` counts the zones from 0, or is a pattern of that."""
         return self.regional(f"{self.settings.application}-{tier}-{place}", region)

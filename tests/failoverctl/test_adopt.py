@@ -6,7 +6,7 @@ import io
 import json
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,12 +61,22 @@ class Owner:
             )
         return str(made.rsplit("/", 1)[-1])
 
-    def peer(self) -> str:
+    def attach(self, region: str) -> str:
+        """Attaches the region's VPC to a transit gateway of its own; returns the gateway's id."""
+        ec2 = self.client("ec2", region)
+        gateway = ec2.create_transit_gateway()["TransitGateway"]["TransitGatewayId"]
+        ec2.create_transit_gateway_vpc_attachment(
+            TransitGatewayId=gateway, VpcId=self.vpcs[region], SubnetIds=self.subnets[region]
+        )
+        return str(gateway)
+
+    def peer(self, *, accepted: bool = True) -> str:
         """Joins the two VPCs; returns the connection's id."""
         asked = self.client("ec2", EAST).create_vpc_peering_connection(
             VpcId=self.vpcs[EAST], PeerVpcId=self.vpcs[WEST], PeerRegion=WEST
         )["VpcPeeringConnection"]["VpcPeeringConnectionId"]
-        self.client("ec2", WEST).accept_vpc_peering_connection(VpcPeeringConnectionId=asked)
+        if accepted:
+            self.client("ec2", WEST).accept_vpc_peering_connection(VpcPeeringConnectionId=asked)
         return str(asked)
 
 
@@ -222,6 +232,57 @@ def test_a_link_and_a_zone_that_exist_are_found_and_nothing_is_made_in_their_pla
     assert f"zone {zone}" in said
 
 
+def test_a_link_that_exists_has_routes_that_nobody_has_looked_at(owner: Owner, call: Call) -> None:
+    def said() -> list[str]:
+        told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
+        return [one["why"] for one in told["weaker"] if one["promise"] == "detection"]
+
+    assert not said()  # the routes of a peering of ours are ours
+    link = owner.peer()
+    assert [
+        why.startswith(f"{link} joins the two VPCs, and whether their routes lead through it") for why in said()
+    ] == [True]
+
+
+def test_a_peering_that_waits_to_be_accepted_joins_nothing_and_is_told_of(owner: Owner, call: Call) -> None:
+    waiting = owner.peer(accepted=False)
+    said = refused(call, "orders-global")
+    assert (
+        f"{waiting} between {owner.vpcs[EAST]} and {owner.vpcs[WEST]} has Status = pending-acceptance: accept" in said
+    )
+    assert owner.file.read_text() == SETTINGS
+    owner.client("ec2", WEST).reject_vpc_peering_connection(VpcPeeringConnectionId=waiting)
+    assert "VPC peering connection" in call("adopt", "orders-global")[1]  # one is made
+    assert load().existing.link is None
+
+
+def test_two_transit_gateways_join_two_regions_only_where_they_are_peered(owner: Owner, call: Call) -> None:
+    ours, theirs = owner.attach(EAST), owner.attach(WEST)
+    assert "VPC peering connection" in call("adopt", "orders-global", "--dry-run")[1]
+    ec2 = owner.client("ec2", EAST)
+    asked = ec2.create_transit_gateway_peering_attachment(
+        TransitGatewayId=ours, PeerTransitGatewayId=theirs, PeerRegion=WEST, PeerAccountId=DEFAULT_ACCOUNT_ID
+    )["TransitGatewayPeeringAttachment"]["TransitGatewayAttachmentId"]
+    assert "VPC peering connection" in call("adopt", "orders-global", "--dry-run")[1]  # not accepted yet
+    owner.client("ec2", WEST).accept_transit_gateway_peering_attachment(TransitGatewayAttachmentId=asked)
+    code, said = call("adopt", "orders-global")
+    assert code == 0, said
+    assert load().existing.link == ours
+    assert not load().existing.writer.route_table_ids
+    assert f"{ours} joins the two VPCs" in said
+
+
+def test_transit_gateways_that_are_peered_with_others_join_nothing(owner: Owner, call: Call) -> None:
+    ours, _ = owner.attach(EAST), owner.attach(WEST)
+    other = owner.client("ec2", WEST).create_transit_gateway()["TransitGateway"]["TransitGatewayId"]
+    asked = owner.client("ec2", EAST).create_transit_gateway_peering_attachment(
+        TransitGatewayId=ours, PeerTransitGatewayId=other, PeerRegion=WEST, PeerAccountId=DEFAULT_ACCOUNT_ID
+    )["TransitGatewayPeeringAttachment"]["TransitGatewayAttachmentId"]
+    owner.client("ec2", WEST).accept_transit_gateway_peering_attachment(TransitGatewayAttachmentId=asked)
+    assert call("adopt", "orders-global")[0] == 0
+    assert load().existing.link is None
+
+
 def test_it_says_what_is_added_and_to_what_that_exists(owner: Owner, call: Call) -> None:
     told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
     added = {(one["what"], one["to"]) for one in told["added"]}
@@ -270,6 +331,41 @@ def test_a_standby_of_another_size_is_said_to_be_weaker(owner: Owner, call: Call
     told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
     (size,) = [one for one in told["weaker"] if "another size" in one["why"]]
     assert "orders-west are db.r6g.large, db.t4g.medium, and those of orders-east db.r6g.large" in size["why"]
+
+
+NOT_REBUILT: dict[str, tuple[dict[str, Any], str, str]] = {
+    "IAM roles": (
+        {"AssociatedRoles": [{"RoleArn": "arn:aws:iam::1:role/import", "Status": "ACTIVE", "FeatureName": "s3Import"}]},
+        "has the IAM roles arn:aws:iam::1:role/import (s3Import), which a rebuilt cluster has not",
+        "add-role-to-db-cluster",
+    ),
+    "custom endpoints": (
+        {"CustomEndpoints": ["reports.cluster-custom-x.us-west-2.rds.amazonaws.com"]},
+        "has the custom endpoints reports.cluster-custom-x.us-west-2.rds.amazonaws.com, which go with the old cluster",
+        "create-db-cluster-endpoint",
+    ),
+    "global write forwarding": (
+        {"GlobalWriteForwardingStatus": "enabled"},
+        "has global write forwarding on, which a rebuilt cluster has not",
+        "modify-db-cluster",
+    ),
+    "local write forwarding": (
+        {"GlobalWriteForwardingStatus": "disabled", "LocalWriteForwardingStatus": "enabled"},
+        "has local write forwarding on",
+        "modify-db-cluster",
+    ),
+}
+
+
+def test_what_a_re_protection_does_not_carry_over_is_said_with_what_to_do_after_one(owner: Owner) -> None:
+    account = Account(Deployment(load()))
+    seen = found.look(account, found.global_database(account, "orders-global"), None)
+    assert not [each for each in adoption.weaker(seen) if each.promise == "re-protection"]
+    for has, why, remedy in NOT_REBUILT.values():
+        there = replace(seen, standby=replace(seen.standby, cluster={**seen.standby.cluster, **has}))
+        (told,) = [each for each in adoption.weaker(there) if each.promise == "re-protection"]
+        assert told.why.startswith(f"orders-west (us-west-2) {why}")
+        assert remedy in told.remedy
 
 
 def refused(call: Call, *words: str) -> str:
@@ -562,6 +658,15 @@ def test_preflight_sees_a_peering_that_was_made_since(owner: Owner) -> None:
     assert f'write link = "{link}"' in fact
 
 
+def test_preflight_takes_the_peering_that_our_own_stack_has_made_for_ours(owner: Owner) -> None:
+    """`deploy` asks again after it has stopped behind the peering: to name that would have Terraform destroy it."""
+    adopt(owner)
+    owner.client("ec2", EAST).create_tags(
+        Resources=[owner.peer()], Tags=[{"Key": "Name", "Value": "payments-peering-prod"}]
+    )
+    assert before()[0] == "ok"
+
+
 def test_preflight_sees_another_engine(owner: Owner) -> None:
     adopt(owner)
     rds_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].global_clusters["orders-global"].engine = "aurora-mysql"
@@ -570,9 +675,95 @@ def test_preflight_sees_another_engine(owner: Owner) -> None:
     assert "orders-global is of the engine aurora-mysql" in fact
 
 
+# --- `preflight` of VPCs and a zone that exist, around a database that is to be ours
+
+
+def use(owner: Owner, zone: str | None = None, **more: Any) -> None:
+    """Writes settings of a database of our own in the owner's VPCs, with his zone."""
+    tables = {
+        region: owner.client("ec2", region).describe_route_tables(
+            Filters=[{"Name": "vpc-id", "Values": [owner.vpcs[region]]}]
+        )["RouteTables"]
+        for region in (EAST, WEST)
+    }
+    regions = {
+        name: {
+            "vpc_id": owner.vpcs[region],
+            "vpc_cidr": RANGES[region],
+            "function_subnet_ids": owner.subnets[region],
+            "database_subnet_ids": owner.subnets[region],
+            "route_table_ids": [table["RouteTableId"] for table in tables[region]],
+        }
+        for name, region in (("writer", EAST), ("standby", WEST))
+    }
+    existing = {**({"zone_id": zone} if zone else {}), **regions, **more}
+    owner.file.write_text(f"{SETTINGS}\n{adoption.toml({'existing': existing})}")
+
+
+def test_preflight_looks_at_what_exists_around_a_database_of_our_own(owner: Owner) -> None:
+    new = {each.name for each in preflight.needed(load())}
+    zone = owner.zone()
+    use(owner, zone)
+    assert {each.name for each in preflight.needed(load())} - new == {"existing"}
+    level, fact = before()
+    assert (level, fact) == (
+        "ok",
+        f"{owner.vpcs[EAST]} (us-east-1) and {owner.vpcs[WEST]} (us-west-2) and {zone}, as the settings say",
+    )
+
+
+def test_preflight_sees_what_does_not_fit_around_a_database_of_our_own(owner: Owner) -> None:
+    other = owner.client("ec2", EAST).create_vpc(CidrBlock="10.70.0.0/16")["Vpc"]["VpcId"]
+    public, unseen = owner.zone(private=False), owner.zone(seen_from=(EAST,))
+    use(owner)
+    text = owner.file.read_text()
+    subnet = owner.subnets[EAST][0]
+    wrong: tuple[tuple[str, str, str], ...] = (
+        (
+            "[existing.writer]",
+            f'zone_id = "{public}"\n[existing.writer]',
+            f"{public} (orders.internal) is a public zone",
+        ),
+        ("[existing.writer]", f'zone_id = "{unseen}"\n[existing.writer]', f"is not associated with {owner.vpcs[WEST]}"),
+        (
+            "[existing.writer]",
+            'zone_id = "ZNONE"\n[existing.writer]',
+            "existing.zone_id = ZNONE: Route 53 knows no such",
+        ),
+        (
+            owner.vpcs[EAST],
+            other,
+            f'existing.writer.vpc_cidr = "10.60.0.0/16", but {other} (us-east-1) has "10.70.0.0/16": write that; '
+            f"existing.writer.function_subnet_ids: {', '.join(owner.subnets[EAST])} are not of {other}",
+        ),
+        (owner.vpcs[EAST], "vpc-00000000", "existing.writer.vpc_id = vpc-00000000: EC2 knows no such VPC in us-east-1"),
+        (subnet, "subnet-00000000", "existing.writer.function_subnet_ids: subnet-00000000 is not of"),
+    )
+    for old, new, says in wrong:
+        owner.file.write_text(text)
+        edit(owner, old, new)
+        level, fact = before()
+        assert level == "failing", says
+        assert says in fact
+
+
+def test_preflight_sees_a_peering_beside_one_that_would_be_made_for_a_database_of_our_own(owner: Owner) -> None:
+    waiting = owner.peer(accepted=False)
+    use(owner)
+    level, fact = before()
+    assert level == "failing"
+    assert f"{waiting} between" in fact
+    owner.client("ec2", WEST).accept_vpc_peering_connection(VpcPeeringConnectionId=waiting)
+    level, fact = before()
+    assert level == "failing"
+    assert f'write link = "{waiting}"' in fact
+
+
 def test_preflight_asks_for_the_rights_that_it_names(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     zone = owner.zone()
     adopt(owner, zone)
+    for region in (EAST, WEST):
+        owner.attach(region)
     import botocore.client
 
     asked: set[str] = set()

@@ -296,10 +296,18 @@ CASES: dict[str, Case] = {
         },
     ),
     "idle-capacity": Case(
-        {"cloudwatch.GetMetricStatistics": points(Minimum=[2.0, 0.5])},
+        {
+            "rds.DescribeDBClusters": cluster(ServerlessV2ScalingConfiguration={"MinCapacity": 0.5}),
+            "rds.DescribeDBInstances": {"DBInstances": [{"DBInstanceClass": "db.serverless"}]},
+            "cloudwatch.GetMetricStatistics": points(Minimum=[2.0, 0.5]),
+        },
         {
             "2 ACU at least": {"cloudwatch.GetMetricStatistics": points(Minimum=[2.0, 3.0])},
+            "the minimum is 0": {
+                "rds.DescribeDBClusters": cluster(ServerlessV2ScalingConfiguration={"MinCapacity": 0.0})
+            },
             "CloudWatch has no capacity": {"cloudwatch.GetMetricStatistics": points(Minimum=[])},
+            "RDS does not tell the cluster's minimum": {"rds.DescribeDBClusters": cluster()},
         },
     ),
     "rds-answers": Case(
@@ -353,6 +361,9 @@ CASES: dict[str, Case] = {
             "in 57 of 60 minutes": {"cloudwatch.GetMetricStatistics": points(Sum=[1.0] * 30 + [0.0] * 3 + [1.0] * 27)},
             "not started at all": {"cloudwatch.GetMetricStatistics": points(Sum=[])},
             "an hour is wanted": {"cloudwatch.GetMetricStatistics": points(Sum=[1.0] * 20)},
+            "in 35 of 35 minutes, and not in the last 25": {
+                "cloudwatch.GetMetricStatistics": points(Sum=[1.0] * 35 + [0.0] * 25)
+            },
         },
     ),
     "alarms": Case(
@@ -589,6 +600,24 @@ def test_what_rests_on_an_assumption_is_there() -> None:
             assert (PROJECT_ROOT / file).is_file(), f"{each.name}: {file}"
 
 
+@pytest.mark.parametrize(("last_min", "level"), [(3, "ok"), (4, "failing"), (25, "failing")])
+def test_a_monitor_that_is_started_no_more_is_failing_and_nothing_to_ask_again_for(last_min: int, level: str) -> None:
+    """CloudWatch shows the two newest minutes late, and one start may be missing."""
+    started = points(Sum=[1.0] * (60 - last_min) + [0.0] * last_min)
+    seen, _ = found("monitors-without-gaps", {"cloudwatch.GetMetricStatistics": started})
+    assert {each.level for each in seen} == {level}, seen
+
+
+def test_no_page_keeps_a_list_of_its_own() -> None:
+    """A section that says what is assumed refers to the rows."""
+    for page in sorted((PROJECT_ROOT / "docs").rglob("*.md")):
+        for section in re.split(r"(?m)^## ", page.read_text(encoding="utf-8"))[1:]:
+            if section.startswith("What is assumed") and page != PAGE:
+                named = set(re.findall(r"`([a-z-]+)`", section))
+                assert named & {*BY_NAME}, f"{page.name} does not name its rows"
+                assert not re.search(r"(?m)^[*-] ", section), f"{page.name} has a list of its own beside assumptions.md"
+
+
 # Texts in which something is assumed of AWS.
 ASSUMED = re.compile(
     r"(is an assumption|to be verified|not documented|no source says|AWS does not say(?! whose))", re.IGNORECASE
@@ -608,6 +637,7 @@ def test_no_assumption_of_aws_is_written_down_without_a_row() -> None:
 
 # Read, and no assumption that a row could settle: the product bears either answer.
 REVIEWED = {
+    "handlers/gateways/hooks.py": "what a used token gives: a hook whose end is not seen is recorded as that",
     "docs/decisions/0002-our-own-lab.md": "on models of AWS",
     "docs/decisions/0005-detach-instead-of-managed-failover.md": "why something is not used",
     "orchestration/constructs/dns.py": "how long a calculated check takes to follow: a record waits a minute",

@@ -19,6 +19,7 @@ from failoverctl.preflight import (
     OF_APPLICATION_ALARMS,
     OF_HOOKS,
     OF_ONE_THAT_EXISTS,
+    OF_WHAT_EXISTS,
     needed,
 )
 from failoverctl.program import app
@@ -27,7 +28,7 @@ from orchestration.settings import PROJECT_ROOT, Settings, load
 from tests.failoverctl.aws_answers import ACCOUNT, STANDBY, Answer, Aws, refused
 from tests.failoverctl.test_assumptions import CASES, Case, option
 
-NEEDED = (*ALWAYS, *OF_A_NEW_DATABASE, *OF_ONE_THAT_EXISTS, OF_HOOKS, OF_APPLICATION_ALARMS)
+NEEDED = (*ALWAYS, *OF_A_NEW_DATABASE, OF_WHAT_EXISTS, *OF_ONE_THAT_EXISTS, OF_HOOKS, OF_APPLICATION_ALARMS)
 BY_NAME = {each.name: each for each in NEEDED}
 RUNBOOK = {"document": "drain", "document_role": "drainer", "parameters": ["epoch"]}
 WITH_BUCKET = load(

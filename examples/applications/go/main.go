@@ -12,6 +12,7 @@ import (
 	"log"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,9 @@ const (
 	payers            = 2
 	paymentsPerSecond = 5
 )
+
+// Errors of the caller's (SQLSTATE classes), which no repetition mends.
+var final = []string{"22", "23", "42"}
 
 type payment struct {
 	key            uuid.UUID
@@ -105,10 +109,17 @@ func verifyEitherCluster(config *tls.Config) *tls.Config {
 	return config
 }
 
-// After a failure no session of the pool is trusted any more.
+// A fenced region refuses a login with 42501: that is nobody's mistake, and over when the writer has moved.
+func isFinal(err error) bool {
+	var said *pgconn.PgError
+	return errors.As(err, &said) && said.Code != "42501" &&
+		slices.ContainsFunc(final, func(class string) bool { return strings.HasPrefix(said.Code, class) })
+}
+
+// After a failure that may be repeated no session of the pool is trusted any more.
 func attempt(ctx context.Context, pool *pgxpool.Pool, order payment) (answer string, err error) {
 	defer func() {
-		if err != nil {
+		if err != nil && !isFinal(err) {
 			pool.Reset()
 		}
 	}()
@@ -126,12 +137,15 @@ func attempt(ctx context.Context, pool *pgxpool.Pool, order payment) (answer str
 }
 
 // A payment is repeated under its key, which was made before the first attempt, until it is answered.
-func answered(ctx context.Context, pool *pgxpool.Pool, payer int, order payment) {
+func answered(ctx context.Context, pool *pgxpool.Pool, payer int, order payment) error {
 	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
 		answer, err := attempt(ctx, pool, order)
 		if err == nil {
 			tell(payer, order, "answer", answer)
-			return
+			return nil
+		}
+		if isFinal(err) {
+			return err
 		}
 		tell(payer, order, "error", err.Error())
 		time.Sleep(pause/2 + rand.N(pause/2))
@@ -157,7 +171,10 @@ func main() {
 	for payer := range payers {
 		go func() {
 			for {
-				answered(ctx, pool, payer, payment{uuid.New(), 1 + rand.Int64N(1000), 1 + rand.Int64N(5000), time.Now()})
+				order := payment{uuid.New(), 1 + rand.Int64N(1000), 1 + rand.Int64N(5000), time.Now()}
+				if err := answered(ctx, pool, payer, order); err != nil {
+					log.Fatal(err)
+				}
 				time.Sleep(time.Second / paymentsPerSecond)
 			}
 		}()

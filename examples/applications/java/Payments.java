@@ -6,6 +6,7 @@ import java.sql.SQLException;
 import java.sql.Timestamp;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Collectors;
@@ -19,6 +20,9 @@ import org.postgresql.ssl.PGjdbcHostnameVerifier;
 public class Payments {
     private static final String PAY = "SELECT pay(?, ?, ?, ?)";
     private static final int PAUSE_MS = 50, LONGEST_PAUSE_MS = 500, PAYERS = 2, PAYMENTS_PER_SECOND = 5;
+
+    /** Errors of the caller's (SQLSTATE classes), which no repetition mends. */
+    private static final List<String> FINAL = List.of("22", "23", "42");
 
     /** The certificate carries RDS's names and not ours: that of either cluster will do, and no other. */
     public static class OneOfTheClusters implements HostnameVerifier {
@@ -75,13 +79,21 @@ public class Payments {
         }
     }
 
+    /** A fenced region refuses a login with 42501: that is nobody's mistake, and over when the writer has moved. */
+    private static boolean isFinal(SQLException error) {
+        String state = error.getSQLState();
+        return state != null && !state.equals("42501") && FINAL.stream().anyMatch(state::startsWith);
+    }
+
     /** A payment is repeated under its key, which was made before the first attempt, until it is answered. */
-    private static void answered(HikariDataSource pool, int payer, Payment payment) throws InterruptedException {
+    private static void answered(HikariDataSource pool, int payer, Payment payment)
+            throws InterruptedException, SQLException {
         for (int pause = PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
             try {
                 tell(payer, payment, "answer", pay(pool, payment));
                 return;
             } catch (SQLException error) {
+                if (isFinal(error)) throw error;
                 tell(payer, payment, "error", error.getSQLState() + " " + error.getMessage());
                 Thread.sleep(ThreadLocalRandom.current().nextInt(pause / 2, pause));
             }
@@ -110,6 +122,8 @@ public class Payments {
                     }
                 } catch (InterruptedException interrupted) {
                     Thread.currentThread().interrupt();
+                } catch (SQLException mistake) {
+                    throw new IllegalStateException(mistake);
                 }
             });
             thread.setDaemon(true);

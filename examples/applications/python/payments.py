@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PAY = "SELECT pay(%s, %s, %s, %s)"
 # Between two attempts: doubled up to the limit and spread at random, so that clients do not fall into step.
 PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5
+# Errors of the caller's (SQLSTATE classes), which no repetition mends; but a fenced region refuses a login with 42501.
+FINAL, FENCED = ("22", "23", "42"), "42501"
 PAYERS = 2
 PAYMENTS_PER_SECOND = 5
 
@@ -32,13 +34,24 @@ class Payment:
     made_at: datetime
 
 
+def is_final(error: Exception) -> bool:
+    """Returns whether the database calls it a mistake of the caller's; SQLAlchemy wraps what the driver raised."""
+    state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+    return state != FENCED and state.startswith(FINAL)
+
+
 def answered(payment: Payment, pay: Callable[[Payment], str], failures: tuple[type[Exception], ...], payer: int) -> str:
-    """Returns the database's answer, after as many attempts under the same key as that takes."""
+    """Returns the database's answer, after as many attempts under the same key as that takes.
+
+    Raises what the database calls a mistake of the caller's, at once.
+    """
     pause = PAUSE_S
     while True:
         try:
             answer = pay(payment)
         except failures as error:
+            if is_final(error):
+                raise
             tell(payer, payment, error=" ".join(str(error).split()) or type(error).__name__)
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - nothing secret
             pause = min(2 * pause, LONGEST_PAUSE_S)
@@ -55,7 +68,7 @@ def tell(payer: int, payment: Payment, **outcome: str) -> None:
 
 
 def run(pay: Callable[[Payment], str], *failures: type[Exception]) -> None:
-    """Pays until stdin ends; ``failures`` are what an attempt raises that may be repeated."""
+    """Pays until stdin ends; ``failures`` are what an attempt raises, `is_final` or not."""
 
     def payer(number: int) -> None:
         while True:

@@ -31,4 +31,4 @@ def pay(payment: Payment) -> str:
 
 
 if __name__ == "__main__":
-    run(pay, psycopg.OperationalError, OSError)
+    run(pay, psycopg.Error, OSError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 from connection import deadline, settings
-from payments import PAY, Payment, run, values
+from payments import PAY, Payment, is_final, run, values
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 pool = ConnectionPool(
@@ -19,12 +19,13 @@ pool = ConnectionPool(
 
 
 def pay(payment: Payment) -> str:
-    """Makes one attempt; after a failure no session of the pool is trusted any more."""
+    """Makes one attempt; after a failure that may be repeated no session of the pool is trusted any more."""
     try:
         with pool.connection() as connection, deadline(connection):
             row = connection.execute(PAY, values(payment)).fetchone()
-    except psycopg.OperationalError:
-        pool.drain()
+    except psycopg.Error as error:
+        if not is_final(error):
+            pool.drain()
         raise
     assert row is not None
     return str(row[0])
@@ -32,4 +33,4 @@ def pay(payment: Payment) -> str:
 
 if __name__ == "__main__":
     with pool:
-        run(pay, psycopg.OperationalError, PoolTimeout)
+        run(pay, psycopg.Error, PoolTimeout)
