@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handlers.core.application import WATCH_FOR_S
 from handlers.core.detection import EVENT_SOURCE
 from handlers.core.message import execution_arn
 from orchestration.settings import Hook
@@ -39,7 +40,7 @@ HOOKS_TIMEOUT_SECONDS = 600 + ANNOUNCE_TIMEOUT_SECONDS
 # Twice twenty tries, a quarter of a minute between two of them, each of which may take RDS some seconds.
 CAPACITY_TIMEOUT_SECONDS = 900
 # As long as it watches, and then a message.
-APPLICATION_TIMEOUT_SECONDS = 780 + ANNOUNCE_TIMEOUT_SECONDS
+APPLICATION_TIMEOUT_SECONDS = int(WATCH_FOR_S) + ANNOUNCE_TIMEOUT_SECONDS
 # A history of some pages, the records of the runs before, and two objects.
 REPORT_TIMEOUT_SECONDS = 60
 # Two reads, by a function that starts cold; CloudWatch waits for it longer.
