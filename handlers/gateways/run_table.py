@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.environment import Variables
+from handlers.core.noted import SUFFIX, Noted
 from handlers.gateways import items
 from handlers.gateways.aws import client, named_errors
 
@@ -37,13 +38,12 @@ class RunTable:
             self._client.put_item(TableName=self._table, Item=items.typed(record)["M"])
 
     def note_application(self, run: str, health: str) -> None:
-        """Notes in the record of a run, if it is kept, how the application is after it."""
+        """Notes, beside the record of a run, how the application is after it."""
         with named_errors(f"noting how the application is after run {run} in {self._table}"):
             self._client.update_item(
                 TableName=self._table,
-                Key={"run": {"S": run}},
+                Key={"run": {"S": run + SUFFIX}},
                 UpdateExpression="SET application = :health",
-                ConditionExpression="attribute_exists(run)",
                 ExpressionAttributeValues={":health": {"S": health}},
             )
 
@@ -52,3 +52,7 @@ class RunTable:
         with named_errors(f"looking for run {run} in {self._table}"):
             found = self._client.get_item(TableName=self._table, Key={"run": {"S": run}})
         return items.plain(found["Item"]) if "Item" in found else None
+
+    def noted(self, run: str) -> Noted:
+        """Returns what was noted beside the record of a run, which may be nothing."""
+        return Noted.read(self.read(run + SUFFIX) or {})

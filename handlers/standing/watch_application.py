@@ -70,7 +70,7 @@ def look(rang: Collection[str]) -> Seen:
 
 
 def note(run: str, seen: Seen) -> None:
-    """Notes in the record of the run how the application is; people are told of it without."""
+    """Notes beside the record of the run how the application is; people are told of it without."""
     logger.warning("how the application is", health=seen.health, seen=seen.words)
     try:
         RUNS.note_application(run, seen.health)

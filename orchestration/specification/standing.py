@@ -280,7 +280,7 @@ LOOK_AT_USE = Grant(
 NOTE_APPLICATION = Grant(
     ("dynamodb:UpdateItem",),
     READ_RECORDS.on,
-    "notes in the record of a run how the application is after it",
+    "notes beside the record of a run how the application is after it",
     tells=("RUNS_TABLE",),
 )
 

@@ -14,7 +14,6 @@ from handlers.core.errors import FailoverError, InvalidRequest
 from handlers.core.message import Message
 from handlers.gateways import notifications
 from handlers.gateways.notifications import Notification
-from handlers.report import facts
 from orchestration.settings import SettingsError, load
 from orchestration.specification import describe
 from orchestration.specification.model import Region
@@ -180,15 +179,6 @@ def test_people_are_told_although_the_record_cannot_be_changed(watched: Watched)
 def test_an_event_without_a_run_is_refused(watched: Watched) -> None:
     with pytest.raises(InvalidRequest):
         watched._module.handler({"detail": {}}, Context("watch-application", 800))
-
-
-@pytest.mark.parametrize(
-    ("application", "outcome"),
-    [(None, "recovered"), ("unhealthy", "recovered, application unhealthy"), ("healthy", "recovered")],
-)
-def test_the_report_of_a_run_says_so_until_the_alarms_are_over(application: str | None, outcome: str) -> None:
-    record = {"outcome": "recovered"} | ({"application": application} if application else {})
-    assert facts._outcome(mock.Mock(record=record, status="SUCCEEDED")) == outcome
 
 
 def test_a_message_says_what_is_left_to_do() -> None:
