@@ -20,7 +20,7 @@ from handlers.core import history
 from handlers.core.duration import lasting
 from handlers.core.errors import FailoverError, TransientFailure
 from handlers.core.history import Entered, Event, Question
-from handlers.core.noted import WELL, Noted
+from handlers.core.noted import Noted
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run's name, as `failoverctl runs` lists it.")]
 AnyRun = Annotated[
@@ -235,7 +235,7 @@ def noted_lines(noted: Noted | None) -> list[str]:
     """Returns what was noted of a run by what runs beside the workflow, as far as anything was."""
     if noted is None:
         return ["What was noted of it beside the workflow cannot be read now."]
-    return [f"{'Application':<17} {WELL[noted.application]}"] if noted.application else []
+    return [f"{title:<17} {words}" for title, words in noted.words]
 
 
 def _lost(record: Mapping[str, Any]) -> list[str]:

@@ -47,8 +47,9 @@ parameters = ["run", "lost_ms"]  # fields of the event that it is given
 The function `run-hooks`, which exists only where there are hooks, gives each the event as EventBridge has it and waits
 for its end, all of an event's at once. It runs **beside the workflow**, which knows nothing of it: no hook, whether it
 fails or hangs, delays a run or changes how it ends. What has failed, or has not ended within its time, is logged, and
-people are told, with the run and the command that shows it; where the hook is `required`, the alarm `run-hooks-errors`
-rings as well. What hangs is not stopped.
+people are told, with the run and the command that shows it; it is noted beside the run's record, and `failoverctl show`
+and `failoverctl report` say it. Where the hook is `required`, the alarm `run-hooks-errors` rings as well. What hangs is
+not stopped.
 
 EventBridge may deliver an event twice, or not at all: a state machine is started once an event, a function has to bear
 that, and a document is started with a token of the event.

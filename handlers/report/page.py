@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from handlers.core.history import Entered
-from handlers.core.noted import WELL
 from handlers.report.facts import Report
 from handlers.report.words import moment, seconds, since
 
@@ -340,9 +339,7 @@ def _noted(report: Report) -> str:
     """Says what was noted by what runs beside the workflow."""
     if report.noted is None:
         return "<p>Not known: the table of records could not be read.</p>\n"
-    if report.noted.application is None:
-        return "<p>Nothing was.</p>\n"
-    return _facts([("Application", WELL[report.noted.application])])
+    return _facts(report.noted.words) if report.noted.words else "<p>Nothing was.</p>\n"
 
 
 def _section(title: str, content: str) -> str:

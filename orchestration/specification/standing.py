@@ -284,6 +284,13 @@ NOTE_APPLICATION = Grant(
     tells=("RUNS_TABLE",),
 )
 
+NOTE_HOOKS = Grant(
+    ("dynamodb:UpdateItem",),
+    READ_RECORDS.on,
+    "notes beside the record of a run which hooks have failed",
+    tells=("RUNS_TABLE",),
+)
+
 FUNCTIONS: tuple[StandingFunction, ...] = (
     StandingFunction(
         "salvage",
@@ -385,6 +392,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
             RUN_HOOK_DOCUMENTS,
             LOOK_AT_DOCUMENTS,
             PASS_TO_DOCUMENTS,
+            NOTE_HOOKS,
             TELL,
         ),
         memory_mb=UNHURRIED_MB,

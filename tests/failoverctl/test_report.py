@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from handlers.core.hooks import Hook, HookEnded, noted
 from handlers.core.noted import WELL
 from handlers.gateways.run_table import RunTable
 from handlers.report import page
@@ -179,6 +180,28 @@ def test_the_report_says_how_the_application_is_after_the_run(
     data = ctl("report", "run-1", "--json").data
     assert (data["outcome"], data["noted"]["application"]) == (outcome, application)
     assert data["record"]["outcome"] == "recovered"
+
+
+def test_hooks_that_failed_are_in_the_report_however_early_and_once(
+    ctl: Ctl, deployment: Deployment, here: Path
+) -> None:
+    """One may fail before the run has a record, which is then written over nothing; an event may come twice."""
+    early = [HookEnded(Hook("scale-out", "FailoverStarted", "function", "f", 1.0, required=True), 1.0, "it hangs")]
+    late = [HookEnded(Hook("drain", "WriterMoved", "function", "f", 1.0, required=False), 1.0, "no such queue")]
+    table = runs_table(deployment)
+    table.note_hooks("run-1", "FailoverStarted", noted(early))
+    deployment.writer_dies()
+    deployment.run(FAILOVER)
+    for _ in range(2):
+        table.note_hooks("run-1", "WriterMoved", noted(late))
+    assert "Run run-1: recovered. " in ctl("report", "run-1").text
+    text, shown = words((here / "report-run-1.html").read_text()), ctl("show", "run-1").text
+    assert "Required hook failed scale-out, after FailoverStarted: it hangs" in " ".join(text.split())
+    assert "Hook failed       drain, after WriterMoved: no such queue\n" in shown
+    failed = ctl("report", "run-1", "--json").data["noted"]["failed_hooks"]
+    assert [(one["name"], one["required"]) for one in failed] == [("scale-out", True), ("drain", False)]
+    deployment.trouble("sfn.DescribeExecution", "ExecutionDoesNotExist", times=100)
+    assert "Required hook failed scale-out" in ctl("show", "run-1").text
 
 
 def test_a_report_is_made_although_nobody_can_read_what_was_noted(ctl: Ctl, deployment: Deployment) -> None:
