@@ -388,6 +388,18 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         experiment="a backup job that is stopped by hand: ABORTED reaches the topic",
     ),
     Assumption(
+        "hooks",
+        holds="Systems Manager starts a document for who may start it by its `document/` or its "
+        "`automation-definition/…:$DEFAULT` ARN, in a role that is passed to `ssm.amazonaws.com`, and once for a "
+        "`ClientToken` that comes twice.",
+        calls=(),
+        otherwise="people are told that the hook failed and which action was refused, and nothing else stops: do by "
+        "hand what it does, or start it by a function or a state machine; where a token is taken twice, a runbook has "
+        "to bear two starts",
+        rests=("handlers/gateways/hooks.py", "orchestration/specification/standing.py"),
+        experiment="the first start of each hook that is a document: a switchover, or an event of a test's own",
+    ),
+    Assumption(
         "provider",
         holds="The AWS provider 6.x applies what only newer ones know: the control table's witness and strong "
         "consistency, and `invoked_via_function_url`.",
