@@ -254,9 +254,11 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "rules",
-        holds="EventBridge has the rules that start the workflow, enabled and with the patterns that were meant.",
+        holds="EventBridge has every rule of the deployment, hooks' too, enabled and with the pattern or the schedule "
+        "that was meant.",
         calls=("events:DescribeRule",),
-        otherwise="the first attempt of a failover does not start by the bus; the monitor's own attempts go on",
+        otherwise="what the rule starts does not happen by itself: apply the region's stack. Without those that start "
+        "the workflow, a failover's first attempt does not start by the bus; the monitor's own attempts go on",
         rests=("orchestration/specification/monitoring.py",),
         ask=functions.rules,
         lab="EventBridge API",

@@ -21,13 +21,24 @@ from failoverctl.errors import CannotTell, Refused
 from failoverctl.verify import keep_figures
 from handlers.core.readiness import Finding
 from orchestration import measured
-from orchestration.settings import PROJECT_ROOT
+from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import describe
+from orchestration.specification.model import FunctionRule, Rule, Schedule
 from tests.failoverctl.aws_answers import ACCOUNT, NOW, RECORD, SETTINGS, STANDBY, WRITER, Answer, Aws, refused
 
 NAMES = describe(SETTINGS, ACCOUNT).names
 SPECIFICATION = describe(SETTINGS, ACCOUNT)
 AT = datetime.fromtimestamp(NOW, UTC)
+# With what the settings may ask for, beside the rest.
+WITH_ALL = describe(
+    load(
+        environment_suffix="test",
+        hooks=[{"name": "scale", "when": "WriterMoved", "function": "scale-out"}],
+        application_alarms=["errors"],
+        database={"capacity_follows": True},
+    ),
+    ACCOUNT,
+)
 BY_NAME = {each.name: each for each in ASSUMPTIONS}
 
 
@@ -136,11 +147,14 @@ def all_alarms(state: str = "OK", *, enabled: bool = True, without: int = 0) -> 
     return answer
 
 
-def rule(state: str = "ENABLED", pattern: str | None = None) -> Answer:
+def rule(state: str = "ENABLED", pattern: str | None = None, schedule: str | None = None) -> Answer:
     def answer(region: str, Name: str, **_: Any) -> dict[str, Any]:  # noqa: N803
-        deployed = SPECIFICATION.regions[region]
+        deployed = WITH_ALL.regions[region]
+        for each in deployed.schedules:
+            if each.name == Name:
+                return {"State": state, "ScheduleExpression": schedule or each.expression}
         patterns = {each.name: each.event_pattern for each in deployed.rules}
-        patterns |= {each.name: each.event_pattern for each in (deployed.end_rule, deployed.report_rule)}
+        patterns |= {each.name: each.event_pattern for each in deployed.function_rules}
         return {"State": state, "EventPattern": pattern or json.dumps(patterns[Name])}
 
     return answer
@@ -368,6 +382,7 @@ CASES: dict[str, Case] = {
         {
             "is DISABLED": {"events.DescribeRule": rule("DISABLED")},
             "waits for another event": {"events.DescribeRule": rule(pattern="{}")},
+            "has another schedule": {"events.DescribeRule": rule(schedule="rate(2 minutes)")},
         },
     ),
     "health-checkers": Case(
@@ -463,6 +478,23 @@ def test_who_may_not_ask_is_told_what_for(name: str) -> None:
     seen, _ = found(name, denied)
     assert {each.level for each in seen} == {"cannot tell"}
     assert all(f"may not ask this ({', '.join(BY_NAME[name].calls)})" in each.fact for each in seen)
+
+
+def test_every_rule_of_the_specification_is_asked_for() -> None:
+    asked: list[str] = []
+
+    def answer(region: str, Name: str, **of: Any) -> dict[str, Any]:  # noqa: N803
+        asked.append(Name)
+        found: dict[str, Any] = rule()(region=region, Name=Name, **of)  # type: ignore[operator]
+        return found
+
+    seen = ask_all(Aws({"events.DescribeRule": answer}).account(WITH_ALL.settings), [BY_NAME["rules"]])
+    assert [each.level for each in seen] == ["ok", "ok"], seen
+    fields = [value for region in WITH_ALL.regions.values() for value in vars(region).values()]
+    found = [one for value in fields for one in (value if isinstance(value, tuple) else (value,))]
+    there = {one.name for one in found if isinstance(one, (Rule, FunctionRule, Schedule))}
+    assert set(asked) == there
+    assert sum(isinstance(one, FunctionRule) for one in found) == 2 * 6  # three of them only where they are asked for
 
 
 def test_credentials_that_are_not_taken_end_it() -> None:
