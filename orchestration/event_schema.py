@@ -52,7 +52,8 @@ and `failoverctl report` say it. Where the hook is `required`, the alarm `run-ho
 not stopped.
 
 EventBridge may deliver an event twice, or not at all: a state machine is started once an event, a function has to bear
-that, and a document is started with a token of the event.
+that, and a document is started with a token of the event. Where Systems Manager refuses a token that it has seen, the
+second delivery is told of as a failed hook: the document was started before, and its end is not seen from there.
 
 A document declares a parameter of type `String` for each of its `parameters`, and `AutomationAssumeRole`, which it
 names as its `assumeRole`: Systems Manager refuses to start one with a parameter that it does not know. What is no text
