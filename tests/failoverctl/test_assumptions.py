@@ -557,11 +557,14 @@ def test_the_last_run_that_moved_the_writer_counts_and_no_other() -> None:
 def test_what_was_measured_is_kept_and_is_what_drills_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file, session = tmp_path / "measured.json", Session(Chosen())
     monkeypatch.setattr(measured, "FILE", file)
-    assert measured.promotion_s() == measured.ASSUMED_PROMOTION_S
+    assert {measured.promotion_s(move) for move in measured.MOVES} == {measured.ASSUMED_PROMOTION_S}
     with pytest.raises(Refused, match="there is nothing to keep"):
         keep_figures(session, Aws(runs()).account())
     keep_figures(session, Aws(runs(moved("failover", "detach_secondary", 41.5))).account())
-    assert measured.promotion_s() == 41.5
+    keep_figures(session, Aws(runs(moved("switchover", "switch_over", 22.0))).account())
+    assert (measured.promotion_s("failover"), measured.promotion_s("switchover")) == (41.5, 22.0)
+    keep_figures(session, Aws(runs(moved("failover", "detach_secondary", 28.0))).account())
+    assert (measured.promotion_s("failover"), measured.promotion_s("switchover")) == (28.0, 22.0)
 
 
 def test_every_permission_of_every_role_is_simulated_with_its_conditions() -> None:
