@@ -68,8 +68,8 @@ Two minutes after `WriterMoved`, when alarms of the outage itself are over, the 
 them, and then every 15 s, until 13 min after it. While one rings, the run has **recovered, and its application is
 unhealthy**: people are told once when that begins and once when it is over, and `failoverctl report` says so. An alarm
 that has no data, is not there or cannot be seen is not called well: the application is **not known**, and people are
-told so once, at the end, where it has lasted until then. One that rang and then has no data has not recovered. The run
-itself has ended long before.
+told so once, at the end, where it has lasted until then. One that rang and then has no data has not recovered. The
+watch ends early when the writer has left the region again. The run itself has ended long before.
 
 ## Capacity
 With `capacity_follows = true` under `[database]`, the function `follow-capacity` raises the least capacity of the new

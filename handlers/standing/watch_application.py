@@ -16,11 +16,12 @@ from handlers.core.errors import FailoverError, InvalidRequest
 from handlers.core.reading import Fields
 from handlers.gateways import notifications
 from handlers.gateways.aws import client, named_errors
+from handlers.gateways.control_table import ControlTable, ControlVariables
 from handlers.gateways.run_table import RunTable, RunTableVariables
 from handlers.telemetry import instrumented, logger
 
 
-class Environment(notifications.TopicVariables, RunTableVariables):
+class Environment(notifications.TopicVariables, RunTableVariables, ControlVariables):
     """What the function reads."""
 
     application_alarms: str
@@ -30,6 +31,7 @@ ENVIRONMENT = Environment.read()
 ALARMS = ENVIRONMENT.application_alarms.split(",")
 CLOUDWATCH = client("cloudwatch", ENVIRONMENT.aws_region)
 TOPICS = notifications.topics(ENVIRONMENT)
+CONTROL = ControlTable.of(ENVIRONMENT)
 RUNS = RunTable.of(ENVIRONMENT)
 
 
@@ -40,10 +42,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run=run)
     end = time.monotonic() + WATCH_FOR_S
     time.sleep(SETTLES_S)
-    seen = Seen(())
+    seen = Seen((), error="nobody has looked")
     noted: Health = "healthy"  # of one that is well all along, the record says nothing, and people hear nothing
     told: Health = "healthy"
-    while True:
+    while not moved_on():
         seen = look(seen.ringing)
         last = time.monotonic() + LOOK_EVERY_S > end
         if seen.health != noted:
@@ -53,8 +55,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             notifications.publish_to_all(TOPICS, message(seen.health, seen.words, run, ENVIRONMENT.topic_arn))
             told = seen.health
         if last:
-            return {"health": seen.health, "seen": seen.words}
+            break
         time.sleep(LOOK_EVERY_S)
+    return {"health": seen.health, "seen": seen.words}
+
+
+def moved_on() -> bool:
+    """Returns whether the writer has left this region since: what alarms here say then, says nothing of the run."""
+    try:
+        return CONTROL.read().writer_region != ENVIRONMENT.aws_region
+    except FailoverError:
+        logger.exception("where the writer is, is not known; the application is watched all the same")
+        return False
 
 
 def look(rang: Collection[str]) -> Seen:

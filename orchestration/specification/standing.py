@@ -39,8 +39,8 @@ ANNOUNCE_TIMEOUT_SECONDS = 20
 HOOKS_TIMEOUT_SECONDS = 600 + ANNOUNCE_TIMEOUT_SECONDS
 # Twice twenty tries, a quarter of a minute between two of them, each of which may take RDS some seconds.
 CAPACITY_TIMEOUT_SECONDS = 900
-# As long as it watches, and then a message.
-APPLICATION_TIMEOUT_SECONDS = int(WATCH_FOR_S) + ANNOUNCE_TIMEOUT_SECONDS
+# As long as it watches; the last look may take as long as the message after it.
+APPLICATION_TIMEOUT_SECONDS = int(WATCH_FOR_S) + 2 * ANNOUNCE_TIMEOUT_SECONDS
 # A history of some pages, the records of the runs before, and two objects.
 REPORT_TIMEOUT_SECONDS = 60
 # Two reads, by a function that starts cold; CloudWatch waits for it longer.
@@ -402,7 +402,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
     StandingFunction(
         "watch_application",
         "Says whether the application is well after the writer has moved, by its own alarms",
-        may=(LOOK_AT_ALARMS, NOTE_APPLICATION, TELL),
+        may=(LOOK_AT_ALARMS, NOTE_APPLICATION, READ_CONTROL, TELL),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=APPLICATION_TIMEOUT_SECONDS,
         wanted=lambda settings: bool(settings.application_alarms),

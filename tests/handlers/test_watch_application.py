@@ -18,7 +18,7 @@ from orchestration.settings import SettingsError, load
 from orchestration.specification import describe
 from orchestration.specification.model import Region
 from tests.deployment.functions import Context, load_step, variables
-from tests.deployment.regions import STANDBY
+from tests.deployment.regions import STANDBY, WRITER
 
 ACCOUNT = "123456789012"
 EVENT = {"detail-type": "WriterMoved", "detail": {"run": "run-1", "epoch": 2}}
@@ -51,6 +51,7 @@ def test_the_application_is_watched_when_the_writer_of_this_deployment_has_moved
     assert {one.actions: one.resources for one in function.permissions if one.actions != ("sns:Publish",)} == {
         ("cloudwatch:DescribeAlarms",): ("*",),
         ("dynamodb:UpdateItem",): (f"arn:aws:dynamodb:{STANDBY}:{ACCOUNT}:table/failover-runs-usw2-test",),
+        ("dynamodb:GetItem",): (f"arn:aws:dynamodb:{STANDBY}:{ACCOUNT}:table/failover-control-test",),
     }
     assert SETTLES_S + LOOK_EVERY_S < WATCH_FOR_S < function.timeout_seconds < 900  # Lambda's longest
 
@@ -71,9 +72,14 @@ class Watched:
         self.now = 0.0
         self._module = module
         monkeypatch.setattr(module, "CLOUDWATCH", mock.Mock(describe_alarms=self._describe))
+        self.leaves_at = WATCH_FOR_S + 1  # when the writer leaves the region again
+        monkeypatch.setattr(module, "CONTROL", mock.Mock(read=self._read))
         monkeypatch.setattr(module, "RUNS", mock.Mock(note_application=self._note))
         monkeypatch.setattr(module, "time", mock.Mock(monotonic=lambda: self.now, sleep=self._sleep))
         monkeypatch.setattr(notifications, "publish_to_all", self._publish)
+
+    def _read(self) -> Any:
+        return mock.Mock(writer_region=STANDBY if self.now < self.leaves_at else WRITER)
 
     def _sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -173,6 +179,18 @@ def test_an_alarm_that_rings_counts_beside_one_that_is_not_there(watched: Watche
 
 def test_people_are_told_although_the_record_cannot_be_changed(watched: Watched) -> None:
     watched._module.RUNS.note_application = mock.Mock(side_effect=FailoverError("away"))
+    assert watched.play(RINGS, OK) == [UNHEALTHY, HEALTHY]
+
+
+def test_alarms_of_a_region_that_the_writer_has_left_again_say_nothing_of_the_run(watched: Watched) -> None:
+    watched.leaves_at = SETTLES_S + 1.5 * LOOK_EVERY_S
+    assert watched.play(OK, OK, RINGS) == []
+    assert watched.noted == []
+    assert watched.now < SETTLES_S + 3 * LOOK_EVERY_S
+
+
+def test_the_application_is_watched_although_nobody_knows_where_the_writer_is(watched: Watched) -> None:
+    watched._module.CONTROL.read = mock.Mock(side_effect=FailoverError("away"))
     assert watched.play(RINGS, OK) == [UNHEALTHY, HEALTHY]
 
 
