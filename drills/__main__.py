@@ -19,6 +19,7 @@ from drills.troubles import TROUBLES, Phase
 from drills.world.dns import ResolutionError
 from drills.world.network import NetworkError
 from drills.world.postgres import PostgresError
+from orchestration.measured import ASSUMED_PROMOTION_S, promotion_s
 from orchestration.packaging import PackagingError
 from orchestration.settings import SettingsError
 
@@ -110,7 +111,15 @@ def drill(
     ] = None,
     speed: Speed = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Chooses the transfers and the moment of the outage.")] = 1,
-    aurora_promotion: AuroraPromotion = AURORA_PROMOTION_SECONDS,
+    aurora_promotion: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=600,
+            help="Seconds that Aurora's own promotion takes, in a failover or a switchover: modelled.",
+            show_default=f"{ASSUMED_PROMOTION_S:g}, or as failoverctl verify has measured it",
+        ),
+    ] = None,
     postgres: Postgres = None,
     output: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("build/drill"),
 ) -> None:
@@ -126,7 +135,7 @@ def drill(
         rounds=rounds,
         speed=speed,
         seed=seed,
-        aurora_promotion_seconds=aurora_promotion,
+        aurora_promotion_seconds=_usual_promotion_s(mode) if aurora_promotion is None else aurora_promotion,
         postgres=postgres and postgres.resolve(),
         output=output,
         troubles=tuple(TROUBLES[each.value] for each in dict.fromkeys(trouble or ())),
@@ -136,6 +145,10 @@ def drill(
         then=tuple(OUTAGES[each.value] for each in then or () if each.value in OUTAGES),
     )
     raise SystemExit(_exit_code(options))
+
+
+def _usual_promotion_s(mode: Mode) -> float:
+    return promotion_s("switchover") if mode.value == "switchover" else AURORA_PROMOTION_SECONDS
 
 
 def heed_interrupts() -> None:

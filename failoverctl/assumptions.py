@@ -263,9 +263,11 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "rules",
-        holds="EventBridge has the rules that start the workflow, enabled and with the patterns that were meant.",
+        holds="EventBridge has every rule of the deployment, hooks' too, enabled and with the pattern or the schedule "
+        "that was meant.",
         calls=("events:DescribeRule",),
-        otherwise="the first attempt of a failover does not start by the bus; the monitor's own attempts go on",
+        otherwise="what the rule starts does not happen by itself: apply the region's stack. Without those that start "
+        "the workflow, a failover's first attempt does not start by the bus; the monitor's own attempts go on",
         rests=("orchestration/specification/monitoring.py",),
         ask=functions.rules,
         lab="EventBridge API",
@@ -395,6 +397,18 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         otherwise="nobody is told before `failoverctl ready` finds the newest backup too old",
         rests=("orchestration/specification/monitoring.py",),
         experiment="a backup job that is stopped by hand: ABORTED reaches the topic",
+    ),
+    Assumption(
+        "hooks",
+        holds="Systems Manager starts a document for who may start it by its `document/` or its "
+        "`automation-definition/…:$DEFAULT` ARN, in a role that is passed to `ssm.amazonaws.com`, and once for a "
+        "`ClientToken` that comes twice.",
+        calls=(),
+        otherwise="people are told that the hook failed and which action was refused, and nothing else stops: do by "
+        "hand what it does, or start it by a function or a state machine; where a token is taken twice, a runbook has "
+        "to bear two starts",
+        rests=("handlers/gateways/hooks.py", "orchestration/specification/standing.py"),
+        experiment="the first start of each hook that is a document: a switchover, or an event of a test's own",
     ),
     Assumption(
         "provider",

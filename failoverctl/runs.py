@@ -14,6 +14,7 @@ from handlers.core import history
 from handlers.core.errors import FailoverError
 from handlers.core.history import Event, Question
 from handlers.core.message import execution_arn
+from handlers.core.noted import Noted
 from handlers.gateways import executions
 from handlers.gateways.aws import code_of, named_errors
 from handlers.gateways.run_table import RunTable
@@ -128,13 +129,26 @@ def find(deployment: Deployment, name: str) -> Run:
     )
 
 
-def kept(deployment: Deployment, name: str) -> Mapping[str, Any] | None:
-    """Returns the record that is kept of a run for good, in either region; None where there is none."""
+def kept(deployment: Deployment, name: str) -> tuple[Mapping[str, Any], Noted | None] | None:
+    """Returns what is kept of a run for good, and noted beside it, in either region; None where there is nothing."""
 
-    def look(region: str) -> Mapping[str, Any] | None:
-        return RunTable(deployment.client("dynamodb", region), deployment.names.runs_table(region)).read(name)
+    def look(region: str) -> tuple[Mapping[str, Any], Noted | None] | None:
+        record = _table(deployment, region).read(name)
+        return (record, noted(deployment, region, name)) if record else None
 
     return deployment.in_either("dynamodb", look)
+
+
+def noted(deployment: Deployment, region: str, name: str) -> Noted | None:
+    """Returns what was noted beside the record of a run of that region; None where nobody can read it."""
+    try:
+        return _table(deployment, region).noted(name)
+    except FailoverError:
+        return None
+
+
+def _table(deployment: Deployment, region: str) -> RunTable:
+    return RunTable(deployment.client("dynamodb", region), deployment.names.runs_table(region))
 
 
 def events(deployment: Deployment, run: Run, *, last: int | None = None) -> list[Event]:

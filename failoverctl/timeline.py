@@ -20,6 +20,7 @@ from handlers.core import history
 from handlers.core.duration import lasting
 from handlers.core.errors import FailoverError, TransientFailure
 from handlers.core.history import Entered, Event, Question
+from handlers.core.noted import Noted
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run's name, as `failoverctl runs` lists it.")]
 AnyRun = Annotated[
@@ -85,11 +86,12 @@ def show(session: Session, run: RunName) -> int | None:
     try:
         found = runs.find(deployment, run)
     except Refused:
-        record = runs.kept(deployment, run)
-        if record is None:
+        kept = runs.kept(deployment, run)
+        if kept is None:
             raise
-        session.say(*record_lines(record))
-        session.tell({"record": record})
+        record, noted = kept
+        session.say(*record_lines(record), *noted_lines(noted))
+        session.tell({"record": record, "noted": noted})
         return None
     past = runs.events(deployment, found)
     passed, question = history.states(past), history.question(past)
@@ -97,9 +99,11 @@ def show(session: Session, run: RunName) -> int | None:
     session.show(_table(passed, found.started_at))
     if question:
         session.say(*_question_line(found, question))
+    noted = runs.noted(deployment, found.region, run)
     if found.output:
         session.say("", *record_lines(found.output))
-    session.tell({"run": found, "states": passed, "question": _public(question)})
+    session.say(*noted_lines(noted))
+    session.tell({"run": found, "states": passed, "question": _public(question), "noted": noted})
     return None
 
 
@@ -225,6 +229,13 @@ def record_lines(record: Mapping[str, Any]) -> list[str]:
         lines.append(f"{'Outage':<17} {float(record['rto_s']):.1f} s")
     lines += [f"{'Lost':<17} {words}" for words in _lost(record)]
     return lines + [f"{'Error':<17} {error}" for error in record.get("errors") or ()]
+
+
+def noted_lines(noted: Noted | None) -> list[str]:
+    """Returns what was noted of a run by what runs beside the workflow, as far as anything was."""
+    if noted is None:
+        return ["What was noted of it beside the workflow cannot be read now."]
+    return [f"{title:<17} {words}" for title, words in noted.words]
 
 
 def _lost(record: Mapping[str, Any]) -> list[str]:

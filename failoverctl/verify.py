@@ -24,7 +24,7 @@ from handlers.report import page as pages
 from orchestration import measured
 
 WithSwitchover = Annotated[
-    bool, typer.Option("--with-switchover", help="Move the writer to the other region and back, and measure that.")
+    bool, typer.Option("--with-switchover", help="Move the writer to the other region and back; keep how long it took.")
 ]
 WithFailover = Annotated[
     bool,
@@ -41,7 +41,7 @@ WithTrigger = Annotated[
     typer.Option("--with-trigger", help='Set the alarm, and see a rehearsal start: with trigger_mode "rehearsal".'),
 ]
 Keep = Annotated[
-    bool, typer.Option("--keep", help="Have drills take the time that the last failover needed of Aurora.")
+    bool, typer.Option("--keep", help="Have drills take the time that the last moves of the writer needed of Aurora.")
 ]
 
 SENTENCES: dict[Level, str] = {
@@ -73,6 +73,7 @@ def verify(
         seen += fence_and_log_in(session, account, with_fence, yes=yes)
     if with_switchover:
         switch_over_and_back(session, yes=yes)
+        keep = True
     if with_failover:  # last, for it leaves no standby
         fail_over(session, account, yes=yes)
         keep = True
@@ -101,14 +102,16 @@ def verify(
 
 def keep_figures(session: Session, account: Account) -> None:
     """Keeps how long Aurora took to promote, for drills to take; raises `Refused` where there is nothing to keep."""
-    took = measured_promotion(account)
-    if took is None:
-        raise Refused("there was no failover yet that moved the writer, so there is nothing to keep")
-    try:
-        measured.keep_promotion(*took)
-    except OSError as error:
-        raise Refused(f"{measured.FILE} cannot be written ({error.strerror})") from error
-    session.say(f"Aurora's promotion took {took[0]:.1f} s in run {took[1]}: drills take that now ({measured.FILE}).")
+    found = {move: took for move in measured.MOVES if (took := measured_promotion(account, move))}
+    if not found:
+        raise Refused("no failover and no switchover has moved the writer yet, so there is nothing to keep")
+    for move, (seconds, run) in found.items():
+        try:
+            measured.keep_promotion(move, seconds, run)
+        except OSError as error:
+            raise Refused(f"{measured.FILE} cannot be written ({error.strerror})") from error
+        session.say(f"Aurora's part of the {move} took {seconds:.1f} s in run {run}: drills take that now.")
+    session.say(f"It is kept in {measured.FILE}.")
 
 
 def _show_open(session: Session, left: Sequence[Assumption]) -> None:

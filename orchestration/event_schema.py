@@ -47,11 +47,13 @@ parameters = ["run", "lost_ms"]  # fields of the event that it is given
 The function `run-hooks`, which exists only where there are hooks, gives each the event as EventBridge has it and waits
 for its end, all of an event's at once. It runs **beside the workflow**, which knows nothing of it: no hook, whether it
 fails or hangs, delays a run or changes how it ends. What has failed, or has not ended within its time, is logged, and
-people are told, with the run and the command that shows it; where the hook is `required`, the alarm `run-hooks-errors`
-rings as well. What hangs is not stopped.
+people are told, with the run and the command that shows it; it is noted beside the run's record, and `failoverctl show`
+and `failoverctl report` say it. Where the hook is `required`, the alarm `run-hooks-errors` rings as well. What hangs is
+not stopped.
 
 EventBridge may deliver an event twice, or not at all: a state machine is started once an event, a function has to bear
-that, and a document is started with a token of the event.
+that, and a document is started with a token of the event. Where Systems Manager refuses a token that it has seen, the
+second delivery is told of as a failed hook: the document was started before, and its end is not seen from there.
 
 A document declares a parameter of type `String` for each of its `parameters`, and `AutomationAssumeRole`, which it
 names as its `assumeRole`: Systems Manager refuses to start one with a parameter that it does not know. What is no text
@@ -64,8 +66,10 @@ application_alarms = ["checkout-errors", "checkout-latency"]   # CloudWatch alar
 ```
 Two minutes after `WriterMoved`, when alarms of the outage itself are over, the function `watch-application` looks at
 them, and then every 15 s, until 13 min after it. While one rings, the run has **recovered, and its application is
-unhealthy**: people are told, and told again when it is over, and `failoverctl report` says so. An alarm that is not
-there, or cannot be seen, is not called well. The run itself has ended long before.
+unhealthy**: people are told once when that begins and once when it is over, and `failoverctl report` says so. An alarm
+that has no data, is not there or cannot be seen is not called well: the application is **not known**, and people are
+told so once, at the end, where it has lasted until then. One that rang and then has no data has not recovered. The
+watch ends early when the writer has left the region again. The run itself has ended long before.
 
 ## Capacity
 With `capacity_follows = true` under `[database]`, the function `follow-capacity` raises the least capacity of the new

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from drills.verdict.seen import Execution, Seen
     from drills.world.bank import Event
 
-# It is stated in every report, and --aurora-promotion changes it.
-AURORA_PROMOTION_SECONDS = promotion_s()
+# Of a lab that does whatever it is told. It is stated in every report, and --aurora-promotion changes it.
+AURORA_PROMOTION_SECONDS = promotion_s("failover")
 
 # How long to wait for what, in virtual seconds, before giving up the drill.
 DETECTION_LIMIT_SECONDS = 120.0  # 20 s by design, 50 s when the region lives on and only its database is dead

@@ -168,15 +168,19 @@ def alarms(account: Account, region: str) -> Said:
 
 
 def rules(account: Account, region: str) -> Said:
-    """Asks EventBridge for the rules that start the workflow and the monitors."""
+    """Asks EventBridge for every rule of the region, by an event or by a schedule."""
     deployed = account.specification.regions[region]
-    wanted = {rule.name: rule.event_pattern for rule in deployed.rules}
-    wanted |= {rule.name: rule.event_pattern for rule in (deployed.end_rule, deployed.report_rule)}
+    by_event = {rule.name: rule.event_pattern for rule in deployed.rules}
+    by_event |= {rule.name: rule.event_pattern for rule in deployed.function_rules}
+    by_schedule = {schedule.name: schedule.expression for schedule in deployed.schedules}
     faults = []
-    for name, pattern in wanted.items():
+    for name in (*by_event, *by_schedule):
         found = account.answer("events", region, "describe_rule", Name=name)
         if found.get("State") != "ENABLED":
             faults.append(f"{name} is {found.get('State')}")
-        if json.loads(found.get("EventPattern", "{}")) != json.loads(json.dumps(pattern)):
+        if json.loads(found.get("EventPattern", "{}")) != json.loads(json.dumps(by_event.get(name, {}))):
             faults.append(f"{name} waits for another event than is deployed")
-    return ("failing", "; ".join(faults)) if faults else ("ok", f"{len(wanted)} rules are enabled, as deployed")
+        if found.get("ScheduleExpression") != by_schedule.get(name):
+            faults.append(f"{name} has another schedule than is deployed")
+    count = len(by_event) + len(by_schedule)
+    return ("failing", "; ".join(faults)) if faults else ("ok", f"{count} rules are enabled, as deployed")

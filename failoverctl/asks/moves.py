@@ -9,11 +9,11 @@ from typing import Any
 from failoverctl.account import Account
 from handlers.core.history import json_object
 from handlers.core.readiness import NotSeen, Said
-from orchestration.measured import ASSUMED_PROMOTION_S
+from orchestration.measured import ASSUMED_PROMOTION_S, Move
 
 RUNS_LOOKED_AT = 50  # in each region; Step Functions remembers 90 days
 # What steps of a run are called in its record (`handlers.core.failover_progress`).
-ASKED = {"failover": "detach_secondary", "switchover": "switch_over"}
+ASKED: dict[Move, str] = {"failover": "detach_secondary", "switchover": "switch_over"}
 TAKES_WRITES = "promote"
 # Aurora guide: a switchover typically takes less than a minute; the run itself waits for longer.
 SWITCHOVER_S = 120.0
@@ -46,7 +46,7 @@ def trigger(account: Account, _: str) -> Said:
     raise NotSeen("no alarm has started a run yet")
 
 
-def _moved(account: Account, mode: str) -> tuple[float, str]:
+def _moved(account: Account, mode: Move) -> tuple[float, str]:
     """Returns how long Aurora took in the last run of ``mode`` that moved the writer (s), and the run's name."""
     for described in _runs(account):
         record = json_object(described.get("output")) or {}
@@ -57,10 +57,10 @@ def _moved(account: Account, mode: str) -> tuple[float, str]:
     raise NotSeen(f"there was no {mode} yet that moved the writer")
 
 
-def measured_promotion(account: Account) -> tuple[float, str] | None:
-    """Returns how long Aurora's promotion took in the last failover (s), and its run; None where there was none."""
+def measured_promotion(account: Account, move: Move) -> tuple[float, str] | None:
+    """Returns how long Aurora's promotion took in the last such move (s), and its run; None where there was none."""
     try:
-        return _moved(account, "failover")
+        return _moved(account, move)
     except NotSeen:
         return None
 

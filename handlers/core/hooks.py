@@ -87,6 +87,14 @@ def failed(ended: Sequence[HookEnded]) -> list[HookEnded]:
     return sorted((one for one in ended if one.error is not None), key=lambda one: not one.hook.required)
 
 
+def noted(bad: Sequence[HookEnded]) -> list[dict[str, Any]]:
+    """Returns what the run's record keeps of hooks that failed; `handlers.core.noted` reads it."""
+    return [
+        {"name": one.hook.name, "error": shortened(one.error or "", LONGEST_ERROR), "required": one.hook.required}
+        for one in bad
+    ]
+
+
 def message(event: str, detail: Mapping[str, Any], bad: Sequence[HookEnded], arn: str) -> Message:
     """Says which hooks of an event have failed, and why; ``arn`` is a regional one of the deployment."""
     names = ", ".join(one.hook.name for one in bad)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.environment import Variables
+from handlers.core.noted import HOOKS, SUFFIX, Noted
 from handlers.gateways import items
 from handlers.gateways.aws import client, named_errors
 
@@ -37,14 +38,21 @@ class RunTable:
             self._client.put_item(TableName=self._table, Item=items.typed(record)["M"])
 
     def note_application(self, run: str, health: str) -> None:
-        """Notes in the record of a run, if it is kept, how the application is after it."""
-        with named_errors(f"noting how the application is after run {run} in {self._table}"):
+        """Notes, beside the record of a run, how the application is after it."""
+        self._note(run, "application", health)
+
+    def note_hooks(self, run: str, event: str, failed: Sequence[Mapping[str, Any]]) -> None:
+        """Notes, beside the record of a run, which hooks of an event have failed; the same event again replaces it."""
+        self._note(run, HOOKS + event, failed)
+
+    def _note(self, run: str, name: str, value: Any) -> None:
+        with named_errors(f"noting {name} beside the record of run {run} in {self._table}"):
             self._client.update_item(
                 TableName=self._table,
-                Key={"run": {"S": run}},
-                UpdateExpression="SET application = :health",
-                ConditionExpression="attribute_exists(run)",
-                ExpressionAttributeValues={":health": {"S": health}},
+                Key={"run": {"S": run + SUFFIX}},
+                UpdateExpression="SET #name = :value",
+                ExpressionAttributeNames={"#name": name},
+                ExpressionAttributeValues={":value": items.typed(value)},
             )
 
     def read(self, run: str) -> Mapping[str, Any] | None:
@@ -52,3 +60,7 @@ class RunTable:
         with named_errors(f"looking for run {run} in {self._table}"):
             found = self._client.get_item(TableName=self._table, Key={"run": {"S": run}})
         return items.plain(found["Item"]) if "Item" in found else None
+
+    def noted(self, run: str) -> Noted:
+        """Returns what was noted beside the record of a run, which may be nothing."""
+        return Noted.read(self.read(run + SUFFIX) or {})

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from handlers.core import history
 from handlers.core.history import Entered, Event
+from handlers.core.noted import Noted
 
 Workflow = Literal["failover", "reprotect"]
 
@@ -22,6 +23,7 @@ RPO_TARGET_S = 1.0
 SAME: Mapping[Workflow, str] = {"failover": "incident", "reprotect": "epoch"}
 PERSONS = "a person"
 # What of a request is a person's own risk.
+NOT_WELL = {"unhealthy": ", application unhealthy", "unknown": ", application not known"}
 RISKS = ("accept_data_loss", "ignore_wrong_clock", "retire_without_asking", "resumes")
 
 
@@ -102,6 +104,7 @@ class Report:
     asked: Mapping[str, Any]
     error: str | None
     record: Mapping[str, Any] | None
+    noted: Noted | None
     decisions: list[Decision]
     evidence: list[Observed]
     messages: list[Sent]
@@ -109,17 +112,26 @@ class Report:
     attempts: list[Attempt]
 
 
-def _outcome(execution: Execution) -> str:
-    """Returns the workflow's own word, and, while its alarms ring, that the application is not well."""
+def _outcome(execution: Execution, noted: Noted | None) -> str:
+    """Returns the workflow's own word, and that the application is not well, or not known to be, where it was noted."""
     record = execution.record or {}
     outcome = str(record.get("outcome") or execution.status.lower().replace("_", " "))
-    return f"{outcome}, application unhealthy" if record.get("application") == "unhealthy" else outcome
+    return outcome + NOT_WELL.get((noted and noted.application) or "", "")
 
 
 def report(
-    workflow: Workflow, execution: Execution, events: Sequence[Event], earlier: Sequence[Execution], now: float
+    workflow: Workflow,
+    execution: Execution,
+    events: Sequence[Event],
+    earlier: Sequence[Execution],
+    noted: Noted | None,
+    now: float,
 ) -> Report:
-    """Returns the report of a run from its whole history, in order, and the runs that began before it."""
+    """Returns the report of a run.
+
+    It is made from the run's whole history, in order, the runs that began before it, and what was noted beside its
+    record, None where nobody could look.
+    """
     answers = history.results(events)
     record = execution.record
     failed = ": ".join(filter(None, (execution.error, execution.cause))) or None
@@ -129,7 +141,7 @@ def report(
         region=execution.arn.split(":")[3],
         arn=execution.arn,
         status=execution.status,
-        outcome=_outcome(execution),
+        outcome=_outcome(execution, noted),
         started_at=execution.started_at,
         ended_at=execution.ended_at,
         made_at=now,
@@ -138,6 +150,7 @@ def report(
         asked=execution.asked,
         error=failed,
         record=record,
+        noted=noted,
         decisions=_decisions(execution, events, answers, failed),
         evidence=_evidence(answers),
         messages=[_sent(each) for each in answers if each.data.get("text")],

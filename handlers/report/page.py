@@ -29,6 +29,7 @@ SHORTEST_SHOWN_S = 1.0
 
 HEADLINES = {
     "recovered, application unhealthy": "{new} is the writer, and alarms of the application ring",
+    "recovered, application not known": "{new} is the writer, and whether the application is well is not known",
     "recovered": "{new} is the writer",
     "rehearsed": "Rehearsed: nothing was changed",
     "reprotected": "{old_region} is the standby of {writer_region} again",
@@ -101,6 +102,7 @@ def page(report: Report) -> str:
         _section("Attempts before it", _attempts(report)),
         _section("Messages as they were sent", _messages(report)),
         _section("The run's own record", _record(report)),
+        _section("Noted beside it", _noted(report)),
         _section("The run", _facts(_about(report))),
     ]
     return document(title, "".join(body), good=good)
@@ -331,6 +333,13 @@ def _record(report: Report) -> str:
         return "<p>The run has left none.</p>\n"
     text = json.dumps(_plain(report.record), indent=2, ensure_ascii=False)
     return f'<pre class="letter"><code>{escape(text)}</code></pre>\n'
+
+
+def _noted(report: Report) -> str:
+    """Says what was noted by what runs beside the workflow."""
+    if report.noted is None:
+        return "<p>Not known: the table of records could not be read.</p>\n"
+    return _facts(report.noted.words) if report.noted.words else "<p>Nothing was.</p>\n"
 
 
 def _section(title: str, content: str) -> str:

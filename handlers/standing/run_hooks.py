@@ -1,23 +1,25 @@
-"""RunHooks: starts what the settings hang on an event, and tells people what of it fails. Started by EventBridge.
+"""RunHooks: starts what the settings hang on an event, tells people what of it fails, and notes it beside the run.
 
-It runs beside the workflow, which knows nothing of it: a hook can delay or fail no run.
+Started by EventBridge, it runs beside the workflow, which knows nothing of it: a hook can delay or fail no run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.core.errors import FailoverError, InvalidRequest
-from handlers.core.hooks import due, failed, message, read_hooks
+from handlers.core.hooks import HookEnded, due, failed, message, noted, read_hooks
 from handlers.core.reading import Fields
 from handlers.gateways import hooks, notifications
+from handlers.gateways.run_table import RunTable, RunTableVariables
 from handlers.telemetry import instrumented, logger
 
 
-class Environment(notifications.TopicVariables):
+class Environment(notifications.TopicVariables, RunTableVariables):
     """What the function reads."""
 
     hooks: str
@@ -30,6 +32,7 @@ class RequiredHookFailed(FailoverError):
 ENVIRONMENT = Environment.read()
 HOOKS = read_hooks(ENVIRONMENT.hooks)
 TOPICS = notifications.topics(ENVIRONMENT)
+RUNS = RunTable.of(ENVIRONMENT)
 
 
 @instrumented
@@ -52,6 +55,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     bad = failed(ended)
     if bad:
         notifications.publish_to_all(TOPICS, message(kind, detail, bad, ENVIRONMENT.topic_arn))
+        note(str(detail.get("run", "")), kind, bad)
     if any(one.hook.required for one in bad):
         raise RequiredHookFailed(f"{', '.join(one.hook.name for one in bad)}: {bad[0].error}")
     return {"done": [one.hook.name for one in ended if one.error is None], "failed": [one.hook.name for one in bad]}
+
+
+def note(run: str, event: str, bad: Sequence[HookEnded]) -> None:
+    """Notes beside the record of the run what has failed; people know of it without."""
+    try:
+        RUNS.note_hooks(run, event, noted(bad))
+    except FailoverError:
+        logger.exception("the hooks that failed were not noted")

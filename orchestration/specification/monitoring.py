@@ -41,7 +41,8 @@ READINESS_PERIOD_SECONDS = 3600
 # alarm takes two of three (CloudWatch guide, "Evaluating an alarm", M out of N).
 OF_PERIODS = 3
 PERIODS = 2
-# Of Aurora's lag, minute by minute: longer than a burst of writes. In a row, for Route 53 shows this alarm.
+# Of Aurora's lag, minute by minute: longer than a burst of writes. In a row, for Route 53 shows this alarm, and follows
+# none on M out of N (docs/architecture.md).
 LAG_PERIODS = 3
 
 

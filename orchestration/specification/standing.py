@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handlers.core.application import WATCH_FOR_S
 from handlers.core.detection import EVENT_SOURCE
 from handlers.core.message import execution_arn
 from orchestration.settings import Hook
@@ -38,8 +39,8 @@ ANNOUNCE_TIMEOUT_SECONDS = 20
 HOOKS_TIMEOUT_SECONDS = 600 + ANNOUNCE_TIMEOUT_SECONDS
 # Twice twenty tries, a quarter of a minute between two of them, each of which may take RDS some seconds.
 CAPACITY_TIMEOUT_SECONDS = 900
-# As long as it watches, and then a message.
-APPLICATION_TIMEOUT_SECONDS = 780 + ANNOUNCE_TIMEOUT_SECONDS
+# As long as it watches; the last look may take as long as the message after it.
+APPLICATION_TIMEOUT_SECONDS = int(WATCH_FOR_S) + 2 * ANNOUNCE_TIMEOUT_SECONDS
 # A history of some pages, the records of the runs before, and two objects.
 REPORT_TIMEOUT_SECONDS = 60
 # Two reads, by a function that starts cold; CloudWatch waits for it longer.
@@ -279,7 +280,14 @@ LOOK_AT_USE = Grant(
 NOTE_APPLICATION = Grant(
     ("dynamodb:UpdateItem",),
     READ_RECORDS.on,
-    "notes in the record of a run how the application is after it",
+    "notes beside the record of a run how the application is after it",
+    tells=("RUNS_TABLE",),
+)
+
+NOTE_HOOKS = Grant(
+    ("dynamodb:UpdateItem",),
+    READ_RECORDS.on,
+    "notes beside the record of a run which hooks have failed",
     tells=("RUNS_TABLE",),
 )
 
@@ -384,6 +392,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
             RUN_HOOK_DOCUMENTS,
             LOOK_AT_DOCUMENTS,
             PASS_TO_DOCUMENTS,
+            NOTE_HOOKS,
             TELL,
         ),
         memory_mb=UNHURRIED_MB,
@@ -393,7 +402,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
     StandingFunction(
         "watch_application",
         "Says whether the application is well after the writer has moved, by its own alarms",
-        may=(LOOK_AT_ALARMS, NOTE_APPLICATION, TELL),
+        may=(LOOK_AT_ALARMS, NOTE_APPLICATION, READ_CONTROL, TELL),
         memory_mb=UNHURRIED_MB,
         timeout_seconds=APPLICATION_TIMEOUT_SECONDS,
         wanted=lambda settings: bool(settings.application_alarms),

@@ -16,9 +16,14 @@ from typing import Any
 
 import psutil
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from drills import __main__ as command_line
 from drills.aws.lambda_runtime import SECRET_ACCESS_KEY
+from drills.script.drill import AURORA_PROMOTION_SECONDS
+from drills.script.options import Options
+from orchestration import measured
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Fast enough for a test, slow enough that two busy cores keep up with the clock: a cold start counts with its speed.
@@ -250,3 +255,29 @@ def test_a_drill_that_cannot_run_says_so_by_its_exit_code(output: Path) -> None:
     assert "The drill cannot run: " in errors
     assert "Traceback" not in errors
     assert left_behind(output) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seconds"),
+    [
+        (["--mode", "switchover"], 22.0),
+        (["--mode", "switchover", "--aurora-promotion", "0"], 0.0),
+        (["--mode", "failover"], AURORA_PROMOTION_SECONDS),
+    ],
+)
+def test_a_drill_takes_what_was_measured_of_aurora_unless_it_is_told(
+    arguments: list[str], seconds: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    taken: list[float] = []
+
+    def run(options: Options) -> int:
+        taken.append(options.aurora_promotion_seconds)
+        return 0
+
+    monkeypatch.setattr(measured, "FILE", tmp_path / "measured.json")
+    monkeypatch.setattr(command_line, "_exit_code", run)
+    measured.keep_promotion("switchover", 22.0, "run-1")
+    app = typer.Typer()
+    app.command()(command_line.drill)
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert taken == [seconds]

@@ -21,13 +21,24 @@ from failoverctl.errors import CannotTell, Refused
 from failoverctl.verify import keep_figures
 from handlers.core.readiness import Finding
 from orchestration import measured
-from orchestration.settings import PROJECT_ROOT
+from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import describe
+from orchestration.specification.model import FunctionRule, Rule, Schedule
 from tests.failoverctl.aws_answers import ACCOUNT, NOW, RECORD, SETTINGS, STANDBY, WRITER, Answer, Aws, refused
 
 NAMES = describe(SETTINGS, ACCOUNT).names
 SPECIFICATION = describe(SETTINGS, ACCOUNT)
 AT = datetime.fromtimestamp(NOW, UTC)
+# With what the settings may ask for, beside the rest.
+WITH_ALL = describe(
+    load(
+        environment_suffix="test",
+        hooks=[{"name": "scale", "when": "WriterMoved", "function": "scale-out"}],
+        application_alarms=["errors"],
+        database={"capacity_follows": True},
+    ),
+    ACCOUNT,
+)
 BY_NAME = {each.name: each for each in ASSUMPTIONS}
 
 
@@ -136,11 +147,14 @@ def all_alarms(state: str = "OK", *, enabled: bool = True, without: int = 0) -> 
     return answer
 
 
-def rule(state: str = "ENABLED", pattern: str | None = None) -> Answer:
+def rule(state: str = "ENABLED", pattern: str | None = None, schedule: str | None = None) -> Answer:
     def answer(region: str, Name: str, **_: Any) -> dict[str, Any]:  # noqa: N803
-        deployed = SPECIFICATION.regions[region]
+        deployed = WITH_ALL.regions[region]
+        for each in deployed.schedules:
+            if each.name == Name:
+                return {"State": state, "ScheduleExpression": schedule or each.expression}
         patterns = {each.name: each.event_pattern for each in deployed.rules}
-        patterns |= {each.name: each.event_pattern for each in (deployed.end_rule, deployed.report_rule)}
+        patterns |= {each.name: each.event_pattern for each in deployed.function_rules}
         return {"State": state, "EventPattern": pattern or json.dumps(patterns[Name])}
 
     return answer
@@ -379,6 +393,7 @@ CASES: dict[str, Case] = {
         {
             "is DISABLED": {"events.DescribeRule": rule("DISABLED")},
             "waits for another event": {"events.DescribeRule": rule(pattern="{}")},
+            "has another schedule": {"events.DescribeRule": rule(schedule="rate(2 minutes)")},
         },
     ),
     "health-checkers": Case(
@@ -476,6 +491,23 @@ def test_who_may_not_ask_is_told_what_for(name: str) -> None:
     assert all(f"may not ask this ({', '.join(BY_NAME[name].calls)})" in each.fact for each in seen)
 
 
+def test_every_rule_of_the_specification_is_asked_for() -> None:
+    asked: list[str] = []
+
+    def answer(region: str, Name: str, **of: Any) -> dict[str, Any]:  # noqa: N803
+        asked.append(Name)
+        found: dict[str, Any] = rule()(region=region, Name=Name, **of)  # type: ignore[operator]
+        return found
+
+    seen = ask_all(Aws({"events.DescribeRule": answer}).account(WITH_ALL.settings), [BY_NAME["rules"]])
+    assert [each.level for each in seen] == ["ok", "ok"], seen
+    fields = [value for region in WITH_ALL.regions.values() for value in vars(region).values()]
+    found = [one for value in fields for one in (value if isinstance(value, tuple) else (value,))]
+    there = {one.name for one in found if isinstance(one, (Rule, FunctionRule, Schedule))}
+    assert set(asked) == there
+    assert sum(isinstance(one, FunctionRule) for one in found) == 2 * 6  # three of them only where they are asked for
+
+
 def test_credentials_that_are_not_taken_end_it() -> None:
     with pytest.raises(CannotTell, match="AWS does not take these credentials"):
         found("engine", {"rds.DescribeDBEngineVersions": refused("ExpiredToken", 403)})
@@ -536,11 +568,14 @@ def test_the_last_run_that_moved_the_writer_counts_and_no_other() -> None:
 def test_what_was_measured_is_kept_and_is_what_drills_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file, session = tmp_path / "measured.json", Session(Chosen())
     monkeypatch.setattr(measured, "FILE", file)
-    assert measured.promotion_s() == measured.ASSUMED_PROMOTION_S
+    assert {measured.promotion_s(move) for move in measured.MOVES} == {measured.ASSUMED_PROMOTION_S}
     with pytest.raises(Refused, match="there is nothing to keep"):
         keep_figures(session, Aws(runs()).account())
     keep_figures(session, Aws(runs(moved("failover", "detach_secondary", 41.5))).account())
-    assert measured.promotion_s() == 41.5
+    keep_figures(session, Aws(runs(moved("switchover", "switch_over", 22.0))).account())
+    assert (measured.promotion_s("failover"), measured.promotion_s("switchover")) == (41.5, 22.0)
+    keep_figures(session, Aws(runs(moved("failover", "detach_secondary", 28.0))).account())
+    assert (measured.promotion_s("failover"), measured.promotion_s("switchover")) == (28.0, 22.0)
 
 
 def test_every_permission_of_every_role_is_simulated_with_its_conditions() -> None:
@@ -626,12 +661,24 @@ ASSUMED = re.compile(
 MODELS = ("drills/", "simulation/", "docs/lab.md", "docs/simulation.md", "docs/assumptions.md")
 
 
+def flowing(text: str) -> str:
+    """The text without its line ends, nor what begins the lines of a comment: a sentence may go over any of them."""
+    return re.sub(r"\s+(?:(?:#|--|>)\s)?\s*", " ", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["AWS does not say", "    # AWS does\n    # not say", "-- AWS does not\n-- say", "AWS\ndoes not say"]
+)
+def test_a_sentence_over_two_lines_is_found(text: str) -> None:
+    assert ASSUMED.search(flowing(text))
+
+
 def test_no_assumption_of_aws_is_written_down_without_a_row() -> None:
     rests = {file for each in ASSUMPTIONS for file in each.rests}
     files = [path for folder in ("handlers", "orchestration", "docs") for path in (PROJECT_ROOT / folder).rglob("*.*")]
     texts = {str(path.relative_to(PROJECT_ROOT)): path for path in files if path.suffix in (".py", ".md", ".sql")}
     for name, path in sorted(texts.items()):
-        if not name.startswith(MODELS) and ASSUMED.search(path.read_text(encoding="utf-8")):
+        if not name.startswith(MODELS) and ASSUMED.search(flowing(path.read_text(encoding="utf-8"))):
             assert name in rests | {*REVIEWED}, f"{name} assumes something: give it a row in failoverctl/assumptions.py"
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from handlers.core.hooks import Hook, HookEnded, noted
+from handlers.core.noted import WELL
+from handlers.gateways.run_table import RunTable
 from handlers.report import page
 from handlers.report.facts import Decision, Execution, report
 from tests.chromium import chromium, sticks_out
@@ -25,6 +28,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "settings.toml").write_text((Path(__file__).parents[2] / "settings.toml").read_text())
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def runs_table(deployment: Deployment) -> RunTable:
+    return RunTable(deployment.client("dynamodb", STANDBY), deployment.specification.regions[STANDBY].runs_table.name)
 
 
 def words(html: str) -> str:
@@ -137,12 +144,70 @@ def test_attempts_before_it_are_those_of_the_same_outage(ctl: Ctl, deployment: D
 
 def test_a_run_that_was_stopped_says_who_knows_by_whom() -> None:
     stopped = Execution("run-1", "arn:aws:states:us-west-2:1:execution:m:run-1", "ABORTED", 10.0, 20.0, {}, None)
-    made = report("failover", stopped, [], [], 30.0)
+    made = report("failover", stopped, [], [], None, 30.0)
     assert made.outcome == "aborted"
     assert made.decisions[-1] == Decision(
         20.0, "a person, whom CloudTrail names (StopExecution)", "stopped the execution"
     )
     assert "The run has left none." in page.page(made)
+    assert "Not known: the table of records could not be read." in page.page(made)
+
+
+@pytest.mark.parametrize(
+    ("application", "outcome", "headline"),
+    [
+        (
+            "unhealthy",
+            "recovered, application unhealthy",
+            "is the writer, and alarms of the application ring",
+        ),
+        ("unknown", "recovered, application not known", "and whether the application is well is not known"),
+        ("healthy", "recovered", "us-west-2 is the writer"),
+    ],
+)
+def test_the_report_says_how_the_application_is_after_the_run(
+    ctl: Ctl, deployment: Deployment, here: Path, application: str, outcome: str, headline: str
+) -> None:
+    """It was noted after the run had ended, and so is not in what Step Functions keeps of it."""
+    deployment.writer_dies()
+    deployment.run(FAILOVER)
+    runs_table(deployment).note_application("run-1", application)
+    assert f"Run run-1: {outcome}. " in ctl("report", "run-1").text
+    text = words((here / "report-run-1.html").read_text())
+    assert headline in text
+    assert WELL[application] in text
+    assert f"Application       {WELL[application]}\n" in ctl("show", "run-1").text
+    data = ctl("report", "run-1", "--json").data
+    assert (data["outcome"], data["noted"]["application"]) == (outcome, application)
+    assert data["record"]["outcome"] == "recovered"
+
+
+def test_hooks_that_failed_are_in_the_report_however_early_and_once(
+    ctl: Ctl, deployment: Deployment, here: Path
+) -> None:
+    """One may fail before the run has a record, which is then written over nothing; an event may come twice."""
+    early = [HookEnded(Hook("scale-out", "FailoverStarted", "function", "f", 1.0, required=True), 1.0, "it hangs")]
+    late = [HookEnded(Hook("drain", "WriterMoved", "function", "f", 1.0, required=False), 1.0, "no such queue")]
+    table = runs_table(deployment)
+    table.note_hooks("run-1", "FailoverStarted", noted(early))
+    deployment.writer_dies()
+    deployment.run(FAILOVER)
+    for _ in range(2):
+        table.note_hooks("run-1", "WriterMoved", noted(late))
+    assert "Run run-1: recovered. " in ctl("report", "run-1").text
+    text, shown = words((here / "report-run-1.html").read_text()), ctl("show", "run-1").text
+    assert "Required hook failed scale-out, after FailoverStarted: it hangs" in " ".join(text.split())
+    assert "Hook failed       drain, after WriterMoved: no such queue\n" in shown
+    failed = ctl("report", "run-1", "--json").data["noted"]["failed_hooks"]
+    assert [(one["name"], one["required"]) for one in failed] == [("scale-out", True), ("drain", False)]
+    deployment.trouble("sfn.DescribeExecution", "ExecutionDoesNotExist", times=100)
+    assert "Required hook failed scale-out" in ctl("show", "run-1").text
+
+
+def test_a_report_is_made_although_nobody_can_read_what_was_noted(ctl: Ctl, deployment: Deployment) -> None:
+    deployment.run({"mode": "rehearsal", "started_by": "ada"})
+    deployment.trouble("dynamodb.GetItem", "AccessDeniedException", times=100)
+    assert "Run run-1: rehearsed" in ctl("report", "run-1").text
 
 
 def test_a_run_that_step_functions_has_forgotten_is_read_as_it_was_kept(

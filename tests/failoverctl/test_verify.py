@@ -95,9 +95,10 @@ def test_a_region_whose_function_is_silent_leaves_its_rows_open(ctl: Ctl, deploy
 
 
 def test_a_switchover_and_a_failback_are_measured(
-    ctl: Ctl, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+    ctl: Ctl, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     surround(deployment)
+    monkeypatch.setattr(measured, "FILE", tmp_path / "measured.json")
 
     def a_moment_passes(seconds: float) -> None:
         if deployment.record()["writer_region"] == STANDBY and "transition" not in deployment.record():
@@ -109,6 +110,7 @@ def test_a_switchover_and_a_failback_are_measured(
     assert deployment.record()["writer_region"] == WRITER
     assert deployment.record()["epoch"] == 3
     assert re.search(r"switchover-time +both +ok +\d+\.\d s in run verify-", said.text), said.text
+    assert json.loads((tmp_path / "measured.json").read_text())["switchover"]["run"].startswith("verify-")
 
 
 def test_nothing_is_moved_unasked(ctl: Ctl, deployment: Deployment) -> None:
@@ -162,7 +164,7 @@ def test_an_outage_is_made_and_the_failover_that_follows_is_measured_and_kept(
     assert re.search(r"Run by-itself: recovered, \d+ s after the database was cut off.", said.text), said.text
     assert "There is no standby now" in said.text
     assert re.search(r"promotion-time +both +ok +\d+\.\d s in run by-itself", said.text), said.text
-    assert json.loads((tmp_path / "measured.json").read_text())["run"] == "by-itself"
+    assert json.loads((tmp_path / "measured.json").read_text())["failover"]["run"] == "by-itself"
     assert cut_off.record()["writer_region"] == STANDBY
     assert not cut_off.databases.admits[WRITER]  # by the failover's own fence
     asked_of_rds = own_requests(cut_off, "rds.RebootDBInstance", "rds.ModifyDBCluster")

@@ -17,8 +17,9 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from handlers.core.errors import FailoverError
 from handlers.core.events import EVENTS
-from handlers.core.hooks import Hook, HookEnded, message, parameters, read_hooks
+from handlers.core.hooks import LONGEST_ERROR, Hook, HookEnded, message, parameters, read_hooks
 from handlers.core.message import Message
 from handlers.gateways import hooks, notifications
 from handlers.gateways.notifications import Notification
@@ -41,6 +42,7 @@ RUNBOOK = {
 DRAIN = {"name": "drain", "when": "FailoverStarted", "function": "drain"}
 MACHINE = f"arn:aws:states:{STANDBY}:{ACCOUNT}:stateMachine:tickets"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/drain-queues"
+RUNS = f"arn:aws:dynamodb:{STANDBY}:{ACCOUNT}:table/failover-runs-usw2-test"
 EVENT = {"id": "e-1", "detail-type": "WriterMoved", "detail": {"run": "run-1", "epoch": 2, "global_cluster": "g"}}
 
 
@@ -71,6 +73,7 @@ def test_hooks_bring_exactly_the_rights_to_what_they_start() -> None:
         (("lambda:InvokeFunction",), (f"arn:aws:lambda:{STANDBY}:{ACCOUNT}:function:scale-out",)),
         (("states:StartExecution",), (MACHINE,)),
         (("states:DescribeExecution",), (f"arn:aws:states:{STANDBY}:{ACCOUNT}:execution:tickets:*",)),
+        (("dynamodb:UpdateItem",), (RUNS,)),
     ]
     runs = region(RUNBOOK).functions["run_hooks"].permissions
     document, execution = (f"arn:aws:ssm:{STANDBY}:{ACCOUNT}:{kind}" for kind in ("document", "automation-execution"))
@@ -79,9 +82,14 @@ def test_hooks_bring_exactly_the_rights_to_what_they_start() -> None:
         (("ssm:StartAutomationExecution",), (f"{document}/drain-queues", f"{definition}/drain-queues:$DEFAULT"), None),
         (("ssm:GetAutomationExecution",), (f"{execution}/*",), None),
         (("iam:PassRole",), (ROLE,), {"StringEquals": {"iam:PassedToService": "ssm.amazonaws.com"}}),
+        (("dynamodb:UpdateItem",), (RUNS,), None),
     ]
     only = region(SCALE).functions["run_hooks"].permissions
-    assert {action for one in only for action in one.actions} == {"lambda:InvokeFunction", "sns:Publish"}
+    assert {action for one in only for action in one.actions} == {
+        "lambda:InvokeFunction",
+        "dynamodb:UpdateItem",
+        "sns:Publish",
+    }
     assert function.timeout_seconds > 600  # the longest that a hook may take
 
 
@@ -329,13 +337,14 @@ def module() -> ModuleType:
         return load_step(function.module, variables(function, STANDBY))
 
 
-def play(module: ModuleType, event: Any, errors: dict[str, str | None]) -> Any:
-    """Runs the handler; each hook ends with its error."""
+def play(module: ModuleType, event: Any, errors: dict[str, str | None], noted: mock.Mock | None = None) -> Any:
+    """Runs the handler; each hook ends with its error, and ``noted`` is called with what is noted of them."""
 
     def run(hook: Hook, *_: Any) -> HookEnded:
         return HookEnded(hook, 1.0, errors[hook.name])
 
-    with mock.patch.object(module.hooks, "run", run):
+    with mock.patch.object(module.hooks, "run", run), mock.patch.object(module, "RUNS") as runs:
+        runs.note_hooks = noted or mock.Mock()
         return module.handler(event, Context("run-hooks", 620))
 
 
@@ -361,6 +370,30 @@ def test_a_required_hook_that_failed_fails_the_function_after_people_were_told(
         play(module, EVENT, {"scale-out": "it hangs", "ticket": "no"})
     (said,) = told
     assert said.subject == "REQUIRED HOOK FAILED after WriterMoved: ticket, scale-out"
+
+
+def test_what_failed_is_noted_beside_the_record_of_the_run(module: ModuleType, told: list[Message]) -> None:
+    noted = mock.Mock()
+    play(module, EVENT, {"scale-out": "it hangs" * 1000, "ticket": None}, noted)
+    ((run, event, (failed,)), _) = noted.call_args
+    assert (run, event) == ("run-1", "WriterMoved")
+    assert (failed["name"], failed["required"]) == ("scale-out", False)
+    assert failed["error"].startswith("it hangs")
+    assert len(failed["error"]) == LONGEST_ERROR
+    noted.reset_mock()
+    play(module, EVENT, {"scale-out": None, "ticket": None}, noted)
+    noted.assert_not_called()
+
+
+def test_a_required_hook_that_failed_is_noted_and_pages_although_nothing_can_be_noted(
+    module: ModuleType, told: list[Message]
+) -> None:
+    noted = mock.Mock(side_effect=FailoverError("away"))
+    with pytest.raises(module.RequiredHookFailed):
+        play(module, EVENT, {"scale-out": None, "ticket": "no"}, noted)
+    ((_, _, (failed,)), _) = noted.call_args
+    assert failed == {"name": "ticket", "error": "no", "required": True}
+    assert len(told) == 1
 
 
 def test_an_event_without_hooks_starts_none(module: ModuleType, told: list[Message]) -> None:

@@ -214,6 +214,7 @@ def test_alarms_that_route_53_follows_are_of_standard_resolution_and_without_met
         alarm = development.stacks[check.alarm_region].find("aws_cloudwatch_metric_alarm", alarm_name=check.alarm.name)
         assert alarm["period"] >= 60
         assert "metric_query" not in alarm
+        assert "datapoints_to_alarm" not in alarm  # M out of N
 
 
 def test_no_record_waits_for_a_slow_check(development: Deployment) -> None:
