@@ -29,7 +29,10 @@ def simulate(
     workers: Annotated[int, typer.Option(min=1, help="How many cores play them.")] = os.cpu_count() or 1,
     result: Annotated[Path, typer.Option(help="Where the figures go, for programs.")] = RESULT,
 ) -> None:
-    """Plays histories; one alone is told as a story. The exit code is 1 when a promise was broken."""
+    """Plays histories; one alone is told as a story, and what it breaks is made small, as a campaign does.
+
+    The exit code is 1 when a promise was broken.
+    """
     if histories == 1:
         raise typer.Exit(_one(seed))
     began = time.monotonic()
@@ -47,6 +50,7 @@ def simulate(
 def _one(seed: int) -> int:
     played, broken = judged(seed)
     print("\n".join(tell(played, broken)))
+    _tell_broken(Found(histories=1, broken=[(seed, one) for one in broken]))
     return bool(broken)
 
 

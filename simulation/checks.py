@@ -110,6 +110,8 @@ ARMED_WITHIN_S = 70.0
 # P9: how long a re-protection may stay in a state while nothing fails: a cluster is built in a minute here, and a step
 # is tried again after a minute at most.
 STANDS_STILL_S = 150.0
+# P7: how long a run of the failover workflow may take that a person starts in a repaired world, and that asks nobody.
+COMMAND_ENDS_WITHIN_S = 50.0
 ASKING, ANSWERS = "AskRetirement", ("person approves", "person refuses")
 # A row in an exported file, and how often a session writes one (`simulation.salvage`).
 ROW, ROW_EVERY_S = re.compile(r'"id": ?"(\d+\.\d+)"'), 0.5
@@ -577,10 +579,17 @@ def _cannot_tell(facts: Facts, region: str, start: float, end: float) -> bool:
 
 def _command_fails(facts: Facts) -> Iterator[tuple[float, str]]:
     """What a message told people to start, somebody has started, after everything was repaired."""
-    for one in facts.of(RunEnded):
-        start = next((span.start for span in facts.runs if span.value.run == one.run), one.at)
-        if one.run.endswith(OBEYS) and one.status != "SUCCEEDED" and not _disturbed(facts, start, one.at):
-            yield one.at, f"the command of a message ends in {one.error or one.status} though nothing fails any more"
+    ended = {one.run: one for one in facts.of(RunEnded)}
+    for begun in [one for one in facts.of(RunStarted) if one.run.endswith(OBEYS)]:
+        end = ended.get(begun.run)
+        until = facts.end if end is None else end.at
+        if _disturbed(facts, begun.at, until):
+            continue
+        if end is not None and end.status != "SUCCEEDED":
+            yield end.at, f"the command of a message ends in {end.error or end.status} though nothing fails any more"
+        asks = any(question.value == begun.run for question in facts.questions)
+        if begun.workflow == "failover" and until - begun.at > COMMAND_ENDS_WITHIN_S and not asks:
+            yield until, f"the run that a message's command has started goes on for {until - begun.at:.0f} s"
 
 
 def _disturbed(facts: Facts, start: float, end: float) -> bool:

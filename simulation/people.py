@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ADA, BOB = "ada", "bob"
 LONG_PAUSE_S = 3600.0
-COMMAND = re.compile(r"failoverctl start .*")
+COMMAND = re.compile(r"failoverctl (?:start|approve|reject) .*")
 
 
 class People:
@@ -89,6 +89,7 @@ class People:
                 return
 
     def _answer(self, run: str, *, yes: bool) -> None:
+        """As ``failoverctl approve`` and ``reject``."""
         execution = self._world.workflows.runs[run]
         for token in list(execution.questions):
             if yes:
@@ -130,17 +131,30 @@ class People:
         world.workflows.start(region, name, asked, "reprotect")
 
     def _obey(self) -> None:
-        """Starts the run that the last message with such a command names, as ``failoverctl`` does it."""
-        world = self._world
-        for fact in reversed(world.happened):
+        """Does what the last message with a command says: its last way to start a run, or a yes or a no by chance."""
+        for fact in reversed(self._world.happened):
             found = COMMAND.findall(fact.text) if isinstance(fact, Told) else []
             if found:
-                asked = _options(found[-1])
-                if asked["mode"] != "reprotect":
-                    self._did(f"obeys: {found[-1]}")
-                    standby = next(region for region in world.regions if region != world.table.item["writer_region"])
-                    world.workflows.start(standby, f"{ADA}-obeys", asked | {"started_by": ADA})
+                starts = [command for command in found if command.split()[1] == "start"]
+                command = starts[-1] if starts else self._world.chance.choice(found)
+                self._did(f"obeys: {command}")
+                if starts:
+                    self._start_as_told(_options(command))
+                else:
+                    _, verb, run, *_ = shlex.split(command)
+                    self._answer(run, yes=verb == "approve")
                 return
+
+    def _start_as_told(self, options: Mapping[str, str | bool]) -> None:
+        """As ``failoverctl start``: a failover in the standby's region, a re-protection in the writer's."""
+        world, mode = self._world, options["mode"]
+        writer = world.table.item["writer_region"]
+        asked, name = {**options, "started_by": ADA}, f"{ADA}-obeys"
+        if mode == "reprotect":
+            del asked["mode"]
+            world.workflows.start(writer, name, asked, "reprotect")
+        else:
+            world.workflows.start(next(region for region in world.regions if region != writer), name, asked)
 
     def _stop(self, fault: Fault) -> None:
         del fault

@@ -86,6 +86,25 @@ def test_a_broken_promise_is_told_and_is_the_exit_code(
     assert said.count(" s  ---") == 2 * 2  # it was made small: two faults, each with its end
 
 
+def test_a_history_that_is_played_alone_is_made_small_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(played: History) -> list[Violation]:
+        return [Violation("P1 one writer", 20.0, "two write")] if len(played.faults) > 1 else []
+
+    monkeypatch.setattr("simulation.campaign.violations", breaks)
+    monkeypatch.setattr("simulation.history.LASTS_S", 60.0)
+    monkeypatch.setattr("simulation.shrink.MOST_TRIES", 2)  # of its four faults two are taken away
+    with pytest.raises(typer.Exit) as exited:
+        simulate(histories=1, seed=47)
+    assert exited.value.exit_code == 1
+    whole, small = capsys.readouterr().out.split("Seed 47 with no more than: ")
+    assert small.splitlines()[0].count("; ") + 1 == len(faults_of(47)) - 2
+    assert small.count(" s  ---") < whole.count(" s  ---")
+    assert whole.count("*** P1 one writer: two write") == small.count("*** P1 one writer: two write") == 1
+    assert "FAILED: 1 of 1 histories" in small
+
+
 def test_an_exception_of_the_simulator_is_a_violation_of_its_seed_and_ends_no_campaign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from simulation.checks import (
     ARMED_WITHIN_S,
     CHECKS,
     CLOSED_WITHIN_S,
+    COMMAND_ENDS_WITHIN_S,
     ENDS_WITHIN_S,
     GIVEN_BACK_S,
     KNOWN_WITHIN_S,
@@ -390,6 +391,17 @@ def test_people_are_told_of_a_run_that_ends_badly() -> None:
     assert broken(badly(60.0), fault("throttled", WEST, 59.0, 70.0)) == set()
     assert broken(badly(60.0), fault("throttled", EAST, 59.0, 70.0)) == {"P7 people told"}
     assert broken(badly(60.0), fault("database down", WEST, 59.0, 70.0)) == {"P7 people told"}
+
+
+def test_the_command_of_a_message_ends() -> None:
+    latest = END_S - COMMAND_ENDS_WITHIN_S
+    assert broken(started(latest, "ada-obeys")) == set()
+    assert broken(started(latest - LITTLE, "ada-obeys")) == {"P7 command works"}
+    assert broken(started(latest - LITTLE, "another")) == set()
+    assert broken(started(latest - LITTLE, "ada-obeys"), fault("rds busy", WEST, END_S - 1.0, END_S)) == set()
+    question = Told(END_S - 1.0, WEST, "FAILOVER WAITS FOR APPROVAL: writes may be lost", "Run ada-obeys waits")
+    assert broken(started(latest - LITTLE, "ada-obeys"), question) == set()
+    assert broken(RunStarted(latest - LITTLE, "ada-obeys", EAST, "reprotect", {})) == set()
 
 
 def test_the_command_of_a_message_ends_well_in_a_repaired_world() -> None:

@@ -257,6 +257,23 @@ def test_a_person_obeys_a_message_when_all_is_well_again() -> None:
     assert end(played).open_to == (end(played).record["writer_region"],)
 
 
+def test_a_person_re_protects_as_the_message_of_a_failover_says() -> None:
+    obeys = Fault("person obeys", "", 115.0, 1.0)
+    played = play(Fault("region dead", WRITER, 30.0, 70.0, {"refuses": 1.0}), obeys)
+    (begun,) = [one for one in of(played, RunStarted) if one.workflow == "reprotect"]
+    assert (begun.run, begun.region, begun.asked) == ("ada-obeys", STANDBY, {"started_by": "ada"})
+
+
+def test_a_person_answers_a_question_as_its_message_says() -> None:
+    late, obeys = Fault("replication late", "", 20.0, 80.0, {"lag": 7.0}), Fault("person obeys", "", 60.0, 1.0)
+    answers = set()
+    for seed in range(1, 7):
+        played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), late, obeys, seed=seed)
+        asks = next(one.output["outcome"] for one in of(played, RunEnded) if one.output and one.at > 60.0)
+        answers.add((next(one.split()[3] for one in said(played) if " obeys: " in one), asks))
+    assert answers == {("approve", "recovered"), ("reject", "refused")}
+
+
 @pytest.mark.parametrize("resumes", [0.0, 1.0])
 def test_a_pause_of_failoverctl_keeps_attempts_from_beginning_until_it_is_over(resumes: float) -> None:
     pause = Fault("person pauses", "", 20.0, 60.0, {"resumes": resumes})
