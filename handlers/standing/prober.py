@@ -102,11 +102,13 @@ class Work:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Entry point for the monitor and the steps.
+    """Entry point for the monitor and the steps; first ends the sessions that nobody has used for long.
 
     ``target`` is one of `TARGETS` (see `handlers.gateways.prober`); ``timeout_s`` limits the look at the database, and
     then the work there, each as a whole; the rest is `Work`.
     """
+    for kept in KEPT.values():
+        kept.close_unused()
     if event == WARM_UP:
         time.sleep(WARM_UP_S)
         return {}

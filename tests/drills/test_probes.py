@@ -9,7 +9,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from types import ModuleType
@@ -25,11 +25,13 @@ from drills.world.network import Address, Network, NetworkPath, State, address_i
 from drills.world.postgres import Server
 from drills.world.reachability import Reachability
 from drills.world.reaper import Reaper
+from handlers.core.commands import WARM_UP
 from handlers.core.errors import TransientFailure
 from handlers.core.health import Probe
 from handlers.gateways import kept_session, postgres
 from orchestration.settings import load
 from orchestration.specification import describe
+from tests.deployment.functions import Context
 
 ACCOUNT = "123456789012"
 EAST, WEST = "us-east-1", "us-west-2"
@@ -377,3 +379,42 @@ def test_a_session_that_nobody_used_for_long_is_not_trusted(
     monkeypatch.setattr(kept_session, "UNUSED_FOR_S", 0.0)
     probe(prober)
     assert newest_session(server) != old
+
+
+def monitors_sessions(server: Server) -> set[int]:
+    """The processes of all the monitor's sessions."""
+    return {pid for (pid,) in server.query("SELECT pid FROM pg_stat_activity WHERE usename = 'monitor'")}
+
+
+@pytest.mark.parametrize("event", [{"target": "peer", "timeout_s": 2.0}, WARM_UP], ids=["another look", "a warm-up"])
+def test_p10_whatever_the_prober_is_asked_ends_sessions_that_nobody_uses(
+    event: dict[str, Any],
+    server: Server,
+    prober: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[[Callable[[], object]], None],
+) -> None:
+    """They would take a connection until the same is asked of the same environment, which may be never."""
+    monkeypatch.setattr(prober, "WARM_UP_S", 0.0)
+    context = Context("prober", 8)
+    prober.handler({"target": "own", "timeout_s": TIMEOUT_S}, context)
+    unused = newest_session(server)
+    prober.handler(event, context)
+    assert unused in monitors_sessions(server)
+    monkeypatch.setattr(kept_session, "UNUSED_FOR_S", 0.0)
+    prober.handler(event, context)
+    wait_until(lambda: unused not in monitors_sessions(server))
+
+
+def test_p10_a_session_whose_environment_is_frozen_or_gone_is_ended_by_the_server(
+    server: Server,
+    prober: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[[Callable[[], object]], None],
+) -> None:
+    monkeypatch.setattr(postgres, "UNUSED_FOR_S", 0.3)
+    probe(prober)
+    forgotten = newest_session(server)
+    wait_until(lambda: forgotten not in monitors_sessions(server))
+    found = probe(prober)
+    assert (found.role, found.error) == ("writer", None)
