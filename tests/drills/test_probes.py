@@ -29,6 +29,7 @@ from handlers.core.commands import WARM_UP
 from handlers.core.errors import TransientFailure
 from handlers.core.health import Probe
 from handlers.gateways import kept_session, postgres
+from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, PEER_PROBE_TIMEOUT_S
 from orchestration.settings import load
 from orchestration.specification import describe
 from tests.deployment.functions import Context
@@ -298,20 +299,40 @@ def test_p10_a_look_keeps_its_session(server: Server, prober: ModuleType) -> Non
 
 
 def test_p10_a_database_that_answers_slowly_is_known_to_live(server: Server, way: Way, prober: ModuleType) -> None:
-    """One round trip, whoever has asked with less patience. Twice as fast as the trouble `slow-database`.
+    """One round trip, whoever has asked with less patience: one who looks at the fence waits for 1 s.
 
-    There an answer takes 3 s, a guardian waits for 4.5 s, and one who looks at the fence for 1 s.
+    An answer takes as long as in the trouble `slow-database`: a new session, which needs two, would be there too late.
     """
-    patient_s, hasty_s = 2.25, 1.0
+    patient_s, hasty_s = OWN_PROBE_TIMEOUT_S, 1.0
     with closing(SlowServer(server)) as slow:
         way.leads_to(slow.address)
         assert [probe(prober, timeout_s).role for timeout_s in (patient_s, hasty_s)] == ["writer", "writer"]
-        slow.seconds = 1.5
-        for _ in range(2):
-            assert probe(prober, hasty_s).known == "down"
-            found = probe(prober, patient_s, heartbeat=True)
-            assert (found.role, found.error) == ("writer", None)
-            assert found.elapsed_ms >= 1500
+        slow.seconds = 3.0
+        assert probe(prober, hasty_s).known == "down"
+        found = probe(prober, patient_s, heartbeat=True)
+        assert (found.role, found.error) == ("writer", None)
+        assert found.elapsed_ms >= 3000
+
+
+@pytest.mark.parametrize(
+    ("target", "guardian_s", "others_s"),
+    [("own", OWN_PROBE_TIMEOUT_S, (1.0, 4.0)), ("peer", PEER_PROBE_TIMEOUT_S, (0.75, 0.9, 1.0))],
+)
+def test_p10_a_guardian_shares_its_session_with_nobody_who_waits_less_and_they_share_one(
+    target: str, guardian_s: float, others_s: tuple[float, ...], server: Server, prober: ModuleType
+) -> None:
+    def session(timeout_s: float) -> int:
+        """The process behind the session by which this is asked."""
+        with mock.patch.object(postgres, "standing", side_effect=postgres.standing) as asked:
+            assert prober.probe(prober.RDS, prober.ENVIRONMENT, target, timeout_s, prober.Work()).role == "writer"
+        ((pid,),) = asked.call_args.args[0].run("SELECT pg_backend_pid()")
+        return int(pid)
+
+    guardians = session(guardian_s)
+    shared = {session(timeout_s) for timeout_s in others_s * 2}
+    assert len(shared) == 1
+    assert guardians not in shared
+    assert session(guardian_s) == guardians == session(guardian_s + 0.5)
 
 
 @pytest.mark.parametrize("how", ["ended by an administrator", "reset", "silent"])
