@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import errno
-import importlib
+import importlib.util
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest import mock
 
+import psycopg
 import pytest
 import trustme
 
 from drills.world.certificates import create_certificates
 from drills.world.clock import Clock
 from drills.world.network import Address, Network, NetworkPath, State, address_in, free_port
-from drills.world.postgres import Server
+from drills.world.postgres import APPLICATION, Server
 from drills.world.reachability import Reachability
 from drills.world.reaper import Reaper
 from handlers.core.commands import WARM_UP
 from handlers.core.errors import TransientFailure
 from handlers.core.health import Probe
+from handlers.core.sessions import (
+    ENVIRONMENTS_AT_A_DATABASE,
+    MOST_SESSIONS,
+    PROBES_AT_A_TIME,
+    PROBES_OF_THE_STEPS,
+)
 from handlers.gateways import kept_session, postgres
 from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, PEER_PROBE_TIMEOUT_S
-from orchestration.settings import load
+from orchestration.settings import Database, load
 from orchestration.specification import describe
 from tests.deployment.functions import Context
 
@@ -73,22 +81,42 @@ def way(network: Network, server: Server) -> Iterator[Way]:
     way.set(State.REFUSING)
 
 
+NewEnvironment = Callable[[str], ModuleType]
+
+
 @pytest.fixture
-def prober(way: Way, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """A new environment of the prober in the writer's region."""
+def new_environment(way: Way, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewEnvironment]:
+    """Starts an environment of a region's prober, beside those that there are."""
     settings = load(environment_suffix="test", database={"port": way.listen.port})
-    function = describe(settings, ACCOUNT).regions[EAST].functions["prober"]
-    for name, value in {**function.environment, "AWS_REGION": EAST, "AWS_ACCESS_KEY_ID": "x"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    module = importlib.reload(importlib.import_module("handlers.standing.prober"))
     monkeypatch.setattr(postgres, "RDS_CA_BUNDLE", folder / "authority.pem")
     monkeypatch.setattr(socket, "gethostbyname_ex", lambda name: (HOST, [name], [way.listen.host]))
     found, real = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", tuple(way.listen))], socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: found if host == HOST else real(host, *rest))
-    yield module
-    for kept in module.KEPT.values():
-        kept.close()
+    started: list[ModuleType] = []
+
+    def start(region: str) -> ModuleType:
+        function = describe(settings, ACCOUNT).regions[region].functions["prober"]
+        for name, value in {**function.environment, "AWS_REGION": region, "AWS_ACCESS_KEY_ID": "x"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        spec = importlib.util.find_spec("handlers.standing.prober")
+        assert spec is not None
+        assert spec.loader is not None
+        started.append(importlib.util.module_from_spec(spec))
+        monkeypatch.setitem(sys.modules, spec.name, started[-1])  # where its dataclasses look for their names
+        spec.loader.exec_module(started[-1])
+        return started[-1]
+
+    yield start
+    for module in started:
+        for kept in module.KEPT.values():
+            kept.close()
+
+
+@pytest.fixture
+def prober(new_environment: NewEnvironment) -> ModuleType:
+    """A new environment of the prober in the writer's region."""
+    return new_environment(EAST)
 
 
 def probe(prober: ModuleType, timeout_s: float = TIMEOUT_S, **work: Any) -> Probe:
@@ -439,3 +467,40 @@ def test_p10_a_session_whose_environment_is_frozen_or_gone_is_ended_by_the_serve
     wait_until(lambda: forgotten not in monitors_sessions(server))
     found = probe(prober)
     assert (found.role, found.error) == ("writer", None)
+
+
+@pytest.fixture
+def full(server: Server, wait_until: Callable[[Callable[[], object]], None]) -> Iterator[None]:
+    """The server, with no session of the monitor, when applications have taken all connections that they can get."""
+    server.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'monitor'")
+    wait_until(lambda: not monitors_sessions(server))
+    host, port = server.address
+    with ExitStack() as crowd:
+        with suppress(psycopg.OperationalError):  # the remaining connection slots are reserved
+            while True:
+                crowd.enter_context(psycopg.connect(host=host, port=port, user=APPLICATION, dbname=server.database))
+        yield
+
+
+@pytest.mark.usefixtures("full")
+def test_p10_a_full_database_has_a_connection_for_every_session_of_the_monitor(
+    server: Server, new_environment: NewEnvironment
+) -> None:
+    """Every environment of both regions that may ask one, after each was asked by everybody; and the salvage."""
+    in_a_region = (ENVIRONMENTS_AT_A_DATABASE - PROBES_OF_THE_STEPS) // 2
+    asked = {
+        EAST: (in_a_region, "own", (1.0, 4.0, OWN_PROBE_TIMEOUT_S)),
+        WEST: (in_a_region + PROBES_OF_THE_STEPS, "peer", (0.75, 0.9, 1.0, PEER_PROBE_TIMEOUT_S, 4.0)),
+    }
+    environments = []
+    for region, (environments_there, target, timeouts_s) in asked.items():
+        for _ in range(environments_there):
+            environments.append(prober := new_environment(region))
+            for timeout_s in timeouts_s:
+                found = prober.probe(prober.RDS, prober.ENVIRONMENT, target, timeout_s, prober.Work())
+                assert (found.role, found.error, found.refused) == ("writer", None, None)
+    one = environments[0]
+    with closing(postgres.connect(postgres.Endpoint(HOST, EAST), one.ENVIRONMENT, TIMEOUT_S, one.RDS)):
+        assert len(monitors_sessions(server)) == MOST_SESSIONS
+    assert Database().reserved_connections == MOST_SESSIONS
+    assert len(environments) <= 2 * PROBES_AT_A_TIME
