@@ -179,7 +179,8 @@ def _let_go(target: str, reached: Reached | None, found: postgres.Standing | Non
     """Ends sessions that nobody asks again: that of the public name, and the instances' when a promotion is over."""
     if reached and reached.kept not in KEPT.values():
         reached.kept.close()
-    if target == OWN_INSTANCES and found and found.writer and not found.fenced:
+    by_endpoint = reached and reached.kept in (KEPT["own", False], KEPT["own", True])
+    if (target == OWN_INSTANCES or by_endpoint) and found and found.writer and not found.fenced:
         for (place, _), kept in KEPT.items():
             if place in INSTANCES:
                 kept.close()
