@@ -10,6 +10,7 @@ from itertools import combinations, product
 from typing import Any
 
 from failoverctl.found import Around, Found, FoundRegion, zone_words
+from handlers.core.sessions import MOST_SESSIONS
 from orchestration.existing import FEWEST_FUNCTION_SUBNETS
 from orchestration.settings import FIRST_WITH_LOGIN_TRIGGER, Settings
 from orchestration.specification.names import FIRST_SUPPORTED_MAJOR
@@ -289,7 +290,7 @@ def _of_the_version(found: Found) -> Iterator[Weaker]:
             "P10",
             f"PostgreSQL {version} reserves no connections for the monitors: applications that take them all have the "
             "writer answer that it is full, which moves nothing, and keep a fence by SQL out",
-            f"upgrade to {FIRST_WITH_RESERVED_CONNECTIONS}, and set reserved_connections = 10",
+            f"upgrade to {FIRST_WITH_RESERVED_CONNECTIONS}, and set reserved_connections = {MOST_SESSIONS}",
         )
 
 
@@ -302,12 +303,15 @@ def _of_a_region(there: FoundRegion) -> Iterator[Weaker]:
             "the writer it is failed over to the other region after recovery_grace_s",
             "add an instance in another zone",
         )
-    if major(there) >= FIRST_WITH_RESERVED_CONNECTIONS and there.parameters.get("reserved_connections", "0") == "0":
+    said = there.parameters.get("reserved_connections", "")
+    kept = int(said) if said.isdecimal() else 0
+    if major(there) >= FIRST_WITH_RESERVED_CONNECTIONS and kept < MOST_SESSIONS:
         yield Weaker(
             "P10",
-            f"{where} reserves no connections for the monitors: applications that take them all keep a fence by SQL "
-            "out",
-            f"set reserved_connections = 10 in {cluster['DBClusterParameterGroup']}; it counts after a restart",
+            f"{where} reserves {kept or 'no'} connections for the monitors, which may hold {MOST_SESSIONS}: "
+            "applications that take all others may keep a fence by SQL out",
+            f"set reserved_connections = {MOST_SESSIONS} in {cluster['DBClusterParameterGroup']}; it counts after a "
+            "restart",
         )
     if there.parameters.get("rds.force_ssl") == "0":
         yield Weaker(

@@ -34,6 +34,7 @@ from handlers.core.events import ALWAYS_IN_DETAIL, EVENTS
 from handlers.core.hooks import Kind
 from handlers.core.plain import plain, shortened
 from handlers.core.reading import LONGEST_VALUE_SHOWN
+from handlers.core.sessions import MOST_SESSIONS
 from orchestration.existing import Existing, ExistingRegion, Section
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -117,11 +118,12 @@ class Database(Section):
         "Nothing lowers it again, and Terraform leaves both lower bounds alone once the clusters are made.",
     )
     reserved_connections: int = Field(
-        10,
+        MOST_SESSIONS,
         ge=0,
         le=100,
         description="Connections of each instance that applications cannot take, so that the monitors can always ask "
-        "the database and fence it: two runs of both regions' monitors, a step and a fence. 0 leaves it to AWS.",
+        "the database and fence it: by default as many as both regions' monitors and a run of the workflow may hold at "
+        "a time. 0 leaves it to AWS.",
     )
     backup_retention_days: int = Field(7, ge=7, le=35, description="Point-in-time recovery window, in days.")
 

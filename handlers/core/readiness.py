@@ -20,6 +20,7 @@ from handlers.core.health import GlobalSeen, Membership, Probe
 from handlers.core.lag import judge as judge_lag
 from handlers.core.lag import measure
 from handlers.core.reading import ANY_TEXT, Fields
+from handlers.core.sessions import MOST_SESSIONS
 
 Level = Literal["ok", "warning", "failing", "cannot tell"]
 LEVELS: tuple[Level, ...] = ("ok", "warning", "failing", "cannot tell")
@@ -334,7 +335,9 @@ def _reserved_connections(seen: Seen) -> Said:
         raise NotSeen("the prober could not look into the database")
     kept = installed.reserved_connections
     # Where Aurora takes no such parameter there are none (docs/deploy.md): a risk, and nothing to page for for ever.
-    return "ok" if kept else "warning", f"{kept} are kept for the monitor"
+    if kept < MOST_SESSIONS:
+        return "warning", f"{kept} are kept for the monitor, which may hold {MOST_SESSIONS}"
+    return "ok", f"{kept} are kept for the monitor"
 
 
 # --- RDS
@@ -559,8 +562,9 @@ CHECKS: tuple[Judged, ...] = (
         "connections",
         of="both",
         asks="how many connections are reserved for the monitor",
-        green="at least one, and it may use them",
-        remedy="set `reserved_connections` and apply, restart the instances, then `failoverctl bootstrap`",
+        green="as many as it may hold, and it may use them",
+        remedy=f"set `reserved_connections = {MOST_SESSIONS}` and apply, restart the instances, then "
+        "`failoverctl bootstrap`",
         judge=_reserved_connections,
     ),
     Judged(

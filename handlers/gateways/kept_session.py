@@ -12,14 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from handlers.core.answers import meaning
+from handlers.core.sessions import UNUSED_FOR_S
 from handlers.gateways.postgres import FAILURES, Session, Standing, code_of
 
 # How much of the time a kept session gets to answer: the rest has to do for a new one, if it turns out to be dead.
 KEPT_SHARE = 0.8
-# A session that nobody has used for longer may have been forgotten on the way, without a word to either end: that of a
-# function in a VPC is after 350 s (AWS re:Post, "How can I prevent my Lambda function connected to an Amazon VPC from
-# timing out?"). The prober's second environment has work once a minute, when two runs of the monitor overlap.
-UNUSED_FOR_S = 150.0
 # How often a new session takes the place of a living one, so that a login that is refused, or a certificate that has
 # expired, is known while the database can still be asked.
 LOG_IN_EVERY_S = 60.0
@@ -64,15 +61,23 @@ class KeptSession:
         _close(self._session)
         self._session = None
 
+    def close_unused(self) -> None:
+        """Ends a session that would not be asked again, so that it takes no connection."""
+        if not self._is_trusted():
+            self.close()
+
     def _answer_of_kept(self, ask: Ask, seconds: float) -> Standing | None:
         """Returns the kept session's answer; None when there is none, and the session is closed."""
-        if self._session is not None and time.monotonic() - self._used_at < UNUSED_FOR_S:
+        if self._session is not None and self._is_trusted():
             with suppress(*FAILURES):
                 found = _answer(self._session, ask, time.monotonic() + seconds)
                 if self._is_meant(found):
                     return found
         self.close()
         return None
+
+    def _is_trusted(self) -> bool:
+        return time.monotonic() - self._used_at < UNUSED_FOR_S
 
     def _is_meant(self, found: Standing) -> bool:
         return self._writer is None or found.writer is self._writer

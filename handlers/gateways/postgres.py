@@ -20,6 +20,7 @@ from handlers.core.environment import RDS_CA_BUNDLE, Variables
 from handlers.core.errors import Misconfigured
 from handlers.core.health import Installed
 from handlers.core.heartbeat import Beat
+from handlers.core.sessions import UNUSED_FOR_S
 
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
@@ -157,7 +158,14 @@ class Session(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has no 
     def __init__(self, endpoint: Endpoint, deadline: _Deadline, **login: Any) -> None:
         self.endpoint = endpoint
         self._deadline = deadline
-        super().__init__(host=endpoint.host, ssl_context=False, application_name=APPLICATION_NAME, **login)
+        super().__init__(
+            host=endpoint.host,
+            ssl_context=False,
+            application_name=APPLICATION_NAME,
+            # The server's part: Lambda freezes an environment that has no work, and ends it without a word.
+            startup_params={"idle_session_timeout": f"{UNUSED_FOR_S * 1000:.0f}"},  # in ms
+            **login,
+        )
 
     def within(self, seconds: float | None) -> None:
         """Gives everything that follows one deadline; None: as much time for each wait as `connect` was given."""

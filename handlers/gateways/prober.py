@@ -29,6 +29,9 @@ STEP_INVOCATION_TIMEOUT_S = 3.0
 # of this (see handlers/gateways/kept_session.py), so that answers of 3 s say that it lives. Two ticks and one such
 # answer are still well inside the lease.
 OWN_PROBE_TIMEOUT_S = 4.5
+# How long the other region's writer may take, whose life the standby's guardian asks for: it answers in about 0.5 s
+# (7 round trips of 64 ms); one in trouble may need longer without being down.
+PEER_PROBE_TIMEOUT_S = 2.0
 SLOWEST_PROBE_MS = 3_600_000
 
 

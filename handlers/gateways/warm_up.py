@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING
 
 from handlers.core.commands import WARM_UP
 from handlers.core.environment import Variables
+from handlers.core.sessions import PROBES_OF_THE_STEPS
 from handlers.gateways.aws import client, invoke, named_errors
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
 
 
-# CheckHealth has two databases probed and VerifyLag one, at the same moment; a hanging region keeps the monitor's
-# prober busy meanwhile.
-PROBERS = 3
 # Slower than any start that was measured; a step that waits for them has 5 s.
 START_S = 2.0
 
@@ -45,7 +43,8 @@ class Workflow:
     @classmethod
     def of(cls, environment: WarmUpVariables) -> Workflow:
         """Returns the functions as a function's environment names them."""
-        functions = [*environment.warm_up_functions.split(","), *[environment.prober_function] * PROBERS]
+        # A hanging region keeps the monitor's prober busy meanwhile.
+        functions = [*environment.warm_up_functions.split(","), *[environment.prober_function] * PROBES_OF_THE_STEPS]
         return cls(client("lambda", environment.aws_region, read_timeout_s=START_S, attempts=1), functions)
 
     def warm_up(self) -> None:

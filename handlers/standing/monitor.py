@@ -53,7 +53,7 @@ from handlers.gateways.aws import client
 from handlers.gateways.control_table import ControlTable, GuardianControlVariables
 from handlers.gateways.fence import FenceFunction, FenceVariables, PeerFenceVariables
 from handlers.gateways.metrics import STANDARD_RESOLUTION_S, Publisher, Value
-from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, Prober, ProberVariables
+from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, PEER_PROBE_TIMEOUT_S, Prober, ProberVariables
 from handlers.machine import Machine
 from handlers.rarely_asked import RarelyAsked, RarelyAskedVariables
 from handlers.standby import Standby, StandbyVariables
@@ -88,9 +88,6 @@ PEER = client("cloudwatch", ENVIRONMENT.peer_region, attempts=1)
 # where it sees that the next one is later than that: nobody else has renewed the lease.
 RUN_FOR_S = 66.0
 BEARS_LATE_S = 15.0
-# A writer in the other region answers in about 0.5 s (7 round trips of 64 ms); one in trouble may need longer
-# without being down.
-PEER_PROBE_TIMEOUT_S = 2.0
 # A tick waits this long for its own database's answer and then goes on, so that the record is read every 2 s; a later
 # answer is the next tick's, and until it is there the last one counts if it was "down", and else nothing is known.
 OWN_PATIENCE_S = 1.0

@@ -20,6 +20,7 @@ from handlers.core.reading import Fields
 from handlers.gateways import postgres
 from handlers.gateways.aws import client
 from handlers.gateways.kept_session import KeptSession
+from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, PEER_PROBE_TIMEOUT_S
 from handlers.telemetry import logger
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ OWN_INSTANCES = "own_instances"
 TARGETS = (*NAMES, OWN_INSTANCES)
 # Where a session is kept, and with what. The public name is looked up anew each time: where it leads is what is asked.
 ROLES = {"own": True, "own_reader": False, "peer": True} | dict.fromkeys(INSTANCES)
-# By how long an asker waits, too: one that gives a slow database less time than it needs loses its session, which must
-# not be that of the guardian, for a new one needs several such answers.
-KEPT: dict[tuple[str, float], KeptSession] = {}
+# By whether an asker waits as long as a guardian does there, too. One that gives a slow database less time than it
+# needs loses its session, which must not be the guardian's, for a new one needs several such answers.
+KEPT = {(place, patient): KeptSession(writer=role) for place, role in ROLES.items() for patient in (False, True)}
 # A warm-up lasts long enough that several at once are served by an environment each.
 WARM_UP_S = 0.5
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 5.0  # the function's own time limit ends later
@@ -102,11 +103,13 @@ class Work:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Entry point for the monitor and the steps.
+    """Entry point for the monitor and the steps; first ends the sessions that nobody has used for long.
 
     ``target`` is one of `TARGETS` (see `handlers.gateways.prober`); ``timeout_s`` limits the look at the database, and
     then the work there, each as a whole; the rest is `Work`.
     """
+    for kept in KEPT.values():
+        kept.close_unused()
     if event == WARM_UP:
         time.sleep(WARM_UP_S)
         return {}
@@ -176,7 +179,8 @@ def _let_go(target: str, reached: Reached | None, found: postgres.Standing | Non
     """Ends sessions that nobody asks again: that of the public name, and the instances' when a promotion is over."""
     if reached and reached.kept not in KEPT.values():
         reached.kept.close()
-    if target == OWN_INSTANCES and found and found.writer and not found.fenced:
+    by_endpoint = reached and reached.kept in (KEPT["own", False], KEPT["own", True])
+    if (target == OWN_INSTANCES or by_endpoint) and found and found.writer and not found.fenced:
         for (place, _), kept in KEPT.items():
             if place in INSTANCES:
                 kept.close()
@@ -266,7 +270,8 @@ class Search:
     def _kept(self, place: str) -> KeptSession:
         if place not in ROLES:
             return KeptSession(writer=True)
-        return KEPT.setdefault((place, self._timeout_s), KeptSession(writer=ROLES[place]))
+        guardian_waits_s = PEER_PROBE_TIMEOUT_S if place == "peer" else OWN_PROBE_TIMEOUT_S
+        return KEPT[place, self._timeout_s >= guardian_waits_s]
 
     def _endpoint(self, place: str) -> postgres.Endpoint:
         environment = self._environment

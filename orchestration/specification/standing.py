@@ -5,6 +5,7 @@ from __future__ import annotations
 from handlers.core.application import WATCH_FOR_S
 from handlers.core.detection import EVENT_SOURCE
 from handlers.core.message import execution_arn
+from handlers.core.sessions import PROBES_AT_A_TIME
 from orchestration.settings import Hook
 from orchestration.specification import failover
 from orchestration.specification.failover import WARM_UP
@@ -314,9 +315,7 @@ FUNCTIONS: tuple[StandingFunction, ...] = (
             "READER_DNS_NAME",
             "WRITER_DNS_NAME",
         ),
-        # Two runs of the monitor probe two databases each, beside probes that they have given up (8); the steps have
-        # three made at once, with retries (6); the fence, both runs' at once (2); readiness, one after another (1).
-        concurrency=17,
+        concurrency=PROBES_AT_A_TIME,
         memory_mb=UNHURRIED_MB,
         timeout_seconds=PROBER_TIMEOUT_SECONDS,
         quiet=True,

@@ -12,6 +12,7 @@ from typing import Any
 from handlers.core.commands import WARM_UP
 from handlers.core.health import Installed, Probe
 from handlers.core.heartbeat import Beat
+from handlers.core.sessions import MOST_SESSIONS
 from tests.deployment.clock import CLOCK
 from tests.deployment.regions import STANDBY, WRITER
 
@@ -27,7 +28,7 @@ class Databases:
     """Two clusters and the writer's name, as the prober functions of both regions see them."""
 
     def __init__(self, is_switched: Callable[[], bool]) -> None:
-        self.installed = Installed((), login_trigger=True, reserved_connections=10)
+        self.installed = Installed((), login_trigger=True, reserved_connections=MOST_SESSIONS)
         self._is_switched = is_switched
         self.up = {WRITER: True, STANDBY: True}
         self.writes = {WRITER: True, STANDBY: False}

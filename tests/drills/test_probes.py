@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import errno
-import importlib
+import importlib.util
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest import mock
 
+import psycopg
 import pytest
 import trustme
 
 from drills.world.certificates import create_certificates
 from drills.world.clock import Clock
 from drills.world.network import Address, Network, NetworkPath, State, address_in, free_port
-from drills.world.postgres import Server
+from drills.world.postgres import APPLICATION, Server
 from drills.world.reachability import Reachability
 from drills.world.reaper import Reaper
+from handlers.core.commands import WARM_UP
 from handlers.core.errors import TransientFailure
 from handlers.core.health import Probe
+from handlers.core.sessions import (
+    ENVIRONMENTS_AT_A_DATABASE,
+    MOST_SESSIONS,
+    PROBES_AT_A_TIME,
+    PROBES_OF_THE_STEPS,
+)
 from handlers.gateways import kept_session, postgres
-from orchestration.settings import load
+from handlers.gateways.prober import OWN_PROBE_TIMEOUT_S, PEER_PROBE_TIMEOUT_S
+from orchestration.settings import Database, load
 from orchestration.specification import describe
+from tests.deployment.functions import Context
 
 ACCOUNT = "123456789012"
 EAST, WEST = "us-east-1", "us-west-2"
@@ -70,22 +81,42 @@ def way(network: Network, server: Server) -> Iterator[Way]:
     way.set(State.REFUSING)
 
 
+NewEnvironment = Callable[[str], ModuleType]
+
+
 @pytest.fixture
-def prober(way: Way, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """A new environment of the prober in the writer's region."""
+def new_environment(way: Way, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewEnvironment]:
+    """Starts an environment of a region's prober, beside those that there are."""
     settings = load(environment_suffix="test", database={"port": way.listen.port})
-    function = describe(settings, ACCOUNT).regions[EAST].functions["prober"]
-    for name, value in {**function.environment, "AWS_REGION": EAST, "AWS_ACCESS_KEY_ID": "x"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    module = importlib.reload(importlib.import_module("handlers.standing.prober"))
     monkeypatch.setattr(postgres, "RDS_CA_BUNDLE", folder / "authority.pem")
     monkeypatch.setattr(socket, "gethostbyname_ex", lambda name: (HOST, [name], [way.listen.host]))
     found, real = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", tuple(way.listen))], socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: found if host == HOST else real(host, *rest))
-    yield module
-    for kept in module.KEPT.values():
-        kept.close()
+    started: list[ModuleType] = []
+
+    def start(region: str) -> ModuleType:
+        function = describe(settings, ACCOUNT).regions[region].functions["prober"]
+        for name, value in {**function.environment, "AWS_REGION": region, "AWS_ACCESS_KEY_ID": "x"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        spec = importlib.util.find_spec("handlers.standing.prober")
+        assert spec is not None
+        assert spec.loader is not None
+        started.append(importlib.util.module_from_spec(spec))
+        monkeypatch.setitem(sys.modules, spec.name, started[-1])  # where its dataclasses look for their names
+        spec.loader.exec_module(started[-1])
+        return started[-1]
+
+    yield start
+    for module in started:
+        for kept in module.KEPT.values():
+            kept.close()
+
+
+@pytest.fixture
+def prober(new_environment: NewEnvironment) -> ModuleType:
+    """A new environment of the prober in the writer's region."""
+    return new_environment(EAST)
 
 
 def probe(prober: ModuleType, timeout_s: float = TIMEOUT_S, **work: Any) -> Probe:
@@ -296,20 +327,40 @@ def test_p10_a_look_keeps_its_session(server: Server, prober: ModuleType) -> Non
 
 
 def test_p10_a_database_that_answers_slowly_is_known_to_live(server: Server, way: Way, prober: ModuleType) -> None:
-    """One round trip, whoever has asked with less patience. Twice as fast as the trouble `slow-database`.
+    """One round trip, whoever has asked with less patience: one who looks at the fence waits for 1 s.
 
-    There an answer takes 3 s, a guardian waits for 4.5 s, and one who looks at the fence for 1 s.
+    An answer takes as long as in the trouble `slow-database`: a new session, which needs two, would be there too late.
     """
-    patient_s, hasty_s = 2.25, 1.0
+    patient_s, hasty_s = OWN_PROBE_TIMEOUT_S, 1.0
     with closing(SlowServer(server)) as slow:
         way.leads_to(slow.address)
         assert [probe(prober, timeout_s).role for timeout_s in (patient_s, hasty_s)] == ["writer", "writer"]
-        slow.seconds = 1.5
-        for _ in range(2):
-            assert probe(prober, hasty_s).known == "down"
-            found = probe(prober, patient_s, heartbeat=True)
-            assert (found.role, found.error) == ("writer", None)
-            assert found.elapsed_ms >= 1500
+        slow.seconds = 3.0
+        assert probe(prober, hasty_s).known == "down"
+        found = probe(prober, patient_s, heartbeat=True)
+        assert (found.role, found.error) == ("writer", None)
+        assert found.elapsed_ms >= 3000
+
+
+@pytest.mark.parametrize(
+    ("target", "guardian_s", "others_s"),
+    [("own", OWN_PROBE_TIMEOUT_S, (1.0, 4.0)), ("peer", PEER_PROBE_TIMEOUT_S, (0.75, 0.9, 1.0))],
+)
+def test_p10_a_guardian_shares_its_session_with_nobody_who_waits_less_and_they_share_one(
+    target: str, guardian_s: float, others_s: tuple[float, ...], server: Server, prober: ModuleType
+) -> None:
+    def session(timeout_s: float) -> int:
+        """The process behind the session by which this is asked."""
+        with mock.patch.object(postgres, "standing", side_effect=postgres.standing) as asked:
+            assert prober.probe(prober.RDS, prober.ENVIRONMENT, target, timeout_s, prober.Work()).role == "writer"
+        ((pid,),) = asked.call_args.args[0].run("SELECT pg_backend_pid()")
+        return int(pid)
+
+    guardians = session(guardian_s)
+    shared = {session(timeout_s) for timeout_s in others_s * 2}
+    assert len(shared) == 1
+    assert guardians not in shared
+    assert session(guardian_s) == guardians == session(guardian_s + 0.5)
 
 
 @pytest.mark.parametrize("how", ["ended by an administrator", "reset", "silent"])
@@ -377,3 +428,79 @@ def test_a_session_that_nobody_used_for_long_is_not_trusted(
     monkeypatch.setattr(kept_session, "UNUSED_FOR_S", 0.0)
     probe(prober)
     assert newest_session(server) != old
+
+
+def monitors_sessions(server: Server) -> set[int]:
+    """The processes of all the monitor's sessions."""
+    return {pid for (pid,) in server.query("SELECT pid FROM pg_stat_activity WHERE usename = 'monitor'")}
+
+
+@pytest.mark.parametrize("event", [{"target": "peer", "timeout_s": 2.0}, WARM_UP], ids=["another look", "a warm-up"])
+def test_p10_whatever_the_prober_is_asked_ends_sessions_that_nobody_uses(
+    event: dict[str, Any],
+    server: Server,
+    prober: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[[Callable[[], object]], None],
+) -> None:
+    """They would take a connection until the same is asked of the same environment, which may be never."""
+    monkeypatch.setattr(prober, "WARM_UP_S", 0.0)
+    context = Context("prober", 8)
+    prober.handler({"target": "own", "timeout_s": TIMEOUT_S}, context)
+    unused = newest_session(server)
+    prober.handler(event, context)
+    assert unused in monitors_sessions(server)
+    monkeypatch.setattr(kept_session, "UNUSED_FOR_S", 0.0)
+    prober.handler(event, context)
+    wait_until(lambda: unused not in monitors_sessions(server))
+
+
+def test_p10_a_session_whose_environment_is_frozen_or_gone_is_ended_by_the_server(
+    server: Server,
+    prober: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[[Callable[[], object]], None],
+) -> None:
+    monkeypatch.setattr(postgres, "UNUSED_FOR_S", 0.3)
+    probe(prober)
+    forgotten = newest_session(server)
+    wait_until(lambda: forgotten not in monitors_sessions(server))
+    found = probe(prober)
+    assert (found.role, found.error) == ("writer", None)
+
+
+@pytest.fixture
+def full(server: Server, wait_until: Callable[[Callable[[], object]], None]) -> Iterator[None]:
+    """The server, with no session of the monitor, when applications have taken all connections that they can get."""
+    server.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'monitor'")
+    wait_until(lambda: not monitors_sessions(server))
+    host, port = server.address
+    with ExitStack() as crowd:
+        with suppress(psycopg.OperationalError):  # the remaining connection slots are reserved
+            while True:
+                crowd.enter_context(psycopg.connect(host=host, port=port, user=APPLICATION, dbname=server.database))
+        yield
+
+
+@pytest.mark.usefixtures("full")
+def test_p10_a_full_database_has_a_connection_for_every_session_of_the_monitor(
+    server: Server, new_environment: NewEnvironment
+) -> None:
+    """Every environment of both regions that may ask one, after each was asked by everybody; and the salvage."""
+    in_a_region = (ENVIRONMENTS_AT_A_DATABASE - PROBES_OF_THE_STEPS) // 2
+    asked = {
+        EAST: (in_a_region, "own", (1.0, 4.0, OWN_PROBE_TIMEOUT_S)),
+        WEST: (in_a_region + PROBES_OF_THE_STEPS, "peer", (0.75, 0.9, 1.0, PEER_PROBE_TIMEOUT_S, 4.0)),
+    }
+    environments = []
+    for region, (environments_there, target, timeouts_s) in asked.items():
+        for _ in range(environments_there):
+            environments.append(prober := new_environment(region))
+            for timeout_s in timeouts_s:
+                found = prober.probe(prober.RDS, prober.ENVIRONMENT, target, timeout_s, prober.Work())
+                assert (found.role, found.error, found.refused) == ("writer", None, None)
+    one = environments[0]
+    with closing(postgres.connect(postgres.Endpoint(HOST, EAST), one.ENVIRONMENT, TIMEOUT_S, one.RDS)):
+        assert len(monitors_sessions(server)) == MOST_SESSIONS
+    assert Database().reserved_connections == MOST_SESSIONS
+    assert len(environments) <= 2 * PROBES_AT_A_TIME

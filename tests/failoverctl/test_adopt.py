@@ -24,6 +24,7 @@ from failoverctl.assumption import ask_all
 from failoverctl.deployment import Deployment
 from failoverctl.found import CALLS
 from failoverctl.program import app
+from handlers.core.sessions import MOST_SESSIONS
 from orchestration.settings import SETTINGS_FILE_VARIABLE, load
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -310,6 +311,38 @@ def test_what_is_weaker_with_an_older_version_is_said(of: str, file: Path, call:
         made(file, **more)  # type: ignore[arg-type]
         told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
     assert any(one["promise"] == promise and why in one["why"] for one in told["weaker"]), told["weaker"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (None, f"reserves no connections for the monitors, which may hold {MOST_SESSIONS}"),
+        (MOST_SESSIONS - 1, f"reserves {MOST_SESSIONS - 1} connections"),
+        (MOST_SESSIONS, None),
+    ],
+)
+def test_p10_fewer_connections_than_the_monitors_may_hold_are_said(
+    kept: int | None, said: str | None, file: Path, call: Call
+) -> None:
+    with mock_aws():
+        made(file, version="17.5")
+        if kept is not None:
+            for region in (EAST, WEST):
+                boto3.client("rds", region).modify_db_cluster_parameter_group(
+                    DBClusterParameterGroupName="orders-pg",
+                    Parameters=[
+                        {
+                            "ParameterName": "reserved_connections",
+                            "ParameterValue": str(kept),
+                            "Source": "user",
+                            "ApplyMethod": "pending-reboot",
+                        }
+                    ],
+                )
+        told = json.loads(call("adopt", "orders-global", "--dry-run", "--json")[1])
+    weaker = [one["why"] for one in told["weaker"] if "for the monitors" in one["why"]]
+    assert len(weaker) == (2 if said else 0)  # one of each region
+    assert all(said is not None and said in why for why in weaker)
 
 
 def test_with_17_a_server_starts_fenced_as_around_a_database_of_our_own(file: Path, call: Call) -> None:

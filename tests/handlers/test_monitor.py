@@ -14,8 +14,8 @@ from unittest import mock
 import pytest
 
 from handlers.core.lease import FENCE_BEFORE_S, LEASE_S, REST_S, TICK_S, TIMES_IN_A_ROW
+from handlers.core.sessions import PROBES_OF_THE_STEPS
 from handlers.gateways.event_bus import EventBus
-from handlers.gateways.warm_up import PROBERS
 from orchestration.specification import failover
 from tests.deployment import CLOCK, STANDBY, WRITER, Context, Deployment
 from tests.deployment.account import decimal
@@ -115,7 +115,7 @@ def test_the_workflow_is_warmed_up_at_the_first_failure_and_once(deployment: Dep
     deployment.databases.up[WRITER] = False
     watch(deployment, STANDBY, 3)
     assert sorted(deployment.lambdas.warmed_up) == sorted(STEPS)
-    assert deployment.databases.warmed_up == PROBERS
+    assert deployment.databases.warmed_up == PROBES_OF_THE_STEPS
     assert (deployment.lock(), deployment.tokens(), deployment.messages(STANDBY)) == (None, [], [])
     assert deployment.members() == {WRITER, STANDBY}
 

@@ -225,9 +225,13 @@ class Region:
         self.sessions.append(mock.Mock(endpoint=endpoint, found=found))
         return self.sessions[-1]
 
-    def ask(self, target: str) -> dict[str, Any]:
+    def look(self, target: str) -> dict[str, Any]:
         answer: dict[str, Any] = self._prober.handler({"target": target, "timeout_s": 1}, Context("prober", 8))
         self.open = sum(not session.close.called for session in self.sessions)
+        return answer
+
+    def ask(self, target: str) -> dict[str, Any]:
+        answer = self.look(target)
         for kept in self._prober.KEPT.values():
             kept.close()
         return answer
@@ -258,6 +262,19 @@ def test_p10_sessions_with_the_instances_take_no_connection_when_the_promotion_i
     standby.fenced = fenced  # until that is lifted, the same session is asked again
     standby.ask("own_instances")
     assert standby.open == kept
+
+
+@pytest.mark.parametrize(("fenced", "kept"), [(True, 3), (False, 1)])
+def test_p10_sessions_with_the_instances_take_no_connection_when_the_endpoint_leads_to_the_writer(
+    fenced: bool, kept: int, standby: Region
+) -> None:
+    standby.roles = {Region.INSTANCES[0]: "reader", Region.INSTANCES[1]: "writer"}
+    standby.fenced = fenced  # until that is lifted, the run that moves the writer asks the instances
+    for _ in range(2):
+        assert (standby.look("own")["role"], standby.open) == ("writer", 2)
+    standby.endpoint_leads_to = Region.INSTANCES[1]
+    assert (standby.ask("own")["role"], standby.open) == ("writer", kept)
+    assert len(standby.sessions) == 3
 
 
 @pytest.mark.parametrize("other", ["timed out", None])

@@ -13,6 +13,7 @@ from moto.route53.models import route53_backends
 
 from handlers.core.heartbeat import Beat
 from handlers.core.readiness import CHECKS, DAY_S, SWITCHES, SWITCHES_TO_ENGAGE
+from handlers.core.sessions import MOST_SESSIONS
 from handlers.gateways.postgres import FUNCTIONS
 from orchestration.constructs.backup import COMPLETION_WINDOW_MINUTES, START_WINDOW_MINUTES
 from orchestration.settings import PROJECT_ROOT
@@ -367,6 +368,10 @@ CAUSES: dict[str, tuple[Break, Levels]] = {
     "the login trigger is disabled": (installed(login_trigger=False), in_both("fence")),
     "the server has no login triggers": (installed(login_trigger=None), in_both("fence", "warning")),
     "no connection is reserved": (installed(reserved_connections=0), in_both("connections", "warning")),
+    "too few connections are reserved": (
+        installed(reserved_connections=MOST_SESSIONS - 1),
+        in_both("connections", "warning"),
+    ),
     "a switch's check is switched off": (
         check_of("HTTPS", disabled=True),
         in_both("dns"),

@@ -31,8 +31,8 @@ from handlers.core.heartbeat import Beat
 from handlers.core.lease import CLOCK_MARGIN_S, NO_SIGN_S
 from handlers.core.reprotection import Order, Snapshot
 from handlers.core.salvage import Place, Salvage
+from handlers.core.sessions import PROBES_OF_THE_STEPS
 from handlers.gateways.prober import ProbeFailed
-from handlers.gateways.warm_up import PROBERS
 from orchestration.specification.budgets import limit
 from orchestration.specification.failover import STEPS
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
@@ -266,7 +266,7 @@ def test_p10_a_switchover_closes_the_writer_for_no_cold_start(mode: str, warm: b
     event = {"run": RUN, "claim": untimed(deployment.call("claim", {"run": RUN, "input": ASKED | {"mode": mode}}))}
     deployment.call("check_health", event)
     assert sorted(deployment.lambdas.warmed_up) == sorted(step.name for step in STEPS if warm)
-    assert deployment.databases.warmed_up == (PROBERS if warm else 0)
+    assert deployment.databases.warmed_up == (PROBES_OF_THE_STEPS if warm else 0)
 
 
 def test_p10_a_function_that_does_not_start_holds_no_switchover_up(deployment: Deployment) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.settings import PROJECT_ROOT, Database
 from tests.infrastructure.synthesized import Deployment, synthesized
 
 NEVER_UNDONE = {"global_cluster_identifier", "replication_source_identifier", "engine_version"}
@@ -111,6 +112,12 @@ def test_every_connection_uses_tls(development: Deployment) -> None:
         parameters = {p["name"]: p["value"] for p in stack.only("aws_rds_cluster_parameter_group")["parameter"]}
         assert parameters["rds.force_ssl"] == "1"
         assert {i["ca_cert_identifier"] for i in stack.all("aws_rds_cluster_instance")} == {"rds-ca-rsa2048-g1"}
+
+
+def test_the_guide_names_as_many_reserved_connections_as_there_are_by_default() -> None:
+    guide = (PROJECT_ROOT / "docs/deploy.md").read_text()
+    assert f"\nreserved_connections = {Database().reserved_connections} " in guide
+    assert f"{Database().reserved_connections}, of about 190" in guide
 
 
 @pytest.mark.parametrize(("kept", "parameter"), [(10, "10"), (0, None)])
