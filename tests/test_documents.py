@@ -31,6 +31,8 @@ RAW_AWS = {
     "aws iam create-service-linked-role": "deploy.md: once in an account, before the first deployment",
     "aws secretsmanager replicate-secret-to-regions": "deploy.md: once, after the first deployment",
     "aws rds modify-db-cluster": "failoverctl/experiments.py: gives a cluster its groups back where `verify` could not",
+    "aws rds add-role-to-db-cluster": "adopt.md: what a re-protection does not give back, and no verb has a right to",
+    "aws rds create-db-cluster-endpoint": "adopt.md: the same",
     "aws sso login": "failoverctl/errors.py: gets the credentials without which no verb does anything",
 }
 
