@@ -418,7 +418,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         otherwise="the apply of `global` or of a region's stack stops there: report it; with an older provider the "
         "table is eventually consistent, and two writers are possible",
         rests=("orchestration/stacks/base.py", "orchestration/constructs/control.py"),
-        experiment="the first `failoverctl deploy`; planned and applied so far with 5.100.0, without those attributes",
+        experiment="the first `failoverctl deploy`. So far planned and applied with 5.100.0, without those attributes; "
+        "and validated and planned with them against a schema made from CDKTF's bindings, which knows names, types and "
+        "what is required, but no values, no arguments that exclude each other and no rules of replacement",
     ),
     Assumption(
         "bill",

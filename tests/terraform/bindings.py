@@ -13,7 +13,7 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cdktf import TerraformMetaArguments
+from cdktf import TerraformElement, TerraformMetaArguments
 
 # What the provider that is deployed knows and the bindings, made from an earlier one, do not: type → attribute → type.
 NEWER_THAN_THE_BINDINGS = {"aws_lambda_permission": {"invoked_via_function_url": bool}}  # terraform-provider-aws#44829
@@ -26,7 +26,7 @@ def faults(stack: dict[str, Any]) -> Iterator[str]:
     """Every attribute of a stack's resources and data sources that is unknown, missing or of another type."""
     for section, prefix in (("resource", ""), ("data", "data_aws_")):
         for kind, resources in stack.get(section, {}).items():
-            config = _config_of(prefix + kind.removeprefix("aws_"))
+            config = config_of(prefix + kind.removeprefix("aws_"))
             newer = NEWER_THAN_THE_BINDINGS.get(kind, {})
             for name, resource in resources.items():
                 own = {key: value for key, value in resource.items() if key not in META_ARGUMENTS | newer.keys()}
@@ -35,15 +35,21 @@ def faults(stack: dict[str, Any]) -> Iterator[str]:
                     yield from _mismatches(f"{kind}.{name}.{key}", resource[key], newer[key])
 
 
-def _config_of(module_name: str) -> type:
+def config_of(module_name: str) -> type:
     """The class that holds the arguments of a resource or data source."""
+    return _only_class(module_name, TerraformMetaArguments)
+
+
+def element_of(module_name: str) -> type:
+    """The class that is a resource or data source, with a property for each attribute that others may refer to."""
+    return _only_class(module_name, TerraformElement)
+
+
+def _only_class(module_name: str, base: type) -> type:
+    """The one class of a module of the bindings that is made from another."""
     module = importlib.import_module(f"cdktf_cdktf_provider_aws.{module_name}")
-    (config,) = [
-        found
-        for found in vars(module).values()
-        if inspect.isclass(found) and issubclass(found, TerraformMetaArguments) and found is not TerraformMetaArguments
-    ]
-    return config
+    (only,) = [found for found in vars(module).values() if inspect.isclass(found) and issubclass(found, base)]
+    return only
 
 
 def _faults(where: str, block: Mapping[str, Any], struct: type) -> Iterator[str]:
@@ -83,7 +89,7 @@ def _mismatches_of(where: str, value: Any, allowed: Any) -> Iterator[str]:
     elif origin is Mapping and isinstance(value, dict):
         for key, item in value.items():
             yield from _mismatches(f"{where}[{key}]", item, arguments[1])
-    elif isinstance(value, dict) and _is_struct(allowed):
+    elif isinstance(value, dict) and is_struct(allowed):
         yield from _faults(where, value, allowed)
     elif not _is_scalar(value, allowed):
         yield f"{where}: {value!r} is not a {getattr(allowed, '__name__', allowed)}"
@@ -95,6 +101,6 @@ def _is_scalar(value: Any, allowed: Any) -> bool:
     return allowed in (str, int, float) and isinstance(value, allowed)
 
 
-def _is_struct(allowed: Any) -> bool:
+def is_struct(allowed: Any) -> bool:
     """Whether a type is one of the bindings' blocks, and not an interface such as ``IResolvable``."""
     return hasattr(allowed, "__jsii_type__") and not getattr(allowed, "_is_protocol", False)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 # Attributes that came with a version of the provider, by that version: resource type → attribute, a dot before each
-# attribute of a block. An older provider does not know them; `tests/terraform/test_bindings.py` checks them.
+# attribute of a block. An older provider does not know them; `tests/terraform/test_newer.py` plans them.
 NEWER_ATTRIBUTES: dict[tuple[int, int], dict[str, tuple[str, ...]]] = {
     (6, 0): {
         "aws_dynamodb_table": (
@@ -91,13 +91,13 @@ def _leave_out(configuration: dict[str, Any], attributes: Mapping[str, tuple[str
         for resource in configuration["resource"].get(kind, {}).values():
             for path in paths:
                 *blocks, attribute = path.split(".")
-                for place in _inside(resource, blocks):
+                for place in places(resource, blocks):
                     place.pop(attribute, None)
 
 
-def _inside(place: dict[str, Any], blocks: list[str]) -> list[dict[str, Any]]:
-    """The blocks that a path of block names leads to."""
-    places = [place]
+def places(resource: dict[str, Any], blocks: list[str]) -> list[dict[str, Any]]:
+    """The blocks of a resource that a path of block names leads to."""
+    found = [resource]
     for block in blocks:
-        places = [inner for outer in places for inner in outer.get(block, [])]
-    return places
+        found = [inner for outer in found for inner in outer.get(block, [])]
+    return found

@@ -11,7 +11,7 @@ import pytest
 
 from tests.infrastructure.synthesized import Deployment
 from tests.terraform import bindings
-from tests.terraform.configuration import NEWER_ATTRIBUTES
+from tests.terraform.configuration import NEWER_ATTRIBUTES, places, prepare
 
 
 def test_every_attribute_is_known_to_the_provider_that_is_deployed(deployment: Deployment) -> None:
@@ -67,19 +67,10 @@ def test_every_attribute_on_the_list_of_newer_ones_is_used(deployment: Deploymen
             used = [r for stack in deployment.stacks.values() for r in stack.all(kind)]
             for path in paths:
                 *blocks, attribute = path.split(".")
-                assert any(attribute in place for r in used for place in _places(r, blocks)), f"{kind}.{path}"
-
-
-def _places(resource: dict[str, Any], blocks: list[str]) -> list[dict[str, Any]]:
-    places = [resource]
-    for block in blocks:
-        places = [inner for place in places for inner in place.get(block, [])]
-    return places
+                assert any(attribute in place for r in used for place in places(r, blocks)), f"{kind}.{path}"
 
 
 def test_attributes_are_left_out_for_an_older_provider_only(deployment: Deployment, tmp_path: Path) -> None:
-    from tests.terraform.configuration import prepare
-
     for stack, attribute, versions in (
         ("global", "global_table_witness", {"5.100.0": True, "6.0.0": False, "6.25.0": False, None: False}),
         ("us-east-1", "invoked_via_function_url", {"5.100.0": True, "6.25.0": True, "6.29.0": False, None: False}),
