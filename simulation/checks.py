@@ -91,6 +91,8 @@ OPEN_AGAIN_LATER_S = 75.0
 # P10: a security group that RDS closes late is opened behind a fence by SQL: a look, the fence, a look and the lift,
 # each of which may last for as long as a slow prober or database takes.
 OPEN_AGAIN_SLOWLY_S = 30.0
+# P1, before PostgreSQL 17: of such a one nobody is let in, nobody writes, and nobody is put out.
+SERVES_NOBODY = ("database hangs", "database full")
 # P9: from the commit to the end of the run: the proof through the name, the record, the message.
 ENDS_WITHIN_S = 60.0
 # P9: a lock that was taken a moment ago may not be known yet to who changes the capacity.
@@ -251,6 +253,13 @@ class Facts:
         changes = [(one.at, isinstance(one, Fenced)) for one in self._fences if one.region == region]
         return Course(False, changes, self.end)
 
+    def shut(self, region: str, at: float) -> bool:
+        """Whether a region's security group is closed then, and no application has a session behind it."""
+        changes = [one for one in self.history.happened if isinstance(one, Fenced | Lifted) and one.by == "group"]
+        group = Course(False, [(one.at, isinstance(one, Fenced)) for one in changes if one.region == region], self.end)
+        inside = any(span.value == region and span.start <= at < span.end for span in self.sessions)
+        return bool(group.at(at)) and not inside
+
     @cached_property
     def _fences(self) -> list[Fenced | Lifted]:
         return [one for one in self.history.happened if isinstance(one, Fenced | Lifted) and one.by == "sql"]
@@ -349,13 +358,19 @@ def _old(facts: Facts, one: Span, other: Span) -> str:
 def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:
     """Whether the region was without a guardian, or without any means to end sessions, or has just started open."""
     since = start - LIMIT_LASTS_S
-    if any(
-        one.region == region and one.at <= start and end <= one.at + CLOSED_WITHIN_S for one in facts.of(StartedOpen)
-    ):
+    started = [one.at for one in facts.of(StartedOpen) if one.region == region]
+    if any(at <= start and end <= _closed_after(facts, region, at) for at in started):
         return True
     sql, restart = (facts.works(region, means) for means in ("sql", "restart"))
     helpless = not all(sql.within(since, end)) and not all(restart.within(since, end))
     return helpless or not all(facts.guarded(region).within(since, end))
+
+
+def _closed_after(facts: Facts, region: str, at: float) -> float:
+    """Returns when a guardian has closed a server that has started open: later, where it answers nobody by then."""
+    mute = [span for span in facts.faults if span.value.where == region and span.value.kind in SERVES_NOBODY]
+    until = at + CLOSED_WITHIN_S
+    return max([until, *(span.end + CLOSED_WITHIN_S for span in mute if span.overlaps(at, until))])
 
 
 def _moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -426,7 +441,7 @@ def _signs_what_is_not_so(facts: Facts) -> Iterator[tuple[float, str]]:
         if sign is None or sign == before or not sign["fenced"]:
             continue
         region, since = one.after["writer_region"], one.at - SIGNED_WITHIN_S
-        stood = any(facts.fenced(region).within(since, one.at))
+        stood = any(facts.fenced(region).within(since, one.at)) or facts.shut(region, one.at)
         if not stood and set(facts.role(region).within(since, one.at)) == {"writer"}:
             yield one.at, f"{one.by} signs that {region} is fenced, and it is open"
 
@@ -583,13 +598,19 @@ def _command_fails(facts: Facts) -> Iterator[tuple[float, str]]:
     for begun in [one for one in facts.of(RunStarted) if one.run.endswith(OBEYS)]:
         end = ended.get(begun.run)
         until = facts.end if end is None else end.at
-        if _disturbed(facts, begun.at, until):
+        if _disturbed(facts, begun.at, until) or _taken_over(facts, begun.run):
             continue
         if end is not None and end.status != "SUCCEEDED":
             yield end.at, f"the command of a message ends in {end.error or end.status} though nothing fails any more"
         asks = any(question.value == begun.run for question in facts.questions)
         if begun.workflow == "failover" and until - begun.at > COMMAND_ENDS_WITHIN_S and not asks:
             yield until, f"the run that a message's command has started goes on for {until - begun.at:.0f} s"
+
+
+def _taken_over(facts: Facts, run: str) -> bool:
+    """Whether somebody else has gone on with what the run did, which it can then only end with."""
+    locks = [(one.before.get("transition") or {}, one.after.get("transition") or {}) for one in facts.of(Written)]
+    return any(before.get("run") == run and after.get("run", run) != run for before, after in locks)
 
 
 def _disturbed(facts: Facts, start: float, end: float) -> bool:
@@ -743,9 +764,9 @@ def _asked_for_nothing(facts: Facts, region: str, at: float) -> bool:
 def _loses_little(facts: Facts, region: str, at: float) -> bool:
     """Whether the standby had then all but a little of what the record knows that the writer has committed."""
     beat = facts.record.at(at).get("heartbeat")
-    if beat is None:
+    other = next((one for one in facts.regions if one != region), None)
+    if beat is None or other is None:  # nothing is known of the standby
         return False
-    other = next(one for one in facts.regions if one != region)
     has, committed = facts.has_everything_until(other).at(at), beat["at"] - STARTS_AT
     return at - committed <= OLDEST_BEAT_S and (has is None or committed - has <= RPO_BUDGET_S)
 

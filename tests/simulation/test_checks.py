@@ -177,6 +177,8 @@ def test_before_postgresql_17_an_old_writer_that_starts_is_closed_by_its_guardia
     moved: list[Fact] = [PROMOTED, promoted, written(10.0, held(), MOVED), *session(2, WEST, 11.0)]
     opens: list[Fact] = [StartedOpen(30.0, EAST), *session(1, EAST, 30.0, ended)]
     assert broken(*moved, opens) == ({"P1 one writer", "P1 closed"} if breaks else set())
+    mute = fault("database full", EAST, 31.0, 31.0 + LITTLE + LITTLE)
+    assert "P1 one writer" not in broken(*moved, opens, mute)
     assert "P1 one writer" in broken(*moved, StartedOpen(30.0, WEST), opens[1:])
 
 
@@ -280,7 +282,8 @@ def signed(at: float, *, fenced: bool) -> Written:
     [
         ([], True),
         ([Fenced(19.0, EAST, "sql")], False),
-        ([Fenced(19.0, EAST, "group")], True),
+        ([Fenced(19.0, EAST, "group"), *session(1, EAST, 5.0, 25.0)], True),
+        ([Fenced(19.0, EAST, "group"), *session(1, EAST, 5.0, 19.5), *session(2, WEST, 5.0)], False),
         ([Fenced(19.0, WEST, "sql")], True),
         ([Fenced(10.0, EAST, "sql"), Lifted(20.0 - SIGNED_WITHIN_S - LITTLE, EAST, "sql")], True),
         ([Fenced(10.0, EAST, "sql"), Lifted(20.0 - SIGNED_WITHIN_S + LITTLE, EAST, "sql")], False),
@@ -412,6 +415,9 @@ def test_the_command_of_a_message_ends_well_in_a_repaired_world() -> None:
 
     assert broken(obeys("SUCCEEDED")) == set()
     assert broken(obeys("FAILED", "NeedsPerson")) == {"P7 command works"}
+    mine, theirs = ({"transition": lock() | {"run": run}} for run in ("ada-obeys", "break-glass-1"))
+    took_over = written(110.0, RECORD | mine, RECORD | theirs)
+    assert "P7 command works" not in broken(obeys("FAILED", "NeedsPerson"), took_over)
     assert broken(obeys("FAILED", "Aborted"), fault("rds busy", WEST, 90.0, 100.0 - LITTLE)) == {"P7 command works"}
     assert broken(obeys("FAILED", "Aborted"), fault("rds busy", WEST, 90.0, 100.0 + LITTLE)) == set()
 
