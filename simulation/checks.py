@@ -91,8 +91,8 @@ OPEN_AGAIN_LATER_S = 75.0
 # P10: a security group that RDS closes late is opened behind a fence by SQL: a look, the fence, a look and the lift,
 # each of which may last for as long as a slow prober or database takes.
 OPEN_AGAIN_SLOWLY_S = 30.0
-# P1, before PostgreSQL 17: of such a one nobody is let in, nobody writes, and nobody is put out.
-SERVES_NOBODY = ("database hangs", "database full")
+# P1: nobody writes in such a database, nobody is let in, and nobody is put out; after that its guardian needs so long.
+SERVES_NOBODY, ENDED_WITHIN_S = ("database hangs", "database full"), 5.0
 # P9: from the commit to the end of the run: the proof through the name, the record, the message.
 ENDS_WITHIN_S = 60.0
 # P9: a lock that was taken a moment ago may not be known yet to who changes the capacity.
@@ -253,12 +253,22 @@ class Facts:
         changes = [(one.at, isinstance(one, Fenced)) for one in self._fences if one.region == region]
         return Course(False, changes, self.end)
 
+    def serves_again(self, region: str, at: float) -> float:
+        """Returns when sessions that a region's database has at ``at`` can write.
+
+        That is later while it serves nobody, and RDS has closed its security group late before that (a limit of P1).
+        """
+        here = [span for span in self.faults if span.value.where == region]
+        late = [span.start for span in here if span.value.kind == "group change late"]
+        mute = [span for span in here if span.value.kind in SERVES_NOBODY and any(at < span.start for at in late)]
+        return max([at, *(span.end + ENDED_WITHIN_S for span in mute if span.start <= at < span.end + ENDED_WITHIN_S)])
+
     def shut(self, region: str, at: float) -> bool:
-        """Whether a region's security group is closed then, and no application has a session behind it."""
+        """Whether no application can write in a region then: its security group is closed, with nobody behind it."""
         changes = [one for one in self.history.happened if isinstance(one, Fenced | Lifted) and one.by == "group"]
         group = Course(False, [(one.at, isinstance(one, Fenced)) for one in changes if one.region == region], self.end)
         inside = any(span.value == region and span.start <= at < span.end for span in self.sessions)
-        return bool(group.at(at)) and not inside
+        return bool(group.at(at)) and not (inside and self.serves_again(region, at) == at)
 
     @cached_property
     def _fences(self) -> list[Fenced | Lifted]:
@@ -337,6 +347,7 @@ def _two_writers(facts: Facts) -> Iterator[tuple[float, str]]:
     for one in facts.sessions:
         for other in facts.sessions:
             start, end = max(one.start, other.start), min(one.end, other.end)
+            start = max(start, *(facts.serves_again(span.value, start) for span in (one, other)))
             if (
                 one.value < other.value
                 and start < end
@@ -359,18 +370,11 @@ def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool
     """Whether the region was without a guardian, or without any means to end sessions, or has just started open."""
     since = start - LIMIT_LASTS_S
     started = [one.at for one in facts.of(StartedOpen) if one.region == region]
-    if any(at <= start and end <= _closed_after(facts, region, at) for at in started):
+    if any(at <= start and end <= at + CLOSED_WITHIN_S for at in started):
         return True
     sql, restart = (facts.works(region, means) for means in ("sql", "restart"))
     helpless = not all(sql.within(since, end)) and not all(restart.within(since, end))
     return helpless or not all(facts.guarded(region).within(since, end))
-
-
-def _closed_after(facts: Facts, region: str, at: float) -> float:
-    """Returns when a guardian has closed a server that has started open: later, where it answers nobody by then."""
-    mute = [span for span in facts.faults if span.value.where == region and span.value.kind in SERVES_NOBODY]
-    until = at + CLOSED_WITHIN_S
-    return max([until, *(span.end + CLOSED_WITHIN_S for span in mute if span.overlaps(at, until))])
 
 
 def _moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -409,6 +413,7 @@ def _asked_beside_an_open_writer(facts: Facts) -> Iterator[tuple[float, str]]:
             continue
         for session in facts.sessions:
             writes = session.value != one.region and session.start <= one.at < session.end
+            writes = writes and facts.serves_again(session.value, one.at) == one.at
             if writes and not _guard_was_gone(facts, session.value, one.at, one.at):
                 yield one.at, f"RDS takes a {one.operation} to {one.region} while applications write in {session.value}"
                 break

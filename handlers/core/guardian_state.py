@@ -47,8 +47,6 @@ FENCE_LOOK_S = 1.5 * TICK_S
 # For how long after a lift that may be. How late RDS is, is not documented; every look costs an invocation, and after
 # that the first look of each run of the monitor has to do.
 LATE_FENCE_S = 60.0
-# For how long after a lift a security group that is closed may have been closed late, and not been opened since.
-LATE_GROUP_S = 2 * LATE_FENCE_S
 # A writer that has renewed for so long has recovered, and its next outage is another one, of which no person has said
 # anything. Shorter, and a writer that comes and goes would be moved against that person's no.
 OUTAGE_IS_OVER_S = 300.0
@@ -462,10 +460,8 @@ def _signs(state: GuardianState, learnt: LookedAround) -> Orders:
     if record is None or record.writer_region != state.region or not may_renew_nowhere(record, state.region):
         return ()
     says: Says = "up" if learnt.own in ("writer", "reader") else "down" if learnt.own == "down" else "unknown"
-    # A group that is closed keeps nobody out who is in; but a database that is down was restarted before. Unless RDS
-    # has closed it late, after its fence was lifted: whoever came in since then is in.
-    late = not state.fence.restarted and learnt.now - state.lifted_at <= LATE_GROUP_S
-    restarted = learnt.own == "down" and state.fence.restarted is not False and not late
+    # A group that is closed keeps nobody out who is in; but a database that is down was restarted before.
+    restarted = learnt.own == "down" and state.fence.restarted is not False
     fenced = bool(state.fence.by_sql or (state.fence.by_group and restarted))
     return (SignLife(record, WriterSign(learnt.now, says, fenced)),)
 

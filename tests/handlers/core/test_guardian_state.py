@@ -15,7 +15,6 @@ from handlers.core.guardian_state import (
     FENCE_AGAIN_S,
     FIRST_TICK_S,
     LATE_FENCE_S,
-    LATE_GROUP_S,
     OUTAGE_IS_OVER_S,
     Act,
     Change,
@@ -432,19 +431,6 @@ def test_p1_the_guardian_of_a_writer_that_is_moved_signs_the_lock_in_every_tick(
         assert SignLife(record, WriterSign(NOW, says, fenced)) in step(state, around(record, own))[1]
     assert not any(isinstance(order, SignLife) for order in step(state, around(HERE, own))[1])
     assert not any(isinstance(order, SignLife) for order in step(state, around(THERE, own))[1])
-
-
-@pytest.mark.parametrize(
-    ("restarted", "since_lift_s", "fenced"),
-    [(None, LATE_GROUP_S, False), (None, LATE_GROUP_S + 1, True), (True, 5.0, True), (False, LATE_GROUP_S + 1, False)],
-)
-def test_p1_a_group_that_rds_may_have_closed_after_a_lift_is_no_fence(
-    restarted: bool | None, since_lift_s: float, fenced: bool
-) -> None:
-    """Whoever came in between the lift and the late change is in, and a database that is full may let him write on."""
-    closed = replace(BY_GROUP_ALONE, restarted=restarted)
-    state = WATCHES._replace(fence=closed, lifted_at=NOW - since_lift_s)
-    assert SignLife(moved(), WriterSign(NOW, "down", fenced)) in step(state, around(moved(), "down"))[1]
 
 
 def test_p10_a_move_that_asks_rds_for_nothing_loses_its_lock() -> None:
