@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from simulation.faults import Fault
+from simulation.faults import SERVES_NOBODY, Fault
 from simulation.happened import (
     Asked,
     CapacityAsked,
@@ -47,6 +47,7 @@ from simulation.happened import (
     StartedOpen,
     StateEntered,
     Told,
+    Way,
     Works,
     Written,
 )
@@ -91,8 +92,8 @@ OPEN_AGAIN_LATER_S = 75.0
 # P10: a security group that RDS closes late is opened behind a fence by SQL: a look, the fence, a look and the lift,
 # each of which may last for as long as a slow prober or database takes.
 OPEN_AGAIN_SLOWLY_S = 30.0
-# P1: nobody writes in such a database, nobody is let in, and nobody is put out; after that its guardian needs so long.
-SERVES_NOBODY, ENDED_WITHIN_S = ("database hangs", "database full"), 5.0
+# P1: nobody writes in a database that serves nobody, is let in, or is put out; after that its guardian needs so long.
+ENDED_WITHIN_S = 5.0
 # P9: from the commit to the end of the run: the proof through the name, the record, the message.
 ENDS_WITHIN_S = 60.0
 # P9: a lock that was taken a moment ago may not be known yet to who changes the capacity.
@@ -248,10 +249,10 @@ class Facts:
         """Whether there is a healthy writer there that a guardian could renew the lease of."""
         return Course(False, [(one.at, one.fit) for one in self.of(Fit) if one.region == region], self.end)
 
-    def fenced(self, region: str) -> Course:
-        """Whether a fence by SQL stands in a region's database."""
-        changes = [(one.at, isinstance(one, Fenced)) for one in self._fences if one.region == region]
-        return Course(False, changes, self.end)
+    def fenced(self, region: str, by: Way = "sql") -> Course:
+        """Whether a fence by SQL, or by other means, stands in a region's database."""
+        fences = [one for one in self._fences if (one.region, one.by) == (region, by)]
+        return Course(False, [(one.at, isinstance(one, Fenced)) for one in fences], self.end)
 
     def serves_again(self, region: str, at: float) -> float:
         """Returns when sessions that a region's database has at ``at`` can write.
@@ -265,14 +266,12 @@ class Facts:
 
     def shut(self, region: str, at: float) -> bool:
         """Whether no application can write in a region then: its security group is closed, with nobody behind it."""
-        changes = [one for one in self.history.happened if isinstance(one, Fenced | Lifted) and one.by == "group"]
-        group = Course(False, [(one.at, isinstance(one, Fenced)) for one in changes if one.region == region], self.end)
         inside = any(span.value == region and span.start <= at < span.end for span in self.sessions)
-        return bool(group.at(at)) and not (inside and self.serves_again(region, at) == at)
+        return bool(self.fenced(region, "group").at(at)) and not (inside and self.serves_again(region, at) == at)
 
     @cached_property
     def _fences(self) -> list[Fenced | Lifted]:
-        return [one for one in self.history.happened if isinstance(one, Fenced | Lifted) and one.by == "sql"]
+        return [one for one in self.history.happened if isinstance(one, Fenced | Lifted)]
 
     def works(self, region: str, means: Means) -> Course:
         """Whether those means to close and open a region's database work."""

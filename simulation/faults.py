@@ -189,8 +189,10 @@ OBSTACLES = (
     "isolated",
     "monitor missing",
 )
+# A database that runs, and serves nobody.
+SERVES_NOBODY = ("database hangs", "database full")
 # In so many long histories the outage is one of a database whose server runs, and which nobody outside can use.
-MUTE, MUTES = 0.5, ("database hangs", "database full", "isolated")
+MUTE, MUTES = 0.5, (*SERVES_NOBODY, "isolated")
 # In so many of the others a person does at last what the last message says.
 OBEDIENT = 0.4
 # So many histories have something that moves the writer, or may seem to have to, beside what else is drawn; in so many

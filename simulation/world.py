@@ -18,7 +18,7 @@ from simulation.data_api import DataApi
 from simulation.databases import Databases
 from simulation.dns import Dns
 from simulation.events import Events
-from simulation.faults import Fault, Faults
+from simulation.faults import SERVES_NOBODY, Fault, Faults
 from simulation.functions import Functions
 from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Mute, Told, Works
 from simulation.hooks import Hooks
@@ -32,8 +32,6 @@ from simulation.tokens import Tokens
 from simulation.virtual_time import VirtualTime
 from simulation.workflows import Place, Workflow, Workflows
 
-# A database that runs, and serves nobody.
-SERVES_NOBODY = ("database hangs", "database full")
 # What keeps the prober from its own database.
 NO_SQL = ("prober away", "throttled", "database hangs")
 # A prober, or a database, that needs so long for each answer (seconds; some take 1.3 times as long) lifts no fence in

@@ -30,14 +30,13 @@ from simulation.checks import (
     PROVED_WITHIN_S,
     ROW_EVERY_S,
     RPO_BUDGET_S,
-    SERVES_NOBODY,
     SIGNED_WITHIN_S,
     STANDS_STILL_S,
     TOLD_WITHIN_S,
     WELL_FOR_S,
     violations,
 )
-from simulation.faults import Fault
+from simulation.faults import SERVES_NOBODY, Fault
 from simulation.happened import (
     Asked,
     CapacityAsked,
