@@ -141,10 +141,7 @@ def kept(deployment: Deployment, name: str) -> tuple[Mapping[str, Any], Noted | 
 
 def noted(deployment: Deployment, region: str, name: str) -> Noted | None:
     """Returns what was noted beside the record of a run of that region; None where nobody can read it."""
-    try:
-        return _table(deployment, region).noted(name)
-    except FailoverError:
-        return None
+    return _table(deployment, region).noted(name)
 
 
 def _table(deployment: Deployment, region: str) -> RunTable:

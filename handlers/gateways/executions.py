@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from handlers.core import history
-from handlers.core.errors import FailoverError
 from handlers.core.history import Event
-from handlers.core.noted import Noted
 from handlers.gateways.aws import named_errors
 from handlers.gateways.run_table import RunTable
 from handlers.report.facts import Execution, Report, Workflow, report
@@ -33,14 +31,7 @@ class Executions:
         """Returns the report of a run, however far it is; raises `FailoverError`."""
         one = self._described(arn)
         earlier = self._earlier(one) if one.record else []
-        return report(workflow, one, events(self._stepfunctions, arn), earlier, self._noted(one.run), now)
-
-    def _noted(self, run: str) -> Noted | None:
-        """Returns what was noted beside the run's record; a report is made without, where the table does not answer."""
-        try:
-            return self._records.noted(run)
-        except FailoverError:
-            return None
+        return report(workflow, one, events(self._stepfunctions, arn), earlier, self._records.noted(one.run), now)
 
     def _described(self, arn: str) -> Execution:
         with named_errors(f"reading {arn}"):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from handlers.core.environment import Variables
+from handlers.core.errors import FailoverError
 from handlers.core.noted import HOOKS, SUFFIX, Noted
 from handlers.gateways import items
 from handlers.gateways.aws import client, named_errors
@@ -61,6 +62,12 @@ class RunTable:
             found = self._client.get_item(TableName=self._table, Key={"run": {"S": run}})
         return items.plain(found["Item"]) if "Item" in found else None
 
-    def noted(self, run: str) -> Noted:
-        """Returns what was noted beside the record of a run, which may be nothing."""
-        return Noted.read(self.read(run + SUFFIX) or {})
+    def noted(self, run: str) -> Noted | None:
+        """Returns what was noted beside the record of a run, which may be nothing; None where nobody can read it.
+
+        What is shown of a run is shown without it then.
+        """
+        try:
+            return Noted.read(self.read(run + SUFFIX) or {})
+        except FailoverError:
+            return None
