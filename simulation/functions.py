@@ -238,7 +238,7 @@ class Functions:
         """No monitor of that region goes on before the fault is over, nor one that starts meanwhile."""
         for environment in self.running:
             if environment.region == fault.where and environment.function.step == "monitor":
-                environment.frozen_until = self._world.time.now + fault.lasts
+                environment.freeze(self._world.time.now + fault.lasts)
 
     def _freeze_some(self, environment: Environment) -> None:
         """Freezes an invocation that has just begun, if it is to be; of the fence and of the steps, the first."""
@@ -248,7 +248,7 @@ class Functions:
             return
         self._frozen.append(fault)
         end = world.began + fault.start + fault.lasts
-        world.time.after(world.chance.uniform(0.0, FREEZES_WITHIN_S), lambda: setattr(environment, "frozen_until", end))
+        world.time.after(world.chance.uniform(0.0, FREEZES_WITHIN_S), lambda: environment.freeze(end))
 
 
 def _is_expected(error: Exception) -> bool:

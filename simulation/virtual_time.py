@@ -50,6 +50,10 @@ class Process:
         self.killed = False
         self.tasks: dict[Task, None] = {}  # those that live, in the order of their start
 
+    def freeze(self, until: float) -> None:
+        """Freezes it until then; one that is frozen for longer already stays so, for its threads wait for that."""
+        self.frozen_until = max(self.frozen_until, until)
+
 
 class Task(greenlet):  # type: ignore[misc]  # greenlet has no types
     """A virtual thread. When it has done its work it rests until there is more: a greenlet is dear to make.

@@ -109,7 +109,19 @@ def test_a_frozen_process_goes_on_after_the_thaw() -> None:
 
         process = Process("frozen")
         time.spawn(sleep, process)
-        time.after(0.5, lambda: setattr(process, "frozen_until", 7.0))
+        time.after(0.5, lambda: process.freeze(7.0))
+
+    assert played(work) == [7.0]
+
+
+def test_a_process_that_is_frozen_again_for_less_stays_frozen_for_as_long_as_its_threads_are() -> None:
+    def work(time: VirtualTime, noted: list[Any]) -> None:
+        process = Process("frozen twice")
+        time.spawn(lambda: time.sleep(1.0), process)
+        process.freeze(7.0)
+        time.sleep(2.0)  # the thread waits for the thaw now
+        process.freeze(3.0)
+        noted.append(process.frozen_until)
 
     assert played(work) == [7.0]
 
@@ -120,7 +132,7 @@ def test_a_process_that_is_frozen_when_it_falls_asleep_wakes_after_the_thaw(othe
         process = Process("frozen")
 
         def sleep() -> None:
-            process.frozen_until = 7.0
+            process.freeze(7.0)
             time.sleep(1.0)
             noted.append(time.now)
 
