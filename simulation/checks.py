@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from simulation.faults import SERVES_NOBODY, Fault
+from simulation.faults import Fault
 from simulation.happened import (
     Asked,
     CapacityAsked,
@@ -92,8 +92,6 @@ OPEN_AGAIN_LATER_S = 75.0
 # P10: a security group that RDS closes late is opened behind a fence by SQL: a look, the fence, a look and the lift,
 # each of which may last for as long as a slow prober or database takes.
 OPEN_AGAIN_SLOWLY_S = 30.0
-# P1: nobody writes in a database that serves nobody, is let in, or is put out; after that its guardian needs so long.
-ENDED_WITHIN_S = 5.0
 # P9: from the commit to the end of the run: the proof through the name, the record, the message.
 ENDS_WITHIN_S = 60.0
 # P9: a lock that was taken a moment ago may not be known yet to who changes the capacity.
@@ -254,20 +252,10 @@ class Facts:
         fences = [one for one in self._fences if (one.region, one.by) == (region, by)]
         return Course(False, [(one.at, isinstance(one, Fenced)) for one in fences], self.end)
 
-    def serves_again(self, region: str, at: float) -> float:
-        """Returns when sessions that a region's database has at ``at`` can write.
-
-        That is later while it serves nobody, and RDS has closed its security group late before that (a limit of P1).
-        """
-        here = [span for span in self.faults if span.value.where == region]
-        late = [span.start for span in here if span.value.kind == "group change late"]
-        mute = [span for span in here if span.value.kind in SERVES_NOBODY and any(at < span.start for at in late)]
-        return max([at, *(span.end + ENDED_WITHIN_S for span in mute if span.start <= at < span.end + ENDED_WITHIN_S)])
-
     def shut(self, region: str, at: float) -> bool:
         """Whether no application can write in a region then: its security group is closed, with nobody behind it."""
         inside = any(span.value == region and span.start <= at < span.end for span in self.sessions)
-        return bool(self.fenced(region, "group").at(at)) and not (inside and self.serves_again(region, at) == at)
+        return bool(self.fenced(region, "group").at(at)) and not inside
 
     @cached_property
     def _fences(self) -> list[Fenced | Lifted]:
@@ -346,7 +334,6 @@ def _two_writers(facts: Facts) -> Iterator[tuple[float, str]]:
     for one in facts.sessions:
         for other in facts.sessions:
             start, end = max(one.start, other.start), min(one.end, other.end)
-            start = max(start, *(facts.serves_again(span.value, start) for span in (one, other)))
             if (
                 one.value < other.value
                 and start < end
@@ -369,11 +356,20 @@ def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool
     """Whether the region was without a guardian, or without any means to end sessions, or has just started open."""
     since = start - LIMIT_LASTS_S
     started = [one.at for one in facts.of(StartedOpen) if one.region == region]
-    if any(at <= start and end <= at + CLOSED_WITHIN_S for at in started):
-        return True
     sql, restart = (facts.works(region, means) for means in ("sql", "restart"))
+    if any(at <= start and end <= _closed_after(facts, region, at) for at in started):
+        return True
     helpless = not all(sql.within(since, end)) and not all(restart.within(since, end))
     return helpless or not all(facts.guarded(region).within(since, end))
+
+
+def _closed_after(facts: Facts, region: str, at: float) -> float:
+    """Returns by when a guardian has closed a server that has started open.
+
+    RDS may close the security group behind whoever has come in: only SQL ends his session then.
+    """
+    may = (max(at, one.start) for one in facts.works(region, "sql").spans() if one.value and one.end > at)
+    return next(may, facts.end) + CLOSED_WITHIN_S
 
 
 def _moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -412,7 +408,6 @@ def _asked_beside_an_open_writer(facts: Facts) -> Iterator[tuple[float, str]]:
             continue
         for session in facts.sessions:
             writes = session.value != one.region and session.start <= one.at < session.end
-            writes = writes and facts.serves_again(session.value, one.at) == one.at
             if writes and not _guard_was_gone(facts, session.value, one.at, one.at):
                 yield one.at, f"RDS takes a {one.operation} to {one.region} while applications write in {session.value}"
                 break

@@ -19,7 +19,8 @@ class FenceState:
 
     ``secondary``: the cluster is a reading member of the global database, which takes no writes from anybody.
     ``error`` says what did not succeed. ``restarted``: the fence by SQL was not to be had, and RDS restarts the
-    instances in its place (False: refuses to, so far), which ends all sessions and starts the server fenced.
+    instances in its place (False: refuses to, so far), which ends all sessions and starts the server fenced;
+    ``restarted_at``: when it accepted that, in seconds since 1970.
     """
 
     by_sql: bool | None
@@ -27,6 +28,7 @@ class FenceState:
     secondary: bool | None
     error: str | None
     restarted: bool | None = None
+    restarted_at: float | None = None
 
     @property
     def closed(self) -> bool:

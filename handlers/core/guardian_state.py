@@ -82,8 +82,8 @@ class GuardianState(NamedTuple):
         what was seen of the fence.
     sql_seen_at, group_seen_at
         when (seconds since 1970).
-    lifted_at
-        when a renewal last earned a lift (seconds since 1970).
+    restarted_at
+        when RDS last accepted, as far as was seen, a restart in the place of a fence by SQL (seconds since 1970).
     rds_silence
         since when RDS shows nothing of the switchover that is noted in the record.
     decides_by
@@ -101,7 +101,7 @@ class GuardianState(NamedTuple):
     fence: FenceState = UNSEEN
     sql_seen_at: float = 0.0
     group_seen_at: float = 0.0
-    lifted_at: float = 0.0
+    restarted_at: float = 0.0
     rds_silence: Silence | None = None
     decides_by: float | None = 0.0
 
@@ -114,6 +114,14 @@ class GuardianState(NamedTuple):
     def is_standby(self) -> bool:
         """Whether the other region is the writer, as far as is known."""
         return self.record is not None and not self.is_writer
+
+    @property
+    def lifted_at(self) -> float | None:
+        """When this region's fence was last lifted (seconds since 1970); None where another region is the writer.
+
+        Whoever lifts begins its renewals anew.
+        """
+        return (self.record.renewing_since or 0.0) if self.record and self.is_writer else None
 
     @property
     def rests_until(self) -> float:
@@ -272,11 +280,13 @@ class PutFenceUp(NamedTuple):
     """Keep applications out; ``with_group`` False leaves the security group alone.
 
     ``lease``: whose end is the reason (seconds since 1970); None where there is another, or where none is known.
+    ``lifted_at``: see `GuardianState`.
     """
 
     why: str
     with_group: bool
     lease: float | None = None
+    lifted_at: float | None = None
 
 
 class LiftFence(NamedTuple):
@@ -351,9 +361,7 @@ def _record_read(state: GuardianState, learnt: RecordRead) -> tuple[GuardianStat
         word_ends_at=known_word_end(record, state.region, asked_at),
         decides_by=decides_by,
     )
-    # Whichever guardian lifted: renewals that begin anew do, and one who finds a fence amid its own.
-    lifted_at = max(state.lifted_at, record.renewing_since or 0.0)
-    may_close = after.is_writer and asked_at - lifted_at <= LATE_FENCE_S
+    may_close = after.lifted_at is not None and asked_at - after.lifted_at <= LATE_FENCE_S
     may_have_closed = may_close and asked_at - state.group_seen_at >= FENCE_LOOK_S
     looks: Orders = (LookAtFence(),) if state.fence.secondary is None or may_have_closed else ()
     moving = record.moving if after.is_writer else None
@@ -444,8 +452,12 @@ def _orders(state: GuardianState, learnt: LookedAround, decision: Decision) -> O
 
 
 def _renewal(record: ControlRecord, reached: Probe, now: float) -> Orders:
-    """Returns the renewal by a guardian that knows its database to live, and what a long row of them ends."""
-    unbroken = record.lease_expires_at is not None and now <= record.lease_expires_at and record.word is None
+    """Returns the renewal by a guardian that knows its database to live, and what a long row of them ends.
+
+    One that lifts a fence begins anew.
+    """
+    in_time = record.lease_expires_at is not None and now <= record.lease_expires_at
+    unbroken = in_time and record.word is None and not reached.fenced
     since = record.renewing_since if unbroken else None
     renewal = Renew(record.epoch, now + LEASE_S, reached.heartbeat, renewing_since=now if since is None else None)
     no = record.ended_by_person
@@ -460,10 +472,22 @@ def _signs(state: GuardianState, learnt: LookedAround) -> Orders:
     if record is None or record.writer_region != state.region or not may_renew_nowhere(record, state.region):
         return ()
     says: Says = "up" if learnt.own in ("writer", "reader") else "down" if learnt.own == "down" else "unknown"
-    # A group that is closed keeps nobody out who is in; but a database that is down was restarted before.
-    restarted = learnt.own == "down" and state.fence.restarted is not False
-    fenced = bool(state.fence.by_sql or (state.fence.by_group and restarted))
+    # A group that is closed keeps nobody out who is in.
+    emptied = learnt.own == "down" and _is_emptied(state)
+    fenced = bool(state.fence.by_sql or emptied)
     return (SignLife(record, WriterSign(learnt.now, says, fenced)),)
+
+
+def _is_emptied(state: GuardianState) -> bool:
+    """Whether the security group is closed with nobody behind it: RDS has restarted the instances since the last lift.
+
+    Without that, it may be one that RDS closed after the lift, for a fence of before. Where another region is the
+    writer nobody can tell, and the database is fenced by SQL as soon as it answers.
+    """
+    fence, lifted_at = state.fence, state.lifted_at
+    if not fence.by_group or fence.restarted is False:
+        return False
+    return lifted_at is None or state.restarted_at > lifted_at
 
 
 def _close(state: GuardianState, decision: Decision, own: Own, now: float, *, for_good: bool) -> Orders:
@@ -479,11 +503,14 @@ def _close(state: GuardianState, decision: Decision, own: Own, now: float, *, fo
     by_sql = fence.by_sql and counts(state.sql_seen_at)
     by_group = fence.by_group and (by_sql or counts(state.group_seen_at))
     # Where SQL cannot, the fence function has the instances restarted, and asks again if RDS refused.
-    restarted = fence.restarted is not False and (own == "down" or (own == "unknown" and by_group))
-    by_sql_done = by_sql or restarted
+    emptied = own in ("down", "unknown") and by_group and _is_emptied(state)
+    left_alone = own == "down" and (fence.secondary or not with_group)
+    by_sql_done = by_sql or emptied or left_alone
     by_group_done = by_group or fence.secondary or not with_group
+    if by_sql_done and by_group_done:
+        return ()
     lease = None if for_good or state.lease_ends_at == NO_LEASE else state.lease_ends_at
-    return () if by_sql_done and by_group_done else (PutFenceUp(decision.why, with_group, lease),)
+    return (PutFenceUp(decision.why, with_group, lease, state.lifted_at),)
 
 
 def _lease_renewed(state: GuardianState, learnt: LeaseRenewed) -> tuple[GuardianState, Orders]:
@@ -494,7 +521,7 @@ def _lease_renewed(state: GuardianState, learnt: LeaseRenewed) -> tuple[Guardian
         return state, ()  # a renewal in the dark: it has seen no fence that it could name
     if reached.fenced and reached.fence_number is not None:
         lift = Lift(reached.fence_number, lift_until(learnt.expires_at))
-        return state._replace(lifted_at=learnt.expires_at - LEASE_S), (LiftFence(lift),)
+        return state, (LiftFence(lift),)
     # Look once more, because another run of the monitor may have opened it; a new fence ends all sessions.
     return state, (LookAtFence(to_open=True),) if state.fence.by_group else ()
 
@@ -505,7 +532,12 @@ def _fence_seen(state: GuardianState, learnt: FenceSeen) -> tuple[GuardianState,
         return state, ()  # in another state of things: who may lift it has changed since
     closed = learnt.to_open and seen.by_group
     orders = (PutFenceUp("the security group is about to be opened", with_group=False),) if closed else ()
-    return state._replace(fence=seen, sql_seen_at=asked_at, group_seen_at=asked_at), orders
+    # Another environment of the fence function may know of no restart: what one has said stays known.
+    restarted_at = max(state.restarted_at, seen.restarted_at or 0.0)
+    return (
+        state._replace(fence=seen, sql_seen_at=asked_at, group_seen_at=asked_at, restarted_at=restarted_at),
+        orders,
+    )
 
 
 def _clock_seen(state: GuardianState, now: float) -> Orders:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from handlers.core.environment import Variables
 from handlers.core.errors import FailoverError
 from handlers.core.fence import FenceState, Lift
+from handlers.core.heartbeat import END_OF_TIME_S
 from handlers.core.reading import Fields
 from handlers.gateways.acting import READ_TIMEOUT_S, OtherRegion
 from handlers.gateways.aws import client, invoke
@@ -63,13 +64,16 @@ class FenceFunction:
         lambda_client = other_region.client("lambda", run, read_timeout_s=read_timeout_s)
         return cls(lambda_client, environment.peer_fence_function)
 
-    def fence(self, reason: str, *, group: bool = True, lease: float | None = None) -> FenceState:
+    def fence(
+        self, reason: str, *, group: bool = True, lease: float | None = None, lifted_at: float | None = None
+    ) -> FenceState:
         """Keeps applications out, by restarting the instances where SQL cannot. Raises as `look` does.
 
         ``group`` False leaves the security group and the instances alone. ``lease``: whose end is the reason, if it is.
+        ``lifted_at``: when the fence was last lifted, if that is known; a restart before that counts for nothing.
         """
-        why = {} if lease is None else {"lease": lease}
-        return self._order({"order": "fence", "reason": reason, "group": group, **why})
+        known = {name: value for name, value in (("lease", lease), ("lifted_at", lifted_at)) if value is not None}
+        return self._order({"order": "fence", "reason": reason, "group": group, **known})
 
     def lift(self, reason: str, lift: Lift) -> FenceState:
         """Lets applications in again, if the lift still counts. Raises as `look` does."""
@@ -99,4 +103,5 @@ class FenceFunction:
             secondary=fields.optional_flag("secondary"),
             error=fields.optional_text("error", pattern="(?s).{1,2000}"),
             restarted=fields.optional_flag("restarted"),
+            restarted_at=fields.optional_number("restarted_at", at_least=0, at_most=END_OF_TIME_S),
         )

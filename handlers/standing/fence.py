@@ -55,8 +55,9 @@ Found = TypeVar("Found")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Takes ``order`` (fence, lift, look, open) and ``reason``, a sentence for people.
 
-    With ``fence``: ``group``, whether by security group as well and, where SQL cannot, by a restart; and ``lease``,
-    whose end is the reason, if it is. With ``lift``: ``number`` and ``until``, see `handlers.core.fence.Lift`.
+    With ``fence``: ``group``, whether by security group as well and, where SQL cannot, by a restart; ``lease``, whose
+    end is the reason, if it is; and ``lifted_at``, when the fence was last lifted, if that is known (seconds since
+    1970). With ``lift``: ``number`` and ``until``, see `handlers.core.fence.Lift`.
     """
     fields = Fields(event, "the fence's event", InvalidRequest)
     order = fields.choice("order", ORDERS)
@@ -64,7 +65,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     site = Site(PROBER, DATABASE, ENVIRONMENT, RESTART)
     if order == "fence":
         lease = fields.optional_number("lease", at_least=0, at_most=END_OF_TIME_S)
-        state = site.fence(reason, with_group=fields.flag("group", True), lease=lease)
+        lifted_at = fields.optional_number("lifted_at", at_least=0, at_most=END_OF_TIME_S)
+        state = site.fence(reason, with_group=fields.flag("group", True), lease=lease, lifted_at=lifted_at)
     elif order == "lift":
         number = fields.whole("number", at_most=LARGEST_SEQUENCE)
         state = site.lift(Lift(number, fields.number("until", at_least=0, at_most=END_OF_TIME_S)))
@@ -80,11 +82,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 class Restart:
     """What this environment knows of the restart that takes the place of a fence by SQL.
 
-    ``accepted``: RDS has accepted it, or has refused so far; None when none was asked for. The group is closed after
-    that (``closed``: it was). So whoever finds it closed need not ask, and no database is restarted again and again.
+    ``accepted``: RDS has accepted it, or has refused so far; None when none was asked for. ``at``: when it did, in
+    seconds since 1970. The group is closed after that (``closed``: it was), so that a run that finds it closed need not
+    ask, and no database is restarted again and again.
     """
 
     accepted: bool | None = None
+    at: float | None = None
     closed: bool = False
 
 
@@ -101,18 +105,20 @@ class Site:
         self._restart = restart
         self._errors: list[str] = []
 
-    def fence(self, reason: str, *, with_group: bool, lease: float | None) -> FenceState:
+    def fence(
+        self, reason: str, *, with_group: bool, lease: float | None, lifted_at: float | None = None
+    ) -> FenceState:
         """Keeps applications out by both ways at once; the group waits for SQL only to know whether to restart.
 
         A fence by SQL alone has the time of a look of the guardian: nothing else closes a database that is only slow,
         and before its security group is opened one has to stand.
 
-        ``lease``: as the handler takes it.
+        ``lease``, ``lifted_at``: as the handler takes them.
         """
         timeout_s = PROBE_TIMEOUT_S if with_group else OWN_PROBE_TIMEOUT_S
         with ThreadPoolExecutor() as pool:
             asked = pool.submit(self._attempt, lambda: self._reach(timeout_s, fence=reason))
-            closed = (lambda: self._close(pool, asked, lease)) if with_group else self._by_group
+            closed = (lambda: self._close(pool, asked, lease, lifted_at)) if with_group else self._by_group
             group = pool.submit(self._attempt, closed)
             return self._state(_closed_by_sql(asked.result()), group.result())
 
@@ -153,7 +159,9 @@ class Site:
 
     def _state(self, by_sql: bool | None, group: tuple[bool, bool] | None) -> FenceState:
         by_group, secondary = group or (None, None)
-        return FenceState(by_sql, by_group, secondary, "; ".join(self._errors) or None, self._restart.accepted)
+        known = self._restart
+        at = known.at if known.accepted else None
+        return FenceState(by_sql, by_group, secondary, "; ".join(self._errors) or None, known.accepted, at)
 
     def _attempt(self, work: Callable[[], Found]) -> Found | None:
         try:
@@ -171,7 +179,9 @@ class Site:
     def _by_sql(self) -> bool | None:
         return _closed_by_sql(self._reach())
 
-    def _close(self, pool: Executor, asked: Future[Probe | None], lease: float | None) -> tuple[bool, bool]:
+    def _close(
+        self, pool: Executor, asked: Future[Probe | None], lease: float | None, lifted_at: float | None
+    ) -> tuple[bool, bool]:
         """Closes the security group, after a restart of the instances if there is no fence by SQL; see `_by_group`."""
         closed, secondary = self._by_group()
         if secondary:
@@ -182,12 +192,17 @@ class Site:
             # A guardian has renewed the lease meanwhile: it lifts what comes of this fence by SQL, or has done so.
             known.accepted = None
             return closed, secondary
-        if not closed and known.closed:  # it was opened since: this is another fence
+        lifted = lifted_at is not None and known.at is not None and known.at <= lifted_at
+        if lifted or (not closed and known.closed):  # it was opened since: this is another fence
             known.accepted = None
+        # A group that is closed tells a run of a restart. A guardian, which knows of a lift, is not told by it: RDS may
+        # have got to the group after that, with sessions behind it.
+        told = closed and lifted_at is None and known.accepted is None
         if _closed_by_sql(reached):
             known.accepted = None
-        elif not known.accepted and (not closed or known.accepted is False):
+        elif not known.accepted and not told:
             known.accepted = self._attempt(self._restarted) or False
+            known.at = time.time()
         if not closed:
             self._database.set_security_groups([self._environment.fence_security_group])
         known.closed = True

@@ -420,7 +420,11 @@ class Watch:
         if self._closing.acquire(blocking=False):
             try:
                 logger.warning("fencing this region's own database", why=order.why)
-                self._see(lambda: self._fence.fence(order.why, group=order.with_group, lease=order.lease))
+                self._see(
+                    lambda: self._fence.fence(
+                        order.why, group=order.with_group, lease=order.lease, lifted_at=order.lifted_at
+                    )
+                )
             finally:
                 self._closing.release()
 

@@ -21,7 +21,8 @@ LIFT = {"order": "lift", "reason": "the test", "number": 1, "until": 4_000_000_0
 LOOK = {"order": "look", "reason": "the test"}
 
 
-CLOSED = {"by_sql": True, "by_group": True, "secondary": False, "error": None, "restarted": None}
+CLOSED = {"by_sql": True, "by_group": True, "secondary": False, "error": None}
+CLOSED |= {"restarted": None, "restarted_at": None}
 
 
 def order(deployment: Deployment, event: dict[str, Any], region: str = WRITER) -> dict[str, Any]:
@@ -263,15 +264,43 @@ def test_p10_a_database_is_restarted_once_for_a_fence(deployment: Deployment) ->
     assert restarts(deployment) == INSTANCES
 
 
-def test_p3_who_finds_the_group_closed_knows_that_the_restart_was_asked_for(deployment: Deployment) -> None:
-    """A function that is started anew remembers nothing."""
-    deployment.databases.up[WRITER] = False
-    order(deployment, FENCE)
+def forgets(deployment: Deployment) -> None:
+    """As a function that is started anew, which remembers nothing."""
     with deployment.lambdas.environment(WRITER, "fence") as module:
         module.RESTART.accepted, module.RESTART.closed = None, False
+
+
+def test_p3_a_run_that_finds_the_group_closed_knows_that_the_restart_was_asked_for(deployment: Deployment) -> None:
+    deployment.databases.up[WRITER] = False
+    order(deployment, FENCE)
+    forgets(deployment)
     deployment.gate.seen.clear()
     assert order(deployment, FENCE)["by_group"] is True
     assert restarts(deployment) == 0
+
+
+def test_p1_a_guardian_that_finds_the_group_closed_has_the_database_restarted_if_nobody_knows_that_it_was(
+    deployment: Deployment,
+) -> None:
+    """RDS may have closed it for a fence that was lifted before: then sessions are behind it."""
+    deployment.databases.up[WRITER] = False
+    order(deployment, FENCE)
+    forgets(deployment)
+    deployment.gate.seen.clear()
+    state = order(deployment, FENCE | {"lifted_at": CLOCK.now() - 5})
+    assert (state["by_group"], state["restarted"], restarts(deployment)) == (True, True, INSTANCES)
+    assert state["restarted_at"] == pytest.approx(CLOCK.now(), abs=1)
+
+
+@pytest.mark.parametrize(("lifted_after_s", "again"), [(-1, False), (1, True)])
+def test_p1_p10_a_restart_counts_until_the_next_lift(
+    lifted_after_s: float, again: bool, deployment: Deployment
+) -> None:
+    deployment.databases.up[WRITER] = False
+    asked_at = order(deployment, FENCE | {"lifted_at": CLOCK.now() - 5})["restarted_at"]
+    deployment.gate.seen.clear()
+    order(deployment, FENCE | {"lifted_at": asked_at + lifted_after_s})
+    assert restarts(deployment) == (INSTANCES if again else 0)
 
 
 def test_p3_a_function_that_is_killed_before_the_group_is_closed_asks_again(deployment: Deployment) -> None:

@@ -64,6 +64,7 @@ THERE = replace(HERE, writer_region=WEST)
 OPEN = FenceState(by_sql=False, by_group=False, secondary=False, error=None)
 CLOSED = FenceState(by_sql=True, by_group=True, secondary=False, error=None)
 BY_GROUP_ALONE = FenceState(by_sql=False, by_group=True, secondary=False, error=None)
+EMPTIED = replace(BY_GROUP_ALONE, restarted=True, restarted_at=NOW - 2)
 SECONDARY = FenceState(by_sql=None, by_group=False, secondary=True, error=None)
 
 WATCHES = GuardianState(
@@ -207,10 +208,11 @@ def test_renewals_begin_anew_after_a_gap_only() -> None:
     goes_on = replace(HERE, lease_expires_at=NOW + 8, renewing_since=NOW - 100)
     assert renewed(goes_on).renewing_since is None, "the record keeps what it says"
     assert renewed(replace(goes_on, lease_expires_at=NOW - 1)).renewing_since == NOW
+    assert renewed(goes_on, FENCED).renewing_since == NOW, "and with one that lifts a fence"
 
 
-def renewed(record: ControlRecord) -> Renew:
-    order = ordered(WATCHES, around(record, "writer", HEALTHY))
+def renewed(record: ControlRecord, reached: Probe = HEALTHY) -> Renew:
+    order = ordered(WATCHES, around(record, "writer", reached))
     assert isinstance(order, Renew)
     return order
 
@@ -237,12 +239,16 @@ def test_a_guardian_that_rests_remembers_it_until_it_decides_otherwise() -> None
         (CLOSED, moved(), "writer", None),
         (replace(SECONDARY, by_sql=True), moved(), "writer", None),
         (OPEN, moved(), "down", True),
-        (BY_GROUP_ALONE, moved(), "down", None),
-        (BY_GROUP_ALONE, moved(), "unknown", None),
+        (EMPTIED, moved(), "down", None),
+        (EMPTIED, moved(), "unknown", None),
+        (BY_GROUP_ALONE, moved(), "down", True),
+        (BY_GROUP_ALONE, moved(), "unknown", True),
+        # Of another region's writer nobody knows when its fence was last lifted.
+        (BY_GROUP_ALONE, THERE, "down", None),
+        (SECONDARY, moved(), "down", None),
         # RDS has not restarted the instances: who is in is still in.
         (replace(BY_GROUP_ALONE, restarted=False), moved(), "down", True),
         (replace(BY_GROUP_ALONE, restarted=False), moved(), "unknown", True),
-        (replace(BY_GROUP_ALONE, restarted=True), moved(), "unknown", None),
         (OPEN, moved("switchover"), "writer", False),
         (replace(OPEN, by_sql=True), moved("switchover"), "writer", None),
         (BY_GROUP_ALONE, moved("switchover"), "writer", False),
@@ -254,8 +260,22 @@ def test_a_fence_is_put_up_as_far_as_it_does_not_stand(
 ) -> None:
     """``with_group``: None when nothing is to be done."""
     why = "run run-1 is moving the writer to us-west-2"
-    expected = None if with_group is None else PutFenceUp(why, with_group)
-    assert ordered(replace(WATCHES, fence=fence), around(record, own)) == expected
+    state = after(replace(WATCHES, record=record), FenceSeen(fence, NOW - 1))
+    expected = None if with_group is None else PutFenceUp(why, with_group, lifted_at=0.0)
+    assert ordered(state, around(record, own)) == expected
+
+
+@pytest.mark.parametrize(("restarted_at", "is_fence"), [(NOW - 21, False), (NOW - 19, True), (None, False)])
+def test_p1_a_group_that_rds_may_have_closed_after_the_lift_is_no_fence(
+    restarted_at: float | None, is_fence: bool
+) -> None:
+    """Seeds 915 and 2380: it was told to before, and sessions are behind it of which a restart has to be asked."""
+    lifted = replace(moved(), renewing_since=NOW - 20)
+    seen = replace(BY_GROUP_ALONE, restarted=True if restarted_at else None, restarted_at=restarted_at)
+    state = after(replace(WATCHES, record=lifted), FenceSeen(seen, NOW - 2), FenceSeen(BY_GROUP_ALONE, NOW - 1))
+    assert SignLife(lifted, WriterSign(NOW, "down", is_fence)) in step(state, around(lifted, "down"))[1]
+    again = PutFenceUp("run run-1 is moving the writer to us-west-2", with_group=True, lifted_at=NOW - 20)
+    assert ordered(state, around(lifted, "down")) == (None if is_fence else again)
 
 
 # --- the renewal, and what it lifts
@@ -271,15 +291,10 @@ def test_a_renewal_lifts_the_very_fence_that_was_seen_before_it() -> None:
     assert ordered(WATCHES, LeaseRenewed(NOW + LEASE_S, FENCED)) == LiftFence(lift)
 
 
-@pytest.mark.parametrize("lifter", ["itself", "another"])
-def test_p10_the_security_group_may_close_for_a_minute_after_the_lift_and_is_looked_at(lifter: str) -> None:
+def test_p10_the_security_group_may_close_for_a_minute_after_the_lift_and_is_looked_at() -> None:
     """RDS carries out when it likes what it has accepted, and the fence that asked may have been another guardian's."""
-    record, state = HERE, WATCHES
-    if lifter == "itself":
-        state = after(state, LeaseRenewed(NOW + LEASE_S, replace(FENCED, fence_number=7)))
-    else:
-        record = replace(HERE, renewing_since=NOW)
-    looked = after(state, FenceSeen(OPEN, NOW))
+    record = replace(HERE, renewing_since=NOW)
+    looked = after(WATCHES, FenceSeen(OPEN, NOW))
     assert ordered(looked, RecordRead(record, NOW + TICK_S)) is None
     assert ordered(looked, RecordRead(record, NOW + 2 * TICK_S - 0.1)) == LookAtFence()
     assert ordered(looked, RecordRead(record, NOW + LATE_FENCE_S)) == LookAtFence()
@@ -330,14 +345,15 @@ ENDS = NOW + 8
         (replace(WATCHES, record=THERE), ENDS, False),
         (replace(WATCHES, lease_ends_at=NO_LEASE), ENDS, False),
         (replace(WATCHES, fence=CLOSED, sql_seen_at=ENDS, group_seen_at=ENDS), ENDS, False),
-        (replace(WATCHES, fence=BY_GROUP_ALONE, group_seen_at=ENDS), ENDS, False),
+        (replace(WATCHES, fence=EMPTIED, restarted_at=NOW, group_seen_at=ENDS), ENDS, False),
+        (replace(WATCHES, fence=BY_GROUP_ALONE, group_seen_at=ENDS), ENDS, True),
         (BEGINS, ENDS, False),
     ],
-    ids=["in time", "late", "rests", "a standby", "without a lease", "closed", "closed by group", "begins"],
+    ids=["in time", "late", "rests", "a standby", "without a lease", "closed", "emptied", "closed by group", "begins"],
 )
 def test_a_lease_that_ends_is_seen_by_the_clock_alone(state: GuardianState, now: float, fences: bool) -> None:
     why = "the lease ends and has not been renewed"
-    expected = PutFenceUp(why, with_group=True, lease=state.lease_ends_at) if fences else None
+    expected = PutFenceUp(why, with_group=True, lease=state.lease_ends_at, lifted_at=0.0) if fences else None
     assert ordered(state, ClockSeen(now)) == expected
     assert after(state, ClockSeen(now)) == state
 
@@ -370,7 +386,7 @@ def test_p1_once_a_run_has_decided_its_clock_counts_at_once() -> None:
 
 def test_p1_a_fence_that_stood_a_while_ago_lets_no_expired_lease_go() -> None:
     """Another guardian of the region may have renewed, lifted and died (8)."""
-    closed = replace(WATCHES, fence=BY_GROUP_ALONE, group_seen_at=ENDS)
+    closed = replace(WATCHES, fence=EMPTIED, restarted_at=NOW, group_seen_at=ENDS)
     assert ordered(closed, ClockSeen(ENDS + FENCE_AGAIN_S)) is None
     assert isinstance(ordered(closed, ClockSeen(ENDS + FENCE_AGAIN_S + 0.1)), PutFenceUp)
     late = around(None, "unknown", now=ENDS + FENCE_AGAIN_S + 0.1)
@@ -417,7 +433,8 @@ def test_p1_a_word_ends_when_a_run_stops_or_moves_the_writer() -> None:
         (replace(OPEN, by_sql=True), "writer", "up", True),
         (BY_GROUP_ALONE, "writer", "up", False),
         (BY_GROUP_ALONE, "unknown", "unknown", False),
-        (BY_GROUP_ALONE, "down", "down", True),
+        (BY_GROUP_ALONE, "down", "down", False),
+        (EMPTIED, "down", "down", True),
         (UNSEEN, "down", "down", False),
         (replace(BY_GROUP_ALONE, restarted=False), "down", "down", False),
     ],
@@ -425,8 +442,8 @@ def test_p1_a_word_ends_when_a_run_stops_or_moves_the_writer() -> None:
 def test_p1_the_guardian_of_a_writer_that_is_moved_signs_the_lock_in_every_tick(
     fence: FenceState, own: Own, says: Says, fenced: bool
 ) -> None:
-    """Sessions that are in go on behind a group that is closed, unless the database went down."""
-    state = replace(WATCHES, fence=fence)
+    """Sessions that are in go on behind a group that is closed, unless the database was restarted."""
+    state = after(WATCHES, FenceSeen(fence, NOW - 1))
     for record in (moved(), moved("switchover", "stopping", NOW + 60)):
         assert SignLife(record, WriterSign(NOW, says, fenced)) in step(state, around(record, own))[1]
     assert not any(isinstance(order, SignLife) for order in step(state, around(HERE, own))[1])
