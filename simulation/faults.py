@@ -310,6 +310,23 @@ def seldom(chance: Random, others: tuple[Fault, ...], writer: str, standby: str)
     return _in_order([*others, *added])
 
 
+# In so many histories the writer's first guardian begins by a clock that is ahead, and fences. The clock is set back
+# before the lease ends, and RDS closes the security group long after the lift, before another guardian has begun.
+SET_BACK, AHEAD_S, SET_BACK_AFTER_S = 0.03, (60.0, 3600.0), (2.0, 6.0)
+
+
+def set_back(chance: Random, others: tuple[Fault, ...], writer: str) -> tuple[Fault, ...]:
+    """Returns the faults of a history with those of a guardian whose clock is set back, if there is one."""
+    if chance.random() >= SET_BACK:
+        return others
+    lasts, ahead = round(chance.uniform(*SET_BACK_AFTER_S), 2), round(chance.uniform(*AHEAD_S), 2)
+    added = [
+        Fault("clock far off", writer, 0.0, lasts, {"error": ahead}),
+        Fault("group change late", writer, 0.0, lasts, {"takes": round(chance.uniform(*CLOSED_AFTER_S), 2)}),
+    ]
+    return _in_order([*others, *added])
+
+
 # So many databases are adopted ones before PostgreSQL 17; in so many histories a hook, or the change of the capacity,
 # goes wrong where the writer is moved to.
 OLDER, GOES_WRONG_BESIDE = 0.12, 0.3

@@ -14,7 +14,7 @@ import pytest
 from simulation import history
 from simulation.checks import violations
 from simulation.databases import LAG_S
-from simulation.faults import BY_NAME, MUTES, OVER_BY_S, TWICE, WAY_BACK_OVER_BY_S, Fault, seldom, twice
+from simulation.faults import BY_NAME, MUTES, OVER_BY_S, TWICE, WAY_BACK_OVER_BY_S, Fault, seldom, set_back, twice
 from simulation.happened import (
     Asked,
     CapacityAsked,
@@ -112,10 +112,22 @@ def test_p10_a_group_that_closes_long_after_the_fence_was_lifted_is_opened_again
     assert end(played).open_to == (WRITER,)
 
 
+def test_p10_a_guardian_whose_clock_was_ahead_when_it_began_opens_a_group_that_closes_later() -> None:
+    """No other guardian begins, which would have dated the record by a clock that is right."""
+    alone = Fault("monitor missing", WRITER, 0.0, 110.0)
+    ahead = Fault("clock far off", WRITER, 0.0, 5.0, {"error": 900.0})
+    played = play(ahead, alone, Fault("group change late", WRITER, 0.0, 6.0, {"takes": 15.0}))
+    closed = next(one.at for one in of(played, Fenced) if one.by == "group")
+    assert closed > next(one.at for one in of(played, Lifted) if one.by == "sql") + 5.0
+    assert next(one.at for one in of(played, Lifted) if one.by == "group") < closed + 10.0
+    assert violations(played) == []
+
+
 def test_what_is_too_rare_by_chance_is_drawn() -> None:
     drawn = [seldom(Random(seed), (), WRITER, STANDBY) for seed in range(200)]
     assert {len(faults) for faults in drawn} == {0, 2, 3}
     assert sum(map(bool, drawn)) < 200 / 10
+    assert 0 < sum(map(bool, [set_back(Random(seed), (), WRITER) for seed in range(200)])) < 200 / 20
 
 
 def invoked_twice(within: float) -> list[Fault]:
