@@ -63,6 +63,7 @@ class Kind:
 
 
 STARTS_OPEN = "starts open"
+TWICE = "invoked twice"
 # How far a run has come for which a person waits who watches it, and what that person does then.
 GETS_TO = ("checking", "stopping", "moving", "asked RDS")
 DOES = ("stop", "stop and pause", "abort", "hold")
@@ -83,6 +84,7 @@ KINDS = (
     # --- functions, and the machines that they run on
     Kind("cold starts", "region", 60, {"takes": (1, 6)}),
     Kind("throttled", "region", 40, {"share": (0.2, 1)}),
+    Kind(TWICE, "region", 110, {"share": (0.1, 1), "within": (0.1, 3)}, often=0),  # drawn by itself (`twice`)
     Kind("frozen", "region", 40, often=3),  # the monitor, all of it
     Kind("fence frozen", "region", 40),  # one invocation
     Kind("step frozen", "region", 30),  # one invocation
@@ -308,6 +310,23 @@ def seldom(chance: Random, others: tuple[Fault, ...], writer: str, standby: str)
     return _in_order([*others, *added])
 
 
+# In so many histories the writer's first guardian begins by a clock that is ahead, and fences. The clock is set back
+# before the lease ends, and RDS closes the security group long after the lift, before another guardian has begun.
+SET_BACK, AHEAD_S, SET_BACK_AFTER_S = 0.03, (60.0, 3600.0), (2.0, 6.0)
+
+
+def set_back(chance: Random, others: tuple[Fault, ...], writer: str) -> tuple[Fault, ...]:
+    """Returns the faults of a history with those of a guardian whose clock is set back, if there is one."""
+    if chance.random() >= SET_BACK:
+        return others
+    lasts, ahead = round(chance.uniform(*SET_BACK_AFTER_S), 2), round(chance.uniform(*AHEAD_S), 2)
+    added = [
+        Fault("clock far off", writer, 0.0, lasts, {"error": ahead}),
+        Fault("group change late", writer, 0.0, lasts, {"takes": round(chance.uniform(*CLOSED_AFTER_S), 2)}),
+    ]
+    return _in_order([*others, *added])
+
+
 # So many databases are adopted ones before PostgreSQL 17; in so many histories a hook, or the change of the capacity,
 # goes wrong where the writer is moved to.
 OLDER, GOES_WRONG_BESIDE = 0.12, 0.3
@@ -326,13 +345,27 @@ def beside(
     return _in_order([*others, *added])
 
 
+# So many histories have invocations that are carried out twice, and so long before everything is over that may begin.
+INVOKED_TWICE, BEFORE_OVER_S = 0.12, 60.0
+
+
+def twice(chance: Random, others: tuple[Fault, ...], writer: str, standby: str, *, over_by: float) -> tuple[Fault, ...]:
+    """Returns the faults of a history with that of a region whose functions are invoked twice, if there is one."""
+    if chance.random() >= INVOKED_TWICE:
+        return others
+    fault = _row(chance, BY_NAME[TWICE], chance.choice((writer, standby)))
+    start = round(chance.uniform(FIRST_AT_S, over_by - BEFORE_OVER_S), 2)
+    return _in_order([*others, replace(fault, start=start, lasts=round(min(fault.lasts, over_by - start), 2))])
+
+
 # A history with a way back: the first part of it brings a failover, and after it people re-protect, once or again and
 # again, while other things fail, and fail back.
 WAY_BACK_S, WAY_BACK_OVER_BY_S = 560.0, 470.0
 OUTAGE_LASTS_S = (12.0, 60.0)
 REPROTECTED_AT_S = ((95.0, 140.0), (200.0, 300.0), (330.0, 400.0))
 APPROVED, FAILED_BACK, BY_BREAK_GLASS, BY_RESUME = 0.85, 0.7, 0.15, 0.1
-# What may fail in the meantime, beside all else.
+# What is drawn by itself in these histories, too; and what may fail in the meantime, beside all else.
+BY_THEMSELVES = (STARTS_OPEN, TWICE, *BESIDE)
 ON_THE_WAY_BACK = ("bucket away", "rds busy", "rds away", "rds lost", "rds unanswered", "rds late", "database restarts")
 
 
@@ -359,7 +392,7 @@ def way_back(chance: Random, others: tuple[Fault, ...], writer: str, standby: st
     kinds = [
         kind
         for kind in KINDS
-        if kind.name not in (STARTS_OPEN, *BESIDE) and (not kind.name.startswith("person") or kind.name in BY_HAND)
+        if kind.name not in BY_THEMSELVES and (not kind.name.startswith("person") or kind.name in BY_HAND)
     ]
     for _ in range(chance.randint(0, 3)):
         if chance.random() < 0.5:

@@ -4,7 +4,13 @@ An environment serves one invocation at a time and is used again (Lambda develop
 execution environment lifecycle"); its first start takes longer. An invocation that lasts too long is killed with its
 environment. Whoever asked may have given up long before: the invocation goes on.
 
-Limits: an environment is never taken away for being idle; CPU costs no time.
+An invocation may be carried out twice ("invoked twice"): an asynchronous one arrives at least once (Lambda developer
+guide, "How Lambda handles errors and retries with asynchronous invocation"), and who invokes synchronously and loses
+the answer asks again, as our workflows do (Step Functions guide, "Handle transient Lambda service exceptions").
+
+Limits: an environment is never taken away for being idle; CPU costs no time. Nothing is carried out three times. Where
+the world answers in a function's place (the prober, the salvage) an invocation stays one: nobody asks those with a
+second attempt, and it would show nothing of the product's code. A fence that is invoked twice asks the prober twice.
 """
 
 from __future__ import annotations
@@ -17,11 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.core.errors import FailoverError
 from handlers.core.lease import CLOCK_MARGIN_S
+from simulation.faults import TWICE
 from simulation.hooks import FUNCTION
 from simulation.network import Reply
 from simulation.prober import ProberFailed, probe
+from simulation.product import MODELLED
 from simulation.salvage import salvage
 from simulation.stand_ins import BotoCoreError, Carried, Client, ClientError, refusal
+from simulation.tokens import IdempotencyAlreadyInProgressError
 from simulation.virtual_time import Future, Process, Timer
 
 if TYPE_CHECKING:
@@ -35,7 +44,7 @@ COLD_S = (0.25, 1.0)
 # An invocation that freezes has got this far at most.
 FREEZES_WITHIN_S = 0.5
 # What ends a function as it should end; anything else that it raises is a defect of the product or of the world.
-EXPECTED = (FailoverError, ProberFailed, BotoCoreError, ClientError)
+EXPECTED = (FailoverError, ProberFailed, BotoCoreError, ClientError, IdempotencyAlreadyInProgressError)
 
 
 @dataclass(frozen=True)
@@ -111,14 +120,29 @@ class Functions:
             it is throttled.
         """
         world = self._world
-        function = world.product.functions[region, name]
-        ended: Future[Outcome] = Future(world.time)
-        if self.is_dead(region):
-            ended.settle(Outcome(None, "Lambda.SdkClientException", "the region does not answer"), None)
-            return ended
-        throttled = world.faults.acting("throttled", region)
+        throttled = None if self.is_dead(region) else world.faults.acting("throttled", region)
         if throttled is not None and world.chance.random() < throttled.how["share"]:
             raise refusal("TooManyRequestsException", "invoke", status=429)
+        ended: Future[Outcome] = Future(world.time)
+        twice = world.faults.acting(TWICE, region)
+        modelled = world.product.functions[region, name].step in MODELLED
+        if twice is None or modelled or world.chance.random() >= twice.how["share"]:
+            self._begin(region, name, event, ended)
+            return ended
+        # Whoever asked gets the answer of one of the two.
+        first, second = (ended, Future[Outcome](world.time))[:: world.chance.choice((1, -1))]
+        self._begin(region, name, event, first)
+        later = world.chance.uniform(0.0, twice.how["within"])
+        world.time.after(later, lambda: self._begin(region, name, event, second))
+        return ended
+
+    def _begin(self, region: str, name: str, event: Any, ended: Future[Outcome]) -> None:
+        """Begins an invocation, which settles ``ended``."""
+        world = self._world
+        if self.is_dead(region):
+            ended.settle(Outcome(None, "Lambda.SdkClientException", "the region does not answer"), None)
+            return
+        function = world.product.functions[region, name]
         environment, cold = self._environment(region, name, function)
         self.running[environment] = None
         self._freeze_some(environment)
@@ -138,7 +162,6 @@ class Functions:
 
         world.time.background(run, environment)
         environment.limit = world.time.timer(function.timeout_seconds, limit)
-        return ended
 
     def _over(self, environment: Environment, ended: Future[Outcome], outcome: Outcome) -> None:
         if not ended.done():

@@ -69,9 +69,11 @@ def faults_of(seed: int) -> tuple[Fault, ...]:
         drawn = faulty.unasked(random.Random(f"unasked {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
         drawn = faulty.by_hand(random.Random(f"hands {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
         drawn = faulty.seldom(random.Random(f"seldom {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
+        drawn = faulty.set_back(random.Random(f"set back {seed}"), drawn, writer)  # noqa: S311 - nothing secret
     over_by = faulty.WAY_BACK_OVER_BY_S if has_way_back(seed) else faulty.OVER_BY_S
     chance = random.Random(f"beside {seed}")  # noqa: S311 - nothing secret
-    return faulty.beside(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
+    drawn = faulty.beside(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
+    return faulty.twice(random.Random(f"twice {seed}"), drawn, writer, standby, over_by=over_by)  # noqa: S311 - nothing secret
 
 
 def run(seed: int, faults: Sequence[Fault] | None = None) -> History:

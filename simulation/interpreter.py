@@ -5,7 +5,7 @@ some microseconds. Only what our two files use is known; anything else is refuse
 
 The lab runs moto's interpreter. It cannot serve here: each task, each branch and each time limit is a thread of the
 machine that waits in real time, a state costs milliseconds, and it brings boto3. A test has both take every path of the
-workflows with the same answers (``tests/statemachines/test_every_path.py``).
+workflows with the same answers (``tests/statemachines/test_every_path.py``, ``test_every_way_back.py``).
 
 What is from the documentation: intervals, backoff and their limits, which errors ``States.ALL`` does not catch, a
 Parallel state that stops its other branches when one fails, a time limit that leaves the function running (Amazon

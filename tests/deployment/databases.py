@@ -44,6 +44,7 @@ class Databases:
         self.warmed_up = 0  # probers
         self.open_sessions = {WRITER: 0, STANDBY: 0}  # of applications, behind a fence that has not ended them
         self.unreadable: set[str] = set()  # tables that the salvage may not read
+        self.page_takes_s = 0.0  # of the salvage
         self.rows: dict[str, dict[int, str]] = {WRITER: {}, STANDBY: {}}  # of the application's one table, by key
         self.before_promotion: Callable[[str], None] = lambda region: None
         # Looked at before everything else: another answer of the prober, or None.
@@ -154,6 +155,7 @@ class Databases:
             raise RuntimeError("rows are exported from a fenced server only")
         if event["table"]["name"] in self.unreadable:
             return {"rows": [], "uncompared": 0, "after": None, "unread": "permission denied (42501)"}
+        CLOCK.sleep(self.page_takes_s)
         old, new = self.rows[region], self.rows[STANDBY if region == WRITER else WRITER]
         after = int(event["after"].strip("()").split(",")[1])
         key = min((key for key in old if key > after), default=None)

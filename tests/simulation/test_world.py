@@ -14,7 +14,7 @@ import pytest
 from simulation import history
 from simulation.checks import violations
 from simulation.databases import LAG_S
-from simulation.faults import BY_NAME, MUTES, OVER_BY_S, WAY_BACK_OVER_BY_S, Fault, seldom
+from simulation.faults import BY_NAME, MUTES, OVER_BY_S, TWICE, WAY_BACK_OVER_BY_S, Fault, seldom, set_back, twice
 from simulation.happened import (
     Asked,
     CapacityAsked,
@@ -36,6 +36,7 @@ from simulation.happened import (
     SessionClosed,
     SessionOpened,
     StartedOpen,
+    StateEntered,
     Told,
     Written,
 )
@@ -111,10 +112,63 @@ def test_p10_a_group_that_closes_long_after_the_fence_was_lifted_is_opened_again
     assert end(played).open_to == (WRITER,)
 
 
+def test_p10_a_guardian_whose_clock_was_ahead_when_it_began_opens_a_group_that_closes_later() -> None:
+    """No other guardian begins, which would have dated the record by a clock that is right."""
+    alone = Fault("monitor missing", WRITER, 0.0, 110.0)
+    ahead = Fault("clock far off", WRITER, 0.0, 5.0, {"error": 900.0})
+    played = play(ahead, alone, Fault("group change late", WRITER, 0.0, 6.0, {"takes": 15.0}))
+    closed = next(one.at for one in of(played, Fenced) if one.by == "group")
+    assert closed > next(one.at for one in of(played, Lifted) if one.by == "sql") + 5.0
+    assert next(one.at for one in of(played, Lifted) if one.by == "group") < closed + 10.0
+    assert violations(played) == []
+
+
 def test_what_is_too_rare_by_chance_is_drawn() -> None:
     drawn = [seldom(Random(seed), (), WRITER, STANDBY) for seed in range(200)]
     assert {len(faults) for faults in drawn} == {0, 2, 3}
     assert sum(map(bool, drawn)) < 200 / 10
+    assert 0 < sum(map(bool, [set_back(Random(seed), (), WRITER) for seed in range(200)])) < 200 / 20
+
+
+def invoked_twice(within: float) -> list[Fault]:
+    """Every invocation of both regions, the second at most so many seconds later."""
+    return [Fault(TWICE, region, 6.0, 164.0, {"share": 1.0, "within": within}) for region in (WRITER, STANDBY)]
+
+
+def test_a_monitor_that_is_invoked_twice_is_two_guardians_and_harms_nobody() -> None:
+    def renewals(played: History) -> int:
+        return sum(one.row == "renew" and 70.0 < one.at < 110.0 for one in of(played, Written))
+
+    alone, doubled = play(), play(*invoked_twice(within=1.0))
+    assert renewals(doubled) > 1.8 * renewals(alone)
+    assert not of(doubled, RunStarted)
+    assert not of(doubled, Fenced)
+
+
+def test_who_invokes_a_function_that_runs_twice_gets_the_answer_of_either() -> None:
+    answers = set()
+    for seed in (5, 7):  # in which the second begins so much later that the first has the lock before it
+        played = play(SWITCHES, *invoked_twice(within=3.0), seed=seed)
+        first, second = (one.at for one in of(played, Written) if one.row in ("take", "take_over"))
+        assert second > first + 1.0
+        goes_on = next(one.at for one in of(played, StateEntered) if one.state == "IsClaimed")
+        answers.add("first" if goes_on < second else "second")
+    assert answers == {"first", "second"}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_p2_steps_that_are_invoked_twice_move_the_writer_once(seed: int) -> None:
+    played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), *invoked_twice(within=2.0), seed=seed)
+    assert "recovered" in outcomes(played)
+    assert sum(one.accepted for one in of(played, Asked)) == 1
+    assert end(played).record["epoch"] == 3
+    assert violations(played) == []
+
+
+def test_invocations_are_drawn_to_be_carried_out_twice_and_a_seed_keeps_its_other_faults() -> None:
+    drawn = [twice(Random(seed), (), WRITER, STANDBY, over_by=OVER_BY_S) for seed in range(200)]
+    assert {fault.where for faults in drawn for fault in faults} == {WRITER, STANDBY}
+    assert 200 / 20 < sum(map(bool, drawn)) < 200 / 5
 
 
 @pytest.mark.parametrize("kind", MUTES)

@@ -112,6 +112,8 @@ def _at(data: Any, path: list[str]) -> Any:
 
 
 def _holds(rule: dict[str, Any], given: Any) -> bool:
+    if "And" in rule:
+        return all(_holds(one, given) for one in rule["And"])
     value = given
     for part in rule["Variable"].removeprefix("$.").split("."):
         if "IsPresent" in rule and part not in value:

@@ -25,8 +25,11 @@ OWN = {"started_at", "at", "token"}
 Visits = defaultdict[str, list[list[str]]]
 
 
-def assert_the_simulator_goes_the_same_way(machine: dict[str, Any], run: Run) -> None:
-    """Both interpreters enter the same states in the same order, ask the same, and end in the same way."""
+def assert_the_simulator_goes_the_same_way(machine: dict[str, Any], run: Run) -> set[graph.Transition]:
+    """Both interpreters enter the same states in the same order, ask the same, and end in the same way.
+
+    Returns what led the simulator's from state to state, beginnings left out.
+    """
     replayed, transitions = _replay(_unlimited(machine), run)
     assert (replayed.status, replayed.output) == (run.status, run.output)
     assert (replayed.error, replayed.cause) == (run.error, run.cause)
@@ -37,6 +40,7 @@ def assert_the_simulator_goes_the_same_way(machine: dict[str, Any], run: Run) ->
             # Where another branch fails, how far the others get is a matter of moments.
             together = min(len(here), len(there)) if number in cut_off else None
             assert here[:together] == there[:together]
+    return {(step.here, step.by, step.there) for step in transitions if step.here}
 
 
 def _replay(machine: dict[str, Any], run: Run) -> tuple[Ended, list[Transition]]:
