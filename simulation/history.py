@@ -71,7 +71,9 @@ def faults_of(seed: int) -> tuple[Fault, ...]:
         drawn = faulty.seldom(random.Random(f"seldom {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
     over_by = faulty.WAY_BACK_OVER_BY_S if has_way_back(seed) else faulty.OVER_BY_S
     chance = random.Random(f"beside {seed}")  # noqa: S311 - nothing secret
-    return faulty.beside(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
+    drawn = faulty.beside(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
+    chance = random.Random(f"visited {seed}")  # noqa: S311 - nothing secret
+    return faulty.visited(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
 
 
 def run(seed: int, faults: Sequence[Fault] | None = None) -> History:
