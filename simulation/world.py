@@ -32,8 +32,8 @@ from simulation.tokens import Tokens
 from simulation.virtual_time import VirtualTime
 from simulation.workflows import Place, Workflow, Workflows
 
-# What keeps the prober from its own database.
-NO_SQL = ("prober away", "throttled", "database hangs")
+# What keeps the prober from its own database, or has every answer of it be an error.
+NO_SQL = ("prober away", "throttled", *SERVES_NOBODY)
 # A prober, or a database, that needs so long for each answer (seconds; some take 1.3 times as long) lifts no fence in
 # the time of P10: a guardian needs one answer to see which fence stands, and another one to lift it.
 LIFTS_TOO_LATE_S = 2.5

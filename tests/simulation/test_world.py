@@ -20,6 +20,7 @@ from simulation.faults import (
     OVER_BY_S,
     OWNER,
     SECOND_DATABASE,
+    SERVES_NOBODY,
     WAY_BACK_OVER_BY_S,
     Fault,
     seldom,
@@ -48,6 +49,7 @@ from simulation.happened import (
     StartedOpen,
     Told,
     Whose,
+    Works,
     Written,
 )
 
@@ -137,6 +139,16 @@ def test_the_writer_moves_when_nobody_outside_can_use_it(kind: str) -> None:
         (30.0, WRITER, True),
         (pytest.approx(110.0), WRITER, False),
     ]
+    assert violations(played) == []
+
+
+@pytest.mark.parametrize("kind", SERVES_NOBODY)
+def test_the_limit_of_p1_neither_sql_nor_rds_closes_a_database_that_serves_nobody(kind: str) -> None:
+    """Seed 20640: a full database was taken for one that SQL can fence."""
+    played = play(Fault(kind, WRITER, 11.0, 67.0), Fault("rds busy", WRITER, 26.0, 46.0))
+    assert [one.accepted for one in of(played, Asked)] == [True]
+    without = [(one.at, one.works) for one in of(played, Works) if (one.region, one.means) == (WRITER, "sql")]
+    assert without == [(11.0, False), (pytest.approx(78.0), True)]
     assert violations(played) == []
 
 
