@@ -271,7 +271,8 @@ class LookAtRds:
 class PutFenceUp(NamedTuple):
     """Keep applications out; ``with_group`` False leaves the security group alone.
 
-    ``lease``: whose end is the reason (seconds since 1970); None where there is another, or where none is known.
+    ``lease``: whose end is the reason (seconds since 1970), `NO_LEASE` where none is known; None where there is
+    another reason.
     """
 
     why: str
@@ -482,7 +483,7 @@ def _close(state: GuardianState, decision: Decision, own: Own, now: float, *, fo
     restarted = fence.restarted is not False and (own == "down" or (own == "unknown" and by_group))
     by_sql_done = by_sql or restarted
     by_group_done = by_group or fence.secondary or not with_group
-    lease = None if for_good or state.lease_ends_at == NO_LEASE else state.lease_ends_at
+    lease = None if for_good else state.lease_ends_at
     return () if by_sql_done and by_group_done else (PutFenceUp(decision.why, with_group, lease),)
 
 

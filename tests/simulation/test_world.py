@@ -152,6 +152,15 @@ def test_the_limit_of_p1_neither_sql_nor_rds_closes_a_database_that_serves_nobod
     assert violations(played) == []
 
 
+def test_p10_a_monitor_that_starts_while_nothing_answers_has_no_writer_restarted_whose_lease_lives() -> None:
+    """Seed 22328: it knew of no lease, so that nobody looked whether one had been renewed."""
+    cut = Fault("cut", f"{STANDBY}->{WRITER}", 19.0, 3.34, {"refuses": 0.0})
+    away = Fault("table away", WRITER, 21.0, 1.0, {"hangs": 0.0})
+    played = play(cut, Fault("prober away", WRITER, 19.0, 7.0), away, seed=22328)
+    assert "restart" not in {one.by for one in of(played, Fenced)}
+    assert end(played).open_to == (WRITER,)
+
+
 def test_long_outages_are_of_every_kind() -> None:
     longest = [max(history.faults_of(seed), key=lambda one: one.lasts * (one.where != "")) for seed in range(5, 300, 5)]
     assert {one.kind for one in longest} == {"region dead", "database down", *MUTES}
