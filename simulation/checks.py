@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from simulation.faults import Fault
+from simulation.faults import OWNER, SECOND_DATABASE, Fault
 from simulation.happened import (
     Asked,
     CapacityAsked,
@@ -48,6 +48,7 @@ from simulation.happened import (
     StateEntered,
     Told,
     Way,
+    Whose,
     Works,
     Written,
 )
@@ -92,6 +93,8 @@ OPEN_AGAIN_LATER_S = 75.0
 # P10: a security group that RDS closes late is opened behind a fence by SQL: a look, the fence, a look and the lift,
 # each of which may last for as long as a slow prober or database takes.
 OPEN_AGAIN_SLOWLY_S = 30.0
+# P1: how soon a guardian ends what is opened behind a fence in a database that nobody but its owner can close.
+ENDED_WITHIN_S = 5.0
 # P9: from the commit to the end of the run: the proof through the name, the record, the message.
 ENDS_WITHIN_S = 60.0
 # P9: a lock that was taken a moment ago may not be known yet to who changes the capacity.
@@ -99,7 +102,7 @@ KNOWN_WITHIN_S = 5.0
 # P7: how long a hook may take (`simulation.hooks`).
 LONGEST_HOOK_S = 30.0
 # What is beside the runs, and owed nothing: a promise holds whatever becomes of it.
-BESIDE = {"starts open", "hook hangs", "hook fails", "capacity refused", "capacity takes"}
+BESIDE = {"starts open", "hook hangs", "hook fails", "capacity refused", "capacity takes", OWNER, SECOND_DATABASE}
 # P7: how long ago a run may have seen what it declares: the time limits of the steps between its proof and its end.
 PROVED_WITHIN_S = 10.0
 # P7: until people have been told of a run's end: the message's own retries, or Step Functions' event.
@@ -116,6 +119,8 @@ COMMAND_ENDS_WITHIN_S = 50.0
 ASKING, ANSWERS = "AskRetirement", ("person approves", "person refuses")
 # A row in an exported file, and how often a session writes one (`simulation.salvage`).
 ROW, ROW_EVERY_S = re.compile(r'"id": ?"(\d+\.\d+)"'), 0.5
+# P7: whose rows are salvaged; what is in another database only the snapshot has.
+SALVAGED: tuple[Whose, ...] = ("application", "owner")
 # How the name of a run ends that a person has started with the command of a message, and who does that.
 OBEYS, OBEYING = "-obeys", "person obeys"
 
@@ -278,9 +283,34 @@ class Facts:
 
     @cached_property
     def sessions(self) -> list[Span]:
-        """The sessions of applications, each with its region."""
-        closed = {one.session: one.at for one in self.of(SessionClosed)}
-        return [Span(one.at, closed.get(one.session, self.end), one.region) for one in self.of(SessionOpened)]
+        """The sessions that a fence has to keep out and to end, each with its region, and from when on it has to."""
+        opened, closed = self.of(SessionOpened), {one.session: one.at for one in self.of(SessionClosed)}
+        spans = [Span(self._counts_from(one), closed.get(one.session, self.end), one.region) for one in opened]
+        return [span for span in spans if span.start < span.end]
+
+    def _counts_from(self, session: SessionOpened) -> float:
+        """Returns from when on a session is one of those that P1 speaks of.
+
+        The owner's, opened behind a fence, is none before that is lifted. One in another database is none for a while
+        after the start of its server, which keeps nobody out of it; nor, in one of somebody else, until the guardian
+        has had the time to end what is opened behind a fence.
+        """
+        region, at = session.region, session.at
+        if session.whose == "application":
+            return at
+        behind_a_fence = self.fenced(region).at(at)
+        if session.whose == "owner":
+            lifts = [one.at for one in self.of(Lifted) if (one.region, one.by) == (region, "sql") and one.at > at]
+            return min(lifts, default=math.inf) if behind_a_fence else at
+        ends = [start + CLOSED_WITHIN_S for start in self.starts(region) if start <= at]
+        if session.whose == "somebody else's database" and behind_a_fence:
+            ends.append(at + ENDED_WITHIN_S)
+        return max([at, *ends])
+
+    def starts(self, region: str) -> list[float]:
+        """Returns when the server of a writer there has started again."""
+        roles = pairwise(self.role(region).changes)
+        return [at for (_, before), (at, role) in roles if (before, role) == ("down", "writer")]
 
     @cached_property
     def runs(self) -> list[Span]:
@@ -910,7 +940,8 @@ def _rows_not_kept(facts: Facts) -> Iterator[tuple[float, str]]:
         until = moves[-1].until if moves else 0.0
         kept = {each.name: each.text for each in facts.of(Kept) if each.region != one.region and each.at <= one.at}
         exported = {found for text in kept.values() for found in ROW.findall(text)}
-        lost = [row for row, written in _rows_of(facts, one) if written > until and row not in exported]
+        rows = [(row, written) for whose, row, written in _rows_of(facts, one) if whose in SALVAGED]
+        lost = [row for row, written in rows if written > until and row not in exported]
         if lost:
             yield (
                 one.at,
@@ -918,15 +949,15 @@ def _rows_not_kept(facts: Facts) -> Iterator[tuple[float, str]]:
             )
 
 
-def _rows_of(facts: Facts, retired: Retired) -> Iterator[tuple[str, float]]:
-    """Yields the rows that applications wrote there since the last cluster of that region was deleted."""
+def _rows_of(facts: Facts, retired: Retired) -> Iterator[tuple[Whose, str, float]]:
+    """Yields the rows that were written there since the last cluster of that region was deleted, and by whom."""
     before = [one.at for one in facts.of(Retired) if one.region == retired.region and one.at < retired.at]
     since, ended = max(before, default=0.0), {one.session: one.at for one in facts.of(SessionClosed)}
     for one in facts.of(SessionOpened):
         if one.region == retired.region and since <= one.at < retired.at:
             lasted = min(ended.get(one.session, retired.at), retired.at) - one.at
             for row in range(math.floor(lasted / ROW_EVERY_S) + 1):
-                yield f"{one.session}.{row}", one.at + row * ROW_EVERY_S
+                yield one.whose, f"{one.session}.{row}", one.at + row * ROW_EVERY_S
 
 
 def _not_in_a_snapshot(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -934,7 +965,7 @@ def _not_in_a_snapshot(facts: Facts) -> Iterator[tuple[float, str]]:
     for one in facts.of(Retired):
         taken = [each for each in facts.of(SnapshotTaken) if each.cluster == one.cluster and each.at <= one.at]
         begun = max((each.began for each in taken), default=-math.inf)
-        last = max((written for _, written in _rows_of(facts, one)), default=0.0)
+        last = max((written for _, _, written in _rows_of(facts, one)), default=0.0)
         if not taken or last > begun:
             yield one.at, f"the cluster in {one.region} is deleted, and no snapshot has all of it"
 

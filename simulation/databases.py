@@ -2,10 +2,15 @@
 
 Of PostgreSQL and of ``handlers/sql/monitoring.sql`` only what the protocol sees: who takes writes, the heartbeat row,
 the fence as data that replicates, a server that starts fenced, sessions that a fence ends. Of Aurora: the standby has
-what the writer committed up to a moment (`Databases.replicated_until`), and nothing of what came later. A session of an
-application writes all the time.
+what the writer committed up to a moment (`Databases.replicated_until`), and nothing of what came later. A session
+writes all the time.
 
-Limits: one server stands for a cluster; a promotion or a restart takes the time that it is given.
+Beside those of applications there are other kinds of sessions, as `Whose` names them. The owner of the database is let
+in behind a fence, which ends only what he had before it. A second database has no login trigger: a server that has just
+started lets its clients in. A fence by SQL ends their sessions and closes it; one of somebody else it cannot close.
+
+Limits: one server stands for a cluster; a promotion or a restart takes the time that it is given; a second database has
+been there since the bootstrap, and none is created later.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from simulation.happened import (
     SessionClosed,
     SessionOpened,
     StartedOpen,
+    Whose,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +44,11 @@ LAG_S = 0.08  # of the replication, as a rule
 
 @dataclass(frozen=True)
 class Data:
-    """What the orchestrator keeps in the database: the heartbeat row and the fence's. It replicates."""
+    """What the orchestrator keeps in the database: the heartbeat row and the fence's. It replicates.
+
+    ``stands_since``: when the fence was put up last, by true time. ``closes_second``: whether a second database lets
+    nobody in: its connection limit is 0.
+    """
 
     seq: int
     beat_at: float
@@ -46,6 +56,17 @@ class Data:
     number: int
     fenced: bool
     admitted: int
+    stands_since: float = -math.inf
+    closes_second: bool = False
+
+
+@dataclass(frozen=True)
+class Session:
+    """A client's: whose it is, since when, and what tells the client that it has ended, and why."""
+
+    whose: Whose
+    since: float
+    ended: Callable[[str], None]
 
 
 class Database:
@@ -62,8 +83,9 @@ class Database:
         self.group_closed = False
         self.own = data  # a reader's is `Databases.data_of`
         self.log: list[tuple[float, Data]] = [(world.time.now, data)]
-        self.sessions: dict[int, Callable[[str], None]] = {}  # what tells each one's client that it has ended
-        # When each session began and ended that has written what is here, since 1970; of a reader nothing.
+        self.sessions: dict[int, Session] = {}
+        # When each session began and ended that has written what is here, since 1970; of a reader nothing. A second
+        # database is not salvaged, and left out.
         self.written: dict[int, tuple[float, float]] = {}
         self.lifts = 0
         self.stubborn: dict[int, str] = {}  # sessions that do not end when they are told to, and what they were told
@@ -84,10 +106,10 @@ class Database:
         """Whether it is of a PostgreSQL before 17, which has no login triggers."""
         return self._world.faults.acting("starts open", "") is not None
 
-    @property
-    def admits(self) -> bool:
-        """Whether an application that connects now gets a session in which it can write."""
-        return self.takes_writes and not self.is_fenced and not self.group_closed
+    def admits(self, whose: Whose = "application") -> bool:
+        """Whether somebody who connects now gets a session in which he can write."""
+        fenced = {"application": self.is_fenced, "second database": self.own.closes_second}.get(whose, False)
+        return self.takes_writes and not fenced and not self.group_closed
 
     def write(self, data: Data) -> None:
         """Commits."""
@@ -99,33 +121,51 @@ class Database:
 
     # --- sessions
 
-    def open_session(self, client: str, ended: Callable[[str], None]) -> int:
+    def application_sessions(self) -> list[int]:
+        """As the SQL function: all but the owner's that he has opened behind the fence that stands.
+
+        Where it stands because the server has started, that is every one of his: none is older than the start.
+        """
+        fenced, since = self.is_fenced, self.own.stands_since
+        return [
+            number
+            for number, one in self.sessions.items()
+            if not (fenced and one.whose == "owner" and one.since > since)
+        ]
+
+    def open_session(self, client: str, ended: Callable[[str], None], whose: Whose = "application") -> int:
         """Gives a client a session; ``ended`` is told why when it has ended."""
-        number = self._world.next_session()
-        self.sessions[number] = ended
-        self.written[number] = (self._world.time.now, math.inf)
-        if self._world.faults.acting("session will not end", self.region):
+        world = self._world
+        number = world.next_session()
+        self.sessions[number] = Session(whose, world.time.now, ended)
+        if whose in ("application", "owner"):
+            self.written[number] = (world.time.now, math.inf)
+        if world.faults.acting("session will not end", self.region):
             self.stubborn[number] = ""
-        self._world.tell(SessionOpened(self._world.at, self.region, number, client, self._world.table.item["epoch"]))
+        world.tell(SessionOpened(world.at, self.region, number, client, world.table.item["epoch"], whose))
         return number
 
     def close_session(self, number: int, why: str) -> None:
         """Ends one."""
-        ended = self.sessions.pop(number, None)
+        session = self.sessions.pop(number, None)
         self.stubborn.pop(number, None)
-        if ended is not None:
-            self.written[number] = (self.written[number][0], self._world.time.now)
+        if session is not None:
+            if number in self.written:
+                self.written[number] = (session.since, self._world.time.now)
             self._world.tell(SessionClosed(self._world.at, self.region, number, why))
-            ended(why)
+            session.ended(why)
 
     def end_sessions(self, why: str, *, by_force: bool = True) -> bool:
-        """Ends all; without force, those that will not end stay. Returns whether none is left."""
-        for number in list(self.sessions):
+        """Ends all; without force, as the fence does, neither the owner's behind it nor those that will not end.
+
+        Returns whether none is left that a fence has to end.
+        """
+        for number in list(self.sessions) if by_force else self.application_sessions():
             if by_force or number not in self.stubborn:
                 self.close_session(number, why)
             else:
                 self.stubborn[number] = why
-        return not self.sessions
+        return not self.application_sessions()
 
     def end_stubbornness(self) -> None:
         """The sessions that would not end are as others are again; those that were told to end do so."""
@@ -138,8 +178,8 @@ class Database:
 
     def fence(self) -> None:
         """As ``fence_application``."""
-        was = self.is_fenced
-        self.write(replace(self.own, number=self.own.number + 1, fenced=True))
+        was, own, now = self.is_fenced, self.own, self._world.time.now
+        self.write(replace(own, number=own.number + 1, fenced=True, stands_since=now, closes_second=True))
         if not was:
             self._world.tell(Fenced(self._world.at, self.region, "sql"))
             self._world.judge_fit()
@@ -148,7 +188,7 @@ class Database:
         """As ``lift_fence``; the server's clock is right."""
         if not self.is_fenced or number != self.own.number or self._world.time.now >= until:
             return False
-        self.write(replace(self.own, fenced=False, admitted=self.server))
+        self.write(replace(self.own, fenced=False, admitted=self.server, closes_second=False))
         self.lifts += 1
         self._world.tell(Lifted(self._world.at, self.region, "sql"))
         return True

@@ -64,6 +64,7 @@ class Kind:
 
 STARTS_OPEN = "starts open"
 TWICE = "invoked twice"
+OWNER, SECOND_DATABASE = "owner logged in", "second database"
 # How far a run has come for which a person waits who watches it, and what that person does then.
 GETS_TO = ("checking", "stopping", "moving", "asked RDS")
 DOES = ("stop", "stop and pause", "abort", "hold")
@@ -147,6 +148,9 @@ KINDS = (
     Kind("hook fails", "region", 110, often=0),
     Kind("capacity refused", "region", 110, {"as": (0, 2.99)}, often=0),  # busy, throttled, or for good
     Kind("capacity takes", "region", 110, {"takes": (5, 60)}, often=0),
+    # --- clients that are no applications of the guarded database: drawn by themselves (`visited`)
+    Kind(OWNER, "region", 110, often=0),  # he comes back whenever his session ends
+    Kind(SECOND_DATABASE, "all", 180, {"of somebody else": YES_OR_NO}, often=0),  # all the time
     # --- people with `failoverctl`, who are drawn by themselves (`by_hand`)
     Kind("person maintains", "all", 60, {"ends": YES_OR_NO, "two": YES_OR_NO}, often=0),
     Kind("person lets in", "region", 1, often=0),
@@ -356,6 +360,27 @@ def twice(chance: Random, others: tuple[Fault, ...], writer: str, standby: str, 
     fault = _row(chance, BY_NAME[TWICE], chance.choice((writer, standby)))
     start = round(chance.uniform(FIRST_AT_S, over_by - BEFORE_OVER_S), 2)
     return _in_order([*others, replace(fault, start=start, lasts=round(min(fault.lasts, over_by - start), 2))])
+
+
+# In so many histories the owner of the database is logged in, and in as many the cluster has a second database. The
+# owner comes before or soon after something fails, mostly where the writer is at first.
+VISITED, COMES_S, STAYS_AT_LEAST_S, WHERE_THE_WRITER_IS = 0.1, (-15.0, 10.0), 15.0, 0.7
+
+
+def visited(
+    chance: Random, others: tuple[Fault, ...], writer: str, standby: str, *, over_by: float, lasts: float
+) -> tuple[Fault, ...]:
+    """Returns the faults of a history with the clients that are no applications of the guarded database, if any."""
+    added = []
+    if chance.random() < VISITED:
+        moment = chance.choice(others).start + chance.uniform(*COMES_S)
+        start = round(min(max(moment, 1.0), over_by - 2 * STAYS_AT_LEAST_S), 2)
+        where = writer if chance.random() < WHERE_THE_WRITER_IS else standby
+        added.append(Fault(OWNER, where, start, round(chance.uniform(STAYS_AT_LEAST_S, over_by - start), 2)))
+    if chance.random() < VISITED:
+        row = _row(chance, BY_NAME[SECOND_DATABASE], "")
+        added.append(replace(row, start=0.0, lasts=lasts + 1.0))
+    return _in_order([*others, *added])
 
 
 # A history with a way back: the first part of it brings a failover, and after it people re-protect, once or again and

@@ -14,6 +14,9 @@ from simulation.faults import Fault
 
 Way = Literal["sql", "group", "restart"]
 Means = Literal["sql", "lift", "reopen", "restart", "group"]
+# Whose a session is: an application's in the guarded database, its owner's, or that of a client of a second database of
+# the cluster, which belongs to the master user, as the guarded one does, or to somebody else.
+Whose = Literal["application", "owner", "second database", "somebody else's database"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Mute(Fact):
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened(Fact):
-    """An application, ``client``, got a session with the database in ``region`` in which it can write.
+    """A client got a session with the database in ``region`` in which it can write.
 
     ``epoch``: the control record's at that moment. A session writes all the time until it is closed.
     """
@@ -73,6 +76,7 @@ class SessionOpened(Fact):
     session: int
     client: str
     epoch: int
+    whose: Whose = "application"
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ def faults_of(seed: int) -> tuple[Fault, ...]:
     over_by = faulty.WAY_BACK_OVER_BY_S if has_way_back(seed) else faulty.OVER_BY_S
     chance = random.Random(f"beside {seed}")  # noqa: S311 - nothing secret
     drawn = faulty.beside(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
+    chance = random.Random(f"visited {seed}")  # noqa: S311 - nothing secret
+    drawn = faulty.visited(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
     return faulty.twice(random.Random(f"twice {seed}"), drawn, writer, standby, over_by=over_by)  # noqa: S311 - nothing secret
 
 

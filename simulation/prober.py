@@ -84,7 +84,7 @@ def _reach(world: World, here: str, database: Database, target: str, timeout_s: 
 
 def _answer(world: World, database: Database, event: dict[str, Any], began: float) -> Probe:
     """Does the work on a writer, and says what it is then."""
-    role, error, open_sessions = database.role, None, len(database.sessions)
+    role, error, open_sessions = database.role, None, len(database.application_sessions())
     if role == "writer" and not database.drained:
         own = database.own
         if event.get("heartbeat"):

@@ -46,6 +46,12 @@ from simulation.happened import (
 # What is written all the time: told of only where it begins anew, or ends.
 USUAL = {"renew", "renew_unknown", "give_word", "sign_of_life"}
 LONGEST = 160  # characters of a text that people were sent
+WHO = {
+    "application": "an application",
+    "owner": "the owner of the database",
+    "second database": "a client of a second database",
+    "somebody else's database": "a client of somebody else's database",
+}
 PLAINLY = {"sql": "by SQL", "group": "by its security group", "restart": "by a restart"}
 
 
@@ -108,7 +114,7 @@ TELLS: dict[type[Fact], Callable[[Any], str]] = {
         f"the database in {fact.region} is {fact.role if fact.role == 'down' else 'a ' + fact.role}"
     ),
     Mute: lambda fact: f"from elsewhere {fact.region}'s database {'cannot' if fact.mute else 'may'} be used",
-    SessionOpened: lambda fact: f"an application ({fact.client}) writes in {fact.region}",
+    SessionOpened: lambda fact: f"{WHO[fact.whose]} ({fact.client}) writes in {fact.region}",
     SessionClosed: lambda fact: f"session {fact.session} in {fact.region} has ended: {fact.why}",
     Fenced: lambda fact: f"{fact.region} is closed {PLAINLY[fact.by]}",
     StartedOpen: lambda fact: f"the server in {fact.region} has started, and is open",

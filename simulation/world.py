@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from simulation.applications import Application
+from simulation.applications import Application, Visitors
 from simulation.buckets import Buckets
 from simulation.control_table import ControlTable
 from simulation.data_api import DataApi
@@ -84,6 +84,7 @@ class World:
         self.applications = [
             Application(self, home, connects) for home in self.regions for connects in ("by name", "to either")
         ]
+        self.visitors = Visitors(self, seed)
         self.network.services = {
             "dynamodb": self.table.serve,
             "rds": self.rds.serve,
@@ -172,6 +173,7 @@ class World:
         self.databases.stir()
         for application in self.applications:
             application.stir()
+        self.visitors.stir()
         self.judge_fit()
 
     def judge_fit(self) -> None:
@@ -243,7 +245,7 @@ class World:
 
     def _end_of_history(self) -> None:
         roles = {region: database.role if database.runs else "down" for region, database in self.databases.of.items()}
-        open_to = tuple(region for region, database in self.databases.of.items() if database.admits)
+        open_to = tuple(region for region, database in self.databases.of.items() if database.admits())
         self.tell(Ended(self.at, self.table.item, roles, open_to, self.dns.leads_to))
 
     def _begin(self, fault: Fault) -> None:
@@ -253,6 +255,7 @@ class World:
         if strikes := self._strikes.get(fault.kind):
             strikes(fault)
         self.people.strike(fault)
+        self.visitors.come(fault)
         self._fault_changed()
         self.time.after(fault.lasts, lambda: self._end(fault))
 
@@ -260,6 +263,7 @@ class World:
         self.faults.end(fault)
         self.tell(FaultEnded(self.at, fault))
         self.people.relent(fault)
+        self.visitors.go(fault)
         if fault.kind in STOP_A_DATABASE:
             self.time.after(self.chance.uniform(0.5, 4), lambda: self._start_database(fault.where))
         if fault.kind == "session will not end":

@@ -279,8 +279,8 @@ class LookAtRds:
 class PutFenceUp(NamedTuple):
     """Keep applications out; ``with_group`` False leaves the security group alone.
 
-    ``lease``: whose end is the reason (seconds since 1970); None where there is another, or where none is known.
-    ``lifted_at``: see `GuardianState`.
+    ``lease``: whose end is the reason (seconds since 1970), `NO_LEASE` where none is known; None where there is
+    another reason. ``lifted_at``: see `GuardianState`.
     """
 
     why: str
@@ -509,7 +509,7 @@ def _close(state: GuardianState, decision: Decision, own: Own, now: float, *, fo
     by_group_done = by_group or fence.secondary or not with_group
     if by_sql_done and by_group_done:
         return ()
-    lease = None if for_good or state.lease_ends_at == NO_LEASE else state.lease_ends_at
+    lease = None if for_good else state.lease_ends_at
     return (PutFenceUp(decision.why, with_group, lease, state.lifted_at),)
 
 

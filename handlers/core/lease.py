@@ -65,7 +65,8 @@ def is_renewed(record: ControlRecord, region: str, lease: float, now: float, spa
     """Whether the fence is not due any more that a guardian of ``region`` ordered because the ``lease`` it knew ends.
 
     For certain: the record has a later one, which no wrong clock wrote, nobody stops or moves the writer, and
-    ``spare_s`` are left for that guardian's next look before a fence is due again. Times in seconds since 1970.
+    ``spare_s`` are left for that guardian's next look before a fence is due again. Times in seconds since 1970. A
+    guardian that has just started, and has not read the record yet, knows of none (0): any lease is a later one.
     """
     renewed = record.lease_expires_at
     if record.writer_region != region or record.stopping or record.moving or renewed is None:

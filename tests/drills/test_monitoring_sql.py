@@ -169,6 +169,39 @@ def test_p1_a_session_in_any_database_leaves_a_fence_incomplete(server: Server, 
 
 
 @pytest.fixture
+def of_somebody_else(server: Server, second_database: str) -> Iterator[str]:
+    """The second database belongs to another role than the one that has run the script, who is no superuser."""
+    function = "ALTER FUNCTION close_other_databases() OWNER TO"
+    server.run_script(f"CREATE ROLE master; GRANT ALL ON closed_database TO master; {function} master")
+    yield second_database
+    server.run_script(f"{function} postgres; DROP OWNED BY master; DROP ROLE master")
+
+
+def test_the_limit_of_p1_a_fence_ends_the_sessions_in_somebody_elses_database_and_keeps_nobody_out(
+    server: Server, of_somebody_else: str
+) -> None:
+    before = session_in(server, of_somebody_else, APPLICATION)
+    with monitor(server) as session:
+        assert postgres.fence(session, "the test")
+        with pytest.raises(psycopg.OperationalError):
+            before.execute("SELECT 1")
+        with session_in(server, of_somebody_else, APPLICATION):
+            assert postgres.standing(session).open_sessions == 1, "the fence is complete no more"
+            assert postgres.fence(session, "the guardian's next look")
+            assert postgres.standing(session).open_sessions == 0
+
+
+def test_the_limit_of_p1_a_server_that_has_started_keeps_nobody_out_of_a_second_database(
+    server: Server, second_database: str
+) -> None:
+    server.stop()
+    server.start()
+    with session_in(server, second_database, APPLICATION), monitor(server) as session:
+        seen = postgres.standing(session)
+        assert (seen.fenced, seen.open_sessions) == (True, 1), "it is not taken for complete"
+
+
+@pytest.fixture
 def owner(server: Server) -> Iterator[str]:
     """The database belongs to a user who is no superuser, as on Aurora; the lab lets the application log in as him."""
     server.run_script(f"ALTER DATABASE payments OWNER TO {APPLICATION}")

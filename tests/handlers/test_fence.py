@@ -238,6 +238,15 @@ def test_p10_a_fence_that_sql_does_not_put_up_restarts_nothing_if_the_lease_has_
     assert order(deployment, FENCE)["restarted"] is True
 
 
+def test_p10_a_guardian_that_knows_no_lease_has_nothing_restarted_whose_lease_lives(deployment: Deployment) -> None:
+    """It has just started, and could not read the record; the fence function can."""
+    deployment.databases.answers_after_s[WRITER] = 3.0
+    deployment.gate.seen.clear()
+    for lives_s, restarted in ((LEASE_S, None), (0.0, True)):
+        deployment.change_record(lease_expires_at=decimal(CLOCK.now() + lives_s))
+        assert order(deployment, FENCE | {"lease": 0.0})["restarted"] is restarted
+
+
 LOCK = {"run": "run-1", "mode": "failover", "incident": "outage", "target_region": STANDBY, "started_at": 1}
 LOCK |= {"deadline": 4_000_000_000, "phase": "moving", "moving_since": 1}
 

@@ -11,6 +11,7 @@ from simulation.checks import (
     CHECKS,
     CLOSED_WITHIN_S,
     COMMAND_ENDS_WITHIN_S,
+    ENDED_WITHIN_S,
     ENDS_WITHIN_S,
     GIVEN_BACK_S,
     KNOWN_WITHIN_S,
@@ -68,6 +69,7 @@ from simulation.happened import (
     StartedOpen,
     StateEntered,
     Told,
+    Whose,
     Works,
     Written,
 )
@@ -95,8 +97,10 @@ def written(at: float, before: dict[str, Any], after: dict[str, Any], row: str =
     return Written(at, row, "somebody", before, after, True)
 
 
-def session(number: int, region: str, start: float, end: float | None = None) -> list[Fact]:
-    opened: list[Fact] = [SessionOpened(start, region, number, "application", 2)]
+def session(
+    number: int, region: str, start: float, end: float | None = None, whose: Whose = "application"
+) -> list[Fact]:
+    opened: list[Fact] = [SessionOpened(start, region, number, "a client", 2, whose)]
     return opened if end is None else [*opened, SessionClosed(end, region, number, "fenced")]
 
 
@@ -172,6 +176,54 @@ def test_a_group_behind_which_somebody_writes_is_no_fence() -> None:
     inside, moved = session(1, EAST, 10.0, 31.0), [PROMOTED, Promoted(9.0, WEST, 8.0, False), *session(2, WEST, 22.0)]
     asked = [signed(20.0, fenced=True), Asked(21.0, "detach", WEST, "run-1", True), *moved]
     assert {"P1 sign is true", "P1 fenced first", "P1 one writer"} <= broken(*late, *inside, *asked)
+
+
+OTHERS: tuple[Whose, ...] = ("owner", "second database", "somebody else's database")
+
+
+@pytest.mark.parametrize("whose", OTHERS)
+def test_one_writer_is_promised_of_every_session_that_a_fence_has_to_end(whose: Whose) -> None:
+    assert broken(session(1, EAST, 0.0, 40.0, whose), session(2, WEST, 40.0)) == set()
+    assert broken(session(1, EAST, 0.0, 40.0 + LITTLE, whose), session(2, WEST, 40.0)) == {"P1 one writer"}
+
+
+def test_the_owner_may_write_behind_the_fence_that_stood_when_he_came_and_no_longer() -> None:
+    moved = [PROMOTED, Promoted(9.0, WEST, 8.0, False), *session(2, WEST, 40.0, 50.0)]
+    fence, behind = Fenced(8.0, EAST, "sql"), session(1, EAST, 8.0 + LITTLE, 60.0, "owner")
+    assert broken(moved, fence, behind) == set()
+    assert broken(moved, Fenced(4.0, EAST, "sql"), Lifted(5.0, EAST, "sql"), fence, behind) == set()
+    assert "P1 one writer" in broken(moved, fence, session(1, EAST, 8.0 - LITTLE, 60.0, "owner"))
+    assert "P1 one writer" in broken(moved, behind)
+    assert "P1 one writer" in broken(moved, fence, session(1, EAST, 8.0 + LITTLE, 60.0, "second database"))
+    for lifted, found in ((50.0 - LITTLE, True), (50.0 + LITTLE, False), (8.0, True)):
+        assert ("P1 one writer" in broken(moved, fence, Lifted(lifted, EAST, "sql"), behind)) is found
+
+
+def starts(at: float) -> list[Fact]:
+    return [RoleChanged(at - 5.0, EAST, "down"), RoleChanged(at, EAST, "writer")]
+
+
+@pytest.mark.parametrize("whose", OTHERS[1:])
+def test_a_server_that_starts_keeps_nobody_out_of_another_database_before_its_guardian_has_fenced(
+    whose: Whose,
+) -> None:
+    moved = [PROMOTED, Promoted(9.0, WEST, 8.0, False), *session(2, WEST, 10.0)]
+    in_time = session(1, EAST, 30.0, 30.0 + CLOSED_WITHIN_S, whose)
+    assert broken(moved, in_time, starts(30.0)) == set()
+    assert broken(moved, in_time) == {"P1 one writer"}
+    assert broken(moved, in_time, starts(30.0 + LITTLE)) == {"P1 one writer"}
+    too_long = session(1, EAST, 30.0, 30.0 + CLOSED_WITHIN_S + LITTLE, whose)
+    assert broken(moved, too_long, starts(30.0)) == {"P1 one writer"}
+    assert broken(moved, session(1, EAST, 30.0, 31.0), starts(30.0)) == {"P1 one writer"}
+
+
+@pytest.mark.parametrize("lasts", [ENDED_WITHIN_S, ENDED_WITHIN_S + LITTLE])
+def test_what_is_opened_behind_a_fence_in_somebody_elses_database_has_to_end_soon(lasts: float) -> None:
+    moved = [PROMOTED, Promoted(9.0, WEST, 8.0, False), *session(2, WEST, 10.0)]
+    behind = session(1, EAST, 30.0, 30.0 + lasts, OTHERS[2])
+    assert broken(moved, behind, Fenced(8.0, EAST, "sql")) == ({"P1 one writer"} if lasts > ENDED_WITHIN_S else set())
+    assert broken(moved, behind, Fenced(30.0 + LITTLE, EAST, "sql")) == {"P1 one writer"}
+    assert broken(moved, session(1, EAST, 30.0, 31.0, OTHERS[1]), Fenced(8.0, EAST, "sql")) == {"P1 one writer"}
 
 
 def test_who_comes_to_an_old_writer_without_a_guardian_late_is_within_the_limit_too() -> None:
@@ -782,6 +834,7 @@ def test_every_row_that_was_not_replicated_is_in_the_export() -> None:
     assert broken(*way_back(read_until=25.0 - LITTLE)) == {"P7 kept"}
     assert broken(*[fact for fact in way_back() if not isinstance(fact, Kept)]) == {"P7 kept"}
     assert broken(*session(2, EAST, 76.0, 76.0), way_back()) == {"P7 kept", "P7 snapshot"}
+    assert broken(*session(2, EAST, 76.0, 76.0, "owner"), way_back()) == {"P7 kept", "P7 snapshot"}
     overwritten = Kept(76.0, WEST, "epoch-3/1.50", "")
     assert broken(*way_back()[:-1], overwritten, way_back()[-1]) == {"P7 kept"}
     assert broken(*way_back(), Kept(81.0, WEST, "epoch-3/1.50", "")) == set()
@@ -791,6 +844,12 @@ def test_the_snapshot_is_of_that_cluster_and_has_all_of_it() -> None:
     assert broken(*way_back(cluster="cluster-2")) == {"P7 snapshot"}
     assert broken(*way_back(snapshot=25.0)) == set()
     assert broken(*way_back(snapshot=25.0 - LITTLE)) == {"P7 snapshot"}
+
+
+@pytest.mark.parametrize("whose", OTHERS[1:])
+def test_what_is_in_another_database_only_the_snapshot_has(whose: Whose) -> None:
+    assert broken(*session(2, EAST, 50.0, 55.0, whose), way_back()) == set()
+    assert broken(*session(2, EAST, 76.0, 76.0, whose), way_back()) == {"P7 snapshot"}
 
 
 def test_a_record_that_says_protected_has_a_standby() -> None:

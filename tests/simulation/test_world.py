@@ -14,7 +14,21 @@ import pytest
 from simulation import history
 from simulation.checks import violations
 from simulation.databases import LAG_S
-from simulation.faults import BY_NAME, MUTES, OVER_BY_S, TWICE, WAY_BACK_OVER_BY_S, Fault, seldom, set_back, twice
+from simulation.faults import (
+    BY_NAME,
+    MUTES,
+    OVER_BY_S,
+    OWNER,
+    SECOND_DATABASE,
+    SERVES_NOBODY,
+    TWICE,
+    WAY_BACK_OVER_BY_S,
+    Fault,
+    seldom,
+    set_back,
+    twice,
+    visited,
+)
 from simulation.happened import (
     Asked,
     CapacityAsked,
@@ -38,6 +52,8 @@ from simulation.happened import (
     StartedOpen,
     StateEntered,
     Told,
+    Whose,
+    Works,
     Written,
 )
 
@@ -79,7 +95,7 @@ def test_faults_are_over_in_time_and_known() -> None:
         for fault in history.faults_of(seed):
             assert fault.kind in BY_NAME
             over_by = WAY_BACK_OVER_BY_S if history.has_way_back(seed) else OVER_BY_S
-            always = fault.kind in ("person obeys", "starts open")
+            always = fault.kind in ("person obeys", "starts open", SECOND_DATABASE)
             assert history.is_long(seed) or always or fault.start + fault.lasts <= over_by + 0.01
 
 
@@ -181,6 +197,25 @@ def test_the_writer_moves_when_nobody_outside_can_use_it(kind: str) -> None:
         (pytest.approx(110.0), WRITER, False),
     ]
     assert violations(played) == []
+
+
+@pytest.mark.parametrize("kind", SERVES_NOBODY)
+def test_the_limit_of_p1_neither_sql_nor_rds_closes_a_database_that_serves_nobody(kind: str) -> None:
+    """Seed 20640: a full database was taken for one that SQL can fence."""
+    played = play(Fault(kind, WRITER, 11.0, 67.0), Fault("rds busy", WRITER, 26.0, 46.0))
+    assert [one.accepted for one in of(played, Asked)] == [True]
+    without = [(one.at, one.works) for one in of(played, Works) if (one.region, one.means) == (WRITER, "sql")]
+    assert without == [(11.0, False), (pytest.approx(78.0), True)]
+    assert violations(played) == []
+
+
+def test_p10_a_monitor_that_starts_while_nothing_answers_has_no_writer_restarted_whose_lease_lives() -> None:
+    """Seed 22328: it knew of no lease, so that nobody looked whether one had been renewed."""
+    cut = Fault("cut", f"{STANDBY}->{WRITER}", 19.0, 3.34, {"refuses": 0.0})
+    away = Fault("table away", WRITER, 21.0, 1.0, {"hangs": 0.0})
+    played = play(cut, Fault("prober away", WRITER, 19.0, 7.0), away, seed=22328)
+    assert "restart" not in {one.by for one in of(played, Fenced)}
+    assert end(played).open_to == (WRITER,)
 
 
 def test_long_outages_are_of_every_kind() -> None:
@@ -337,6 +372,114 @@ def test_a_pause_of_failoverctl_keeps_attempts_from_beginning_until_it_is_over(r
     assert end(played).open_to == (STANDBY,)
 
 
+# --- the owner of the database, and a second database
+
+SWITCHES = Fault("person switches over", STANDBY, 20.0, 1.0)
+WATCHES = {"gets to": 0.0, "after": 0.0, "does": 0.0, "resumes": 0.0}
+LOGGED_IN = Fault(OWNER, WRITER, 10.0, 100.0)
+RESTARTS = Fault("database restarts", WRITER, 30.0, 3.0)
+
+
+def second(*, of_somebody_else: bool) -> Fault:
+    return Fault(SECOND_DATABASE, "", 0.0, 600.0, {"of somebody else": float(of_somebody_else)})
+
+
+def opened(played: History, whose: Whose, region: str = WRITER, after: float = -1.0) -> list[SessionOpened]:
+    return [one for one in of(played, SessionOpened) if (one.whose, one.region) == (whose, region) and one.at > after]
+
+
+def closed(played: History, sessions: Sequence[SessionOpened]) -> list[str]:
+    """Why these sessions were closed, in the order of their opening."""
+    why = {one.session: one.why for one in of(played, SessionClosed)}
+    return [why[one.session] for one in sessions]
+
+
+def first(played: History, kind: type[Fenced | Lifted], by: str, after: float = 0.0) -> float:
+    return next(one.at for one in of(played, kind) if (one.region, one.by) == (WRITER, by) and one.at > after)
+
+
+def test_who_is_no_application_is_drawn_beside_the_others() -> None:
+    for seed in range(1, 60):
+        drawn = history.faults_of(seed)
+        others = tuple(one for one in drawn if one.kind not in (OWNER, SECOND_DATABASE))
+        again = [visited(Random(draw), others, WRITER, STANDBY, over_by=OVER_BY_S, lasts=180.0) for draw in range(60)]
+        assert others in again
+        assert all([one for one in each if one.kind not in (OWNER, SECOND_DATABASE)] == [*others] for each in again)
+        assert {OWNER, SECOND_DATABASE} <= {one.kind for each in again for one in each}
+
+
+def test_p1_a_fence_ends_the_owners_session_and_lets_him_in_again() -> None:
+    played = play(SWITCHES, LOGGED_IN)
+    sessions = opened(played, "owner")
+    assert closed(played, sessions) == ["fenced", "switched over"]
+    assert first(played, Fenced, "sql") < sessions[1].at < first(played, Fenced, "sql") + 2.0
+    assert outcomes(played) == ["recovered"]
+    assert violations(played) == []
+
+
+def test_a_server_that_starts_lets_its_owner_in_and_a_lift_leaves_him_there() -> None:
+    played = play(RESTARTS, LOGGED_IN)
+    (again,) = opened(played, "owner", after=30.0)
+    lifted = first(played, Lifted, "sql")
+    assert again.at < lifted < opened(played, "application", after=30.0)[0].at
+    assert closed(played, [again]) == ["left"]
+
+
+# Somebody stops the switchover and pauses automation, so that the guardian gives the writer back after 20 s.
+GIVEN_BACK = (
+    SWITCHES,
+    Fault("person watches a run", "", 10.0, 90.0, WATCHES | {"gets to": 1.5, "does": 1.5}),
+)
+
+
+def test_p10_the_owner_behind_a_fence_is_not_ended_again_and_again() -> None:
+    played = play(*GIVEN_BACK, LOGGED_IN)
+    sessions = opened(played, "owner")
+    assert closed(played, sessions) == ["fenced", "left"]
+    assert first(played, Lifted, "sql") > sessions[1].at + 10.0
+
+
+def test_p1_the_next_fence_ends_the_session_that_the_owner_had_behind_the_last_one() -> None:
+    played = play(RESTARTS, replace(SWITCHES, start=60.0), LOGGED_IN)
+    assert closed(played, opened(played, "owner")) == ["restarted", "fenced", "switched over"]
+
+
+def test_the_owner_is_kept_out_by_a_security_group() -> None:
+    away = [Fault("table away", region, 20.0, 40.0, {"hangs": 1.0}) for region in (WRITER, STANDBY)]
+    played = play(*away, LOGGED_IN)
+    again = opened(played, "owner", after=first(played, Fenced, "group"))
+    assert again
+    assert again[0].at > first(played, Lifted, "group")
+
+
+def test_p1_a_fence_closes_a_second_database_and_its_lift_opens_it() -> None:
+    for of_somebody_else in (False, True):
+        played = play(*GIVEN_BACK, second(of_somebody_else=of_somebody_else))
+        fenced, lifted = first(played, Fenced, "sql"), first(played, Lifted, "sql")
+        sessions = opened(played, "somebody else's database" if of_somebody_else else "second database")
+        assert closed(played, [one for one in sessions if one.at < fenced]) == ["fenced", "fenced"]
+        behind = [one for one in sessions if fenced < one.at < lifted]
+        assert bool(behind) is of_somebody_else
+        assert set(closed(played, behind[:-2])) <= {"fenced"}  # those that are open when the fence is lifted stay
+        assert behind or sessions[-1].at > lifted
+        assert end(played).open_to == (WRITER,)
+
+
+def test_a_server_that_starts_keeps_nobody_out_of_a_second_database() -> None:
+    played = play(RESTARTS, second(of_somebody_else=False))
+    lifted = first(played, Lifted, "sql")
+    assert opened(played, "second database", after=30.0)[0].at < lifted
+    assert opened(played, "application", after=30.0)[0].at > lifted
+
+
+def test_p1_an_old_writer_that_comes_back_closes_its_second_database() -> None:
+    played = play(DIES, second(of_somebody_else=False))
+    back = opened(played, "second database", after=110.0)
+    assert set(closed(played, back)) <= {"fenced"}
+    assert opened(played, "second database", STANDBY)
+    assert violations(played) == []
+
+
 # --- people with failoverctl
 
 
@@ -370,10 +513,6 @@ def test_let_in_opens_a_fenced_writer_without_a_guardian_and_no_other_region() -
     played = play(*alone, frozen, in_time, elsewhere, Fault("person pauses", "", 10.0, 99.0, {"resumes": 0.0}))
     assert [one.region for one in of(played, Lifted) if 50.0 < one.at < 60.0] == [WRITER]
     assert any(f"Refused: {WRITER} is the writer" in line for line in said(played))
-
-
-SWITCHES = Fault("person switches over", STANDBY, 20.0, 1.0)
-WATCHES = {"gets to": 0.0, "after": 0.0, "does": 0.0, "resumes": 0.0}
 
 
 @pytest.mark.parametrize(("gets_to", "phase"), [(0.5, "checking"), (1.5, "stopping"), (2.5, "moving")])
@@ -469,6 +608,21 @@ def test_what_an_old_writer_had_alone_is_kept_before_it_is_deleted_and_the_write
     assert rows[0].count("-- missing in public.") > 10
     assert end(played).roles == {WRITER: "writer", STANDBY: "reader"}
     assert end(played).record["protected"] is True
+
+
+def test_nobody_salvages_a_second_database_and_the_snapshot_has_it() -> None:
+    played = play(
+        Fault("isolated", WRITER, 20.0, 60.0, {"refuses": 1.0}),
+        Fault("person re-protects", "", 110.0, 1.0, {"asks": 1.0, "resumes": 0.0}),
+        Fault("person approves", "", 90.0, 300.0, {"takes": 5.0}),
+        second(of_somebody_else=False),
+        seed=history.WAY_BACK_AT,
+    )
+    assert of(played, Retired)
+    kept = "".join(one.text for one in of(played, Kept))
+    exported = [one.whose for one in of(played, SessionOpened) if f'"id": "{one.session}.' in kept]
+    assert set(exported) == {"application"}
+    assert violations(played) == []
 
 
 def test_p9_after_a_switchover_that_was_finished_as_a_failover_the_standby_is_armed() -> None:

@@ -358,6 +358,18 @@ def test_a_lease_that_ends_is_seen_by_the_clock_alone(state: GuardianState, now:
     assert after(state, ClockSeen(now)) == state
 
 
+@pytest.mark.parametrize(
+    ("state", "record", "lease"), [(BEGINS, None, NO_LEASE), (WATCHES, None, NOW + 8), (WATCHES, THERE, None)]
+)
+def test_p10_a_fence_says_which_lease_is_over_where_nothing_else_is_its_reason(
+    state: GuardianState, record: ControlRecord | None, lease: float | None
+) -> None:
+    """Who has just started, and reads nothing, knows none: one that lives in the record is news to him (seed 22328)."""
+    order = ordered(state, around(record, "unknown", now=NOW + 6))
+    assert isinstance(order, PutFenceUp)
+    assert order.lease == lease
+
+
 def test_p10_the_clock_leaves_the_first_decision_of_a_run_to_its_first_tick() -> None:
     """The run before it may rest by a word, or take the grace, which the clock alone cannot know."""
     ended = replace(HERE, lease_expires_at=NOW - 5)
