@@ -275,6 +275,12 @@ class Facts:
         """Up to when a region's database has what the writer has committed; None while it follows."""
         return Course(None, [(one.at, one.until) for one in self.of(Replicated) if one.region == region], self.end)
 
+    def heartbeats_after(self, at: float, last: Mapping[str, Any]) -> int:
+        """Returns how many heartbeats the writer has written after that moment, up to the ``last`` one."""
+        beats = [record.get("heartbeat") for _, record in self.record.changes]
+        before = [beat["seq"] for beat in beats if beat is not None and beat["at"] - STARTS_AT <= at]
+        return int(last["seq"] - max(before, default=last["seq"]))
+
     @cached_property
     def name(self) -> Course:
         """Where the public name leads."""
@@ -791,13 +797,18 @@ def _asked_for_nothing(facts: Facts, region: str, at: float) -> bool:
 
 
 def _loses_little(facts: Facts, region: str, at: float) -> bool:
-    """Whether the standby had then all but a little of what the record knows that the writer has committed."""
+    """Whether the standby had then all but a little of what the record knows that the writer has committed.
+
+    More than one heartbeat that it lacks may be much, whatever it says that it has (`handlers.core.lag`).
+    """
     beat = facts.record.at(at).get("heartbeat")
     other = next((one for one in facts.regions if one != region), None)
     if beat is None or other is None:  # nothing is known of the standby
         return False
     has, committed = facts.has_everything_until(other).at(at), beat["at"] - STARTS_AT
-    return at - committed <= OLDEST_BEAT_S and (has is None or committed - has <= RPO_BUDGET_S)
+    if at - committed > OLDEST_BEAT_S:
+        return False
+    return has is None or (committed - has <= RPO_BUDGET_S and facts.heartbeats_after(has, beat) <= 1)
 
 
 # --- P10

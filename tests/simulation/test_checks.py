@@ -652,6 +652,15 @@ def test_people_are_not_asked_about_a_loss_inside_the_budget(beat: float, until:
     assert broken(DEAD, TRIES, beats(beat, until), asks(30.0, "run-asks")) == ({"P9 moved"} if breaks else set())
 
 
+@pytest.mark.parametrize(("missing", "breaks"), [(1, True), (2, False)])
+def test_of_more_than_one_heartbeat_that_is_missing_people_may_be_asked(missing: int, breaks: bool) -> None:
+    """Seed 5195: two guardians wrote one each, in half a second."""
+    there = RECORD | {"heartbeat": {"seq": 1, "at": STARTS_AT + 18.0}}
+    last = RECORD | {"heartbeat": {"seq": 1 + missing, "at": STARTS_AT + 19.0}}
+    happened = [written(18.0, there, there), written(19.0, there, last), Replicated(20.0, WEST, 18.5)]
+    assert broken(DEAD, TRIES, happened, asks(30.0, "run-asks")) == ({"P9 moved"} if breaks else set())
+
+
 def test_what_fails_elsewhere_may_keep_a_run_from_knowing_the_loss() -> None:
     little_is_lost, question = beats(19.0, 19.0), asks(50.0, "run-asks")
     looked = 50.0 - LOOKED_WITHIN_S
