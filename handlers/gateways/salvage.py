@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # A page looks through this many blocks of 8 kB (400 MB), which cold storage delivers in some seconds.
 BLOCKS_A_PAGE = 50_000
 ROWS_A_PAGE = 500
+# PostgreSQL makes every row of the blocks that it is to look through into JSON before it puts them in order: a page
+# begins with few, and looks through twice as many as long as there is room for more rows.
+FIRST_LOOK_BLOCKS = 16
 # Lambda's answers are 6 MB at most (Lambda guide, "Lambda quotas"); JSON in JSON grows by its quotes.
 BYTES_A_PAGE = 2_000_000
 # insufficient_privilege, of the table, its schema, or a policy that hides rows; undefined_table: the new writer has no
@@ -128,14 +131,14 @@ def page(
     old: pg8000.native.Connection, new: pg8000.native.Connection, table: Table, after: str, horizon: int | None
 ) -> Page:
     """Returns the rows of one page of ``old`` that are missing or different on ``new``."""
-    first_block = int(after.strip("()").split(",")[0])
-    end = min(first_block + BLOCKS_A_PAGE, table.blocks)
+    end = min(_block(after) + BLOCKS_A_PAGE, table.blocks)
     then = f"({end},0)" if end < table.blocks else None
-    where = {"name": table.name, "horizon": horizon, "after": after, "end": f"({end},0)"}
+    where = {"name": table.name, "horizon": horizon}
     if not table.keyed:
-        ((count,),) = old.run("SELECT salvage_count(:name, :horizon, :after, :end)", **where)
+        count_them = "SELECT salvage_count(:name, :horizon, :after, :end)"
+        ((count,),) = old.run(count_them, **where, after=after, end=f"({end},0)")
         return Page([], int(count), then)
-    found = old.run("SELECT * FROM salvage_page(:name, :horizon, :after, :end, :rows)", **where, rows=ROWS_A_PAGE)
+    found = _rows(old, where, after, end)
     taken: list[tuple[str, str, str, str]] = []
     size = 0
     for tuple_id, key, data, digest in found:
@@ -153,3 +156,21 @@ def page(
         if have.get(key) != digest
     ]
     return Page(rows, 0, then)
+
+
+def _rows(
+    old: pg8000.native.Connection, where: dict[str, Any], after: str, end: int
+) -> list[tuple[str, str, str, str]]:
+    """Returns the first rows after a tuple and before the block ``end``: tuple id, key, JSON and its digest."""
+    found: list[tuple[str, str, str, str]] = []
+    blocks = FIRST_LOOK_BLOCKS
+    while len(found) < ROWS_A_PAGE and (block := _block(after)) < end:
+        until = f"({min(block + blocks, end)},0)"
+        page = "SELECT * FROM salvage_page(:name, :horizon, :after, :end, :rows)"
+        found += old.run(page, **where, after=after, end=until, rows=ROWS_A_PAGE - len(found))
+        after, blocks = until, 2 * blocks
+    return found
+
+
+def _block(tuple_id: str) -> int:
+    return int(tuple_id.strip("()").split(",")[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import pg8000.exceptions
 import pg8000.native
@@ -153,6 +154,38 @@ def test_page_by_page_nothing_is_left_out(rows: int, split: Split, monkeypatch: 
     monkeypatch.undo()
     monkeypatch.setattr(salvage, "BLOCKS_A_PAGE", 1)
     assert export(split, "public.accounts") == ({}, 0)
+    monkeypatch.undo()
+    monkeypatch.setattr(salvage, "FIRST_LOOK_BLOCKS", 1)
+    assert export(split, "public.notes", split.horizon) == whole
+
+
+class Looks:
+    """A session that notes up to which block each page was to look."""
+
+    def __init__(self, session: pg8000.native.Connection) -> None:
+        self.session = session
+        self.ends: list[str] = []
+
+    def run(self, statement: str, **values: Any) -> Any:
+        self.ends.append(values["end"])
+        return self.session.run(statement, **values)
+
+
+def test_a_page_looks_through_no_more_of_a_table_than_it_needs(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page of a large table made all the rest of it into JSON."""
+    accounts = table(split, "public.accounts")
+    assert accounts.blocks > 3
+    monkeypatch.setattr(salvage, "FIRST_LOOK_BLOCKS", 1)
+    for rows, horizon, ends in (
+        (10, None, ["(1,0)"]),
+        (200, None, ["(1,0)", "(3,0)"]),
+        (200, split.horizon, ["(1,0)", "(3,0)", f"({min(7, accounts.blocks)},0)"]),
+    ):
+        looks = Looks(split.old)
+        monkeypatch.setattr(salvage, "ROWS_A_PAGE", rows)
+        salvage.page(cast("pg8000.native.Connection", looks), split.new, accounts, FROM_THE_START, horizon)
+        assert looks.ends[: len(ends)] == ends
+        assert len(looks.ends) == len(ends) or horizon is not None
 
 
 def test_rows_are_given_by_a_fenced_server_only(split: Split) -> None:
