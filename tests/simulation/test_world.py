@@ -128,6 +128,18 @@ def test_p10_a_group_that_closes_long_after_the_fence_was_lifted_is_opened_again
     assert end(played).open_to == (WRITER,)
 
 
+def test_p1_sessions_behind_a_group_that_closed_late_end_before_the_writer_moves() -> None:
+    """The group was taken for one that was closed after a restart; two regions wrote until the prober was back."""
+    writes = [Fault("table writes away", region, 6.0, 11.0) for region in (WRITER, STANDBY)]
+    nobody_asks = [Fault("cut", path, 28.0, 70.0) for path in (f"{WRITER}->{STANDBY}", f"{STANDBY}->{WRITER}")]
+    quick = Fault("promotion takes", "", 20.0, 90.0, {"takes": 1.0})
+    late = Fault("group change late", WRITER, 6.0, 11.0, {"takes": 20.0})
+    played = play(*writes, late, Fault("prober away", WRITER, 28.0, 70.0), *nobody_asks, quick)
+    assert next(one.at for one in of(played, Fenced) if one.by == "group") > next(one.at for one in of(played, Lifted))
+    assert end(played).record["writer_region"] == STANDBY
+    assert violations(played) == []
+
+
 def test_p10_a_guardian_whose_clock_was_ahead_when_it_began_opens_a_group_that_closes_later() -> None:
     """No other guardian begins, which would have dated the record by a clock that is right."""
     alone = Fault("monitor missing", WRITER, 0.0, 110.0)
