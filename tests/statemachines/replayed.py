@@ -21,6 +21,9 @@ UNLIMITED_S = 1e9
 # What differs between two runs: moments, and tokens.
 OWN = {"started_at", "at", "token"}
 
+# A task, and which visit of the Parallel state around it, if there is one: a branch that another one ended may have
+# asked nothing, and the answer of the next visit is none to it.
+Asked = tuple[str, int]
 # By the first state of a scope, the states that each visit of it entered.
 Visits = defaultdict[str, list[list[str]]]
 
@@ -44,14 +47,16 @@ def assert_the_simulator_goes_the_same_way(machine: dict[str, Any], run: Run) ->
 
 
 def _replay(machine: dict[str, Any], run: Run) -> tuple[Ended, list[Transition]]:
-    answers = _answers(run)
+    around = _around(machine)
+    answers = _answers(run, around)
     clock, taken = VirtualTime(), list[Transition]()
     began = clock.now
 
     def invoke(state: str, _resource: str, parameters: Any) -> Any:
-        if not answers[state]:
+        here = answers[state, sum(step.there == around.get(state) for step in taken)]
+        if not here:
             clock.sleep(UNLIMITED_S)  # another branch has ended this one in the run before it asked
-        asked, number, event = answers[state].pop(0)
+        asked, number, event = here.pop(0)
         assert _comparable(parameters["Payload"]) == _comparable(asked["Payload"])
         assert parameters.get("InvocationType") == asked.get("InvocationType")
         token = parameters["Payload"].get("token")
@@ -83,8 +88,18 @@ def _unlimited(machine: dict[str, Any]) -> dict[str, Any]:
     return {**machine, "TimeoutSeconds": UNLIMITED_S}
 
 
-def _answers(run: Run) -> dict[str, list[tuple[Any, int, Any]]]:
-    """By state: what each of its attempts asked, when in the run it was answered, and the event that says how."""
+def _around(machine: dict[str, Any]) -> dict[str, str]:
+    """The Parallel state around each state that is in one."""
+    return {
+        inner: name
+        for name, state in machine["States"].items()
+        for branch in state.get("Branches", ())
+        for inner in branch["States"]
+    }
+
+
+def _answers(run: Run, around: dict[str, str]) -> dict[Asked, list[tuple[Any, int, Any]]]:
+    """What each attempt of a task asked, when in the run it was answered, and the event that says how."""
     events = {event["id"]: event for event in run.events}
     attempts: dict[int, list[Any]] = {}
     by_state = defaultdict(list)
@@ -92,7 +107,12 @@ def _answers(run: Run) -> dict[str, list[tuple[Any, int, Any]]]:
         if event["type"] == "TaskScheduled":
             attempt = [json.loads(event["taskScheduledEventDetails"]["parameters"]), len(events), None]
             attempts[event["id"]] = attempt
-            by_state[_state_of(event, events)].append(attempt)
+            entered = [
+                one["stateEnteredEventDetails"]["name"]
+                for one in _before(event, events)
+                if "stateEnteredEventDetails" in one
+            ]
+            by_state[entered[0], entered.count(around.get(entered[0]))].append(attempt)
         elif event["type"] in ("TaskSucceeded", "TaskFailed", "TaskTimedOut"):
             before = next(one for one in _before(event, events) if one["type"].endswith(("Scheduled", "Entered")))
             if before["type"] == "TaskScheduled":  # not so where a branch was ended before it had asked
@@ -104,11 +124,6 @@ def _before(event: dict[str, Any], events: dict[int, Any]) -> Iterator[dict[str,
     while event["previousEventId"]:
         event = events[event["previousEventId"]]
         yield event
-
-
-def _state_of(event: dict[str, Any], events: dict[int, Any]) -> str:
-    entered = next(one for one in _before(event, events) if "stateEnteredEventDetails" in one)
-    return str(entered["stateEnteredEventDetails"]["name"])
 
 
 def _answer(event: dict[str, Any]) -> tuple[Any, TaskFailed | None]:
