@@ -1018,7 +1018,7 @@ def _not_served(facts: Facts) -> Iterator[tuple[float, str]]:
         said = facts.belong.within(one.at - SWITCH_REPEATS_S - NAME_FOLLOWS_S, one.at)
         if one.name_leads_to not in said:
             yield one.at, f"clients belong in {said[-1]}, and the name leads to {one.name_leads_to}"
-        if _is_moved(facts, one):
+        if _is_moved(facts, one) or _waits_for_a_person(facts, one):
             return
         if one.roles.get(writer) != "writer":
             yield one.at, f"the record's writer is in {writer}, where no database takes writes"
@@ -1041,6 +1041,16 @@ def _is_moved(facts: Facts, ended: Ended) -> bool:
     at_work = bool(steps) and isinstance(steps[-1], RdsBegan)
     noted = (ended.record.get("transition") or {}).get("asked_at", 0.0) - STARTS_AT  # may never have reached RDS
     return at_work or ended.at - max([noted, *(one.at for one in steps)]) <= GIVEN_UP_S
+
+
+def _waits_for_a_person(facts: Facts, ended: Ended) -> bool:
+    """Whether a lock for which RDS was asked is left, and only a person takes it over.
+
+    Without such a request a guardian gives it back, whoever holds it.
+    """
+    lock = ended.record.get("transition")
+    asked = lock is not None and lock["move_requests"] > 0
+    return asked and bool(_held_from_outside(facts, ended.record) or _keeps_from_beginning(ended.record, ended.at))
 
 
 # --- the way back

@@ -971,7 +971,8 @@ def test_a_lock_may_keep_the_writer_closed_at_the_end_for_as_long_as_it_may_at_a
 
 
 def test_a_move_may_keep_the_writer_closed_at_the_end_until_rds_has_shown_nothing_for_a_while() -> None:
-    asked, closed, near = written(100.0, RECORD, held()), ended(held(), open_to=(), used=()), END_S - GIVEN_UP_S
+    asked, closed = [started(90.0), written(100.0, RECORD, held())], ended(held(), open_to=(), used=())
+    near = END_S - GIVEN_UP_S
     for last in (Asked(near, "detach", WEST, "run-1", False), RdsEnded(near, "switchover", WEST, "cancelled")):
         assert "P10 served" not in broken(asked, last, closed)
         assert "P10 served" in broken(asked, replace(last, at=near - LITTLE), closed)
@@ -983,8 +984,29 @@ def test_a_move_may_keep_the_writer_closed_at_the_end_until_rds_has_shown_nothin
 def test_a_request_that_never_reached_rds_counts_as_one(after: float, breaks: bool) -> None:
     noted_at = END_S - GIVEN_UP_S + after
     noted = RECORD | {"transition": lock() | {"asked_at": STARTS_AT + noted_at}}
-    found = broken(written(100.0, RECORD, noted), ended(noted, open_to=(), used=()))
+    found = broken(started(90.0), written(100.0, RECORD, noted), ended(noted, open_to=(), used=()))
     assert ("P10 served" in found) == breaks
+
+
+@pytest.mark.parametrize(
+    ("also", "run", "breaks"),
+    [
+        ({}, "run-1", True),
+        ({}, "break-glass-1", False),
+        ({"paused": {"until": STARTS_AT + END_S + LITTLE}}, "run-1", False),
+        ({"paused": {"until": STARTS_AT + END_S}}, "run-1", True),
+        ({"ended_by_person": {"by": "ada"}}, "run-1", False),
+        ({"automatic_failover": False}, "run-1", False),
+    ],
+)
+@pytest.mark.parametrize("requests", [0, 1])
+def test_a_lock_may_close_the_writer_that_only_a_person_takes_over_once_rds_was_asked(
+    also: dict[str, Any], run: str, requests: int, breaks: bool
+) -> None:
+    record = held(run=run, requests=requests) | also
+    run_died = [started(10.0), RunEnded(30.0, "run-1", "ABORTED", None, None), written(20.0, RECORD, record)]
+    found = broken(run_died, ended(record, open_to=(), used=()))
+    assert ("P10 served" in found) == (breaks or requests == 0)
 
 
 # --- the way back
