@@ -923,6 +923,12 @@ def test_to_primary_the_name_goes_without_any_switch_when_no_answer_is_repeated_
         assert name_is_wrong(back_to_east(latest + LITTLE), fails_so)
 
 
+def test_without_both_switches_the_name_goes_to_primary_wherever_the_writer_is() -> None:
+    neither = [*fails("switch", 50.0, END_S), *fails("switch", 50.0, END_S, WEST)]
+    assert not name_is_wrong(to_west(21.0), neither, NameLeadsTo(60.0, EAST))
+    assert name_is_wrong(to_west(21.0), fails("switch", 50.0, END_S), NameLeadsTo(60.0, EAST))
+
+
 WELL = ended(RECORD)
 
 
@@ -940,6 +946,13 @@ def test_at_the_end_applications_are_served_by_the_records_writer_only() -> None
     moved = written(10.0, held(), MOVED)
     assert broken(PROMOTED, moved, ended(MOVED)) == set()
     assert broken(PROMOTED, moved, ended(MOVED, open_to=(EAST, WEST))) == {"P10 served"}
+
+
+def test_the_name_has_time_to_follow_at_the_end_too() -> None:
+    near = END_S - SWITCH_REPEATS_S - NAME_FOLLOWS_S
+    for since, breaks in ((near + LITTLE, False), (near, True)):
+        engages = written(since, RECORD, engaged("checking"))
+        assert ("P10 served" in broken(engages, ended(engaged("checking")))) == breaks
 
 
 @pytest.mark.parametrize("wrong", [{"open_to": ()}, {"name_leads_to": WEST}])
