@@ -988,7 +988,7 @@ def _led_elsewhere(facts: Facts) -> Iterator[tuple[float, str]]:
 
 
 def _name_is_due(facts: Facts, belong: Span, primary: str) -> Iterator[tuple[float, float]]:
-    """Yields when the name has to lead where clients belong; it may come too soon by a moment, but not stay away.
+    """Yields the times in which the name has to lead to where clients ``belong``, whatever failed before them.
 
     Either region's switch leads it to SECONDARY. To PRIMARY it goes when neither says otherwise: at once where both
     read the record, and else when the last answer is too old to be repeated.
