@@ -93,6 +93,18 @@ OPEN_AGAIN_LATER_S = 75.0
 # P10: a security group that RDS closes late is opened behind a fence by SQL: a look, the fence, a look and the lift,
 # each of which may last for as long as a slow prober or database takes.
 OPEN_AGAIN_SLOWLY_S = 30.0
+# P10: how long Route 53 may take to follow a writer switch that works: a checker asks every 10 s, and waits 6 s for an
+# answer. How long a client keeps the name's last answer (5 s) does not matter here: `NameLeadsTo` is the zone's.
+NAME_FOLLOWS_S = 16.0
+# P10: for so long a switch that cannot read the record repeats that clients belong in SECONDARY's region: a lease, and
+# the second by which its clock may have been set meanwhile.
+SWITCH_REPEATS_S = 11.0
+# P10: how long before a history's end everything has to be repaired, so that applications are served then: what failed
+# may have cost the writer's region its monitor, which the schedule starts again within a minute, and that opens it.
+REPAIRED_S = 65.0
+# P10: after RDS was asked for a move, or has given it up, and shows nothing more, the writer is open again: the lock is
+# given back 61 s later, and two ticks, a lift and the clients' next attempts follow.
+GIVEN_UP_S = 75.0
 # P1: how soon a guardian ends what is opened behind a fence in a database that nobody but its owner can close.
 ENDED_WITHIN_S = 5.0
 # P9: from the commit to the end of the run: the proof through the name, the record, the message.
@@ -286,6 +298,18 @@ class Facts:
         """Where the public name leads."""
         first = self.record.at(0.0).get("writer_region")
         return Course(first, [(one.at, one.region) for one in self.of(NameLeadsTo)], self.end)
+
+    @cached_property
+    def closing(self) -> Course:
+        """The lock that closes the writer, and for which RDS was not asked: its writer, run and phase; or None."""
+        locks = [(at, _closing(record)) for at, record in self.record.changes if at >= 0.0]
+        return Course(None, [one for one, _ in _changed(locks)], self.end)
+
+    @cached_property
+    def belong(self) -> Course:
+        """The region in which clients belong by the record: the writer's, or the target of a lock with DNS engaged."""
+        belong = [(at, _clients_belong(record)) for at, record in self.record.changes]
+        return Course(belong[0][1], [one for one, _ in _changed(belong[1:])], self.end)
 
     @cached_property
     def sessions(self) -> list[Span]:
@@ -915,8 +939,7 @@ def _restarted_for_nothing(facts: Facts) -> Iterator[tuple[float, str]]:
 
 def _kept_closed_by_a_lock(facts: Facts) -> Iterator[tuple[float, str]]:
     """A lock that closes a healthy writer, and for which RDS was not asked, has to go."""
-    locks = [(at, _closing(record)) for at, record in facts.record.changes if at >= 0.0]
-    for span in Course(None, [one for one, before in _changed(locks)], facts.end).spans():
+    for span in facts.closing.spans():
         if span.value is None:
             continue
         writer, run, phase = span.value
@@ -939,6 +962,95 @@ def _closing(record: Mapping[str, Any]) -> tuple[str, str, str] | None:
     if lock is None or lock["phase"] == "checking" or lock["move_requests"] > 0:
         return None
     return record["writer_region"], lock["run"], lock["phase"]
+
+
+def _clients_belong(record: Mapping[str, Any]) -> str:
+    lock = record.get("transition")
+    return str(lock["target_region"] if lock is not None and lock.get("dns_engaged") else record["writer_region"])
+
+
+def _led_elsewhere(facts: Facts) -> Iterator[tuple[float, str]]:
+    """The name does not follow the record, or leads to SECONDARY's region though the record has said no such thing.
+
+    PRIMARY is where the writer is when a history begins.
+    """
+    primary = facts.belong.changes[0][1]
+    for belong in facts.belong.spans():
+        for led in facts.name.spans():
+            for since, until in _name_is_due(facts, belong, primary) if led.value != belong.value else ():
+                start, end = max(led.start, since), min(led.end, until)
+                if start < end:
+                    yield start, f"clients belong in {belong.value}, and the name leads to {led.value}"
+    for one in facts.of(NameLeadsTo):
+        said = facts.belong.within(one.at - SWITCH_REPEATS_S, one.at)
+        if one.region != primary and one.region not in said:
+            yield one.at, f"the name is led to {one.region}, and for {SWITCH_REPEATS_S:.0f} s no client belonged there"
+
+
+def _name_is_due(facts: Facts, belong: Span, primary: str) -> Iterator[tuple[float, float]]:
+    """Yields the times in which the name has to lead to where clients ``belong``, whatever failed before them.
+
+    Either region's switch leads it to SECONDARY. To PRIMARY it goes when neither says otherwise: at once where both
+    read the record, and else when the last answer is too old to be repeated.
+    """
+    works = [facts.works(region, "switch") for region in facts.regions]
+    if belong.value == primary:
+        yield belong.start + SWITCH_REPEATS_S + NAME_FOLLOWS_S, belong.end
+        moments = sorted({at for course in works for at, _ in course.changes})
+        both = [(at, all(course.at(at) for course in works)) for at in moments]
+        works = [Course(True, [one for one, _ in _changed(both)], facts.end)]
+    for span in [span for course in works for span in course.spans() if span.value]:
+        yield max(span.start, belong.start) + NAME_FOLLOWS_S, min(span.end, belong.end)
+
+
+def _not_served(facts: Facts) -> Iterator[tuple[float, str]]:
+    """At the end, when all has been well for a while, applications are not in the record's writer, or are elsewhere."""
+    for one in facts.of(Ended):
+        calm_since, writer = one.at - REPAIRED_S, one.record["writer_region"]
+        late = [fault.value.where for fault in facts.faults if fault.end > calm_since]
+        may_be_open = facts.record.within(one.at - CLOSED_WITHIN_S, one.at)
+        for region in one.open_to:
+            if not late and not any(_may_open(record, region) for record in may_be_open):
+                yield one.at, f"applications may write in {region}, and the writer is in {writer}"
+        # What strikes the other region alone leaves the record's writer, and its name, all that they need.
+        if any(where in (writer, "") or "->" in where for where in late):
+            return
+        said = facts.belong.within(one.at - SWITCH_REPEATS_S - NAME_FOLLOWS_S, one.at)
+        if one.name_leads_to not in said:
+            yield one.at, f"clients belong in {said[-1]}, and the name leads to {one.name_leads_to}"
+        if _is_moved(facts, one) or _waits_for_a_person(facts, one):
+            return
+        if one.roles.get(writer) != "writer":
+            yield one.at, f"the record's writer is in {writer}, where no database takes writes"
+        elif writer not in one.open_to:
+            yield one.at, f"the writer in {writer} is closed to applications"
+        elif writer not in one.used:
+            yield one.at, f"no application has a session with the writer in {writer}"
+
+
+def _is_moved(facts: Facts, ended: Ended) -> bool:
+    """Whether a run may rightly keep the writer closed, or had just moved it, when the history ended.
+
+    For which RDS was not asked, a lock may do so for as long as `GIVEN_BACK_S` says. Where RDS was, it may take its
+    time, and the lock has to go when it has shown nothing for a while.
+    """
+    closing = list(facts.closing.spans())[-1]
+    if closing.value is not None:
+        return ended.at - closing.start <= GIVEN_BACK_S[closing.value[2]]
+    steps = [one for one in facts.history.happened if isinstance(one, Asked | RdsBegan | RdsEnded)]
+    at_work = bool(steps) and isinstance(steps[-1], RdsBegan)
+    noted = (ended.record.get("transition") or {}).get("asked_at", 0.0) - STARTS_AT  # may never have reached RDS
+    return at_work or ended.at - max([noted, *(one.at for one in steps)]) <= GIVEN_UP_S
+
+
+def _waits_for_a_person(facts: Facts, ended: Ended) -> bool:
+    """Whether a lock for which RDS was asked is left, and only a person takes it over.
+
+    Without such a request a guardian gives it back, whoever holds it.
+    """
+    lock = ended.record.get("transition")
+    asked = lock is not None and lock["move_requests"] > 0
+    return asked and bool(_held_from_outside(facts, ended.record) or _keeps_from_beginning(ended.record, ended.at))
 
 
 # --- the way back
@@ -1046,6 +1158,8 @@ CHECKS = (
     Check("P9 moved", "a dead writer is moved, or people are asked whether writes may be lost", _not_moved),
     Check("P10 open", "a healthy writer whose lease can be renewed is open", _closed_for_nothing),
     Check("P10 not restarted", "no healthy writer with a new lease is restarted", _restarted_for_nothing),
+    Check("P10 name", "the name leads where the record says that clients belong", _led_elsewhere),
+    Check("P10 served", "when all is repaired applications write in the record's writer only", _not_served),
     Check("P10 given back", "a run that does not go on keeps no healthy writer closed", _kept_closed_by_a_lock),
     Check("P7 kept", "nothing is deleted that is neither in the new writer nor in the export", _rows_not_kept),
     Check("P7 snapshot", "no cluster is deleted without a snapshot of all of it", _not_in_a_snapshot),

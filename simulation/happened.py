@@ -13,7 +13,7 @@ from typing import Any, Literal
 from simulation.faults import Fault
 
 Way = Literal["sql", "group", "restart"]
-Means = Literal["sql", "lift", "reopen", "restart", "group"]
+Means = Literal["sql", "lift", "reopen", "restart", "group", "switch"]
 # Whose a session is: an application's in the guarded database, its owner's, or that of a client of a second database of
 # the cluster, which belongs to the master user, as the guarded one does, or to somebody else.
 Whose = Literal["application", "owner", "second database", "somebody else's database"]
@@ -139,11 +139,12 @@ class Guarded(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Works(Fact):
-    """Whether ``means`` to close and open the database in ``region`` works.
+    """Whether ``means`` to close and open the database in ``region``, or to lead its clients, works.
 
     ``sql``: the prober runs, and may log in. ``lift``: it also answers soon enough to lift one. ``reopen``: it answers
     soon enough to open a security group behind a fence. ``restart``: RDS takes requests. ``group``: so it does, and has
-    no change of the security group in work.
+    no change of the security group in work. ``switch``: Route 53's checkers reach the region's writer switch, which
+    reads the control record in time.
     """
 
     region: str
@@ -344,12 +345,14 @@ class PersonDid(Fact):
 class Ended(Fact):
     """How the world stands when the history ends, after everything has been repaired and left alone for a while.
 
-    ``roles``: what each region's database is; ``open_to``: which of them take writes of applications.
+    ``roles``: what each region's database is; ``open_to``: which of them take writes of applications that connect now;
+    ``used``: in which of them applications have sessions.
     """
 
     record: Mapping[str, Any]
     roles: Mapping[str, str]
     open_to: tuple[str, ...]
+    used: tuple[str, ...]
     name_leads_to: str
 
 

@@ -41,6 +41,8 @@ LIFTS_TOO_LATE_S = 2.5
 REOPENS_LATE_S = 1.0
 # What keeps RDS from changing a cluster.
 RDS_REFUSES = ("rds away", "rds busy")
+# What keeps Route 53's checkers from a region's writer switch, or the switch from an answer in time.
+NO_SWITCH = ("region dead", "unreachable", "throttled", "cold starts", "table away")
 # What stops a database and keeps it from starting.
 STOP_A_DATABASE = ("region dead", "database down", "database restarts")
 # Environments that are there when a history begins, so that its monitors need not be started cold first.
@@ -185,6 +187,7 @@ class World:
             at_rest = rds and not self.rds.groups_in_work[region] and self.rds.status.get(region) != MODIFYING
             sql = self._answers_sql(region)
             lifts, opens = sql and self._answers_in(region, LIFTS_TOO_LATE_S), self._answers_in(region, REOPENS_LATE_S)
+            switch = self._switch_answers(region)
             mute = any(self.faults.acting(kind, region) for kind in (*SERVES_NOBODY, *CUTS_OFF))
             facts: tuple[tuple[Guarded | Fit | Works | Mute, bool, bool], ...] = (
                 (Guarded(self.at, region, guarded), guarded, True),
@@ -195,6 +198,7 @@ class World:
                 (Works(self.at, region, "restart", rds), rds, True),
                 (Works(self.at, region, "group", at_rest), at_rest, True),
                 (Mute(self.at, region, mute), mute, False),
+                (Works(self.at, region, "switch", switch), switch, True),
             )
             for number, (fact, now, at_first) in enumerate(facts):
                 if self._noted.get((region, number), at_first) != now:
@@ -213,6 +217,10 @@ class World:
         refuses = self.faults.acting("refuses the monitor", region)
         refused = refuses is not None and not refuses.how.get("kept")
         return not refused and not any(self.faults.acting(kind, region) for kind in NO_SQL)
+
+    def _switch_answers(self, region: str) -> bool:
+        """Whether Route 53's checkers, which come from outside, learn what the record says from the switch there."""
+        return self.table.has_quorum(region) and not any(self.faults.acting(kind, region) for kind in NO_SWITCH)
 
     def _answers_in(self, region: str, seconds: float) -> bool:
         slow = (self.faults.acting(kind, region) for kind in ("prober slow", "database slow"))
@@ -246,7 +254,9 @@ class World:
     def _end_of_history(self) -> None:
         roles = {region: database.role if database.runs else "down" for region, database in self.databases.of.items()}
         open_to = tuple(region for region, database in self.databases.of.items() if database.admits())
-        self.tell(Ended(self.at, self.table.item, roles, open_to, self.dns.leads_to))
+        sessions = {application.session for application in self.applications}
+        used = tuple(region for region in self.regions if any(one and one[0] == region for one in sessions))
+        self.tell(Ended(self.at, self.table.item, roles, open_to, used, self.dns.leads_to))
 
     def _begin(self, fault: Fault) -> None:
         self.databases.replicated_until()  # what has arrived before it begins has arrived

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from simulation.checks import (
     ENDED_WITHIN_S,
     ENDS_WITHIN_S,
     GIVEN_BACK_S,
+    GIVEN_UP_S,
     KNOWN_WITHIN_S,
     LET_IN_WITHIN_S,
     LIMIT_LASTS_S,
@@ -22,16 +25,19 @@ from simulation.checks import (
     LOOKED_WITHIN_S,
     MONITOR_AGAIN_S,
     MOVED_WITHIN_S,
+    NAME_FOLLOWS_S,
     NEXT_ATTEMPT_S,
     OLDEST_BEAT_S,
     OPEN_AGAIN_LATER_S,
     OPEN_AGAIN_S,
     OPEN_AGAIN_SLOWLY_S,
     PROVED_WITHIN_S,
+    REPAIRED_S,
     ROW_EVERY_S,
     RPO_BUDGET_S,
     SIGNED_WITHIN_S,
     STANDS_STILL_S,
+    SWITCH_REPEATS_S,
     TOLD_WITHIN_S,
     WELL_FOR_S,
     violations,
@@ -89,6 +95,11 @@ def held(**how: Any) -> dict[str, Any]:
     return RECORD | {"transition": lock(**how)}
 
 
+def engaged(phase: str = "moving") -> dict[str, Any]:
+    """The record with a lock for which the writer switches are to lead clients to its target."""
+    return RECORD | {"transition": lock(phase) | {"dns_engaged": True}}
+
+
 MOVED = RECORD | {"writer_region": WEST, "epoch": 3}
 PROMOTED = RoleChanged(9.0, WEST, "writer")
 
@@ -117,15 +128,32 @@ def started(at: float, run: str = "run-1", region: str = WEST) -> RunStarted:
     return RunStarted(at, run, region, "failover", {})
 
 
+def ended(record: dict[str, Any], **otherwise: Any) -> Ended:
+    """The end of a history in which the record's writer serves everybody, but for what is ``otherwise``."""
+    writer = record["writer_region"]
+    serves = {"roles": {writer: "writer"}, "open_to": (writer,), "used": (writer,), "name_leads_to": writer}
+    return Ended(END_S, record, **(serves | otherwise))
+
+
 def broken(*facts: Fact | list[Fact], errors: tuple[str, ...] = ()) -> set[str]:
-    """The promises that a history with these facts breaks."""
+    """The promises that a history with these facts breaks.
+
+    Where they do not say where the name leads, it follows the record. How the world stands at the end is judged where
+    they say so.
+    """
     happened: list[Fact] = [Fit(0.0, WEST, False), RoleChanged(0.0, EAST, "writer"), RoleChanged(0.0, WEST, "reader")]
     for fact in facts:
         happened += fact if isinstance(fact, list) else [fact]
     happened.sort(key=lambda one: one.at)
-    record = next((one.after for one in reversed(happened) if isinstance(one, Written)), RECORD)
-    happened.append(Ended(END_S, record, {}, (), EAST))
-    return {one.promise for one in violations(History(1, (), tuple(happened), errors))}
+    writes = [one for one in happened if isinstance(one, Written)]
+    if not any(isinstance(one, NameLeadsTo) for one in happened):
+        happened += [NameLeadsTo(one.at + LITTLE, one.after["writer_region"]) for one in writes]
+        happened.sort(key=lambda one: one.at)
+    not_judged = set[str]()
+    if not isinstance(happened[-1], Ended):
+        happened.append(ended(dict(writes[-1].after) if writes else RECORD))
+        not_judged.add("P10 served")
+    return {one.promise for one in violations(History(1, (), tuple(happened), errors))} - not_judged
 
 
 def test_a_history_in_which_nothing_happens_breaks_nothing() -> None:
@@ -407,9 +435,10 @@ def declared() -> list[Fact]:
     """A run that ends as recovered, and everything that is true then."""
     return [
         started(10.0),
-        written(50.0, held(), MOVED),
+        written(44.0, held(), engaged(), "engage_dns"),
         RoleChanged(45.0, WEST, "writer"),
         NameLeadsTo(48.0, WEST),
+        written(50.0, engaged(), MOVED, "commit_failover"),
         StateEntered(55.0, "run-1", "OutcomeRecovered", "VerifyRecovery", "Next"),
         RunEnded(56.0, "run-1", "SUCCEEDED", None, None),
     ]
@@ -419,16 +448,24 @@ def test_a_run_that_has_recovered_is_right() -> None:
     assert broken(*declared()) == set()
 
 
-@pytest.mark.parametrize("missing", [Written, RoleChanged, NameLeadsTo])
-def test_record_database_and_name_have_to_agree(missing: type[Fact]) -> None:
-    also = {"P7 committed"} if missing is RoleChanged else set()
-    assert broken(*(fact for fact in declared() if not isinstance(fact, missing))) == {"P7 recovered"} | also
+def declared_without(missing: type[Fact]) -> list[Fact]:
+    """As `declared`, without the commit, the promotion, or what the name did."""
+    gone = [one for one in declared() if isinstance(one, missing) and getattr(one, "row", "") != "engage_dns"]
+    return [one for one in declared() if one not in gone]
 
 
-def test_what_changes_after_the_proof_says_nothing_of_it() -> None:
-    assert broken(*declared(), NameLeadsTo(54.0, EAST)) == set()
-    gone = [fact for fact in declared() if not isinstance(fact, NameLeadsTo)]
-    assert broken(*gone, NameLeadsTo(30.0, WEST), NameLeadsTo(40.0, EAST)) == {"P7 recovered"}
+@pytest.mark.parametrize(("missing", "also"), [(Written, set()), (RoleChanged, {"P7 committed"})])
+def test_record_and_database_have_to_agree(missing: type[Fact], also: set[str]) -> None:
+    assert broken(*declared_without(missing)) == {"P7 recovered"} | also
+
+
+def test_so_has_the_name_and_what_changes_after_the_proof_says_nothing_of_it() -> None:
+    follows = NameLeadsTo(44.0 + NAME_FOLLOWS_S, WEST)
+    assert broken(*declared(), NameLeadsTo(54.0, EAST), follows) == set()
+    gone = declared_without(NameLeadsTo)
+    assert broken(*gone, NameLeadsTo(44.0 + LITTLE, WEST), NameLeadsTo(44.0 + 2 * LITTLE, EAST), follows) == {
+        "P7 recovered"
+    }
 
 
 def test_who_becomes_the_writer_of_the_record_has_become_one() -> None:
@@ -817,6 +854,172 @@ def test_while_a_run_closes_the_writer_only_its_limit_counts() -> None:
     assert broken(Fit(0.0, EAST, True), asked, Fenced(21.0, EAST, "sql")) == set()
     given_back = written(60.0, held(requests=1), RECORD)
     assert broken(Fit(0.0, EAST, True), asked, Fenced(21.0, EAST, "sql"), given_back) == {"P10 open"}
+
+
+# --- P10: the name, and how everything ends
+
+ENGAGED = written(20.0, RECORD, engaged())
+SWITCHES = [*fails("switch", 0.0, END_S), *fails("switch", 0.0, END_S, WEST)]
+
+
+def to_west(at: float) -> list[Fact]:
+    """A lock for which clients belong in WEST from 20 s on, and the name that leads there from that moment on."""
+    return [ENGAGED, NameLeadsTo(at, WEST)]
+
+
+def back_to_east(at: float) -> list[Fact]:
+    """The same until 60 s, when the lock is given back; then the name leads to EAST from that moment on."""
+    return [*to_west(21.0), written(60.0, engaged(), RECORD), NameLeadsTo(at, EAST)]
+
+
+def name_is_wrong(*facts: Fact | list[Fact]) -> bool:
+    """Whether that is what the history breaks, whatever else."""
+    return "P10 name" in broken(*facts)
+
+
+@pytest.mark.parametrize(("led", "since"), [(to_west, 20.0), (back_to_east, 60.0)])
+def test_the_name_leads_soon_where_clients_belong(led: Callable[[float], list[Fact]], since: float) -> None:
+    assert not name_is_wrong(led(since + NAME_FOLLOWS_S))
+    assert name_is_wrong(led(since + NAME_FOLLOWS_S + LITTLE))
+
+
+@pytest.mark.parametrize("stays", [RECORD, MOVED])
+def test_the_name_stays_where_clients_belong(stays: dict[str, Any]) -> None:
+    moved = [] if stays is RECORD else [written(20.0, RECORD, MOVED), NameLeadsTo(21.0, WEST)]
+    here, there = (EAST, WEST) if stays is RECORD else (WEST, EAST)
+    assert not name_is_wrong(*moved)
+    assert name_is_wrong(*moved, NameLeadsTo(100.0, there), NameLeadsTo(100.0 + LITTLE, here))
+
+
+def test_the_name_is_not_led_to_the_target_of_a_lock_before_that_engages_dns() -> None:
+    for phase in ("checking", "stopping", "moving"):
+        taken = written(20.0, RECORD, held(phase=phase, requests=0))
+        assert name_is_wrong(taken, NameLeadsTo(21.0, WEST), NameLeadsTo(22.0, EAST))
+
+
+def test_a_switch_repeats_for_a_while_what_it_has_read() -> None:
+    briefly: list[Fact] = [ENGAGED, written(21.0, engaged(), RECORD)]
+    latest = 21.0 + SWITCH_REPEATS_S
+    assert not name_is_wrong(SWITCHES, briefly, NameLeadsTo(latest - LITTLE, WEST), NameLeadsTo(latest, EAST))
+    assert name_is_wrong(SWITCHES, briefly, NameLeadsTo(latest + LITTLE, WEST), NameLeadsTo(latest + 1.0, EAST))
+
+
+def test_either_switch_leads_the_name_to_secondary_and_without_both_nobody_does() -> None:
+    for region in (EAST, WEST):
+        assert name_is_wrong(to_west(END_S), fails("switch", 0.0, END_S, region))
+    assert not name_is_wrong(to_west(END_S), SWITCHES)
+    again = [*fails("switch", 0.0, 100.0), *fails("switch", 0.0, END_S, WEST)]
+    assert not name_is_wrong(to_west(100.0 + NAME_FOLLOWS_S), again)
+    assert name_is_wrong(to_west(100.0 + NAME_FOLLOWS_S + LITTLE), again)
+    # For less than a checker needs one of them, and then the other one, does nothing.
+    by_turns = [*fails("switch", 35.0, END_S), *fails("switch", 0.0, 35.0, WEST)]
+    assert not name_is_wrong(to_west(35.0 + NAME_FOLLOWS_S), by_turns)
+
+
+def test_to_primary_the_name_goes_without_any_switch_when_no_answer_is_repeated_any_more() -> None:
+    one_fails, latest = fails("switch", 50.0, END_S, WEST), 60.0 + SWITCH_REPEATS_S + NAME_FOLLOWS_S
+    for fails_so in (one_fails, SWITCHES):
+        assert not name_is_wrong(back_to_east(latest), fails_so)
+        assert name_is_wrong(back_to_east(latest + LITTLE), fails_so)
+
+
+def test_without_both_switches_the_name_goes_to_primary_wherever_the_writer_is() -> None:
+    neither = [*fails("switch", 50.0, END_S), *fails("switch", 50.0, END_S, WEST)]
+    assert not name_is_wrong(to_west(21.0), neither, NameLeadsTo(60.0, EAST))
+    assert name_is_wrong(to_west(21.0), fails("switch", 50.0, END_S), NameLeadsTo(60.0, EAST))
+
+
+WELL = ended(RECORD)
+
+
+def test_at_the_end_applications_are_served_by_the_records_writer_only() -> None:
+    assert broken(WELL) == set()
+    for wrong in (
+        {"roles": {EAST: "down", WEST: "writer"}},
+        {"open_to": ()},
+        {"open_to": (EAST, WEST)},
+        {"used": ()},
+        {"used": (WEST,)},
+        {"name_leads_to": WEST},
+    ):
+        assert broken(ended(RECORD, **wrong)) == {"P10 served"}
+    moved = written(10.0, held(), MOVED)
+    assert broken(PROMOTED, moved, ended(MOVED)) == set()
+    assert broken(PROMOTED, moved, ended(MOVED, open_to=(EAST, WEST))) == {"P10 served"}
+
+
+def test_the_name_has_time_to_follow_at_the_end_too() -> None:
+    near = END_S - SWITCH_REPEATS_S - NAME_FOLLOWS_S
+    for since, breaks in ((near + LITTLE, False), (near, True)):
+        engages = written(since, RECORD, engaged("checking"))
+        assert ("P10 served" in broken(engages, ended(engaged("checking")))) == breaks
+
+
+@pytest.mark.parametrize("wrong", [{"open_to": ()}, {"name_leads_to": WEST}])
+@pytest.mark.parametrize("where", [EAST, "", f"{WEST}->{EAST}"])
+def test_what_failed_lately_excuses_the_end_but_not_in_the_other_region(wrong: dict[str, Any], where: str) -> None:
+    left = END_S - REPAIRED_S
+    assert broken(ended(RECORD, **wrong), fault("table away", where, 100.0, left + LITTLE)) == set()
+    assert broken(ended(RECORD, **wrong), fault("table away", where, 100.0, left)) == {"P10 served"}
+    assert broken(ended(RECORD, **wrong), fault("table away", WEST, 100.0, left + LITTLE)) == {"P10 served"}
+
+
+def test_the_other_region_may_be_open_when_it_failed_lately_or_a_run_has_moved_the_writer_there() -> None:
+    both, left = {"open_to": (EAST, WEST)}, END_S - REPAIRED_S
+    assert broken(ended(RECORD, **both), fault("table away", WEST, 100.0, left + LITTLE)) == set()
+    assert broken(ended(RECORD, **both), fault("table away", WEST, 100.0, left)) == {"P10 served"}
+    moved = END_S - CLOSED_WITHIN_S
+    assert "P10 served" not in broken(written(moved + LITTLE, RECORD, MOVED), ended(MOVED, **both))
+    assert "P10 served" in broken(written(moved, RECORD, MOVED), ended(MOVED, **both))
+    opens, asked = written(100.0, RECORD, held()), Asked(END_S - 30.0, "detach", WEST, "run-1", True)
+    assert "P10 served" not in broken(opens, asked, ended(held(), open_to=(WEST,)))
+
+
+@pytest.mark.parametrize("phase", ["stopping", "moving"])
+def test_a_lock_may_keep_the_writer_closed_at_the_end_for_as_long_as_it_may_at_all(phase: str) -> None:
+    record = held(phase=phase, requests=0)
+    closed, taken = ended(record, open_to=(), used=()), END_S - GIVEN_BACK_S[phase]
+    assert "P10 served" not in broken(written(taken, RECORD, record), closed)
+    assert "P10 served" in broken(written(taken - LITTLE, RECORD, record), closed)
+
+
+def test_a_move_may_keep_the_writer_closed_at_the_end_until_rds_has_shown_nothing_for_a_while() -> None:
+    asked, closed = [started(90.0), written(100.0, RECORD, held())], ended(held(), open_to=(), used=())
+    near = END_S - GIVEN_UP_S
+    for last in (Asked(near, "detach", WEST, "run-1", False), RdsEnded(near, "switchover", WEST, "cancelled")):
+        assert "P10 served" not in broken(asked, last, closed)
+        assert "P10 served" in broken(asked, replace(last, at=near - LITTLE), closed)
+    assert "P10 served" not in broken(asked, RdsBegan(110.0, "switchover", WEST), closed)
+    assert "P10 served" in broken(asked, closed)
+
+
+@pytest.mark.parametrize(("after", "breaks"), [(0.0, False), (-LITTLE, True)])
+def test_a_request_that_never_reached_rds_counts_as_one(after: float, breaks: bool) -> None:
+    noted_at = END_S - GIVEN_UP_S + after
+    noted = RECORD | {"transition": lock() | {"asked_at": STARTS_AT + noted_at}}
+    found = broken(started(90.0), written(100.0, RECORD, noted), ended(noted, open_to=(), used=()))
+    assert ("P10 served" in found) == breaks
+
+
+@pytest.mark.parametrize(
+    ("also", "run", "breaks"),
+    [
+        ({}, "run-1", True),
+        ({}, "break-glass-1", False),
+        ({"paused": {"until": STARTS_AT + END_S + LITTLE}}, "run-1", False),
+        ({"paused": {"until": STARTS_AT + END_S}}, "run-1", True),
+        ({"ended_by_person": {"by": "ada"}}, "run-1", False),
+        ({"automatic_failover": False}, "run-1", False),
+    ],
+)
+@pytest.mark.parametrize("requests", [0, 1])
+def test_a_lock_may_close_the_writer_that_only_a_person_takes_over_once_rds_was_asked(
+    also: dict[str, Any], run: str, requests: int, breaks: bool
+) -> None:
+    record = held(run=run, requests=requests) | also
+    run_died = [started(10.0), RunEnded(30.0, "run-1", "ABORTED", None, None), written(20.0, RECORD, record)]
+    found = broken(run_died, ended(record, open_to=(), used=()))
+    assert ("P10 served" in found) == (breaks or requests == 0)
 
 
 # --- the way back

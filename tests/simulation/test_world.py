@@ -275,6 +275,27 @@ def took(played: History) -> tuple[float, float]:
     return commit - promoted, ended - commit
 
 
+@pytest.mark.parametrize("kind", ["region dead", "unreachable", "throttled", "cold starts", "table away"])
+def test_a_switch_that_nobody_reaches_or_that_cannot_read_the_record_is_written_down(kind: str) -> None:
+    how = {"region dead": {"refuses": 1.0}, "throttled": {"share": 1.0}, "cold starts": {"takes": 6.0}}.get(kind, {})
+    played = history.run(1, (Fault(kind, STANDBY, 20.0, 30.0, how),))
+    switches = [(one.region, one.at, one.works) for one in of(played, Works) if one.means == "switch"]
+    assert switches == [(STANDBY, 20.0, False), (STANDBY, 50.0, True)]
+
+
+def test_a_region_that_is_cut_off_has_no_switch_that_can_read_the_record() -> None:
+    played = history.run(1, (Fault("isolated", WRITER, 20.0, 30.0),))
+    switches = [(one.region, one.at, one.works) for one in of(played, Works) if one.means == "switch"]
+    assert switches == [(WRITER, 20.0, False), (WRITER, 50.0, True)]
+
+
+def test_the_end_of_a_history_says_who_is_served_where() -> None:
+    outage = Fault("region dead", WRITER, 20.0, 60.0, {"refuses": 1.0})
+    (end,) = of(history.run(1, (outage,)), Ended)
+    assert (end.record["writer_region"], end.name_leads_to) == (STANDBY, STANDBY)
+    assert (end.open_to, end.used, end.roles[STANDBY]) == ((STANDBY,), (STANDBY,), "writer")
+
+
 def test_hooks_are_started_by_their_events_where_the_writer_is_moved_to() -> None:
     begun = of(play(DIES), HookBegan)
     assert sorted((one.region, one.name, one.how) for one in begun) == [
