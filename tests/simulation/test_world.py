@@ -30,6 +30,8 @@ from simulation.faults import (
     visited,
 )
 from simulation.happened import (
+    Answers,
+    Approved,
     Asked,
     CapacityAsked,
     Ended,
@@ -211,6 +213,24 @@ def test_the_writer_moves_when_nobody_outside_can_use_it(kind: str) -> None:
     assert violations(played) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "where", "who"),
+    [
+        ("database slow", WRITER, {WRITER}),
+        ("database full", WRITER, {WRITER}),
+        ("database down", WRITER, {WRITER}),
+        ("cut", f"{WRITER}->{STANDBY}", {WRITER, STANDBY}),
+        ("isolated", STANDBY, {WRITER, STANDBY}),
+        ("refuses the monitor", WRITER, set()),
+        ("prober away", STANDBY, set()),
+    ],
+)
+def test_it_is_written_down_whether_a_database_answers_the_other_region(kind: str, where: str, who: set[str]) -> None:
+    played = play(Fault(kind, where, 20.0, 1.0, {"takes": 1.0, "refuses": 0.0}))
+    assert {(one.at, one.region) for one in of(played, Answers) if not one.answers} == {(20.0, one) for one in who}
+    assert [one.answers for one in of(played, Answers) if one.region == WRITER] == [False, True][: 2 * (WRITER in who)]
+
+
 @pytest.mark.parametrize("kind", SERVES_NOBODY)
 def test_the_limit_of_p1_neither_sql_nor_rds_closes_a_database_that_serves_nobody(kind: str) -> None:
     """Seed 20640: a full database was taken for one that SQL can fence."""
@@ -371,7 +391,9 @@ def test_a_person_answers_a_question_as_its_message_says() -> None:
     for seed in range(1, 7):
         played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), late, obeys, seed=seed)
         asks = next(one.output["outcome"] for one in of(played, RunEnded) if one.output and one.at > 60.0)
-        answers.add((next(one.split()[3] for one in said(played) if " obeys: " in one), asks))
+        answer = next(one.split()[3] for one in said(played) if " obeys: " in one)
+        answers.add((answer, asks))
+        assert len(of(played, Approved)) == (answer == "approve")
     assert answers == {("approve", "recovered"), ("reject", "refused")}
 
 
