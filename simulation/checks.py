@@ -603,13 +603,12 @@ def _guardian_lives(record: Span, end: float) -> bool:
     sign of times to come is one of a wrong clock. Where a run stops or moves the writer, a guardian signs elsewhere.
     """
     shown, until = record.value, STARTS_AT + min(record.end, end)
-    word, lease = shown.get("word") or {}, shown.get("lease_expires_at")
+    word = shown.get("word") or {}
     if (shown.get("transition") or {"phase": "checking"})["phase"] != "checking":
         return False
-    signs = ([] if lease is None else [lease - LEASE_S]) + (
-        [word["rests_until"] - REST_S] if "rests_until" in word else []
-    )
-    sign, said_since = max(signs, default=-math.inf), word.get("since", math.inf)
+    ends = ((shown.get("lease_expires_at"), LEASE_S), (word.get("rests_until"), REST_S))
+    sign = max((ends_at - lasts for ends_at, lasts in ends if ends_at is not None), default=-math.inf)
+    said_since = word.get("since", math.inf)
     in_time = sign <= STARTS_AT + record.start and until - sign <= NO_SIGN_S - CLOCK_S
     return in_time and until - said_since <= GRACE_S - CLOCK_S
 
