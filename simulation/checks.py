@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from simulation.faults import OWNER, SECOND_DATABASE, Fault
 from simulation.happened import (
+    Answers,
+    Approved,
     Asked,
     CapacityAsked,
     Ended,
@@ -71,6 +73,11 @@ LET_IN_WITHIN_S = 10.0
 LONGEST_LEASE_S = 11.0
 # P1: how long ago a guardian may have seen the fence of which it signs that it stands: two ticks.
 SIGNED_WITHIN_S = 4.0
+# P5: how long a guardian gives no sign before it counts as silent (three ticks), and for how long it may say that its
+# database is down, or not known, before that counts (`recovery_grace_s`); less what a run's clock may be off.
+NO_SIGN_S, GRACE_S, CLOCK_S = 6.0, 25.0, 1.0
+# P5: a lease, and a guardian's rest by its word, end so long after the sign of life that they are.
+LEASE_S, REST_S = 10.0, 7.0
 # P9: attempts come after 15, 30, then every 60 s; the lock of a run that was cut off and a start take a moment.
 NEXT_ATTEMPT_S = 75.0
 # P9: what failed may have cost the standby's region its monitor: the schedule starts the next one within a minute.
@@ -256,6 +263,24 @@ class Facts:
             changes.append((fact.at, down or mute))
         return Course(False, [one for one, _ in _changed(changes)], self.end)
 
+    def found_well(self, region: str) -> Course:
+        """Whether whoever asks a region's database from the other region finds a writer that no fence by SQL closes.
+
+        That is what the first observer looks at. It does not see a security group, and whoever refuses it lives.
+        """
+        answers, role, fenced, changes = True, self.role(region).at(-math.inf), False, list[tuple[float, bool]]()
+        for fact in self.history.happened:
+            if isinstance(fact, Answers) and fact.region == region:
+                answers = fact.answers
+            elif isinstance(fact, RoleChanged) and fact.region == region:
+                role = fact.role
+            elif isinstance(fact, Fenced | Lifted) and (fact.region, fact.by) == (region, "sql"):
+                fenced = isinstance(fact, Fenced)
+            elif isinstance(fact, Promoted) and fact.region == region:
+                fenced = fact.fenced
+            changes.append((fact.at, answers and role == "writer" and not fenced))
+        return Course(False, [one for one, _ in _changed(changes)], self.end)
+
     def guarded(self, region: str) -> Course:
         """Whether a guardian is there."""
         return Course(True, [(one.at, one.guarded) for one in self.of(Guarded) if one.region == region], self.end)
@@ -350,6 +375,16 @@ class Facts:
         return [Span(one.at, ended.get(one.run, self.end), one) for one in started]
 
     @cached_property
+    def began(self) -> dict[str, float]:
+        """When the runs of the failover workflow began, by their names."""
+        return {run.value.run: run.start for run in self.runs}
+
+    @cached_property
+    def automatic(self) -> set[str]:
+        """The runs that nobody has started."""
+        return {one.run for one in self.of(RunStarted) if one.asked.get("automatic")}
+
+    @cached_property
     def questions(self) -> list[Span]:
         """While runs waited for a person to say whether writes may be lost, each with its run; the earliest first."""
         asks = [one for one in self.of(Told) if ASKS_FOR_LOSS in one.subject]
@@ -435,13 +470,10 @@ def _closed_after(facts: Facts, region: str, at: float) -> float:
 def _moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:
     """A failover that commits to move while the writer's lease lives; one of a clock that is off is none."""
     for one in facts.of(Written):
-        before, after = one.before.get("transition"), one.after.get("transition")
-        commits = after is not None and after["phase"] == "moving" and (before is None or before["phase"] != "moving")
-        if after is None or not commits or after["mode"] != "failover":
-            continue
+        run = _commits_to_a_failover(one)
         left = (one.after.get("lease_expires_at") or 0.0) - (STARTS_AT + one.at)
-        if 0.0 < left <= LONGEST_LEASE_S:
-            yield one.at, f"run {after['run']} commits to move a writer whose lease lives for {left:.1f} s more"
+        if run and 0.0 < left <= LONGEST_LEASE_S:
+            yield one.at, f"run {run} commits to move a writer whose lease lives for {left:.1f} s more"
 
 
 def _let_in_elsewhere(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -551,10 +583,9 @@ def _backs_out(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> bo
 
 def _begins_against_a_no(facts: Facts) -> Iterator[tuple[float, str]]:
     """An automatic run that takes the lock though a person keeps attempts from beginning; what RDS has is finished."""
-    automatic = {one.run for one in facts.of(RunStarted) if one.asked.get("automatic")}
     for one in facts.of(Written):
         before, after = one.before.get("transition"), one.after.get("transition")
-        if after is None or after["run"] not in automatic or (before and before["run"] == after["run"]):
+        if after is None or after["run"] not in facts.automatic or (before and before["run"] == after["run"]):
             continue
         if not (before and before["move_requests"]) and (why := _keeps_from_beginning(one.before, one.at)):
             yield one.at, f"run {after['run']} begins by itself though {why}"
@@ -562,15 +593,107 @@ def _begins_against_a_no(facts: Facts) -> Iterator[tuple[float, str]]:
 
 def _moves_in_a_maintenance(facts: Facts) -> Iterator[tuple[float, str]]:
     """A run that nobody has started is to move the writer on which a person works."""
-    automatic = {one.run for one in facts.of(RunStarted) if one.asked.get("automatic")}
     for one in facts.of(Written):
         before, after = one.before.get("transition"), one.after.get("transition")
-        if after is None or after["run"] not in automatic or not after["move_requests"]:
+        if after is None or after["run"] not in facts.automatic or not after["move_requests"]:
             continue
         pause = one.after.get("paused", {})
         maintained = pause.get("maintenance") and pause["until"] > STARTS_AT + one.at
         if maintained and not (before and before["move_requests"]):
             yield one.at, f"run {after['run']} asks RDS by itself in the maintenance of {pause['by']}"
+
+
+def _moves_against_an_observer(facts: Facts) -> Iterator[tuple[float, str]]:
+    """A run that nobody has started commits to a failover, and whenever it looked one observer found the writer up.
+
+    It looks at some moment between its beginning and the commit: what was so all that time, it has seen. A writer that
+    was away, closed or without its guardian for a moment may have been looked at in that moment.
+    """
+    for one in facts.of(Written):
+        run, region = _commits_to_a_failover(one), one.before["writer_region"]
+        if run not in facts.automatic:
+            continue
+        since = facts.began[run]
+        if all(facts.found_well(region).within(since, one.at)):
+            yield one.at, f"run {run} commits by itself to move the writer in {region}, which answers and is open"
+        elif all(_guardian_lives(span, one.at) for span in facts.record.spans() if span.overlaps(since, one.at)):
+            yield one.at, f"run {run} commits by itself to move the writer in {region}, whose guardian lives"
+
+
+def _guardian_lives(record: Span, end: float) -> bool:
+    """Whether the record shows a guardian that lives, to whoever reads it in that time and before the ``end``.
+
+    It has written lately, and says nothing of its database, or has not said for long that it is down or not known. A
+    sign of times to come is one of a wrong clock. Where a run stops or moves the writer, a guardian signs elsewhere.
+    """
+    shown, until = record.value, STARTS_AT + min(record.end, end)
+    word = shown.get("word") or {}
+    if (shown.get("transition") or {"phase": "checking"})["phase"] != "checking":
+        return False
+    ends = ((shown.get("lease_expires_at"), LEASE_S), (word.get("rests_until"), REST_S))
+    sign = max((ends_at - lasts for ends_at, lasts in ends if ends_at is not None), default=-math.inf)
+    said_since = word.get("since", math.inf)
+    in_time = sign <= STARTS_AT + record.start and until - sign <= NO_SIGN_S - CLOCK_S
+    return in_time and until - said_since <= GRACE_S - CLOCK_S
+
+
+def _commits_to_a_failover(one: Written) -> str:
+    """Returns the run that commits with this write to move the writer in a failover; empty when none does."""
+    before, after = one.before.get("transition"), one.after.get("transition")
+    commits = after is not None and _fails_over(after) and (before is None or before["phase"] != "moving")
+    return after["run"] if after is not None and commits else ""
+
+
+def _loses_more_than_accepted(facts: Facts) -> Iterator[tuple[float, str]]:
+    """RDS is asked for a failover that loses more than the budget, or nobody knows how much, and no person accepted it.
+
+    The first request that is noted counts, and not the commit: a switchover that became a failover had committed
+    before. Who decides is the run under which the lock became that of a failover that moves; a run that takes over
+    from it then only goes on.
+    """
+    decides = ""
+    for one in facts.of(Written):
+        before, after = one.before.get("transition"), one.after.get("transition")
+        if after is None or not _fails_over(after):
+            continue
+        if not decides or not _fails_over(before):
+            decides = after["run"]
+        first = after["move_requests"] and not (before and before["move_requests"])
+        if not first or any(_accepts_loss(facts, run, one.at) for run in (decides, after["run"])):
+            continue
+        if why := _too_much_is_lost(facts, one, facts.began[decides]):
+            yield one.at, f"run {after['run']} asks RDS to move the writer, {why}, and nobody has accepted that"
+
+
+def _fails_over(lock: Mapping[str, Any] | None) -> bool:
+    """Whether a lock is that of a failover that has committed to move."""
+    return lock is not None and (lock["mode"], lock["phase"]) == ("failover", "moving")
+
+
+def _accepts_loss(facts: Facts, run: str, at: float) -> bool:
+    """Whether a person had accepted by then whatever the run loses: in its input, as an answer, or by `break-glass`.
+
+    The command is no run of Step Functions, and says to whoever calls it that nobody measures the loss.
+    """
+    asked = next((one.value.asked for one in facts.runs if one.value.run == run), {"accept_data_loss": True})
+    return bool(asked.get("accept_data_loss")) or any(one.run == run and one.at <= at for one in facts.of(Approved))
+
+
+def _too_much_is_lost(facts: Facts, request: Written, began: float) -> str:
+    """Returns why the run that had ``began`` then had to ask people before that request; empty where it had not.
+
+    Replication that was late may have brought the standby more since the run looked, and nothing less: what it has at
+    the request counts. A heartbeat counts as too old that was so when the run began, for it looked later.
+    """
+    beat = request.after.get("heartbeat")
+    if beat is None:
+        return "of which no heartbeat is known"
+    committed = beat["at"] - STARTS_AT
+    if began - committed > OLDEST_BEAT_S:
+        return f"whose last heartbeat is {began - committed:.0f} s old"
+    has = facts.has_everything_until(request.after["transition"]["target_region"]).at(request.at)
+    missing = 0.0 if has is None else committed - has
+    return f"of which the standby lacks {missing:.1f} s of writes" if missing > RPO_BUDGET_S else ""
 
 
 def _goes_on_against_a_wish(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -805,9 +928,8 @@ def _not_moved(facts: Facts) -> Iterator[tuple[float, str]]:
 
 def _rests(facts: Facts, at: float) -> bool:
     """Whether a run that nobody had started has moved the writer before: another such move waits for the cool-down."""
-    automatic = {one.run for one in facts.of(RunStarted) if one.asked.get("automatic")}
     moved = [one for one in facts.of(Written) if one.at <= at and one.after["epoch"] > one.before["epoch"]]
-    return bool(moved) and (moved[-1].before.get("transition") or {}).get("run") in automatic
+    return bool(moved) and (moved[-1].before.get("transition") or {}).get("run") in facts.automatic
 
 
 def _asked_for_nothing(facts: Facts, region: str, at: float) -> bool:
@@ -1139,6 +1261,14 @@ CHECKS = (
     Check("P2 one run", "RDS is asked by whoever holds the lock, and it says so", _asked_without_the_lock),
     Check("P1 let in", "applications are let in where the record has the writer, and nowhere else", _let_in_elsewhere),
     Check("P1 only forward", "no lock is given back while RDS may be at work", _given_back_under_rds),
+    Check(
+        "P5 two observers",
+        "nothing by itself moves a writer that the standby's region or its guardian finds well",
+        _moves_against_an_observer,
+    ),
+    Check(
+        "P5 lag gate", "no failover loses more than the budget unless a person accepts it", _loses_more_than_accepted
+    ),
     Check("P5 person's no", "no attempt begins by itself against a person's no", _begins_against_a_no),
     Check("P5 maintenance", "nothing moves the writer by itself while a person works on it", _moves_in_a_maintenance),
     Check("P5 hold and abort", "a run goes no step further against a person's wish", _goes_on_against_a_wish),

@@ -66,6 +66,17 @@ class Mute(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Answers(Fact):
+    """Whether the database in ``region`` answers at once whoever asks it from the other region.
+
+    A refusal of his login is an answer, too. A server that does not run, hangs, is full or is slow gives none at once.
+    """
+
+    region: str
+    answers: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOpened(Fact):
     """A client got a session with the database in ``region`` in which it can write.
 
@@ -329,6 +340,13 @@ class Told(Fact):
     region: str
     subject: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approved(Fact):
+    """A person has said yes to what ``run`` asked: the loss of writes, or a retirement."""
+
+    run: str
 
 
 @dataclass(frozen=True, slots=True)

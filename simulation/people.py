@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from handlers.core.conditional_write import after, allowed
 from handlers.core.transitions import TRANSITIONS
 from simulation.faults import DOES, GETS_TO, Fault
-from simulation.happened import PersonDid, Refused, Told, Written
+from simulation.happened import Approved, PersonDid, Refused, Told, Written
 from simulation.interpreter import TaskFailed
 from simulation.laptop import Laptop
 
@@ -96,6 +96,8 @@ class People:
                 done = execution.answer(token, {"approved_by": ADA})
             else:
                 done = execution.answer(token, failed=TaskFailed("Refused", f"{ADA}: not today"))
+            if done and yes:
+                self._world.tell(Approved(self._world.at, run))
             if done:
                 self._did(f"{'approves' if yes else 'refuses'} what run {run} asks")
 

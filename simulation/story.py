@@ -8,6 +8,7 @@ from typing import Any
 from simulation.checks import Violation
 from simulation.faults import Fault
 from simulation.happened import (
+    Answers,
     Asked,
     CapacityAsked,
     Ended,
@@ -114,6 +115,9 @@ TELLS: dict[type[Fact], Callable[[Any], str]] = {
         f"the database in {fact.region} is {fact.role if fact.role == 'down' else 'a ' + fact.role}"
     ),
     Mute: lambda fact: f"from elsewhere {fact.region}'s database {'cannot' if fact.mute else 'may'} be used",
+    Answers: lambda fact: (
+        f"{fact.region}'s database {'answers' if fact.answers else 'does not answer'} the other region at once"
+    ),
     SessionOpened: lambda fact: f"{WHO[fact.whose]} ({fact.client}) writes in {fact.region}",
     SessionClosed: lambda fact: f"session {fact.session} in {fact.region} has ended: {fact.why}",
     Fenced: lambda fact: f"{fact.region} is closed {PLAINLY[fact.by]}",

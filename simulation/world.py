@@ -20,7 +20,7 @@ from simulation.dns import Dns
 from simulation.events import Events
 from simulation.faults import SERVES_NOBODY, Fault, Faults
 from simulation.functions import Functions
-from simulation.happened import Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Mute, Told, Works
+from simulation.happened import Answers, Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Mute, Told, Works
 from simulation.hooks import Hooks
 from simulation.interpreter import Machine
 from simulation.network import CUTS_OFF, Network, Reply
@@ -179,7 +179,7 @@ class World:
         self.judge_fit()
 
     def judge_fit(self) -> None:
-        """Looks at what P9 and the limits of P1 and P10 speak of, and writes down what has changed of it."""
+        """Looks at what P5, P9 and the limits of P1 and P10 speak of, and writes down what has changed of it."""
         for region in self.regions:
             guarded = self.functions.is_guarded(region)
             fit = guarded and region == self.table.item["writer_region"] and self._serves(region)
@@ -189,7 +189,8 @@ class World:
             lifts, opens = sql and self._answers_in(region, LIFTS_TOO_LATE_S), self._answers_in(region, REOPENS_LATE_S)
             switch = self._switch_answers(region)
             mute = any(self.faults.acting(kind, region) for kind in (*SERVES_NOBODY, *CUTS_OFF))
-            facts: tuple[tuple[Guarded | Fit | Works | Mute, bool, bool], ...] = (
+            answers = self._answers_the_other(region)
+            facts: tuple[tuple[Guarded | Fit | Works | Mute | Answers, bool, bool], ...] = (
                 (Guarded(self.at, region, guarded), guarded, True),
                 (Fit(self.at, region, fit), fit, False),
                 (Works(self.at, region, "sql", sql), sql, True),
@@ -199,6 +200,7 @@ class World:
                 (Works(self.at, region, "group", at_rest), at_rest, True),
                 (Mute(self.at, region, mute), mute, False),
                 (Works(self.at, region, "switch", switch), switch, True),
+                (Answers(self.at, region, answers), answers, True),
             )
             for number, (fact, now, at_first) in enumerate(facts):
                 if self._noted.get((region, number), at_first) != now:
@@ -212,6 +214,12 @@ class World:
         well = runs and database.role == "writer" and not database.drained
         ill = any(self.faults.acting(kind, region) for kind in SERVES_NOBODY)
         return well and not ill and self.table.takes_writes_from(region)
+
+    def _answers_the_other(self, region: str) -> bool:
+        """Whether the other region's prober gets an answer from the database there, in time for every look."""
+        other = self.databases.other(region).region
+        ill = any(self.faults.acting(kind, region) for kind in (*SERVES_NOBODY, "database slow"))
+        return self.databases.of[region].runs and not ill and self.network.reaches(other, region) == "open"
 
     def _answers_sql(self, region: str) -> bool:
         refuses = self.faults.acting("refuses the monitor", region)

@@ -138,7 +138,13 @@ def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float
             f"the old writer's guardian may count on its word or its lease for {until - now:.1f} s more, and may not "
             "have fenced",
         ),
-        (held is not None and held.phase == "moving", "go", "this run, or the one it took over, is moving already"),
+        (
+            # A run that has committed by itself has passed the gate. One that takes a switchover over finds a lock that
+            # moves already, and has its own loss to answer for.
+            held is not None and held.phase == "moving" and gate_open,
+            "go",
+            "this run, or the one it took over, is moving already",
+        ),
         (wanted == "abort", "refuse", f"a person has asked run {claim.run} to abort"),
         (
             # A switchover that was taken over has stopped the writer, whose lease can only end.
@@ -156,7 +162,7 @@ def decide_wait(record: ControlRecord, claim: Claim, gate_open: bool, now: float
         ),
         (wanted == "hold", "hold", f"a person has asked run {claim.run} to hold"),
         (now <= until and not wrong, "wait", f"the writer's lease may be alive for {until - now:.1f} s more"),
-        (not gate_open, "ask", "the writer's lease has ended; the loss is for a person to accept"),
+        (not gate_open, "ask", "the writer's lease has ended, or was given up; the loss is for a person to accept"),
         (True, "commit", "the writer's lease has ended"),
     )
     action, reason = next((action, reason) for fits, action, reason in rows if fits)

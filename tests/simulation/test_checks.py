@@ -11,13 +11,16 @@ import pytest
 from simulation.checks import (
     ARMED_WITHIN_S,
     CHECKS,
+    CLOCK_S,
     CLOSED_WITHIN_S,
     COMMAND_ENDS_WITHIN_S,
     ENDED_WITHIN_S,
     ENDS_WITHIN_S,
     GIVEN_BACK_S,
     GIVEN_UP_S,
+    GRACE_S,
     KNOWN_WITHIN_S,
+    LEASE_S,
     LET_IN_WITHIN_S,
     LIMIT_LASTS_S,
     LONGEST_HOOK_S,
@@ -27,12 +30,14 @@ from simulation.checks import (
     MOVED_WITHIN_S,
     NAME_FOLLOWS_S,
     NEXT_ATTEMPT_S,
+    NO_SIGN_S,
     OLDEST_BEAT_S,
     OPEN_AGAIN_LATER_S,
     OPEN_AGAIN_S,
     OPEN_AGAIN_SLOWLY_S,
     PROVED_WITHIN_S,
     REPAIRED_S,
+    REST_S,
     ROW_EVERY_S,
     RPO_BUDGET_S,
     SIGNED_WITHIN_S,
@@ -44,6 +49,8 @@ from simulation.checks import (
 )
 from simulation.faults import Fault
 from simulation.happened import (
+    Answers,
+    Approved,
     Asked,
     CapacityAsked,
     Ended,
@@ -124,8 +131,8 @@ def fails(means: Means, start: float, end: float, region: str = EAST) -> list[Fa
     return [Works(start, region, means, False), Works(end, region, means, True)]
 
 
-def started(at: float, run: str = "run-1", region: str = WEST) -> RunStarted:
-    return RunStarted(at, run, region, "failover", {})
+def started(at: float, run: str = "run-1", region: str = WEST, **asked: Any) -> RunStarted:
+    return RunStarted(at, run, region, "failover", asked)
 
 
 def ended(record: dict[str, Any], **otherwise: Any) -> Ended:
@@ -731,7 +738,7 @@ def test_a_move_of_its_own_rests_automation(asked: dict[str, Any], breaks: bool)
 def test_nothing_begins_by_itself_against_a_persons_no(word: dict[str, Any], breaks: bool) -> None:
     before = RECORD | word
     takes = written(20.0, before, before | {"transition": lock("checking", 0)})
-    by_itself = RunStarted(19.0, "run-1", WEST, "failover", {"automatic": True})
+    by_itself = started(19.0, automatic=True)
     assert broken(by_itself, takes) == ({"P5 person's no"} if breaks else set())
     assert broken(started(19.0), takes) == set()
 
@@ -739,18 +746,199 @@ def test_nothing_begins_by_itself_against_a_persons_no(word: dict[str, Any], bre
 def test_what_rds_was_asked_for_is_finished_in_spite_of_a_no() -> None:
     before = held(run="run-0") | {"automatic_failover": False}
     takes_over = written(20.0, before, before | {"transition": lock()})
-    by_itself = RunStarted(19.0, "run-1", WEST, "failover", {"automatic": True})
+    by_itself = started(19.0, automatic=True)
     assert broken(by_itself, takes_over) == set()
 
 
 def test_no_run_moves_the_writer_by_itself_in_a_maintenance() -> None:
-    by_itself = RunStarted(19.0, "run-1", WEST, "failover", {"automatic": True})
+    by_itself = started(19.0, automatic=True, accept_data_loss=True)
     for until, maintenance, breaks in ((LITTLE, True, True), (-LITTLE, True, False), (LITTLE, False, False)):
         paused = {"paused": {"by": "ada", "until": STARTS_AT + 20.0 + until, "maintenance": maintenance}}
         asks = written(20.0, held(requests=0) | paused, held() | paused, "begin_request")
         assert broken(by_itself, asks) == ({"P5 maintenance"} if breaks else set())
-        assert broken(started(19.0), asks) == set()
+        assert broken(started(19.0, accept_data_loss=True), asks) == set()
         assert broken(by_itself, written(20.0, held(run="run-0") | paused, held() | paused, "take_over")) == set()
+
+
+COMMITS = written(30.0, held(phase="checking", requests=0), held(requests=0), "begin_move")
+
+
+@pytest.mark.parametrize(
+    ("seen", "breaks"),
+    [
+        ([], True),
+        ([Answers(19.0, EAST, False)], False),
+        ([Answers(10.0, EAST, False), Answers(20.0 - LITTLE, EAST, True)], True),
+        ([Answers(10.0, EAST, False), Answers(20.0 + LITTLE, EAST, True)], False),
+        ([Answers(30.0 - LITTLE, EAST, False)], False),
+        ([Fenced(29.0, EAST, "sql")], False),
+        ([Fenced(10.0, EAST, "sql"), Lifted(19.0, EAST, "sql")], True),
+        ([Fenced(10.0, EAST, "group")], True),
+        ([RoleChanged(25.0, EAST, "down"), RoleChanged(26.0, EAST, "writer")], False),
+        ([Answers(10.0, WEST, False), Fenced(10.0, WEST, "sql")], True),
+    ],
+    ids=[
+        "well all the time",
+        "does not answer",
+        "well again when the run begins",
+        "well again a little later",
+        "well until a little before the end",
+        "fenced in time",
+        "open again",
+        "no observer sees a group",
+        "restarts",
+        "what is in the standby's region is not the writer",
+    ],
+)
+def test_no_run_moves_by_itself_a_writer_that_is_well_whenever_it_looks(seen: list[Fact], breaks: bool) -> None:
+    by_itself = started(20.0, automatic=True)
+    assert broken(by_itself, *seen, COMMITS) == ({"P5 two observers"} if breaks else set())
+    assert broken(started(20.0), *seen, COMMITS) == set()
+
+
+def gives_word(*, last: float, since: float, phase: str = "checking", sign: float | None = None) -> list[Fact]:
+    """A guardian gives its word every two seconds from 18 s on, ``last`` at that moment; the run commits at 30 s.
+
+    ``since``: since when its database is down, as it says; ``sign``: when it says that it gave the last word.
+    """
+    facts: list[Fact] = []
+    before = RECORD | {"transition": lock(phase, 0)}
+    for at in (18.0, 20.0, 22.0, 24.0, last):
+        signed = STARTS_AT + (sign if at == last and sign is not None else at)
+        word = {"says": "down", "since": STARTS_AT + since, "rests_until": signed + REST_S}
+        facts.append(written(at, before, before | {"word": word}, "give_word"))
+        before = before | {"word": word}
+    return [*facts, written(30.0, before, before | {"transition": lock(requests=0)}, "begin_move")]
+
+
+NO_SIGN_SINCE = 30.0 - (NO_SIGN_S - CLOCK_S)
+SINCE_LONG = 30.0 - (GRACE_S - CLOCK_S)
+
+
+@pytest.mark.parametrize(
+    ("happened", "breaks"),
+    [
+        (gives_word(last=NO_SIGN_SINCE + LITTLE, since=17.0), True),
+        (gives_word(last=NO_SIGN_SINCE - LITTLE, since=17.0), False),
+        (gives_word(last=26.0, since=SINCE_LONG + LITTLE), True),
+        (gives_word(last=26.0, since=SINCE_LONG - LITTLE), False),
+        (gives_word(last=26.0, since=17.0, sign=26.0 + LITTLE), False),
+        (gives_word(last=26.0, since=17.0, phase="stopping"), False),
+    ],
+    ids=["it lives", "it is silent", "it says so since lately", "and for long", "a clock is wrong", "the writer stops"],
+)
+def test_no_run_moves_by_itself_a_writer_whose_guardian_lives(happened: list[Fact], breaks: bool) -> None:
+    down = Answers(17.0, EAST, False)
+    assert broken(started(19.0, automatic=True), down, happened) == ({"P5 two observers"} if breaks else set())
+    assert broken(started(19.0), down, happened) == set()
+
+
+def test_a_lease_is_a_sign_of_a_guardian_too() -> None:
+    """As one that was renewed and took the word back, before the run began."""
+    for renewed, breaks in ((NO_SIGN_SINCE + LITTLE, True), (NO_SIGN_SINCE - LITTLE, False)):
+        before = RECORD | {"lease_expires_at": STARTS_AT + renewed + LEASE_S, "transition": lock("checking", 0)}
+        commits = written(30.0, before, before | {"transition": lock(requests=0)}, "begin_move")
+        happened = [Answers(17.0, EAST, False), written(renewed, RECORD, before), commits]
+        by_itself = started(renewed, automatic=True)
+        assert ("P5 two observers" in broken(by_itself, happened)) == breaks  # the lease vetoes, too
+
+
+def test_a_run_that_goes_on_with_a_move_has_nothing_to_look_at() -> None:
+    goes_on = written(30.0, held(requests=0, run="run-0"), held(requests=0), "take_over")
+    assert broken(started(20.0, automatic=True), goes_on) == set()
+
+
+def test_a_new_writer_is_fenced_until_applications_are_let_in() -> None:
+    west = RECORD | {"writer_region": WEST}
+    committed = written(30.0, west | {"transition": lock("checking", 0)}, west | {"transition": lock("moving", 0)})
+    moved = [RoleChanged(5.0, WEST, "writer"), Promoted(5.0, WEST, 4.0, True), started(20.0, automatic=True)]
+    assert broken(*moved, committed) == set()
+    assert broken(*moved, Lifted(19.0, WEST, "sql"), committed) == {"P5 two observers"}
+
+
+def asks_rds(beat: float | None = 29.0, at: float = 30.0, run: str = "run-1", before: str = "run-1") -> list[Fact]:
+    """A failover commits, a run notes its first request; the writer's last heartbeat that the record has is that."""
+    record = RECORD if beat is None else RECORD | {"heartbeat": {"seq": 1, "at": STARTS_AT + beat}}
+    checks, moves = lock("checking", 0, before), lock("moving", 0, before)
+    return [
+        written(at - 2.0, record | {"transition": checks}, record | {"transition": moves}, "begin_move"),
+        written(at - 1.0, record | {"transition": moves}, record | {"transition": lock("moving", 0, run)}),
+        written(at, record | {"transition": lock("moving", 0, run)}, record | {"transition": lock("moving", 1, run)}),
+    ]
+
+
+def has_until(until: float | None, at: float = 5.0) -> Replicated:
+    return Replicated(at, WEST, until)
+
+
+@pytest.mark.parametrize(
+    ("happened", "breaks"),
+    [
+        ([*asks_rds(29.0), has_until(29.0 - RPO_BUDGET_S)], False),
+        ([*asks_rds(29.0), has_until(29.0 - RPO_BUDGET_S - LITTLE)], True),
+        ([*asks_rds(29.0)], False),
+        ([*asks_rds(29.0), has_until(20.0), has_until(None, 25.0)], False),
+        ([*asks_rds(29.0), has_until(20.0), has_until(29.0, 30.0 - LITTLE)], False),
+        ([*asks_rds(29.0), has_until(20.0), has_until(29.0, 30.0 + LITTLE)], True),
+        ([*asks_rds(None)], True),
+        ([*asks_rds(20.0 - OLDEST_BEAT_S)], False),
+        ([*asks_rds(20.0 - OLDEST_BEAT_S - LITTLE)], True),
+    ],
+    ids=[
+        "inside the budget",
+        "outside it",
+        "the standby follows",
+        "it follows again",
+        "it has caught up in time",
+        "and too late",
+        "no heartbeat",
+        "the heartbeat was old enough to count when the run began",
+        "and too old",
+    ],
+)
+def test_no_failover_loses_more_than_the_budget_unless_a_person_accepts_it(happened: list[Fact], breaks: bool) -> None:
+    assert broken(started(20.0), *happened) == ({"P5 lag gate"} if breaks else set())
+    assert broken(started(20.0, accept_data_loss=True), *happened) == set()
+    assert broken(started(20.0), Approved(27.0, "run-1"), *happened) == set()
+    assert broken(*happened) == set()  # a run that is none of Step Functions is one of break-glass
+
+
+@pytest.mark.parametrize(
+    ("answer", "breaks"),
+    [(Approved(30.0, "run-1"), False), (Approved(30.0 + LITTLE, "run-1"), True), (Approved(27.0, "run-2"), True)],
+    ids=["in time", "too late", "to another run"],
+)
+def test_the_answer_has_to_be_of_that_run_and_before_it_asks_rds(answer: Approved, breaks: bool) -> None:
+    happened = [started(20.0), *asks_rds(29.0), has_until(20.0), answer]
+    assert broken(*happened) == ({"P5 lag gate"} if breaks else set())
+
+
+@pytest.mark.parametrize(
+    ("decides", "goes_on", "breaks"),
+    [({}, {}, True), ({"accept_data_loss": True}, {}, False), ({}, {"accept_data_loss": True}, False)],
+)
+def test_who_goes_on_with_a_move_does_so_on_what_was_accepted_before_too(
+    decides: dict[str, Any], goes_on: dict[str, Any], breaks: bool
+) -> None:
+    runs = [started(20.0, "run-0", **decides), started(28.5, "run-1", **goes_on)]
+    happened = [*asks_rds(29.0, before="run-0"), has_until(20.0)]
+    assert broken(*runs, *happened) == ({"P5 lag gate"} if breaks else set())
+    old = [*asks_rds(20.0 - OLDEST_BEAT_S, before="run-0")]  # the run that decided had begun when it was not too old
+    assert broken(*runs, *old) == set()
+
+
+def test_a_switchover_that_becomes_a_failover_passes_the_gate_too() -> None:
+    record = RECORD | {"heartbeat": {"seq": 1, "at": STARTS_AT + 29.0}}
+    switches = record | {"transition": lock(requests=0, run="run-0", mode="switchover")}
+    takes_over = written(29.5, switches, record | {"transition": lock(requests=0)})
+    noted = written(30.0, record | {"transition": lock(requests=0)}, record | {"transition": lock()})
+    runs = [started(5.0, "run-0", accept_data_loss=True), started(29.2)]
+    assert broken(*runs, takes_over, noted, has_until(20.0)) == {"P5 lag gate"}
+    assert broken(*runs, takes_over, noted, has_until(28.5)) == set()
+    asked = written(29.5, record | {"transition": lock(mode="switchover")}, record | {"transition": lock()})
+    assert broken(*runs, asked, has_until(20.0)) == set()  # RDS was asked before, and there is only the way forward
+    switchover = written(30.0, switches, record | {"transition": lock(run="run-0", mode="switchover")})
+    assert broken(started(5.0, "run-0"), switchover, has_until(20.0)) == set()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from simulation.checks import violations
 from simulation.databases import LAG_S
 from simulation.faults import (
     BY_NAME,
+    DOES,
+    GETS_TO,
     MUTES,
     OVER_BY_S,
     OWNER,
@@ -30,6 +32,8 @@ from simulation.faults import (
     visited,
 )
 from simulation.happened import (
+    Answers,
+    Approved,
     Asked,
     CapacityAsked,
     Ended,
@@ -209,6 +213,24 @@ def test_the_writer_moves_when_nobody_outside_can_use_it(kind: str) -> None:
         (pytest.approx(110.0), WRITER, False),
     ]
     assert violations(played) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "who"),
+    [
+        ("database slow", WRITER, {WRITER}),
+        ("database full", WRITER, {WRITER}),
+        ("database down", WRITER, {WRITER}),
+        ("cut", f"{WRITER}->{STANDBY}", {WRITER, STANDBY}),
+        ("isolated", STANDBY, {WRITER, STANDBY}),
+        ("refuses the monitor", WRITER, set()),
+        ("prober away", STANDBY, set()),
+    ],
+)
+def test_it_is_written_down_whether_a_database_answers_the_other_region(kind: str, where: str, who: set[str]) -> None:
+    played = play(Fault(kind, where, 20.0, 1.0, {"takes": 1.0, "refuses": 0.0}))
+    assert {(one.at, one.region) for one in of(played, Answers) if not one.answers} == {(20.0, one) for one in who}
+    assert [one.answers for one in of(played, Answers) if one.region == WRITER] == [False, True][: 2 * (WRITER in who)]
 
 
 @pytest.mark.parametrize("kind", SERVES_NOBODY)
@@ -392,8 +414,28 @@ def test_a_person_answers_a_question_as_its_message_says() -> None:
     for seed in range(1, 7):
         played = play(Fault("region dead", WRITER, 30.0, 80.0, {"refuses": 1.0}), late, obeys, seed=seed)
         asks = next(one.output["outcome"] for one in of(played, RunEnded) if one.output and one.at > 60.0)
-        answers.add((next(one.split()[3] for one in said(played) if " obeys: " in one), asks))
+        answer = next(one.split()[3] for one in said(played) if " obeys: " in one)
+        answers.add((answer, asks))
+        assert len(of(played, Approved)) == (answer == "approve")
     assert answers == {("approve", "recovered"), ("reject", "refused")}
+
+
+def test_p5_a_switchover_that_becomes_a_failover_asks_people_about_a_loss() -> None:
+    """Its lock says already that it moves, and the run that took it over did not look at the gate any more."""
+    stops = {"gets to": float(GETS_TO.index("moving")), "does": float(DOES.index("stop and pause")), "after": 0.0}
+    played = play(
+        Fault("person switches over", STANDBY, 20.0, 1.0),
+        Fault("person watches a run", "", 20.0, 50.0, {**stops, "resumes": 1.0}),
+        Fault("cold starts", STANDBY, 21.4, 10.0, {"takes": 3.5}),  # so that it stops the writer after it has looked
+        Fault("replication late", "", 21.6, 80.0, {"lag": 8.0}),
+        Fault("region dead", WRITER, 27.6, 60.0, {"refuses": 1.0}),
+        Fault("person resumes", STANDBY, 35.0, 1.0, {"switchover": 0.0}),
+    )
+    took_over = next(one for one in of(played, Written) if one.row == "take_over")
+    assert (took_over.after["transition"]["mode"], took_over.after["transition"]["phase"]) == ("failover", "moving")
+    assert "FAILOVER WAITS FOR APPROVAL" in " ".join(one.subject for one in of(played, Told))
+    assert of(played, Asked) == []
+    assert violations(played) == []
 
 
 @pytest.mark.parametrize("resumes", [0.0, 1.0])

@@ -638,7 +638,7 @@ REFUSALS = (
         end="Refused",
         says=(
             "Replication lag: no go: replication lag was 1001 ms by the standby's own account",
-            "Lease: go: the writer's lease has ended; the loss is for a person to accept",
+            "Lease: go: the writer's lease has ended, or was given up; the loss is for a person to accept",
             "Error: States.Timeout",
         ),
         asks=True,
