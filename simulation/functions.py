@@ -271,7 +271,12 @@ class Functions:
             return
         self._frozen.append(fault)
         end = world.began + fault.start + fault.lasts
-        world.time.after(world.chance.uniform(0.0, FREEZES_WITHIN_S), lambda: environment.freeze(end))
+
+        def freeze() -> None:
+            environment.freeze(end)
+            self._looked_at(environment.function)
+
+        world.time.after(world.chance.uniform(0.0, FREEZES_WITHIN_S), freeze)
 
 
 def _is_expected(error: Exception) -> bool:

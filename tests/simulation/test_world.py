@@ -31,6 +31,7 @@ from simulation.faults import (
     twice,
     visited,
 )
+from simulation.functions import FREEZES_WITHIN_S
 from simulation.happened import (
     Answers,
     Approved,
@@ -39,6 +40,7 @@ from simulation.happened import (
     Ended,
     Fact,
     Fenced,
+    Guarded,
     History,
     HookBegan,
     Kept,
@@ -130,6 +132,18 @@ def test_p10_a_group_that_closes_long_after_the_fence_was_lifted_is_opened_again
     assert closed > lifted + 5
     assert next(one.at for one in of(played, Lifted) if one.by == "group") < closed + 10
     assert end(played).open_to == (WRITER,)
+
+
+def test_a_monitor_that_begins_while_monitors_freeze_is_no_guardian() -> None:
+    """Seed 5794: it counted as one, for it froze a moment after it had been looked at."""
+    played = play(Fault("frozen", WRITER, 10.0, 90.0))  # the schedule starts another one every minute
+    guarded = {one.at: one.guarded for one in of(played, Guarded) if one.region == WRITER}
+    assert guarded[10.0] is False
+    assert guarded[100.0] is True
+    # One that begins meanwhile gets on for a moment.
+    begins = [at for at, there in guarded.items() if there and 10.0 < at < 100.0]
+    assert begins
+    assert all(any(0.0 < later - at <= FREEZES_WITHIN_S and not guarded[later] for later in guarded) for at in begins)
 
 
 def test_p1_sessions_behind_a_group_that_closed_late_end_before_the_writer_moves() -> None:
