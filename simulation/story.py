@@ -9,6 +9,7 @@ from simulation.checks import Violation
 from simulation.faults import Fault
 from simulation.happened import (
     Answers,
+    Approved,
     Asked,
     CapacityAsked,
     Ended,
@@ -151,6 +152,7 @@ TELLS: dict[type[Fact], Callable[[Any], str]] = {
     StateEntered: lambda fact: f"run {fact.run} enters {fact.state}",
     RunEnded: _ended,
     Told: lambda fact: f"people are told through {fact.region}: {fact.subject[:LONGEST]}",
+    Approved: lambda _: "",  # what the person did tells it
     PersonDid: lambda fact: fact.what,
     Ended: _at_the_end,
 }
