@@ -23,12 +23,13 @@ def request(claim: Claim, *, reason: str, topic: str, deadline: float) -> Messag
     the ARN of a topic of the deployment, which the commands name by its suffix.
     """
     until = moment(deadline)
+    # A run that took a switchover over finds the writer stopped: that RDS was not asked is true of every one.
     lines = [
         "FAILOVER WAITS FOR APPROVAL: writes may be lost",
         "",
         f"Run {claim.run} would make {claim.target_region} the writer; {claim.writer_region} is down.",
         f"The run is waiting for your answer: {reason}.",
-        f"Nothing has been changed yet. Without an answer by {until}, nothing will be.",
+        f"RDS has not been asked to move the writer. Without an answer by {until}, it will not be.",
         *answers("the failover and the loss", claim.run, topic),
     ]
     return Message.of(lines)

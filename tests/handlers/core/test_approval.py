@@ -28,8 +28,8 @@ def test_it_says_what_is_at_stake_and_until_when(asked: Message) -> None:
     for words in (
         "Run run-1 would make us-west-2 the writer; us-east-1 is down.",
         "The run is waiting for your answer: replication lag is unknown.",
-        "Nothing has been changed yet",
-        "Without an answer by 2027-01-15 12:00:00 UTC, nothing will be.",
+        "RDS has not been asked to move the writer.",
+        "Without an answer by 2027-01-15 12:00:00 UTC, it will not be.",
     ):
         assert words in asked.text
 
