@@ -8,45 +8,31 @@ from typing import Any
 
 import pytest
 
-from simulation.checks import (
-    ARMED_WITHIN_S,
-    CHECKS,
-    CLOCK_S,
+from simulation.checks import CHECKS, violations
+from simulation.checks.facts import (
     CLOSED_WITHIN_S,
-    COMMAND_ENDS_WITHIN_S,
     ENDED_WITHIN_S,
-    ENDS_WITHIN_S,
-    GIVEN_BACK_S,
-    GIVEN_UP_S,
-    GRACE_S,
-    KNOWN_WITHIN_S,
-    LEASE_S,
-    LET_IN_WITHIN_S,
-    LIMIT_LASTS_S,
-    LONGEST_HOOK_S,
     LONGEST_LEASE_S,
     LOOKED_WITHIN_S,
-    MONITOR_AGAIN_S,
-    MOVED_WITHIN_S,
-    NAME_FOLLOWS_S,
-    NEXT_ATTEMPT_S,
-    NO_SIGN_S,
     OLDEST_BEAT_S,
+    RPO_BUDGET_S,
+)
+from simulation.checks.gated import CLOCK_S, GRACE_S, LEASE_S, NO_SIGN_S, REST_S
+from simulation.checks.harmless import (
+    GIVEN_BACK_S,
+    GIVEN_UP_S,
+    NAME_FOLLOWS_S,
     OPEN_AGAIN_LATER_S,
     OPEN_AGAIN_S,
     OPEN_AGAIN_SLOWLY_S,
-    PROVED_WITHIN_S,
     REPAIRED_S,
-    REST_S,
-    ROW_EVERY_S,
-    RPO_BUDGET_S,
-    SIGNED_WITHIN_S,
-    STANDS_STILL_S,
     SWITCH_REPEATS_S,
-    TOLD_WITHIN_S,
     WELL_FOR_S,
-    violations,
 )
+from simulation.checks.honest import COMMAND_ENDS_WITHIN_S, LONGEST_HOOK_S, PROVED_WITHIN_S, TOLD_WITHIN_S
+from simulation.checks.one_writer import LET_IN_WITHIN_S, LIMIT_LASTS_S, SIGNED_WITHIN_S
+from simulation.checks.persistent import ENDS_WITHIN_S, KNOWN_WITHIN_S, MONITOR_AGAIN_S, MOVED_WITHIN_S, NEXT_ATTEMPT_S
+from simulation.checks.way_back import ARMED_WITHIN_S, ROW_EVERY_S, STANDS_STILL_S
 from simulation.faults import Fault
 from simulation.happened import (
     Answers,
