@@ -153,9 +153,9 @@ class Works(Fact):
     """Whether ``means`` to close and open the database in ``region``, or to lead its clients, works.
 
     ``sql``: the prober runs, and may log in. ``lift``: it also answers soon enough to lift one. ``reopen``: it answers
-    soon enough to open a security group behind a fence. ``restart``: RDS takes requests. ``group``: so it does, and has
-    no change of the security group in work. ``switch``: Route 53's checkers reach the region's writer switch, which
-    reads the control record in time.
+    soon enough to open a security group behind a fence. ``restart``: RDS takes requests, and whoever asks it starts in
+    time. ``group``: RDS takes them, and has no change of the security group in work. ``switch``: Route 53's checkers
+    reach the region's writer switch, which reads the control record in time.
     """
 
     region: str

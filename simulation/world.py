@@ -39,6 +39,9 @@ NO_SQL = ("prober away", "throttled", *SERVES_NOBODY)
 LIFTS_TOO_LATE_S = 2.5
 # P10: a security group that RDS closes late is opened again with four answers, one after another; so slow they add up.
 REOPENS_LATE_S = 1.0
+# A fence function that starts cold in that time, waits 2 s for SQL and asks RDS for a restart is done in what a
+# guardian keeps for it, with the second that a run waits for clocks.
+COLD_IN_TIME_S = 1.5
 # What keeps RDS from changing a cluster.
 RDS_REFUSES = ("rds away", "rds busy")
 # What keeps Route 53's checkers from a region's writer switch, or the switch from an answer in time.
@@ -184,6 +187,8 @@ class World:
             guarded = self.functions.is_guarded(region)
             fit = guarded and region == self.table.item["writer_region"] and self._serves(region)
             rds = not any(self.faults.acting(kind, region) for kind in RDS_REFUSES)
+            cold = self.faults.acting("cold starts", region)
+            in_time = cold is None or cold.how["takes"] <= COLD_IN_TIME_S
             at_rest = rds and not self.rds.groups_in_work[region] and self.rds.status.get(region) != MODIFYING
             sql = self._answers_sql(region)
             lifts, opens = sql and self._answers_in(region, LIFTS_TOO_LATE_S), self._answers_in(region, REOPENS_LATE_S)
@@ -196,7 +201,7 @@ class World:
                 (Works(self.at, region, "sql", sql), sql, True),
                 (Works(self.at, region, "lift", lifts), lifts, True),
                 (Works(self.at, region, "reopen", opens), opens, True),
-                (Works(self.at, region, "restart", rds), rds, True),
+                (Works(self.at, region, "restart", rds and in_time), rds and in_time, True),
                 (Works(self.at, region, "group", at_rest), at_rest, True),
                 (Mute(self.at, region, mute), mute, False),
                 (Works(self.at, region, "switch", switch), switch, True),

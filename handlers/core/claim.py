@@ -297,6 +297,7 @@ def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
         stopping_until=before.stopping_until if before else None,
         dns_engaged=before.dns_engaged if before else False,
         move_requests=before.move_requests if before else 0,
+        asked_at=before.asked_at if before else None,
         replicated_xid=before.replicated_xid if before else None,
         moving_since=before.moving_since if before else None,
         writer_sign=before.writer_sign if before else None,

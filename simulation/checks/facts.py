@@ -242,10 +242,18 @@ class Facts:
         if session.whose == "owner":
             lifts = [one.at for one in self.of(Lifted) if (one.region, one.by) == (region, "sql") and one.at > at]
             return min(lifts, default=math.inf) if behind_a_fence else at
-        ends = [start + CLOSED_WITHIN_S for start in self.starts(region) if start <= at]
+        ends = [self.closed_after_start(region, start) for start in self.starts(region) if start <= at]
         if session.whose == "somebody else's database" and behind_a_fence:
             ends.append(at + ENDED_WITHIN_S)
         return max([at, *ends])
+
+    def closed_after_start(self, region: str, at: float) -> float:
+        """Returns by when a guardian has closed what a server that started then keeps nobody out of.
+
+        RDS may close the security group behind whoever has come in: only SQL ends his session then.
+        """
+        may = (max(at, one.start) for one in self.works(region, "sql").spans() if one.value and one.end > at)
+        return next(may, self.end) + CLOSED_WITHIN_S
 
     def starts(self, region: str) -> list[float]:
         """Returns when the server of a writer there has started again."""

@@ -33,8 +33,9 @@ WELL_FOR_S = 15.0
 # restart that takes the place of SQL: who asks for that looks at the record half a second before.
 RENEWED_LEFT_S = (5.5, 8.8)
 # P10: how long a lock may keep a healthy writer closed, by how far the run came: its guardian ends it after 20 s in
-# `stopping`, after 10 s in `moving`; each with what closing, a tick and opening take.
-GIVEN_BACK_S = {"stopping": 25.0, "moving": 20.0}
+# `stopping`, after 10 s in `moving`; each with what closing, a tick and opening take. A step that is invoked twice
+# stops the writer anew, up to 3 s later.
+GIVEN_BACK_S = {"stopping": 28.0, "moving": 20.0}
 # P10, before PostgreSQL 17: a restart that took the place of a fence by SQL leaves the security group to the guardian's
 # next run.
 OPEN_AGAIN_LATER_S = 75.0

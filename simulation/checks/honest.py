@@ -57,12 +57,15 @@ def not_recovered(facts: Facts) -> Iterator[tuple[float, str]]:
 
 
 def commits_to_no_writer(facts: Facts) -> Iterator[tuple[float, str]]:
-    """The record names another writer, whose database was none in the time that a run may take from its proof on."""
+    """The record names another writer, whose database was none in the time that a run may take from its proof on.
+
+    While its region is dead a run takes no time: it goes on, when that is over, with what it has seen.
+    """
     for one in facts.of(Written):
-        target = one.after["writer_region"]
-        if target != one.before["writer_region"] and "writer" not in facts.role(target).within(
-            one.at - PROVED_WITHIN_S, one.at
-        ):
+        target, since = one.after["writer_region"], one.at - PROVED_WITHIN_S
+        dead = [span for span in facts.faults if (span.value.kind, span.value.where) == ("region dead", target)]
+        since = min([since, *(span.start - PROVED_WITHIN_S for span in dead if span.overlaps(since, one.at))])
+        if target != one.before["writer_region"] and "writer" not in facts.role(target).within(since, one.at):
             yield one.at, f"{one.by} makes {target} the writer, and its database is none"
 
 

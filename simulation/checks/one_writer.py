@@ -56,19 +56,10 @@ def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool
     since = start - LIMIT_LASTS_S
     started = [one.at for one in facts.of(StartedOpen) if one.region == region]
     sql, restart = (facts.works(region, means) for means in ("sql", "restart"))
-    if any(at <= start and end <= _closed_after(facts, region, at) for at in started):
+    if any(at <= start and end <= facts.closed_after_start(region, at) for at in started):
         return True
     helpless = not all(sql.within(since, end)) and not all(restart.within(since, end))
     return helpless or not all(facts.guarded(region).within(since, end))
-
-
-def _closed_after(facts: Facts, region: str, at: float) -> float:
-    """Returns by when a guardian has closed a server that has started open.
-
-    RDS may close the security group behind whoever has come in: only SQL ends his session then.
-    """
-    may = (max(at, one.start) for one in facts.works(region, "sql").spans() if one.value and one.end > at)
-    return next(may, facts.end) + CLOSED_WITHIN_S
 
 
 def moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:

@@ -25,13 +25,17 @@ KNOWN_WITHIN_S = 5.0
 
 
 def held_up(facts: Facts) -> Iterator[tuple[float, str]]:
-    """A run that has moved the writer does not end, though nothing fails but what is beside it."""
+    """A run that has moved the writer does not end, though nothing fails but what is beside it.
+
+    What failed before may have cost the new writer's region the monitor that opens it.
+    """
     ends = {span.value.run: span.end for span in facts.runs}
     for one in facts.of(Written):
         run = (one.before.get("transition") or {}).get("run")
         if one.after["epoch"] > one.before["epoch"] and run in ends:
             for start, end in quiet(facts, one.at, ends[run]):
-                if end - start > ENDS_WITHIN_S:
+                least = ENDS_WITHIN_S if start == one.at else ENDS_WITHIN_S + MONITOR_AGAIN_S
+                if end - start > least:
                     yield start, f"run {run} has moved the writer, and is held up for {end - start:.0f} s"
 
 

@@ -236,6 +236,7 @@ def test_a_server_that_starts_keeps_nobody_out_of_another_database_before_its_gu
     too_long = session(1, EAST, 30.0, 30.0 + CLOSED_WITHIN_S + LITTLE, whose)
     assert broken(moved, too_long, starts(30.0)) == {"P1 one writer"}
     assert broken(moved, session(1, EAST, 30.0, 31.0), starts(30.0)) == {"P1 one writer"}
+    assert broken(moved, too_long, starts(30.0), fails("sql", 29.0, 30.0 + LITTLE)) == set(), "since SQL ends sessions"
 
 
 @pytest.mark.parametrize("lasts", [ENDED_WITHIN_S, ENDED_WITHIN_S + LITTLE])
@@ -467,7 +468,11 @@ def test_who_becomes_the_writer_of_the_record_has_become_one() -> None:
     assert broken(begins, commits) == {"P7 committed"}
     gone = RoleChanged(30.0 - PROVED_WITHIN_S + LITTLE, WEST, "down")
     assert broken(begins, PROMOTED, gone, commits) == set()
-    assert broken(begins, PROMOTED, RoleChanged(gone.at - 2 * LITTLE, WEST, "down"), commits) == {"P7 committed"}
+    earlier = RoleChanged(gone.at - 2 * LITTLE, WEST, "down")
+    assert broken(begins, PROMOTED, earlier, commits) == {"P7 committed"}
+    for where, breaks in ((WEST, set()), (EAST, {"P7 committed"})):
+        dead = fault("region dead", where, earlier.at, 29.0)
+        assert broken(begins, PROMOTED, earlier, commits, dead) == breaks, "a run that stands still forgets nothing"
 
 
 def badly(at: float, status: Any = "ABORTED", error: str | None = None) -> list[Fact]:
@@ -555,7 +560,9 @@ def test_a_run_that_has_moved_the_writer_is_held_up_by_nothing_beside_it() -> No
     for beside in ("hook hangs", "hook fails", "capacity refused", "capacity takes", "starts open"):
         held_up = fault(beside, WEST, 20.0, 20.0 + ENDS_WITHIN_S)
         assert broken(*moves_and_ends(ENDS_WITHIN_S + LITTLE), held_up) == {"P9 not held up"}
-    assert broken(*moves_and_ends(ENDS_WITHIN_S + LITTLE), fault("bus loses", WEST, 20.0, 21.0)) == set()
+    lost, longest = fault("region dead", WEST, 20.0, 21.0), 11.0 + ENDS_WITHIN_S + MONITOR_AGAIN_S
+    assert broken(*moves_and_ends(longest), lost) == set(), "until there is a monitor again"
+    assert broken(*moves_and_ends(longest + LITTLE), lost) == {"P9 not held up"}
 
 
 def test_rds_is_asked_for_capacity_of_the_writer_only() -> None:

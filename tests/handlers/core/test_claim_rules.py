@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlers.core.claim import BUSY_S, LATEST_START_S, LOCK_SECONDS, Claim, decide_claim, lock_for
-from handlers.core.control import ControlRecord, Pause, PersonsNo, Transition, writer_switch_engaged
+from handlers.core.control import ControlRecord, Pause, PersonsNo, Transition, WriterSign, writer_switch_engaged
 from handlers.core.errors import InvalidRequest, Misconfigured
 from handlers.core.heartbeat import Beat
 from handlers.core.reading import Fields
@@ -431,7 +431,18 @@ def test_a_claim_survives_its_way_through_the_workflow(
     assert Claim.read(Fields(asdict(claim), "the event", InvalidRequest)) == claim
 
 
-MOVING = replace(held("run-0"), mode="switchover", phase="moving", dns_engaged=True, move_requests=1)
+MOVING = replace(
+    held("run-0"),
+    mode="switchover",
+    phase="moving",
+    stopping_until=NOW - 60,
+    dns_engaged=True,
+    move_requests=1,
+    asked_at=NOW - 70,
+    replicated_xid=1234,
+    moving_since=NOW - 75,
+    writer_sign=WriterSign(NOW - 2, "up", fenced=True),
+)
 
 
 def test_p1_a_run_that_takes_over_knows_that_there_is_only_the_way_forward() -> None:
