@@ -5,8 +5,8 @@ The rules are the table in `decide_claim`; read it from the top, the first row t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from handlers.core.control import LARGEST_EPOCH, ControlRecord, Transition
 from handlers.core.duration import lasting
@@ -285,20 +285,14 @@ def lock_for(claim: Claim, record: ControlRecord, now: float) -> Transition:
     Not what a person asked the other run for: that run is over, and who says no to every run says so in the record.
     """
     before = record.transition
-    return Transition(
-        run=claim.run,
-        mode=claim.mode,
-        phase=before.phase if before else "checking",
-        incident=claim.incident,
-        target_region=claim.target_region,
-        started_at=now,
-        deadline=now + LOCK_SECONDS,
-        seen_lease=record.lease_expires_at,
-        stopping_until=before.stopping_until if before else None,
-        dns_engaged=before.dns_engaged if before else False,
-        move_requests=before.move_requests if before else 0,
-        asked_at=before.asked_at if before else None,
-        replicated_xid=before.replicated_xid if before else None,
-        moving_since=before.moving_since if before else None,
-        writer_sign=before.writer_sign if before else None,
-    )
+    own: dict[str, Any] = {
+        "run": claim.run,
+        "mode": claim.mode,
+        "incident": claim.incident,
+        "target_region": claim.target_region,
+        "started_at": now,
+        "deadline": now + LOCK_SECONDS,
+        "seen_lease": record.lease_expires_at,
+        "wanted": None,
+    }
+    return replace(before, **own) if before else Transition(phase="checking", **own)
