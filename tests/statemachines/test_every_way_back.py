@@ -8,17 +8,14 @@ from typing import Any
 
 import pytest
 
-from orchestration.specification.workflows import REPROTECT_ASL, definition
 from tests.deployment import STANDBY, WRITER, Deployment, Run
 from tests.statemachines import graph
 from tests.statemachines.conditions import Condition, approved_by, fails, record_says, refused_by
 from tests.statemachines.replayed import assert_the_simulator_goes_the_same_way
 from tests.statemachines.scenarios import ASKED, SWITCHOVER
+from tests.statemachines.test_reprotection import MACHINE, OTHER, REQUEST, RUN, STEPS
 
-MACHINE = definition(REPROTECT_ASL)
-RUN, OTHER = "reprotect-1", "reprotect-0"
 ASKS: dict[str, Any] = {"started_by": "ada"}
-REQUEST = ASKS | {"retire_without_asking": True}
 # As long as a page of the salvage may take: one invocation begins no other after that.
 LONG_PAGE_S = 60.0
 
@@ -85,17 +82,7 @@ WAYS_BACK = (
     WayBack("it cannot begin", "NotBegun", (fails("begin_reprotection"),)),
     *(
         WayBack(f"{step} fails for good", "NeedsPerson", (moved_by_a_failover, fails(step)), REQUEST)
-        for step in (
-            "wait_for_old_region",
-            "verify_fenced",
-            "snapshot_old_cluster",
-            "export_salvage",
-            "retire_old_cluster",
-            "build_global_database",
-            "build_standby",
-            "verify_replication",
-            "arm_failover",
-        )
+        for step in STEPS[1:-1]  # without the first the run has not begun, and the last tells people
     ),
     WayBack("nobody can be asked", "NeedsPerson", (moved_by_a_failover, fails("ask_retirement"))),
     WayBack(
