@@ -60,22 +60,24 @@ def faults_of(seed: int) -> tuple[Fault, ...]:
     settings = _product().specification.settings
     standby = next(region for region in settings.regions if region != settings.writer_region)
     writer = settings.writer_region
-    drawn = faulty.draw(random.Random(f"faults {seed}"), writer, standby, WITNESS, long=is_long(seed))  # noqa: S311 - nothing secret
+
+    def chance(of: str) -> random.Random:
+        return random.Random(f"{of} {seed}")  # noqa: S311 - nothing secret
+
+    drawn = faulty.draw(chance("faults"), writer, standby, WITNESS, long=is_long(seed))
     if is_long(seed):
-        drawn = faulty.mute(random.Random(f"mute {seed}"), drawn)  # noqa: S311 - nothing secret
+        drawn = faulty.mute(chance("mute"), drawn)
     if has_way_back(seed):
-        drawn = faulty.way_back(random.Random(f"way back {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
+        drawn = faulty.way_back(chance("way back"), drawn, writer, standby)
     else:
-        drawn = faulty.unasked(random.Random(f"unasked {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
-        drawn = faulty.by_hand(random.Random(f"hands {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
-        drawn = faulty.seldom(random.Random(f"seldom {seed}"), drawn, writer, standby)  # noqa: S311 - nothing secret
-        drawn = faulty.set_back(random.Random(f"set back {seed}"), drawn, writer)  # noqa: S311 - nothing secret
+        drawn = faulty.unasked(chance("unasked"), drawn, writer, standby)
+        drawn = faulty.by_hand(chance("hands"), drawn, writer, standby)
+        drawn = faulty.seldom(chance("seldom"), drawn, writer, standby)
+        drawn = faulty.set_back(chance("set back"), drawn, writer)
     over_by = faulty.WAY_BACK_OVER_BY_S if has_way_back(seed) else faulty.OVER_BY_S
-    chance = random.Random(f"beside {seed}")  # noqa: S311 - nothing secret
-    drawn = faulty.beside(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
-    chance = random.Random(f"visited {seed}")  # noqa: S311 - nothing secret
-    drawn = faulty.visited(chance, drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
-    return faulty.twice(random.Random(f"twice {seed}"), drawn, writer, standby, over_by=over_by)  # noqa: S311 - nothing secret
+    drawn = faulty.beside(chance("beside"), drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
+    drawn = faulty.visited(chance("visited"), drawn, writer, standby, over_by=over_by, lasts=lasts(seed))
+    return faulty.twice(chance("twice"), drawn, writer, standby, over_by=over_by)
 
 
 def run(seed: int, faults: Sequence[Fault] | None = None) -> History:

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from simulation.faults import OWNER, SECOND_DATABASE, Fault
+from simulation.faults import BESIDE, OWNER, SECOND_DATABASE, STARTS_OPEN, Fault
 from simulation.happened import (
     Answers,
     Asked,
@@ -54,7 +54,7 @@ CLOSED_WITHIN_S = 20.0
 # P1: how soon a guardian ends what is opened behind a fence in a database that nobody but its owner can close.
 ENDED_WITHIN_S = 5.0
 # What is beside the runs, and owed nothing: a promise holds whatever becomes of it.
-BESIDE = {"starts open", "hook hangs", "hook fails", "capacity refused", "capacity takes", OWNER, SECOND_DATABASE}
+OWED_NOTHING = {STARTS_OPEN, *BESIDE, OWNER, SECOND_DATABASE}
 # Where a re-protection asks people, and what they do then.
 ASKING, ANSWERS = "AskRetirement", ("person approves", "person refuses")
 # How the name of a run ends that a person has started with the command of a message, and who does that.
@@ -307,7 +307,7 @@ class Facts:
         """The faults, for as long as each acted; a person who does what a message says is none, nor what is beside."""
         began, spans = dict[int, tuple[float, Fault]](), []
         for fact in self.history.happened:
-            if isinstance(fact, FaultBegan) and fact.fault.kind not in (OBEYING, *BESIDE):
+            if isinstance(fact, FaultBegan) and fact.fault.kind not in (OBEYING, *OWED_NOTHING):
                 began[id(fact.fault)] = fact.at, fact.fault
             elif isinstance(fact, FaultEnded) and id(fact.fault) in began:
                 since, fault = began.pop(id(fact.fault))
