@@ -389,8 +389,7 @@ WAY_BACK_S, WAY_BACK_OVER_BY_S = 560.0, 470.0
 OUTAGE_LASTS_S = (12.0, 60.0)
 REPROTECTED_AT_S = ((95.0, 140.0), (200.0, 300.0), (330.0, 400.0))
 APPROVED, FAILED_BACK, BY_BREAK_GLASS, BY_RESUME = 0.85, 0.7, 0.15, 0.1
-# What is drawn by itself in these histories, too; and what may fail in the meantime, beside all else.
-BY_THEMSELVES = (STARTS_OPEN, TWICE, *BESIDE)
+# What may fail in the meantime, beside all else; but nothing that is drawn by itself (``often`` is 0).
 ON_THE_WAY_BACK = ("bucket away", "rds busy", "rds away", "rds lost", "rds unanswered", "rds late", "database restarts")
 
 
@@ -417,7 +416,7 @@ def way_back(chance: Random, others: tuple[Fault, ...], writer: str, standby: st
     kinds = [
         kind
         for kind in KINDS
-        if kind.name not in BY_THEMSELVES and (not kind.name.startswith("person") or kind.name in BY_HAND)
+        if kind.name in (*BY_HAND, *ON_THE_WAY_BACK) or (kind.often and not kind.name.startswith("person"))
     ]
     for _ in range(chance.randint(0, 3)):
         if chance.random() < 0.5:

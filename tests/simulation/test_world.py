@@ -15,6 +15,7 @@ from simulation import history
 from simulation.checks import violations
 from simulation.databases import LAG_S
 from simulation.faults import (
+    BESIDE,
     BY_NAME,
     DOES,
     GETS_TO,
@@ -30,6 +31,7 @@ from simulation.faults import (
     set_back,
     twice,
     visited,
+    way_back,
 )
 from simulation.functions import FREEZES_WITHIN_S
 from simulation.happened import (
@@ -264,6 +266,12 @@ def test_p10_a_monitor_that_starts_while_nothing_answers_has_no_writer_restarted
     played = play(cut, Fault("prober away", WRITER, 19.0, 7.0), away, seed=22328)
     assert "restart" not in {one.by for one in of(played, Fenced)}
     assert end(played).open_to == (WRITER,)
+
+
+def test_a_way_back_leaves_what_is_drawn_by_itself_to_that() -> None:
+    others = (Fault("cut", f"{STANDBY}->{WRITER}", 10.0, 5.0, {"refuses": 0.0}),)
+    drawn = {fault.kind for seed in range(300) for fault in way_back(Random(seed), others, WRITER, STANDBY)}
+    assert {OWNER, SECOND_DATABASE, TWICE, *BESIDE} & drawn == set()
 
 
 def test_long_outages_are_of_every_kind() -> None:
