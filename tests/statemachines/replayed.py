@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,11 +20,11 @@ UNLIMITED_S = 1e9
 # What differs between two runs: moments, and tokens.
 OWN = {"started_at", "at", "token"}
 
-# A task, and which visit of the Parallel state around it, if there is one: a branch that another one ended may have
-# asked nothing, and the answer of the next visit is none to it.
-Asked = tuple[str, int]
-# By the first state of a scope, the states that each visit of it entered.
-Visits = defaultdict[str, list[list[str]]]
+# A state, and which visit of the Parallel state around it, from 1 on, or 0 where there is none: a branch that another
+# one ended may have asked or even entered nothing, or go on for a moment beside the next visit.
+Visit = tuple[str, int]
+# By the first state of a scope and its visit, the states that were entered.
+Visits = defaultdict[Visit, list[str]]
 
 
 def assert_the_simulator_goes_the_same_way(machine: dict[str, Any], run: Run) -> set[graph.Transition]:
@@ -36,13 +35,12 @@ def assert_the_simulator_goes_the_same_way(machine: dict[str, Any], run: Run) ->
     replayed, transitions = _replay(_unlimited(machine), run)
     assert (replayed.status, replayed.output) == (run.status, run.output)
     assert (replayed.error, replayed.cause) == (run.error, run.cause)
-    ours, lab = _ours(machine, transitions), _lab(machine, run)
-    for scope, cut_off in _scopes(machine, transitions):
-        visits: Iterator[tuple[list[str], list[str]]] = itertools.zip_longest(ours[scope], lab[scope], fillvalue=[])
-        for number, (here, there) in enumerate(visits):
-            # Where another branch fails, how far the others get is a matter of moments.
-            together = min(len(here), len(there)) if number in cut_off else None
-            assert here[:together] == there[:together]
+    ours, lab, cut_off = _ours(machine, transitions), _lab(machine, run), _cut_off(machine, transitions)
+    for visit in ours.keys() | lab.keys():
+        here, there = ours[visit], lab[visit]
+        # Where another branch fails, how far the others get is a matter of moments.
+        together = min(len(here), len(there)) if visit in cut_off else None
+        assert here[:together] == there[:together], f"{visit}: {here} in the simulator, {there} in the lab"
     return {(step.here, step.by, step.there) for step in transitions if step.here}
 
 
@@ -53,7 +51,7 @@ def _replay(machine: dict[str, Any], run: Run) -> tuple[Ended, list[Transition]]
     began = clock.now
 
     def invoke(state: str, _resource: str, parameters: Any) -> Any:
-        here = answers[state, sum(step.there == around.get(state) for step in taken)]
+        here = answers[state, _entered(around.get(state), taken)]
         if not here:
             clock.sleep(UNLIMITED_S)  # another branch has ended this one in the run before it asked
         asked, number, event = here.pop(0)
@@ -98,7 +96,7 @@ def _around(machine: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _answers(run: Run, around: dict[str, str]) -> dict[Asked, list[tuple[Any, int, Any]]]:
+def _answers(run: Run, around: dict[str, str]) -> dict[Visit, list[tuple[Any, int, Any]]]:
     """What each attempt of a task asked, when in the run it was answered, and the event that says how."""
     events = {event["id"]: event for event in run.events}
     attempts: dict[int, list[Any]] = {}
@@ -107,17 +105,22 @@ def _answers(run: Run, around: dict[str, str]) -> dict[Asked, list[tuple[Any, in
         if event["type"] == "TaskScheduled":
             attempt = [json.loads(event["taskScheduledEventDetails"]["parameters"]), len(events), None]
             attempts[event["id"]] = attempt
-            entered = [
-                one["stateEnteredEventDetails"]["name"]
-                for one in _before(event, events)
-                if "stateEnteredEventDetails" in one
-            ]
-            by_state[entered[0], entered.count(around.get(entered[0]))].append(attempt)
+            by_state[_visit(event, events, around)].append(attempt)
         elif event["type"] in ("TaskSucceeded", "TaskFailed", "TaskTimedOut"):
             before = next(one for one in _before(event, events) if one["type"].endswith(("Scheduled", "Entered")))
             if before["type"] == "TaskScheduled":  # not so where a branch was ended before it had asked
                 attempts[before["id"]][1:] = [event["id"], event]
     return by_state  # type: ignore[return-value]
+
+
+def _visit(event: dict[str, Any], events: dict[int, Any], around: dict[str, str]) -> Visit:
+    """The state that an event belongs to. What came before it in its own branch says which visit."""
+    entered = [
+        one["stateEnteredEventDetails"]["name"]
+        for one in (event, *_before(event, events))
+        if "stateEnteredEventDetails" in one
+    ]
+    return entered[0], entered.count(around.get(entered[0]))
 
 
 def _before(event: dict[str, Any], events: dict[int, Any]) -> Iterator[dict[str, Any]]:
@@ -143,14 +146,15 @@ def _comparable(payload: Any) -> Any:
     return {name: value for name, value in payload.items() if name not in OWN}
 
 
-def _scopes(machine: dict[str, Any], transitions: list[Transition]) -> Iterator[tuple[str, set[int]]]:
-    """The first state of each scope, and the numbers of its visits that were cut off."""
-    yield machine["StartAt"], set()
+def _cut_off(machine: dict[str, Any], transitions: list[Transition]) -> set[Visit]:
+    """The visits of branches that another branch may have ended."""
+    cut_off = set()
     for name, state in machine["States"].items():
         left = [step for step in transitions if step.here == name]
-        cut_off = {number for number, step in enumerate(left) if step.by.startswith("Catch")}
-        for branch in state.get("Branches", ()):
-            yield branch["StartAt"], cut_off
+        for number, step in enumerate(left, start=1):
+            if step.by.startswith("Catch"):
+                cut_off |= {(branch["StartAt"], number) for branch in state.get("Branches", ())}
+    return cut_off
 
 
 def _starts(machine: dict[str, Any]) -> dict[str, str]:
@@ -160,25 +164,24 @@ def _starts(machine: dict[str, Any]) -> dict[str, str]:
 
 
 def _ours(machine: dict[str, Any], transitions: list[Transition]) -> Visits:
-    starts = _starts(machine)
+    starts, around = _starts(machine), _around(machine)
     visits: Visits = defaultdict(list)
-    for step in transitions:
-        scope = visits[starts[step.there]]
-        if not step.here:
-            scope.append([])
-        scope[-1].append(step.there)
+    for so_far, step in enumerate(transitions):
+        number = _entered(around.get(step.there), transitions[:so_far])
+        visits[starts[step.there], number].append(step.there)
     return visits
+
+
+def _entered(state: str | None, transitions: list[Transition]) -> int:
+    return sum(step.there == state for step in transitions)
 
 
 def _lab(machine: dict[str, Any], run: Run) -> Visits:
     events = {event["id"]: event for event in run.events}
-    starts = _starts(machine)
+    starts, around = _starts(machine), _around(machine)
     visits: Visits = defaultdict(list)
     for event in run.events:
         if "stateEnteredEventDetails" in event:
-            name = event["stateEnteredEventDetails"]["name"]
-            before = next(_before(event, events), None)
-            if before is None or before["type"] == "ParallelStateStarted":
-                visits[starts[name]].append([])
-            visits[starts[name]][-1].append(name)
+            name, number = _visit(event, events, around)
+            visits[starts[name], number].append(name)
     return visits

@@ -6,9 +6,17 @@ invoked Lambda functions continue to run" (Step Functions guide, "Parallel workf
 
 from __future__ import annotations
 
-import pytest
+import copy
+import itertools
+import threading
+from unittest import mock
 
+import pytest
+from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_worker import BranchWorker
+
+from orchestration.specification.workflows import definition
 from tests.deployment import STANDBY, WRITER, Deployment, Run
+from tests.deployment.clock import patiently
 from tests.statemachines.conditions import (
     RUN,
     Condition,
@@ -18,11 +26,13 @@ from tests.statemachines.conditions import (
     it_fails,
     lock_is_given_back,
     old_writer_is_closed,
+    rds_is_busy_for,
     run_has_ended,
     switch_is_engaged,
     writer_dies,
     writer_lives,
 )
+from tests.statemachines.replayed import assert_the_simulator_goes_the_same_way
 from tests.statemachines.scenarios import ASKED
 
 ORDERS: dict[str, tuple[Condition, ...]] = {
@@ -97,3 +107,42 @@ def test_p9_a_switch_that_fails_first_does_not_end_the_move(deployment: Deployme
     assert deployment.run(ASKED, RUN).end == "Recovered"
     assert deployment.is_switched(STANDBY)
     assert deployment.members() == {WRITER}
+
+
+def test_a_branch_that_was_ended_before_it_began_is_none_of_the_next_visit(deployment: Deployment) -> None:
+    """The two interpreters are compared visit by visit: the first of NotifyBegun is one of the simulator's only."""
+    begin, ended, visits = BranchWorker._thread_routine, BranchWorker.stop, itertools.count()
+    first_is_over = threading.Event()
+
+    def begin_late(worker: BranchWorker) -> None:
+        if worker._program.start_at.start_at_name == "NotifyBegun" and next(visits) == 0:
+            assert patiently(first_is_over.wait)
+            return
+        begin(worker)
+
+    def end(worker: BranchWorker, *arguments: object, **named: object) -> None:
+        ended(worker, *arguments, **named)  # type: ignore[arg-type]
+        first_is_over.set()
+
+    for condition in (writer_dies, rds_is_busy_for(15.0)):
+        condition(deployment)
+    with mock.patch.object(BranchWorker, "_thread_routine", begin_late), mock.patch.object(BranchWorker, "stop", end):
+        run = deployment.run(ASKED, RUN)
+    assert run.end == "Recovered"
+    assert run.visited.count("MoveWriter") == next(visits) > run.visited.count("NotifyBegun")
+    assert_the_simulator_goes_the_same_way(definition(), run)
+
+
+def test_a_branch_that_goes_another_way_is_seen(deployment: Deployment) -> None:
+    """... where nothing ended it."""
+    writer_dies(deployment)
+    run = deployment.run(ASKED, RUN)
+    another = copy.deepcopy(definition())
+    (branch,) = (
+        one["States"] for one in another["States"]["MoveWriter"]["Branches"] if one["StartAt"] == "FenceOldWriter"
+    )
+    del branch["FenceOldWriter"]["End"]
+    branch["FenceOldWriter"]["Next"] = "AnotherEnd"
+    branch["AnotherEnd"] = {"Type": "Pass", "End": True}
+    with pytest.raises(AssertionError, match="AnotherEnd"):
+        assert_the_simulator_goes_the_same_way(another, run)
