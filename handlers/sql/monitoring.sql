@@ -148,14 +148,16 @@ DECLARE
 BEGIN
     FOR other IN
         SELECT datname, datconnlimit FROM pg_database
-        WHERE datallowconn AND datconnlimit <> 0 AND datname NOT IN (current_database(), 'rdsadmin')
+        -- -2 is one whose DROP was broken off: nobody can connect to it, and to alter it would end this session.
+        WHERE datallowconn AND datconnlimit NOT IN (0, -2) AND datname NOT IN (current_database(), 'rdsadmin')
     LOOP
         BEGIN
             EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', other.datname);
             INSERT INTO closed_database VALUES (other.datname, other.datconnlimit)
                 ON CONFLICT (name) DO UPDATE SET connection_limit = other.datconnlimit;
-        EXCEPTION WHEN insufficient_privilege THEN
-            -- Somebody else's. Sessions there are ended like all others; no fence is complete while there is one.
+        EXCEPTION WHEN insufficient_privilege OR invalid_catalog_name THEN
+            -- Dropped this moment, or somebody else's. Sessions there are ended like all others; no fence is complete
+            -- while there is one.
             RAISE WARNING 'the database % cannot be closed: %', other.datname, SQLERRM;
         END;
     END LOOP;
@@ -167,8 +169,13 @@ DECLARE
     other record;
 BEGIN
     FOR other IN DELETE FROM closed_database RETURNING * LOOP
-        IF EXISTS (SELECT FROM pg_database WHERE datname = other.name) THEN
-            EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT %s', other.name, other.connection_limit);
+        IF EXISTS (SELECT FROM pg_database WHERE datname = other.name AND datconnlimit <> -2) THEN
+            BEGIN
+                EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT %s', other.name, other.connection_limit);
+            EXCEPTION WHEN insufficient_privilege OR invalid_catalog_name THEN
+                -- It was given to somebody else meanwhile, who can open it. The writer must not stay closed for it.
+                RAISE WARNING 'the database % cannot be opened: %', other.name, SQLERRM;
+            END;
         END IF;
     END LOOP;
 END $$;

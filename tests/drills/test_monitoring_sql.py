@@ -191,6 +191,53 @@ def test_the_limit_of_p1_a_fence_ends_the_sessions_in_somebody_elses_database_an
             assert postgres.standing(session).open_sessions == 0
 
 
+def half_drop(server: Server, database: str) -> None:
+    """What a DROP DATABASE leaves that was broken off (PostgreSQL manual, "pg_database")."""
+    server.run_script(f"UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{database}'")
+
+
+def test_p1_a_database_whose_drop_was_broken_off_does_not_keep_a_fence_from_going_up(
+    server: Server, second_database: str
+) -> None:
+    half_drop(server, second_database)
+    with monitor(server) as session:
+        assert postgres.fence(session, "the test")
+        let_in(server)
+        assert postgres.standing(session).fenced is False
+
+
+def test_p10_a_database_whose_drop_was_broken_off_meanwhile_does_not_keep_the_writer_closed(
+    server: Server, second_database: str
+) -> None:
+    with monitor(server) as session:
+        assert postgres.fence(session, "the test")
+        half_drop(server, second_database)
+        let_in(server)
+        assert postgres.standing(session).fenced is False
+
+
+def test_p10_a_database_that_was_given_to_somebody_else_meanwhile_does_not_keep_the_writer_closed(
+    server: Server, second_database: str
+) -> None:
+    server.run_script("CREATE ROLE master")
+    functions = ("close_other_databases()", "open_other_databases()")
+    try:
+        server.run_script(f"GRANT ALL ON closed_database TO master; ALTER DATABASE {second_database} OWNER TO master")
+        for function in functions:
+            server.run_script(f"ALTER FUNCTION {function} OWNER TO master")
+        with monitor(server) as session:
+            assert postgres.fence(session, "the test")
+            server.run_script(f"ALTER DATABASE {second_database} OWNER TO postgres")
+            let_in(server)
+            assert postgres.standing(session).fenced is False
+        limit = f"SELECT datconnlimit FROM pg_database WHERE datname = '{second_database}'"
+        assert server.query(limit) == [(0,)], "its owner has to open it"
+    finally:
+        for function in functions:
+            server.run_script(f"ALTER FUNCTION {function} OWNER TO postgres")
+        server.run_script("DROP OWNED BY master; DROP ROLE master")
+
+
 def test_the_limit_of_p1_a_server_that_has_started_keeps_nobody_out_of_a_second_database(
     server: Server, second_database: str
 ) -> None:
