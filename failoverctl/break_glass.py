@@ -45,7 +45,11 @@ LOOK_EVERY_S = 1.0
 SAY_EVERY_S = 15.0
 # As for a step: a lift that came later could undo a fence that was put up for another reason.
 LIFT_COUNTS_FOR_S = 3.0
-LIFT = f"SELECT lift_fence(number, extract(epoch FROM clock_timestamp()) + {LIFT_COUNTS_FOR_S:g}) FROM fence"  # noqa: S608
+# Schemas are named: whoever runs this has the database's own search_path.
+LIFT = (
+    f"SELECT public.lift_fence(number, extract(epoch FROM clock_timestamp()) + {LIFT_COUNTS_FOR_S:g}) "  # noqa: S608
+    "FROM public.fence"
+)
 
 
 @dataclass(frozen=True)
@@ -299,7 +303,7 @@ def _said(error: FailoverError) -> str:
 def _proof(glass: Glass) -> str:
     """Returns the statement that proves a write; the run's name is this program's own, and needs no quoting."""
     return (
-        f"INSERT INTO recovery_proof (run, epoch) VALUES ('{glass.run}', {glass.claim.epoch + 1}) "  # noqa: S608
+        f"INSERT INTO public.recovery_proof (run, epoch) VALUES ('{glass.run}', {glass.claim.epoch + 1}) "  # noqa: S608
         "ON CONFLICT (run) DO NOTHING"
     )
 

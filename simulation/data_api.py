@@ -69,9 +69,9 @@ class DataApi:
         world = self._world
         if not database.takes_writes or world.faults.acting("database full", database.region):
             raise refusal("DatabaseErrorException", "execute_statement", "cannot execute it in a read-only transaction")
-        if sql.startswith("INSERT INTO recovery_proof"):
+        if sql.startswith("INSERT INTO public.recovery_proof"):
             run = sql.split("'")[1]
             return lambda: world.proofs.append((database.region, run))
-        assert sql.startswith("SELECT lift_fence"), sql
+        assert sql.startswith("SELECT public.lift_fence"), sql
         number = database.own.number
         return lambda: database.lift(number, world.time.now + 1)

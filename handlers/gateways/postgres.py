@@ -30,6 +30,15 @@ APPLICATION_NAME = "failover-prober"
 # SQLSTATEs of a missing table or function: handlers/sql/monitoring.sql has not been run, or was not replicated yet.
 NOT_SET_UP = frozenset({"42P01", "42883"})
 
+# A database or a role may have defaults for every session (ALTER DATABASE … SET): a schema that names are looked up in, a
+# maintenance that only reads, time limits for applications. They are not for the monitor, whose waits have a limit here.
+ITS_OWN_DEFAULTS = {
+    "search_path": "public",
+    "default_transaction_read_only": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+}
+
 # What a session and its network raise; `code_of` tells them apart.
 FAILURES = (OSError, pg8000.exceptions.Error)
 
@@ -162,8 +171,11 @@ class Session(pg8000.native.Connection):  # type: ignore[misc]  # pg8000 has no 
             host=endpoint.host,
             ssl_context=False,
             application_name=APPLICATION_NAME,
-            # The server's part: Lambda freezes an environment that has no work, and ends it without a word.
-            startup_params={"idle_session_timeout": f"{UNUSED_FOR_S * 1000:.0f}"},  # in ms
+            startup_params={
+                **ITS_OWN_DEFAULTS,
+                # The server's part: Lambda freezes an environment that has no work, and ends it without a word.
+                "idle_session_timeout": f"{UNUSED_FOR_S * 1000:.0f}",  # in ms
+            },
             **login,
         )
 

@@ -1,6 +1,9 @@
 -- What the orchestrator itself needs in the database. Run it as the master user on the writer;
 -- it may be run again at any time, and replication carries it to the standby region.
 
+-- Whatever the database's own search_path is: the functions below look here.
+SET LOCAL search_path = public;
+
 -- `application` is the group of everybody who may write: grant it to the applications' login roles.
 -- `monitor` may connect, ask whether it reached a writer, leave heartbeats, prove a recovery, fence, and export what a
 -- fenced writer has that was never replicated. Nothing else.
@@ -347,6 +350,7 @@ DO $$
 BEGIN
     EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO monitor', current_database());
+    GRANT USAGE ON SCHEMA public TO monitor; -- which is often taken from everybody
     IF NOT (SELECT fenced FROM fence) THEN
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO application', current_database());
     END IF;

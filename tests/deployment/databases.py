@@ -176,10 +176,10 @@ class Databases:
         }
         if operation == "rds-data.BeginTransaction":
             return {"transactionId": "t-1"}
-        if found := re.match(r"INSERT INTO recovery_proof .*\('([\w-]+)', (\d+)\)", sql):
+        if found := re.match(r"INSERT INTO public.recovery_proof .*\('([\w-]+)', (\d+)\)", sql):
             assert self.writes[region], "a reader refuses a write; a test has to say so"
             self.proofs.append((region, found[1], int(found[2])))
-        if sql.startswith("SELECT lift_fence("):
+        if sql.startswith("SELECT public.lift_fence("):
             self.fenced[region] = False
         return {"records": next((rows for begin, rows in answers.items() if sql.startswith(begin)), [])}
 

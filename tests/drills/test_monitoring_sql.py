@@ -467,6 +467,17 @@ def test_the_script_may_be_run_again_and_keeps_what_stands(server: Server) -> No
         application(server)
 
 
+def test_the_script_goes_where_its_functions_look_whatever_the_databases_search_path_is(server: Server) -> None:
+    server.run_script("CREATE SCHEMA books; ALTER DATABASE payments SET search_path = books")
+    try:
+        server.run_script("DROP FUNCTION public.end_application_sessions()")
+        server.run_script(bank.MONITORING_SQL.read_text())
+        assert server.query("SELECT count(*) FROM pg_class WHERE relnamespace = 'books'::regnamespace") == [(0,)]
+        assert server.query("SELECT public.end_application_sessions()") == [(0,)]
+    finally:
+        server.run_script("ALTER DATABASE payments RESET search_path; DROP SCHEMA books CASCADE")
+
+
 def test_a_database_that_was_not_set_up_is_a_writer_of_which_nothing_is_known(server: Server) -> None:
     with pg8000.native.Connection(
         MONITOR, host=server.address.host, port=server.address.port, database="postgres", timeout=10

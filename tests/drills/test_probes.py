@@ -430,6 +430,38 @@ def test_a_session_that_nobody_used_for_long_is_not_trusted(
     assert newest_session(server) != old
 
 
+@pytest.fixture
+def with_defaults_of_its_own(server: Server) -> Iterator[None]:
+    """A database whose defaults are made for its applications, and its schema `public` closed to everybody.
+
+    Here they are set for the monitor alone, which counts more than for the database.
+    """
+    defaults = {
+        "search_path": "books",
+        "default_transaction_read_only": "on",
+        "statement_timeout": "1",
+        "lock_timeout": "1",
+    }
+    server.run_script("; ".join(f"ALTER ROLE monitor SET {name} = {value}" for name, value in defaults.items()))
+    server.run_script("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    yield
+    server.run_script("ALTER ROLE monitor RESET ALL; GRANT USAGE ON SCHEMA public TO PUBLIC")
+
+
+def test_p10_defaults_of_the_database_are_not_for_the_monitor(
+    server: Server, prober: ModuleType, with_defaults_of_its_own: None
+) -> None:
+    seen = probe(prober, heartbeat=True, lease=None)
+    assert (seen.role, seen.error, seen.heartbeat is not None) == ("writer", None, True)
+    holder = server.connect()
+    holder.execute("BEGIN; LOCK TABLE fence")
+    threading.Timer(0.2, holder.close).start()  # for longer than any limit that is set there
+    probe(prober, fence="the test")
+    fenced = probe(prober)
+    assert (fenced.fenced, fenced.open_sessions) == (True, 0)
+    assert probe(prober, lift_fence=(fenced.fence_number or 0, 4e9)).fenced is False
+
+
 def monitors_sessions(server: Server) -> set[int]:
     """The processes of all the monitor's sessions."""
     return {pid for (pid,) in server.query("SELECT pid FROM pg_stat_activity WHERE usename = 'monitor'")}
