@@ -28,11 +28,16 @@ class Installed:
 
     ``missing``: functions that are not there. ``login_trigger``: whether the one that closes a server which starts is
     enabled; None before PostgreSQL 17, which has none. ``reserved_connections``: how many are kept for the monitor.
+    ``other_databases``: those beside the guarded one. ``not_closed``: those that a fence cannot close. ``passing``:
+    roles that it does not keep out of the guarded one.
     """
 
     missing: tuple[str, ...]
     login_trigger: bool | None
     reserved_connections: int
+    other_databases: tuple[str, ...] = ()
+    not_closed: tuple[str, ...] = ()
+    passing: tuple[str, ...] = ()
 
     @classmethod
     def read_optional(cls, fields: Fields, field: str) -> Installed | None:
@@ -44,6 +49,9 @@ class Installed:
             found.texts("missing"),
             found.optional_flag("login_trigger"),
             found.whole("reserved_connections", at_most=LARGEST_WHOLE),
+            found.texts("other_databases"),
+            found.texts("not_closed"),
+            found.texts("passing"),
         )
 
 

@@ -329,6 +329,20 @@ def _fence(seen: Seen) -> Said:
     return "ok", "all functions, and the login trigger, are there"
 
 
+def _closes(seen: Seen) -> Said:
+    installed = seen.own.get().installed
+    if installed is None:
+        raise NotSeen("the prober could not look into the database")
+    if installed.passing:
+        return "failing", f"a fence does not keep out {', '.join(installed.passing)}, with a CONNECT of their own"
+    if installed.not_closed:
+        return "failing", f"a fence keeps nobody out of {', '.join(installed.not_closed)}, of another owner"
+    if installed.other_databases:
+        beside = ", ".join(installed.other_databases)
+        return "warning", f"beside the guarded database there is {beside}: open when a server starts, and not salvaged"
+    return "ok", "a fence keeps out every role, and there is no database beside the guarded one"
+
+
 def _reserved_connections(seen: Seen) -> Said:
     installed = seen.own.get().installed
     if installed is None or installed.reserved_connections is None:
@@ -557,6 +571,15 @@ CHECKS: tuple[Judged, ...] = (
         green="all functions are there and the trigger is enabled",
         remedy="`failoverctl bootstrap`",
         judge=_fence,
+    ),
+    Judged(
+        "closes",
+        of="both",
+        asks="whether a fence keeps all applications out",
+        green="there is one database, and nobody has a right to connect that a fence would leave",
+        remedy="`REVOKE CONNECT ON DATABASE` from the roles, which need no other right than the group `application`'s; "
+        "move what another database holds into schemas of the guarded one, or make the master user its owner",
+        judge=_closes,
     ),
     Judged(
         "connections",

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handlers.core.environment import Variables
 from handlers.core.errors import FailoverError
 from handlers.gateways.aws import client, code_of, named_errors
+from handlers.gateways.catalog import OTHER_DATABASES, PASSING, RESERVED_CONNECTIONS, SHUT_OUT
 
 if TYPE_CHECKING:
     from types_boto3_rds_data import RDSDataServiceClient
@@ -19,21 +20,6 @@ if TYPE_CHECKING:
 
 # The Data API gives a statement 45 s (Aurora guide, "Using RDS Data API").
 STATEMENT_TIMEOUT_S = 50
-# Who may log in by a right that the bootstrap takes from everybody, or that a fence by SQL does not take: applications
-# whose roles are not in `application`. Not the owner, RDS's own roles, PostgreSQL's or the monitor.
-SHUT_OUT = (
-    "SELECT rolname::text FROM pg_roles WHERE rolcanlogin AND NOT rolsuper"
-    " AND rolname <> 'monitor' AND rolname NOT LIKE 'rds%' AND rolname NOT LIKE 'pg\\_%'"
-    " AND oid <> (SELECT datdba FROM pg_database WHERE datname = current_database())"
-    " AND has_database_privilege(oid, current_database(), 'CONNECT')"
-    " AND NOT coalesce(pg_has_role(oid, to_regrole('application'), 'usage'), false) ORDER BY rolname"
-)
-# The role and the parameter are both of PostgreSQL 16; before, `pg_has_role` would refuse the unknown name.
-RESERVED_CONNECTIONS = (
-    "SELECT CASE WHEN EXISTS (SELECT FROM pg_roles JOIN pg_auth_members ON roleid = pg_roles.oid"
-    " WHERE rolname = 'pg_use_reserved_connections' AND member = to_regrole('monitor'))"
-    " THEN current_setting('reserved_connections', true)::int ELSE 0 END"
-)
 
 
 class StatementRejected(FailoverError):
@@ -85,14 +71,17 @@ class DataApi:
         ((recovering,),) = self._ask("asking whether the cluster takes writes", "SELECT pg_is_in_recovery()")
         return not recovering["booleanValue"]
 
-    def databases(self) -> set[str]:
-        """Returns the names of all databases that somebody may connect to."""
-        rows = self._ask("listing the databases", "SELECT datname::text FROM pg_database WHERE datallowconn")
-        return {name["stringValue"] for (name,) in rows}
+    def other_databases(self) -> list[str]:
+        """Returns the names of the databases beside this one that somebody may connect to."""
+        return self._names("listing the databases", OTHER_DATABASES)
 
     def shut_out(self) -> list[str]:
         """Returns the roles that can log in now and are not in `application`: the bootstrap would shut them out."""
-        return [str(name["stringValue"]) for (name,) in self._ask("listing the roles that log in", SHUT_OUT)]
+        return self._names("listing the roles that log in", SHUT_OUT)
+
+    def passing(self) -> list[str]:
+        """Returns the roles that a fence would not keep out, for they have a right to connect of their own."""
+        return self._names("listing the roles that may connect", PASSING)
 
     def reserved_connections(self) -> int:
         """Returns how many connections are kept for the monitor; 0 also where it has no right to them."""
@@ -101,6 +90,9 @@ class DataApi:
             RESERVED_CONNECTIONS,
         )
         return kept["longValue"]
+
+    def _names(self, doing: str, sql: str) -> list[str]:
+        return [str(name["stringValue"]) for (name,) in self._ask(doing, sql)]
 
     def _ask(self, doing: str, sql: str) -> list[list[FieldOutputTypeDef]]:
         with _statement(doing):

@@ -21,6 +21,7 @@ from handlers.core.errors import Misconfigured
 from handlers.core.health import Installed
 from handlers.core.heartbeat import Beat
 from handlers.core.sessions import UNUSED_FOR_S
+from handlers.gateways.catalog import NOT_CLOSED, OTHER_DATABASES, PASSING, RESERVED_CONNECTIONS
 
 if TYPE_CHECKING:
     from types_boto3_rds import RDSClient
@@ -30,8 +31,8 @@ APPLICATION_NAME = "failover-prober"
 # SQLSTATEs of a missing table or function: handlers/sql/monitoring.sql has not been run, or was not replicated yet.
 NOT_SET_UP = frozenset({"42P01", "42883"})
 
-# A database or a role may have defaults for every session (ALTER DATABASE … SET): a schema that names are looked up in, a
-# maintenance that only reads, time limits for applications. They are not for the monitor, whose waits have a limit here.
+# A database or a role may have defaults for every session (ALTER DATABASE … SET): the schema that names are looked up
+# in, a maintenance that only reads, time limits for applications. They are not for the monitor, whose waits end here.
 ITS_OWN_DEFAULTS = {
     "search_path": "public",
     "default_transaction_read_only": "off",
@@ -300,18 +301,15 @@ def replicated_until(session: pg8000.native.Connection, region: str) -> float | 
 def installed(session: pg8000.native.Connection) -> Installed:
     """Returns what the bootstrap has left in this database; a standby has the writer's by replication."""
     functions = ", ".join(f"({literal(one)})" for one in FUNCTIONS)
-    ((missing, trigger, kept),) = session.run(
+    ((missing, trigger, kept, others, not_closed, passing),) = session.run(
         # No text of anybody else's is in here.
         "SELECT (SELECT coalesce(array_agg(name), '{}') FROM (VALUES "  # noqa: S608
         f"{functions}) AS wanted (name) WHERE to_regprocedure(name) IS NULL), "
         "CASE WHEN current_setting('server_version_num')::int >= 170000 THEN EXISTS (SELECT FROM pg_event_trigger"
         " WHERE evtname = 'refuse_while_fenced' AND evtenabled IN ('O', 'A')) END, "
-        # The role and the parameter are both of PostgreSQL 16.
-        "CASE WHEN EXISTS (SELECT FROM pg_roles JOIN pg_auth_members ON roleid = pg_roles.oid"
-        " WHERE rolname = 'pg_use_reserved_connections' AND member = to_regrole(current_user))"
-        " THEN current_setting('reserved_connections', true)::int ELSE 0 END"
+        f"({RESERVED_CONNECTIONS}), ARRAY({OTHER_DATABASES}), ARRAY({NOT_CLOSED}), ARRAY({PASSING})"
     )
-    return Installed(tuple(missing), trigger, kept or 0)
+    return Installed(tuple(missing), trigger, kept or 0, tuple(others), tuple(not_closed), tuple(passing))
 
 
 def fence(session: pg8000.native.Connection, reason: str) -> bool | None:

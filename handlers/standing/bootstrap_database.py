@@ -25,8 +25,6 @@ class Environment(DataApiVariables, PeerVariables):
 
 
 ENVIRONMENT = Environment.read()
-# PostgreSQL's and RDS's own. No application has a reason to be there, and a fence closes them all the same.
-OF_EVERY_CLUSTER = frozenset({"postgres", "template0", "template1", "rdsadmin"})
 SCRIPT = Path(__file__).resolve().parent.parent / "sql" / "monitoring.sql"
 
 
@@ -40,6 +38,10 @@ class UnknownDatabase(FailoverError):
 
 class ShutsOut(FailoverError):
     """Applications log in as roles that are not in `application`; the bootstrap would keep them out."""
+
+
+class PassesFence(FailoverError):
+    """Applications may connect by a right that a fence would not take from them."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def bootstrap(database: DataApi, environment: Environment, script: str) -> Boots
         there is another database: a server that starts would let its applications in, and salvage would not look there.
     ShutsOut
         roles log in that are not in the group `application`, which alone may connect after this.
+    PassesFence
+        roles may connect by a grant of their own.
     StatementRejected
         PostgreSQL refused a statement.
     """
@@ -79,22 +83,33 @@ def bootstrap(database: DataApi, environment: Environment, script: str) -> Boots
             f"{environment.cluster} in {environment.aws_region} is the standby; invoke the function of "
             f"{environment.peer_region} instead"
         )
-    others = database.databases() - OF_EVERY_CLUSTER - {environment.database_name}
-    if others:
+    if others := database.other_databases():
         raise UnknownDatabase(
-            f"{environment.cluster} has the databases {', '.join(sorted(others))} beside {environment.database_name}, "
+            f"{environment.cluster} has the databases {', '.join(others)} beside {environment.database_name}, "
             "the one that is guarded; move what they hold into schemas of it, or into a cluster of their own, drop "
             "them, and invoke this function again"
         )
     if roles := database.shut_out():
-        named = ", ".join(f'"{role}"' for role in roles)
+        named = _quoted(roles)
         raise ShutsOut(
             f"{named} log in to {environment.database_name} and are not in the group application, which alone may "
             f"connect from now on: run `CREATE ROLE application NOLOGIN` if there is none, then `GRANT application TO "
             f"{named}` as the master user, and invoke this function again"
+        )
+    if roles := database.passing():
+        named = _quoted(roles)
+        raise PassesFence(
+            f"{named} may connect to {environment.database_name} by a grant of their own, which a fence does not take "
+            "away before PostgreSQL 17: see that those who need it are in the group application, run "
+            f'`REVOKE CONNECT ON DATABASE "{environment.database_name}" FROM {named}` as the master user, and invoke '
+            "this function again"
         )
     parts = statements(script)
     database.run_all(parts)
     done = Bootstrapped(environment.cluster, len(parts), database.reserved_connections())
     logger.info("the database is prepared", **asdict(done))
     return done
+
+
+def _quoted(roles: list[str]) -> str:
+    return ", ".join(f'"{role}"' for role in roles)

@@ -13,6 +13,7 @@ from handlers.core.commands import WARM_UP
 from handlers.core.health import Installed, Probe
 from handlers.core.heartbeat import Beat
 from handlers.core.sessions import MOST_SESSIONS
+from handlers.gateways.catalog import RESERVED_CONNECTIONS
 from tests.deployment.clock import CLOCK
 from tests.deployment.regions import STANDBY, WRITER
 
@@ -170,8 +171,7 @@ class Databases:
         sql = asked.get("sql", "")
         answers = {
             "SELECT pg_is_in_recovery()": [[{"booleanValue": not self.writes[region]}]],
-            "SELECT datname": [[{"stringValue": asked.get("database")}]],
-            "SELECT CASE": [[{"longValue": 10}]],
+            RESERVED_CONNECTIONS: [[{"longValue": 10}]],
             "SELECT transfer(": [[{"stringValue": "applied"}, {"booleanValue": True}]],
         }
         if operation == "rds-data.BeginTransaction":

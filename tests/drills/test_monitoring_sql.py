@@ -182,6 +182,8 @@ def test_the_limit_of_p1_a_fence_ends_the_sessions_in_somebody_elses_database_an
 ) -> None:
     before = session_in(server, of_somebody_else, APPLICATION)
     with monitor(server) as session:
+        seen = postgres.installed(session)
+        assert (seen.other_databases, seen.not_closed) == (("ledger",), ("ledger", "postgres", "template1"))
         assert postgres.fence(session, "the test")
         with pytest.raises(psycopg.OperationalError):
             before.execute("SELECT 1")
@@ -189,6 +191,21 @@ def test_the_limit_of_p1_a_fence_ends_the_sessions_in_somebody_elses_database_an
             assert postgres.standing(session).open_sessions == 1, "the fence is complete no more"
             assert postgres.fence(session, "the guardian's next look")
             assert postgres.standing(session).open_sessions == 0
+
+
+def test_p1_a_role_with_a_right_of_its_own_does_not_pass_a_fence(server: Server) -> None:
+    """From PostgreSQL 17 on, by the login trigger; before, `tests/drills/test_older_postgres.py`."""
+    server.run_script(f"CREATE ROLE services ROLE {APPLICATION}; GRANT CONNECT ON DATABASE payments TO services")
+    try:
+        with monitor(server) as session:
+            assert postgres.installed(session).passing == ()
+            assert postgres.fence(session, "the test")
+            with pytest.raises(psycopg.OperationalError, match="this server is fenced from applications"):
+                application(server)
+            let_in(server)
+        application(server).close()
+    finally:
+        server.run_script("DROP OWNED BY services; DROP ROLE services")
 
 
 def half_drop(server: Server, database: str) -> None:
@@ -555,7 +572,7 @@ def test_a_database_without_the_bootstrap_lacks_all_of_it(server: Server) -> Non
     with pg8000.native.Connection(
         MONITOR, host=server.address.host, port=server.address.port, database="postgres", timeout=10
     ) as session:
-        assert postgres.installed(session) == Installed(postgres.FUNCTIONS, False, RESERVED)
+        assert postgres.installed(session) == Installed(postgres.FUNCTIONS, False, RESERVED, ("payments",))
 
 
 # --- up to when a standby has the writer's commits

@@ -9,10 +9,10 @@ import pytest
 
 from drills.world import bank
 from drills.world.network import Address, free_port
-from drills.world.postgres import DEBIAN_VERSIONS, GOOD_MAJOR_VERSION, Server, find_binaries
+from drills.world.postgres import APPLICATION, DEBIAN_VERSIONS, GOOD_MAJOR_VERSION, Server, find_binaries
 from drills.world.reaper import Reaper
 from handlers.gateways import postgres
-from handlers.gateways.data_api import RESERVED_CONNECTIONS, SHUT_OUT
+from handlers.gateways.catalog import PASSING, RESERVED_CONNECTIONS, SHUT_OUT
 from orchestration.settings import Database
 from orchestration.specification.names import FIRST_SUPPORTED_MAJOR
 from tests.drills.conftest import LOOPBACK
@@ -68,6 +68,25 @@ def test_the_limit_of_p1_before_17_a_server_that_starts_is_open_until_its_guardi
     application(server).close()
     with monitor(server) as session:
         assert postgres.standing(session).fenced is False
+
+
+def test_p1_before_17_a_role_with_a_right_of_its_own_passes_a_fence_and_is_named(server: Server) -> None:
+    """The bootstrap refuses to go on before it is taken; `failoverctl ready` says so of one that was given since."""
+    let_in(server)
+    assert server.query(PASSING) == []
+    server.run_script(f"CREATE ROLE services ROLE {APPLICATION}; GRANT CONNECT ON DATABASE payments TO services")
+    try:
+        with monitor(server) as session:
+            assert postgres.installed(session).passing == ("services",)
+            assert postgres.fence(session, "the test")
+            application(server).close()
+            server.run_script("REVOKE CONNECT ON DATABASE payments FROM services")
+            with pytest.raises(psycopg.OperationalError, match="permission denied"):
+                application(server)
+            assert postgres.installed(session).passing == ()
+    finally:
+        server.run_script("DROP OWNED BY services; DROP ROLE services")
+        let_in(server)
 
 
 def test_p10_roles_that_the_bootstrap_would_shut_out_are_found_before_it_runs(server: Server) -> None:

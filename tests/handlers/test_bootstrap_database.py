@@ -9,9 +9,10 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import ANY, Stubber
+from botocore.stub import Stubber
 
 from handlers.core.sql import statements
+from handlers.gateways.catalog import OTHER_DATABASES, PASSING, RESERVED_CONNECTIONS, SHUT_OUT
 from handlers.gateways.data_api import DataApi, StatementRejected
 from orchestration.settings import PROJECT_ROOT, load
 from orchestration.specification import describe
@@ -48,16 +49,19 @@ class Sql:
         )
 
     def has_databases(self, *names: str) -> None:
-        self._answers([[{"stringValue": name}] for name in ("postgres", "rdsadmin", DATABASE, *names)])
+        self._answers([[{"stringValue": name}] for name in names], OTHER_DATABASES)
 
     def shuts_out(self, *roles: str) -> None:
-        self._answers([[{"stringValue": role}] for role in roles])
+        self._answers([[{"stringValue": role}] for role in roles], SHUT_OUT)
+
+    def lets_pass(self, *roles: str) -> None:
+        self._answers([[{"stringValue": role}] for role in roles], PASSING)
 
     def reserves(self, connections: int) -> None:
-        self._answers([[{"longValue": connections}]])
+        self._answers([[{"longValue": connections}]], RESERVED_CONNECTIONS)
 
-    def _answers(self, records: list[list[dict[str, Any]]]) -> None:
-        self.stub.add_response("execute_statement", {"records": records}, {**WHERE, "database": DATABASE, "sql": ANY})
+    def _answers(self, records: list[list[dict[str, Any]]], sql: str) -> None:
+        self.stub.add_response("execute_statement", {"records": records}, {**WHERE, "database": DATABASE, "sql": sql})
 
     def begins(self) -> None:
         self.stub.add_response("begin_transaction", {"transactionId": "t-1"}, {**WHERE, "database": DATABASE})
@@ -76,8 +80,9 @@ def environment(bootstrap: ModuleType) -> Any:
 def test_the_script_runs_whole_in_one_transaction(bootstrap: ModuleType) -> None:
     sql = Sql()
     sql.answers_as_writer(True)
-    sql.has_databases("template1")
+    sql.has_databases()
     sql.shuts_out()
+    sql.lets_pass()
     sql.begins()
     for statement in statements(SCRIPT):
         sql.stub.add_response("execute_statement", {}, sql.statement(statement))
@@ -93,8 +98,9 @@ def test_the_script_runs_whole_in_one_transaction(bootstrap: ModuleType) -> None
 def test_a_refused_statement_undoes_the_others(bootstrap: ModuleType) -> None:
     sql = Sql()
     sql.answers_as_writer(True)
-    sql.has_databases("template1")
+    sql.has_databases()
     sql.shuts_out()
+    sql.lets_pass()
     sql.begins()
     sql.stub.add_response("execute_statement", {}, sql.statement("SELECT 1"))
     sql.stub.add_client_error(
@@ -109,7 +115,7 @@ def test_a_refused_statement_undoes_the_others(bootstrap: ModuleType) -> None:
 def test_p1_a_cluster_with_another_database_is_refused(bootstrap: ModuleType) -> None:
     sql = Sql()
     sql.answers_as_writer(True)
-    sql.has_databases("ledger", "audit")
+    sql.has_databases("audit", "ledger")
     with pytest.raises(bootstrap.UnknownDatabase, match="has the databases audit, ledger beside payments"):
         bootstrap.bootstrap(sql.database, environment(bootstrap), SCRIPT)
     sql.stub.assert_no_pending_responses()
@@ -119,9 +125,20 @@ def test_p10_nobody_who_logs_in_is_shut_out_of_an_adopted_database(bootstrap: Mo
     """Its applications have roles of their own, and the bootstrap leaves `application` alone the right to connect."""
     sql = Sql()
     sql.answers_as_writer(True)
-    sql.has_databases("template1")
+    sql.has_databases()
     sql.shuts_out("Orders", "batch")
     with pytest.raises(bootstrap.ShutsOut, match=r'"Orders", "batch" log in.*GRANT application TO "Orders"'):
+        bootstrap.bootstrap(sql.database, environment(bootstrap), SCRIPT)
+    sql.stub.assert_no_pending_responses()
+
+
+def test_p1_nobody_may_connect_by_a_grant_that_a_fence_leaves(bootstrap: ModuleType) -> None:
+    sql = Sql()
+    sql.answers_as_writer(True)
+    sql.has_databases()
+    sql.shuts_out()
+    sql.lets_pass("Orders", "batch")
+    with pytest.raises(bootstrap.PassesFence, match=r'`REVOKE CONNECT ON DATABASE "payments" FROM "Orders", "batch"`'):
         bootstrap.bootstrap(sql.database, environment(bootstrap), SCRIPT)
     sql.stub.assert_no_pending_responses()
 

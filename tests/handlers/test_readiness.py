@@ -340,6 +340,7 @@ CAUSES: dict[str, tuple[Break, Levels]] = {
         {
             ("replication", STANDBY): "failing",
             ("fence", STANDBY): "cannot tell",  # nobody can look into it
+            ("closes", STANDBY): "cannot tell",
             ("connections", STANDBY): "cannot tell",
         },
     ),
@@ -367,6 +368,12 @@ CAUSES: dict[str, tuple[Break, Levels]] = {
     "the fence is not installed": (installed(missing=("fence_application(text)",)), in_both("fence")),
     "the login trigger is disabled": (installed(login_trigger=False), in_both("fence")),
     "the server has no login triggers": (installed(login_trigger=None), in_both("fence", "warning")),
+    "a role has a right of its own": (installed(passing=("orders_service",)), in_both("closes")),
+    "a database belongs to somebody else": (
+        installed(other_databases=("ledger",), not_closed=("ledger",)),
+        in_both("closes"),
+    ),
+    "there is a second database": (installed(other_databases=("ledger",)), in_both("closes", "warning")),
     "no connection is reserved": (installed(reserved_connections=0), in_both("connections", "warning")),
     "too few connections are reserved": (
         installed(reserved_connections=MOST_SESSIONS - 1),
