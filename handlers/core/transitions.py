@@ -31,8 +31,10 @@ IS_MOVING = Equals("transition.phase", "moving")
 SEEN_MOVE = AsRead("transition.moving_since", Given("seen_moving_since"))
 NOBODY_STOPS_OR_MOVES = AnyOf((Absent("transition"), Equals("transition.phase", "checking")))
 SEEN_PAUSE = AsRead("paused.at", Given("paused_at"))
-# A person's pause and no: what a claim was decided on, and what may have been written since.
-SEEN_WORD = (SEEN_PAUSE, AsRead("ended_by_person.at", Given("no_at")))
+# A person's pause and no, and whether failover is automatic at all: what a claim was decided on, and what may have been
+# written since. A record that does not say is automatic.
+SEEN_AUTOMATIC = AnyOf((Absent("automatic_failover"), Equals("automatic_failover", Given("automatic_failover"))))
+SEEN_WORD = (SEEN_PAUSE, AsRead("ended_by_person.at", Given("no_at")), SEEN_AUTOMATIC)
 HOLDS_REPROTECTION = Equals("reprotection.run", Given("run"))
 
 # A person's flag stops the run at the next of these writes, until RDS was asked: from then on the way leads forward.
@@ -85,14 +87,15 @@ ROWS: tuple[Row, ...] = (
     Row(
         "take",
         "A free lock is taken while the writer is the one that the claim was decided on, and no person has paused "
-        "automatic failover or said no since: no attempt of before a maintenance begins in it.",
+        "automatic failover, turned it off or said no since: no attempt of before a maintenance begins in it.",
         when=(SAME_EPOCH, Equals("writer_region", Given("writer_region")), Absent("transition"), *SEEN_WORD),
         then=(Set("transition", Given("lock")),),
     ),
     Row(
         "take_over",
         "A lock is taken over from the run that was seen, if it has not moved on since: a lock that forgets how far "
-        "that run got would let its work be undone under it. Nor where a person has paused or said no since.",
+        "that run got would let its work be undone under it. Nor where a person has paused it, turned it off or said "
+        "no since.",
         when=(
             SAME_EPOCH,
             Equals("writer_region", Given("writer_region")),

@@ -143,6 +143,7 @@ class ControlTable:
             "writer_region": seen.writer_region,
             "paused_at": _paused_at(seen),
             "no_at": no.at if no else None,
+            "automatic_failover": seen.automatic_failover,
         }
         before = seen.transition
         if before is None:

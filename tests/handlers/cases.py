@@ -92,6 +92,7 @@ RECORDS = st.fixed_dictionaries(
 
 # What a caller gives by each name, when it is not what stands in the record.
 VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "automatic_failover": st.booleans(),
     "beat": BEATS,
     "claims_from": MOMENTS,
     "epoch": EPOCHS,
@@ -206,6 +207,7 @@ FULL: dict[str, Any] = {
     "last_reprotection": "run-0",
 }
 GIVEN: dict[str, Any] = {
+    "automatic_failover": True,
     "beat": {"seq": 8, "at": 1_800_000_002.1},
     "claims_from": 1_800_000_080.1,
     "epoch": 1,

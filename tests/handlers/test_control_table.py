@@ -564,17 +564,19 @@ def test_p5_no_claim_of_before_takes_the_lock_in_a_maintenance(table: ControlTab
 
 
 @pytest.mark.parametrize("held", [None, "run-0"], ids=["free", "taken over"])
-@pytest.mark.parametrize("word", ["pause", "no"])
+@pytest.mark.parametrize("word", ["pause", "no", "off"])
 def test_p5_no_claim_of_before_takes_a_lock_against_a_persons_word(
-    table: ControlTable, held: str | None, word: str
+    table: ControlTable, deployment: Deployment, held: str | None, word: str
 ) -> None:
     if held:
         assert table.take(lock(held), table.read())
     decided_on = table.read()
     if word == "pause":
         assert table.pause(decided_on, Pause("ada", NOW, NOW + 600, "not now"))
-    else:
+    elif word == "no":
         assert table.say_no(decided_on.epoch, PersonsNo("ada", NOW, "not now"))
+    else:  # by hand: no command writes it
+        deployment.change_record(automatic_failover=False)
     assert not table.take(lock("run-1"), decided_on)
     assert table.read().transition == decided_on.transition
     assert table.take(lock("run-2"), table.read()), "a person's, who has seen it"
