@@ -135,10 +135,12 @@ END $$;
 
 DO $$
 BEGIN
-    IF current_setting('server_version_num')::int >= 170000
-        AND NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'refuse_while_fenced')
-    THEN
-        EXECUTE 'CREATE EVENT TRIGGER refuse_while_fenced ON login EXECUTE FUNCTION refuse_while_fenced()';
+    IF current_setting('server_version_num')::int >= 170000 THEN
+        IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'refuse_while_fenced') THEN
+            EXECUTE 'CREATE EVENT TRIGGER refuse_while_fenced ON login EXECUTE FUNCTION refuse_while_fenced()';
+        END IF;
+        -- Also for a role whose sessions begin as those of replication do; and again, where somebody has disabled it.
+        EXECUTE 'ALTER EVENT TRIGGER refuse_while_fenced ENABLE ALWAYS';
     END IF;
 END $$;
 

@@ -568,6 +568,28 @@ def test_what_has_become_of_it_since_is_seen(server: Server, break_it: str, mend
         server.run_script(mend_it)
 
 
+def test_the_bootstrap_enables_a_login_trigger_that_somebody_has_disabled(server: Server) -> None:
+    server.run_script("ALTER EVENT TRIGGER refuse_while_fenced DISABLE")
+    server.run_script(bank.MONITORING_SQL.read_text())
+    with monitor(server) as session:
+        assert postgres.installed(session).login_trigger is True
+
+
+def test_p1_a_server_that_starts_refuses_roles_whose_sessions_begin_as_those_of_replication(server: Server) -> None:
+    """Event triggers do not fire in them unless they always do."""
+    let_in(server)
+    server.run_script(f"ALTER ROLE {APPLICATION} SET session_replication_role = replica")
+    try:
+        application(server).close()
+        server.stop()
+        server.start()
+        with pytest.raises(psycopg.OperationalError, match="this server is fenced from applications"):
+            application(server)
+    finally:
+        server.run_script(f"ALTER ROLE {APPLICATION} RESET session_replication_role")
+        let_in(server)
+
+
 def test_a_database_without_the_bootstrap_lacks_all_of_it(server: Server) -> None:
     with pg8000.native.Connection(
         MONITOR, host=server.address.host, port=server.address.port, database="postgres", timeout=10
