@@ -221,9 +221,10 @@ class Deployment(Account):
         assert patiently(self._ended[name].wait), f"{name} does not end"
 
     def wait(self, arn: str) -> Run:
-        """Wait for an execution's end."""
+        """Wait for an execution's end, and until nothing that it has begun adds to its history or to what it did."""
         machines = self.client("stepfunctions", arn.split(":")[3])
         self.wait_for_end(arn.rsplit(":", 1)[1])
+        self._threads.wait_for_branches(arn.rsplit(":", 1)[1])
         found = machines.describe_execution(executionArn=arn)
         events = machines.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         output = json.loads(found["output"]) if "output" in found else None
