@@ -31,6 +31,11 @@ def _plain(item: dict[str, Any]) -> dict[str, Any]:
     return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
 
 
+def waited_for(messages: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The messages that a run has waited for; those beside it may come late, even after the one about its end."""
+    return [message for message in messages if " has begun: " not in message[0] and " goes on: " not in message[0]]
+
+
 class Account:
     """The tables, topics, buckets, alarms and state machines of both regions, and their clusters in RDS."""
 

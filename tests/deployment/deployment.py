@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -30,7 +31,7 @@ from tests.deployment import quicker
 from tests.deployment.account import Account, decimal
 from tests.deployment.clock import CLOCK, POWERTOOLS_TIME, patiently, real_monotonic, real_sleep
 from tests.deployment.databases import Databases
-from tests.deployment.executions import Run, hasten
+from tests.deployment.executions import Run, Threads, hasten
 from tests.deployment.functions import Killed, Lambdas, OfWorkflows
 from tests.deployment.gate import Gate, Trouble
 from tests.deployment.regions import ACCOUNT, STANDBY, WRITER
@@ -57,8 +58,8 @@ class Deployment(Account):
         self.endpoints_resolve = True  # outside the VPC
         super().__init__(specification, Gate(self.lambdas, self.databases, self.rights))
         self._stack = ExitStack()
+        self._threads = Threads()
         self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by execution's name
-        self._begun: set[str] = set()  # executions
         self._at_work: set[str] = set()  # executions
         self._closing = threading.Event()
         self.hangs = 0  # functions that never return
@@ -78,6 +79,7 @@ class Deployment(Account):
         machines.announce_by(self._deliver)
         machines.install(stack)
         hasten(stack)
+        self._threads.install(stack)
         self.rds = database = GlobalDatabase(
             self.specification,
             CLOCK,  # type: ignore[arg-type]
@@ -92,6 +94,7 @@ class Deployment(Account):
         self.guardian_was_here()
         self.gate.install(stack)
         self.lambdas.install(stack)
+        stack.callback(self._threads.end, [partial(machines.abort, region) for region in self.specification.regions])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,12 +107,7 @@ class Deployment(Account):
         assert not self.rights.denied, self.rights.denied
 
     def _deliver(self, event: dict[str, Any]) -> None:
-        """Deliver an event of Step Functions to the functions whose rule it matches; they end before anybody waits.
-
-        On a busy machine an execution of a deployment that is gone ends in the next one, which knows nothing of it.
-        """
-        if event["detail"]["name"] not in self._begun:
-            return
+        """Deliver an event of Step Functions to the functions whose rule it matches; they end before anybody waits."""
         region = self.specification.regions[event["region"]]
         for rule in region.function_rules:
             if EventPattern.load(json.dumps(rule.event_pattern)).matches_event(event):  # type: ignore[arg-type]
@@ -120,7 +118,6 @@ class Deployment(Account):
 
     def _observe(self, happening: Happening) -> None:
         if happening.kind is Kind.EXECUTION_STARTED:
-            self._begun.add(happening.subject)
             self._at_work.add(happening.subject)
         if happening.kind is Kind.EXECUTION_ENDED:
             self._at_work.discard(happening.subject)
@@ -224,9 +221,10 @@ class Deployment(Account):
         assert patiently(self._ended[name].wait), f"{name} does not end"
 
     def wait(self, arn: str) -> Run:
-        """Wait for an execution's end."""
+        """Wait for an execution's end, and until nothing that it has begun adds to its history or to what it did."""
         machines = self.client("stepfunctions", arn.split(":")[3])
         self.wait_for_end(arn.rsplit(":", 1)[1])
+        self._threads.wait_for_branches(arn.rsplit(":", 1)[1])
         found = machines.describe_execution(executionArn=arn)
         events = machines.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         output = json.loads(found["output"]) if "output" in found else None

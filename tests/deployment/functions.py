@@ -26,6 +26,7 @@ from handlers.core.commands import WARM_UP
 from handlers.machine import Machine
 from orchestration.specification import Specification
 from orchestration.specification.model import Function
+from simulation import product
 from tests.deployment.clock import CLOCK, patiently
 from tests.deployment.regions import ACCOUNT, STANDBY
 from tests.deployment.rights import Rights
@@ -49,6 +50,15 @@ class Context:
     def get_remaining_time_in_millis(self) -> int:
         return max(0, int((self._end - CLOCK.now()) * 1000))
 
+
+# What an environment remembers from one invocation to the next, made anew where it begins: also of the functions that
+# the simulator models, or shares among its environments.
+REMEMBERED: dict[str, dict[str, Callable[[Any], Any]]] = product.REMEMBERED | {
+    "readiness": product.REMEMBERED["monitor"],
+    "prober": {
+        "KEPT": lambda module: {key: module.KeptSession(writer=module.ROLES[key[0]]) for key in module.KEPT},
+    },
+}
 
 _importing = threading.Lock()
 NOBODY = ("", "")  # a step and its region
@@ -80,7 +90,7 @@ def load_step(name: str, variables: dict[str, str]) -> ModuleType:
 class Lambdas:
     """Lambda: environments that serve one invocation at a time and are used again unless they were killed."""
 
-    # By region, function and variables: environments outlive a deployment, for importing is slow.
+    # By region, function and variables: the modules of environments outlive a deployment, for importing is slow.
     _idle: ClassVar[dict[tuple[Any, ...], list[ModuleType]]] = defaultdict(list)
 
     def __init__(
@@ -102,6 +112,7 @@ class Lambdas:
         self.before: Callable[[str, Any], None] = lambda step, event: None
         self.after: Callable[[str, Any], None] = lambda step, event: None
         self.inside = threading.local()  # which step the present thread runs
+        self._begun: set[ModuleType] = set()  # environments
         self._running = 0
         self._closed = False
         self._changed = threading.Condition()
@@ -119,6 +130,10 @@ class Lambdas:
             module = idle.pop()
         except IndexError:
             module = load_step(function.module, variables(function, region))
+        if module not in self._begun:
+            self._begun.add(module)
+            for what, make in REMEMBERED.get(step, {}).items():
+                setattr(module, what, make(module))
         killed = False
         try:
             with self.doing(step, region):

@@ -279,6 +279,14 @@ def forgets(deployment: Deployment) -> None:
         module.RESTART.accepted, module.RESTART.closed = None, False
 
 
+def test_a_function_of_another_deployment_remembers_nothing_of_this_one() -> None:
+    """Of another test's: modules outlive deployments."""
+    for known in (True, None):
+        with Deployment() as deployment:
+            deployment.databases.up[WRITER] = not known
+            assert order(deployment, FENCE if known else LOOK)["restarted"] is known
+
+
 def test_p3_a_run_that_finds_the_group_closed_knows_that_the_restart_was_asked_for(deployment: Deployment) -> None:
     deployment.databases.up[WRITER] = False
     order(deployment, FENCE)

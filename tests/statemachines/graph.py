@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -51,38 +50,22 @@ def _seen_catchers(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def taken(machine: dict[str, Any], run: Run) -> set[Transition]:
     """The transitions of a run, each checked against the state that was entered next."""
     found = set()
-    for scope in scopes(machine):
-        for here, there in itertools.pairwise(_visits(scope, run)):
-            state = scope[here["name"]]
-            # The branch was at its end, or another one ended the Parallel state, which is entered anew.
-            if "output" not in here or (
-                "Next" not in state and state["Type"] != "Choice" and not _leads_on(state, there)
-            ):
-                continue
-            transition = _which(here["name"], state, json.loads(here["input"]), here["output"], there["name"])
-            assert transition[2] == there["name"], f"{transition} was expected, {there['name']} was entered"
-            found.add(transition)
+    known = states(machine)
+    for entered in run.events:
+        left = next(run.before(entered), {})
+        if "stateEnteredEventDetails" not in entered or "stateExitedEventDetails" not in left:
+            continue
+        there, here = entered["stateEnteredEventDetails"]["name"], left["stateExitedEventDetails"]["name"]
+        given = next(
+            event["stateEnteredEventDetails"]["input"]
+            for event in run.before(left)
+            if event.get("stateEnteredEventDetails", {}).get("name") == here
+        )
+        output = json.loads(left["stateExitedEventDetails"].get("output", "null"))
+        transition = _which(here, known[here], json.loads(given), output, there)
+        assert transition[2] == there, f"{transition} was expected, {there} was entered"
+        found.add(transition)
     return found
-
-
-def _leads_on(state: dict[str, Any], there: dict[str, Any]) -> bool:
-    return any(catcher["Next"] == there["name"] for catcher in state.get("Catch", ()))
-
-
-def _visits(scope: dict[str, Any], run: Run) -> list[dict[str, Any]]:
-    """The entrances of the scope's states, each with its input and, if the state was left again, its output."""
-    visits: list[dict[str, Any]] = []
-    for event in run.events:
-        if _name(event, "Entered") in scope:
-            visits.append(dict(event["stateEnteredEventDetails"]))
-        elif (name := _name(event, "Exited")) in scope:
-            visit = next(visit for visit in reversed(visits) if visit["name"] == name)
-            visit["output"] = json.loads(event["stateExitedEventDetails"].get("output", "null"))
-    return visits
-
-
-def _name(event: dict[str, Any], kind: str) -> str | None:
-    return event.get(f"state{kind}EventDetails", {}).get("name")  # type: ignore[no-any-return]
 
 
 def _which(name: str, state: dict[str, Any], given: Any, output: Any, there: str) -> Transition:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 from simulation.interpreter import Ended, Execution, TaskFailed, Transition, load
@@ -98,35 +97,28 @@ def _around(machine: dict[str, Any]) -> dict[str, str]:
 
 def _answers(run: Run, around: dict[str, str]) -> dict[Visit, list[tuple[Any, int, Any]]]:
     """What each attempt of a task asked, when in the run it was answered, and the event that says how."""
-    events = {event["id"]: event for event in run.events}
     attempts: dict[int, list[Any]] = {}
     by_state = defaultdict(list)
     for event in run.events:
         if event["type"] == "TaskScheduled":
-            attempt = [json.loads(event["taskScheduledEventDetails"]["parameters"]), len(events), None]
+            attempt = [json.loads(event["taskScheduledEventDetails"]["parameters"]), len(run.events), None]
             attempts[event["id"]] = attempt
-            by_state[_visit(event, events, around)].append(attempt)
+            by_state[_visit(event, run, around)].append(attempt)
         elif event["type"] in ("TaskSucceeded", "TaskFailed", "TaskTimedOut"):
-            before = next(one for one in _before(event, events) if one["type"].endswith(("Scheduled", "Entered")))
+            before = next(one for one in run.before(event) if one["type"].endswith(("Scheduled", "Entered")))
             if before["type"] == "TaskScheduled":  # not so where a branch was ended before it had asked
                 attempts[before["id"]][1:] = [event["id"], event]
     return by_state  # type: ignore[return-value]
 
 
-def _visit(event: dict[str, Any], events: dict[int, Any], around: dict[str, str]) -> Visit:
+def _visit(event: dict[str, Any], run: Run, around: dict[str, str]) -> Visit:
     """The state that an event belongs to. What came before it in its own branch says which visit."""
     entered = [
         one["stateEnteredEventDetails"]["name"]
-        for one in (event, *_before(event, events))
+        for one in (event, *run.before(event))
         if "stateEnteredEventDetails" in one
     ]
     return entered[0], entered.count(around.get(entered[0]))
-
-
-def _before(event: dict[str, Any], events: dict[int, Any]) -> Iterator[dict[str, Any]]:
-    while event["previousEventId"]:
-        event = events[event["previousEventId"]]
-        yield event
 
 
 def _answer(event: dict[str, Any]) -> tuple[Any, TaskFailed | None]:
@@ -177,11 +169,10 @@ def _entered(state: str | None, transitions: list[Transition]) -> int:
 
 
 def _lab(machine: dict[str, Any], run: Run) -> Visits:
-    events = {event["id"]: event for event in run.events}
     starts, around = _starts(machine), _around(machine)
     visits: Visits = defaultdict(list)
     for event in run.events:
         if "stateEnteredEventDetails" in event:
-            name, number = _visit(event, events, around)
+            name, number = _visit(event, run, around)
             visits[starts[name], number].append(name)
     return visits

@@ -9,14 +9,18 @@ from __future__ import annotations
 import copy
 import itertools
 import threading
+from typing import Any
 from unittest import mock
 
 import pytest
 from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_worker import BranchWorker
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 
 from orchestration.specification.workflows import definition
 from tests.deployment import STANDBY, WRITER, Deployment, Run
-from tests.deployment.clock import patiently
+from tests.deployment.account import waited_for
+from tests.deployment.clock import patiently, real_sleep
+from tests.statemachines import graph
 from tests.statemachines.conditions import (
     RUN,
     Condition,
@@ -75,7 +79,7 @@ def test_p10_a_refused_detach_gives_lock_and_switch_back_whatever_the_other_bran
     assert deployment.lock() is None
     assert not deployment.is_switched(STANDBY)
     assert deployment.members() == {WRITER, STANDBY}
-    assert "Error: DetachRejected: " in deployment.messages(STANDBY)[-1][1]
+    assert "Error: DetachRejected: " in waited_for(deployment.messages(STANDBY))[-1][1]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -131,6 +135,52 @@ def test_a_branch_that_was_ended_before_it_began_is_none_of_the_next_visit(deplo
     assert run.end == "Recovered"
     assert run.visited.count("MoveWriter") == next(visits) > run.visited.count("NotifyBegun")
     assert_the_simulator_goes_the_same_way(definition(), run)
+
+
+def entered(event: dict[str, Any]) -> str | None:
+    """The state that is entered by what is about to be added to a history."""
+    return (event.get("event_details") or {}).get("stateEnteredEventDetails", {}).get("name")  # type: ignore[no-any-return]
+
+
+def test_a_branch_that_goes_on_beside_the_next_visit_is_none_of_its_way(deployment: Deployment) -> None:
+    """Its states are followed one by one, whatever another visit enters in between."""
+    add, visits = EventManager.add_event, itertools.count()
+    first_has_told, second_begins = threading.Event(), threading.Event()
+
+    def add_late(history: EventManager, *event: Any, **described: Any) -> int:
+        if entered(described) == "BegunNotified" and not first_has_told.is_set():
+            first_has_told.set()
+            assert patiently(second_begins.wait)
+        added = add(history, *event, **described)
+        if entered(described) == "NotifyBegun" and next(visits) == 1:
+            second_begins.set()
+        return added
+
+    first_has_told_before = before("detach_secondary", lambda _: patiently(first_has_told.wait))
+    for condition in (writer_dies, first_has_told_before, rds_is_busy_for(15.0)):
+        condition(deployment)
+    with mock.patch.object(EventManager, "add_event", add_late):
+        run = deployment.run(ASKED, RUN)
+    assert [state for state in run.visited if "Begun" in state][:3] == ["NotifyBegun", "NotifyBegun", "BegunNotified"]
+    assert graph.taken(definition(), run) <= assert_the_simulator_goes_the_same_way(definition(), run)
+
+
+def test_a_branch_that_goes_on_after_the_run_is_no_part_of_its_way(deployment: Deployment) -> None:
+    """Nor is it left to the next test: whoever has waited for the run has seen all that came of it."""
+    add = EventManager.add_event
+
+    def add_late(history: EventManager, *event: Any, **described: Any) -> int:
+        if entered(described) == "NotifyBegun":
+            run_has_ended(deployment)
+            real_sleep(0.1)
+        return add(history, *event, **described)
+
+    for condition in (writer_dies, detach_is_refused):
+        condition(deployment)
+    with mock.patch.object(EventManager, "add_event", add_late):
+        run = deployment.run(ASKED, RUN)
+    assert (run.end, run.visited[-1]) == ("Aborted", "NotifyBegun")
+    assert graph.taken(definition(), run) <= assert_the_simulator_goes_the_same_way(definition(), run)
 
 
 def test_a_branch_that_goes_another_way_is_seen(deployment: Deployment) -> None:

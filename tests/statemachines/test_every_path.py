@@ -6,6 +6,7 @@ import pytest
 
 from orchestration.specification.workflows import definition
 from tests.deployment import STANDBY, WRITER
+from tests.deployment.account import waited_for
 from tests.statemachines import graph
 from tests.statemachines.conditions import OTHER, RUN
 from tests.statemachines.replayed import assert_the_simulator_goes_the_same_way
@@ -80,7 +81,7 @@ def test_scenario(scenario: Scenario) -> None:
     # Where another branch fails, the one that tells of the beginning may be stopped before it has.
     surely = told if scenario in MOVES else bool(scenario.says)
     assert surely <= len(played.messages[STANDBY]) - bool(scenario.asks) <= told
-    for subject, text in played.messages[STANDBY][-1:]:
+    for subject, text in waited_for(played.messages[STANDBY])[-1:]:
         assert text.startswith(subject)
         for fragment in (f"Run {RUN} of arn:aws:states:us-west-2:", *scenario.says):
             assert fragment in text

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.deployment import STANDBY, WRITER, Deployment, Run
+from tests.deployment.account import waited_for
 from tests.handlers.commands import started_by
 from tests.statemachines.conditions import OTHER, before, lock, region_is_lost, writer_dies
 from tests.statemachines.scenarios import ASKED, AUTOMATIC, rule_input
@@ -139,7 +140,7 @@ def test_p7_a_switchover_that_stopped_half_way_is_finished_as_a_failover_once_th
     before("promote", writer_dies, region_is_lost(WRITER))(deployment)
     stopped = deployment.run({"mode": "switchover", "started_by": "ada"}, "run-1")
     assert stopped.end == "NeedsPerson"
-    text = deployment.messages(STANDBY)[-1][1]
+    text = waited_for(deployment.messages(STANDBY))[-1][1]
     finished = deployment.run(started_by(text)[-1] | {"started_by": "ada"}, "run-2")
     assert finished.end == "Recovered"
     assert deployment.databases.open_writers() == {STANDBY}

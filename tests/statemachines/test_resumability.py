@@ -6,11 +6,14 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
+from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from orchestration.specification.workflows import definition
 from tests.deployment import CLOCK, STANDBY, WRITER, Deployment
+from tests.deployment.clock import real_sleep
 from tests.deployment.functions import Killed
-from tests.statemachines.conditions import OTHER, all_is_well, promotion_is_held
+from tests.statemachines.conditions import OTHER, RUN, all_is_well, promotion_is_held
 from tests.statemachines.scenarios import ASKED, AUTOMATIC, BY_NAME, SWITCHOVER, play
 
 MACHINE = definition()
@@ -90,6 +93,23 @@ def test_a_deployment_that_is_gone_runs_no_function_any_more() -> None:
         gone.run_until("detach_secondary", ASKED, OTHER)
     with pytest.raises(Killed):
         gone.call("claim", {})
+
+
+def test_a_deployment_that_is_gone_leaves_no_execution_at_work() -> None:
+    """It would end in the deployment of the next test, where somebody may wait for the end of the same name."""
+    ended = BaseExecutionWorkerCommunication.terminated
+
+    def end_late(execution: BaseExecutionWorkerCommunication) -> None:
+        real_sleep(0.2)
+        ended(execution)
+
+    with mock.patch.object(BaseExecutionWorkerCommunication, "terminated", end_late), Deployment() as gone:
+        gone.writer_dies()
+        gone.databases.heartbeat[STANDBY] = None
+        gone.start(ASKED, RUN)
+        gone.wait_for(lambda: bool(gone.messages(STANDBY)), "nobody is asked")
+        gone.run_until("claim", ASKED, OTHER)
+    assert not [thread for thread in TMP_THREADS if thread.is_alive()]
 
 
 @pytest.mark.parametrize("step", STEPS)
