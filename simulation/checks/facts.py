@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -84,6 +84,14 @@ class Course:
         self.changes = [(-math.inf, first), *changes]
         self._end = end
 
+    @classmethod
+    def of(cls, says: Callable[..., Any], *courses: Course) -> Course:
+        """Returns what follows from several courses: what is said of their values."""
+        moments = sorted({at for course in courses for at, _ in course.changes})
+        values = [(at, says(*(course.at(at) for course in courses))) for at in moments]
+        (_, first), *changes = [one for one, _ in changed(values)]
+        return cls(first, changes, courses[0]._end)
+
     def at(self, moment: float) -> Any:
         """Returns the value after everything that happened at that moment."""
         return next(value for at, value in reversed(self.changes) if at <= moment)
@@ -137,34 +145,19 @@ class Facts:
 
     def gone(self, region: str) -> Course:
         """Whether a region's database does not run, or answers nobody outside."""
-        down, mute, changes = False, False, list[tuple[float, bool]]()
-        for fact in self.history.happened:
-            if isinstance(fact, RoleChanged) and fact.region == region:
-                down = fact.role == "down"
-            elif isinstance(fact, Mute) and fact.region == region:
-                mute = fact.mute
-            else:
-                continue
-            changes.append((fact.at, down or mute))
-        return Course(False, [one for one, _ in changed(changes)], self.end)
+        mute = Course(False, [(one.at, one.mute) for one in self.of(Mute) if one.region == region], self.end)
+        return Course.of(lambda role, is_mute: role == "down" or is_mute, self.role(region), mute)
 
     def found_well(self, region: str) -> Course:
         """Whether whoever asks a region's database from the other region finds a writer that no fence by SQL closes.
 
         That is what the first observer looks at. It does not see a security group, and whoever refuses it lives.
         """
-        answers, role, fenced, changes = True, self.role(region).at(-math.inf), False, list[tuple[float, bool]]()
-        for fact in self.history.happened:
-            if isinstance(fact, Answers) and fact.region == region:
-                answers = fact.answers
-            elif isinstance(fact, RoleChanged) and fact.region == region:
-                role = fact.role
-            elif isinstance(fact, Fenced | Lifted) and (fact.region, fact.by) == (region, "sql"):
-                fenced = isinstance(fact, Fenced)
-            elif isinstance(fact, Promoted) and fact.region == region:
-                fenced = fact.fenced
-            changes.append((fact.at, answers and role == "writer" and not fenced))
-        return Course(False, [one for one, _ in changed(changes)], self.end)
+        answers = Course(True, [(one.at, one.answers) for one in self.of(Answers) if one.region == region], self.end)
+        return Course.of(
+            lambda answers, role, fenced: answers and role == "writer" and not fenced,
+            *(answers, self.role(region), self.fenced(region)),
+        )
 
     def guarded(self, region: str) -> Course:
         """Whether a guardian is there."""
@@ -176,8 +169,7 @@ class Facts:
 
     def fenced(self, region: str, by: Way = "sql") -> Course:
         """Whether a fence by SQL, or by other means, stands in a region's database."""
-        fences = [one for one in self._fences if (one.region, one.by) == (region, by)]
-        return Course(False, [(one.at, isinstance(one, Fenced)) for one in fences], self.end)
+        return Course(False, self._fences.get((region, by), []), self.end)
 
     def shut(self, region: str, at: float) -> bool:
         """Whether no application can write in a region then: its security group is closed, with nobody behind it."""
@@ -185,8 +177,14 @@ class Facts:
         return bool(self.fenced(region, "group").at(at)) and not inside
 
     @cached_property
-    def _fences(self) -> list[Fenced | Lifted]:
-        return [one for one in self.history.happened if isinstance(one, Fenced | Lifted)]
+    def _fences(self) -> dict[tuple[str, Way], list[tuple[float, bool]]]:
+        """When each fence went up and came down, by its region and its way."""
+        found: dict[tuple[str, Way], list[tuple[float, bool]]] = {}
+        for fact in self.history.happened:
+            if isinstance(fact, Fenced | Lifted | Promoted):
+                by, stands = fence_of(fact)
+                found.setdefault((fact.region, by), []).append((fact.at, stands))
+        return found
 
     def works(self, region: str, means: Means) -> Course:
         """Whether those means to close and open a region's database work."""
@@ -238,10 +236,11 @@ class Facts:
         region, at = session.region, session.at
         if session.whose == "application":
             return at
-        behind_a_fence = self.fenced(region).at(at)
+        fence = self.fenced(region)
+        behind_a_fence = fence.at(at)
         if session.whose == "owner":
-            lifts = [one.at for one in self.of(Lifted) if (one.region, one.by) == (region, "sql") and one.at > at]
-            return min(lifts, default=math.inf) if behind_a_fence else at
+            lifts = (lifted for lifted, stands in fence.changes if lifted > at and not stands)
+            return next(lifts, math.inf) if behind_a_fence else at
         ends = [self.closed_after_start(region, start) for start in self.starts(region) if start <= at]
         if session.whose == "somebody else's database" and behind_a_fence:
             ends.append(at + ENDED_WITHIN_S)
@@ -313,6 +312,14 @@ class Facts:
                 since, fault = began.pop(id(fact.fault))
                 spans.append(Span(since, fact.at, fault))
         return [*spans, *(Span(since, self.end, fault) for since, fault in began.values())]
+
+
+def fence_of(fact: Fenced | Lifted | Promoted) -> tuple[Way, bool]:
+    """Returns of which fence a fact tells, and whether that stands from then on.
+
+    One by SQL is data, and replicates: a database that is promoted has the old writer's, or none.
+    """
+    return ("sql", fact.fenced) if isinstance(fact, Promoted) else (fact.by, isinstance(fact, Fenced))
 
 
 def may_open(record: Mapping[str, Any], region: str) -> bool:

@@ -220,6 +220,19 @@ def test_the_owner_may_write_behind_the_fence_that_stood_when_he_came_and_no_lon
         assert ("P1 one writer" in broken(moved, fence, Lifted(lifted, EAST, "sql"), behind)) is found
 
 
+def promoted(region: str, *, fenced: bool) -> list[Fact]:
+    """The region's database becomes a writer at 9 s, with the fence of the old one or without any."""
+    return [RoleChanged(9.0, region, "writer"), Promoted(9.0, region, 8.0, fenced)]
+
+
+def test_the_fence_that_comes_with_a_promotion_is_one_as_any_other() -> None:
+    writes, owner = session(1, EAST, 0.0, 20.0), session(2, WEST, 10.0, 30.0, "owner")
+    assert broken(writes, owner, promoted(WEST, fenced=True)) == set()
+    assert broken(writes, owner, promoted(WEST, fenced=False)) == {"P1 one writer"}
+    earlier = Fenced(5.0, WEST, "sql")
+    assert broken(writes, owner, earlier, promoted(WEST, fenced=False)) == {"P1 one writer"}, "that one is gone"
+
+
 def starts(at: float) -> list[Fact]:
     return [RoleChanged(at - 5.0, EAST, "down"), RoleChanged(at, EAST, "writer")]
 
@@ -372,6 +385,8 @@ def signed(at: float, *, fenced: bool) -> Written:
         ([Fenced(10.0, EAST, "sql"), Lifted(20.0 - SIGNED_WITHIN_S - LITTLE, EAST, "sql")], True),
         ([Fenced(10.0, EAST, "sql"), Lifted(20.0 - SIGNED_WITHIN_S + LITTLE, EAST, "sql")], False),
         ([RoleChanged(18.0, EAST, "down")], False),
+        ([RoleChanged(5.0, EAST, "reader"), *promoted(EAST, fenced=True)], False),
+        ([Fenced(4.0, EAST, "sql"), RoleChanged(5.0, EAST, "reader"), *promoted(EAST, fenced=False)], True),
     ],
 )
 def test_a_guardian_that_signs_that_it_has_fenced_has(before: list[Fact], breaks: bool) -> None:
@@ -962,6 +977,15 @@ def test_one_way_of_closing_is_enough_and_an_excuse_begins_anew() -> None:
     half_open = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "group"), Fenced(20.0, EAST, "sql")]
     assert broken(*half_open, Lifted(21.0, EAST, "sql")) == {"P10 open"}
     assert broken(*half_open, Fit(20.0 + OPEN_AGAIN_S - LITTLE, EAST, False)) == set()
+
+
+def test_a_new_writer_is_opened_whether_its_fence_came_with_the_promotion_or_its_group_was_closed_before() -> None:
+    moved = [*promoted(WEST, fenced=True), written(15.0, held(), MOVED), Fit(20.0, WEST, True)]
+    by_sql = Lifted(20.0 + OPEN_AGAIN_S, WEST, "sql")
+    assert broken(*moved, by_sql) == set()
+    assert broken(*moved, Lifted(by_sql.at + LITTLE, WEST, "sql")) == {"P10 open"}
+    for opened, breaks in ((by_sql.at, set()), (by_sql.at + LITTLE, {"P10 open"})):
+        assert broken(Fenced(1.0, WEST, "group"), *moved, by_sql, Lifted(opened, WEST, "group")) == breaks
 
 
 def test_what_cannot_be_opened_is_excused_for_that_time() -> None:
