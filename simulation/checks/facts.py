@@ -112,6 +112,7 @@ class Facts:
 
     def __init__(self, history: History) -> None:
         self.history = history
+        self.regions = history.regions
         self.end = history.happened[-1].at if history.happened else 0.0
 
     def of(self, kind: type[Of]) -> list[Of]:
@@ -132,10 +133,9 @@ class Facts:
         first = written[0].before if written else next((one.record for one in self.of(Ended)), {})
         return Course(first, [(one.at, one.after) for one in written], self.end)
 
-    @cached_property
-    def regions(self) -> list[str]:
-        """The two regions."""
-        return sorted({fact.region for fact in self.history.happened if isinstance(fact, RoleChanged | Fit | Promoted)})
+    def other(self, region: str) -> str:
+        """Returns the other region."""
+        return next(one for one in self.regions if one != region)
 
     def role(self, region: str) -> Course:
         """Whether a region's database is a writer, a reader, or down."""

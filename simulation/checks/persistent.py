@@ -164,10 +164,9 @@ def _loses_little(facts: Facts, region: str, at: float) -> bool:
     More than one heartbeat that it lacks may be much, whatever it says that it has (`handlers.core.lag`).
     """
     beat = facts.record.at(at).get("heartbeat")
-    other = next((one for one in facts.regions if one != region), None)
-    if beat is None or other is None:  # nothing is known of the standby
+    if beat is None:
         return False
-    has, committed = facts.has_everything_until(other).at(at), beat["at"] - STARTS_AT
+    has, committed = facts.has_everything_until(facts.other(region)).at(at), beat["at"] - STARTS_AT
     if at - committed > OLDEST_BEAT_S:
         return False
     return has is None or (committed - has <= RPO_BUDGET_S and facts.heartbeats_after(has, beat) <= 1)
