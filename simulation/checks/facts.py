@@ -39,13 +39,9 @@ from simulation.happened import (
     Works,
     Written,
 )
-from simulation.virtual_time import STARTS_AT
 
 # P1: a lease that is longer than this was written by a clock that is off (10 s, and 1 s for clocks that are right).
 LONGEST_LEASE_S = 11.0
-# P9: losing so much asks nobody (seconds of writes, the budget of the settings), and a heartbeat in the record that is
-# older than that says nothing of it.
-RPO_BUDGET_S, OLDEST_BEAT_S = 1.0, 180.0
 # P9: a question whether writes may be lost, and how long before it its run may have looked at the lag.
 ASKS_FOR_LOSS, LOOKED_WITHIN_S = "WAITS FOR APPROVAL", 15.0
 # P1, before PostgreSQL 17: how long a server that starts open may stay so beside a guardian, and how long a guardian
@@ -194,12 +190,6 @@ class Facts:
     def has_everything_until(self, region: str) -> Course:
         """Up to when a region's database has what the writer has committed; None while it follows."""
         return Course(None, [(one.at, one.until) for one in self.of(Replicated) if one.region == region], self.end)
-
-    def heartbeats_after(self, at: float, last: Mapping[str, Any]) -> int:
-        """Returns how many heartbeats the writer has written after that moment, up to the ``last`` one."""
-        beats = [record.get("heartbeat") for _, record in self.record.changes]
-        before = [beat["seq"] for beat in beats if beat is not None and beat["at"] - STARTS_AT <= at]
-        return int(last["seq"] - max(before, default=last["seq"]))
 
     @cached_property
     def name(self) -> Course:

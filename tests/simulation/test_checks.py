@@ -14,8 +14,6 @@ from simulation.checks.facts import (
     ENDED_WITHIN_S,
     LONGEST_LEASE_S,
     LOOKED_WITHIN_S,
-    OLDEST_BEAT_S,
-    RPO_BUDGET_S,
 )
 from simulation.checks.gated import CLOCK_S, GRACE_S, LEASE_S, NO_SIGN_S, REST_S
 from simulation.checks.harmless import (
@@ -30,6 +28,7 @@ from simulation.checks.harmless import (
     WELL_FOR_S,
 )
 from simulation.checks.honest import COMMAND_ENDS_WITHIN_S, LONGEST_HOOK_S, PROVED_WITHIN_S, TOLD_WITHIN_S
+from simulation.checks.loss import OLDEST_BEAT_S, RPO_BUDGET_S
 from simulation.checks.one_writer import LET_IN_WITHIN_S, LIMIT_LASTS_S, SIGNED_WITHIN_S
 from simulation.checks.persistent import ENDS_WITHIN_S, KNOWN_WITHIN_S, MONITOR_AGAIN_S, MOVED_WITHIN_S, NEXT_ATTEMPT_S
 from simulation.checks.way_back import ARMED_WITHIN_S, ROW_EVERY_S, STANDS_STILL_S
