@@ -67,7 +67,7 @@ def judged(seed: int, faults: tuple[Fault, ...] | None = None) -> tuple[History,
         played = history.run(seed, faults)
         return played, violations(played)
     except Exception:  # noqa: BLE001 - whatever it is, the other histories are worth playing
-        return History(seed, faults or (), ()), [Violation(PLAYED, 0.0, traceback.format_exc())]
+        return History(seed, (), faults or (), ()), [Violation(PLAYED, 0.0, traceback.format_exc())]
 
 
 def campaign(first: int, histories: int, workers: int, minutes: float | None, seen: Callable[[Found], None]) -> Found:

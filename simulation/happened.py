@@ -376,9 +376,10 @@ class Ended(Fact):
 
 @dataclass(frozen=True)
 class History:
-    """What happened with these faults, which with the seed determine it to the letter."""
+    """What happened in the two regions with these faults, which with the seed determine it to the letter."""
 
     seed: int
+    regions: tuple[str, ...]
     faults: tuple[Fault, ...]
     happened: tuple[Fact, ...]
     errors: tuple[str, ...] = field(default=())  # of the world itself, or of a function that ended in none it knows

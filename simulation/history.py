@@ -92,4 +92,4 @@ def run(seed: int, faults: Sequence[Fault] | None = None) -> History:
         world.play(lasts(seed))
     finally:
         gc.enable()
-    return History(seed, chosen, tuple(world.happened), tuple(world.errors))
+    return History(seed, world.regions, chosen, tuple(world.happened), tuple(world.errors))

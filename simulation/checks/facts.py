@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -39,13 +39,9 @@ from simulation.happened import (
     Works,
     Written,
 )
-from simulation.virtual_time import STARTS_AT
 
 # P1: a lease that is longer than this was written by a clock that is off (10 s, and 1 s for clocks that are right).
 LONGEST_LEASE_S = 11.0
-# P9: losing so much asks nobody (seconds of writes, the budget of the settings), and a heartbeat in the record that is
-# older than that says nothing of it.
-RPO_BUDGET_S, OLDEST_BEAT_S = 1.0, 180.0
 # P9: a question whether writes may be lost, and how long before it its run may have looked at the lag.
 ASKS_FOR_LOSS, LOOKED_WITHIN_S = "WAITS FOR APPROVAL", 15.0
 # P1, before PostgreSQL 17: how long a server that starts open may stay so beside a guardian, and how long a guardian
@@ -84,6 +80,14 @@ class Course:
         self.changes = [(-math.inf, first), *changes]
         self._end = end
 
+    @classmethod
+    def of(cls, says: Callable[..., Any], *courses: Course) -> Course:
+        """Returns what follows from several courses: what is said of their values."""
+        moments = sorted({at for course in courses for at, _ in course.changes})
+        values = [(at, says(*(course.at(at) for course in courses))) for at in moments]
+        (_, first), *changes = [one for one, _ in changed(values)]
+        return cls(first, changes, courses[0]._end)
+
     def at(self, moment: float) -> Any:
         """Returns the value after everything that happened at that moment."""
         return next(value for at, value in reversed(self.changes) if at <= moment)
@@ -104,6 +108,7 @@ class Facts:
 
     def __init__(self, history: History) -> None:
         self.history = history
+        self.regions = history.regions
         self.end = history.happened[-1].at if history.happened else 0.0
 
     def of(self, kind: type[Of]) -> list[Of]:
@@ -124,10 +129,9 @@ class Facts:
         first = written[0].before if written else next((one.record for one in self.of(Ended)), {})
         return Course(first, [(one.at, one.after) for one in written], self.end)
 
-    @cached_property
-    def regions(self) -> list[str]:
-        """The two regions."""
-        return sorted({fact.region for fact in self.history.happened if isinstance(fact, RoleChanged | Fit | Promoted)})
+    def other(self, region: str) -> str:
+        """Returns the other region."""
+        return next(one for one in self.regions if one != region)
 
     def role(self, region: str) -> Course:
         """Whether a region's database is a writer, a reader, or down."""
@@ -137,34 +141,19 @@ class Facts:
 
     def gone(self, region: str) -> Course:
         """Whether a region's database does not run, or answers nobody outside."""
-        down, mute, changes = False, False, list[tuple[float, bool]]()
-        for fact in self.history.happened:
-            if isinstance(fact, RoleChanged) and fact.region == region:
-                down = fact.role == "down"
-            elif isinstance(fact, Mute) and fact.region == region:
-                mute = fact.mute
-            else:
-                continue
-            changes.append((fact.at, down or mute))
-        return Course(False, [one for one, _ in changed(changes)], self.end)
+        mute = Course(False, [(one.at, one.mute) for one in self.of(Mute) if one.region == region], self.end)
+        return Course.of(lambda role, is_mute: role == "down" or is_mute, self.role(region), mute)
 
     def found_well(self, region: str) -> Course:
         """Whether whoever asks a region's database from the other region finds a writer that no fence by SQL closes.
 
         That is what the first observer looks at. It does not see a security group, and whoever refuses it lives.
         """
-        answers, role, fenced, changes = True, self.role(region).at(-math.inf), False, list[tuple[float, bool]]()
-        for fact in self.history.happened:
-            if isinstance(fact, Answers) and fact.region == region:
-                answers = fact.answers
-            elif isinstance(fact, RoleChanged) and fact.region == region:
-                role = fact.role
-            elif isinstance(fact, Fenced | Lifted) and (fact.region, fact.by) == (region, "sql"):
-                fenced = isinstance(fact, Fenced)
-            elif isinstance(fact, Promoted) and fact.region == region:
-                fenced = fact.fenced
-            changes.append((fact.at, answers and role == "writer" and not fenced))
-        return Course(False, [one for one, _ in changed(changes)], self.end)
+        answers = Course(True, [(one.at, one.answers) for one in self.of(Answers) if one.region == region], self.end)
+        return Course.of(
+            lambda answers, role, fenced: answers and role == "writer" and not fenced,
+            *(answers, self.role(region), self.fenced(region)),
+        )
 
     def guarded(self, region: str) -> Course:
         """Whether a guardian is there."""
@@ -176,8 +165,7 @@ class Facts:
 
     def fenced(self, region: str, by: Way = "sql") -> Course:
         """Whether a fence by SQL, or by other means, stands in a region's database."""
-        fences = [one for one in self._fences if (one.region, one.by) == (region, by)]
-        return Course(False, [(one.at, isinstance(one, Fenced)) for one in fences], self.end)
+        return Course(False, self._fences.get((region, by), []), self.end)
 
     def shut(self, region: str, at: float) -> bool:
         """Whether no application can write in a region then: its security group is closed, with nobody behind it."""
@@ -185,8 +173,14 @@ class Facts:
         return bool(self.fenced(region, "group").at(at)) and not inside
 
     @cached_property
-    def _fences(self) -> list[Fenced | Lifted]:
-        return [one for one in self.history.happened if isinstance(one, Fenced | Lifted)]
+    def _fences(self) -> dict[tuple[str, Way], list[tuple[float, bool]]]:
+        """When each fence went up and came down, by its region and its way."""
+        found: dict[tuple[str, Way], list[tuple[float, bool]]] = {}
+        for fact in self.history.happened:
+            if isinstance(fact, Fenced | Lifted | Promoted):
+                by, stands = fence_of(fact)
+                found.setdefault((fact.region, by), []).append((fact.at, stands))
+        return found
 
     def works(self, region: str, means: Means) -> Course:
         """Whether those means to close and open a region's database work."""
@@ -196,12 +190,6 @@ class Facts:
     def has_everything_until(self, region: str) -> Course:
         """Up to when a region's database has what the writer has committed; None while it follows."""
         return Course(None, [(one.at, one.until) for one in self.of(Replicated) if one.region == region], self.end)
-
-    def heartbeats_after(self, at: float, last: Mapping[str, Any]) -> int:
-        """Returns how many heartbeats the writer has written after that moment, up to the ``last`` one."""
-        beats = [record.get("heartbeat") for _, record in self.record.changes]
-        before = [beat["seq"] for beat in beats if beat is not None and beat["at"] - STARTS_AT <= at]
-        return int(last["seq"] - max(before, default=last["seq"]))
 
     @cached_property
     def name(self) -> Course:
@@ -238,10 +226,11 @@ class Facts:
         region, at = session.region, session.at
         if session.whose == "application":
             return at
-        behind_a_fence = self.fenced(region).at(at)
+        fence = self.fenced(region)
+        behind_a_fence = fence.at(at)
         if session.whose == "owner":
-            lifts = [one.at for one in self.of(Lifted) if (one.region, one.by) == (region, "sql") and one.at > at]
-            return min(lifts, default=math.inf) if behind_a_fence else at
+            lifts = (lifted for lifted, stands in fence.changes if lifted > at and not stands)
+            return next(lifts, math.inf) if behind_a_fence else at
         ends = [self.closed_after_start(region, start) for start in self.starts(region) if start <= at]
         if session.whose == "somebody else's database" and behind_a_fence:
             ends.append(at + ENDED_WITHIN_S)
@@ -313,6 +302,14 @@ class Facts:
                 since, fault = began.pop(id(fact.fault))
                 spans.append(Span(since, fact.at, fault))
         return [*spans, *(Span(since, self.end, fault) for since, fault in began.values())]
+
+
+def fence_of(fact: Fenced | Lifted | Promoted) -> tuple[Way, bool]:
+    """Returns of which fence a fact tells, and whether that stands from then on.
+
+    One by SQL is data, and replicates: a database that is promoted has the old writer's, or none.
+    """
+    return ("sql", fact.fenced) if isinstance(fact, Promoted) else (fact.by, isinstance(fact, Fenced))
 
 
 def may_open(record: Mapping[str, Any], region: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from simulation.checks.facts import OLDEST_BEAT_S, RPO_BUDGET_S, Facts, Span, commits_to_a_failover, fails_over
+from simulation.checks.facts import Facts, Span, commits_to_a_failover, fails_over
+from simulation.checks.loss import too_much_is_lost
 from simulation.checks.persistent import keeps_from_beginning
 from simulation.happened import Approved, Written
 from simulation.virtual_time import STARTS_AT
@@ -79,6 +80,9 @@ def loses_more_than_accepted(facts: Facts) -> Iterator[tuple[float, str]]:
     The first request that is noted counts, and not the commit: a switchover that became a failover had committed
     before. Who decides is the run under which the lock became that of a failover that moves; a run that takes over
     from it then only goes on.
+
+    Replication that was late may have brought the standby more since the run looked, and nothing less: what it has at
+    the request counts. A heartbeat counts as too old that was so when the run began, for it looked later.
     """
     decides = ""
     for one in facts.of(Written):
@@ -90,7 +94,8 @@ def loses_more_than_accepted(facts: Facts) -> Iterator[tuple[float, str]]:
         first = after["move_requests"] and not (before and before["move_requests"])
         if not first or any(_accepts_loss(facts, run, one.at) for run in (decides, after["run"])):
             continue
-        if why := _too_much_is_lost(facts, one, facts.began[decides]):
+        target, began = after["target_region"], facts.began[decides]
+        if why := too_much_is_lost(facts, one.after, target, one.at, read_at=began):
             yield one.at, f"run {after['run']} asks RDS to move the writer, {why}, and nobody has accepted that"
 
 
@@ -101,23 +106,6 @@ def _accepts_loss(facts: Facts, run: str, at: float) -> bool:
     """
     asked = next((one.value.asked for one in facts.runs if one.value.run == run), {"accept_data_loss": True})
     return bool(asked.get("accept_data_loss")) or any(one.run == run and one.at <= at for one in facts.of(Approved))
-
-
-def _too_much_is_lost(facts: Facts, request: Written, began: float) -> str:
-    """Returns why the run that had ``began`` then had to ask people before that request; empty where it had not.
-
-    Replication that was late may have brought the standby more since the run looked, and nothing less: what it has at
-    the request counts. A heartbeat counts as too old that was so when the run began, for it looked later.
-    """
-    beat = request.after.get("heartbeat")
-    if beat is None:
-        return "of which no heartbeat is known"
-    committed = beat["at"] - STARTS_AT
-    if began - committed > OLDEST_BEAT_S:
-        return f"whose last heartbeat is {began - committed:.0f} s old"
-    has = facts.has_everything_until(request.after["transition"]["target_region"]).at(request.at)
-    missing = 0.0 if has is None else committed - has
-    return f"of which the standby lacks {missing:.1f} s of writes" if missing > RPO_BUDGET_S else ""
 
 
 def goes_on_against_a_wish(facts: Facts) -> Iterator[tuple[float, str]]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from simulation.checks.facts import CLOSED_WITHIN_S, Course, Facts, Span, changed, may_open
+from simulation.checks.facts import CLOSED_WITHIN_S, Course, Facts, Span, fence_of, may_open
 from simulation.checks.persistent import held_from_outside, keeps_from_beginning
 from simulation.happened import (
     Asked,
@@ -104,15 +104,13 @@ class Door:
             self.starts_open = True
         elif isinstance(fact, Works):
             self.works[fact.means] = fact.works
-        elif isinstance(fact, Fenced):
-            since = self.fit_since if fact.by == "restart" else self.well_since
-            self.closed[fact.by] = (
-                was_well and fact.at - since > WELL_FOR_S and (fact.by == "restart" or not self.closed)
-            )
-        elif isinstance(fact, Lifted):
-            self.closed.pop(fact.by, None)
-        elif isinstance(fact, Promoted):
-            self.closed = {"sql": False} if fact.fenced else {}
+        elif isinstance(fact, Fenced | Lifted | Promoted):
+            by, stands = fence_of(fact)
+            if stands:
+                since = self.fit_since if by == "restart" else self.well_since
+                self.closed[by] = was_well and fact.at - since > WELL_FOR_S and (by == "restart" or not self.closed)
+            else:
+                self.closed.pop(by, None)
         if not was_well:
             self.well_since = fact.at
 
@@ -195,9 +193,7 @@ def _name_is_due(facts: Facts, belong: Span, primary: str) -> Iterator[tuple[flo
     works = [facts.works(region, "switch") for region in facts.regions]
     if belong.value == primary:
         yield belong.start + SWITCH_REPEATS_S + NAME_FOLLOWS_S, belong.end
-        moments = sorted({at for course in works for at, _ in course.changes})
-        both = [(at, all(course.at(at) for course in works)) for at in moments]
-        works = [Course(True, [one for one, _ in changed(both)], facts.end)]
+        works = [Course.of(lambda *each: all(each), *works)]
     for span in [span for course in works for span in course.spans() if span.value]:
         yield max(span.start, belong.start) + NAME_FOLLOWS_S, min(span.end, belong.end)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from simulation.checks.facts import LONGEST_LEASE_S, LOOKED_WITHIN_S, OLDEST_BEAT_S, RPO_BUDGET_S, Facts, Span, quiet
+from simulation.checks.facts import LONGEST_LEASE_S, LOOKED_WITHIN_S, Facts, Span, quiet
+from simulation.checks.loss import heartbeats_missing, too_much_is_lost
 from simulation.happened import CapacityAsked, Written
 from simulation.virtual_time import STARTS_AT
 
@@ -163,11 +164,6 @@ def _loses_little(facts: Facts, region: str, at: float) -> bool:
 
     More than one heartbeat that it lacks may be much, whatever it says that it has (`handlers.core.lag`).
     """
-    beat = facts.record.at(at).get("heartbeat")
-    other = next((one for one in facts.regions if one != region), None)
-    if beat is None or other is None:  # nothing is known of the standby
-        return False
-    has, committed = facts.has_everything_until(other).at(at), beat["at"] - STARTS_AT
-    if at - committed > OLDEST_BEAT_S:
-        return False
-    return has is None or (committed - has <= RPO_BUDGET_S and facts.heartbeats_after(has, beat) <= 1)
+    record, standby = facts.record.at(at), facts.other(region)
+    too_much = too_much_is_lost(facts, record, standby, at, read_at=at)
+    return not too_much and heartbeats_missing(facts, record, standby, at) <= 1

@@ -74,7 +74,7 @@ def no_standby(facts: Facts) -> Iterator[tuple[float, str]]:
     for one in facts.of(Written):
         if one.before.get("protected", True) or not one.after.get("protected", True):
             continue
-        other = next(region for region in facts.regions if region != one.after["writer_region"])
+        other = facts.other(one.after["writer_region"])
         if "reader" not in facts.role(other).within(one.at - ARMED_WITHIN_S, one.at):
             yield one.at, f"{one.by} says that {other} is the standby, and its database is none"
 

@@ -37,7 +37,7 @@ DIES, CUT = Fault("database down", EAST, 3.0, 9.0), Fault("cut", f"{EAST}->{WEST
 
 
 def history(*happened: Fact) -> History:
-    return History(1, (DIES, CUT), happened)
+    return History(1, (EAST, WEST), (DIES, CUT), happened)
 
 
 def play(tmp_path: Path, **how: Any) -> tuple[int, dict[str, Any]]:

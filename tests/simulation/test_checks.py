@@ -14,8 +14,6 @@ from simulation.checks.facts import (
     ENDED_WITHIN_S,
     LONGEST_LEASE_S,
     LOOKED_WITHIN_S,
-    OLDEST_BEAT_S,
-    RPO_BUDGET_S,
 )
 from simulation.checks.gated import CLOCK_S, GRACE_S, LEASE_S, NO_SIGN_S, REST_S
 from simulation.checks.harmless import (
@@ -30,6 +28,7 @@ from simulation.checks.harmless import (
     WELL_FOR_S,
 )
 from simulation.checks.honest import COMMAND_ENDS_WITHIN_S, LONGEST_HOOK_S, PROVED_WITHIN_S, TOLD_WITHIN_S
+from simulation.checks.loss import OLDEST_BEAT_S, RPO_BUDGET_S
 from simulation.checks.one_writer import LET_IN_WITHIN_S, LIMIT_LASTS_S, SIGNED_WITHIN_S
 from simulation.checks.persistent import ENDS_WITHIN_S, KNOWN_WITHIN_S, MONITOR_AGAIN_S, MOVED_WITHIN_S, NEXT_ATTEMPT_S
 from simulation.checks.way_back import ARMED_WITHIN_S, ROW_EVERY_S, STANDS_STILL_S
@@ -134,7 +133,7 @@ def broken(*facts: Fact | list[Fact], errors: tuple[str, ...] = ()) -> set[str]:
     Where they do not say where the name leads, it follows the record. How the world stands at the end is judged where
     they say so.
     """
-    happened: list[Fact] = [Fit(0.0, WEST, False), RoleChanged(0.0, EAST, "writer"), RoleChanged(0.0, WEST, "reader")]
+    happened: list[Fact] = []
     for fact in facts:
         happened += fact if isinstance(fact, list) else [fact]
     happened.sort(key=lambda one: one.at)
@@ -143,14 +142,19 @@ def broken(*facts: Fact | list[Fact], errors: tuple[str, ...] = ()) -> set[str]:
         happened += [NameLeadsTo(one.at + LITTLE, one.after["writer_region"]) for one in writes]
         happened.sort(key=lambda one: one.at)
     not_judged = set[str]()
-    if not isinstance(happened[-1], Ended):
+    if not any(isinstance(one, Ended) for one in happened):
         happened.append(ended(dict(writes[-1].after) if writes else RECORD))
         not_judged.add("P10 served")
-    return {one.promise for one in violations(History(1, (), tuple(happened), errors))} - not_judged
+    return {one.promise for one in violations(History(1, (EAST, WEST), (), tuple(happened), errors))} - not_judged
 
 
 def test_a_history_in_which_nothing_happens_breaks_nothing() -> None:
     assert broken(session(1, EAST, 0.0)) == set()
+
+
+def test_a_region_of_which_nothing_is_told_is_checked_too() -> None:
+    """The standby's switch works, as at first, and is to lead the name; the writer's does not."""
+    assert "P10 name" in broken(fails("switch", 0.0, END_S), ENGAGED, NameLeadsTo(END_S, WEST))
 
 
 def test_promises_have_names_of_their_own() -> None:
@@ -218,6 +222,19 @@ def test_the_owner_may_write_behind_the_fence_that_stood_when_he_came_and_no_lon
     assert "P1 one writer" in broken(moved, fence, session(1, EAST, 8.0 + LITTLE, 60.0, "second database"))
     for lifted, found in ((50.0 - LITTLE, True), (50.0 + LITTLE, False), (8.0, True)):
         assert ("P1 one writer" in broken(moved, fence, Lifted(lifted, EAST, "sql"), behind)) is found
+
+
+def promoted(region: str, *, fenced: bool) -> list[Fact]:
+    """The region's database becomes a writer at 9 s, with the fence of the old one or without any."""
+    return [RoleChanged(9.0, region, "writer"), Promoted(9.0, region, 8.0, fenced)]
+
+
+def test_the_fence_that_comes_with_a_promotion_is_one_as_any_other() -> None:
+    writes, owner = session(1, EAST, 0.0, 20.0), session(2, WEST, 10.0, 30.0, "owner")
+    assert broken(writes, owner, promoted(WEST, fenced=True)) == set()
+    assert broken(writes, owner, promoted(WEST, fenced=False)) == {"P1 one writer"}
+    earlier = Fenced(5.0, WEST, "sql")
+    assert broken(writes, owner, earlier, promoted(WEST, fenced=False)) == {"P1 one writer"}, "that one is gone"
 
 
 def starts(at: float) -> list[Fact]:
@@ -372,6 +389,8 @@ def signed(at: float, *, fenced: bool) -> Written:
         ([Fenced(10.0, EAST, "sql"), Lifted(20.0 - SIGNED_WITHIN_S - LITTLE, EAST, "sql")], True),
         ([Fenced(10.0, EAST, "sql"), Lifted(20.0 - SIGNED_WITHIN_S + LITTLE, EAST, "sql")], False),
         ([RoleChanged(18.0, EAST, "down")], False),
+        ([RoleChanged(5.0, EAST, "reader"), *promoted(EAST, fenced=True)], False),
+        ([Fenced(4.0, EAST, "sql"), RoleChanged(5.0, EAST, "reader"), *promoted(EAST, fenced=False)], True),
     ],
 )
 def test_a_guardian_that_signs_that_it_has_fenced_has(before: list[Fact], breaks: bool) -> None:
@@ -710,9 +729,9 @@ def test_what_fails_elsewhere_may_keep_a_run_from_knowing_the_loss() -> None:
 def test_a_move_of_its_own_rests_automation(asked: dict[str, Any], breaks: bool) -> None:
     """The other way round: the writer has come to EAST by a run that nobody, or somebody, had started."""
     before = RECORD | {"writer_region": WEST, "epoch": 1, "transition": lock(run="earlier")}
-    moved = [RunStarted(1.0, "earlier", EAST, "failover", asked), written(5.0, before, RECORD)]
+    begun = [RunStarted(1.0, "earlier", EAST, "failover", asked), RoleChanged(4.0, EAST, "writer")]
     ended = RunEnded(6.0, "earlier", "SUCCEEDED", None, None)
-    assert broken(*moved, ended, DEAD, TRIES) == ({"P9 moved"} if breaks else set())
+    assert broken(*begun, written(5.0, before, RECORD), ended, DEAD, TRIES) == ({"P9 moved"} if breaks else set())
 
 
 # --- P5
@@ -962,6 +981,15 @@ def test_one_way_of_closing_is_enough_and_an_excuse_begins_anew() -> None:
     half_open = [Fit(0.0, EAST, True), Fenced(20.0, EAST, "group"), Fenced(20.0, EAST, "sql")]
     assert broken(*half_open, Lifted(21.0, EAST, "sql")) == {"P10 open"}
     assert broken(*half_open, Fit(20.0 + OPEN_AGAIN_S - LITTLE, EAST, False)) == set()
+
+
+def test_a_new_writer_is_opened_whether_its_fence_came_with_the_promotion_or_its_group_was_closed_before() -> None:
+    moved = [*promoted(WEST, fenced=True), written(15.0, held(), MOVED), Fit(20.0, WEST, True)]
+    by_sql = Lifted(20.0 + OPEN_AGAIN_S, WEST, "sql")
+    assert broken(*moved, by_sql) == set()
+    assert broken(*moved, Lifted(by_sql.at + LITTLE, WEST, "sql")) == {"P10 open"}
+    for opened, breaks in ((by_sql.at, set()), (by_sql.at + LITTLE, {"P10 open"})):
+        assert broken(Fenced(1.0, WEST, "group"), *moved, by_sql, Lifted(opened, WEST, "group")) == breaks
 
 
 def test_what_cannot_be_opened_is_excused_for_that_time() -> None:
