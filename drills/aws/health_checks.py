@@ -79,10 +79,11 @@ class EndpointCheck:
     def start(self, timetable: Timetable) -> None:
         """Has every checker ask at the interval, from a moment of its own within the first one."""
         self._in_thread(self._begin)
+        began = self._clock.now()
         for checker in range(CHECKERS):
             timetable.every(
                 self.check.interval_seconds,
-                self._clock.now() + self.check.interval_seconds * self._chance.random(),
+                began + self.check.interval_seconds * self._chance.random(),
                 lambda _, checker=checker: self._begin_asking(checker),  # type: ignore[misc]
             )
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -172,24 +173,52 @@ class World(NoDatabases):
             self.cloud.alarms.evaluate(region, alarm, self.clock.now())
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One world for the tests that leave it as it was."""
-    world = World(tmp_path_factory.mktemp("cloud"))
-    with world.cloud:
-        yield world
+class Kept:
+    """A world of some speed for the tests that leave it as it was; one at a time, because each changes moto."""
+
+    def __init__(self, make_folder: Callable[[str], Path]) -> None:
+        self._make_folder = make_folder
+        self._stack = ExitStack()
+        self._worlds: dict[float, World] = {}
+
+    def of(self, speed: float) -> World:
+        if speed not in self._worlds:
+            self.close()
+            self._worlds[speed] = World(self._make_folder("cloud"), speed=speed)
+            self._stack.enter_context(self._worlds[speed].cloud)
+        return self._worlds[speed]
+
+    def close(self) -> None:
+        self._worlds.clear()
+        self._stack.close()
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One world in real time for the tests that leave it as it was, but call AWS from functions."""
-    world = World(tmp_path_factory.mktemp("calm"), speed=1)
-    with world.cloud:
-        yield world
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    with closing(Kept(tmp_path_factory.mktemp)) as kept:
+        yield kept
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def shared(kept: Kept) -> World:
+    """A world in which minutes are seconds."""
+    return kept.of(FAST)
+
+
+@pytest.fixture
+def calm(kept: Kept) -> World:
+    """A world in real time, where functions call AWS."""
+    return kept.of(1.0)
+
+
+@pytest.fixture
+def alone(kept: Kept) -> None:
+    """There is no other world."""
+    kept.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, alone: None) -> Iterator[World]:
     """A world of one's own, in real time."""
     made = World(tmp_path, speed=1)
     with made.cloud:
@@ -457,6 +486,7 @@ def test_late_metrics_show_alarms_what_was_before_them(world: World) -> None:
         assert world.cloud.alarm_state(STANDBY, "writer-down") == state, seconds
 
 
+@pytest.mark.usefixtures("alone")
 def test_late_schedules_start_within_their_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
@@ -478,6 +508,7 @@ def test_late_schedules_start_within_their_limit(
     assert max(late_s) > 1
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_detached_cluster_is_promoted(tmp_path: Path, wait_until: WaitUntil) -> None:
     world = World(tmp_path)
     with world.cloud:
@@ -500,6 +531,7 @@ def test_a_detached_cluster_is_promoted(tmp_path: Path, wait_until: WaitUntil) -
         assert [one.subject for one in world.of(Kind.DETACHED)] == [cluster.identifier]
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_switchover_stops_the_old_writer_first_and_lets_it_follow(tmp_path: Path, wait_until: WaitUntil) -> None:
     world = World(tmp_path)
     with world.cloud:
@@ -627,6 +659,7 @@ def test_the_event_of_an_alarm_has_the_documented_shape(world: World, monkeypatc
     assert json.loads(metric["detail"]["state"]["reasonData"])["recentDatapoints"] == [1.0, 1.0]
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_duplicate_delivery_starts_a_second_execution(tmp_path: Path) -> None:
     world = World(tmp_path, speed=1, deliveries=2)
     with world.cloud:
@@ -638,6 +671,7 @@ def test_a_duplicate_delivery_starts_a_second_execution(tmp_path: Path) -> None:
         assert started[0].detail["input"] == started[1].detail["input"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_schedules_and_health_checks_run_from_the_start(tmp_path: Path, wait_until: WaitUntil) -> None:
     world = World(tmp_path, speed=100)
 
@@ -827,6 +861,7 @@ def test_an_assumed_role_calls_from_the_region_of_who_assumed_it(calm: World) ->
     assert calm.cloud.callers.region_of(session) == STANDBY
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_closed_cloud_leaves_nothing_changed_and_nothing_running(
     tmp_path: Path, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:

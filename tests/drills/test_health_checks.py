@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,19 +141,21 @@ def test_a_checker_changes_its_opinion_after_as_many_equal_results_as_the_thresh
 
 
 def test_the_checkers_do_not_coordinate_and_a_seed_fixes_their_moments(wait_until: WaitUntil) -> None:
+    """However long this machine stands still while they are started."""
     asked: dict[str, list[float]] = {}
     clock = Clock.started_now(50)
-    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
-        switch, timetable = Switch(), Timetable(clock)
+    for name, seed, stands_still_s in (("one", 1, 0.0), ("again", 1, 5.0), ("other", 2, 0.0)):
+        switch, timetable, moments = Switch(), Timetable(clock), itertools.count(clock.now(), stands_still_s)
         timetable.every = lambda interval, first, action, name=name: asked.setdefault(name, []).append(first)  # type: ignore[method-assign,misc]
-        checks = EndpointCheck(CHECK, switch, Reachability([EAST, WEST]), clock, lambda: None, seed)  # type: ignore[arg-type]
+        halting: Any = SimpleNamespace(now=moments.__next__, to_real=clock.to_real)
+        checks = EndpointCheck(CHECK, switch, Reachability([EAST, WEST]), halting, lambda: None, seed)  # type: ignore[arg-type]
         checks.start(timetable)
         wait_until(lambda switch=switch: switch.events)  # type: ignore[misc]
         timetable.close()
     assert len(asked["one"]) == CHECKERS
     assert max(asked["one"]) - min(asked["one"]) > CHECK.interval_seconds / 2
     gaps = {name: [later - moments[0] for later in moments] for name, moments in asked.items()}
-    assert gaps["one"] == pytest.approx(gaps["again"], abs=1)
+    assert gaps["one"] == pytest.approx(gaps["again"], abs=0.001)
     assert gaps["one"] != pytest.approx(gaps["other"], abs=1)
 
 

@@ -85,6 +85,7 @@ def test_the_lab_is_found_and_its_settings_with_it(running: Lab) -> None:
 
 
 def test_commands_in_the_lab_lead_to_the_lab(running: Lab) -> None:
+    running.renew()
     said = running.ctl("show", "no-such-run", "--lab")
     assert said.returncode == 1
     assert "`failoverctl --lab runs` lists the last ones" in said.stderr
