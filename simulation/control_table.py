@@ -57,6 +57,7 @@ class ControlTable:
         world, before = self._world, self.item
         self.item = before | attributes
         world.tell(Written(world.at, "by hand", "a person", before, self.item, answered=True))
+        world.record_changed(before, self.item)
 
     def has_quorum(self, region: str) -> bool:
         """Returns whether the replica of that region sees another one, or the witness."""

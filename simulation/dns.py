@@ -3,14 +3,21 @@
 As `drills.aws.health_checks`: checkers that do not coordinate ask every 10 s, an endpoint is healthy when more than 18%
 of them say so, and the name leads to the SECONDARY record's region when either endpoint is.
 
-Limits: four checkers stand for sixteen, so that one is enough to engage and all have to agree to disengage. They ask
-only for a while after something has changed that could change an answer.
+The checkers rest while no switch can say yes. One says so by the record, or by what it has read there no longer than a
+lease ago. Once clients have belonged in PRIMARY's region for a lease, whatever befalls a switch makes of its no at most
+no answer, which is the same to a checker. While they belong in SECONDARY's the checkers never rest: what a switch
+repeats is as fresh as it would be, and its age is seen. They also keep an environment of each switch warm, so that they
+ask for a while after what may have left none.
+
+Limits: four checkers stand for sixteen, so that one is enough to engage and all have to agree to disengage.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from handlers.core.lease import CLOCK_MARGIN_S, LEASE_S
 from simulation.happened import NameLeadsTo
 from simulation.stand_ins import ClientError
 from simulation.virtual_time import Process
@@ -21,8 +28,9 @@ if TYPE_CHECKING:
 CHECKERS = 4
 HEALTHY_ABOVE = 0.18
 INTERVAL_S = 10.0
-# A switch repeats its last answer for 10 s, and a checker waits 6 s for it.
-UNSETTLED_S = 22.0
+# A switch repeats its last answer for a lease, by a clock that may be set back meanwhile by twice its error; after that
+# every checker asks once more.
+UNSETTLED_S = LEASE_S + 2 * CLOCK_MARGIN_S + INTERVAL_S
 ANSWER_LIMIT_S = 6.0
 CONNECT_LIMIT_S = 4.0
 
@@ -45,9 +53,10 @@ class Dns:
         self.leads_to = primary
 
     def stir(self) -> None:
-        """Has the checkers ask again for a while."""
+        """Has the checkers ask: while clients belong in SECONDARY's region, and else for a while."""
         world = self._world
-        self._until = world.time.now + UNSETTLED_S
+        engaged = world.clients_belong == self._secondary
+        self._until = math.inf if engaged else world.time.now + UNSETTLED_S
         for checker, phase in self._phases.items():
             if not self._asks[checker]:
                 self._asks[checker] = True

@@ -46,6 +46,8 @@ COLD_IN_TIME_S = 1.5
 RDS_REFUSES = ("rds away", "rds busy")
 # What keeps Route 53's checkers from a region's writer switch, or the switch from an answer in time.
 NO_SWITCH = ("region dead", "unreachable", "throttled", "cold starts", "table away")
+# What may leave no warm environment of a writer switch.
+LEAVES_COLD = ("region dead", "cold starts")
 # What stops a database and keeps it from starting.
 STOP_A_DATABASE = ("region dead", "database down", "database restarts")
 # Environments that are there when a history begins, so that its monitors need not be started cold first.
@@ -173,6 +175,11 @@ class World:
         if before["writer_region"] != after["writer_region"]:
             self.judge_fit()
 
+    @property
+    def clients_belong(self) -> str:
+        """The region to which the writer switches lead that read the record now."""
+        return _clients_belong(self.table.item)
+
     def stir(self) -> None:
         """Has every part look again that may be concerned by what has just changed."""
         self.databases.stir()
@@ -254,7 +261,6 @@ class World:
             self.time.at(self.began + fault.start, lambda fault=fault: self._begin(fault))  # type: ignore[misc]
         self.events.begin(lasts)
         self.stir()
-        self.dns.stir()
         try:
             self.time.run(self.began + lasts)
             self._end_of_history()
@@ -291,12 +297,13 @@ class World:
             self.time.after(self.chance.uniform(0.5, 4), lambda: self._start_database(fault.where))
         if fault.kind == "session will not end":
             self.databases.of[fault.where].end_stubbornness()
+        if fault.kind in LEAVES_COLD:
+            self.dns.stir()
         self._fault_changed()
 
     def _fault_changed(self) -> None:
         self.functions.set_clocks()
         self.stir()
-        self.dns.stir()
 
     @cached_property
     def _strikes(self) -> dict[str, Callable[[Fault], None]]:
