@@ -195,7 +195,7 @@ def test_a_monitor_that_is_invoked_twice_is_two_guardians_and_harms_nobody() -> 
 
 def test_who_invokes_a_function_that_runs_twice_gets_the_answer_of_either() -> None:
     answers = set()
-    for seed in (5, 7):  # in which the second begins so much later that the first has the lock before it
+    for seed in (6, 12):  # in which the second begins so much later that the first has the lock before it
         played = play(SWITCHES, *invoked_twice(within=3.0), seed=seed)
         first, second = (one.at for one in of(played, Written) if one.row in ("take", "take_over"))
         assert second > first + 1.0
@@ -373,7 +373,7 @@ def test_a_server_before_postgresql_17_starts_open_and_its_guardian_closes_it() 
     older = Fault("starts open", "", 0.0, 181.0)
     played = play(DIES, older)
     assert not of(play(DIES), StartedOpen)
-    (opened,) = of(played, StartedOpen)
+    opened, *_ = of(played, StartedOpen)  # its guardian may have it restarted then
     assert opened.region == WRITER
     closed = min(one.at for one in of(played, Fenced) if one.region == WRITER and one.at > opened.at)
     assert 0.0 < closed - opened.at < 80.0
@@ -452,6 +452,7 @@ def test_p5_a_switchover_that_becomes_a_failover_asks_people_about_a_loss() -> N
         Fault("replication late", "", 21.6, 80.0, {"lag": 8.0}),
         Fault("region dead", WRITER, 27.6, 60.0, {"refuses": 1.0}),
         Fault("person resumes", STANDBY, 35.0, 1.0, {"switchover": 0.0}),
+        seed=4,  # in which the person who watches stops the run after its commit, and before its request to RDS
     )
     took_over = next(one for one in of(played, Written) if one.row == "take_over")
     assert (took_over.after["transition"]["mode"], took_over.after["transition"]["phase"]) == ("failover", "moving")
@@ -674,7 +675,8 @@ def test_break_glass_moves_the_writer_where_no_function_runs() -> None:
 
 def test_a_machine_that_is_shut_in_the_middle_is_taken_over_from() -> None:
     shut = Fault("person breaks the glass", "", 25.0, 60.0, BREAKS | {"shut": 1.0, "after": 25.0})
-    played = play(*NO_WORKFLOW, shut, Fault("promotion takes", "", 10.0, 90.0, {"takes": 30.0}))
+    slow = Fault("promotion takes", "", 10.0, 90.0, {"takes": 30.0})
+    played = play(*NO_WORKFLOW, shut, slow, seed=4)  # in which that machine is not refused for its clock
     (commit,) = [one for one in of(played, Written) if one.row == "commit_failover"]
     assert commit.by == "bob's machine"
 
@@ -739,7 +741,7 @@ def test_p9_after_a_switchover_that_was_finished_as_a_failover_the_standby_is_ar
 
 def test_a_person_who_says_no_keeps_the_old_cluster() -> None:
     played = play(
-        Fault("database down", WRITER, 20.0, 40.0),
+        Fault("database down", WRITER, 20.0, 60.0),
         Fault("person re-protects", "", 110.0, 1.0, {"asks": 1.0, "resumes": 0.0}),
         Fault("person refuses", "", 90.0, 300.0, {"takes": 5.0}),
         seed=history.WAY_BACK_AT,
