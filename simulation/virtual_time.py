@@ -41,6 +41,8 @@ class Process:
         none of its threads goes on before that (virtual time).
     killed
         its threads end instead of going on.
+    region, role
+        where it is, and in which role of AWS's it acts; empty outside of all, and for whoever has none.
     """
 
     def __init__(self, name: str, clock_error: float = 0.0) -> None:
@@ -48,6 +50,7 @@ class Process:
         self.clock_error = clock_error
         self.frozen_until = 0.0
         self.killed = False
+        self.region = self.role = ""
         self.tasks: dict[Task, None] = {}  # those that live, in the order of their start
 
     def freeze(self, until: float) -> None:

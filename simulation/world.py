@@ -145,17 +145,6 @@ class World:
         return self.time.now - self.began
 
     @property
-    def here(self) -> str:
-        """The region in which the present thread runs; empty outside of all."""
-        return getattr(self.time.process, "region", "")
-
-    @property
-    def function(self) -> str:
-        """The function that the present thread runs, by its name, which is its role's; empty for anybody else."""
-        function = getattr(self.time.process, "function", None)
-        return function.name if function else ""
-
-    @property
     def caller(self) -> str:
         """Who acts now, in words."""
         return self.time.process.name
