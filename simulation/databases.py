@@ -236,6 +236,7 @@ class Databases:
             writer: Database(world, writer, "writer", data),
             standby: Database(world, standby, "reader", data),
         }
+        self._others = {writer: self.of[standby], standby: self.of[writer]}
         self.leader: str | None = writer  # whom the other one follows; None once they are apart
         self._broken_since: float | None = None
         self._arrived = 0.0  # what the standby has it keeps
@@ -243,7 +244,7 @@ class Databases:
 
     def other(self, region: str) -> Database:
         """Returns the database of the other region."""
-        return next(one for one in self.of.values() if one.region != region)
+        return self._others[region]
 
     # --- replication
 

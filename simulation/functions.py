@@ -64,7 +64,7 @@ class Environment(Process):
 
     def __init__(self, region: str, function: Function, clock_error: float) -> None:
         super().__init__(f"{function.step} in {region}", clock_error)
-        self.region = region
+        self.region, self.role = region, function.name
         self.function = function
         self.module: ModuleType | None = None  # once it has been used
         self.limit: Timer | None = None  # of the invocation that it serves

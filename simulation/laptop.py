@@ -39,7 +39,6 @@ class Laptop(Process):
         super().__init__(f"{person}'s machine", clock_error)
         self._world = world
         self._person = person
-        self.region = ""
 
     # --- the verbs
 

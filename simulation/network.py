@@ -103,13 +103,13 @@ class Network:
     def _compare(self, client: Client, operation: str, request: dict[str, Any]) -> None:
         """Notes an error where a function asks for what its role does not allow."""
         world = self._world
-        role = client.role or world.function
+        role = client.role or world.time.process.role
         if role and (denied := world.product.rights.denied(role, client.service, client.region, operation, request)):
             world.defect(f"{role} may not {denied}")
 
     def _try(self, client: Client, operation: str, request: dict[str, Any]) -> Any:
         world = self._world
-        here, there = world.here, client.region
+        here, there = world.time.process.region, client.region
         self.calls += 1
         way = self.reaches(here, there)
         kept = way != "open" and self.way(here, there) == "open" and world.chance.random() < KEPT_CONNECTION

@@ -60,10 +60,14 @@ class Rights:
         action = action_of(service, operation)
         if not action:
             return f"{service}.{operation}, which orchestration/authorization.py does not know"
-        return self._denied(role, action, region, _named(action, request))
+        names = _parameters(action)
+        return self._denied(role, action, region, tuple(map(request.get, names)), _others(request))
 
-    def _denied_anew(self, role: str, action: str, region: str, named: tuple[tuple[str, Any], ...]) -> str:
-        parameters = dict(named)
+    def _denied_anew(
+        self, role: str, action: str, region: str, named: tuple[Any, ...], others: tuple[tuple[str, Any], ...]
+    ) -> str:
+        given = zip(_parameters(action), named, strict=True)
+        parameters = {name: value for name, value in given if value is not None} | dict(others)
         if ENTRIES in parameters:
             parameters[ENTRIES] = [{"Source": source} for source in parameters[ENTRIES]]
         if action == "sts:AssumeRole":
@@ -83,13 +87,13 @@ def _parameters(action: str) -> tuple[str, ...]:
     return (*dict.fromkeys(ACTIONS[action].values()), NAMESPACE, "TableName", "secretArn")
 
 
-def _named(action: str, request: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Returns what a request says that matters to IAM, by the API's names."""
-    named = [(name, request[name]) for name in _parameters(action) if name in request]
+def _others(request: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Returns what else a request says that matters to IAM."""
+    others: list[tuple[str, Any]] = []
     if "Key" in request and "Bucket" in request:
-        named.append(("Object", f"{request['Bucket']}/{request['Key']}"))
+        others.append(("Object", f"{request['Bucket']}/{request['Key']}"))
     if ENTRIES in request:
-        named.append((ENTRIES, tuple({entry["Source"] for entry in request[ENTRIES]})))
+        others.append((ENTRIES, tuple({entry["Source"] for entry in request[ENTRIES]})))
     if request.get("Tags"):
-        named.append(("Tags.", ""))  # one of the form's fields, by which a request with tags is known
-    return tuple(named)
+        others.append(("Tags.", ""))  # one of the form's fields, by which a request with tags is known
+    return tuple(others)

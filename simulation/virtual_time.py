@@ -9,18 +9,18 @@ whether it still lives.
 
 from __future__ import annotations
 
-import heapq
 import itertools
+import math
 from collections.abc import Callable
+from heapq import heappop, heappush, heappushpop
 from typing import Any, Generic, Self, TypeVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 Result = TypeVar("Result")
 
-OVER = -2  # no event is for a thread that has ended
-IS_ACTION = -1  # in place of the number of a thread's wait
-IS_TIMER = -3  # the same, of an action that may be called off
+OVER = -2  # no event is for a thread that has ended, or for a timer that was called off
+IS_TIMER = -1  # in place of the number of a thread's wait
 STARTS_AT = 1_800_000_000.0  # seconds since 1970, at which every history begins
 
 
@@ -41,6 +41,8 @@ class Process:
         none of its threads goes on before that (virtual time).
     killed
         its threads end instead of going on.
+    region, role
+        where it is, and in which role of AWS's it acts; empty outside of all, and for whoever has none.
     """
 
     def __init__(self, name: str, clock_error: float = 0.0) -> None:
@@ -48,6 +50,7 @@ class Process:
         self.clock_error = clock_error
         self.frozen_until = 0.0
         self.killed = False
+        self.region = self.role = ""
         self.tasks: dict[Task, None] = {}  # those that live, in the order of their start
 
     def freeze(self, until: float) -> None:
@@ -98,58 +101,67 @@ class Task(greenlet):  # type: ignore[misc]  # greenlet has no types
 
 
 class Timer:
-    """An action that is due later, unless it is called off before: ``action`` is None then."""
+    """An action that is due later, unless it is called off before; ``waits`` is as a thread's."""
+
+    __slots__ = ("action", "waits")
 
     def __init__(self, action: Callable[[], None]) -> None:
-        self.action: Callable[[], None] | None = action
+        self.action = action
+        self.waits = IS_TIMER
 
     def call_off(self) -> None:
         """Has it do nothing."""
-        self.action = None
+        self.waits = OVER
 
 
 class VirtualTime:
-    """The hub. ``now`` is the true time, in seconds since 1970."""
+    """The hub.
+
+    Attributes
+    ----------
+    now
+        the true time, in seconds since 1970.
+    process
+        the process of the present thread.
+    """
 
     def __init__(self, starts_at: float = STARTS_AT) -> None:
         self.now = starts_at
-        self._due: list[tuple[float, int, Any, int]] = []  # a thread, an action or a timer, each with its mark
+        # What is due, with its mark: an event is void when that is not its own any more.
+        self._due: list[tuple[float, float, Any, int]] = []
         self._order = itertools.count()
-        self._until = starts_at  # as far as `run` goes
         self._hub = getcurrent()
         self._tasks: list[Task] = []  # all of them, those that rest and those that have ended too
         self._resting: list[Task] = []
-        self._outside = Process("outside")
+        self._outside = self.process = Process("outside")
+        self._task: Any = None  # the present thread; only one of virtual time may sleep or wait
 
     # --- the hub
 
     def run(self, until: float) -> None:
         """Carries out everything that is due up to ``until``, and lets time be that."""
-        due, pop = self._due, heapq.heappop
-        self._until = until
-        while due and due[0][0] <= until:
-            at, _, what, waits = pop(due)
-            if at > self.now:
-                self.now = at
-            if waits == IS_ACTION:
-                what()
+        due, outside = self._due, self._outside
+        end = Timer(lambda: None)
+        heappush(due, (max(until, self.now), math.inf, end, IS_TIMER))
+        while True:
+            at, _, what, waits = heappop(due)
+            if what.waits != waits:
                 continue
-            task: Any = what  # a thread, as everything else is, or a timer
+            self.now = max(self.now, at)
+            if what is end:
+                return
             if waits == IS_TIMER:
-                if task.action is not None:
-                    task.action()
+                what.action()
                 continue
-            if task.waits != waits:
-                continue
-            process = task.process
-            if process.killed:
-                task.throw(GreenletExit)
-            elif process.frozen_until > at:
-                heapq.heappush(due, (process.frozen_until, next(self._order), task, waits))
+            self._task, self.process = what, what.process
+            if what.process.killed:
+                what.throw(GreenletExit)
+            elif what.process.frozen_until > at:
+                heappush(due, (what.process.frozen_until, next(self._order), what, waits))
             else:
-                task.waits = waits + 1
-                task.switch()
-        self.now = max(self.now, until)
+                what.waits = waits + 1
+                what.switch()
+            self._task, self.process = None, outside
 
     def close(self) -> None:
         """Ends every thread; the history is over."""
@@ -157,13 +169,15 @@ class VirtualTime:
             task.process.killed = True
         for task in self._tasks:
             if not task.dead:
+                self._task, self.process = task, task.process
                 task.throw(GreenletExit)
+        self._task, self.process = None, self._outside
         self._tasks.clear()
         self._due.clear()
 
     def at(self, when: float, action: Callable[[], None]) -> None:
         """Has the hub call ``action``, which must not sleep or wait, at the true time ``when``."""
-        heapq.heappush(self._due, (max(when, self.now), next(self._order), action, IS_ACTION))
+        heappush(self._due, (max(when, self.now), next(self._order), Timer(action), IS_TIMER))
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Has the hub call ``action``, as `at` does, in so many seconds."""
@@ -172,7 +186,7 @@ class VirtualTime:
     def timer(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Does what `after` does, and returns what calls it off."""
         timer = Timer(action)
-        heapq.heappush(self._due, (self.now + seconds, next(self._order), timer, IS_TIMER))
+        heappush(self._due, (self.now + seconds, next(self._order), timer, IS_TIMER))
         return timer
 
     # --- threads
@@ -190,33 +204,26 @@ class VirtualTime:
             task = Task(self, self._hub)
             self._tasks.append(task)
         task.begin(work, process, future)
-        heapq.heappush(self._due, (self.now, next(self._order), task, task.waits))
+        heappush(self._due, (self.now, next(self._order), task, task.waits))
 
     def rest(self, task: Task) -> None:
         """Lets the present thread, which has done its work, rest until it is given more."""
         self._resting.append(task)
         self._give_way(task)
 
-    @property
-    def process(self) -> Process:
-        """The process of the present thread."""
-        current = getcurrent()
-        return current.process if isinstance(current, Task) else self._outside
-
     def kill(self, process: Process) -> None:
         """Ends a process: its threads go on no more, and whoever waits for a result of theirs gets `Killed`."""
         process.killed = True
         for task in process.tasks:
-            heapq.heappush(self._due, (self.now, next(self._order), task, task.waits))
+            heappush(self._due, (self.now, next(self._order), task, task.waits))
 
     def sleep(self, seconds: float) -> None:
         """Lets the present thread sleep."""
-        task: Task = getcurrent()  # only a thread of virtual time may sleep or wait
-        self._wait_until(self.now + seconds if seconds > 0 else self.now, task)
+        self._wait_until(self.now + seconds if seconds > 0 else self.now, self._task)
 
     def wait(self, waiting: dict[Task, None], timeout: float | None) -> None:
         """Lets the present thread wait in ``waiting`` until `wake` is called with it, or the timeout is over."""
-        task: Task = getcurrent()  # as above
+        task = self._task
         waiting[task] = None
         if timeout is None:
             self._give_way(task)
@@ -227,54 +234,56 @@ class VirtualTime:
     def _wait_until(self, at: float, task: Task) -> None:
         """Lets the present thread wait until ``at``, or until somebody wakes it."""
         due, process = self._due, task.process
-        if (due and due[0][0] <= at) or at > self._until or process.killed or process.frozen_until > at:
-            heapq.heappush(due, (at, next(self._order), task, task.waits))
-            self._give_way(task)
-        else:  # nothing happens before
+        if due and due[0][0] > at and not process.killed and process.frozen_until <= at:  # nothing happens before
             self.now = at
             task.waits += 1
+        else:
+            self._go_on_with(heappushpop(due, (at, next(self._order), task, task.waits)), task)
 
     def _give_way(self, task: Task) -> None:
-        """Lets others go on: the next thread at once, and the hub where it is more than that."""
+        """Lets others go on until somebody wakes the present thread."""
+        if self._due:
+            self._go_on_with(heappop(self._due), task)
+        else:
+            self._hub.switch()
+
+    def _go_on_with(self, first: tuple[float, float, Any, int], task: Task) -> None:
+        """Lets what comes first go on, in place of the present thread: a thread at once, and all else by the hub."""
         due = self._due
-        while due:
-            at, _, what, waits = due[0]
-            if waits == IS_ACTION or at > self._until:
-                break
-            following: Any = what  # a thread, as everything else is, or a timer
-            if waits == IS_TIMER:
-                if following.action is not None:
+        while True:
+            at, _, what, waits = first
+            if what.waits == waits:
+                if waits == IS_TIMER:
                     break
-                heapq.heappop(due)
-                continue
-            if following.waits != waits:
-                heapq.heappop(due)
-                continue
-            process = following.process
-            if process.killed or process.frozen_until > at:
-                break
-            heapq.heappop(due)
-            if at > self.now:
-                self.now = at
-            following.waits = waits + 1
-            if following is not task:
-                following.switch()
-            return
+                process = what.process
+                if process.killed or process.frozen_until > at:
+                    break
+                if at > self.now:
+                    self.now = at
+                what.waits = waits + 1
+                if what is not task:
+                    self._task, self.process = what, process
+                    what.switch()
+                return
+            if not due:
+                self._hub.switch()
+                return
+            first = heappop(due)
+        heappush(due, first)
         self._hub.switch()
 
     def wake(self, waiting: dict[Task, None]) -> None:
         """Lets every thread that waits there go on."""
         for task in waiting:  # one that was killed while it waited is among them still
             if task.waits != OVER:
-                heapq.heappush(self._due, (self.now, next(self._order), task, task.waits))
+                heappush(self._due, (self.now, next(self._order), task, task.waits))
         waiting.clear()
 
     # --- what takes the place of the standard library's names
 
     def time(self) -> float:
         """Returns what the present process takes for the time: as `time.time`."""
-        task: Task = getcurrent()  # nobody else asks
-        return self.now + task.process.clock_error
+        return self.now + self.process.clock_error
 
     def monotonic(self) -> float:
         """As `time.monotonic`."""
@@ -369,7 +378,7 @@ class Pool:
     def submit(self, work: Callable[..., Result], *given: Any, **named: Any) -> Future[Result]:
         """Has a thread do the work."""
         future: Future[Result] = Future(self._time)
-        self._all = [one for one in self._all if not one.done()] + [future]
+        self._all = [one for one in self._all if not one._done] + [future]
 
         def do() -> None:
             try:

@@ -20,7 +20,7 @@ from simulation.dns import Dns
 from simulation.events import Events
 from simulation.faults import SERVES_NOBODY, Fault, Faults
 from simulation.functions import Functions
-from simulation.happened import Answers, Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Mute, Told, Works
+from simulation.happened import Answers, Ended, Fact, FaultBegan, FaultEnded, Fit, Guarded, Means, Mute, Told, Works
 from simulation.hooks import Hooks
 from simulation.interpreter import Machine
 from simulation.network import CUTS_OFF, Network, Reply
@@ -54,6 +54,25 @@ STOP_A_DATABASE = ("region dead", "database down", "database restarts")
 WARM = {"monitor": 2, "prober": 3, "fence": 1, "writer_switch": 2}
 
 
+def _works(means: Means) -> Callable[[float, str, bool], Fact]:
+    return lambda at, region, works: Works(at, region, means, works)
+
+
+# What `World.judge_fit` looks at, in its order: the fact that tells a change, and what holds before the first.
+JUDGED: tuple[tuple[Callable[[float, str, bool], Fact], bool], ...] = (
+    (Guarded, True),
+    (Fit, False),
+    (_works("sql"), True),
+    (_works("lift"), True),
+    (_works("reopen"), True),
+    (_works("restart"), True),
+    (_works("group"), True),
+    (Mute, False),
+    (_works("switch"), True),
+    (Answers, True),
+)
+
+
 class World:
     """Everything that the product meets. Made for one history; `play` plays it."""
 
@@ -71,7 +90,7 @@ class World:
         self.regions = tuple(settings.regions)
         self._planned = faults
         self._sessions = 0
-        self._noted: dict[tuple[str, int], bool] = {}
+        self._noted = dict.fromkeys(self.regions, tuple(at_first for _, at_first in JUDGED))
         writer = settings.writer_region
         standby = next(region for region in self.regions if region != writer)
         self.outside = Place("outside", "")
@@ -126,17 +145,6 @@ class World:
     def at(self) -> float:
         """Seconds from the history's beginning."""
         return self.time.now - self.began
-
-    @property
-    def here(self) -> str:
-        """The region in which the present thread runs; empty outside of all."""
-        return getattr(self.time.process, "region", "")
-
-    @property
-    def function(self) -> str:
-        """The function that the present thread runs, by its name, which is its role's; empty for anybody else."""
-        function = getattr(self.time.process, "function", None)
-        return function.name if function else ""
 
     @property
     def caller(self) -> str:
@@ -202,22 +210,14 @@ class World:
             switch = self._switch_answers(region)
             mute = any(self.faults.acting(kind, region) for kind in (*SERVES_NOBODY, *CUTS_OFF))
             answers = self._answers_the_other(region)
-            facts: tuple[tuple[Guarded | Fit | Works | Mute | Answers, bool, bool], ...] = (
-                (Guarded(self.at, region, guarded), guarded, True),
-                (Fit(self.at, region, fit), fit, False),
-                (Works(self.at, region, "sql", sql), sql, True),
-                (Works(self.at, region, "lift", lifts), lifts, True),
-                (Works(self.at, region, "reopen", opens), opens, True),
-                (Works(self.at, region, "restart", rds and in_time), rds and in_time, True),
-                (Works(self.at, region, "group", at_rest), at_rest, True),
-                (Mute(self.at, region, mute), mute, False),
-                (Works(self.at, region, "switch", switch), switch, True),
-                (Answers(self.at, region, answers), answers, True),
-            )
-            for number, (fact, now, at_first) in enumerate(facts):
-                if self._noted.get((region, number), at_first) != now:
-                    self._noted[region, number] = now
-                    self.tell(fact)
+            before = self._noted[region]
+            found = (guarded, fit, sql, lifts, opens, rds and in_time, at_rest, mute, switch, answers)
+            if found == before:
+                continue
+            self._noted[region] = found
+            for (fact, _), was, now in zip(JUDGED, before, found, strict=True):
+                if now != was:
+                    self.tell(fact(self.at, region, now))
 
     def _serves(self, region: str) -> bool:
         """Whether the writer there is healthy, and the record can be changed from there."""

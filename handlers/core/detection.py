@@ -11,8 +11,7 @@ counts the same attempts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from handlers.core.answers import Known
 from handlers.core.claim import automation_is_off, is_free
@@ -100,8 +99,7 @@ def is_silent(record: ControlRecord, now: float) -> bool:
 # --- what the standby's monitor has seen
 
 
-@dataclass(frozen=True)
-class Detection:
+class Detection(NamedTuple):
     """What the standby's monitor remembers of its ticks.
 
     Attributes
@@ -142,20 +140,19 @@ def saw(before: Detection, writer: Known, record: ControlRecord | None, now: flo
     if writer != "unknown":
         failures = before.failures + 1 if writer == "down" else 0
         reached_at = now if writer == "up" else before.reached_at
-        after = replace(after, writer=writer, failures=failures, reached_at=reached_at)
+        after = after._replace(writer=writer, failures=failures, reached_at=reached_at)
     if record is not None:
         sign = _sign(record)
         if sign == before.sign:
-            return replace(after, readings=before.readings + 1)
-        return replace(after, sign=sign, sign_seen_at=now, readings=0)
+            return after._replace(readings=before.readings + 1)
+        return after._replace(sign=sign, sign_seen_at=now, readings=0)
     return after
 
 
 # --- the verdict
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether the writer is down, why, and since when (seconds since 1970) if it is."""
 
     known: Known
@@ -201,8 +198,7 @@ def _down_since(seen: Detection, record: ControlRecord, now: float, grace_s: flo
 # --- the attempts
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One start of the workflow by the monitor.
 
     ``number`` counts those of an outage from 1. ``slot`` is the moment for which it is due, so that two monitors that

@@ -5,8 +5,7 @@ The rules are the table in `decide`; read it from the top, the first row that fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from handlers.core.control import FIRST_EPOCH, ControlRecord, Transition
 from handlers.core.lease import CLOCK_MARGIN_S, FENCE_BEFORE_S, LEASE_S, REST_S
@@ -35,8 +34,7 @@ Action = Literal[
 ]
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(NamedTuple):
     """What a guardian knows in a tick.
 
     Attributes
@@ -72,8 +70,7 @@ class Situation:
     nowhere: bool = False
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """The action, and a sentence that says why.
 
     ``renew unknown``: the lease, with a word beside it. ``give word``: to rest by, instead of a lease. ``wait``: the

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from handlers.gateways.aws import named_errors
 
@@ -16,8 +15,7 @@ HIGH_RESOLUTION_S = 1
 STANDARD_RESOLUTION_S = 60  # the only one that Route 53's health checks accept
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A value of the metric ``name``."""
 
     name: str

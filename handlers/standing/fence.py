@@ -74,8 +74,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         state = site.open_secondary()
     else:
         state = site.look()
-    logger.info("carried out", order=order, reason=reason, state=asdict(state))
-    return asdict(state)
+    found = asdict(state)
+    logger.info("carried out", order=order, reason=reason, state=found)
+    return found
 
 
 @dataclass

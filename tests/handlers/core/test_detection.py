@@ -288,7 +288,7 @@ def test_p2_a_second_outage_of_the_same_epoch_has_attempts_of_its_own() -> None:
     first = attempts(RENEWED, DOWN, 300)
     second = next_attempt(
         RENEWED,
-        replace(DOWN, since=NOW + 301),
+        DOWN._replace(since=NOW + 301),
         holder_is_over=None,
         over_since=0.0,
         fails_over=True,

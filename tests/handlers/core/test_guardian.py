@@ -192,7 +192,7 @@ def test_p1_a_maintenance_is_nothing_to_rest_by() -> None:
     maintained = Pause("ada", NOW - 60, NOW + 3600, "an upgrade", maintenance=True)
     for each in situations():
         if each.record is not None:
-            assert decide(replace(each, record=replace(each.record, paused=maintained))) == decide(each)
+            assert decide(each._replace(record=replace(each.record, paused=maintained))) == decide(each)
 
 
 def test_p1_only_the_writer_of_the_record_renews_and_only_a_healthy_one_that_no_run_moves() -> None:
