@@ -54,12 +54,17 @@ def _old(facts: Facts, one: Span, other: Span) -> str:
 def _guard_was_gone(facts: Facts, region: str, start: float, end: float) -> bool:
     """Whether the region was without a guardian, or without any means to end sessions, or has just started open."""
     since = start - LIMIT_LASTS_S
-    started = [one.at for one in facts.of(StartedOpen) if one.region == region]
     sql, restart = (facts.works(region, means) for means in ("sql", "restart"))
-    if any(at <= start and end <= facts.closed_after_start(region, at) for at in started):
+    if _has_started_open(facts, region, start, end):
         return True
     helpless = not all(sql.within(since, end)) and not all(restart.within(since, end))
     return helpless or not all(facts.guarded(region).within(since, end))
+
+
+def _has_started_open(facts: Facts, region: str, start: float, end: float) -> bool:
+    """Whether the region's server has started open, and its guardian need not have closed it yet."""
+    started = [one.at for one in facts.of(StartedOpen) if one.region == region]
+    return any(at <= start and end <= facts.closed_after_start(region, at) for at in started)
 
 
 def moved_under_a_lease(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -121,5 +126,7 @@ def signs_what_is_not_so(facts: Facts) -> Iterator[tuple[float, str]]:
             continue
         region, since = one.after["writer_region"], one.at - SIGNED_WITHIN_S
         stood = any(facts.fenced(region).within(since, one.at)) or facts.shut(region, one.at)
+        if _has_started_open(facts, region, one.at, one.at):
+            continue  # the guardian had it restarted, and RDS was to close its security group before it started
         if not stood and set(facts.role(region).within(since, one.at)) == {"writer"}:
             yield one.at, f"{one.by} signs that {region} is fenced, and it is open"

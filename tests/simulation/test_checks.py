@@ -398,6 +398,14 @@ def test_a_guardian_that_signs_that_it_has_fenced_has(before: list[Fact], breaks
     assert "P1 sign is true" not in broken(before, signed(20.0, fenced=False))
 
 
+def test_before_17_a_server_may_start_open_behind_a_guardian_that_had_it_restarted() -> None:
+    """Its security group was to be closed by then; RDS closes it later, or the guardian does, once SQL works."""
+    until = 19.0 + CLOSED_WITHIN_S
+    for at, breaks in ((until - LITTLE, False), (until + LITTLE, True)):
+        opens = [RoleChanged(5.0, EAST, "down"), RoleChanged(19.0, EAST, "writer"), StartedOpen(19.0, EAST)]
+        assert ("P1 sign is true" in broken(opens, signed(at, fenced=True))) == breaks
+
+
 # --- P2
 
 
