@@ -22,6 +22,8 @@ from drills.world.postgres import APPLICATION, Server
 from orchestration.settings import PROJECT_ROOT, load
 from tests.drills.sample_result import sample_result
 
+WaitUntil = Callable[[Callable[[], object]], None]
+
 DOCUMENT = PROJECT_ROOT / "docs" / "applications.md"
 # Where the settings of each section of the document have to be found.
 SECTIONS = {
@@ -102,7 +104,7 @@ def test_p1_libpq_stops_at_a_fenced_host_unless_hosts_are_shuffled(
 # ------------------------------------------------------------------------------------------ the lab's part
 
 
-def test_a_program_has_its_regions_names_for_their_time_to_live(tmp_path: Path) -> None:
+def test_a_program_has_its_regions_names_for_their_time_to_live(tmp_path: Path, wait_until: WaitUntil) -> None:
     healthy = {"switch", "other"}
     records = [
         RecordSet(WRITER, "CNAME", EAST, 5, "PRIMARY", "switch"),
@@ -115,17 +117,16 @@ def test_a_program_has_its_regions_names_for_their_time_to_live(tmp_path: Path) 
     clock = Clock.started_now(20)
     hosts = Hosts(tmp_path / "hosts", address, clock, [WRITER, EAST, WEST])
     try:
-        size, lines = hosts.file.stat().st_size, hosts.file.read_text().split("\n")
-        assert f"127.0.10.10 {EAST} {WRITER}" in lines
+        size = hosts.file.stat().st_size
+        wait_until(lambda: f"127.0.10.10 {EAST} {WRITER}" in hosts.file.read_text().split("\n"))
         healthy.discard("switch")
-        clock.sleep(20)
-        lines = [line for line in hosts.file.read_text().split("\n") if line]
-        assert lines == [
+        moved = [
             "127.0.0.1 localhost",
             f"127.0.10.11 {WEST} {WRITER}",
             f"127.0.10.10 {EAST} {EAST}",
             f"127.0.10.11 {WEST} {WEST}",
         ]
+        wait_until(lambda: [line for line in hosts.file.read_text().split("\n") if line] == moved)
         assert hosts.file.stat().st_size == size
     finally:
         hosts.close()

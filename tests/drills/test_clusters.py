@@ -149,10 +149,14 @@ class Rds:
         self.later(REMOVAL_SECONDS)
         self.delete_instances()
         self.delete_cluster()
-        self.wait_until(lambda: ("retire", EAST) in self.databases.done)
         self.later(clusters.DELETION_SECONDS)
+        self.wait_until(self.old_cluster_is_gone)
         assert not self.instances(EAST)
         self.west.delete_global_cluster(GlobalClusterIdentifier=GLOBAL)
+
+    def old_cluster_is_gone(self) -> bool:
+        found = self.east.describe_db_clusters()["DBClusters"]
+        return CLUSTERS[EAST] not in {one["DBClusterIdentifier"] for one in found}
 
     def make_global(self) -> None:
         self.west.create_global_cluster(GlobalClusterIdentifier=GLOBAL, SourceDBClusterIdentifier=ARNS[WEST])
@@ -340,13 +344,7 @@ def test_a_deleted_cluster_is_gone_after_its_database_was_wiped(after_failover: 
     assert rds.cluster(EAST)["Status"] == "deleting"
     rds.databases.gate.set()
     rds.wait_until(lambda: rds.databases.done[-1] == ("retire", EAST))
-
-    def is_gone() -> bool:
-        return not any(
-            one["DBClusterIdentifier"] == CLUSTERS[EAST] for one in rds.east.describe_db_clusters()["DBClusters"]
-        )
-
-    rds.wait_until(is_gone)
+    rds.wait_until(rds.old_cluster_is_gone)
     with pytest.raises(rds.east.exceptions.DBClusterNotFoundFault):
         rds.cluster(EAST)
     assert [one.subject for one in rds.told if one.kind is Kind.CLUSTER_DELETED] == [CLUSTERS[EAST]]
@@ -446,7 +444,7 @@ def test_a_rebuild_takes_its_stated_time(after_failover: Rds) -> None:
     rds.wait_until(lambda: ("rebuild", EAST, WEST) in rds.databases.done)
     assert rds.cluster(EAST)["Status"] == "creating"
     rds.later(clusters.REBUILD_SECONDS)
-    assert rds.cluster(EAST)["Status"] == "available"
+    rds.wait_until(lambda: rds.cluster(EAST)["Status"] == "available")
 
 
 def test_a_rebuild_that_fails_leaves_the_cluster_unavailable_and_is_told(after_failover: Rds) -> None:
@@ -495,9 +493,8 @@ def test_the_whole_circle_ends_where_it_began(after_failover: Rds) -> None:
     rds.retire()
     rds.make_global()
     rds.create_secondary()
-    rds.wait_until(lambda: ("rebuild", EAST, WEST) in rds.databases.done)
     rds.later(clusters.REBUILD_SECONDS)
-    assert rds.cluster(EAST)["Status"] == "available"
+    rds.wait_until(lambda: rds.cluster(EAST)["Status"] == "available")
     rds.east.switchover_global_cluster(GlobalClusterIdentifier=GLOBAL, TargetDbClusterIdentifier=ARNS[EAST])
     rds.wait_until(lambda: rds.global_cluster()["Status"] == "available")
     roles = {one["DBClusterArn"]: one["IsWriter"] for one in rds.global_cluster()["GlobalClusterMembers"]}
