@@ -57,7 +57,7 @@ drills: $(VENV)/.test
 soak: $(VENV)/.drill
 	@$(RUN) -m drills.soak $(ARGS)
 
-bench: $(VENV)/.drill
+bench: $(VENV)/.test
 	@$(RUN) -m drills.bench $(ARGS)
 
 simulate: $(VENV)/.test
