@@ -101,13 +101,14 @@ class Terraform:
                 text=True,
             ) as process,
         ):
-            while process.poll() is None:
+            while True:  # to the end of what it says, which may come after its own
                 try:
                     for line in process.stdout or ():
                         kept.write(line)
                         done += DONE.search(line) is not None
                         progress(done)
                     process.wait()
+                    break
                 except KeyboardInterrupt:
                     interrupted = True
         if interrupted:

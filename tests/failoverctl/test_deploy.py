@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,7 @@ def test_terraform_ends_in_order_when_it_is_interrupted(stacks: Path) -> None:
     def interrupted(done: int) -> None:
         heard.append(done)
         if len(heard) == 1:
+            time.sleep(0.3)  # in which it ends, and what it has said is still to be read
             raise KeyboardInterrupt
 
     folder = stacks / "global"

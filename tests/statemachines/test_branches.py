@@ -116,10 +116,11 @@ def test_p9_a_switch_that_fails_first_does_not_end_the_move(deployment: Deployme
 def test_a_branch_that_was_ended_before_it_began_is_none_of_the_next_visit(deployment: Deployment) -> None:
     """The two interpreters are compared visit by visit: the first of NotifyBegun is one of the simulator's only."""
     begin, ended, visits = BranchWorker._thread_routine, BranchWorker.stop, itertools.count()
-    first_is_over = threading.Event()
+    first_waits, first_is_over = threading.Event(), threading.Event()
 
     def begin_late(worker: BranchWorker) -> None:
         if worker._program.start_at.start_at_name == "NotifyBegun" and next(visits) == 0:
+            first_waits.set()
             assert patiently(first_is_over.wait)
             return
         begin(worker)
@@ -128,7 +129,8 @@ def test_a_branch_that_was_ended_before_it_began_is_none_of_the_next_visit(deplo
         ended(worker, *arguments, **named)  # type: ignore[arg-type]
         first_is_over.set()
 
-    for condition in (writer_dies, rds_is_busy_for(15.0)):
+    first_waits_before = before("detach_secondary", lambda _: patiently(first_waits.wait))
+    for condition in (writer_dies, first_waits_before, rds_is_busy_for(15.0)):
         condition(deployment)
     with mock.patch.object(BranchWorker, "_thread_routine", begin_late), mock.patch.object(BranchWorker, "stop", end):
         run = deployment.run(ASKED, RUN)
@@ -167,15 +169,17 @@ def test_a_branch_that_goes_on_beside_the_next_visit_is_none_of_its_way(deployme
 
 def test_a_branch_that_goes_on_after_the_run_is_no_part_of_its_way(deployment: Deployment) -> None:
     """Nor is it left to the next test: whoever has waited for the run has seen all that came of it."""
-    add = EventManager.add_event
+    add, begins = EventManager.add_event, threading.Event()
 
     def add_late(history: EventManager, *event: Any, **described: Any) -> int:
         if entered(described) == "NotifyBegun":
+            begins.set()
             run_has_ended(deployment)
             real_sleep(0.1)
         return add(history, *event, **described)
 
-    for condition in (writer_dies, detach_is_refused):
+    begun_before = before("detach_secondary", lambda _: patiently(begins.wait))
+    for condition in (writer_dies, begun_before, detach_is_refused):
         condition(deployment)
     with mock.patch.object(EventManager, "add_event", add_late):
         run = deployment.run(ASKED, RUN)
