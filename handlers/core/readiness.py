@@ -16,7 +16,7 @@ from handlers.core.control import ControlRecord
 from handlers.core.detection import guardian_seen, is_silent
 from handlers.core.duration import lasting
 from handlers.core.errors import InvalidRequest
-from handlers.core.health import GlobalSeen, Membership, Probe
+from handlers.core.health import GlobalSeen, Installed, Membership, Probe
 from handlers.core.lag import judge as judge_lag
 from handlers.core.lag import measure
 from handlers.core.reading import ANY_TEXT, Fields
@@ -316,10 +316,15 @@ def _name(seen: Seen) -> Said:
     return "ok", f"it leads to the writer in {writer}"
 
 
-def _fence(seen: Seen) -> Said:
-    installed = seen.own.get().installed
-    if installed is None:
+def _installed(seen: Seen) -> Installed:
+    found = seen.own.get().installed
+    if found is None:
         raise NotSeen("the prober could not look into the database")
+    return found
+
+
+def _fence(seen: Seen) -> Said:
+    installed = _installed(seen)
     if installed.missing:
         return "failing", f"the database lacks {', '.join(installed.missing)}"
     if installed.login_trigger is None:
@@ -330,9 +335,7 @@ def _fence(seen: Seen) -> Said:
 
 
 def _closes(seen: Seen) -> Said:
-    installed = seen.own.get().installed
-    if installed is None:
-        raise NotSeen("the prober could not look into the database")
+    installed = _installed(seen)
     if installed.passing:
         return "failing", f"a fence does not keep out {', '.join(installed.passing)}, with a CONNECT of their own"
     if installed.not_closed:
@@ -344,10 +347,7 @@ def _closes(seen: Seen) -> Said:
 
 
 def _reserved_connections(seen: Seen) -> Said:
-    installed = seen.own.get().installed
-    if installed is None or installed.reserved_connections is None:
-        raise NotSeen("the prober could not look into the database")
-    kept = installed.reserved_connections
+    kept = _installed(seen).reserved_connections
     # Where Aurora takes no such parameter there are none (docs/deploy.md): a risk, and nothing to page for for ever.
     if kept < MOST_SESSIONS:
         return "warning", f"{kept} are kept for the monitor, which may hold {MOST_SESSIONS}"
